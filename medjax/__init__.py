@@ -1,0 +1,3 @@
+"""Train, fine-tune and honestly evaluate medical image classifiers in JAX and Flax."""
+
+__version__ = '0.1.0'

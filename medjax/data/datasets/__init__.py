@@ -1,0 +1,1 @@
+"""Sources: one module per data set, files on disk to a study table."""
