@@ -24,6 +24,11 @@ def label_columns(table: pd.DataFrame) -> list[str]:
   return [column for column in table.columns if column not in REQUIRED + OPTIONAL]
 
 
+def patients_unknown(table: pd.DataFrame) -> bool:
+  """Whether the source knows no patients, so that every image counts as a patient of its own."""
+  return bool((table['patient'] == table['image']).all())
+
+
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   """Reads every field as a string ('' where empty), checking that `columns` are all there.
 

@@ -1,0 +1,80 @@
+"""Checkpoints through orbax: the state, and beside it what a run needs to go on.
+
+Beside the state, as JSON: the number of the next batch (the whole position of the input, see
+medjax.data.pipeline), the split's hash, the config and the validations so far.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from medjax.steps import TrainState
+
+
+@contextlib.contextmanager
+def open_checkpoints(directory: pathlib.Path) -> Iterator[ocp.training.Checkpointer]:
+  """Yields a checkpointer that keeps the latest and the best; leaving waits for the last save."""
+  policies = ocp.training.preservation_policies
+  checkpointer = ocp.training.Checkpointer(
+    directory.absolute(),
+    save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+    preservation_policy=policies.AnyPreservationPolicy(
+      [
+        policies.LatestN(1),
+        policies.BestN(
+          n=1,
+          get_metric_fn=lambda metrics: metrics['auroc_mean'],
+          keep_checkpoints_without_metrics=False,
+        ),
+      ]
+    ),
+    cleanup_tmp_directories=True,
+  )
+  try:
+    yield checkpointer
+  finally:
+    checkpointer.close()
+
+
+def save(
+  checkpointer: ocp.training.Checkpointer,
+  state: TrainState,
+  step: int,
+  run: dict[str, Any],
+  auroc_mean: float | None,
+) -> None:
+  """Starts saving and returns once the state is copied; a step saved before is left as it is.
+
+  Args:
+    checkpointer: from `open_checkpoints`; all processes call this together.
+    state: may be donated as soon as this returns.
+    step: of the state.
+    run: what the run needs to go on, JSON.
+    auroc_mean: the validation's at this step; None where there was none or it is undefined.
+  """
+  if any(known.step == step for known in checkpointer.checkpoints):
+    return
+  metrics = None if auroc_mean is None else {'auroc_mean': auroc_mean}
+  checkpointer.save_checkpointables_async(
+    step, {'state': state}, metrics=metrics, custom_metadata=run
+  )
+
+
+def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
+  """Returns the newest step saved in full, or None."""
+  return checkpointer.latest.step if checkpointer.latest else None
+
+
+def restore(
+  checkpointer: ocp.training.Checkpointer, step: int, like: TrainState
+) -> tuple[TrainState, dict[str, Any]]:
+  """Returns the state, placed as `like` is, and the run's JSON."""
+  target = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
+  )
+  state = checkpointer.load_checkpointables(step, {'state': target})['state']
+  return state, checkpointer.checkpointables_metadata(step).custom_metadata

@@ -1,0 +1,51 @@
+"""What every command shares: `--config=…`, its overrides, and one line for a user's mistake."""
+
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from medjax.errors import InputError
+
+_CONFIG = flags.DEFINE_string(
+  'config', None, 'Config file, or file.py:argument; --config.field=value overrides a field.'
+)
+
+
+def load_config():
+  """Returns the checked config that the command line asks for."""
+  from medjax import config
+
+  if _CONFIG.value is None:
+    raise InputError('--config is missing; try --config=configs/phantom.py, which needs no data')
+  return config.load(_CONFIG.value, _overrides)
+
+
+_overrides: list[str] = []
+
+
+def run(main: Callable[[], None]) -> None:
+  """Parses the command line and runs `main`; an InputError becomes one line and exit status 1."""
+  argv = []
+  for argument in sys.argv:
+    if argument.startswith('--config.'):
+      _overrides.append(argument.removeprefix('--config.'))
+    else:
+      argv.append(argument)
+
+  def guarded(arguments: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)
+    try:
+      if arguments[1:]:
+        raise InputError(
+          f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py"
+        )
+      main()
+    except InputError as error:
+      print(f'error: {error}', file=sys.stderr)
+      sys.exit(1)
+    except KeyboardInterrupt:
+      print('interrupted; the same command goes on from the last checkpoint', file=sys.stderr)
+      sys.exit(130)
+
+  app.run(guarded, argv=argv)

@@ -1,0 +1,329 @@
+"""Every setting of an experiment: typed dataclasses with units, defaults and checks.
+
+A config file defines `get_config(arg='') -> Config`. On the command line `--config=file.py:arg` names
+it and `--config.data.root=…` overrides any field; values are read as Python literals where they are
+some, as text otherwise.
+"""
+
+import ast
+import dataclasses
+import importlib.util
+import json
+import pathlib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from medjax.errors import InputError, check_option, nearest
+
+
+@dataclasses.dataclass
+class Data:
+  """Which images, which labels, and what imperfect labels mean.
+
+  Attributes:
+    source: a module of medjax.data.datasets, or 'package.module:function' of your own.
+    root: the folder that image paths are relative to.
+    labels: the labels to learn, in this order.
+    image_size: height and width of the network's input, pixels.
+    channels: 1 (grey) or 3 (RGB).
+    views: keep only these views ('frontal', 'lateral'); empty keeps all.
+    uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
+    blank: 'ignore' or 'zeros'; or a dict label → policy.
+    broken: 'stop' at an image that cannot be read, or 'set_aside' and report it.
+    workers: input processes; 0 reads in threads of the main process.
+    settings: keyword arguments of the source.
+  """
+
+  source: str
+  root: str
+  labels: tuple[str, ...]
+  image_size: int
+  channels: int = 1
+  views: tuple[str, ...] = ()
+  uncertain: str | dict = 'ignore'
+  blank: str | dict = 'ignore'
+  broken: str = 'stop'
+  workers: int = 0
+  settings: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Split:
+  """Who trains and who is tested; sampled by patient, test first.
+
+  Attributes:
+    test: share (0.1) or count (500) of patients, 'official', or 'official or 0.1'.
+    validation: likewise; drawn to match the test set's class distribution.
+    test_floor: label → least share (0.2) or count (50) of test patients positive for it.
+    seed: of the draw.
+  """
+
+  test: float | int | str = 0.1
+  validation: float | int | str = 0.1
+  test_floor: dict = dataclasses.field(default_factory=dict)
+  seed: int = 0
+
+
+@dataclasses.dataclass
+class Sampling:
+  """How training images are re-sampled: a name of medjax.data.sampling; `label` where it needs one."""
+
+  name: str = 'none'
+  label: str = ''
+
+
+@dataclasses.dataclass
+class Model:
+  """A network of medjax.models, or 'package.module:class' of your own, with its settings."""
+
+  name: str
+  settings: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Loss:
+  """A loss of medjax.losses, or 'package.module:function' of your own, with its settings."""
+
+  name: str = 'binary_cross_entropy'
+  settings: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Optimizer:
+  """Attributes:
+  name: 'adamw' or 'sgd'.
+  learning_rate: the peak, after warm-up; a cosine then brings it to zero at the last step.
+  weight_decay: decoupled for adamw, added to the gradient for sgd; on kernels only.
+  warmup_steps: linear rise from zero.
+  momentum: of sgd.
+  clip_norm: largest global norm of the gradient; 0 never clips.
+  accumulate: parts that a batch is computed in, one after another, to save memory.
+  ema: decay per step of the exponential moving average that is evaluated; 0 keeps none.
+  """
+
+  name: str = 'adamw'
+  learning_rate: float = 1e-4
+  weight_decay: float = 1e-4
+  warmup_steps: int = 0
+  momentum: float = 0.9
+  clip_norm: float = 0.0
+  accumulate: int = 1
+  ema: float = 0.0
+
+
+@dataclasses.dataclass
+class Config:
+  """One experiment.
+
+  Attributes:
+    augment: a policy of medjax.data.augment: 'none', 'plain' or 'chest'; or an import path.
+    batch_size: images per step over all devices and processes.
+    steps: optimizer steps.
+    evaluate_every: steps between validations.
+    save_every: steps between checkpoints beside those of validations; 0 saves at validations only.
+    patience: validations without a better mean AUROC before stopping early; 0 never stops early.
+    precision: of the forward and backward pass, 'float32' or 'bfloat16'; parameters stay float32.
+    replicates: bootstrap replicates of the test intervals.
+    seed: of the parameters, of the order of images and of augmentation.
+  """
+
+  data: Data
+  model: Model
+  split: Split = dataclasses.field(default_factory=Split)
+  sampling: Sampling = dataclasses.field(default_factory=Sampling)
+  augment: str = 'none'
+  loss: Loss = dataclasses.field(default_factory=Loss)
+  optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+  batch_size: int = 64
+  steps: int = 10_000
+  evaluate_every: int = 1_000
+  save_every: int = 0
+  patience: int = 0
+  precision: str = 'float32'
+  replicates: int = 2_000
+  seed: int = 0
+
+
+def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
+  """Returns the checked config of 'file.py' or 'file.py:arg' with 'data.root=…' overrides applied."""
+  path, _, arg = path_and_arg.partition(':')
+  config = _read(pathlib.Path(path), arg)
+  for override in overrides:
+    name, equals, text = override.partition('=')
+    if not equals:
+      raise InputError(f'--config.{override}: give the value as --config.{name}=value')
+    _override(config, name, text)
+  check(config)
+  return config
+
+
+def _read(path: pathlib.Path, arg: str) -> Config:
+  if not path.is_file():
+    beside = (
+      sorted(str(other) for other in path.parent.glob('*.py')) if path.parent.is_dir() else []
+    )
+    raise InputError(f'--config: no file {path}{nearest(str(path), beside)}')
+  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+  except SyntaxError as error:
+    raise InputError(f'{path}, line {error.lineno}: {error.msg}') from None
+  except TypeError as error:
+    raise InputError(f'{path}: {error}') from None
+  if not hasattr(module, 'get_config'):
+    raise InputError(f"{path}: defines no get_config(arg='')")
+  try:
+    config = module.get_config(arg)
+  except TypeError as error:  # A misspelt field of a dataclass: Python's own words name it.
+    raise InputError(f'{path}: {error}') from None
+  if not isinstance(config, Config):
+    raise InputError(
+      f'{path}: get_config returned {type(config).__name__}, not medjax.config.Config'
+    )
+  return config
+
+
+def _override(config: Config, name: str, text: str) -> None:
+  *parents, last = name.split('.')
+  holder: Any = config
+  for depth, parent in enumerate(parents):
+    holder = _get(holder, parent, '.'.join(parents[: depth + 1]))
+  if isinstance(holder, dict):
+    holder[last] = _literal(text)
+    return
+  _get(holder, last, name)
+  kind = typing.get_type_hints(type(holder))[last]
+  if dataclasses.is_dataclass(kind):
+    inside = ', '.join(f'{name}.{field.name}' for field in dataclasses.fields(kind))
+    raise InputError(f'config.{name} is a group of settings; give one of {inside}')
+  setattr(holder, last, _cast(text, kind, name))
+
+
+def _get(holder: Any, field: str, name: str) -> Any:
+  if isinstance(holder, dict):
+    return holder.setdefault(field, {})
+  fields = (
+    [each.name for each in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+  )
+  if field not in fields:
+    allowed = ', '.join(fields) or 'none'
+    raise InputError(
+      f'config.{name}: there is no such setting; settings here: {allowed}{nearest(field, fields)}'
+    )
+  return getattr(holder, field)
+
+
+def _literal(text: str) -> Any:
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return text
+
+
+def _cast(text: str, kind: Any, name: str) -> Any:
+  value = _literal(text)
+  if kind == tuple[str, ...]:
+    items = value if isinstance(value, tuple | list) else text.split(',') if text else ()
+    return tuple(str(item).strip() for item in items)
+  kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+  if str in kinds and not isinstance(value, tuple(set(kinds) - {str})):
+    return text
+  return _as_kind(value, kinds, name)
+
+
+def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
+  if type(value) in kinds:
+    return value
+  if type(value) is int and float in kinds:
+    return float(value)
+  if type(value) is float and kinds == (int,) and value.is_integer():
+    return int(value)
+  allowed = ' or '.join(kind.__name__ for kind in kinds)
+  raise InputError(f'config.{name}={value!r}: must be {allowed}')
+
+
+def check(config: Config) -> None:
+  """Raises InputError, naming field, value and what is allowed, for values no run could use.
+
+  Names of losses, models, policies and labels are checked where they are looked up.
+  """
+  _check_types(config, '')
+  data, optimizer = config.data, config.optimizer
+  if not data.labels:
+    raise InputError('config.data.labels is empty; name at least one label')
+  if len(set(data.labels)) < len(data.labels):
+    raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
+  check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
+  check_option('config.precision', config.precision, ('float32', 'bfloat16'))
+  check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
+  if data.channels not in (1, 3):
+    raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
+  for name, value, least in (
+    ('data.image_size', data.image_size, 1),
+    ('data.workers', data.workers, 0),
+    ('batch_size', config.batch_size, 1),
+    ('steps', config.steps, 1),
+    ('evaluate_every', config.evaluate_every, 1),
+    ('save_every', config.save_every, 0),
+    ('patience', config.patience, 0),
+    ('replicates', config.replicates, 0),
+    ('seed', config.seed, 0),
+    ('split.seed', config.split.seed, 0),
+    ('optimizer.warmup_steps', optimizer.warmup_steps, 0),
+    ('optimizer.accumulate', optimizer.accumulate, 1),
+    ('optimizer.weight_decay', optimizer.weight_decay, 0),
+    ('optimizer.clip_norm', optimizer.clip_norm, 0),
+  ):
+    if not value >= least:
+      raise InputError(f'config.{name}={value}: must be {least} or more')
+  if not optimizer.learning_rate > 0:
+    raise InputError(f'config.optimizer.learning_rate={optimizer.learning_rate}: must be positive')
+  for name, value in (('momentum', optimizer.momentum), ('ema', optimizer.ema)):
+    if not 0 <= value < 1:
+      raise InputError(f'config.optimizer.{name}={value}: must be in [0, 1)')
+  if optimizer.warmup_steps >= config.steps:
+    raise InputError(
+      f'config.optimizer.warmup_steps={optimizer.warmup_steps}: must be below steps={config.steps}'
+    )
+  if config.batch_size % optimizer.accumulate:
+    raise InputError(
+      f'config.batch_size={config.batch_size}: must be divisible by '
+      f'optimizer.accumulate={optimizer.accumulate}'
+    )
+
+
+def _check_types(group: Any, prefix: str) -> None:
+  hints = typing.get_type_hints(type(group))
+  for field in dataclasses.fields(group):
+    value, kind, name = getattr(group, field.name), hints[field.name], prefix + field.name
+    if dataclasses.is_dataclass(kind):
+      if not isinstance(value, kind):
+        raise InputError(f'config.{name}={value!r}: must be a {kind.__name__}(…)')
+      _check_types(value, f'{name}.')
+    elif kind == tuple[str, ...]:
+      if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        raise InputError(f"config.{name}={value!r}: must be a tuple of names, such as ('Edema',)")
+      setattr(group, field.name, tuple(value))
+    else:
+      kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+      setattr(group, field.name, _as_kind(value, kinds, name))
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+  """Returns the config as nested dicts that JSON gives back unchanged."""
+  return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> list[str]:
+  """Returns a line 'field: was X, is now Y' for every field in which two config dicts differ."""
+  lines = []
+  for name in sorted(old.keys() | new.keys()):
+    before, after = old.get(name), new.get(name)
+    if isinstance(before, dict) and isinstance(after, dict):
+      lines += differences(before, after, f'{prefix}{name}.')
+    elif before != after:
+      lines.append(f'config.{prefix}{name}: was {before!r}, is now {after!r}')
+  return lines

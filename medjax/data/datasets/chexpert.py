@@ -1,0 +1,122 @@
+"""CheXpert (Irvin et al. 2019, arXiv 1901.07031): 223,414 training images of 64,540 patients.
+
+Reads the small release (`train/…`, `valid/…` beside the tables) and the full one (folders named
+'CheXpert-v1.0 batch 1 (validate & csv)', 'CheXpert-v1.0 batch 2 (train 1)', …). `valid.csv`, read by
+three radiologists, is what the field reports on; it is the official test set here unless a
+`test.csv` lies beside it.
+"""
+
+import pathlib
+import re
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import table
+from medjax.errors import InputError
+
+LABELS = (
+  'No Finding',
+  'Enlarged Cardiomediastinum',
+  'Cardiomegaly',
+  'Lung Opacity',
+  'Lung Lesion',
+  'Edema',
+  'Consolidation',
+  'Pneumonia',
+  'Atelectasis',
+  'Pneumothorax',
+  'Pleural Effusion',
+  'Pleural Other',
+  'Fracture',
+  'Support Devices',
+)
+COMPETITION_TASKS = ('Cardiomegaly', 'Edema', 'Consolidation', 'Atelectasis', 'Pleural Effusion')
+_COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
+# Releases differ in what stands before 'train/': the name of the release, or of one of its batches.
+_PATH = re.compile(
+  r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
+)
+
+
+def read(root: pathlib.Path) -> pd.DataFrame:
+  """Returns the study table of the release under `root`.
+
+  Raises:
+    InputError: no train.csv, a column missing, a path of another form, or an unknown code.
+  """
+  folder = _table_folder(root)
+  parts = [name for name in ('train', 'valid', 'test') if (folder / f'{name}.csv').is_file()]
+  frames = [_read_table(folder / f'{name}.csv') for name in parts]
+  frame = pd.concat(frames, ignore_index=True)
+  official = {
+    'train': 'train',
+    'valid': 'validation' if 'test' in parts else 'test',
+    'test': 'test',
+  }
+  frame['official_split'] = frame['part'].map(official)
+  frame['image'] = _relative_to(root, folder, frame)
+  return frame.drop(columns='part')
+
+
+def _table_folder(root: pathlib.Path) -> pathlib.Path:
+  for folder in (root, *sorted(root.glob('CheXpert-v1.0*'))):
+    if (folder / 'train.csv').is_file():
+      return folder
+  raise InputError(
+    f'{root}: no train.csv there or in a CheXpert-v1.0* folder below; CheXpert is to be had from '
+    'the Stanford AIMI Center (stanfordmlgroup.github.io/competitions/chexpert); '
+    'configs/phantom.py runs without it'
+  )
+
+
+def _read_table(path: pathlib.Path) -> pd.DataFrame:
+  frame = table.read_csv(path, _COLUMNS)
+  parsed = frame['Path'].str.extract(_PATH)
+  if parsed['image'].isna().any():
+    row = int(np.flatnonzero(parsed['image'].isna())[0])
+    raise InputError(
+      f"{path}: row {row + 2}, column 'Path': '{frame['Path'][row]}' is not of the form "
+      'train/patient00001/study1/view1_frontal.jpg'
+    )
+  direction = frame['AP/PA'].where(frame['AP/PA'].isin(('AP', 'PA')), 'frontal')
+  columns = {
+    'image': parsed['image'],
+    'patient': parsed['patient'],
+    'study': parsed['study'],
+    'view': direction.where(frame['Frontal/Lateral'] == 'Frontal', 'lateral'),
+    'sex': frame['Sex'],
+    'age': frame['Age'],
+    'part': parsed['part'],
+  }
+  return pd.DataFrame(columns | {name: table.label_values(frame, name, path) for name in LABELS})
+
+
+def _relative_to(root: pathlib.Path, folder: pathlib.Path, frame: pd.DataFrame) -> pd.Series:
+  """Paths relative to root; in the full release a patient lies in one of several batch folders."""
+  beside = folder.relative_to(root).as_posix()
+  prefix = '' if beside == '.' else f'{beside}/'
+  batches = _batch_folders(folder)
+  if not batches:
+    return prefix + frame['image']
+  # train/patient00001/… lies in 'batch 2 (train 1)/patient00001/…', but valid/… in batch 1's valid/.
+  where = (frame['part'] + '/' + frame['patient']).map(batches)
+  rest = frame['image'].str.partition('/')[2]
+  inside = (
+    where.map(lambda path: path.relative_to(root).as_posix() + '/', na_action='ignore') + rest
+  )
+  return inside.where(where.notna(), prefix + frame['image'])
+
+
+def _batch_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns 'train/patient00001' → the batch folder that holds the patient, {} for the small release."""
+  holders = {}
+  for batch in sorted(
+    {*folder.glob('CheXpert-v1.0 batch *'), *folder.parent.glob('CheXpert-v1.0 batch *')}
+  ):
+    if not batch.is_dir():
+      continue
+    for part, inside in (('train', batch), ('train', batch / 'train'), ('valid', batch / 'valid')):
+      for patient in inside.glob('patient*') if inside.is_dir() else ():
+        holders[f'{part}/{patient.name}'] = inside
+  return holders

@@ -1,0 +1,71 @@
+"""Anybody's own table: one row per image, its columns named in the config."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from medjax.data import table
+from medjax.errors import InputError, check_option
+
+
+def read(
+  root: pathlib.Path,
+  table_file: str = 'labels.csv',
+  columns: Mapping[str, str] | None = None,
+  label_columns: Sequence[str] = (),
+  patients_unknown: bool = False,
+) -> pd.DataFrame:
+  """Returns the study table of `root / table_file`.
+
+  Args:
+    root: the folder that image paths are relative to.
+    table_file: the CSV, relative to root.
+    columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
+      reader and official_split that the file names otherwise.
+    label_columns: the columns that are labels (codes 1, 0, -1 and empty); empty takes every column
+      that is none of the above and holds nothing but codes.
+    patients_unknown: the file has no patients; every image then counts as a patient of its own.
+      Never assumed: intervals and splits are as wrong as this is.
+
+  Raises:
+    InputError: the file or a named column missing, or an unknown code.
+  """
+  columns = dict(columns or {})
+  allowed = table.REQUIRED + table.OPTIONAL
+  for ours in columns:
+    check_option('config.data.settings.columns: the column', ours, allowed)
+  path = root / table_file
+  if not path.is_file():
+    raise InputError(
+      f'{path}: no such table; set config.data.root and config.data.settings.table_file, '
+      'or start from configs/phantom.py, which needs no data'
+    )
+  required = ['image'] if patients_unknown else ['image', 'patient']
+  wanted = [columns.get(ours, ours) for ours in required]
+  frame = table.read_csv(path, [*wanted, *columns.values(), *label_columns])
+  present = {
+    ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
+  }
+  if patients_unknown:
+    present['patient'] = present['image']
+  result = pd.DataFrame(present)
+  _check_official_split(result, path)
+  others = [name for name in frame.columns if name not in {columns.get(o, o) for o in present}]
+  labels = label_columns or [name for name in others if _holds_codes(frame[name])]
+  for name in labels:
+    result[name] = table.label_values(frame, name, path)
+  return table.check(result, str(path))
+
+
+def _holds_codes(column: pd.Series) -> bool:
+  return column.str.strip().isin(list(table.LABEL_CODES)).all()
+
+
+def _check_official_split(frame: pd.DataFrame, path: pathlib.Path) -> None:
+  if 'official_split' not in frame:
+    return
+  for row, value in enumerate(frame['official_split']):
+    check_option(
+      f"{path}: row {row + 2}, column 'official_split'", value, ('train', 'validation', 'test', '')
+    )

@@ -1,0 +1,66 @@
+"""Image files → uint8 arrays of the network's size, and the check that every file can be read."""
+
+import concurrent.futures
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from medjax.errors import InputError
+
+
+def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarray:
+  """Returns uint8[image_size, image_size, channels].
+
+  The aspect ratio is kept: the longer side fills the square, the rest is black. A large JPEG is
+  decoded at a reduced scale that is still no smaller than needed.
+
+  Raises:
+    InputError: the file is missing, of zero size, truncated or no image; the message names it.
+  """
+  mode = 'L' if channels == 1 else 'RGB'
+  try:
+    with Image.open(path) as image:
+      image.draft(mode, (2 * image_size, 2 * image_size))
+      image = _to_8_bit(image).convert(mode)
+    if image.size != (image_size, image_size):
+      image = ImageOps.pad(image, (image_size, image_size), Image.Resampling.BILINEAR)
+  except FileNotFoundError:
+    raise InputError(f'{path}: no such image file') from None
+  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    reason = str(error).replace(str(path), 'the file').replace('\n', ' ') or type(error).__name__
+    raise InputError(f'{path}: cannot be read as an image ({reason})') from None
+  return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+  # Pillow's convert() clips 16-bit greys at 255 instead of scaling them.
+  if image.mode in ('I', 'I;16', 'I;16B', 'I;16L'):
+    return Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+  return image
+
+
+def find_broken(
+  paths: Sequence[str], threads: int = 8, progress: Callable[[int], None] = lambda done: None
+) -> dict[int, str]:
+  """Decodes every file in full and returns {position: reason} of those that cannot be read.
+
+  `progress` is called with the number of files done, a thousand at a time.
+  """
+
+  def reason(path: str) -> str:
+    try:
+      decode(path, 8, 1)
+    except InputError as error:
+      return str(error)
+    return ''
+
+  broken = {}
+  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    for done in range(0, len(paths), 1000):
+      for offset, message in enumerate(pool.map(reason, paths[done : done + 1000])):
+        if message:
+          broken[done + offset] = message
+      progress(min(done + 1000, len(paths)))
+  return broken

@@ -1,0 +1,485 @@
+"""A generated chest X-ray data set in CheXpert's own layout, with its hidden truth beside it.
+
+    root/train.csv, valid.csv                       CheXpert's header and codes
+    root/train/patient00001/study1/view1_frontal.jpg, …, valid/…
+    root/truth.csv                                  what the label noise hides; lesion boxes
+    root/phantom.json                               the settings that made it
+
+A film is a sum of thicknesses (tissue, bone, air taken away) put through a film's S-shaped tone
+curve. Lengths are in half frames: x and y run from -1 to 1, y downwards, and the patient's left is
+on the image's right. A lateral film has the depth z, front to back, in the place of x.
+
+Every patient has an anatomy that returns in all of their films, and findings mostly belong to the
+patient. So a split by image flatters a model here as it does on real films.
+"""
+
+import concurrent.futures
+import csv
+import json
+import os
+import pathlib
+import tempfile
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+from medjax.errors import InputError
+
+# Raise it with every change of the pixels or the tables: an older root then no longer matches.
+FORMAT = 1
+PREFIX = 'CheXpert-v1.0-small'
+LABELS = (
+  'No Finding', 'Enlarged Cardiomediastinum', 'Cardiomegaly', 'Lung Opacity', 'Lung Lesion', 'Edema',
+  'Consolidation', 'Pneumonia', 'Atelectasis', 'Pneumothorax', 'Pleural Effusion', 'Pleural Other',
+  'Fracture', 'Support Devices',
+)  # fmt: skip
+HEADER = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
+FINDINGS = ('Lung Opacity', 'Lung Lesion', 'Edema', 'Consolidation', 'Pneumonia')
+BOXED = ('Lung Lesion', 'Pneumonia')
+TRUTH_HEADER = ('Path', *FINDINGS, *(f'{f} {s}' for f in BOXED for s in ('x', 'y', 'width', 'height')))
+
+# Share of images. A mass is rare, so that class imbalance hurts; edema is common, as in CheXpert.
+PREVALENCE = {'Lung Lesion': 0.06, 'Pneumonia': 0.15, 'Edema': 0.30}
+# Pneumonia and edema come and go: seen in this share of an affected patient's studies.
+PERSISTENCE = 0.85
+# CheXpert's labeller reads reports. Some are hedged, and many never mention what is not there;
+# what is there they hardly ever leave out.
+UNCERTAIN, BLANK_NEGATIVE, BLANK_POSITIVE = 0.05, 0.15, 0.005
+VALID_PATIENTS = 0.1
+MOST_IMAGES, MORE_IMAGES = 8, 3.0  # per patient: at most, and on average beyond the first
+# Only a study's later images may be lateral, which brings laterals to about a sixth of all images.
+LATERAL = 0.33
+BEDSIDE = 0.6  # share of studies taken AP
+
+# What makes a patient's films their own: uniform between two bounds, in half frames unless said.
+ANATOMY = {
+  'lung_centre': (0.36, 0.44), 'lung_width': (0.29, 0.38), 'apex': (-0.85, -0.68), 'diaphragm': (0.34, 0.58),
+  'dome': (0.9, 1.8), 'dome_tilt': (0.01, 0.07), 'soft_tissue': (0.2, 0.42), 'shoulder': (-1.15, -0.92),
+  'neck': (0.1, 0.2), 'heart_x': (0.06, 0.15), 'heart_lift': (0.1, 0.2), 'heart_long': (0.36, 0.52),
+  'heart_wide': (0.26, 0.36), 'aorta': (0.06, 0.11), 'mediastinum': (0.06, 0.12), 'spine_curve': (-0.06, 0.06),
+  'spine_phase': (-1.5, 1.5), 'spine_bright': (0.03, 0.09), 'rib_space': (0.15, 0.2), 'rib_slope': (0.1, 0.5),
+  'rib_arch': (0.2, 0.9), 'rib_phase': (0, 1), 'rib_bright': (0.03, 0.09), 'rib_width': (0.3, 0.5),
+  'clavicle_y': (-0.68, -0.52), 'clavicle_slope': (-0.3, 0.05), 'clavicle_bright': (0.06, 0.13),
+  'hilum_y': (-0.12, 0.02), 'vessels': (0.08, 0.16), 'breast': (0.0, 0.14), 'breast_y': (0.15, 0.4),
+  'depth': (0.5, 0.62), 'kyphosis': (-0.05, 0.12), 'density': (-0.05, 0.05), 'contrast': (0.9, 1.15),
+  'mark': (0, 1), 'mark_x': (0.36, 0.56), 'mark_y': (-0.5, -0.3), 'letter_x': (0.7, 0.9), 'letter_y': (-0.92, -0.6),
+}  # fmt: skip
+# Radii in half frames: a mass of 0.1 is 3.2 pixels in a film of 64. Brightness in thickness, where a
+# lung's air takes 0.6 away: the faint end hides in ribs and vessels, so that no reader is perfect.
+MASS_RADIUS, MASS_BRIGHT = (0.1, 0.17), (0.15, 0.4)
+PNEUMONIA_RADIUS, PNEUMONIA_BRIGHT = (0.14, 0.28), (0.1, 0.35)
+EDEMA_BRIGHT = (0.06, 0.25)
+GRAIN = (0.01, 0.03)
+# What differs from image to image of one patient: standard deviations. `turn` is in radians.
+JITTER = {
+  'shift_x': 0.03, 'shift_y': 0.03, 'turn': 0.03, 'zoom': 0.03, 'breath': 0.03, 'density': 0.035, 'contrast': 0.05,
+}  # fmt: skip
+
+
+def generate(
+  root: pathlib.Path, *, images: int = 2000, image_size: int = 128, seed: int = 0, workers: int = 2
+) -> None:
+  """Writes the data set at `root`: all of it or, when interrupted, nothing.
+
+  The files' bytes depend on `images`, `image_size` (pixels a side) and `seed` alone. A root that
+  holds these settings already is left as it is.
+
+  Raises:
+    InputError: a setting is out of range, or `root` exists and holds anything else.
+  """
+  root = pathlib.Path(root)
+  least = {'images': (images, 1), 'image_size': (image_size, 16), 'seed': (seed, 0), 'workers': (workers, 1)}
+  for name, (value, minimum) in least.items():
+    if value < minimum:
+      raise InputError(f'phantom: {name} is {value}; it must be at least {minimum}')
+  settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
+  if _made(root, settings):
+    return
+  root.parent.mkdir(parents=True, exist_ok=True)
+  # A directory beside it is on the same file system, where a rename is atomic.
+  with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
+    made = pathlib.Path(scratch, 'phantom')
+    _write(made, settings, workers)
+    try:
+      made.rename(root)
+    except OSError:
+      # Another process may have finished first; its files are the same.
+      if not _made(root, settings):
+        raise
+
+
+def _made(root: pathlib.Path, settings: dict) -> bool:
+  """Whether `root` holds these settings' phantom; False if nothing is there, else InputError."""
+  if not os.path.lexists(root):
+    return False
+  try:
+    found = json.loads((root / 'phantom.json').read_text(encoding='utf-8'))
+  except (OSError, ValueError):
+    raise InputError(f'{root}: exists and is no phantom; choose a root that does not exist') from None
+  if found != settings:
+    raise InputError(
+      f'{root}: holds a phantom of other settings ({found}; wanted {settings}); '
+      'choose another root, or delete this one'
+    )
+  return True
+
+
+def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
+  patients = _plan(settings['images'], settings['seed'])
+  for patient in patients:
+    for image in patient.images:
+      (root / image.path).parent.mkdir(parents=True, exist_ok=True)
+  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    jobs = [pool.submit(_write_patient, root, p, settings['image_size']) for p in patients]
+    try:
+      truths = [row for job in jobs for row in job.result()]
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise
+  rows = {'train': [], 'valid': []}
+  for patient in patients:
+    rows[patient.split] += [_label_row(patient, image) for image in patient.images]
+  tables = {'train': (HEADER, rows['train']), 'valid': (HEADER, rows['valid']), 'truth': (TRUTH_HEADER, truths)}
+  for name, (header, lines) in tables.items():
+    with open(root / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
+      writer = csv.DictWriter(file, header, restval='', lineterminator='\n')
+      writer.writeheader()
+      writer.writerows(lines)
+  (root / 'phantom.json').write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+
+
+# ---- who is imaged, how often, and with what ---------------------------------------------------
+
+
+def _plan(images: int, seed: int) -> list[SimpleNamespace]:
+  """Returns the patients with their images' paths, views and findings; no pixels yet."""
+  rng = np.random.default_rng([seed, 0])
+  counts = []
+  while sum(counts) < images:
+    # Half at most, so that even the smallest set has a patient for validation.
+    most = max(1, min(MOST_IMAGES, images - sum(counts), images // 2))
+    counts.append(min(1 + int(rng.poisson(MORE_IMAGES)), most))
+  training = len(counts) - (max(1, round(VALID_PATIENTS * len(counts))) if len(counts) > 1 else 0)
+  affected = {
+    finding: np.concatenate([
+      _affected(rng, part, share / (1 if finding == 'Lung Lesion' else PERSISTENCE))
+      for part in (counts[:training], counts[training:])
+    ])
+    for finding, share in PREVALENCE.items()
+  }  # fmt: skip
+  patients = []
+  for index, count in enumerate(counts):
+    patient = SimpleNamespace(
+      # A patient's own stream keeps their bits the same in whatever order the workers come to them.
+      stream=[seed, index + 1],
+      split='train' if index < training else 'valid',
+      sex=str(rng.choice(['Male', 'Female'])),
+      age=int(np.clip(rng.normal(60, 17), 18, 90)),
+    )
+    folder = f'{patient.split}/patient{index + 1:05d}'
+    sick = [finding for finding in PREVALENCE if affected[finding][index]]
+    patient.images = _plan_images(rng, folder, count, sick)
+    patients.append(patient)
+  return patients
+
+
+def _affected(rng: np.random.Generator, counts: list[int], share: float) -> np.ndarray:
+  """Picks patients, bool[patients], until they hold this share of the images; one at least."""
+  order = rng.permutation(len(counts))
+  before = np.cumsum(np.array(counts, int)[order]) - np.array(counts, int)[order]
+  chosen = np.zeros(len(counts), bool)
+  chosen[order[before < share * sum(counts)]] = True
+  return chosen
+
+
+def _plan_images(
+  rng: np.random.Generator, folder: str, count: int, sick: list[str]
+) -> list[SimpleNamespace]:
+  studies = np.sort(rng.integers(1, rng.integers(1, 4) + 1, count))
+  images = []
+  for number, study in enumerate(np.unique(studies), start=1):
+    present = {f for f in sick if f == 'Lung Lesion' or rng.random() < PERSISTENCE}
+    truth = {
+      **{finding: finding in present for finding in PREVALENCE},
+      'Consolidation': 'Pneumonia' in present,
+      'Lung Opacity': bool(present),
+    }
+    projection = 'AP' if rng.random() < BEDSIDE else 'PA'
+    for view in range(1, int((studies == study).sum()) + 1):
+      lateral = view > 1 and rng.random() < LATERAL
+      path = f'{folder}/study{number}/view{view}_{"lateral" if lateral else "frontal"}.jpg'
+      images.append(
+        SimpleNamespace(
+          path=path,
+          projection='' if lateral else projection,
+          truth=truth,
+          labels=_labels(rng, truth),
+        )
+      )
+  return images
+
+
+def _label_row(patient: SimpleNamespace, image: SimpleNamespace) -> dict:
+  """One row of train.csv, labelled from a report, or of valid.csv, as radiologists read it."""
+  row = {
+    'Path': f'{PREFIX}/{image.path}',
+    'Sex': patient.sex,
+    'Age': patient.age,
+    'Frontal/Lateral': 'Frontal' if image.projection else 'Lateral',
+    'AP/PA': image.projection,
+  }
+  healthy = not image.truth['Lung Opacity']
+  if patient.split == 'valid':
+    return row | {'No Finding': float(healthy)} | {f: float(image.truth[f]) for f in FINDINGS}
+  return row | {'No Finding': 1.0 if healthy else ''} | image.labels
+
+
+def _labels(rng: np.random.Generator, truth: dict[str, bool]) -> dict[str, float | str]:
+  labels = {}
+  for finding in FINDINGS:
+    blank = BLANK_POSITIVE if truth[finding] else BLANK_NEGATIVE
+    draw = rng.random()
+    hedged = -1.0 if draw < UNCERTAIN else float(truth[finding])
+    labels[finding] = '' if UNCERTAIN <= draw < UNCERTAIN + blank else hedged
+  return labels
+
+
+# ---- pixels ------------------------------------------------------------------------------------
+
+
+def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> list[dict]:
+  """Writes a patient's films; returns their rows of truth.csv."""
+  rng = np.random.default_rng(patient.stream)
+  anatomy = SimpleNamespace(**{name: rng.uniform(*bounds) for name, bounds in ANATOMY.items()})
+  anatomy.breast *= patient.sex == 'Female'
+  anatomy.vessel_map = _texture(rng, (28, 6), (256, 64))
+  anatomy.tissue_map = _texture(rng, (14, 14), (128, 128))
+  lesions = _lesions(rng, anatomy)
+  rows = []
+  for image in patient.images:
+    pixels, boxes = _film(rng, anatomy, lesions, image, size)
+    Image.fromarray(pixels).save(root / image.path, quality=92)
+    row = {'Path': f'{PREFIX}/{image.path}'} | {f: int(image.truth[f]) for f in FINDINGS}
+    for finding, box in boxes.items():
+      row |= {f'{finding} {side}': v for side, v in zip(('x', 'y', 'width', 'height'), box)}
+    rows.append(row)
+  return rows
+
+
+def _lesions(rng: np.random.Generator, a: SimpleNamespace) -> SimpleNamespace:
+  """Where this patient's findings are, or would be, how large and how plain."""
+
+  def place(low: float, high: float) -> tuple[float, float, float]:
+    side = rng.choice([-1, 1])
+    y = rng.uniform(low, high)
+    # The heart hides the left lung's lower inner half.
+    inner = 0.1 if side > 0 and y > 0 else -0.4
+    x = side * (a.lung_centre + 0.1 * y + a.lung_width * rng.uniform(inner, 0.5))
+    return x, y, rng.uniform(-0.3, 0.2)
+
+  return SimpleNamespace(
+    mass=place(-0.4, 0.2),
+    mass_radius=rng.uniform(*MASS_RADIUS),
+    mass_bright=rng.uniform(*MASS_BRIGHT),
+    pneumonia=place(-0.35, 0.3),
+    pneumonia_radius=rng.uniform(*PNEUMONIA_RADIUS, 2),
+    pneumonia_bright=rng.uniform(*PNEUMONIA_BRIGHT),
+    edema_bright=rng.uniform(*EDEMA_BRIGHT),
+  )
+
+
+def _film(
+  rng: np.random.Generator,
+  a: SimpleNamespace,
+  lesions: SimpleNamespace,
+  image: SimpleNamespace,
+  size: int,
+) -> tuple[np.ndarray, dict[str, tuple[int, int, int, int]]]:
+  """Returns the film, u8[size, size], and its lesions' boxes (x, y, width, height) in pixels."""
+  j = SimpleNamespace(**{name: rng.normal(0, spread) for name, spread in JITTER.items()})
+  axis = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
+  across, down = axis[None, :] - np.float32(j.shift_x), axis[:, None] - np.float32(j.shift_y)
+  cos, sin = (np.float32(f(j.turn) * (1 + j.zoom)) for f in (np.cos, np.sin))
+  x, y = cos * across + sin * down, cos * down - sin * across
+  if image.projection:
+    tissue, air = _frontal(a, x, y, j.breath, 1.1 if image.projection == 'AP' else 1.0)
+  else:
+    tissue, air = _lateral(a, x, y, j.breath)
+  cloud = _texture(rng, (9, 9), (size, size))
+  opacity, boxes = _opacity(a, lesions, image, x, y, air, cloud)
+  thickness = tissue - 0.58 * air + opacity + _mark(a, x, y, bool(image.projection))
+  thickness += np.float32(0.012) * cloud + np.float32(a.density + j.density - 0.48)
+  light = np.tanh(thickness * np.float32(2.6 * (a.contrast + j.contrast)))
+  light += rng.standard_normal((size, size), np.float32) * np.float32(rng.uniform(*GRAIN))
+  light[_letter(a, axis)] = 0.97
+  return (np.clip(0.5 + 0.5 * light, 0, 1) * 255).astype(np.uint8), boxes
+
+
+def _opacity(a, lesions, image, x, y, air, cloud):
+  """Returns what the findings add to the thickness, and the boxes of those that have one."""
+  opacity, boxes = np.zeros_like(air), {}
+
+  def centred(place):
+    return x - (place[0] if image.projection else place[2]), y - place[1]
+
+  if image.truth['Edema']:
+    wings = np.abs(x) - 0.2 if image.projection else x - 0.05
+    near = _smooth(1.1 - np.hypot(wings, y - a.hilum_y) / 0.6)
+    opacity += lesions.edema_bright * air * (0.55 + 0.45 * near + 0.2 * cloud)
+  if image.truth['Pneumonia']:
+    (dx, dy), (wide, high) = centred(lesions.pneumonia), lesions.pneumonia_radius
+    patch = np.exp(-((dx / wide) ** 2) - (dy / high) ** 2) * _smooth(2 * air)
+    opacity += lesions.pneumonia_bright * patch * (1 + 0.2 * cloud)
+    boxes['Pneumonia'] = _box(patch > 0.3 * patch.max())
+  if image.truth['Lung Lesion']:
+    dx, dy = centred(lesions.mass)
+    ball = 1 - (dx**2 + dy**2) / lesions.mass_radius**2
+    opacity += lesions.mass_bright * np.sqrt(np.maximum(ball, 0))
+    boxes['Lung Lesion'] = _box(ball > 0)
+  return opacity, boxes
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+  rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+  x, y = int(columns[0]), int(rows[0])
+  return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+
+
+def _frontal(a, x, y, breath, magnified):
+  """Returns tissue and air, f32[size, size] in 0..1, seen from the front."""
+  x = x - a.spine_curve * np.sin(1.5 * y + a.spine_phase).astype(np.float32)
+  u, left = np.abs(x), x > 0
+  arms = 0.7 * _smooth(0.1 - 1.6 * y)
+  half = a.lung_centre + a.lung_width + a.soft_tissue + 0.1 * y + arms
+  top = a.shoulder + 0.25 * u**2 - 0.9 * _smooth(1 - (u - a.neck) / 0.28)
+  body = _smooth((half - u) / 0.24) * _smooth((y - top) / 0.28)
+
+  # Lungs: rounded at the sides and the apex, cut by the diaphragm's domes.
+  w = np.abs(u - a.lung_centre - 0.1 * y) / (a.lung_width * (1 + 0.12 * y))
+  v = np.maximum(0.1 - y, 0) / (0.1 - a.apex)
+  chest = 1 - w**3 - v**2.5
+  dome = a.diaphragm + breath + a.dome_tilt * np.sign(x) + a.dome * (u - 0.34) ** 2
+  ventricle = _ball(x, y, a.heart_x, a.diaphragm - a.heart_lift + breath, magnified * a.heart_long, magnified * a.heart_wide, 0.75)
+  atrium = _ball(x, y, -0.05, a.diaphragm - a.heart_lift + breath, 0.17 * magnified, 0.24, 0)
+  heart = 1 - (1 - _smooth(1.8 * ventricle)) * (1 - _smooth(2 * atrium))
+  knob = _smooth(2.5 * _ball(x, y, 0.08, -0.28, a.aorta, 1.5 * a.aorta, 0))
+  middle = _smooth((a.mediastinum * magnified * + 0.1 * _smooth(0.7 + 2 * y) + 0.08 - u) / 0.14)
+  solid = 1 - (1 - heart) * (1 - 0.7 * knob) * (1 - middle)
+  air = _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (1 - 0.95 * solid)
+
+  below = _smooth((y - dome) / 0.15)
+  tissue = body * (0.68 + 0.14 * solid + 0.03 * heart + 0.12 * below)
+  tissue += a.breast * _smooth(2 * _ball(u, y, 0.46, a.breast_y, 0.36, 0.3, 0))
+  tissue += a.spine_bright * _smooth((0.13 - u) / 0.08) * (0.85 + 0.15 * np.cos(45 * y)) * body
+  tissue -= 0.1 * _smooth((0.06 - u) / 0.05) * _smooth((-0.25 - y) / 0.1)
+  # Ribs: behind they arch down from the spine, in front they come back down and inwards.
+  cage = _smooth((chest + 0.3) / 0.3) * body * (1 - 0.75 * below) * _smooth((u - 0.08) / 0.1)
+  behind = _bands((y + 0.2 * u - a.rib_arch * (1 - 0.6 * y) * u**2) / a.rib_space + a.rib_phase, a.rib_width)
+  front = _bands((y + a.rib_slope * u) / (1.3 * a.rib_space), a.rib_width) * _smooth((u - 0.25) / 0.2)
+  tissue += a.rib_bright * cage * (behind + 0.5 * front)
+  clavicle = np.abs(y - a.clavicle_y - a.clavicle_slope * u - 0.5 * (u - 0.4) ** 2)
+  tissue += a.clavicle_bright * _smooth((0.06 - clavicle) / 0.04) * _smooth((u - 0.06) / 0.08) * _smooth((0.85 - u) / 0.1)
+  blade = _ball(u, y, 0.9, -0.35, 0.24, 0.42, -0.35)
+  tissue += 0.12 * _smooth(2 * blade) * body
+  tissue += _vessels(a, u - 0.15, y - a.hilum_y, left) * air
+  tissue += 0.025 * body * _look_up(a.tissue_map, y / 3 + 0.5, x / 3 + 0.5)
+  return tissue, air
+
+
+def _lateral(a, z, y, breath):
+  """Returns tissue and air, f32[size, size] in 0..1, seen from the side, facing left."""
+  rise = _smooth(-0.2 - 1.2 * y)
+  fore = -a.depth - 0.08 - 0.3 * a.soft_tissue + 0.4 * rise
+  fore -= 0.8 * a.breast * _smooth(1 - 3 * np.abs(y - a.breast_y))
+  back = a.depth + 0.14 + 0.4 * a.soft_tissue + a.kyphosis * np.cos(2 * y) - 0.2 * rise
+  body = _smooth((z - fore) / 0.25) * _smooth((back - z) / 0.3)
+
+  w, v = np.abs(z - 0.04 - 0.1 * rise) / a.depth, np.maximum(0.1 - y, 0) / (0.1 - a.apex)
+  chest = 1 - w**3 - v**2.5
+  dome = a.diaphragm + breath - 0.05 + 0.3 * z + 0.35 * a.dome * (z + 0.15) ** 2
+  heart = _ball(z, y, -0.24, a.diaphragm - a.heart_lift + breath, a.heart_long, 0.85 * a.heart_wide, 1.1)
+  heart = _smooth(1.5 * heart)
+  air = 0.85 * _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (1 - 0.85 * heart)
+
+  below = _smooth((y - dome) / 0.15)
+  tissue = body * (0.7 + 0.1 * heart + 0.14 * below + 0.18 * _smooth(-1.2 - 2.5 * y))
+  column = np.abs(z - back + 0.34 + 0.3 * a.soft_tissue)
+  tissue += (a.spine_bright + 0.06) * (1 - 0.5 * y) * _smooth((0.13 - column) / 0.07) * (0.8 + 0.2 * np.cos(45 * y))
+  tissue += 0.08 * _smooth((0.05 - np.abs(z - fore - 0.14)) / 0.04) * _smooth(2 - 4 * np.abs(y + 0.1))
+  tissue -= 0.1 * _smooth((0.06 - np.abs(z - 0.06 - 0.15 * (y + 0.3))) / 0.05) * _smooth((-0.25 - y) / 0.1)
+  arch = np.abs(np.hypot(z - 0.1, y + 0.24) - 1.6 * a.aorta)
+  tissue += 0.06 * _smooth((0.06 - arch) / 0.05) * _smooth(-0.6 - 4 * y)
+  ribs = _bands((y + (0.4 + a.rib_slope) * z) / a.rib_space + a.rib_phase, a.rib_width)
+  tissue += 0.7 * a.rib_bright * ribs * body * _smooth((chest + 0.3) / 0.3) * (1 - 0.75 * below)
+  tissue += _vessels(a, z - 0.05, y - a.hilum_y, 0) * air
+  tissue += 0.025 * body * _look_up(a.tissue_map, y / 3 + 0.5, z / 3 + 0.5)
+  return tissue, air
+
+
+def _vessels(a, x, y, side):
+  """Branches that run out from the hilum at 0, 0 and fade; `side` picks the lung's own."""
+  r = np.hypot(x, y)
+  streaks = 1 - 2 * np.abs(_look_up(a.vessel_map, (np.arctan2(y, x) / (2 * np.pi) + 0.5 + side) / 2, r))
+  return a.vessels * (_smooth(streaks) * _smooth((0.6 - r) / 0.5) + 1.2 * _smooth((0.22 - r) / 0.2))
+
+
+def _mark(a, x, y, frontal):
+  """What some patients wear in all of their films: a pacemaker, leads or nipple markers."""
+  bright = np.zeros_like(x)
+  if not frontal:
+    # From the side it lies on the front of the chest.
+    x = a.mark_x - a.depth - x
+  if a.mark < 0.12:
+    spot = np.maximum(np.abs(x - a.mark_x) / 0.11, np.abs(y - a.mark_y) / 0.09)
+    bright += 0.7 * _smooth((1 - spot) / 0.2)
+    lead = np.abs(x - a.mark_x + 0.45 * np.sin(2.2 * (y - a.mark_y)))
+    bright += 0.4 * _smooth(2 - lead / 0.015) * (y > a.mark_y) * (y < a.mark_y + 0.8)
+  elif a.mark < 0.3:
+    for dx, dy in ((-0.5, -0.45), (a.mark_x, a.mark_y), (0.55, 0.35)):
+      bright += 0.5 * _smooth(3 * _ball(x, y, dx, dy, 0.045, 0.045, 0))
+      bright += 0.12 * _smooth(2 - np.abs(x - dx + 0.25 * (y - dy) ** 2) / 0.012) * (y > dy)
+  elif a.mark < 0.4:
+    bright += 0.4 * _smooth(3 * _ball(np.abs(x), y, a.mark_x, 0.3, 0.035, 0.035, 0))
+  return bright
+
+
+def _letter(a, axis):
+  """Where the technician's L stands, bool[size, size]; it does not move with the patient."""
+  x, y = axis[None, :] - np.float32(a.letter_x), axis[:, None] - np.float32(a.letter_y)
+  upright = (np.abs(x) < 0.012) & (np.abs(y) < 0.05)
+  return upright | ((np.abs(y - 0.05) < 0.012) & (np.abs(x - 0.025) < 0.037))
+
+
+def _smooth(z):
+  """0 below 0, 1 above 1, and smoothly in between."""
+  z = np.clip(z, 0, 1)
+  return z * z * (3 - 2 * z)
+
+
+def _ball(x, y, at_x, at_y, long, wide, turn):
+  """1 at an ellipse's centre, 0 on its rim, negative outside; `turn` is in radians."""
+  cos, sin = float(np.cos(turn)), float(np.sin(turn))
+  dx, dy = x - at_x, y - at_y
+  return 1 - ((cos * dx + sin * dy) / long) ** 2 - ((cos * dy - sin * dx) / wide) ** 2
+
+
+def _bands(phase, width):
+  """A bone's profile in every period of `phase`: `width` of it, brighter at its edges."""
+  off = np.abs(phase - np.floor(phase) - 0.5) / (0.5 * width)
+  return _smooth((1 - off) / 0.35) * (0.7 + 0.5 * off**2)
+
+
+def _texture(rng, cells, shape):
+  """Smooth noise, f32[shape], about normal: that many cells, drawn out to `shape`."""
+  coarse = Image.fromarray(rng.standard_normal(cells, np.float32))
+  return np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC))
+
+
+def _look_up(texture, row, column):
+  """The texture's values at `row` and `column`, both from 0 to 1 and held to the rim outside."""
+  rows, columns = (
+    np.clip(place * size, 0, size - 1).astype(np.intp)
+    for place, size in zip((row, column), texture.shape)
+  )
+  return texture[rows, columns]

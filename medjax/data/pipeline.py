@@ -1,0 +1,127 @@
+"""Batches of uint8 images through grain, in threads or in worker processes.
+
+The element that grain moves is a whole batch, and its number says everything about it: training
+batch g holds positions [g·B, (g+1)·B) of the index stream, evaluation batch g the rows [g·B, (g+1)·B).
+So a batch is the same for any number of workers, nothing is lost or counted twice at the end of an
+evaluation, and the input's position in a checkpoint is the number of the next batch.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import grain
+import numpy as np
+
+from medjax.data import images
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+  """What a batch is made of: rows of the study table that are ready to be read.
+
+  Attributes:
+    paths: image files.
+    values: f32[N, L], labels in [0, 1].
+    mask: f32[N, L], 1 where the label is known.
+    image_size: pixels.
+    channels: 1 or 3.
+  """
+
+  paths: Sequence[str]
+  values: np.ndarray
+  mask: np.ndarray
+  image_size: int
+  channels: int
+
+  def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Returns the batch of these rows, padded to `size` with rows of weight 0."""
+    shape = (size, self.image_size, self.image_size, self.channels)
+    batch = {
+      'image': np.zeros(shape, np.uint8),
+      'label': np.zeros((size, self.values.shape[1]), np.float32),
+      'mask': np.zeros((size, self.values.shape[1]), np.float32),
+      'weight': np.zeros(size, np.float32),
+    }
+    for position, row in enumerate(rows):
+      batch['image'][position] = images.decode(self.paths[row], self.image_size, self.channels)
+    batch['label'][: len(rows)] = self.values[rows]
+    batch['mask'][: len(rows)] = self.mask[rows]
+    batch['weight'][: len(rows)] = 1
+    return batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+  """Which part of every global batch this process reads."""
+
+  process: int = 0
+  processes: int = 1
+
+  def of(self, rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, int]:
+    """Returns this process's rows of a global batch of `batch_size` and the size it pads to."""
+    size = batch_size // self.processes
+    return rows[self.process * size : (self.process + 1) * size], size
+
+
+class _Batches:
+  """A random-access source of batches, as grain wants one."""
+
+  def __init__(self, load: Callable[[int], dict[str, np.ndarray]], start: int, stop: int):
+    self._load, self._start, self._length = load, start, max(stop - start, 0)
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    return self._load(self._start + int(index))
+
+
+def train_batches(
+  records: Records,
+  stream: Callable[[int, int], np.ndarray],
+  *,
+  batch_size: int,
+  start: int,
+  stop: int,
+  workers: int = 0,
+  share: Share = Share(),
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields this process's part of the training batches numbered `start` … `stop` − 1.
+
+  `stream(g, batch_size)` gives the rows of global batch g, int64[batch_size].
+  """
+
+  def load(number: int) -> dict[str, np.ndarray]:
+    return records.load(*share.of(stream(number, batch_size), batch_size))
+
+  return _iterate(_Batches(load, start, stop), workers)
+
+
+def eval_batches(
+  records: Records, *, batch_size: int, workers: int = 0, share: Share = Share()
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields this process's part of every row once, in order; the last batch is padded."""
+  rows = np.arange(len(records.paths))
+
+  def load(number: int) -> dict[str, np.ndarray]:
+    batch = rows[number * batch_size : (number + 1) * batch_size]
+    return records.load(*share.of(batch, batch_size))
+
+  return _iterate(_Batches(load, 0, -(-len(rows) // batch_size)), workers)
+
+
+def _iterate(source: _Batches, workers: int) -> Iterator[dict[str, np.ndarray]]:
+  # Two threads decode as fast as two workers do, and more only get in each other's way.
+  threads = 1 if workers else min(2, os.cpu_count() or 1)
+  read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+  dataset = grain.MapDataset.source(source).to_iter_dataset(read)
+  if workers:
+    dataset = dataset.mp_prefetch(
+      grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    )
+  iterator = iter(dataset)
+  try:
+    yield from iterator
+  finally:
+    iterator.close()

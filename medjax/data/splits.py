@@ -1,0 +1,619 @@
+"""Splits by patient, test first, and the proof that a split is what it says.
+
+The order is the course's set sampling: the test set is drawn first, with a floor of positives where
+asked; then a validation set whose patients resemble the test set's; the remaining patients train. A
+split is an array of 'train', 'validation', 'test' or 'unused', one for each row of the study table.
+"""
+
+import hashlib
+import json
+import math
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from medjax import files
+from medjax.data.table import label_columns, patients_unknown, read_csv
+from medjax.errors import InputError, check_option
+
+SPLITS = ('train', 'validation', 'test', 'unused')
+FORMAT = 'medjax split 1'
+CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
+
+
+def make(
+  table: pd.DataFrame,
+  truth: np.ndarray,
+  known: np.ndarray,
+  labels: Sequence[str],
+  *,
+  test: str | float,
+  validation: str | float,
+  test_floor: Mapping[str, float] | None,
+  seed: int,
+) -> tuple[np.ndarray, dict]:
+  """Splits the patients of a study table into test, validation and training patients.
+
+  A patient is positive for a label if any of their images is known to be. One random order of the
+  patients (sorted by name before it is drawn, so the table's row order does not matter) serves every
+  draw, and each draw takes the first that qualify:
+
+  - Test: for each floor, the rarest label first, as many positive patients as it still lacks; then
+    whoever comes next. A floor that chance meets by itself thus changes nothing, and one that it
+    does not meet is met exactly. If the floors need more patients than the test set has,
+    patients positive for several labels are taken first.
+  - Validation: each pattern of positive labels gets the share that it has among the test patients
+    (labels unknown throughout the test set do not count). Where a pattern runs out, the nearest one
+    (Hamming distance) stands in. Validation never takes more than half of the positive patients of
+    a label that the test set left over, so training keeps as many as validation has:
+    thresholds can be set on few positives, nothing can be learned from none. (If validation is more
+    than half of the remaining patients, that share takes the place of the half.)
+
+  The publisher's own split, where one is used, is kept whole: with test='official', its test rows are
+  the test set, rows it leaves out are unused, and its validation rows are validation if that
+  is official too, otherwise they are drawn from like training rows.
+
+  Args:
+    table: a checked study table of N rows.
+    truth: f32[N, L], 1 where positive (`labels.reference`).
+    known: bool[N, L], where the truth is known.
+    labels: the L labels.
+    test: a share of all patients (0.1 or '0.1'), a count of patients (500 or '500'), 'official', or
+      'official or 0.2': the publisher's where there is one, else that share or count.
+    validation: likewise.
+    test_floor: label -> the share of the test patients (0 < share < 1), or the count of them (1 or
+      more), that must be positive. An official test set is only checked against it.
+    seed: 0 or more.
+
+  Returns:
+    The split, str[N], and how it was made, a dict ready for JSON: the seed; whether test and
+    validation are 'official' or 'drawn'; for a drawn test set, the positive patients that each
+    floor asks for, and the labels enriched beyond chance to meet it; for a drawn validation set, the
+    labels matched, those rationed to leave training its half, and the number of patients who stand
+    in for a pattern that ran out; the unused images and patients.
+
+  Raises:
+    InputError: a size or floor that cannot be read or met, an official split that is not there or
+      has a patient on two sides, no patient left to train on.
+  """
+  if seed < 0:
+    raise InputError(f'config.split.seed is {seed}; give a whole number, 0 or more')
+  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
+  official = _official_column(table)
+  test_size = _size('test', test, official, len(names))
+  validation_size = _size('validation', validation, official, len(names))
+  # The publisher left these rows out on purpose: no ground truth, or poor quality.
+  unused = (official == '') & (test_size is None)
+  test_rows = (official == 'test') & (test_size is None)
+  validation_rows = (official == 'validation') & (validation_size is None)
+  pool_rows = ~(unused | test_rows | validation_rows)
+  in_test, in_validation, pool, in_unused = (
+    np.bincount(patients[rows], minlength=len(names)) > 0
+    for rows in (test_rows, validation_rows, pool_rows, unused)
+  )
+  _check_sides({'test': in_test, 'validation': in_validation, 'the rest': pool}, names)
+  _check_some_train(pool, test_size, validation_size)
+
+  known = known & ~unused[:, None]
+  positive = _by_patient(patients, len(names), known & (truth > 0.5))
+  rank = np.random.default_rng(seed).permutation(len(names))
+  how = {'seed': int(seed), 'test': {'from': 'official'}, 'validation': {'from': 'official'}}
+  floors = _floors(test_floor or {}, labels, test_size or int(in_test.sum()))
+  if test_size is None:
+    _check_floors_met(floors, positive[in_test], labels)
+  else:
+    _check_floors_possible(floors, positive[pool], labels, test_size)
+    in_test = _draw_test(positive, pool, rank, test_size, floors)
+    by_chance = positive[_draw_test(positive, pool, rank, test_size, {})].sum(axis=0)
+    how['test'] = {
+      'from': 'drawn',
+      'floor': {labels[column]: need for column, need in floors.items()},
+      'enriched': [labels[column] for column in floors if by_chance[column] < floors[column]],
+    }
+  if validation_size is not None:
+    matched = np.flatnonzero(known[in_test[patients]].any(axis=0))
+    in_validation, stand_ins, rationed = _draw_validation(
+      positive[:, matched], in_test, pool & ~in_test, rank, validation_size
+    )
+    how['validation'] = {
+      'from': 'drawn',
+      'matched': [labels[column] for column in matched],
+      'rationed': [labels[column] for column in matched[rationed]],
+      'stand_ins': stand_ins,
+    }
+  how['unused'] = {'images': int(unused.sum()), 'patients': int(in_unused.sum())}
+  split = np.where(in_test[patients], 'test', 'train')
+  split = np.where(in_validation[patients], 'validation', split)
+  return np.where(unused, 'unused', split), how
+
+
+def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
+  """Raises InputError if a patient is in two of train, validation and test, or a name is unknown."""
+  for name in np.unique(split):
+    check_option('a split', str(name), SPLITS)
+  members = _members(table, split)
+  used = members[:, : SPLITS.index('unused')]
+  twice = np.flatnonzero(used.sum(axis=1) > 1)
+  if len(twice):
+    names = pd.factorize(table['patient'].to_numpy(object), sort=True)[1]
+    sides = [name for name, inside in zip(SPLITS, used[twice[0]]) if inside]
+    raise InputError(
+      f"split: {len(twice)} patients are on more than one side, such as patient '{names[twice[0]]}' "
+      f'({" and ".join(sides)}); keep all images of a patient on one side, or make the split anew'
+    )
+
+
+def proof(
+  table: pd.DataFrame,
+  split: np.ndarray,
+  truth: np.ndarray,
+  known: np.ndarray,
+  labels: Sequence[str],
+  *,
+  settings: dict,
+  how: dict,
+) -> dict:
+  """Returns what anyone needs to check a split, ready for JSON.
+
+  `table_sha256` is that of the lines of `column_sha256`, 'name digest', columns sorted by name; a
+  column's digest is that of its JSON list in the order of the image names, label codes as one
+  string of '1', '0', '-' (uncertain) and 'n' (not mentioned). `split_sha256` is that of the CSV.
+
+  Args:
+    table, split, truth, known, labels: as in `make`.
+    settings: the settings that the split was made with, of JSON types.
+    how: what `make` returned; {} for a split that came from elsewhere.
+  """
+  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
+  members = _members(table, split)
+  shared = members.astype(np.int64).T @ members
+  positive = known & (truth > 0.5)
+  per_split, no_positives, no_negatives = {}, {}, {}
+  for name in SPLITS:
+    rows = split == name
+    known_images, positive_images = known[rows].sum(axis=0), positive[rows].sum(axis=0)
+    positive_patients = _by_patient(patients[rows], len(names), positive[rows]).sum(axis=0)
+    per_split[name] = {
+      'patients': int(members[:, SPLITS.index(name)].sum()),
+      'images': int(rows.sum()),
+      'labels': {
+        label: {
+          'known': int(k),
+          'positive': int(p),
+          'prevalence': float(p / k) if k else None,
+          'positive_patients': int(q),
+        }
+        for label, k, p, q in zip(labels, known_images, positive_images, positive_patients)
+      },
+    }
+    if rows.any():
+      no_positives[name] = [label for label, p in zip(labels, positive_images) if p == 0]
+      no_negatives[name] = [
+        label for label, k, p in zip(labels, known_images, positive_images) if k == p
+      ]
+  columns = _column_digests(table)
+  result = {
+    'format': FORMAT,
+    'table_sha256': _table_digest(columns),
+    'column_sha256': columns,
+    'split_sha256': _digest(to_csv(table, split).encode()),
+    'settings': settings,
+    'seed': how.get('seed', settings.get('seed')),
+    'how': how,
+    'splits': per_split,
+    'patient_overlap': {
+      a: {b: int(shared[i, j]) for j, b in enumerate(SPLITS)} for i, a in enumerate(SPLITS)
+    },
+    'duplicates': {'images_listed_twice': int(table['image'].duplicated().sum())},
+    'not_checked': ['Pixels: the same picture under two names is not looked for here.'],
+    'labels_without_positives': no_positives,
+    'labels_without_negatives': no_negatives,
+    'notes': _notes(table, how),
+  }
+  return json.loads(json.dumps(result))
+
+
+def _notes(table: pd.DataFrame, how: dict) -> list[str]:
+  """Returns sentences on whatever weakens the split."""
+  notes = []
+  if patients_unknown(table):
+    notes.append(
+      'The source names no patients: every image counts as a patient of its own, so the same person '
+      'may be on both sides of this split, and nothing here can tell.'
+    )
+  if enriched := how.get('test', {}).get('enriched'):
+    notes.append(
+      f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is not '
+      "the source's, and neither are the predictive values that follow from it."
+    )
+  if rationed := how.get('validation', {}).get('rationed'):
+    notes.append(
+      f'Validation has fewer positives than the test set has of {", ".join(rationed)}: half of the '
+      'positive patients that were left were kept for training.'
+    )
+  return notes
+
+
+def to_csv(table: pd.DataFrame, split: np.ndarray) -> str:
+  """Returns the split as CSV text with the columns image, patient, split, sorted by image."""
+  images = table['image'].to_numpy(object)
+  order = np.argsort(images, kind='stable')
+  columns = {'image': images, 'patient': table['patient'].to_numpy(object), 'split': split}
+  frame = pd.DataFrame({name: values[order] for name, values in columns.items()})
+  return frame.to_csv(index=False, lineterminator='\n')
+
+
+def write(directory: pathlib.Path, csv_text: str, proof: dict) -> None:
+  """Writes split.csv and then split.json, each whole or not at all."""
+  directory = pathlib.Path(directory)
+  directory.mkdir(parents=True, exist_ok=True)
+  for name, text in ((CSV_NAME, csv_text), (PROOF_NAME, json.dumps(proof, indent=2) + '\n')):
+    files.write_whole(directory / name, text)
+
+
+def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict]:
+  """Reads a written split and joins it to the table by image.
+
+  Returns:
+    The split, str[N] in the table's order, and the proof.
+
+  Raises:
+    InputError: a file missing or changed since it was written, a table with other images, patients
+      or labels than the one that was split, a patient on two sides.
+  """
+  csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
+  written = _read_proof(proof_path)
+  frame = read_csv(csv_path, ('image', 'patient', 'split'))
+  if _digest(csv_path.read_bytes()) != written['split_sha256']:
+    raise InputError(
+      f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, or '
+      'delete both files and make the split anew'
+    )
+  split = _join(frame, table, csv_path)
+  _check_table(table, written, proof_path)
+  check_overlap(table, split)
+  return split, written
+
+
+def _official_column(table: pd.DataFrame) -> np.ndarray:
+  """Returns the publisher's split of each row, '' where it has none."""
+  if 'official_split' not in table.columns:
+    return np.full(len(table), '', object)
+  column = table['official_split'].fillna('').to_numpy(object)
+  for name in pd.unique(column):
+    check_option("column 'official_split'", name, ('train', 'validation', 'test', ''))
+  return column
+
+
+def _size(name: str, setting: str | float, official: np.ndarray, patients: int) -> int | None:
+  """Returns how many patients to draw, or None to take the publisher's split."""
+  where = f'config.split.{name}'
+  written = re.fullmatch(r'\s*official(?:\s+or\s+(.*))?', str(setting))
+  if written and (official == name).any():
+    if written[1] is not None:
+      _number(where, written[1])
+    return None
+  if written and written[1] is None:
+    raise InputError(
+      f"{where} is 'official', but no row's official_split is '{name}'; give a share or a count of "
+      f"patients, such as {where}=0.1, or {where}='official or 0.1'"
+    )
+  size = _number(where, written[1] if written else setting, ", 'official', or 'official or 0.1'")
+  return size if isinstance(size, int) else max(1, math.floor(size * patients + 0.5))
+
+
+def _number(where: str, setting: str | float, alternatives: str = '') -> float:
+  """Reads a share strictly between 0 and 1 (float) or a count of 1 or more (int)."""
+  text = str(setting).strip()
+  if re.fullmatch(r'\d+', text) and int(text) >= 1:
+    return int(text)
+  try:
+    share = float(text)
+  except ValueError:
+    share = math.nan
+  if not 0 < share < 1:
+    raise InputError(
+      f"{where} is '{setting}'; give a share of the patients between 0 and 1, or a whole number of "
+      f'patients{alternatives}'
+    )
+  return share
+
+
+def _check_some_train(pool: np.ndarray, test_size: int | None, validation_size: int | None) -> None:
+  drawn = (test_size or 0) + (validation_size or 0)
+  if not pool.any():
+    raise InputError(
+      'official_split: no row is left to train on; draw the split instead, with '
+      'config.split.test=0.1 and config.split.validation=0.1'
+    )
+  if drawn >= pool.sum():
+    raise InputError(
+      f'config.split: test and validation ask for {drawn} of the {int(pool.sum())} patients to draw '
+      'from, and leave none to train on; ask for fewer in config.split.test or '
+      'config.split.validation'
+    )
+
+
+def _check_sides(sides: dict[str, np.ndarray], names: np.ndarray) -> None:
+  twice = np.flatnonzero(np.sum(list(sides.values()), axis=0) > 1)
+  if len(twice):
+    where = ' and '.join(side for side, inside in sides.items() if inside[twice[0]])
+    raise InputError(
+      f'official_split: {len(twice)} patients are on more than one side, such as patient '
+      f"'{names[twice[0]]}' ({where}); the publisher's split is not by patient: draw one that is, "
+      'with config.split.test=0.1 and config.split.validation=0.1'
+    )
+
+
+def _by_patient(patients: np.ndarray, count: int, flags: np.ndarray) -> np.ndarray:
+  """Returns bool[patients, L]: whether any image of the patient has the flag bool[N, L]."""
+  result = np.zeros((count, flags.shape[1]), bool)
+  rows, columns = np.nonzero(flags)
+  result[patients[rows], columns] = True
+  return result
+
+
+def _members(table: pd.DataFrame, split: np.ndarray) -> np.ndarray:
+  """Returns bool[patients, splits]: whether the patient, sorted by name, has an image there."""
+  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
+  flags = np.stack([np.asarray(split) == name for name in SPLITS], axis=1)
+  return _by_patient(patients, len(names), flags)
+
+
+def _floors(
+  test_floor: Mapping[str, float], labels: Sequence[str], test_count: int
+) -> dict[int, int]:
+  """Returns column of the label -> positive test patients needed."""
+  floors = {}
+  for label, setting in test_floor.items():
+    check_option('a label of config.split.test_floor', label, labels)
+    number = _number(f"config.split.test_floor['{label}']", setting)
+    # 0.1 * 30 is a hair more than 3: the floor it asks for is 3.
+    need = number if isinstance(number, int) else max(1, math.ceil(number * test_count - 1e-9))
+    floors[list(labels).index(label)] = need
+  return floors
+
+
+def _check_floors_met(floors: dict[int, int], positive: np.ndarray, labels: Sequence[str]) -> None:
+  for column, need in floors.items():
+    has = int(positive[:, column].sum())
+    if has < need:
+      raise InputError(
+        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients; the official test set "
+        f'has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or draw the test '
+        'set yourself, with config.split.test=0.1'
+      )
+
+
+def _check_floors_possible(
+  floors: dict[int, int], positive: np.ndarray, labels: Sequence[str], test_count: int
+) -> None:
+  for column, need in floors.items():
+    most = min(int(positive[:, column].sum()), test_count)
+    if need > most:
+      # Rounded down: the floor that the message names must itself be possible.
+      share = math.floor(most / test_count * 1000) / 1000
+      raise InputError(
+        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients of {test_count} in the "
+        f'test set; {int(positive[:, column].sum())} patients are positive: the largest possible '
+        f'floor is {most} patients, a share of {share:g}'
+      )
+
+
+def _draw_test(
+  positive: np.ndarray, pool: np.ndarray, rank: np.ndarray, size: int, floors: dict[int, int]
+) -> np.ndarray:
+  """Returns bool[patients]: `size` patients of the pool, with the floors met."""
+  chosen = np.zeros(len(rank), bool)
+  for column in sorted(floors, key=lambda column: positive[pool, column].sum()):
+    short = floors[column] - int((chosen & positive[:, column]).sum())
+    _take_first(chosen, positive[:, column] & pool & ~chosen, rank, max(short, 0))
+  if chosen.sum() > size:
+    columns = list(floors)
+    chosen = _cover(positive[:, columns], pool, rank, np.array([floors[c] for c in columns]))
+  if chosen.sum() > size:
+    raise InputError(
+      f'config.split.test_floor: the floors together take {int(chosen.sum())} patients, even with patients '
+      f'positive for several labels taken first; the test set has {size}: lower the floors, or '
+      'enlarge config.split.test'
+    )
+  _take_first(chosen, pool & ~chosen, rank, size - int(chosen.sum()))
+  return chosen
+
+
+def _take_first(chosen: np.ndarray, candidates: np.ndarray, rank: np.ndarray, count: int) -> None:
+  """Adds to `chosen`, in place, the first `count` candidates in the random order."""
+  found = np.flatnonzero(candidates)
+  chosen[found[np.argsort(rank[found])][:count]] = True
+
+
+def _cover(
+  positive: np.ndarray, pool: np.ndarray, rank: np.ndarray, needs: np.ndarray
+) -> np.ndarray:
+  """Meets all needs with few patients: whoever is positive for most unmet labels comes first.
+
+  The greedy answer to set multicover, within a factor of ln(labels) + 1 of the fewest (Dobson 1982).
+  """
+  patterns, which = _patterns(positive)
+  available = np.bincount(which[pool], minlength=len(patterns))
+  take, left = np.zeros(len(patterns), np.int64), needs.copy()
+  while (left > 0).any():
+    gain = (patterns & (left > 0)).sum(axis=1) * (take < available)
+    best = int(np.argmax(gain))
+    unmet = left[patterns[best] & (left > 0)]
+    amount = min(int(unmet.min()), int(available[best] - take[best]))
+    take[best] += amount
+    left -= amount * patterns[best]
+  return _take_by_pattern(which, pool, rank, take)
+
+
+def _patterns(positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the distinct rows of bool[patients, L], and which one each patient has.
+
+  They are sorted with the rarest label as the leading digit, so that its patterns stand together.
+  """
+  columns = np.argsort(positive.sum(axis=0), kind='stable')
+  packed = np.packbits(positive[:, columns], axis=1)
+  _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+  return positive[first], which.reshape(-1)
+
+
+def _take_by_pattern(
+  which: np.ndarray, pool: np.ndarray, rank: np.ndarray, take: np.ndarray
+) -> np.ndarray:
+  """Returns bool[patients]: for each pattern k, the first take[k] of its pool in the random order."""
+  found = np.flatnonzero(pool)
+  found = found[np.lexsort((rank[found], which[found]))]
+  starts = np.searchsorted(which[found], np.arange(len(take)))
+  place = np.arange(len(found)) - starts[which[found]]
+  chosen = np.zeros(len(which), bool)
+  chosen[found[place < take[which[found]]]] = True
+  return chosen
+
+
+def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
+  """Shares `size` among patterns in proportion to `counts`, each share rounded up or down.
+
+  The running total is what is rounded. Rounding each share by its remainder would leave out the
+  many patterns seen once, and with them most of the patients who have several findings.
+  """
+  running = np.cumsum(counts) * size
+  return np.diff((2 * running + counts.sum()) // (2 * counts.sum()), prepend=0)
+
+
+def _draw_validation(
+  positive: np.ndarray, test: np.ndarray, pool: np.ndarray, rank: np.ndarray, size: int
+) -> tuple[np.ndarray, int, np.ndarray]:
+  """Draws `size` patients of the pool that resemble the test set's.
+
+  Returns:
+    bool[patients]; how many of them stand in for a pattern that ran out; and bool[L], the labels of
+    which there are too few to match the test set.
+  """
+  patterns, which = _patterns(positive)
+  wanted = _quotas(np.bincount(which[test], minlength=len(patterns)), size)
+  available = np.bincount(which[pool], minlength=len(patterns))
+  positives = available @ patterns
+  half = np.floor(positives * max(0.5, size / pool.sum())).astype(np.int64)
+  # Where a label is rationed, all its patterns give up the same fraction.
+  fraction = np.minimum(1, half / np.maximum(wanted @ patterns, 1))
+  fraction = np.where(patterns, fraction, 1).min(axis=1, initial=1)
+  take = np.minimum(np.floor(wanted * fraction).astype(np.int64), available)
+  missing = wanted - take
+  # The later limits are for pools in which almost everyone is positive for something.
+  for limit in (half, np.maximum(positives - 1, 0), positives):
+    for reach in (0, patterns.shape[1]):
+      _fill(take, missing, wanted, patterns, available, limit, reach)
+  stand_ins = int(np.maximum(take - wanted, 0).sum())
+  return _take_by_pattern(which, pool, rank, take), stand_ins, wanted @ patterns > half
+
+
+def _fill(
+  take: np.ndarray,
+  missing: np.ndarray,
+  wanted: np.ndarray,
+  patterns: np.ndarray,
+  available: np.ndarray,
+  limit: np.ndarray,
+  reach: int,
+) -> None:
+  """Moves, in place, what is `missing` of each pattern to what to `take` of those near it.
+
+  A pattern stands in if it differs in at most `reach` labels, the nearest first and, among equals,
+  the one whose labels are shortest of what is `wanted`. No label gets more than `limit` positives.
+  """
+  endless = np.iinfo(np.int64).max
+  for pattern in np.flatnonzero(missing):
+    distance = (patterns != patterns[pattern]).sum(axis=1)
+    while missing[pattern]:
+      room = np.maximum(limit - take @ patterns, 0)
+      free = np.where(patterns, room, endless).min(axis=1, initial=endless)
+      free = np.minimum(free, available - take)
+      near = np.flatnonzero((free > 0) & (distance <= reach))
+      if not len(near):
+        break
+      placed = (take + missing) @ patterns - missing[pattern] * patterns[pattern]
+      short = (wanted @ patterns - placed) / np.maximum(wanted @ patterns, 1)
+      best = near[np.lexsort((-(patterns[near] @ short), distance[near]))[0]]
+      amount = min(int(missing[pattern]), int(free[best]))
+      take[best] += amount
+      missing[pattern] -= amount
+
+
+def _digest(content: bytes) -> str:
+  return hashlib.sha256(content).hexdigest()
+
+
+def _column_digests(table: pd.DataFrame) -> dict[str, str]:
+  """Returns column -> SHA-256, for image, patient and every label, as `proof` describes."""
+  images = table['image'].to_numpy(object)
+  order = np.argsort(images, kind='stable')
+  texts = {
+    'image': images[order].tolist(),
+    'patient': table['patient'].to_numpy(object)[order].tolist(),
+  }
+  for label in label_columns(table):
+    codes = table[label].to_numpy(np.float32)[order]
+    places = np.where(np.isnan(codes), 2, codes).astype(np.int64) + 1
+    texts[label] = np.frombuffer(b'-01n', np.uint8)[places].tobytes().decode()
+  return {name: _digest(json.dumps(texts[name]).encode()) for name in sorted(texts)}
+
+
+def _table_digest(columns: dict[str, str]) -> str:
+  return _digest(''.join(f'{name} {columns[name]}\n' for name in sorted(columns)).encode())
+
+
+def _read_proof(path: pathlib.Path) -> dict:
+  try:
+    written = json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError:
+    raise InputError(f'{path}: no such file; a split is {CSV_NAME} and {PROOF_NAME}') from None
+  except (OSError, ValueError) as error:
+    raise InputError(f'{path}: not a readable JSON file ({error})') from None
+  found = written.get('format') if isinstance(written, dict) else None
+  if found != FORMAT:
+    raise InputError(f"{path}: the format is '{found}', not '{FORMAT}'; make the split anew")
+  return written
+
+
+def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.ndarray:
+  """Returns the split of each row of the table, from the rows of the CSV."""
+  images = table['image'].to_numpy(object)
+  place = pd.Index(frame['image'].to_numpy(object)).get_indexer(images)
+  absent = np.flatnonzero(place < 0)
+  if len(absent):
+    raise InputError(
+      f"{path}: {len(absent)} images of the table are not in it, such as '{images[absent[0]]}'; use "
+      'the table that was split, or make the split anew'
+    )
+  if len(frame) > len(table):
+    listed = frame['image'].to_numpy(object)
+    surplus = listed[~np.isin(np.arange(len(listed)), place)]
+    raise InputError(
+      f"{path}: {len(surplus)} of its images are not in the table, such as '{surplus[0]}'; use the "
+      'table that was split, or make the split anew'
+    )
+  ours, theirs = (t['patient'].to_numpy(object) for t in (table, frame.iloc[place]))
+  other = np.flatnonzero(ours != theirs)
+  if len(other):
+    row = other[0]
+    raise InputError(
+      f"{path}: image '{images[row]}' is of patient '{theirs[row]}', in the table of '{ours[row]}' "
+      f'({len(other)} such images); use the table that was split, or make the split anew'
+    )
+  return frame['split'].to_numpy(object)[place].astype(str)
+
+
+def _check_table(table: pd.DataFrame, written: dict, path: pathlib.Path) -> None:
+  columns = _column_digests(table)
+  if _table_digest(columns) == written['table_sha256']:
+    return
+  then = written['column_sha256']
+  differing = [name for name in sorted({*columns, *then}) if columns.get(name) != then.get(name)]
+  raise InputError(
+    f'{path}: the table is not the one that was split (its SHA-256 differs): other or no values in '
+    f'{", ".join(differing)}; use the table that was split, or make the split anew'
+  )

@@ -1,0 +1,97 @@
+"""Accelerators: distributed start-up, the data mesh, and batches on their way to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from medjax.errors import InputError
+
+
+def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> None:
+  """Joins the other processes of the run; call before anything touches a device.
+
+  Args:
+    coordinator: 'host:port' of process 0; 'auto' on TPU pods, Slurm and Open MPI, where the
+      environment tells everything; '' for a single process.
+    processes: number of processes, with 'host:port'.
+    process: this one's number, from 0.
+  """
+  if coordinator == 'auto':
+    jax.distributed.initialize()
+  elif coordinator:
+    jax.distributed.initialize(coordinator, processes, process)
+
+
+def data_mesh() -> Mesh:
+  """All devices of all processes on one axis, 'data', each process's devices side by side."""
+  return Mesh(np.array(jax.devices()), ('data',))
+
+
+def check_batch_size(batch_size: int, accumulate: int) -> None:
+  """Raises InputError unless every device gets the same number of images of every part."""
+  parts = jax.device_count() * accumulate
+  if batch_size % parts:
+    below, above = batch_size // parts * parts, -(-batch_size // parts) * parts
+    nearby = ' or '.join(str(size) for size in (below, above) if size)
+    raise InputError(
+      f'config.batch_size={batch_size}: must be divisible by the {jax.device_count()} devices times '
+      f'optimizer.accumulate={accumulate}; {nearby} would do'
+    )
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """Arrays whose first axis is the batch."""
+  return NamedSharding(mesh, PartitionSpec('data'))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Arrays that every device holds whole."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """Assembles the global batch from what each process read; returns before the copy is done."""
+  sharding = sharded(mesh)
+  return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)
+
+
+def put_replicated(tree: Any, mesh: Mesh) -> Any:
+  """Puts the same host arrays of every process on every device."""
+  sharding = replicated(mesh)
+  return jax.tree.map(
+    lambda array: jax.make_array_from_callback(
+      np.shape(array), sharding, lambda index, array=array: np.asarray(array)[index]
+    ),
+    tree,
+  )
+
+
+def is_first() -> bool:
+  """Whether this is the process that writes files and speaks."""
+  return jax.process_index() == 0
+
+
+def wait_for_all(name: str) -> None:
+  """Returns when every process has come here."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(name)
+
+
+def first_does(action: Callable[[], None]) -> None:
+  """Runs `action` on the first process while the others wait; all of them learn if it failed."""
+  failure = None
+  if is_first():
+    try:
+      action()
+    except InputError as error:
+      failure = error
+  if jax.process_count() > 1:
+    failed = multihost_utils.broadcast_one_to_all(np.array(failure is not None))
+    if failed and failure is None:
+      raise InputError('the first process stopped; its message says why')
+  if failure is not None:
+    raise failure

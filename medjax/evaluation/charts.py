@@ -1,0 +1,190 @@
+"""The report's drawings: inline SVG whose colours are the style sheet's, readable without colour.
+
+Coordinates are pixels at the natural size. Every drawing names and describes itself for readers
+that cannot see it, and tells its figures on hover.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from medjax.evaluation.markup import Markup, tag
+
+LINE_POINTS = 300
+
+
+def svg(width: float, height: float, title: str, description: str, *children: object) -> Markup:
+  """Returns one drawing that scales with its container and has a name and a description."""
+  return tag(
+    'svg',
+    tag('title', title),
+    tag('desc', description),
+    *children,
+    viewBox=f'0 0 {width} {height}',
+    role='img',
+    aria_label=f'{title}. {description}',
+  )
+
+
+def interval_bar(
+  value: float, bounds: Sequence[float] | None, low: float, baseline: float, what: str
+) -> Markup:
+  """Draws a figure and its interval on a scale from `low` to 1, a tick at what guessing reaches."""
+  width, middle = 132, 8
+
+  def place(x: float) -> float:
+    return round(4 + (width - 8) * (x - low) / (1 - low), 1)
+
+  return svg(
+    width,
+    16,
+    what,
+    f'A dot on a scale from {low:g} to 1; the tick is what guessing reaches, {baseline:.3f}.',
+    tag('line', x1=4, x2=width - 4, y1=middle, y2=middle, class_='scale'),
+    tag('line', x1=place(baseline), x2=place(baseline), y1=2, y2=14, class_='baseline'),
+    bounds
+    and tag('line', x1=place(bounds[0]), x2=place(bounds[1]), y1=middle, y2=middle, class_='range'),
+    tag('circle', cx=place(value), cy=middle, r=3.6, class_='dot'),
+  )
+
+
+def roc_panel(
+  label: str, curve: Mapping[str, Sequence[float]], area: str, point: tuple[float, float] | None, at: str
+) -> Markup:
+  """Draws one label's ROC curve with its operating point (false positive rate, sensitivity).
+
+  Args:
+    label: its name.
+    curve: 'false_positive_rate' and 'sensitivity', as long as each other.
+    area: the AUROC with its interval, in words.
+    point: where the operating point lies, or None.
+    at: what is true there, in words.
+  """
+  size, left, top = 150, 30, 6
+
+  def place(x: float, y: float) -> tuple[float, float]:
+    return round(left + size * x, 1), round(top + size * (1 - y), 1)
+
+  points = [place(*xy) for xy in zip(curve['false_positive_rate'], curve['sensitivity'])]
+  path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in points)
+  x1, y1 = place(1, 0)
+  marks: list[object] = [
+    tag('rect', x=left, y=top, width=size, height=size, class_='frame'),
+    tag('path', d=f'M{left},{y1}L{x1},{top}', class_='chance'),
+    tag('path', d=f'{path}L{x1},{y1}Z', class_='area'),
+    tag('path', tag('title', f'{label}: AUROC {area}'), d=path, class_='curve'),
+  ]
+  for tick in (0, 0.5, 1):
+    x, y = place(tick, tick)
+    marks.append(tag('text', f'{tick:g}', x=x, y=y1 + 13, class_='tick middle'))
+    marks.append(tag('text', f'{tick:g}', x=left - 5, y=y + 3.5, class_='tick end'))
+  if point:
+    x, y = place(*point)
+    marks.append(tag('circle', tag('title', at), cx=x, cy=y, r=5, class_='point'))
+  marks.append(tag('text', '1 − specificity', x=left + size / 2, y=y1 + 26, class_='axis middle'))
+  marks.append(
+    tag(
+      'text', 'sensitivity', x=0, y=0, class_='axis middle',
+      transform=f'translate(9 {top + size / 2}) rotate(-90)',
+    )  # fmt: skip
+  )
+  description = f'AUROC {area}.' + (f' {at}.' if point else ' No operating point.')
+  return svg(left + size + 6, top + size + 30, f'ROC curve of {label}', description, *marks)
+
+
+def line_chart(
+  title: str,
+  description: str,
+  lines: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
+  marked: tuple[float, float, str] | None = None,
+) -> Markup:
+  """Draws lines over optimizer steps.
+
+  Args:
+    title, description: of the drawing.
+    lines: (name, class, points (step, value)); the class is 'first', 'second' or 'faint'.
+    marked: (step, value, words) of a point to mark, or None.
+  """
+  width, height, left, right, top, bottom = 440, 230, 46, 12, 12, 40
+  every = [point for _, _, points in lines for point in points]
+  x_ticks = ticks(0, max(x for x, _ in every))
+  y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
+
+  def place(x: float, y: float) -> tuple[float, float]:
+    across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
+    up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+    return (
+      round(left + (width - left - right) * across, 1),
+      round(height - bottom - (height - top - bottom) * up, 1),
+    )
+
+  marks = []
+  for tick in y_ticks:
+    y = place(x_ticks[0], tick)[1]
+    marks.append(tag('line', x1=left, x2=width - right, y1=y, y2=y, class_='grid'))
+    marks.append(tag('text', f'{tick:.6g}', x=left - 6, y=y + 4, class_='tick end'))
+  for tick in x_ticks:
+    x = place(tick, y_ticks[0])[0]
+    marks.append(tag('text', f'{tick:,.6g}', x=x, y=height - bottom + 16, class_='tick middle'))
+  middle = left + (width - left - right) / 2
+  marks.append(tag('text', 'step', x=middle, y=height - 6, class_='axis middle'))
+  if marked:
+    x, y = place(*marked[:2])
+    marks.append(tag('line', x1=x, x2=x, y1=top, y2=height - bottom, class_='best'))
+  for name, kind, points in lines:
+    places = [place(*point) for point in thinned(points)]
+    if len(places) == 1:
+      marks.append(tag('circle', tag('title', name), cx=places[0][0], cy=places[0][1], r=2.5, class_=f'dot {kind}'))
+    path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in places)
+    marks.append(tag('path', tag('title', name), d=path, class_=f'line {kind}'))
+  if marked:
+    marks.append(tag('path', tag('title', marked[2]), d=_diamond(x, y, 5.5), class_='point'))
+  return svg(width, height, title, description, *marks)
+
+
+def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+  """Returns at most LINE_POINTS points: where there are more, means of consecutive ones."""
+  run = math.ceil(len(points) / LINE_POINTS)
+  parts = [points[start : start + run] for start in range(0, len(points), run or 1)]
+  return [tuple(sum(values) / len(part) for values in zip(*part)) for part in parts]
+
+
+def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
+  """Returns round numbers, 1, 2 or 5 times a power of ten apart, that enclose low and high."""
+  if high <= low:
+    low, high = low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1
+  rough = (high - low) / wanted
+  power = 10.0 ** math.floor(math.log10(rough))
+  step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+  first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+  return [number * step for number in range(first, last + 1)]
+
+
+def legend(*entries: tuple[str, str]) -> Markup:
+  """Returns (class, words) pairs as a key under a drawing; the shapes differ, not only the colours."""
+  shapes = {
+    'point': tag('circle', cx=14, cy=6, r=4.5, class_='point'),
+    'best': tag('path', d=_diamond(14, 6, 5.5), class_='point'),
+    'chance': tag('path', d='M2,6L26,6', class_='chance'),
+  }
+  return tag(
+    'ul',
+    [
+      tag(
+        'li',
+        tag(
+          'svg',
+          shapes.get(kind) or tag('path', d='M2,6L26,6', class_=f'line {kind}'),
+          viewBox='0 0 28 12', width=28, height=12, aria_hidden='true',
+        ),  # fmt: skip
+        words,
+      )
+      for kind, words in entries
+    ],
+    class_='legend',
+  )
+
+
+def _diamond(x: float, y: float, r: float) -> str:
+  return f'M{x - r:g},{y:g}L{x:g},{y - r:g}L{x + r:g},{y:g}L{x:g},{y + r:g}Z'
+
+

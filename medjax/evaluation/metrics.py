@@ -1,0 +1,189 @@
+"""Exact discrimination figures over pooled predictions, one label at a time.
+
+Every function takes `scores` f64[N] (higher means more likely positive) and `truth` [N] of 0 and 1.
+`weights` f64[R, N] (not negative) gives one row of image weights per bootstrap replicate and turns
+each result into f64[R]. Nothing is binned and nothing is averaged over batches: a mean of per-batch
+areas is not the area, and a grid of thresholds misses what lies between them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Ranking(NamedTuple):
+  """Images sorted from the highest score to the lowest, cut into runs that can be summed at once.
+
+  A run holds positives of one score, or negatives between two positive scores. Only runs, not
+  images, enter the curves, so that a replicate costs one sum over the images.
+
+  Attributes:
+    order: int[N], which column of the weights belongs to the image at each rank.
+    starts: int[S], the rank at which each run begins.
+    positive: int[G], the runs that hold positives.
+    tied: int[G], the last run with the same score as that positive run.
+  """
+
+  order: np.ndarray
+  starts: np.ndarray
+  positive: np.ndarray
+  tied: np.ndarray
+
+
+def checked(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns f64[N] scores and bool[N] truth.
+
+  Raises:
+    ValueError: shapes that differ, a score that is NaN, or a truth other than 0 and 1.
+  """
+  scores, truth = np.asarray(scores, np.float64), np.asarray(truth)
+  if scores.ndim != 1 or scores.shape != truth.shape:
+    raise ValueError(f'scores {scores.shape} and truth {truth.shape} must be two equal lists')
+  if np.isnan(scores).any():
+    raise ValueError(f'{int(np.isnan(scores).sum())} scores are NaN; a NaN has no rank')
+  if not np.isin(truth, (0, 1)).all():
+    raise ValueError('truth must be 0 or 1; leave out images whose truth is not known')
+  return scores, truth.astype(bool)
+
+
+def rank(scores: np.ndarray, truth: np.ndarray) -> Ranking:
+  """Sorts once what `areas` then sums for any number of weightings. N must not be 0."""
+  scores, truth = checked(scores, truth)
+  order = np.lexsort((~truth, -scores))  # within a tie the positives come first
+  scores, truth = scores[order], truth[order]
+  changed = scores[1:] != scores[:-1]
+  tie = np.concatenate(([0], np.cumsum(changed)))
+  with_positives = np.bincount(tie, weights=truth)[tie] > 0
+  cut = (truth[1:] != truth[:-1]) | (changed & (with_positives[1:] | with_positives[:-1]))
+  starts = np.concatenate(([0], np.flatnonzero(cut) + 1))
+  run_tie, run_positive = tie[starts], truth[starts]
+  positive = np.flatnonzero(run_positive)
+  following = np.minimum(positive + 1, len(starts) - 1)
+  tied = np.where(run_tie[following] == run_tie[positive], following, positive)
+  return Ranking(order, starts, positive, tied)
+
+
+def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (AUROC f64[R], average precision f64[R]) for weights f64[R, columns].
+
+  AUROC is the weighted share of (positive, negative) pairs in which the positive scores higher, a
+  tie counting half (Hanley & McNeil, Radiology 143:29, 1982; the midrank Mann-Whitney statistic);
+  NaN where either class weighs nothing. Average precision is NaN where no positive weighs anything.
+  """
+  weights = np.asarray(weights, np.float64)
+  runs = np.add.reduceat(weights.take(ranking.order, axis=1), ranking.starts, axis=1)
+  found = runs.take(ranking.positive, axis=1)
+  runs[:, ranking.positive] = 0
+  false_positives = np.cumsum(runs, axis=1)
+  true_positives = np.cumsum(found, axis=1)
+  above = false_positives.take(ranking.positive, axis=1)
+  through = false_positives.take(ranking.tied, axis=1)
+  positives, negatives = found.sum(axis=1), false_positives[:, -1]
+  pairs = (found * (negatives[:, None] - (above + through) / 2)).sum(axis=1)
+  flagged = true_positives + through
+  precision = np.divide(true_positives, flagged, out=np.zeros_like(flagged), where=flagged > 0)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    auroc_values = np.where(positives * negatives > 0, pairs / (positives * negatives), np.nan)
+    precisions = np.where(positives > 0, (found * precision).sum(axis=1) / positives, np.nan)
+  return auroc_values, precisions
+
+
+def _areas(scores, truth, weights, which):
+  scores, truth = checked(scores, truth)
+  if not len(scores):
+    return np.nan if weights is None else np.full(len(weights), np.nan)
+  rows = np.ones((1, len(scores))) if weights is None else np.asarray(weights)
+  if rows.ndim != 2 or rows.shape[1] != len(scores):
+    raise ValueError(f'weights {rows.shape} must be [replicates, {len(scores)}]')
+  values = areas(rank(scores, truth), rows)[which]
+  return float(values[0]) if weights is None else values
+
+
+def auroc(
+  scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None
+) -> float | np.ndarray:
+  """Area under the ROC curve, ties by midrank; NaN if one class is absent. See `areas`."""
+  return _areas(scores, truth, weights, 0)
+
+
+def average_precision(
+  scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None
+) -> float | np.ndarray:
+  """AUPRC as average precision: the sum over distinct scores of precision x step in sensitivity.
+
+  The step-wise sum, not the trapezium, which is too kind between points (Davis & Goadrich, ICML
+  2006). A scorer that knows nothing reaches about the prevalence. NaN without positives.
+  """
+  return _areas(scores, truth, weights, 1)
+
+
+def counts_at_scores(
+  scores: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns, for each distinct score from the highest down, what `score >= it` calls positive.
+
+  Returns:
+    (true positives int[K], false positives int[K], distinct scores f64[K]).
+  """
+  scores, truth = checked(scores, truth)
+  order = np.argsort(-scores, kind='stable')
+  scores, truth = scores[order], truth[order]
+  ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
+  true_positives = np.cumsum(truth)[ends]
+  return true_positives, ends + 1 - true_positives, scores[ends]
+
+
+def roc_curve(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns (false positive rate, sensitivity, thresholds), each f64[K + 1], exact.
+
+  One point for each of the K distinct scores, preceded by (0, 0) at an infinite threshold. A rate
+  whose class is absent is NaN.
+  """
+  true_positives, false_positives, thresholds = counts_at_scores(scores, truth)
+  curves = []
+  for counts in (false_positives, true_positives):
+    total = counts[-1] if len(counts) else 0
+    curves.append(np.concatenate(([0], counts)) / (total if total else np.nan))
+  return curves[0], curves[1], np.concatenate(([np.inf], thresholds))
+
+
+def thin_curve(x: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+  """Drops points of a rising staircase f64[K] that a drawing does not need; both ends stay.
+
+  Points on a straight line between their neighbours go first, which loses nothing. If more than
+  `limit` are left, those nearest to even steps along x + y stay: no point of the curve is then
+  further than (2 / (limit - 1)) from a kept one, in either rate.
+  """
+  if len(x) > 2:
+    turn = np.diff(x[:-1]) * np.diff(y[1:]) - np.diff(y[:-1]) * np.diff(x[1:])
+    keep = np.concatenate(([True], np.abs(turn) > 1e-15, [True]))
+    x, y = x[keep], y[keep]
+  if len(x) > limit:
+    length = x + y
+    steps = np.linspace(length[0], length[-1], limit)
+    keep = np.unique(np.clip(np.searchsorted(length, steps), 0, len(x) - 1))
+    x, y = x[keep], y[keep]
+  return x, y
+
+
+def sensitivity_specificity(
+  scores: np.ndarray, truth: np.ndarray, threshold: float, weights: np.ndarray | None = None
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+  """Returns (sensitivity, specificity) of calling `score >= threshold` positive.
+
+  Each is NaN where its class is absent; both are NaN at a NaN threshold.
+  """
+  scores, truth = checked(scores, truth)
+  rows = np.ones((1, len(scores))) if weights is None else np.asarray(weights, np.float64)
+  flagged = scores >= threshold
+  values = []
+  for hit, group in ((flagged & truth, truth), (~flagged & ~truth, ~truth)):
+    total = rows @ group.astype(np.float64)
+    kept = np.where((total > 0) & ~np.isnan(threshold), total, np.nan)
+    values.append(rows @ hit.astype(np.float64) / kept)
+  return (float(values[0][0]), float(values[1][0])) if weights is None else tuple(values)
+
+
+def prevalence(truth: np.ndarray) -> float:
+  """Share of positives among images whose truth is known; NaN if there are none."""
+  return float(np.mean(truth)) if len(truth) else float('nan')

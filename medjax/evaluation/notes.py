@@ -1,0 +1,130 @@
+"""What weakens an evaluation, in plain sentences: a figure is never shown without them."""
+
+from medjax.evaluation.predictions import Predictions
+
+FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
+FEW_OF_A_CLASS = 10  # patients
+
+
+def notes(summary: dict, validation: Predictions, test: Predictions) -> list[str]:
+  """Returns sentences, the gravest first; none if nothing was found that weakens the figures.
+
+  Args:
+    summary: as `medjax.evaluation.summary.evaluate` builds it.
+    validation: the predictions that the operating points were chosen on.
+    test: the predictions that the figures are of.
+  """
+  labels = summary['labels']
+  return [
+    *_overlap(validation, test),
+    *_absent(labels),
+    *_few(summary, labels),
+    *_unsteady(summary, labels),
+    *_unknown(summary, labels),
+  ]
+
+
+def _overlap(validation: Predictions, test: Predictions) -> list[str]:
+  found = []
+  patients = len(set(validation.patients) & set(test.patients))
+  if patients:
+    found.append(
+      f'{_count(patients, "patient")} in both validation and test: checkpoint and '
+      'operating points were chosen on people they are tested on, so the figures flatter.'
+    )
+  for split, predictions in (('test', test), ('validation', validation)):
+    if list(predictions.images) == list(predictions.patients):
+      found.append(
+        f'No patient identifiers in {split}: every image counts as its own patient. If some '
+        'patients have several images, the intervals are too narrow and overlap cannot be ruled out.'
+      )
+  return found
+
+
+def _absent(labels: dict) -> list[str]:
+  found = []
+  for kind in ('positives', 'negatives'):
+    names = [label for label, of in labels.items() if not of['test'][kind]]
+    if names:
+      found.append(f'No {kind} on test, so no AUROC and no AUPRC: {_join(names)}.')
+  names = [label for label, of in labels.items() if of['operating_point'] is None]
+  if names:
+    found.append(
+      'Validation lacks positives or negatives, so no operating point, sensitivity or specificity: '
+      f'{_join(names)}.'
+    )
+  return found
+
+
+def _few(summary: dict, labels: dict) -> list[str]:
+  found = []
+  if summary['test']['patients'] < FEW_PATIENTS:
+    found.append(
+      f'Only {_count(summary["test"]["patients"], "test patient")}: intervals from so few tend to '
+      'be too narrow.'
+    )
+  for split, kind, consequence in (
+    ('test', 'positive', 'one patient more or less moves AUROC, AUPRC and sensitivity visibly'),
+    ('test', 'negative', 'one patient more or less moves AUROC and specificity visibly'),
+    ('validation', 'positive', 'the operating points rest on very little'),
+    ('validation', 'negative', 'the operating points rest on very little'),
+  ):
+    names = [
+      f'{label} {of[split][f"{kind}_patients"]}'
+      for label, of in labels.items()
+      if 0 < of[split][f'{kind}_patients'] < FEW_OF_A_CLASS
+    ]
+    if names:
+      found.append(
+        f'Fewer than {FEW_OF_A_CLASS} {kind} patients on {split} ({_join(names)}): {consequence}.'
+      )
+  return found
+
+
+def _unsteady(summary: dict, labels: dict) -> list[str]:
+  found = []
+  mean = summary['mean']['auroc']
+  if mean['value'] is not None and mean['interval'] is None and summary['replicates']:
+    found.append(f'The mean AUROC has no interval ({mean["reason"]}).')
+  elif mean['interval'] and mean['valid_replicates'] < summary['replicates']:
+    found.append(
+      f'The interval of the mean rests on the {mean["valid_replicates"]} of '
+      f'{summary["replicates"]} replicates in which every label has both classes.'
+    )
+  if not summary['replicates']:
+    found.append('No intervals: no replicates were drawn.')
+  certain = [
+    f'{label} {name}'
+    for label, of in labels.items()
+    for name in ('auroc', 'sensitivity', 'specificity')
+    if of['test'][name]['interval']
+    and of['test'][name]['interval'][0] == of['test'][name]['interval'][1]
+  ]
+  if certain:
+    found.append(
+      f'Intervals without width ({_join(certain)}): no replicate differs because no error was seen, '
+      'which is not certainty.'
+    )
+  return found
+
+
+def _unknown(summary: dict, labels: dict) -> list[str]:
+  images = summary['test']['images']
+  names = [
+    f'{label} {images - of["test"]["images"]}'
+    for label, of in labels.items()
+    if of['test']['images'] < images
+  ]
+  if not names:
+    return []
+  return [
+    f'Truth not known for some of the {images} test images, which are left out ({_join(names)}).'
+  ]
+
+
+def _count(number: int, thing: str) -> str:
+  return f'{number} {thing}' + ('' if number == 1 else 's')
+
+
+def _join(names: list[str]) -> str:
+  return ', '.join(names)

@@ -1,0 +1,171 @@
+"""The predictions file: `image, patient, prob_<label>…, true_<label>…`, one row per image.
+
+Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say. The
+file is all that `evaluate` needs, so predictions made by any other program can be evaluated too.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import table
+from medjax.errors import InputError, nearest
+
+PROBABILITY, TRUTH = 'prob_', 'true_'
+
+
+class Predictions(NamedTuple):
+  """What a predictions file holds, with N images and L labels.
+
+  Attributes:
+    images: N strings, each once.
+    patients: N strings.
+    labels: L names, in the order of the columns.
+    probabilities: f32[N, L] in [0, 1].
+    truth: f32[N, L] of 0 and 1; 0 where not known.
+    known: bool[N, L], where the reference standard says 0 or 1.
+  """
+
+  images: list[str]
+  patients: list[str]
+  labels: list[str]
+  probabilities: np.ndarray
+  truth: np.ndarray
+  known: np.ndarray
+
+
+def write(
+  path: str | os.PathLike,
+  images: Sequence[str],
+  patients: Sequence[str],
+  labels: Sequence[str],
+  probabilities: np.ndarray,
+  truth: np.ndarray,
+  known: np.ndarray,
+) -> None:
+  """Writes the file whole or not at all; `read` gives back the same bits.
+
+  Args:
+    path: where to; its folder is made if need be, an existing file is replaced.
+    images: N strings, each once.
+    patients: N strings, none empty.
+    labels: L names, each once.
+    probabilities: [N, L] in [0, 1], stored as float32.
+    truth: [N, L], 0 or 1 where known; anything, NaN too, where not.
+    known: bool[N, L].
+
+  Raises:
+    InputError: what `read` would refuse, named by file, row and column; nothing is written.
+  """
+  path = pathlib.Path(path)
+  shape = (len(images), len(labels))
+  probabilities, truth = np.asarray(probabilities, np.float32), np.asarray(truth, np.float32)
+  known = np.asarray(known, bool)
+  for name, array in (('probabilities', probabilities), ('truth', truth), ('known', known)):
+    if array.shape != shape:
+      raise InputError(f'{path}: {name} has shape {array.shape}, not images x labels {shape}')
+  truth = np.where(known, truth, 0)
+  if len(patients) != len(images):
+    raise InputError(f'{path}: {len(patients)} patients for {len(images)} images')
+  if len(set(labels)) != len(labels):
+    raise InputError(f'{path}: a label is named twice: {", ".join(labels)}')
+  predictions = Predictions(
+    [str(image) for image in images],
+    [str(patient) for patient in patients],
+    [str(label) for label in labels],
+    probabilities,
+    truth,
+    known,
+  )
+  _check(predictions, path)
+  columns: dict[str, object] = {'image': predictions.images, 'patient': predictions.patients}
+  for index, label in enumerate(predictions.labels):
+    columns[PROBABILITY + label] = probabilities[:, index]
+  for index, label in enumerate(predictions.labels):
+    digit = np.where(truth[:, index] == 1, '1', '0')
+    columns[TRUTH + label] = np.where(known[:, index], digit, '')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(path.name + '.partial')
+  # Nine significant digits tell any two float32 apart, even when read by way of float64.
+  pd.DataFrame(columns).to_csv(partial, index=False, float_format='%.9g', encoding='utf-8')
+  os.replace(partial, path)
+
+
+def read(path: str | os.PathLike) -> Predictions:
+  """Reads and checks a predictions file; columns of other names are passed over.
+
+  Raises:
+    InputError: naming file, row and column: no such file, a column missing, an image listed twice,
+      an empty image or patient, a probability outside [0, 1], a truth other than 1, 0 and empty.
+  """
+  path = pathlib.Path(path)
+  frame = table.read_csv(path, ('image', 'patient'))
+  labels = [c.removeprefix(PROBABILITY) for c in frame.columns if c.startswith(PROBABILITY)]
+  truths = [c.removeprefix(TRUTH) for c in frame.columns if c.startswith(TRUTH)]
+  if not labels:
+    raise InputError(f"{path}: no column '{PROBABILITY}<label>', so there is nothing to evaluate")
+  for here, there, prefix in ((labels, truths, TRUTH), (truths, labels, PROBABILITY)):
+    for label in here:
+      if label not in there:
+        name = prefix + label
+        raise InputError(f"{path}: no column '{name}'{nearest(name, frame.columns)}")
+  probabilities, truth = [], []
+  for label in labels:
+    text = frame[PROBABILITY + label]
+    values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
+    if np.isnan(values).any():
+      row = int(np.flatnonzero(np.isnan(values))[0])
+      raise InputError(
+        f"{path}: row {row + 2}, column '{PROBABILITY}{label}': '{text.iloc[row]}' is not a number; "
+        'every image needs a probability'
+      )
+    probabilities.append(values)
+    truth.append(
+      table.label_values(
+        frame, TRUTH + label, path, {'1': 1, '1.0': 1, '0': 0, '0.0': 0, '': np.nan}
+      )
+    )
+  stacked = np.stack(truth, axis=1)
+  known = ~np.isnan(stacked)
+  predictions = Predictions(
+    frame['image'].tolist(),
+    frame['patient'].tolist(),
+    labels,
+    np.stack(probabilities, axis=1).astype(np.float32),
+    np.where(known, stacked, 0).astype(np.float32),
+    known,
+  )
+  _check(predictions, path)
+  return predictions
+
+
+def _check(predictions: Predictions, path: pathlib.Path) -> None:
+  """Raises InputError naming the file, the first bad row as it stands in the file, and its column."""
+  for name, values in (('image', predictions.images), ('patient', predictions.patients)):
+    for row, value in enumerate(values):
+      if not value.strip():
+        raise InputError(f"{path}: row {row + 2}, column '{name}': the {name} is empty")
+  seen: dict[str, int] = {}
+  for row, image in enumerate(predictions.images):
+    if image in seen:
+      raise InputError(
+        f"{path}: row {row + 2}, column 'image': '{image}' is already in row {seen[image] + 2}; "
+        'an image counts once'
+      )
+    seen[image] = row
+  outside = ~((predictions.probabilities >= 0) & (predictions.probabilities <= 1))
+  soft = ~np.isin(predictions.truth, (0, 1))
+  for bad, values, prefix, rule in (
+    (outside, predictions.probabilities, PROBABILITY, 'a probability lies in [0, 1]'),
+    (soft, predictions.truth, TRUTH, 'truth is 1 or 0; mark an uncertain one as not known'),
+  ):
+    if bad.any():
+      row, column = (int(index) for index in np.argwhere(bad)[0])
+      raise InputError(
+        f"{path}: row {row + 2}, column '{prefix}{predictions.labels[column]}': "
+        f'{values[row, column]!s}: {rule}'
+      )

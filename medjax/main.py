@@ -1,0 +1,41 @@
+"""Trains and tests: `python -m medjax.main --config=configs/phantom.py --workdir=runs/phantom`.
+
+Flags and devices, nothing else. Input workers import this module again, so it imports nothing heavy.
+"""
+
+import os
+import pathlib
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for everything the run leaves.')
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', '', "Address host:port of process 0; 'auto' on TPU pods, Slurm and Open MPI."
+)
+_PROCESSES = flags.DEFINE_integer('processes', 1, 'Number of processes, with --coordinator.')
+_PROCESS = flags.DEFINE_integer('process', 0, 'Number of this process, with --coordinator.')
+
+
+def main() -> None:
+  """Sets up the devices and runs the experiment."""
+  config = commands.load_config()
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing; try --workdir=runs/phantom')
+
+  import jax
+
+  from medjax import devices, train
+
+  # Compiled programs are kept, so that the second start of a large network takes seconds.
+  if not jax.config.jax_compilation_cache_dir:
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
+    jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
+  devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+  train.run(config, pathlib.Path(_WORKDIR.value))
+
+
+if __name__ == '__main__':
+  commands.run(main)

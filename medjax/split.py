@@ -1,0 +1,30 @@
+"""Makes and proves a split without opening an image: `python -m medjax.split --config=… --output=DIR`."""
+
+import pathlib
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for split.csv and split.json.')
+
+
+def main() -> None:
+  """Writes split.csv and split.json and says what they hold."""
+  config = commands.load_config()
+  if not _OUTPUT.value:
+    raise InputError('--output is missing; try --output=splits/phantom')
+
+  from medjax import study
+  from medjax.data import splits
+
+  made, csv = study.make(config)
+  directory = pathlib.Path(_OUTPUT.value)
+  splits.write(directory, csv, made.proof)
+  print('\n'.join(study.describe(made)))
+  print(f'written: {directory / "split.csv"} and its proof {directory / "split.json"}')
+
+
+if __name__ == '__main__':
+  commands.run(main)

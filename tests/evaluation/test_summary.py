@@ -1,0 +1,179 @@
+"""The whole evaluation: figures of scikit-learn, frozen thresholds, and honest words."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from medjax.errors import InputError
+from medjax.evaluation import intervals, metrics, operating_points, summary
+from medjax.evaluation.predictions import Predictions
+
+
+def predicted(
+  seed, patients, labels=('Edema', 'Mass', 'Fracture'), prefix='p', shares=(0.3, 0.2, 0)
+):
+  rng = np.random.default_rng(seed)
+  patient = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
+  truth = (rng.random((len(patient), len(labels))) < np.array(shares)).astype(np.float32)
+  scores = 1 / (1 + np.exp(-rng.normal(truth * 1.5 - 1, 1)))
+  return Predictions(
+    [f'{prefix}{p}/{i}.jpg' for i, p in enumerate(patient)],
+    [f'{prefix}{p}' for p in patient],
+    list(labels),
+    scores.astype(np.float32),
+    truth,
+    rng.random(truth.shape) < 0.95,
+  )
+
+
+@pytest.fixture(scope='module')
+def splits():
+  return predicted(0, 120, prefix='v'), predicted(1, 150, prefix='t')
+
+
+@pytest.fixture(scope='module')
+def result(splits):
+  return summary.evaluate(*splits, replicates=200, seed=5)
+
+
+def test_is_json_without_nan(result):
+  assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_figures_and_frozen_threshold(splits, result):
+  validation, test = splits
+  for index, label in enumerate(('Edema', 'Mass')):
+    of = result['labels'][label]
+    known = test.known[:, index]
+    y, score = test.truth[known, index], test.probabilities[known, index]
+    assert of['test']['auroc']['value'] == pytest.approx(sklearn_metrics.roc_auc_score(y, score))
+    assert of['test']['auprc']['value'] == pytest.approx(
+      sklearn_metrics.average_precision_score(y, score)
+    )
+    chosen = validation.known[:, index]
+    threshold = operating_points.youden(
+      validation.probabilities[chosen, index], validation.truth[chosen, index]
+    )
+    assert of['operating_point'] == {
+      'threshold': threshold, 'chosen_on': 'validation', 'by': 'youden',
+    }  # fmt: skip
+    called = score.astype(np.float64) >= threshold
+    negative, positive = sklearn_metrics.confusion_matrix(y, called)
+    assert of['test']['confusion'] == {
+      'true_negatives': negative[0], 'false_positives': negative[1],
+      'false_negatives': positive[0], 'true_positives': positive[1],
+    }  # fmt: skip
+    assert of['test']['sensitivity']['value'] == pytest.approx(positive[1] / y.sum())
+    assert of['test']['specificity']['value'] == pytest.approx(negative[0] / (y == 0).sum())
+    assert of['test']['prevalence'] == pytest.approx(y.mean())
+    assert of['test']['images'] == len(y) and of['test']['positives'] == y.sum()
+    assert of['test']['positive_patients'] == len(set(np.array(test.patients)[known][y == 1]))
+    low, high = of['test']['auroc']['interval']
+    assert low < of['test']['auroc']['value'] < high
+    assert isinstance(of['validation']['auroc'], float)
+
+
+def test_mean_over_labels_with_both_classes(splits, result):
+  mean = result['mean']
+  assert mean['labels'] == ['Edema', 'Mass']
+  values = [result['labels'][label]['test']['auroc']['value'] for label in mean['labels']]
+  assert mean['auroc']['value'] == pytest.approx(np.mean(values))
+  thresholds = np.full(3, 0.5)
+  drawn = intervals.bootstrap(
+    np.array(splits[1].patients), *splits[1][3:], thresholds, replicates=200, seed=5
+  )
+  expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
+  assert mean['auroc']['interval'] == pytest.approx(list(expected))
+  assert mean['auroc']['valid_replicates'] == 200
+
+
+def test_a_label_without_positives_has_no_auroc(result):
+  of = result['labels']['Fracture']
+  for name in ('auroc', 'auprc', 'sensitivity'):
+    assert of['test'][name]['value'] is None and of['test'][name]['interval'] is None
+    assert of['test'][name]['reason'] == 'no positives'
+  assert of['operating_point'] is None and of['roc'] is None
+  assert any('no AUROC' in note and 'Fracture' in note for note in result['notes'])
+
+
+def test_same_seed_same_dictionary(splits, result):
+  assert summary.evaluate(*splits, replicates=200, seed=5) == result
+  assert summary.evaluate(*splits, replicates=200, seed=6) != result
+
+
+def test_labels_are_joined_by_name(splits, result):
+  validation, test = splits
+  order = [2, 0, 1]
+  shuffled = validation._replace(
+    labels=[validation.labels[i] for i in order],
+    probabilities=validation.probabilities[:, order],
+    truth=validation.truth[:, order],
+    known=validation.known[:, order],
+  )
+  assert summary.evaluate(shuffled, test, replicates=200, seed=5) == result
+  with pytest.raises(InputError, match=r"'Edema'.*did you mean 'edema'"):
+    summary.evaluate(validation._replace(labels=['edema', 'Mass', 'Fracture']), test, replicates=2)
+
+
+def test_notes_name_what_weakens(splits):
+  validation, test = (
+    predicted(0, 20, shares=(0.3, 0.2, 0.04)),
+    predicted(1, 30, shares=(0.3, 0.2, 0.04)),
+  )
+  notes = ' '.join(summary.evaluate(validation, test, replicates=20)['notes'])
+  for words in ('20 patients in both', 'Only 30 test patients', 'Fewer than 10 positive patients',
+                'operating points rest', 'Truth not known'):  # fmt: skip
+    assert words in notes
+
+
+def test_no_notes_when_nothing_weakens():
+  validation, test = (
+    predicted(seed, 300, ('A',), prefix, (0.3,))._replace(known=None)
+    for seed, prefix in ((0, 'v'), (1, 't'))
+  )
+  validation, test = (p._replace(known=np.ones(p.truth.shape, bool)) for p in (validation, test))
+  assert summary.evaluate(validation, test, replicates=20)['notes'] == []
+
+
+def test_positives_of_one_patient_give_no_interval():
+  validation, test = predicted(0, 60, ('A',), 'v', (0.3,)), predicted(1, 60, ('A',), 't', (0,))
+  test.truth[np.array(test.patients) == 't3'] = 1
+  test.known[:] = True
+  result = summary.evaluate(validation, test, replicates=200)
+  auroc = result['labels']['A']['test']['auroc']
+  assert auroc['value'] is not None and auroc['interval'] is None
+  assert 'one patient' in auroc['reason'] and 'one patient' in result['mean']['auroc']['reason']
+  assert result['labels']['A']['test']['specificity']['interval'] is not None
+  assert any('no interval' in note for note in result['notes'])
+
+
+def test_one_patient_gives_no_interval_with_a_reason():
+  test = predicted(1, 60, ('A',), 't', (0.3,))
+  test = test._replace(patients=['same'] * len(test.patients))
+  result = summary.evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=50)
+  auroc = result['labels']['A']['test']['auroc']
+  assert auroc['interval'] is None and auroc['reason'] == 'fewer than two patients'
+
+
+def test_images_as_patients_are_pointed_out():
+  test = predicted(1, 60, ('A',), 't', (0.3,))
+  test = test._replace(patients=list(test.images))
+  notes = summary.evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=5)['notes']
+  assert any('No patient identifiers in test' in note for note in notes)
+
+
+def test_roc_points_keep_the_curve():
+  rng = np.random.default_rng(0)
+  truth = rng.integers(0, 2, 20_000)
+  scores = rng.normal(truth, 1)
+  x, y, _ = metrics.roc_curve(scores, truth)
+  thin_x, thin_y = metrics.thin_curve(x, y, 400)
+  assert len(thin_x) <= 400 and (thin_x[0], thin_y[0], thin_x[-1], thin_y[-1]) == (0, 0, 1, 1)
+  assert np.trapezoid(thin_y, thin_x) == pytest.approx(metrics.auroc(scores, truth), abs=1e-3)
+  few_x, few_y = metrics.thin_curve(*metrics.roc_curve(scores[:200], truth[:200])[:2], 400)
+  assert len(few_x) < 150  # corners only
+  assert np.trapezoid(few_y, few_x) == pytest.approx(
+    metrics.auroc(scores[:200], truth[:200]), abs=1e-12
+  )
