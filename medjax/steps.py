@@ -150,7 +150,7 @@ def train_step(
     opt_state=opt_state,
     average=average,
   )
-  return state, {'loss': value, 'gradient_norm': optax.global_norm(gradients)}
+  return state, {'loss': value, 'gradient_norm': optax.tree.norm(gradients)}
 
 
 def _interleaved(array: jax.Array, parts: int) -> jax.Array:

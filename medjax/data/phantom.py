@@ -16,6 +16,7 @@ patient. So a split by image flatters a model here as it does on real films.
 import concurrent.futures
 import csv
 import json
+import math
 import os
 import pathlib
 import tempfile
@@ -37,7 +38,10 @@ LABELS = (
 HEADER = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
 FINDINGS = ('Lung Opacity', 'Lung Lesion', 'Edema', 'Consolidation', 'Pneumonia')
 BOXED = ('Lung Lesion', 'Pneumonia')
-TRUTH_HEADER = ('Path', *FINDINGS, *(f'{f} {s}' for f in BOXED for s in ('x', 'y', 'width', 'height')))
+BOX = ('x', 'y', 'width', 'height')  # of the upper left pixel, and in pixels
+TRUTH_HEADER = ('Path', *FINDINGS, *(f'{finding} {side}' for finding in BOXED for side in BOX))
+# A lesion needs a pixel to stand in.
+LEAST = {'images': 1, 'image_size': 16, 'seed': 0, 'workers': 1}
 
 # Share of images. A mass is rare, so that class imbalance hurts; edema is common, as in CheXpert.
 PREVALENCE = {'Lung Lesion': 0.06, 'Pneumonia': 0.15, 'Edema': 0.30}
@@ -49,7 +53,7 @@ UNCERTAIN, BLANK_NEGATIVE, BLANK_POSITIVE = 0.05, 0.15, 0.005
 VALID_PATIENTS = 0.1
 MOST_IMAGES, MORE_IMAGES = 8, 3.0  # per patient: at most, and on average beyond the first
 # Only a study's later images may be lateral, which brings laterals to about a sixth of all images.
-LATERAL = 0.33
+LATERAL = 0.3
 BEDSIDE = 0.6  # share of studies taken AP
 
 # What makes a patient's films their own: uniform between two bounds, in half frames unless said.
@@ -65,12 +69,14 @@ ANATOMY = {
   'depth': (0.5, 0.62), 'kyphosis': (-0.05, 0.12), 'density': (-0.05, 0.05), 'contrast': (0.9, 1.15),
   'mark': (0, 1), 'mark_x': (0.36, 0.56), 'mark_y': (-0.5, -0.3), 'letter_x': (0.7, 0.9), 'letter_y': (-0.92, -0.6),
 }  # fmt: skip
-# Radii in half frames: a mass of 0.1 is 3.2 pixels in a film of 64. Brightness in thickness, where a
-# lung's air takes 0.6 away: the faint end hides in ribs and vessels, so that no reader is perfect.
-MASS_RADIUS, MASS_BRIGHT = (0.1, 0.17), (0.15, 0.4)
-PNEUMONIA_RADIUS, PNEUMONIA_BRIGHT = (0.14, 0.28), (0.1, 0.35)
-EDEMA_BRIGHT = (0.06, 0.25)
-GRAIN = (0.01, 0.03)
+# What a patient's findings look like, or would. Radii are in half frames: a mass of 0.1 is 3.2 pixels
+# in a film of 64. `bright` is in thickness, of which a lung's air takes 0.58 away: the faint end
+# hides among ribs and vessels, so that no reader is perfect.
+LESIONS = {
+  'mass_radius': (0.1, 0.17), 'mass_bright': (0.17, 0.42), 'pneumonia_wide': (0.14, 0.28),
+  'pneumonia_high': (0.14, 0.28), 'pneumonia_bright': (0.13, 0.36), 'edema_bright': (0.05, 0.22),
+}  # fmt: skip
+GRAIN = (0.01, 0.03)  # of the film's brightness; an image's own
 # What differs from image to image of one patient: standard deviations. `turn` is in radians.
 JITTER = {
   'shift_x': 0.03, 'shift_y': 0.03, 'turn': 0.03, 'zoom': 0.03, 'breath': 0.03, 'density': 0.035, 'contrast': 0.05,
@@ -89,11 +95,10 @@ def generate(
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   root = pathlib.Path(root)
-  least = {'images': (images, 1), 'image_size': (image_size, 16), 'seed': (seed, 0), 'workers': (workers, 1)}
-  for name, (value, minimum) in least.items():
-    if value < minimum:
-      raise InputError(f'phantom: {name} is {value}; it must be at least {minimum}')
   settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
+  for name, value in (settings | {'workers': workers}).items():
+    if value < LEAST.get(name, 0):
+      raise InputError(f'phantom: {name} is {value}; it must be at least {LEAST[name]}')
   if _made(root, settings):
     return
   root.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +121,9 @@ def _made(root: pathlib.Path, settings: dict) -> bool:
   try:
     found = json.loads((root / 'phantom.json').read_text(encoding='utf-8'))
   except (OSError, ValueError):
-    raise InputError(f'{root}: exists and is no phantom; choose a root that does not exist') from None
+    raise InputError(
+      f'{root}: exists and is no phantom; choose a root that does not exist'
+    ) from None
   if found != settings:
     raise InputError(
       f'{root}: holds a phantom of other settings ({found}; wanted {settings}); '
@@ -140,7 +147,11 @@ def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
   rows = {'train': [], 'valid': []}
   for patient in patients:
     rows[patient.split] += [_label_row(patient, image) for image in patient.images]
-  tables = {'train': (HEADER, rows['train']), 'valid': (HEADER, rows['valid']), 'truth': (TRUTH_HEADER, truths)}
+  tables = {
+    'train': (HEADER, rows['train']),
+    'valid': (HEADER, rows['valid']),
+    'truth': (TRUTH_HEADER, truths),
+  }
   for name, (header, lines) in tables.items():
     with open(root / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
       writer = csv.DictWriter(file, header, restval='', lineterminator='\n')
@@ -251,68 +262,54 @@ def _labels(rng: np.random.Generator, truth: dict[str, bool]) -> dict[str, float
 def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> list[dict]:
   """Writes a patient's films; returns their rows of truth.csv."""
   rng = np.random.default_rng(patient.stream)
-  anatomy = SimpleNamespace(**{name: rng.uniform(*bounds) for name, bounds in ANATOMY.items()})
+  anatomy, lesions = _drawn(rng, ANATOMY), _drawn(rng, LESIONS)
   anatomy.breast *= patient.sex == 'Female'
   anatomy.vessel_map = _texture(rng, (28, 6), (256, 64))
   anatomy.tissue_map = _texture(rng, (14, 14), (128, 128))
-  lesions = _lesions(rng, anatomy)
+  lesions.mass, lesions.pneumonia = _place(rng, anatomy), _place(rng, anatomy)
   rows = []
   for image in patient.images:
     pixels, boxes = _film(rng, anatomy, lesions, image, size)
     Image.fromarray(pixels).save(root / image.path, quality=92)
     row = {'Path': f'{PREFIX}/{image.path}'} | {f: int(image.truth[f]) for f in FINDINGS}
     for finding, box in boxes.items():
-      row |= {f'{finding} {side}': v for side, v in zip(('x', 'y', 'width', 'height'), box)}
+      row |= {f'{finding} {side}': v for side, v in zip(BOX, box)}
     rows.append(row)
   return rows
 
 
-def _lesions(rng: np.random.Generator, a: SimpleNamespace) -> SimpleNamespace:
-  """Where this patient's findings are, or would be, how large and how plain."""
-
-  def place(low: float, high: float) -> tuple[float, float, float]:
-    side = rng.choice([-1, 1])
-    y = rng.uniform(low, high)
-    # The heart hides the left lung's lower inner half.
-    inner = 0.1 if side > 0 and y > 0 else -0.4
-    x = side * (a.lung_centre + 0.1 * y + a.lung_width * rng.uniform(inner, 0.5))
-    return x, y, rng.uniform(-0.3, 0.2)
-
-  return SimpleNamespace(
-    mass=place(-0.4, 0.2),
-    mass_radius=rng.uniform(*MASS_RADIUS),
-    mass_bright=rng.uniform(*MASS_BRIGHT),
-    pneumonia=place(-0.35, 0.3),
-    pneumonia_radius=rng.uniform(*PNEUMONIA_RADIUS, 2),
-    pneumonia_bright=rng.uniform(*PNEUMONIA_BRIGHT),
-    edema_bright=rng.uniform(*EDEMA_BRIGHT),
-  )
+def _drawn(rng: np.random.Generator, ranges: dict) -> SimpleNamespace:
+  return SimpleNamespace(**{name: rng.uniform(*bounds) for name, bounds in ranges.items()})
 
 
-def _film(
-  rng: np.random.Generator,
-  a: SimpleNamespace,
-  lesions: SimpleNamespace,
-  image: SimpleNamespace,
-  size: int,
-) -> tuple[np.ndarray, dict[str, tuple[int, int, int, int]]]:
-  """Returns the film, u8[size, size], and its lesions' boxes (x, y, width, height) in pixels."""
+def _place(rng: np.random.Generator, a: SimpleNamespace) -> tuple[float, float, float]:
+  """A place x, y, z well inside one of the lungs."""
+  side, y = int(rng.choice([-1, 1])), rng.uniform(-0.4, 0.25)
+  # The heart hides the left lung's lower inner half.
+  inner = 0.1 if side > 0 and y > 0 else -0.4
+  x = a.lung_centre + 0.1 * y + a.lung_width * rng.uniform(inner, 0.4)
+  return side * x, y, rng.uniform(-0.3, 0.2)
+
+
+def _film(rng, a, lesions, image, size):
+  """Returns the film, u8[size, size], and its lesions' boxes by finding: see `BOX`."""
   j = SimpleNamespace(**{name: rng.normal(0, spread) for name, spread in JITTER.items()})
   axis = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
-  across, down = axis[None, :] - np.float32(j.shift_x), axis[:, None] - np.float32(j.shift_y)
-  cos, sin = (np.float32(f(j.turn) * (1 + j.zoom)) for f in (np.cos, np.sin))
-  x, y = cos * across + sin * down, cos * down - sin * across
+  across, down = axis[None, :], axis[:, None]
+  cos, sin = (f(j.turn) * (1 + j.zoom) for f in (math.cos, math.sin))
+  x = cos * (across - j.shift_x) + sin * (down - j.shift_y)
+  y = cos * (down - j.shift_y) - sin * (across - j.shift_x)
   if image.projection:
     tissue, air = _frontal(a, x, y, j.breath, 1.1 if image.projection == 'AP' else 1.0)
   else:
     tissue, air = _lateral(a, x, y, j.breath)
   cloud = _texture(rng, (9, 9), (size, size))
   opacity, boxes = _opacity(a, lesions, image, x, y, air, cloud)
-  thickness = tissue - 0.58 * air + opacity + _mark(a, x, y, bool(image.projection))
-  thickness += np.float32(0.012) * cloud + np.float32(a.density + j.density - 0.48)
-  light = np.tanh(thickness * np.float32(2.6 * (a.contrast + j.contrast)))
-  light += rng.standard_normal((size, size), np.float32) * np.float32(rng.uniform(*GRAIN))
-  light[_letter(a, axis)] = 0.97
+  thickness = tissue - 0.58 * air + opacity + 0.012 * cloud
+  thickness += _mark(a, x, y) if image.projection else _mark(a, a.mark_x - a.depth - x, y)
+  light = np.tanh((thickness - 0.48 + a.density + j.density) * 2.6 * (a.contrast + j.contrast))
+  light += rng.standard_normal((size, size), np.float32) * rng.uniform(*GRAIN)
+  light[_letter(a, across, down)] = 0.97
   return (np.clip(0.5 + 0.5 * light, 0, 1) * 255).astype(np.uint8), boxes
 
 
@@ -328,8 +325,9 @@ def _opacity(a, lesions, image, x, y, air, cloud):
     near = _smooth(1.1 - np.hypot(wings, y - a.hilum_y) / 0.6)
     opacity += lesions.edema_bright * air * (0.55 + 0.45 * near + 0.2 * cloud)
   if image.truth['Pneumonia']:
-    (dx, dy), (wide, high) = centred(lesions.pneumonia), lesions.pneumonia_radius
-    patch = np.exp(-((dx / wide) ** 2) - (dy / high) ** 2) * _smooth(2 * air)
+    dx, dy = centred(lesions.pneumonia)
+    squared = (dx / lesions.pneumonia_wide) ** 2 + (dy / lesions.pneumonia_high) ** 2
+    patch = np.exp(-squared) * _smooth(2 * air)
     opacity += lesions.pneumonia_bright * patch * (1 + 0.2 * cloud)
     boxes['Pneumonia'] = _box(patch > 0.3 * patch.max())
   if image.truth['Lung Lesion']:
@@ -348,105 +346,112 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def _frontal(a, x, y, breath, magnified):
   """Returns tissue and air, f32[size, size] in 0..1, seen from the front."""
-  x = x - a.spine_curve * np.sin(1.5 * y + a.spine_phase).astype(np.float32)
-  u, left = np.abs(x), x > 0
+  x = x - a.spine_curve * np.sin(1.5 * y + a.spine_phase)
+  u = np.abs(x)
   arms = 0.7 * _smooth(0.1 - 1.6 * y)
-  half = a.lung_centre + a.lung_width + a.soft_tissue + 0.1 * y + arms
+  side = a.lung_centre + a.lung_width + a.soft_tissue + 0.1 * y + arms
   top = a.shoulder + 0.25 * u**2 - 0.9 * _smooth(1 - (u - a.neck) / 0.28)
-  body = _smooth((half - u) / 0.24) * _smooth((y - top) / 0.28)
-
-  # Lungs: rounded at the sides and the apex, cut by the diaphragm's domes.
-  w = np.abs(u - a.lung_centre - 0.1 * y) / (a.lung_width * (1 + 0.12 * y))
-  v = np.maximum(0.1 - y, 0) / (0.1 - a.apex)
-  chest = 1 - w**3 - v**2.5
+  body = _smooth((side - u) / 0.24) * _smooth((y - top) / 0.28)
+  # The lungs are round at the sides and the apex; heart and diaphragm cut into them.
+  chest = _chest(a, (u - a.lung_centre - 0.1 * y) / (a.lung_width * (1 + 0.12 * y)), y)
   dome = a.diaphragm + breath + a.dome_tilt * np.sign(x) + a.dome * (u - 0.34) ** 2
-  ventricle = _ball(x, y, a.heart_x, a.diaphragm - a.heart_lift + breath, magnified * a.heart_long, magnified * a.heart_wide, 0.75)
-  atrium = _ball(x, y, -0.05, a.diaphragm - a.heart_lift + breath, 0.17 * magnified, 0.24, 0)
+  heart_y, long, wide = a.diaphragm - a.heart_lift + breath, a.heart_long, a.heart_wide
+  ventricle = _ball(x, y, a.heart_x, heart_y, magnified * long, magnified * wide, 0.75)
+  atrium = _ball(x, y, -0.05, heart_y, magnified * 0.17, 0.24)
   heart = 1 - (1 - _smooth(1.8 * ventricle)) * (1 - _smooth(2 * atrium))
-  knob = _smooth(2.5 * _ball(x, y, 0.08, -0.28, a.aorta, 1.5 * a.aorta, 0))
-  middle = _smooth((a.mediastinum * magnified * + 0.1 * _smooth(0.7 + 2 * y) + 0.08 - u) / 0.14)
+  knob = _smooth(2.5 * _ball(x, y, 0.08, -0.28, a.aorta, 1.5 * a.aorta))
+  middle = _line(u, magnified * a.mediastinum + 0.06 * _smooth(0.7 + 2 * y) + 0.08, 0.14)
   solid = 1 - (1 - heart) * (1 - 0.7 * knob) * (1 - middle)
+  below = _smooth((y - dome) / 0.15)
   air = _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (1 - 0.95 * solid)
 
-  below = _smooth((y - dome) / 0.15)
   tissue = body * (0.68 + 0.14 * solid + 0.03 * heart + 0.12 * below)
-  tissue += a.breast * _smooth(2 * _ball(u, y, 0.46, a.breast_y, 0.36, 0.3, 0))
-  tissue += a.spine_bright * _smooth((0.13 - u) / 0.08) * (0.85 + 0.15 * np.cos(45 * y)) * body
-  tissue -= 0.1 * _smooth((0.06 - u) / 0.05) * _smooth((-0.25 - y) / 0.1)
-  # Ribs: behind they arch down from the spine, in front they come back down and inwards.
-  cage = _smooth((chest + 0.3) / 0.3) * body * (1 - 0.75 * below) * _smooth((u - 0.08) / 0.1)
-  behind = _bands((y + 0.2 * u - a.rib_arch * (1 - 0.6 * y) * u**2) / a.rib_space + a.rib_phase, a.rib_width)
-  front = _bands((y + a.rib_slope * u) / (1.3 * a.rib_space), a.rib_width) * _smooth((u - 0.25) / 0.2)
-  tissue += a.rib_bright * cage * (behind + 0.5 * front)
-  clavicle = np.abs(y - a.clavicle_y - a.clavicle_slope * u - 0.5 * (u - 0.4) ** 2)
-  tissue += a.clavicle_bright * _smooth((0.06 - clavicle) / 0.04) * _smooth((u - 0.06) / 0.08) * _smooth((0.85 - u) / 0.1)
-  blade = _ball(u, y, 0.9, -0.35, 0.24, 0.42, -0.35)
-  tissue += 0.12 * _smooth(2 * blade) * body
-  tissue += _vessels(a, u - 0.15, y - a.hilum_y, left) * air
-  tissue += 0.025 * body * _look_up(a.tissue_map, y / 3 + 0.5, x / 3 + 0.5)
-  return tissue, air
+  tissue += a.breast * _smooth(2 * _ball(u, y, 0.46, a.breast_y, 0.36, 0.3))
+  tissue += a.spine_bright * body * _line(u, 0.13, 0.08) * _vertebrae(y)
+  tissue -= 0.1 * _line(u, 0.06, 0.05) * _smooth((-0.25 - y) / 0.1)  # the windpipe
+  # Ribs arch down from the spine behind, and come back down and inwards in front.
+  behind = y + 0.2 * u - a.rib_arch * (1 - 0.6 * y) * u**2
+  ribs = _bands(behind / a.rib_space + a.rib_phase, a.rib_width)
+  before = _bands((y + a.rib_slope * u) / (1.3 * a.rib_space), a.rib_width)
+  ribs += 0.5 * before * _smooth((u - 0.25) / 0.2)
+  tissue += a.rib_bright * ribs * _cage(chest, below) * body * _smooth((u - 0.08) / 0.1)
+  clavicle = y - a.clavicle_y - a.clavicle_slope * u - 0.5 * (u - 0.4) ** 2
+  tissue += a.clavicle_bright * _line(clavicle, 0.06, 0.04) * _line(u - 0.45, 0.4, 0.1)
+  tissue += 0.12 * body * _smooth(2 * _ball(u, y, 0.9, -0.35, 0.24, 0.42, -0.35))  # shoulder blade
+  return tissue + _detail(a, u - 0.15, y, body, air, x > 0), air
 
 
 def _lateral(a, z, y, breath):
   """Returns tissue and air, f32[size, size] in 0..1, seen from the side, facing left."""
   rise = _smooth(-0.2 - 1.2 * y)
-  fore = -a.depth - 0.08 - 0.3 * a.soft_tissue + 0.4 * rise
-  fore -= 0.8 * a.breast * _smooth(1 - 3 * np.abs(y - a.breast_y))
+  breast = 0.8 * a.breast * _line(y - a.breast_y, 1 / 3, 1 / 3)
+  front = -a.depth - 0.08 - 0.3 * a.soft_tissue + 0.4 * rise - breast
   back = a.depth + 0.14 + 0.4 * a.soft_tissue + a.kyphosis * np.cos(2 * y) - 0.2 * rise
-  body = _smooth((z - fore) / 0.25) * _smooth((back - z) / 0.3)
-
-  w, v = np.abs(z - 0.04 - 0.1 * rise) / a.depth, np.maximum(0.1 - y, 0) / (0.1 - a.apex)
-  chest = 1 - w**3 - v**2.5
+  body = _smooth((z - front) / 0.25) * _smooth((back - z) / 0.3)
+  chest = _chest(a, (z - 0.04 - 0.1 * rise) / a.depth, y)
   dome = a.diaphragm + breath - 0.05 + 0.3 * z + 0.35 * a.dome * (z + 0.15) ** 2
-  heart = _ball(z, y, -0.24, a.diaphragm - a.heart_lift + breath, a.heart_long, 0.85 * a.heart_wide, 1.1)
-  heart = _smooth(1.5 * heart)
-  air = 0.85 * _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (1 - 0.85 * heart)
-
+  heart_y = a.diaphragm - a.heart_lift + breath
+  heart = _smooth(1.5 * _ball(z, y, -0.24, heart_y, a.heart_long, 0.85 * a.heart_wide, 1.1))
   below = _smooth((y - dome) / 0.15)
-  tissue = body * (0.7 + 0.1 * heart + 0.14 * below + 0.18 * _smooth(-1.2 - 2.5 * y))
-  column = np.abs(z - back + 0.34 + 0.3 * a.soft_tissue)
-  tissue += (a.spine_bright + 0.06) * (1 - 0.5 * y) * _smooth((0.13 - column) / 0.07) * (0.8 + 0.2 * np.cos(45 * y))
-  tissue += 0.08 * _smooth((0.05 - np.abs(z - fore - 0.14)) / 0.04) * _smooth(2 - 4 * np.abs(y + 0.1))
-  tissue -= 0.1 * _smooth((0.06 - np.abs(z - 0.06 - 0.15 * (y + 0.3))) / 0.05) * _smooth((-0.25 - y) / 0.1)
-  arch = np.abs(np.hypot(z - 0.1, y + 0.24) - 1.6 * a.aorta)
-  tissue += 0.06 * _smooth((0.06 - arch) / 0.05) * _smooth(-0.6 - 4 * y)
+  air = _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (0.85 - 0.72 * heart)
+
+  shoulders = _smooth(-1.2 - 2.5 * y)
+  tissue = body * (0.7 + 0.1 * heart + 0.14 * below + 0.18 * shoulders)
+  spine = _line(z - back + 0.34 + 0.3 * a.soft_tissue, 0.13, 0.07) * _vertebrae(y)
+  tissue += (a.spine_bright + 0.06) * (1 - 0.5 * y) * spine
+  tissue += 0.08 * _line(z - front - 0.14, 0.05, 0.04) * _line(y + 0.1, 0.5, 0.25)  # the sternum
+  tissue -= 0.1 * _line(z - 0.1 - 0.15 * y, 0.06, 0.05) * _smooth((-0.25 - y) / 0.1)
+  arch = np.hypot(z - 0.1, y + 0.24) - 1.6 * a.aorta
+  tissue += 0.06 * _line(arch, 0.06, 0.05) * _smooth(-0.6 - 4 * y)
   ribs = _bands((y + (0.4 + a.rib_slope) * z) / a.rib_space + a.rib_phase, a.rib_width)
-  tissue += 0.7 * a.rib_bright * ribs * body * _smooth((chest + 0.3) / 0.3) * (1 - 0.75 * below)
-  tissue += _vessels(a, z - 0.05, y - a.hilum_y, 0) * air
-  tissue += 0.025 * body * _look_up(a.tissue_map, y / 3 + 0.5, z / 3 + 0.5)
-  return tissue, air
+  tissue += 0.7 * a.rib_bright * ribs * _cage(chest, below) * body
+  return tissue + _detail(a, z - 0.05, y, body, air, 0), air
 
 
-def _vessels(a, x, y, side):
-  """Branches that run out from the hilum at 0, 0 and fade; `side` picks the lung's own."""
-  r = np.hypot(x, y)
-  streaks = 1 - 2 * np.abs(_look_up(a.vessel_map, (np.arctan2(y, x) / (2 * np.pi) + 0.5 + side) / 2, r))
-  return a.vessels * (_smooth(streaks) * _smooth((0.6 - r) / 0.5) + 1.2 * _smooth((0.22 - r) / 0.2))
+def _chest(a, across, y):
+  """1 deep inside a lung, 0 on its wall, negative outside; `across` is -1 and 1 at its sides."""
+  return 1 - np.abs(across) ** 3 - (np.maximum(0.1 - y, 0) / (0.1 - a.apex)) ** 2.5
 
 
-def _mark(a, x, y, frontal):
+def _cage(chest, below):
+  """How much of the ribs is seen: to a little outside the lungs, and faintly over the belly."""
+  return _smooth(chest / 0.3 + 1) * (1 - 0.75 * below)
+
+
+def _vertebrae(y):
+  return 0.85 + 0.15 * np.cos(45 * y)
+
+
+def _detail(a, x, y, body, air, side):
+  """A patient's own vessels, which run out from the hilum at x = 0 and fade, and soft tissue."""
+  r, angle = np.hypot(x, y - a.hilum_y), np.arctan2(y - a.hilum_y, x) / (2 * np.pi) + 0.5
+  streaks = 1 - 2 * np.abs(_look_up(a.vessel_map, (angle + side) / 2, r))
+  vessels = _smooth(streaks) * _smooth((0.6 - r) / 0.5) + 1.2 * _line(r, 0.22, 0.2)
+  tissue = _look_up(a.tissue_map, y / 3 + 0.5, x / 3 + 0.5)
+  return a.vessels * air * vessels + 0.025 * body * tissue
+
+
+def _mark(a, x, y):
   """What some patients wear in all of their films: a pacemaker, leads or nipple markers."""
   bright = np.zeros_like(x)
-  if not frontal:
-    # From the side it lies on the front of the chest.
-    x = a.mark_x - a.depth - x
   if a.mark < 0.12:
-    spot = np.maximum(np.abs(x - a.mark_x) / 0.11, np.abs(y - a.mark_y) / 0.09)
-    bright += 0.7 * _smooth((1 - spot) / 0.2)
-    lead = np.abs(x - a.mark_x + 0.45 * np.sin(2.2 * (y - a.mark_y)))
-    bright += 0.4 * _smooth(2 - lead / 0.015) * (y > a.mark_y) * (y < a.mark_y + 0.8)
+    box = np.maximum(np.abs(x - a.mark_x) / 0.11, np.abs(y - a.mark_y) / 0.09)
+    wire = x - a.mark_x + 0.45 * np.sin(2.2 * (y - a.mark_y))
+    bright += 0.7 * _line(box, 1, 0.2)
+    bright += 0.4 * _line(wire, 0.03, 0.015) * (y > a.mark_y) * (y < a.mark_y + 0.8)
   elif a.mark < 0.3:
-    for dx, dy in ((-0.5, -0.45), (a.mark_x, a.mark_y), (0.55, 0.35)):
-      bright += 0.5 * _smooth(3 * _ball(x, y, dx, dy, 0.045, 0.045, 0))
-      bright += 0.12 * _smooth(2 - np.abs(x - dx + 0.25 * (y - dy) ** 2) / 0.012) * (y > dy)
+    for at_x, at_y in ((-0.5, -0.45), (a.mark_x, a.mark_y), (0.55, 0.35)):
+      wire = x - at_x + 0.25 * (y - at_y) ** 2
+      bright += 0.5 * _smooth(3 * _ball(x, y, at_x, at_y, 0.045, 0.045))
+      bright += 0.12 * _line(wire, 0.024, 0.012) * (y > at_y)
   elif a.mark < 0.4:
-    bright += 0.4 * _smooth(3 * _ball(np.abs(x), y, a.mark_x, 0.3, 0.035, 0.035, 0))
+    bright += 0.4 * _smooth(3 * _ball(np.abs(x), y, a.mark_x, 0.3, 0.035, 0.035))
   return bright
 
 
-def _letter(a, axis):
+def _letter(a, across, down):
   """Where the technician's L stands, bool[size, size]; it does not move with the patient."""
-  x, y = axis[None, :] - np.float32(a.letter_x), axis[:, None] - np.float32(a.letter_y)
+  x, y = across - a.letter_x, down - a.letter_y
   upright = (np.abs(x) < 0.012) & (np.abs(y) < 0.05)
   return upright | ((np.abs(y - 0.05) < 0.012) & (np.abs(x - 0.025) < 0.037))
 
@@ -457,9 +462,14 @@ def _smooth(z):
   return z * z * (3 - 2 * z)
 
 
-def _ball(x, y, at_x, at_y, long, wide, turn):
+def _line(off, half, soft):
+  """1 where `off` is about 0, 0 from `half` on to either side, fading over the last `soft`."""
+  return _smooth((half - np.abs(off)) / soft)
+
+
+def _ball(x, y, at_x, at_y, long, wide, turn=0.0):
   """1 at an ellipse's centre, 0 on its rim, negative outside; `turn` is in radians."""
-  cos, sin = float(np.cos(turn)), float(np.sin(turn))
+  cos, sin = math.cos(turn), math.sin(turn)
   dx, dy = x - at_x, y - at_y
   return 1 - ((cos * dx + sin * dy) / long) ** 2 - ((cos * dy - sin * dx) / wide) ** 2
 

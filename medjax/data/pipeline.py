@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import grain
 import numpy as np
+from absl import flags
 
 from medjax.data import images
 
@@ -112,11 +113,14 @@ def eval_batches(
 
 
 def _iterate(source: _Batches, workers: int) -> Iterator[dict[str, np.ndarray]]:
-  # Two threads decode as fast as two workers do, and more only get in each other's way.
-  threads = 1 if workers else min(2, os.cpu_count() or 1)
+  # Every thread reads whole batches. Beyond a few they only wait for each other: then use workers.
+  threads = 1 if workers else min(4, os.cpu_count() or 1)
   read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
   dataset = grain.MapDataset.source(source).to_iter_dataset(read)
   if workers:
+    # grain reads absl's flags, which only `app.run` parses: a notebook or a test has not.
+    if not flags.FLAGS.is_parsed():
+      flags.FLAGS.mark_as_parsed()
     dataset = dataset.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     )

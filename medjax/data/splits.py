@@ -382,9 +382,9 @@ def _check_floors_met(floors: dict[int, int], positive: np.ndarray, labels: Sequ
     has = int(positive[:, column].sum())
     if has < need:
       raise InputError(
-        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients; the official test set "
-        f'has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or draw the test '
-        'set yourself, with config.split.test=0.1'
+        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients; the official "
+        f'test set has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or draw '
+        'the test set yourself, with config.split.test=0.1'
       )
 
 
@@ -397,8 +397,8 @@ def _check_floors_possible(
       # Rounded down: the floor that the message names must itself be possible.
       share = math.floor(most / test_count * 1000) / 1000
       raise InputError(
-        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients of {test_count} in the "
-        f'test set; {int(positive[:, column].sum())} patients are positive: the largest possible '
+        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients of "
+        f'{test_count} in the test set; {int(positive[:, column].sum())} patients are positive: the largest possible '
         f'floor is {most} patients, a share of {share:g}'
       )
 
@@ -416,9 +416,9 @@ def _draw_test(
     chosen = _cover(positive[:, columns], pool, rank, np.array([floors[c] for c in columns]))
   if chosen.sum() > size:
     raise InputError(
-      f'config.split.test_floor: the floors together take {int(chosen.sum())} patients, even with patients '
-      f'positive for several labels taken first; the test set has {size}: lower the floors, or '
-      'enlarge config.split.test'
+      f'config.split.test_floor: the floors together take {int(chosen.sum())} patients, even with '
+      f'patients positive for several labels taken first; the test set has {size}: lower the floors, '
+      'or enlarge config.split.test'
     )
   _take_first(chosen, pool & ~chosen, rank, size - int(chosen.sum()))
   return chosen
@@ -433,30 +433,24 @@ def _take_first(chosen: np.ndarray, candidates: np.ndarray, rank: np.ndarray, co
 def _cover(
   positive: np.ndarray, pool: np.ndarray, rank: np.ndarray, needs: np.ndarray
 ) -> np.ndarray:
-  """Meets all needs with few patients: whoever is positive for most unmet labels comes first.
+  """Meets all needs with few patients: whoever adds most to what is still needed comes first.
 
-  The greedy answer to set multicover, within a factor of ln(labels) + 1 of the fewest (Dobson 1982).
+  Greedy, for the fewest is a hard problem (set multicover); seldom more than one patient off.
   """
   patterns, which = _patterns(positive)
   available = np.bincount(which[pool], minlength=len(patterns))
   take, left = np.zeros(len(patterns), np.int64), needs.copy()
   while (left > 0).any():
-    gain = (patterns & (left > 0)).sum(axis=1) * (take < available)
+    gain = (patterns @ np.maximum(left, 0)) * (take < available)
     best = int(np.argmax(gain))
-    unmet = left[patterns[best] & (left > 0)]
-    amount = min(int(unmet.min()), int(available[best] - take[best]))
-    take[best] += amount
-    left -= amount * patterns[best]
+    take[best] += 1
+    left -= patterns[best]
   return _take_by_pattern(which, pool, rank, take)
 
 
 def _patterns(positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the distinct rows of bool[patients, L], and which one each patient has.
-
-  They are sorted with the rarest label as the leading digit, so that its patterns stand together.
-  """
-  columns = np.argsort(positive.sum(axis=0), kind='stable')
-  packed = np.packbits(positive[:, columns], axis=1)
+  """Returns the distinct rows of bool[patients, L], and which one each patient has."""
+  packed = np.packbits(positive, axis=1)
   _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
   return positive[first], which.reshape(-1)
 
@@ -474,14 +468,33 @@ def _take_by_pattern(
   return chosen
 
 
-def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
+def _quotas(patterns: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
   """Shares `size` among patterns in proportion to `counts`, each share rounded up or down.
 
-  The running total is what is rounded. Rounding each share by its remainder would leave out the
-  many patterns seen once, and with them most of the patients who have several findings.
+  Rounding by largest remainder would leave out the many patterns seen once, and with them most of
+  the patients who have several findings. So each share is rounded to whichever side keeps the
+  running totals nearest to what they should be: of each label, of no label, and of all.
   """
-  running = np.cumsum(counts) * size
-  return np.diff((2 * running + counts.sum()) // (2 * counts.sum()), prepend=0)
+  shares, rest = np.divmod(counts * size, counts.sum())
+  part = rest / counts.sum()
+  everyone = np.ones((len(patterns), 1), bool)
+  features = np.hstack([patterns, ~patterns.any(axis=1, keepdims=True), everyone]).astype(float)
+  weight = 1 / np.maximum((shares + part) @ features, 1)
+  up, error = np.zeros(len(patterns), bool), np.zeros(features.shape[1])
+  # Many labels first: what they leave, the patterns of few labels can still even out.
+  for k in np.argsort(-patterns.sum(axis=1), kind='stable'):
+    if rest[k]:
+      down = error + part[k] * features[k]
+      up[k] = weight @ (down - features[k]) ** 2 < weight @ down**2
+      error = down - up[k] * features[k]
+  while missing := size - int(shares.sum() + up.sum()):
+    step = 1 if missing > 0 else -1
+    open_to_change = np.flatnonzero((rest > 0) & (up != (step > 0)))
+    costs = (error - step * features[open_to_change]) ** 2 @ weight
+    best = open_to_change[np.argmin(costs)]
+    up[best] = step > 0
+    error = error - step * features[best]
+  return shares + up
 
 
 def _draw_validation(
@@ -494,7 +507,7 @@ def _draw_validation(
     which there are too few to match the test set.
   """
   patterns, which = _patterns(positive)
-  wanted = _quotas(np.bincount(which[test], minlength=len(patterns)), size)
+  wanted = _quotas(patterns, np.bincount(which[test], minlength=len(patterns)), size)
   available = np.bincount(which[pool], minlength=len(patterns))
   positives = available @ patterns
   half = np.floor(positives * max(0.5, size / pool.sum())).astype(np.int64)
@@ -525,22 +538,45 @@ def _fill(
   A pattern stands in if it differs in at most `reach` labels, the nearest first and, among equals,
   the one whose labels are shortest of what is `wanted`. No label gets more than `limit` positives.
   """
-  endless = np.iinfo(np.int64).max
+  target, taken, pending = (counts @ patterns for counts in (wanted, take, missing))
   for pattern in np.flatnonzero(missing):
-    distance = (patterns != patterns[pattern]).sum(axis=1)
+    pending = pending - missing[pattern] * patterns[pattern]
+    shells = _shells(patterns, pattern, take < available, reach)
     while missing[pattern]:
-      room = np.maximum(limit - take @ patterns, 0)
-      free = np.where(patterns, room, endless).min(axis=1, initial=endless)
-      free = np.minimum(free, available - take)
-      near = np.flatnonzero((free > 0) & (distance <= reach))
+      near, free = _nearest_free(shells, patterns, available - take, limit - taken)
       if not len(near):
         break
-      placed = (take + missing) @ patterns - missing[pattern] * patterns[pattern]
-      short = (wanted @ patterns - placed) / np.maximum(wanted @ patterns, 1)
-      best = near[np.lexsort((-(patterns[near] @ short), distance[near]))[0]]
-      amount = min(int(missing[pattern]), int(free[best]))
-      take[best] += amount
+      short = (target - taken - pending) / np.maximum(target, 1)
+      best = np.argmax(patterns[near] @ short)
+      # One by one, since each changes which label is short.
+      amount = 1 if reach else min(int(missing[pattern]), int(free[best]))
+      take[near[best]] += amount
       missing[pattern] -= amount
+      taken = taken + amount * patterns[near[best]]
+    pending = pending + missing[pattern] * patterns[pattern]
+
+
+def _shells(
+  patterns: np.ndarray, pattern: int, candidates: np.ndarray, reach: int
+) -> list[np.ndarray]:
+  """Returns the candidates that differ in 0, 1, ... `reach` labels, leaving out empty numbers."""
+  distance = (patterns != patterns[pattern]).sum(axis=1)
+  near = np.flatnonzero(candidates & (distance <= reach))
+  near = near[np.argsort(distance[near], kind='stable')]
+  return np.split(near, np.flatnonzero(np.diff(distance[near])) + 1)
+
+
+def _nearest_free(
+  shells: list[np.ndarray], patterns: np.ndarray, spare: np.ndarray, room: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the patterns of the first shell that has any with room, and how much each has."""
+  for shell in shells:
+    endless = np.iinfo(np.int64).max
+    free = np.where(patterns[shell], room, endless).min(axis=1, initial=endless)
+    free = np.minimum(free, spare[shell])
+    if (free > 0).any():
+      return shell[free > 0], free[free > 0]
+  return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
 def _digest(content: bytes) -> str:

@@ -48,7 +48,11 @@ def interval_bar(
 
 
 def roc_panel(
-  label: str, curve: Mapping[str, Sequence[float]], area: str, point: tuple[float, float] | None, at: str
+  label: str,
+  curve: Mapping[str, Sequence[float]],
+  area: str,
+  point: tuple[float, float] | None,
+  at: str,
 ) -> Markup:
   """Draws one label's ROC curve with its operating point (false positive rate, sensitivity).
 
@@ -59,7 +63,7 @@ def roc_panel(
     point: where the operating point lies, or None.
     at: what is true there, in words.
   """
-  size, left, top = 150, 30, 6
+  size, left, top = 150, 20, 6
 
   def place(x: float, y: float) -> tuple[float, float]:
     return round(left + size * x, 1), round(top + size * (1 - y), 1)
@@ -73,22 +77,26 @@ def roc_panel(
     tag('path', d=f'{path}L{x1},{y1}Z', class_='area'),
     tag('path', tag('title', f'{label}: AUROC {area}'), d=path, class_='curve'),
   ]
-  for tick in (0, 0.5, 1):
+  for tick in (0, 1):
     x, y = place(tick, tick)
     marks.append(tag('text', f'{tick:g}', x=x, y=y1 + 13, class_='tick middle'))
     marks.append(tag('text', f'{tick:g}', x=left - 5, y=y + 3.5, class_='tick end'))
   if point:
     x, y = place(*point)
     marks.append(tag('circle', tag('title', at), cx=x, cy=y, r=5, class_='point'))
-  marks.append(tag('text', '1 − specificity', x=left + size / 2, y=y1 + 26, class_='axis middle'))
+  marks.append(tag('text', '1 − specificity', x=left + size / 2, y=y1 + 13, class_='axis middle'))
   marks.append(
     tag(
-      'text', 'sensitivity', x=0, y=0, class_='axis middle',
-      transform=f'translate(9 {top + size / 2}) rotate(-90)',
-    )  # fmt: skip
+      'text',
+      'sensitivity',
+      x=0,
+      y=0,
+      class_='axis middle',
+      transform=f'translate({left - 7} {top + size / 2}) rotate(-90)',
+    )
   )
   description = f'AUROC {area}.' + (f' {at}.' if point else ' No operating point.')
-  return svg(left + size + 6, top + size + 30, f'ROC curve of {label}', description, *marks)
+  return svg(left + size + 6, top + size + 18, f'ROC curve of {label}', description, *marks)
 
 
 def line_chart(
@@ -104,7 +112,7 @@ def line_chart(
     lines: (name, class, points (step, value)); the class is 'first', 'second' or 'faint'.
     marked: (step, value, words) of a point to mark, or None.
   """
-  width, height, left, right, top, bottom = 440, 230, 46, 12, 12, 40
+  width, height, left, right, top, bottom = 440, 230, 46, 22, 12, 40
   every = [point for _, _, points in lines for point in points]
   x_ticks = ticks(0, max(x for x, _ in every))
   y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
@@ -133,7 +141,16 @@ def line_chart(
   for name, kind, points in lines:
     places = [place(*point) for point in thinned(points)]
     if len(places) == 1:
-      marks.append(tag('circle', tag('title', name), cx=places[0][0], cy=places[0][1], r=2.5, class_=f'dot {kind}'))
+      marks.append(
+        tag(
+          'circle',
+          tag('title', name),
+          cx=places[0][0],
+          cy=places[0][1],
+          r=2.5,
+          class_=f'dot {kind}',
+        )
+      )
     path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in places)
     marks.append(tag('path', tag('title', name), d=path, class_=f'line {kind}'))
   if marked:
@@ -174,8 +191,11 @@ def legend(*entries: tuple[str, str]) -> Markup:
         tag(
           'svg',
           shapes.get(kind) or tag('path', d='M2,6L26,6', class_=f'line {kind}'),
-          viewBox='0 0 28 12', width=28, height=12, aria_hidden='true',
-        ),  # fmt: skip
+          viewBox='0 0 28 12',
+          width=28,
+          height=12,
+          aria_hidden='true',
+        ),
         words,
       )
       for kind, words in entries
@@ -186,5 +206,3 @@ def legend(*entries: tuple[str, str]) -> Markup:
 
 def _diamond(x: float, y: float, r: float) -> str:
   return f'M{x - r:g},{y:g}L{x:g},{y - r:g}L{x + r:g},{y:g}L{x:g},{y + r:g}Z'
-
-

@@ -1,6 +1,8 @@
 """HTML and SVG elements whose text is always escaped: a label may be called `T1 < 2 cm & N0`."""
 
 import html
+import re
+from collections.abc import Sequence
 
 
 class Markup(str):
@@ -33,3 +35,54 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     if value is not None
   )
   return Markup(f'<{name}{written}>{join(*children)}</{name}>')
+
+
+def section(heading: str, *children: object) -> Markup:
+  """Returns a section of the report under its heading."""
+  return tag('section', tag('h2', heading), *children)
+
+
+def table(
+  header: Sequence[str], rows: Sequence[Sequence[object]], class_: str | None = None
+) -> Markup:
+  """Returns a table; the style sheet turns one of class 'cards' into cards on a narrow screen.
+
+  Roles are spelt out because a browser forgets them when the display of a table is changed.
+  """
+  head = [tag('th', name, scope='col', role='columnheader') for name in header]
+  body = [
+    tag(
+      'tr',
+      tag('th', row[0], scope='row', role='rowheader'),
+      [
+        tag('td', tag('div', cell), role='cell', data_label=name)
+        for name, cell in zip(header[1:], row[1:])
+      ],
+      role='row',
+    )
+    for row in rows
+  ]
+  return tag(
+    'table',
+    tag('thead', tag('tr', head, role='row'), role='rowgroup'),
+    tag('tbody', body, role='rowgroup'),
+    role='table',
+    class_=class_,
+  )
+
+
+def term(name: str, *children: object) -> Markup:
+  """Returns one entry of a `dl`; a long dotted name may break after a dot or an underscore."""
+  parts = re.split(r'(?<=[._])', name)
+  breakable = [(Markup('<wbr>'), part) for part in parts[1:]]
+  return tag('div', tag('dt', parts[0], breakable), tag('dd', *children))
+
+
+def one_line(value: object, beside: str) -> Markup:
+  """Returns a value with quieter words that stay on its line."""
+  return tag('span', value, ' ', tag('span', beside, class_='beside'), class_='line')
+
+
+def small(text: str) -> Markup:
+  """Returns quiet words on a line of their own."""
+  return tag('small', text)

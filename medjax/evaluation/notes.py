@@ -1,5 +1,6 @@
 """What weakens an evaluation, in plain sentences: a figure is never shown without them."""
 
+from medjax.evaluation import wording
 from medjax.evaluation.predictions import Predictions
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
@@ -29,14 +30,14 @@ def _overlap(validation: Predictions, test: Predictions) -> list[str]:
   patients = len(set(validation.patients) & set(test.patients))
   if patients:
     found.append(
-      f'{_count(patients, "patient")} in both validation and test: checkpoint and '
+      f'{wording.count(patients, "patient")} in both validation and test: checkpoint and '
       'operating points were chosen on people they are tested on, so the figures flatter.'
     )
   for split, predictions in (('test', test), ('validation', validation)):
     if list(predictions.images) == list(predictions.patients):
       found.append(
         f'No patient identifiers in {split}: every image counts as its own patient. If some '
-        'patients have several images, the intervals are too narrow and overlap cannot be ruled out.'
+        'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
       )
   return found
 
@@ -58,10 +59,10 @@ def _absent(labels: dict) -> list[str]:
 
 def _few(summary: dict, labels: dict) -> list[str]:
   found = []
-  if summary['test']['patients'] < FEW_PATIENTS:
+  patients = summary['test']['patients']
+  if patients < FEW_PATIENTS:
     found.append(
-      f'Only {_count(summary["test"]["patients"], "test patient")}: intervals from so few tend to '
-      'be too narrow.'
+      f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too narrow.'
     )
   for split, kind, consequence in (
     ('test', 'positive', 'one patient more or less moves AUROC, AUPRC and sensitivity visibly'),
@@ -84,8 +85,9 @@ def _few(summary: dict, labels: dict) -> list[str]:
 def _unsteady(summary: dict, labels: dict) -> list[str]:
   found = []
   mean = summary['mean']['auroc']
+  which = 'The mean AUROC' if len(summary['mean']['labels']) > 1 else 'The AUROC'
   if mean['value'] is not None and mean['interval'] is None and summary['replicates']:
-    found.append(f'The mean AUROC has no interval ({mean["reason"]}).')
+    found.append(f'{which} has no interval ({mean["reason"]}).')
   elif mean['interval'] and mean['valid_replicates'] < summary['replicates']:
     found.append(
       f'The interval of the mean rests on the {mean["valid_replicates"]} of '
@@ -102,28 +104,23 @@ def _unsteady(summary: dict, labels: dict) -> list[str]:
   ]
   if certain:
     found.append(
-      f'Intervals without width ({_join(certain)}): no replicate differs because no error was seen, '
-      'which is not certainty.'
+      f'Intervals without width ({_join(certain)}): no replicate differs because no error was '
+      'seen, which is not certainty.'
     )
   return found
 
 
 def _unknown(summary: dict, labels: dict) -> list[str]:
   images = summary['test']['images']
-  names = [
-    f'{label} {images - of["test"]["images"]}'
-    for label, of in labels.items()
-    if of['test']['images'] < images
-  ]
-  if not names:
+  absent = {label: images - of['test']['images'] for label, of in labels.items()}
+  absent = {label: number for label, number in absent.items() if number}
+  if not absent:
     return []
-  return [
-    f'Truth not known for some of the {images} test images, which are left out ({_join(names)}).'
-  ]
-
-
-def _count(number: int, thing: str) -> str:
-  return f'{number} {thing}' + ('' if number == 1 else 's')
+  if len(absent) <= 3:
+    which = _join([f'{label} {number:,}' for label, number in absent.items()])
+  else:
+    which = f'{min(absent.values()):,} to {max(absent.values()):,} for each of {len(absent)} labels'
+  return [f'Truth not known for some of the {images:,} test images, which are left out: {which}.']
 
 
 def _join(names: list[str]) -> str:

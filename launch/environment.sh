@@ -1,0 +1,18 @@
+# Sourced by the other scripts: goes to the project's folder and brings .venv up to date.
+# The first argument is a comma-separated list of extras, possibly empty.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+extras=$1
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  echo "error: medjax needs Python 3.11 or newer; set PYTHON=/path/to/python3.11 (found: $("$python" --version 2>&1))" >&2
+  exit 1
+fi
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+# Installing again takes seconds even with nothing to do: skip it where neither setup.cfg nor the
+# extras have changed.
+stamp=.venv/installed.$(cat setup.cfg pyproject.toml | cksum | cut -d' ' -f1).${extras//,/+}
+if [ ! -f "$stamp" ]; then
+  echo "installing medjax into $PWD/.venv (about 1.3 GB, once)" >&2
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+  touch "$stamp"
+fi

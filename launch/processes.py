@@ -1,0 +1,52 @@
+"""Runs the main job as several processes on this machine, as it runs on several machines.
+
+  python launch/processes.py 2 --config=configs/phantom.py --workdir=runs/two
+
+Each process takes the devices that jax shows it; on a CPU, JAX_NUM_CPU_DEVICES=2 makes two of them. On
+several machines, start `python -m medjax.main` on each with --coordinator=host0:port --processes=N
+--process=I (or --coordinator=auto on TPU pods, Slurm and Open MPI) and a work directory they share.
+"""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+
+def _free_port() -> int:
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+def main(processes: int, arguments: list[str]) -> int:
+  """Returns the first exit status that is not 0; a process that fails ends the others."""
+  coordinator = f'127.0.0.1:{_free_port()}'
+  running = [
+    subprocess.Popen(
+      [sys.executable, '-m', 'medjax.main', *arguments]
+      + [f'--coordinator={coordinator}', f'--processes={processes}', f'--process={process}']
+    )
+    for process in range(processes)
+  ]
+  # SIGTERM is for all of them: they save together and leave.
+  signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in running])
+  status = 0
+  while any(process.poll() is None for process in running):
+    failed = [process.returncode for process in running if process.returncode]
+    if failed and not status:
+      status = failed[0]
+      # A moment to say what is wrong; afterwards they could only wait for the one that is gone.
+      time.sleep(5)
+      for process in running:
+        if process.poll() is None:
+          process.kill()
+    time.sleep(0.2)
+  return status or next((process.returncode for process in running if process.returncode), 0)
+
+
+if __name__ == '__main__':
+  if len(sys.argv) < 2 or not sys.argv[1].isdigit() or int(sys.argv[1]) < 1:
+    sys.exit('error: the first argument is the number of processes, such as 2')
+  sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

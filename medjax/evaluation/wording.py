@@ -1,0 +1,28 @@
+"""Numbers as the report and its notes write them."""
+
+from collections.abc import Mapping, Sequence
+
+DASH = '–'
+
+
+def count(number: int, thing: str) -> str:
+  """Writes '1 patient' and '1,200 patients'."""
+  return f'{number:,} {thing}' + ('' if number == 1 else 's')
+
+
+def percent(share: float | None) -> str:
+  return 'unknown' if share is None else f'{share:.1%}'
+
+
+def number(value: float | None, digits: int) -> str:
+  return DASH if value is None else f'{value:.{digits}f}'
+
+
+def bounds(interval: Sequence[float], digits: int) -> str:
+  return f'{interval[0]:.{digits}f}–{interval[1]:.{digits}f}'
+
+
+def plain(figure: Mapping, digits: int) -> str:
+  """Writes a figure of `medjax.evaluation.summary` with its interval, if it has one."""
+  beside = f' ({bounds(figure["interval"], digits)})' if figure['interval'] else ''
+  return number(figure['value'], digits) + beside

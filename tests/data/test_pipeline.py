@@ -1,0 +1,102 @@
+"""Batches: everything once in evaluation, the stream's order in training, whatever the workers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medjax.data import pipeline, sampling
+from medjax.errors import InputError
+
+COUNT = 23
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+  """Images whose grey value is their row number."""
+  folder = tmp_path_factory.mktemp('images')
+  for row in range(COUNT):
+    Image.new('L', (8, 8), row).save(folder / f'{row}.png')
+  values = np.arange(2 * COUNT, dtype=np.float32).reshape(COUNT, 2) / (2 * COUNT)
+  paths = [str(folder / f'{row}.png') for row in range(COUNT)]
+  return pipeline.Records(paths, values, np.ones_like(values), image_size=8, channels=1)
+
+
+def rows_of(batch):
+  return batch['image'][:, 0, 0, 0].astype(int)
+
+
+@pytest.mark.parametrize(
+  ('workers', 'batch_size'), [(0, 1), (0, 4), (0, 23), (0, 40), (1, 23), (3, 4)]
+)
+def test_evaluation_sees_every_image_once_in_order(records, workers, batch_size):
+  seen = []
+  for batch in pipeline.eval_batches(records, batch_size=batch_size, workers=workers):
+    assert batch['image'].shape == (batch_size, 8, 8, 1) and batch['image'].dtype == np.uint8
+    real = batch['weight'] == 1
+    seen += rows_of(batch)[real].tolist()
+    np.testing.assert_array_equal(batch['label'][real], records.values[rows_of(batch)[real]])
+    assert (batch['label'][~real] == 0).all() and (batch['mask'][~real] == 0).all()
+  assert seen == list(range(COUNT))
+
+
+def stream(seed=0):
+  values = np.zeros((COUNT, 1), np.float32)
+  return sampling.IndexStream('none', values, np.ones_like(values), seed=seed)
+
+
+def training_rows(records, workers=0, start=0, stop=9, share=pipeline.Share()):
+  batches = pipeline.train_batches(
+    records, stream().batch, batch_size=6, start=start, stop=stop, workers=workers, share=share
+  )
+  return [rows_of(batch).tolist() for batch in batches]
+
+
+def test_training_follows_the_stream_and_every_epoch_shows_every_image(records):
+  rows = training_rows(records)
+  assert rows == [stream().batch(number, 6).tolist() for number in range(9)]
+  flat = sum(rows, [])
+  assert sorted(flat[:COUNT]) == sorted(flat[COUNT : 2 * COUNT]) == list(range(COUNT))
+  assert flat[:COUNT] != flat[COUNT : 2 * COUNT]
+
+
+def test_batches_do_not_depend_on_workers_and_resume_where_they_stopped(records):
+  whole = training_rows(records)
+  assert training_rows(records, workers=2, start=4) == whole[4:]
+  assert training_rows(records, start=4) == whole[4:]
+  assert training_rows(records, start=9) == []
+
+
+def test_processes_read_disjoint_parts_of_the_same_global_batches(records):
+  parts = [training_rows(records, share=pipeline.Share(process, 2)) for process in range(2)]
+  assert [left + right for left, right in zip(*parts)] == training_rows(records)
+  seen = []
+  batches = [
+    pipeline.eval_batches(records, batch_size=8, share=pipeline.Share(process, 2))
+    for process in range(2)
+  ]
+  for pair in zip(*batches, strict=True):
+    seen += sum((rows_of(batch)[batch['weight'] == 1].tolist() for batch in pair), [])
+  assert seen == list(range(COUNT))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_image_lost_on_the_way_is_named(records, workers, tmp_path):
+  lost = pipeline.Records(
+    [*records.paths[:-1], str(tmp_path / 'gone.png')], records.values, records.mask, 8, 1
+  )
+  with pytest.raises(InputError, match=r'gone\.png: no such image file'):
+    list(pipeline.eval_batches(lost, batch_size=8, workers=workers))
+
+
+def test_what_workers_import_does_not_import_jax_itself():
+  # grain imports jax where it is installed; ours must not add to that, or need it.
+  code = (
+    'import sys, types; sys.modules["grain"] = types.ModuleType("grain")\n'
+    'import medjax.data.pipeline, medjax.data.sampling, medjax.data.images, medjax.data.datasets\n'
+    'import medjax.main\n'
+    'assert not {"jax", "flax", "optax"} & set(sys.modules), "jax was imported"'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)

@@ -1,0 +1,269 @@
+"""The report: well-formed, self-contained, escaped, and it says the figures and what weakens them."""
+
+import html.parser
+import math
+import re
+
+import numpy as np
+import pytest
+
+from medjax.evaluation import charts, report, summary
+from medjax.evaluation.predictions import Predictions
+
+LABELS = ['T1 < 2 cm & "N0"', 'Edema', 'Fracture']
+VOID = {'meta', 'wbr'}
+
+
+class Page(html.parser.HTMLParser):
+  """Collects text and attributes, and fails at an element closed out of turn."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.open, self.elements, self.texts = [], [], []
+    self.feed(text)
+    self.close()
+    assert self.open == []
+
+  def handle_starttag(self, tag, attrs):
+    self.elements.append((tag, dict(attrs)))
+    assert len(attrs) == len(dict(attrs)), f'{tag} has an attribute twice'
+    if tag not in VOID:
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    if self.open and self.open[-1] != 'style':
+      self.texts.append(data)
+
+  def text(self):
+    return re.sub(r'\s+', ' ', ''.join(self.texts))
+
+  def count(self, tag):
+    return sum(name == tag for name, _ in self.elements)
+
+
+def predicted(seed, prefix, patients=150):
+  rng = np.random.default_rng(seed)
+  truth = (rng.random((patients, 3)) < np.array([0.3, 0.2, 0])).astype(np.float32)
+  scores = 1 / (1 + np.exp(-rng.normal(truth * 1.5 - 1, 1)))
+  return Predictions(
+    [f'{prefix}{i}.jpg' for i in range(patients)],
+    [f'{prefix}{i // 2}' for i in range(patients)],
+    LABELS,
+    scores.astype(np.float32),
+    truth,
+    np.ones(truth.shape, bool),
+  )
+
+
+def proof(shared=0):
+  per_label = {'known': 150, 'positive': 30, 'prevalence': 0.2, 'positive_patients': 17}
+  names = ('train', 'validation', 'test')
+  return {
+    'splits': {
+      name: {'patients': 75, 'images': 150, 'labels': dict.fromkeys(LABELS, per_label)}
+      for name in names
+    }
+    | {'unused': {'patients': 0, 'images': 0, 'labels': {}}},
+    'patient_overlap': {
+      one: {other: 75 if one == other else shared for other in names} for one in names
+    },
+    'table_sha256': 'a' * 64,
+    'split_sha256': 'b' * 64,
+    'settings': {'test': 0.1, 'seed': 0},
+    'notes': [],
+    'not_checked': ['Pixels are not compared.'],
+  }
+
+
+@pytest.fixture(scope='module')
+def given():
+  history = [
+    {'step': step, 'split': 'train', 'loss': 1 / step, 'learning_rate': 1e-4}
+    for step in range(1, 1000)
+  ]
+  history += [
+    {'step': 300, 'split': 'validation', 'loss': 0.5, 'auroc_mean': 0.71, 'auroc': {'Edema': 0.7}},
+    {'step': 600, 'split': 'validation', 'loss': 0.4, 'auroc_mean': 0.83, 'auroc': {'Edema': 0.8}},
+    {'step': 900, 'split': 'validation', 'loss': math.nan, 'auroc_mean': None, 'auroc': None},
+  ]
+  return {
+    'title': 'Chest <b>films</b>',
+    'summary': summary.evaluate(predicted(0, 'v'), predicted(1, 't'), replicates=100),
+    'history': history,
+    'split_proof': proof(),
+    'config': {'data': {'root': '/data/<x>', 'labels': ['a', 'b']}, 'note': None, 'seed': 0},
+    'facts': {
+      'source': 'https://example.org/films',
+      'model': 'densenet121',
+      'best step': '300',
+      'images set aside': '7',
+      'notes': ['Labels were read from reports & not by eye.'],
+      'versions': {'jax': '0.10.2'},
+    },
+  }
+
+
+@pytest.fixture(scope='module')
+def page(given):
+  return Page(report.render(**given))
+
+
+def test_well_formed_and_accessible(page):
+  assert page.elements[0] == ('html', {'lang': 'en'})
+  assert page.count('title') > 1 and page.count('h1') == 1 and page.count('main') == 1
+  drawings = [attributes for tag, attributes in page.elements if tag == 'svg']
+  assert len(drawings) > 6
+  for attributes in drawings:
+    assert attributes.get('aria-hidden') or (
+      attributes['role'] == 'img' and attributes['aria-label']
+    )
+  identities = [attributes['id'] for _, attributes in page.elements if 'id' in attributes]
+  assert len(identities) == len(set(identities))
+
+
+def test_needs_nothing_from_outside(given, page):
+  text = report.render(**given)
+  assert 'https://example.org/films' in page.text()  # as words only
+  for tag, attributes in page.elements:
+    assert tag not in ('script', 'link', 'img', 'iframe', 'object')
+    for name, value in attributes.items():
+      assert name not in ('src', 'href', 'style') and not name.startswith('on')
+      assert 'http' not in (value or '') or name in ('http-equiv', 'aria-label')
+  assert 'url(' not in text and '@import' not in text
+
+
+def test_everything_is_escaped(given, page):
+  text = report.render(**given)
+  assert '<b>films' not in text and 'Chest <b>films</b>' in page.text()
+  assert 'T1 < 2' not in text and LABELS[0] in page.text()
+  assert '/data/<x>' in page.text()
+  labels = [attributes.get('aria-label', '') for _, attributes in page.elements]
+  assert any(LABELS[0] in label for label in labels)
+
+
+def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
+  text = page.text()
+  mean = given['summary']['mean']['auroc']
+  first = text[: text.index('Every label on the test set')]
+  for words in (
+    'How well does densenet121 read 3 labels', '75 patients, 150 images in the test set',
+    'none of them in training or validation', 'Mean test AUROC of 2 labels', f'{mean["value"]:.3f}',
+    f'95% interval {mean["interval"][0]:.3f} to {mean["interval"][1]:.3f}', 'Without Fracture',
+    'What weakens this answer', 'could not be read: 7', 'Labels were read from reports & not by eye.',
+    *given['summary']['notes'],
+  ):  # fmt: skip
+    assert words in first
+
+
+def test_every_figure_is_there(given, page):
+  text = page.text()
+  for label in LABELS[:2]:
+    of = given['summary']['labels'][label]
+    for name, digits in (('auroc', 3), ('auprc', 3), ('sensitivity', 2), ('specificity', 2)):
+      figure = of['test'][name]
+      low, high = figure['interval']
+      assert f'{figure["value"]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})' in text
+    assert f'{of["operating_point"]["threshold"]:.3f}' in text
+    assert f'{of["test"]["prevalence"]:.1%} {of["test"]["positives"]} of 150' in text
+  assert 'no positives' in text and 'Not drawn, for want of a class: Fracture.' in text
+  for words in (
+    'a' * 64,
+    'b' * 64,
+    'Pixels are not compared.',
+    'data.root',
+    '0.10.2',
+    'settings.test',
+  ):
+    assert words in text
+  assert 'unused' not in text
+
+
+def test_the_named_best_step_is_marked(given):
+  text = Page(report.render(**given)).text()
+  assert 'best checkpoint: step 300, mean validation AUROC 0.710' in text
+  text = Page(report.render(**{**given, 'facts': {}})).text()
+  assert 'best checkpoint: step 600, mean validation AUROC 0.830' in text
+
+
+def test_overlapping_patients_are_said_on_the_first_line(given):
+  text = Page(report.render(**{**given, 'split_proof': proof(shared=3)})).text()
+  assert text.index('Not a test on new patients') < text.index('medjax evaluation report')
+  assert '3 also in train' in text and '3 patients in both train and test.' in text
+  assert 'none of them in training' not in text
+  warned = {**given, 'facts': {'warning': 'Trained on another split.'}}
+  text = Page(report.render(**warned)).text()
+  assert text.index('Trained on another split.') < text.index('medjax evaluation report')
+
+
+def test_bare_evaluation_still_renders():
+  one = predicted(1, 't', 20)
+  nothing = one._replace(known=np.zeros_like(one.known))
+  for test in (one, nothing):
+    text = Page(
+      report.render(
+        title='x',
+        summary=summary.evaluate(nothing, test, replicates=10),
+        history=[],
+        split_proof={},
+        config={},
+        facts={},
+      )
+    ).text()
+    assert 'No training history was given.' in text and 'No split proof was given.' in text
+    assert 'Whether they are also in training is not recorded.' in text
+    assert 'nan' not in text
+  assert 'No AUROC' in text
+
+
+def test_nothing_weakens():
+  labels = ['Edema']
+  validation, test = (
+    p._replace(
+      labels=labels,
+      probabilities=p.probabilities[:, :1],
+      truth=p.truth[:, :1],
+      known=p.known[:, :1],
+    )
+    for p in (predicted(0, 'v'), predicted(1, 't'))
+  )
+  text = Page(
+    report.render(
+      title='x',
+      summary=summary.evaluate(validation, test, replicates=50),
+      history=[],
+      split_proof=proof(),
+      config={},
+      facts={'images set aside': 0},
+    )
+  ).text()
+  assert 'Nothing that medjax looks for.' in text and 'Test AUROC of Edema' in text
+
+
+@pytest.mark.parametrize(
+  'low, high, expected',
+  [
+    (0, 20_000, [0, 5_000, 10_000, 15_000, 20_000]),
+    (0.62, 0.83, [0.6, 0.7, 0.8, 0.9]),
+    (0.013, 0.087, [0, 0.02, 0.04, 0.06, 0.08, 0.1]),
+    (0, 300, [0, 100, 200, 300]),
+  ],
+)
+def test_ticks_are_round_and_enclose(low, high, expected):
+  assert charts.ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('value', [0.0, 0.5, -2.0])
+def test_ticks_of_a_single_value(value):
+  ticks = charts.ticks(value, value)
+  assert ticks[0] <= value <= ticks[-1] and len(ticks) > 1
+
+
+def test_thinned_lines_keep_their_mean():
+  points = [(float(step), float(step % 7)) for step in range(9_000)]
+  thin = charts.thinned(points)
+  assert len(thin) <= charts.LINE_POINTS
+  assert np.mean(thin, axis=0) == pytest.approx(np.mean(points, axis=0))
+  assert charts.thinned(points[:5]) == points[:5]

@@ -1,0 +1,114 @@
+"""Config files, overrides, and what a wrong name or value is told."""
+
+import pytest
+
+from medjax import config
+from medjax.errors import InputError
+
+PHANTOM = 'configs/phantom.py'
+
+
+@pytest.fixture(autouse=True)
+def in_project(monkeypatch, request):
+  monkeypatch.chdir(request.config.rootpath)
+
+
+@pytest.mark.parametrize('path', ['configs/phantom.py', 'configs/chexpert.py', 'configs/chestxray14.py'])
+def test_shipped_configs_load_and_name_another_network(path):
+  assert config.load(path).model.name != 'resnet34'
+  assert config.load(f'{path}:resnet34').model.name == 'resnet34'
+
+
+@pytest.mark.parametrize(
+  ('override', 'path', 'value'),
+  [
+    ('batch_size=16', 'batch_size', 16),
+    ('optimizer.learning_rate=1e-3', 'optimizer.learning_rate', 1e-3),
+    ('optimizer.learning_rate=1', 'optimizer.learning_rate', 1.0),
+    ('steps=1e3', 'steps', 1000),
+    ('data.root=/some where/1', 'data.root', '/some where/1'),
+    ('data.root=7', 'data.root', '7'),
+    ('data.labels=Edema,Lung Lesion', 'data.labels', ('Edema', 'Lung Lesion')),
+    ("data.labels=('Edema',)", 'data.labels', ('Edema',)),
+    ('data.views=', 'data.views', ()),
+    ('data.uncertain=ones', 'data.uncertain', 'ones'),
+    ("data.uncertain={'Edema': 'ones'}", 'data.uncertain', {'Edema': 'ones'}),
+    ('split.test=0.25', 'split.test', 0.25),
+    ('split.test=120', 'split.test', 120),
+    ('split.test=official or 0.2', 'split.test', 'official or 0.2'),
+    ('split.test_floor.Edema=0.4', 'split.test_floor', {'Lung Lesion': 0.05, 'Edema': 0.4}),
+    ('model.settings.width=8', 'model.settings', {'width': 8}),
+  ],
+)
+def test_overrides(override, path, value):
+  changed = config.load(PHANTOM, [override])
+  for name in path.split('.'):
+    changed = getattr(changed, name)
+  if isinstance(value, dict):
+    changed = {key: changed[key] for key in value}
+  assert changed == value and type(changed) is type(value)
+
+
+@pytest.mark.parametrize(
+  ('override', 'words'),
+  [
+    ('batchsize=16', ['config.batchsize', "did you mean 'batch_size'?"]),
+    ('data.rot=x', ['config.data.rot', "did you mean 'root'?"]),
+    ('dat.root=x', ['config.dat', "did you mean 'data'?"]),
+    ('batch_size.x=1', ['config.batch_size.x', 'no such setting']),
+    ('data=x', ['config.data is a group of settings', 'data.root']),
+    ('batch_size', ['--config.batch_size=value']),
+    ('batch_size=many', ['config.batch_size', 'many', 'must be int']),
+    ('batch_size=0', ['config.batch_size=0', '1 or more']),
+    ('batch_size=-8', ['config.batch_size=-8', '1 or more']),
+    ('data.image_size=0', ['config.data.image_size=0', '1 or more']),
+    ('data.image_size=-64', ['config.data.image_size=-64']),
+    ('data.channels=2', ['config.data.channels=2', '1 (grey) or 3 (RGB)']),
+    ('data.labels=', ['config.data.labels is empty']),
+    ('data.labels=Edema,Edema', ['names a label twice']),
+    ('data.broken=skip', ['config.data.broken', 'stop, set_aside']),
+    ('precision=float23', ['config.precision', "did you mean 'float32'?"]),
+    ('optimizer.name=adam', ['config.optimizer.name', "did you mean 'adamw'?"]),
+    ('optimizer.learning_rate=0', ['config.optimizer.learning_rate']),
+    ('optimizer.ema=1', ['config.optimizer.ema']),
+    ('optimizer.warmup_steps=1000', ['config.optimizer.warmup_steps', 'below steps']),
+    ('optimizer.accumulate=5', ['config.batch_size=32', 'divisible', 'accumulate=5']),
+  ],
+)
+def test_a_wrong_override_is_one_clear_line(override, words):
+  with pytest.raises(InputError) as error:
+    config.load(PHANTOM, [override])
+  assert '\n' not in str(error.value)
+  for word in words:
+    assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [
+    ('def get_config(arg=""):\n  return 3', ['returned int']),
+    ('x = 3', ['no get_config']),
+    ('def get_config(', ['line 1']),
+    ('from medjax.config import Data\nData(rot=3)', ['rot']),
+    ('from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", "x", "Edema", 8), model=Model("a"))', ['config.data.labels', 'tuple']),
+  ],
+)
+def test_a_wrong_config_file_is_one_clear_line(tmp_path, text, words):
+  path = tmp_path / 'mine.py'
+  path.write_text(text)
+  with pytest.raises(InputError) as error:
+    config.load(str(path))
+  assert '\n' not in str(error.value) and str(path) in str(error.value) or 'config.' in str(error.value)
+  for word in words:
+    assert word in str(error.value)
+
+
+def test_a_missing_config_file_names_the_nearest():
+  with pytest.raises(InputError, match=r"no file configs/fantom.py; did you mean 'configs/phantom.py'"):
+    config.load('configs/fantom.py')
+
+
+def test_differences_name_the_field_and_both_values():
+  old, new = (config.to_dict(config.load(PHANTOM, [f'optimizer.ema={ema}'])) for ema in (0.5, 0.9))
+  assert config.differences(old, old) == []
+  assert config.differences(old, new) == ['config.optimizer.ema: was 0.5, is now 0.9']
