@@ -1,17 +1,22 @@
 """From a trained model to predictions, figures and the report."""
 
+import importlib.metadata
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import devices, files
-from medjax.evaluation import metrics, report, summary
+from medjax import devices, files, logs
+from medjax.config import Config, to_dict
+from medjax.errors import InputError
+from medjax.evaluation import metrics, predictions, report, summary
 from medjax.evaluation.predictions import Predictions
+from medjax.study import Study
 
 
 def probabilities(
@@ -37,7 +42,13 @@ def probabilities(
       parts.append(np.asarray(pending))
     pending = result  # Read one batch later, so that the device is never idle for the host.
   parts.append(np.asarray(pending))
-  return np.concatenate(parts)[:images]
+  result = np.concatenate(parts)[:images]
+  if not np.isfinite(result).all():
+    raise InputError(
+      'the predicted probabilities are not finite: the parameters have diverged; the last good '
+      'checkpoint is kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
+    )
+  return result
 
 
 def validation_metrics(
@@ -53,24 +64,100 @@ def validation_metrics(
   return {'auroc_mean': float(np.mean(defined)) if defined else None, 'auroc': auroc}
 
 
-def write_evaluation(
+def test_and_report(
+  config: Config,
   workdir: pathlib.Path,
-  validation: Predictions,
-  test: Predictions,
+  data: Study,
+  broken: set[str],
+  rows: Mapping[str, np.ndarray],
   *,
-  replicates: int,
-  seed: int,
-) -> dict[str, Any]:
-  """Evaluates, with thresholds from validation, and writes evaluation/test.json; returns its content."""
-  result = summary.evaluate(validation, test, replicates=replicates, seed=seed)
-  (workdir / 'evaluation').mkdir(exist_ok=True)
+  probabilities: Mapping[str, np.ndarray],
+  best_step: int | None,
+  parameters: int,
+) -> None:
+  """Writes predictions, evaluation/test.json and the report, and says the result.
+
+  Thresholds come from validation. The first process does it; the others return at once.
+
+  Args:
+    config: of the run.
+    workdir: of the run.
+    data: the study.
+    broken: images set aside.
+    rows: of 'validation' and 'test'.
+    probabilities: f32[N, L] of these rows.
+    best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
+    parameters: how many the network has.
+  """
+  if not devices.is_first():
+    return
+  predicted = {
+    part: Predictions(
+      images=list(data.table['image'].iloc[rows[part]]),
+      patients=list(data.table['patient'].iloc[rows[part]]),
+      labels=list(config.data.labels),
+      probabilities=probabilities[part],
+      truth=data.truth[rows[part]],
+      known=data.known[rows[part]],
+    )
+    for part in rows
+  }
+  for part, each in predicted.items():
+    predictions.write(workdir / 'predictions' / f'{part}.csv', *each)
+  logs.say('computing intervals')
+  result = summary.evaluate(
+    predicted['validation'], predicted['test'], replicates=config.replicates, seed=config.seed
+  )
+  page = report.render(
+    title=f'{config.model.name} on {config.data.source}',
+    summary=result,
+    history=logs.read_metrics(workdir),
+    split_proof=data.proof,
+    config=to_dict(config),
+    facts={
+      'source': config.data.source,
+      'model': config.model.name,
+      'parameters': f'{parameters:,}',
+      'best step': 'the last one' if best_step is None else f'{best_step:,}',
+      'images set aside': f'{len(broken):,}',
+      'split SHA-256': data.proof['split_sha256'],
+      'notes': notes(data, broken),
+      'versions': _versions(),
+    },
+  )
+  for folder in ('report', 'evaluation'):
+    (workdir / folder).mkdir(exist_ok=True)
+  files.write_whole(workdir / 'report' / 'index.html', page)
+  # Last, because its presence says that the run is complete.
   files.write_whole(workdir / 'evaluation' / 'test.json', json.dumps(result, indent=2) + '\n')
-  return result
+  logs.say(_answer(result))
+  logs.say(f'report: {workdir / "report" / "index.html"}')
 
 
-def write_report(workdir: pathlib.Path, **content: Any) -> pathlib.Path:
-  """Writes report/index.html and returns its path; `content` is that of report.render."""
-  path = workdir / 'report' / 'index.html'
-  path.parent.mkdir(exist_ok=True)
-  files.write_whole(path, report.render(**content))
-  return path
+def _answer(result: Mapping[str, Any]) -> str:
+  auroc = result['mean']['auroc']
+  if auroc['value'] is None:
+    return 'test: no label has both classes, so there is no AUROC'
+  interval = 'no interval: ' + auroc['reason']
+  if auroc['interval']:
+    interval = '95 % interval {:.4f} to {:.4f}'.format(*auroc['interval'])
+  return f'test mean AUROC {auroc["value"]:.4f} ({interval})'
+
+
+def notes(data: Study, broken: Set[str]) -> list[str]:
+  """Returns what weakens the study beyond its figures, in plain sentences."""
+  found = list(data.proof['notes'])
+  for part in ('train', 'validation'):
+    names = data.proof['labels_without_positives'].get(part)
+    if names:
+      found.append(f'No positives in {part}: {", ".join(names)}.')
+  if broken:
+    found.append(f'{len(broken):,} images could not be read and were set aside (set_aside.csv).')
+  return found
+
+
+def _versions() -> dict[str, str]:
+  packages = ('medjax', 'jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
+  return {'python': platform.python_version()} | {
+    package: importlib.metadata.version(package) for package in packages
+  }

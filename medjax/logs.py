@@ -5,11 +5,14 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorboardX
 import tqdm
+
+from medjax.config import Config
+from medjax.errors import InputError
 
 
 def say(text: str = '') -> None:
@@ -110,3 +113,79 @@ def _clock(seconds: float) -> str:
   minutes, seconds = divmod(math.ceil(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f'{hours}:{minutes:02}:{seconds:02}'
+
+
+class TrainingLog:
+  """Says and writes what happens in the loop, reading a step's metrics only while the next one runs.
+
+  Args:
+    workdir: where metrics.jsonl and tensorboard/ are.
+    config: of the run.
+    step: where a resumed run begins.
+    rate: the learning-rate schedule.
+    quiet: writes and says nothing, only checks; for all processes but the first.
+  """
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    config: Config,
+    step: int,
+    rate: Callable[[int], Any],
+    *,
+    quiet: bool,
+  ):
+    self._rate, self._steps = rate, config.steps
+    self._writer = None if quiet else MetricWriter(workdir, step)
+    self._progress = Progress('step', step, config.steps, config.batch_size, quiet)
+    self._every = max(1, min(100, config.steps // 100))
+    self._pending: tuple[int, Mapping[str, Any]] | None = None
+    self._losses: list[float] = []
+
+  def __enter__(self) -> 'TrainingLog':
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self._progress.close()
+    if self._writer:
+      self._writer.close()
+
+  def step(self, step: int, metrics: Mapping[str, Any]) -> None:
+    """Takes the metrics of a step just dispatched and reads those of the step before."""
+    self.flush()
+    self._pending = step, metrics
+
+  def flush(self) -> None:
+    """Reads the pending metrics.
+
+    Raises:
+      InputError: one of them is not finite.
+    """
+    if self._pending is None:
+      return
+    (step, metrics), self._pending = self._pending, None
+    values = {name: float(value) for name, value in metrics.items()}
+    for name, value in values.items():
+      if not math.isfinite(value):
+        raise InputError(
+          f'step {step}: the {name.replace("_", " ")} is {value}; the last good checkpoint is kept. '
+          'Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
+        )
+    self._losses.append(values['loss'])
+    self._progress.update(step, f'loss {values["loss"]:.4f}')
+    if self._writer and (step % self._every == 0 or step == self._steps):
+      row = {
+        'loss': sum(self._losses) / len(self._losses),
+        'gradient_norm': values['gradient_norm'],
+        'learning_rate': float(self._rate(step - 1)),
+      }
+      self._losses = []
+      self._writer.write(step, 'train', row)
+
+  def validation(self, step: int, values: Mapping[str, Any], is_best: bool) -> None:
+    """Writes and says a validation."""
+    if self._writer:
+      self._writer.write(step, 'validation', values)
+      mean = values['auroc_mean']
+      text = 'undefined: no label has both classes' if mean is None else f'{mean:.4f}'
+      say(f'step {step:,}: validation mean AUROC {text}{", the best so far" if is_best else ""}')

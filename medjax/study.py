@@ -1,15 +1,19 @@
 """From a config to the study: the table, the reference labels, and who trains and who is tested."""
 
 import dataclasses
+import functools
 import os
 import pathlib
+from collections.abc import Callable, Set
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medjax import lookup, losses
 from medjax.config import Config
-from medjax.data import datasets, labels, splits
+from medjax.data import datasets, labels, pipeline, sampling, splits
+from medjax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,30 +22,38 @@ class Study:
 
   Attributes:
     table: the study table.
-    truth: f32[N, L], 0 or 1 where known.
+    values: f32[N, L], the training targets in [0, 1].
+    mask: f32[N, L], where a target counts.
+    truth: f32[N, L], 0 or 1 where known: what evaluation compares with.
     known: bool[N, L], where a label is definite.
     split: str[N], train, validation, test or unused.
     proof: what split.json holds.
   """
 
   table: pd.DataFrame
+  values: np.ndarray
+  mask: np.ndarray
   truth: np.ndarray
   known: np.ndarray
   split: np.ndarray
   proof: dict[str, Any]
 
-  def rows(self, part: str, broken: set[str] = frozenset()) -> np.ndarray:
+  def rows(self, part: str, broken: Set[str] = frozenset()) -> np.ndarray:
     """Returns the positions, int64, of a split's images without those set aside."""
-    return np.flatnonzero((self.split == part) & ~self.table['image'].isin(broken).to_numpy())
+    kept = (self.split == part) & ~self.table['image'].isin(broken).to_numpy()
+    if not kept.any():
+      raise InputError(
+        f'the {part} split has no image left; {len(broken):,} images could not be read'
+      )
+    return np.flatnonzero(kept)
 
 
 def make(config: Config) -> tuple[Study, str]:
   """Reads the source and draws the split; returns the study and the text of split.csv."""
-  table, truth, known = _read(config)
+  table, targets, reference = _read(config)
   drawn, how = splits.make(
     table,
-    truth,
-    known,
+    *reference,
     config.data.labels,
     test=config.split.test,
     validation=config.split.validation,
@@ -49,29 +61,73 @@ def make(config: Config) -> tuple[Study, str]:
     seed=config.split.seed,
   )
   splits.check_overlap(table, drawn)
-  settings = dataclasses.asdict(config.split)
-  proof = splits.proof(table, drawn, truth, known, config.data.labels, settings=settings, how=how)
-  return Study(table, truth, known, drawn, proof), splits.to_csv(table, drawn)
+  proof = splits.proof(
+    table,
+    drawn,
+    *reference,
+    config.data.labels,
+    settings=dataclasses.asdict(config.split),
+    how=how,
+  )
+  return Study(table, *targets, *reference, drawn, proof), splits.to_csv(table, drawn)
 
 
 def read(config: Config, directory: pathlib.Path) -> Study:
   """Reads the source and the split that `directory` holds, refusing it if either has changed."""
-  table, truth, known = _read(config)
+  table, targets, reference = _read(config)
   drawn, proof = splits.read(directory, table)
-  splits.check_overlap(table, drawn)
-  return Study(table, truth, known, drawn, proof)
+  return Study(table, *targets, *reference, drawn, proof)
 
 
-def _read(config: Config) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-  table = datasets.read(config.data)
-  labels.resolve(table, config.data.labels, config.data.uncertain, config.data.blank)
-  truth, known = labels.reference(table, config.data.labels, config.data.blank)
-  return table, truth, known
+def _read(config: Config) -> tuple[pd.DataFrame, tuple, tuple]:
+  data = config.data
+  table = datasets.read(data)
+  targets = labels.resolve(table, data.labels, data.uncertain, data.blank)
+  return table, targets, labels.reference(table, data.labels, data.blank)
 
 
 def paths(config: Config, images: pd.Series) -> list[str]:
   """Returns the files of these images."""
   return [os.path.join(config.data.root, image) for image in images]
+
+
+def records(config: Config, study: Study, rows: np.ndarray) -> pipeline.Records:
+  """Returns what batches of these rows are made of."""
+  return pipeline.Records(
+    paths=paths(config, study.table['image'].iloc[rows]),
+    values=study.values[rows],
+    mask=study.mask[rows],
+    image_size=config.data.image_size,
+    channels=config.data.channels,
+  )
+
+
+def training(
+  config: Config, study: Study, broken: Set[str] = frozenset()
+) -> tuple[dict[str, np.ndarray], Callable, sampling.IndexStream]:
+  """Returns the rows of each split, the loss with its settings bound, and the order of training.
+
+  Raises:
+    InputError: a split without images, or a loss or re-sampling that does not exist or fit.
+  """
+  rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
+  values, mask = study.values[rows['train']], study.mask[rows['train']]
+  loss = lookup.find(config.loss.name, lookup.public(losses), 'config.loss.name')
+  lookup.check_settings(loss, config.loss.settings, 'config.loss.settings')
+  settings = dict(config.loss.settings)
+  weights = labels.class_weights(values, mask)
+  for name, weight in zip(('positive_weight', 'negative_weight'), weights):
+    if lookup.takes(loss, name):
+      settings.setdefault(name, weight)
+  stream = sampling.IndexStream(
+    config.sampling.name,
+    values,
+    mask,
+    labels=config.data.labels,
+    label=config.sampling.label or None,
+    seed=config.seed,
+  )
+  return rows, functools.partial(loss, **settings), stream
 
 
 def describe(study: Study) -> list[str]:

@@ -39,7 +39,12 @@ def command(tmp_path_factory):
   cache = tmp_path_factory.mktemp('cache')
 
   def run(name, *arguments, check=False, env=None, **settings):
-    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XDG_CACHE_HOME': str(cache), **(env or {})}
+    environment = {
+      **os.environ,
+      'JAX_PLATFORMS': 'cpu',
+      'XDG_CACHE_HOME': str(cache),
+      **(env or {}),
+    }
     finished = subprocess.run(
       [sys.executable, '-m', f'medjax.{name}', *map(str, arguments)],
       cwd=PROJECT,

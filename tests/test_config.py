@@ -13,7 +13,9 @@ def in_project(monkeypatch, request):
   monkeypatch.chdir(request.config.rootpath)
 
 
-@pytest.mark.parametrize('path', ['configs/phantom.py', 'configs/chexpert.py', 'configs/chestxray14.py'])
+@pytest.mark.parametrize(
+  'path', ['configs/phantom.py', 'configs/chexpert.py', 'configs/chestxray14.py']
+)
 def test_shipped_configs_load_and_name_another_network(path):
   assert config.load(path).model.name != 'resnet34'
   assert config.load(f'{path}:resnet34').model.name == 'resnet34'
@@ -90,7 +92,10 @@ def test_a_wrong_override_is_one_clear_line(override, words):
     ('x = 3', ['no get_config']),
     ('def get_config(', ['line 1']),
     ('from medjax.config import Data\nData(rot=3)', ['rot']),
-    ('from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", "x", "Edema", 8), model=Model("a"))', ['config.data.labels', 'tuple']),
+    (
+      'from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", "x", "Edema", 8), model=Model("a"))',
+      ['config.data.labels', 'tuple'],
+    ),
   ],
 )
 def test_a_wrong_config_file_is_one_clear_line(tmp_path, text, words):
@@ -98,13 +103,17 @@ def test_a_wrong_config_file_is_one_clear_line(tmp_path, text, words):
   path.write_text(text)
   with pytest.raises(InputError) as error:
     config.load(str(path))
-  assert '\n' not in str(error.value) and str(path) in str(error.value) or 'config.' in str(error.value)
+  assert (
+    '\n' not in str(error.value) and str(path) in str(error.value) or 'config.' in str(error.value)
+  )
   for word in words:
     assert word in str(error.value)
 
 
 def test_a_missing_config_file_names_the_nearest():
-  with pytest.raises(InputError, match=r"no file configs/fantom.py; did you mean 'configs/phantom.py'"):
+  with pytest.raises(
+    InputError, match=r"no file configs/fantom.py; did you mean 'configs/phantom.py'"
+  ):
     config.load('configs/fantom.py')
 
 

@@ -20,7 +20,14 @@ def logit(probability):
 
 @pytest.mark.parametrize(
   ('label', 'probability', 'expected'),
-  [(1, 0.2, 0.70), (0, 0.7, 0.52), (1, 0.48, 0.32), (1, 0.60, 0.22), (0, 0.51, 0.31), (0, 0.30, 0.15)],
+  [
+    (1, 0.2, 0.70),
+    (0, 0.7, 0.52),
+    (1, 0.48, 0.32),
+    (1, 0.60, 0.22),
+    (0, 0.51, 0.31),
+    (0, 0.30, 0.15),
+  ],
 )
 def test_binary_cross_entropy_gives_the_course_figures(label, probability, expected):
   loss = losses.binary_cross_entropy(logit([[probability]]), jnp.array([[float(label)]]))
@@ -78,7 +85,9 @@ def test_binary_cross_entropy_agrees_with_scikit_learn():
   rng = np.random.default_rng(0)
   logits, labels = rng.normal(0, 3, (200, 1)), rng.integers(0, 2, (200, 1))
   ours = losses.binary_cross_entropy(jnp.asarray(logits, jnp.float32), jnp.asarray(labels)).mean()
-  assert float(ours) == pytest.approx(log_loss(labels[:, 0], 1 / (1 + np.exp(-logits[:, 0]))), rel=1e-5)
+  assert float(ours) == pytest.approx(
+    log_loss(labels[:, 0], 1 / (1 + np.exp(-logits[:, 0]))), rel=1e-5
+  )
 
 
 @pytest.mark.parametrize('gamma', [0.0, 0.5, 2.0, 5.0])
@@ -123,6 +132,8 @@ def test_unknown_labels_and_padding_do_not_count():
 def test_gradient_is_finite_where_the_masked_loss_is_not():
   def total(logits):
     per_element = jnp.array([[1.0, 0.0]]) * logits / jnp.array([[1.0, 0.0]])
-    return losses.reduce(jnp.where(jnp.isnan(per_element), jnp.inf, per_element), jnp.array([[1.0, 0.0]]), jnp.ones(1))
+    return losses.reduce(
+      jnp.where(jnp.isnan(per_element), jnp.inf, per_element), jnp.array([[1.0, 0.0]]), jnp.ones(1)
+    )
 
   assert float(total(jnp.ones((1, 2)))) == 1.0

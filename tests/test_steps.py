@@ -74,9 +74,7 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
     whole, metrics = step(whole, batch_of(8, seed=seed))
     parts, part_metrics = part_step(parts, batch_of(8, seed=seed))
     assert float(metrics['loss']) == pytest.approx(float(part_metrics['loss']), rel=1e-5)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, parts.params
-  )
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, parts.params)
 
 
 def test_accumulation_updates_statistics_and_stays_finite():
@@ -137,11 +135,15 @@ def test_schedule_warms_up_and_ends_at_zero():
   assert float(rate(10)) == pytest.approx(0.4)
   assert float(rate(60)) == pytest.approx(0.2)  # Half-way down the cosine.
   assert float(rate(110)) == pytest.approx(0.0, abs=1e-7)
-  assert float(optimizers.schedule(config.Optimizer(learning_rate=0.4), 100)(0)) == pytest.approx(0.4)
+  assert float(optimizers.schedule(config.Optimizer(learning_rate=0.4), 100)(0)) == pytest.approx(
+    0.4
+  )
 
 
 def test_clipping_bounds_the_global_norm():
-  optimizer = optimizers.optimizer(config.Optimizer('sgd', 1.0, 0.0, momentum=0.0, clip_norm=0.5), 10)
+  optimizer = optimizers.optimizer(
+    config.Optimizer('sgd', 1.0, 0.0, momentum=0.0, clip_norm=0.5), 10
+  )
   gradients = {'a': jnp.array([3.0, 0.0]), 'b': jnp.array([4.0])}
   updates, _ = optimizer.update(gradients, optimizer.init(gradients), gradients)
   assert float(optax.tree.norm(updates)) == pytest.approx(0.5)
@@ -153,7 +155,9 @@ def test_training_learns_something_it_can(precision):
   state, step = make_step(model, config.Optimizer('adamw', 1e-2))
   batch = batch_of(16, labels=1) | {'mask': jnp.ones((16, 1))}
   bright = (np.arange(16) % 2)[:, None].astype(np.float32)
-  batch['image'] = (batch['image'] // 4 + (128 * bright[..., None, None]).astype(np.uint8)).astype(jnp.uint8)
+  batch['image'] = (batch['image'] // 4 + (128 * bright[..., None, None]).astype(np.uint8)).astype(
+    jnp.uint8
+  )
   batch['label'] = jnp.asarray(bright)
   losses_seen = []
   for _ in range(8):

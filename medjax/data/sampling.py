@@ -166,8 +166,8 @@ def _classes(
   for rows, sign in zip(classes, ('negative', 'positive')):
     if not len(rows):
       raise InputError(
-        f"config.sampling.name is '{mode}', but no training image is {sign} for label {name}; choose "
-        "another config.sampling.label, or config.sampling.name='none'"
+        f"config.sampling.name is '{mode}', but no training image is {sign} for label {name}; "
+        "choose another config.sampling.label, or config.sampling.name='none'"
       )
   return classes
 

@@ -38,13 +38,13 @@ def make(
   """Splits the patients of a study table into test, validation and training patients.
 
   A patient is positive for a label if any of their images is known to be. One random order of the
-  patients (sorted by name before it is drawn, so the table's row order does not matter) serves every
+  patients (drawn over their sorted names, so the table's row order does not matter) serves every
   draw, and each draw takes the first that qualify:
 
   - Test: for each floor, the rarest label first, as many positive patients as it still lacks; then
     whoever comes next. A floor that chance meets by itself thus changes nothing, and one that it
-    does not meet is met exactly. If the floors need more patients than the test set has,
-    patients positive for several labels are taken first.
+    does not meet is met exactly. If the floors need more patients than the test set has, patients
+    positive for several labels are taken first.
   - Validation: each pattern of positive labels gets the share that it has among the test patients
     (labels unknown throughout the test set do not count). Where a pattern runs out, the nearest one
     (Hamming distance) stands in. Validation never takes more than half of the positive patients of
@@ -52,9 +52,9 @@ def make(
     thresholds can be set on few positives, nothing can be learned from none. (If validation is more
     than half of the remaining patients, that share takes the place of the half.)
 
-  The publisher's own split, where one is used, is kept whole: with test='official', its test rows are
-  the test set, rows it leaves out are unused, and its validation rows are validation if that
-  is official too, otherwise they are drawn from like training rows.
+  The publisher's own split, where one is used, is kept whole. With test='official' its test rows
+  are the test set, the rows it leaves out are unused, and its validation rows are validation if
+  that is official too; otherwise they are drawn from like training rows.
 
   Args:
     table: a checked study table of N rows.
@@ -71,9 +71,9 @@ def make(
   Returns:
     The split, str[N], and how it was made, a dict ready for JSON: the seed; whether test and
     validation are 'official' or 'drawn'; for a drawn test set, the positive patients that each
-    floor asks for, and the labels enriched beyond chance to meet it; for a drawn validation set, the
-    labels matched, those rationed to leave training its half, and the number of patients who stand
-    in for a pattern that ran out; the unused images and patients.
+    floor asks for, and the labels enriched beyond chance to meet it; for a drawn validation set,
+    the labels matched, those rationed to leave training its half, and the number of patients who
+    stand in for a pattern that ran out; the unused images and patients.
 
   Raises:
     InputError: a size or floor that cannot be read or met, an official split that is not there or
@@ -131,7 +131,7 @@ def make(
 
 
 def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
-  """Raises InputError if a patient is in two of train, validation and test, or a name is unknown."""
+  """Raises InputError if a patient is in two of train, validation and test, or a name is wrong."""
   for name in np.unique(split):
     check_option('a split', str(name), SPLITS)
   members = _members(table, split)
@@ -141,8 +141,9 @@ def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
     names = pd.factorize(table['patient'].to_numpy(object), sort=True)[1]
     sides = [name for name, inside in zip(SPLITS, used[twice[0]]) if inside]
     raise InputError(
-      f"split: {len(twice)} patients are on more than one side, such as patient '{names[twice[0]]}' "
-      f'({" and ".join(sides)}); keep all images of a patient on one side, or make the split anew'
+      f'split: {len(twice)} patients are on more than one side, such as patient '
+      f"'{names[twice[0]]}' ({' and '.join(sides)}); keep all images of a patient on one side, or "
+      'make the split anew'
     )
 
 
@@ -221,13 +222,13 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
   notes = []
   if patients_unknown(table):
     notes.append(
-      'The source names no patients: every image counts as a patient of its own, so the same person '
-      'may be on both sides of this split, and nothing here can tell.'
+      'The source names no patients: every image counts as a patient of its own, so the same '
+      'person may be on both sides of this split, and nothing here can tell.'
     )
   if enriched := how.get('test', {}).get('enriched'):
     notes.append(
-      f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is not '
-      "the source's, and neither are the predictive values that follow from it."
+      f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is '
+      "not the source's, and neither are the predictive values that follow from it."
     )
   if rationed := how.get('validation', {}).get('rationed'):
     notes.append(
@@ -269,8 +270,8 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
   frame = read_csv(csv_path, ('image', 'patient', 'split'))
   if _digest(csv_path.read_bytes()) != written['split_sha256']:
     raise InputError(
-      f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, or '
-      'delete both files and make the split anew'
+      f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, '
+      'or delete both files and make the split anew'
     )
   split = _join(frame, table, csv_path)
   _check_table(table, written, proof_path)
@@ -331,8 +332,8 @@ def _check_some_train(pool: np.ndarray, test_size: int | None, validation_size: 
     )
   if drawn >= pool.sum():
     raise InputError(
-      f'config.split: test and validation ask for {drawn} of the {int(pool.sum())} patients to draw '
-      'from, and leave none to train on; ask for fewer in config.split.test or '
+      f'config.split: test and validation ask for {drawn} of the {int(pool.sum())} patients to '
+      'draw from, and leave none to train on; ask for fewer in config.split.test or '
       'config.split.validation'
     )
 
@@ -383,8 +384,8 @@ def _check_floors_met(floors: dict[int, int], positive: np.ndarray, labels: Sequ
     if has < need:
       raise InputError(
         f"config.split.test_floor['{labels[column]}'] needs {need} positive patients; the official "
-        f'test set has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or draw '
-        'the test set yourself, with config.split.test=0.1'
+        f'test set has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or '
+        'draw the test set yourself, with config.split.test=0.1'
       )
 
 
@@ -392,13 +393,14 @@ def _check_floors_possible(
   floors: dict[int, int], positive: np.ndarray, labels: Sequence[str], test_count: int
 ) -> None:
   for column, need in floors.items():
-    most = min(int(positive[:, column].sum()), test_count)
+    there_are = int(positive[:, column].sum())
+    most = min(there_are, test_count)
     if need > most:
       # Rounded down: the floor that the message names must itself be possible.
       share = math.floor(most / test_count * 1000) / 1000
       raise InputError(
         f"config.split.test_floor['{labels[column]}'] needs {need} positive patients of "
-        f'{test_count} in the test set; {int(positive[:, column].sum())} patients are positive: the largest possible '
+        f'{test_count} in the test set; {there_are} patients are positive: the largest possible '
         f'floor is {most} patients, a share of {share:g}'
       )
 
@@ -417,8 +419,8 @@ def _draw_test(
   if chosen.sum() > size:
     raise InputError(
       f'config.split.test_floor: the floors together take {int(chosen.sum())} patients, even with '
-      f'patients positive for several labels taken first; the test set has {size}: lower the floors, '
-      'or enlarge config.split.test'
+      f'patients positive for several labels taken first; the test set has {size}: lower the '
+      'floors, or enlarge config.split.test'
     )
   _take_first(chosen, pool & ~chosen, rank, size - int(chosen.sum()))
   return chosen
@@ -458,7 +460,7 @@ def _patterns(positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _take_by_pattern(
   which: np.ndarray, pool: np.ndarray, rank: np.ndarray, take: np.ndarray
 ) -> np.ndarray:
-  """Returns bool[patients]: for each pattern k, the first take[k] of its pool in the random order."""
+  """Returns bool[patients]: of each pattern k, the first take[k] in the random order."""
   found = np.flatnonzero(pool)
   found = found[np.lexsort((rank[found], which[found]))]
   starts = np.searchsorted(which[found], np.arange(len(take)))
@@ -622,8 +624,8 @@ def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.nd
   absent = np.flatnonzero(place < 0)
   if len(absent):
     raise InputError(
-      f"{path}: {len(absent)} images of the table are not in it, such as '{images[absent[0]]}'; use "
-      'the table that was split, or make the split anew'
+      f'{path}: {len(absent)} images of the table are not in it, such as '
+      f"'{images[absent[0]]}'; use the table that was split, or make the split anew"
     )
   if len(frame) > len(table):
     listed = frame['image'].to_numpy(object)

@@ -13,7 +13,9 @@ KEY = jax.random.key(0)
 
 @pytest.fixture(scope='module')
 def images():
-  smooth = scipy.ndimage.gaussian_filter(np.random.default_rng(0).uniform(size=(6, 32, 32)), (0, 3, 3))
+  smooth = scipy.ndimage.gaussian_filter(
+    np.random.default_rng(0).uniform(size=(6, 32, 32)), (0, 3, 3)
+  )
   smooth = (smooth - smooth.min()) / np.ptp(smooth)
   return jnp.asarray(smooth[..., None], jnp.float32)
 
@@ -55,5 +57,7 @@ def test_affine_agrees_with_scipy(images):
   inverse = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
   centre = np.array([15.5, 15.5])
   offset = centre - inverse @ (centre + shift * 32)
-  theirs = scipy.ndimage.affine_transform(images[0, ..., 0], inverse, offset, order=1, mode='nearest')
+  theirs = scipy.ndimage.affine_transform(
+    images[0, ..., 0], inverse, offset, order=1, mode='nearest'
+  )
   np.testing.assert_allclose(ours, theirs, atol=1e-5)

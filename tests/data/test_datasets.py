@@ -86,7 +86,9 @@ def edit(root, old, new, count=1):
 def test_a_renamed_column_is_named_with_the_nearest(phantom_root, tmp_path):
   root = copy_of(phantom_root, tmp_path)
   edit(root, 'Pneumonia', 'Pneumonias')
-  with pytest.raises(InputError, match=r"train\.csv: no column 'Pneumonia'; did you mean 'Pneumonias'\?"):
+  with pytest.raises(
+    InputError, match=r"train\.csv: no column 'Pneumonia'; did you mean 'Pneumonias'\?"
+  ):
     datasets.read(data('chexpert', root, ('Edema',)))
 
 

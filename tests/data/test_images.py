@@ -44,7 +44,9 @@ def test_a_large_jpeg_decoded_at_reduced_scale_looks_the_same(tmp_path, gradient
 
 
 def broken_files(folder):
-  Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(folder / 'ok.jpg')
+  Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(
+    folder / 'ok.jpg'
+  )
   Image.open(folder / 'ok.jpg').save(folder / 'ok.png')
   (folder / 'empty.jpg').touch()
   (folder / 'text.jpg').write_text('not an image')

@@ -1,4 +1,4 @@
-"""Splits against brute force, the lecture's example and what the proof can be checked with by hand."""
+"""Splits against brute force, the lecture's example and counts by hand."""
 
 import hashlib
 import itertools

@@ -50,7 +50,11 @@ def to_flax(weights, variables):
   def array(path):
     *modules, leaf = [key.key for key in path]
     collection, modules = modules[0], modules[1:]
-    name = '.'.join(modules).replace('downsample_conv', 'downsample.0').replace('downsample_bn', 'downsample.1')
+    name = (
+      '.'.join(modules)
+      .replace('downsample_conv', 'downsample.0')
+      .replace('downsample_bn', 'downsample.1')
+    )
     if name.startswith('layer'):
       name = name.replace('_', '.', 1)
     if collection == 'batch_stats':

@@ -1,0 +1,91 @@
+"""The work directory: everything a run leaves, and what a run started again finds there."""
+
+import functools
+import json
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from medjax import config as configs
+from medjax import devices, files, logs, study
+from medjax.config import Config
+from medjax.data import images, splits
+from medjax.errors import InputError
+from medjax.study import Study
+
+# Settings that say where and how fast, never what: a run started again may change them.
+_FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
+
+
+def open_workdir(config: Config, workdir: pathlib.Path) -> tuple[Study, set[str]]:
+  """Returns the study and the images set aside; a new work directory is filled with them first.
+
+  Called by all processes; the first one looks and writes, all of them read.
+
+  Raises:
+    InputError: the folder cannot be written, holds a run of another config or split, or anything
+      about the data is wrong; a new folder is not made then.
+  """
+  _check_writable(workdir)
+  if not (workdir / 'config.json').is_file():
+    devices.first_does(functools.partial(_fill, config, workdir))
+  devices.wait_for_all('workdir')
+  _check_same_config(config, workdir)
+  set_aside = pd.read_csv(workdir / 'set_aside.csv', dtype=str, keep_default_na=False)
+  return study.read(config, workdir), set(set_aside['image'])
+
+
+def _check_writable(workdir: pathlib.Path) -> None:
+  existing = next(folder for folder in (workdir, *workdir.parents) if os.path.lexists(folder))
+  if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    raise InputError(f'--workdir={workdir}: {existing} is not a folder that can be written to')
+
+
+def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
+  old = json.loads((workdir / 'config.json').read_text())
+  changed = [
+    line
+    for line in configs.differences(old, configs.to_dict(config))
+    if not line.startswith(_FREE_TO_CHANGE)
+  ]
+  if changed:
+    raise InputError(
+      f'{workdir} holds a run with another config: {"; ".join(changed)}. Take another --workdir, or '
+      'the old settings to go on with that run'
+    )
+
+
+def _fill(config: Config, workdir: pathlib.Path) -> None:
+  data, csv = study.make(config)
+  study.training(config, data)
+  broken = _find_broken(config, data)
+  study.training(config, data, set(broken['image']))
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(f'--workdir={workdir}: cannot be made ({error.strerror})') from None
+  files.write_whole(workdir / 'set_aside.csv', broken.to_csv(index=False))
+  splits.write(workdir, csv, data.proof)
+  # Last, because its presence says that the others are there.
+  files.write_whole(workdir / 'config.json', json.dumps(configs.to_dict(config), indent=2) + '\n')
+
+
+def _find_broken(config: Config, data: Study) -> pd.DataFrame:
+  """Decodes every image that has a split; returns image, split and reason of the broken ones."""
+  rows = np.flatnonzero(data.split != 'unused')
+  paths = study.paths(config, data.table['image'].iloc[rows])
+  progress = logs.Progress('image checked', 0, len(rows))
+  reasons = images.find_broken(paths, progress=progress.update)
+  progress.close()
+  if reasons and config.data.broken == 'stop':
+    others = f' (and {len(reasons) - 1:,} more)' if len(reasons) > 1 else ''
+    raise InputError(
+      f'{next(iter(reasons.values()))}{others}; mend it, or set config.data.broken=set_aside to go '
+      'on without such images'
+    )
+  at = rows[list(reasons)]
+  return pd.DataFrame(
+    {'image': data.table['image'].iloc[at], 'split': data.split[at], 'reason': reasons.values()}
+  )

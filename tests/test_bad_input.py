@@ -1,0 +1,174 @@
+"""A user's mistakes, through the command: one line, a non-zero exit, nothing half-written."""
+
+import json
+import shutil
+
+import pytest
+from conftest import TINY
+
+PHANTOM = '--config=configs/phantom.py'
+
+
+@pytest.fixture
+def refused(command, phantom_root, tmp_path):
+  """Runs main with a mistake; checks the exit, the one line and that nothing was written."""
+
+  def run(
+    *arguments, words, config=PHANTOM, root=phantom_root, workdir=tmp_path / 'run', **settings
+  ):
+    finished = command(
+      'main',
+      config,
+      f'--workdir={workdir}',
+      *TINY,
+      f'--config.data.root={root}',
+      *arguments,
+      **settings,
+    )
+    assert finished.returncode not in (0, None), finished.stdout
+    lines = finished.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith('error: '), finished.stderr[-3000:]
+    for word in words:
+      assert word in lines[0]
+    assert not (tmp_path / 'run').exists()
+
+  return run
+
+
+@pytest.mark.parametrize(
+  ('argument', 'words'),
+  [
+    ('--config.batch_size=0', ['config.batch_size=0']),
+    ('--config.data.image_size=-1', ['config.data.image_size=-1']),
+    ('--config.losss.name=x', ['config.losss', "did you mean 'loss'?"]),
+    ('config.steps=3', ["'config.steps=3' is no flag"]),
+    ('--config=configs/phantm.py', ["did you mean 'configs/phantom.py'"]),
+  ],
+)
+def test_a_wrong_config(refused, argument, words):
+  refused(argument, words=words)
+
+
+@pytest.mark.parametrize(
+  ('argument', 'words'),
+  [
+    ('--config.loss.name=focl', ['config.loss.name', "did you mean 'focal'?"]),
+    ('--config.loss.name=my_lab:tversky', ['config.loss.name', 'cannot import my_lab']),
+    ('--config.loss.settings.gama=2', ['config.loss.settings', 'gama']),
+    ('--config.model.name=resnet_tyni', ['config.model.name', "did you mean 'resnet_tiny'?"]),
+    ('--config.model.settings.widht=2', ['config.model.settings', "did you mean 'width'?"]),
+    ('--config.augment=chst', ['config.augment', "did you mean 'chest'?"]),
+    ('--config.sampling.name=balance', ['sampling', "did you mean 'balanced'?"]),
+    ('--config.sampling.name=balanced', ['sampling', 'label']),
+    ('--config.data.uncertain=one', ['uncertain', "did you mean 'ones'?"]),
+    ('--config.data.blank=zero', ['blank', "did you mean 'zeros'?"]),
+    ('--config.data.labels=Edma', ["'Edma'", "did you mean 'Edema'?"]),
+    ('--config.split.test_floor={"Edema":0.99}', ['Edema', '0.99']),
+    ('--config.split.test=0.9', ['test', 'train']),
+  ],
+)
+def test_a_name_or_a_number_that_does_not_fit_the_data(refused, argument, words):
+  refused(argument, words=words)
+
+
+def test_batch_size_that_devices_do_not_divide(refused):
+  refused(
+    '--config.batch_size=9',
+    words=['config.batch_size=9', 'divisible by the 2 devices', '8 or 10 would do'],
+    env={'JAX_NUM_CPU_DEVICES': '2'},
+  )
+
+
+def test_missing_data(refused, tmp_path):
+  words = [f'{tmp_path}/nowhere', 'to be had from', 'configs/phantom.py']
+  refused(
+    '--config.data.settings={}', config='--config=configs/chexpert.py', root=tmp_path / 'nowhere',
+    words=words,
+  )  # fmt: skip
+
+
+def test_a_work_directory_that_cannot_be_written(refused, tmp_path):
+  (tmp_path / 'file').write_text('')
+  refused(
+    workdir=tmp_path / 'file' / 'run', words=['--workdir', 'not a folder that can be written']
+  )
+  refused(workdir='/proc/run', words=['--workdir', '/proc'])
+
+
+@pytest.fixture
+def damaged(phantom_root, tmp_path):
+  """The phantom with four damaged images, read as chexpert."""
+  root = tmp_path / 'damaged'
+  shutil.copytree(phantom_root, root)
+  files = sorted(root.glob('train/*/*/*.jpg'))[:4]
+  files[0].unlink()
+  files[1].write_bytes(files[1].read_bytes()[:-100])
+  files[2].write_text('not an image')
+  files[3].write_bytes(b'')
+  return root, files
+
+
+READ_AS_CHEXPERT = ('--config.data.source=chexpert', '--config.data.settings={}')
+
+
+def test_a_damaged_image_stops_the_run_by_name(refused, damaged):
+  root, files = damaged
+  refused(*READ_AS_CHEXPERT, root=root, words=[files[0].name, '3 more', 'set_aside'])
+
+
+def test_damaged_images_are_set_aside_and_counted(command, damaged, tmp_path):
+  root, files = damaged
+  workdir = tmp_path / 'run'
+  arguments = (*TINY, *READ_AS_CHEXPERT, '--config.data.broken=set_aside')
+  command(
+    'main', PHANTOM, f'--workdir={workdir}', *arguments, f'--config.data.root={root}', check=True
+  )
+  listed = (workdir / 'set_aside.csv').read_text().splitlines()
+  assert len(listed) == 5
+  for file, line in zip(files, listed[1:]):
+    assert file.relative_to(root).as_posix() in line
+  assert '4 images could not be read' in (workdir / 'report' / 'index.html').read_text()
+  predicted = (workdir / 'predictions' / 'test.csv').read_text()
+  assert not any(file.relative_to(root).as_posix() in predicted for file in files)
+
+
+def test_a_label_without_positives_trains_on_and_has_no_auroc(command, phantom_root, tmp_path):
+  workdir = tmp_path / 'run'
+  labels = '--config.data.labels=Edema,Fracture'
+  command(
+    'main',
+    PHANTOM,
+    f'--workdir={workdir}',
+    *TINY,
+    labels,
+    f'--config.data.root={phantom_root}',
+    check=True,
+  )
+  result = json.loads((workdir / 'evaluation' / 'test.json').read_text())
+  assert result['labels']['Fracture']['test']['auroc']['value'] is None
+  assert result['labels']['Edema']['test']['auroc']['value'] is not None
+  assert result['mean']['labels'] == ['Edema']
+  assert 'No positives in train: Fracture.' in (workdir / 'report' / 'index.html').read_text()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+  command, phantom_root, tmp_path
+):
+  workdir = tmp_path / 'run'
+  finished = command(
+    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}',
+    '--config.loss.name=failing_loss:nan_from_step_5', '--config.evaluate_every=2',
+    env={'PYTHONPATH': str(make_failing_loss(tmp_path))},
+  )  # fmt: skip
+  assert finished.returncode == 1
+  lines = finished.stderr.strip().splitlines()
+  assert len(lines) == 1 and 'step 1:' in lines[0] and 'is nan' in lines[0]
+  assert not (workdir / 'report').exists()
+
+
+def make_failing_loss(folder):
+  (folder / 'failing_loss.py').write_text(
+    'import jax.numpy as jnp\n'
+    'def nan_from_step_5(logits, labels):\n  return jnp.log(-1 - logits**2) * labels\n'
+  )
+  return folder
