@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import devices, files, logs
+from medjax import __version__, devices, files, logs
 from medjax.config import Config, to_dict
 from medjax.errors import InputError
 from medjax.evaluation import metrics, predictions, report, summary
@@ -157,7 +157,8 @@ def notes(data: Study, broken: Set[str]) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-  packages = ('medjax', 'jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
-  return {'python': platform.python_version()} | {
+  packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
+  ours = {'medjax': __version__, 'python': platform.python_version()}
+  return ours | {
     package: importlib.metadata.version(package) for package in packages
   }

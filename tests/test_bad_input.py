@@ -4,9 +4,13 @@ import json
 import shutil
 
 import pytest
-from conftest import TINY
+from conftest import PROJECT, TINY
 
-PHANTOM = '--config=configs/phantom.py'
+from medjax import config, train
+from medjax.errors import InputError
+
+CONFIG = str(PROJECT / 'configs/phantom.py')
+PHANTOM = f'--config={CONFIG}'
 
 
 @pytest.fixture
@@ -14,11 +18,11 @@ def refused(command, phantom_root, tmp_path):
   """Runs main with a mistake; checks the exit, the one line and that nothing was written."""
 
   def run(
-    *arguments, words, config=PHANTOM, root=phantom_root, workdir=tmp_path / 'run', **settings
+    *arguments, words, config_flag=PHANTOM, root=phantom_root, workdir=tmp_path / 'run', **settings
   ):
     finished = command(
       'main',
-      config,
+      config_flag,
       f'--workdir={workdir}',
       *TINY,
       f'--config.data.root={root}',
@@ -43,9 +47,11 @@ def refused(command, phantom_root, tmp_path):
     ('--config.losss.name=x', ['config.losss', "did you mean 'loss'?"]),
     ('config.steps=3', ["'config.steps=3' is no flag"]),
     ('--config=configs/phantm.py', ["did you mean 'configs/phantom.py'"]),
+    ('--config.loss.name=focl', ['config.loss.name', "did you mean 'focal'?"]),
+    ('--config.data.labels=Edma', ["'Edma'", "did you mean 'Edema'?"]),
   ],
 )
-def test_a_wrong_config(refused, argument, words):
+def test_one_line_on_standard_error(refused, argument, words):
   refused(argument, words=words)
 
 
@@ -63,12 +69,23 @@ def test_a_wrong_config(refused, argument, words):
     ('--config.data.uncertain=one', ['uncertain', "did you mean 'ones'?"]),
     ('--config.data.blank=zero', ['blank', "did you mean 'zeros'?"]),
     ('--config.data.labels=Edma', ["'Edma'", "did you mean 'Edema'?"]),
-    ('--config.split.test_floor={"Edema":0.99}', ['Edema', '0.99']),
+    (
+      '--config.split.test_floor={"Lung Lesion":0.9}',
+      ['Lung Lesion', 'the largest possible floor'],
+    ),
     ('--config.split.test=0.9', ['test', 'train']),
   ],
 )
-def test_a_name_or_a_number_that_does_not_fit_the_data(refused, argument, words):
-  refused(argument, words=words)
+def test_a_name_or_a_number_that_does_not_fit_the_data(phantom_root, tmp_path, argument, words):
+  # Without a process of their own, which would take seconds each; the test above has some.
+  overrides = [*TINY, f'--config.data.root={phantom_root}', argument]
+  experiment = config.load(CONFIG, [each.removeprefix('--config.') for each in overrides])
+  with pytest.raises(InputError) as error:
+    train.run(experiment, tmp_path / 'run')
+  assert '\n' not in str(error.value)
+  for word in words:
+    assert word in str(error.value)
+  assert not (tmp_path / 'run').exists()
 
 
 def test_batch_size_that_devices_do_not_divide(refused):
@@ -82,7 +99,7 @@ def test_batch_size_that_devices_do_not_divide(refused):
 def test_missing_data(refused, tmp_path):
   words = [f'{tmp_path}/nowhere', 'to be had from', 'configs/phantom.py']
   refused(
-    '--config.data.settings={}', config='--config=configs/chexpert.py', root=tmp_path / 'nowhere',
+    '--config.data.settings={}', config_flag='--config=configs/chexpert.py', root=tmp_path / 'nowhere',
     words=words,
   )  # fmt: skip
 

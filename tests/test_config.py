@@ -103,8 +103,8 @@ def test_a_wrong_config_file_is_one_clear_line(tmp_path, text, words):
   path.write_text(text)
   with pytest.raises(InputError) as error:
     config.load(str(path))
-  assert (
-    '\n' not in str(error.value) and str(path) in str(error.value) or 'config.' in str(error.value)
+  assert ('\n' not in str(error.value) and str(path) in str(error.value)) or 'config.' in str(
+    error.value
   )
   for word in words:
     assert word in str(error.value)

@@ -40,7 +40,7 @@ FINDINGS = ('Lung Opacity', 'Lung Lesion', 'Edema', 'Consolidation', 'Pneumonia'
 BOXED = ('Lung Lesion', 'Pneumonia')
 BOX = ('x', 'y', 'width', 'height')  # of the upper left pixel, and in pixels
 TRUTH_HEADER = ('Path', *FINDINGS, *(f'{finding} {side}' for finding in BOXED for side in BOX))
-# A lesion needs a pixel to stand in.
+# In a smaller film a mass might fall between the pixels.
 LEAST = {'images': 1, 'image_size': 16, 'seed': 0, 'workers': 1}
 
 # Share of images. A mass is rare, so that class imbalance hurts; edema is common, as in CheXpert.

@@ -103,9 +103,9 @@ def make(
   how = {'seed': int(seed), 'test': {'from': 'official'}, 'validation': {'from': 'official'}}
   floors = _floors(test_floor or {}, labels, test_size or int(in_test.sum()))
   if test_size is None:
-    _check_floors_met(floors, positive[in_test], labels)
+    _check_floors_met(floors, positive[in_test], labels, test_floor)
   else:
-    _check_floors_possible(floors, positive[pool], labels, test_size)
+    _check_floors_possible(floors, positive[pool], labels, test_floor, test_size)
     in_test = _draw_test(positive, pool, rank, test_size, floors)
     by_chance = positive[_draw_test(positive, pool, rank, test_size, {})].sum(axis=0)
     how['test'] = {
@@ -372,25 +372,38 @@ def _floors(
   for label, setting in test_floor.items():
     check_option('a label of config.split.test_floor', label, labels)
     number = _number(f"config.split.test_floor['{label}']", setting)
-    # 0.1 * 30 is a hair more than 3: the floor it asks for is 3.
+    # 0.07 * 100 is a hair more than 7: the floor it asks for is 7.
     need = number if isinstance(number, int) else max(1, math.ceil(number * test_count - 1e-9))
     floors[list(labels).index(label)] = need
   return floors
 
 
-def _check_floors_met(floors: dict[int, int], positive: np.ndarray, labels: Sequence[str]) -> None:
+def _asked(test_floor: Mapping[str, float], label: str) -> str:
+  return f"config.split.test_floor['{label}']={test_floor[label]}"
+
+
+def _check_floors_met(
+  floors: dict[int, int],
+  positive: np.ndarray,
+  labels: Sequence[str],
+  test_floor: Mapping[str, float],
+) -> None:
   for column, need in floors.items():
     has = int(positive[:, column].sum())
     if has < need:
       raise InputError(
-        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients; the official "
+        f'{_asked(test_floor, labels[column])} needs {need} positive patients; the official '
         f'test set has {has} of {len(positive)} ({has / len(positive):.3g}): lower the floor, or '
         'draw the test set yourself, with config.split.test=0.1'
       )
 
 
 def _check_floors_possible(
-  floors: dict[int, int], positive: np.ndarray, labels: Sequence[str], test_count: int
+  floors: dict[int, int],
+  positive: np.ndarray,
+  labels: Sequence[str],
+  test_floor: Mapping[str, float],
+  test_count: int,
 ) -> None:
   for column, need in floors.items():
     there_are = int(positive[:, column].sum())
@@ -399,7 +412,7 @@ def _check_floors_possible(
       # Rounded down: the floor that the message names must itself be possible.
       share = math.floor(most / test_count * 1000) / 1000
       raise InputError(
-        f"config.split.test_floor['{labels[column]}'] needs {need} positive patients of "
+        f'{_asked(test_floor, labels[column])} needs {need} positive patients of '
         f'{test_count} in the test set; {there_are} patients are positive: the largest possible '
         f'floor is {most} patients, a share of {share:g}'
       )
@@ -520,8 +533,7 @@ def _draw_validation(
   missing = wanted - take
   # The later limits are for pools in which almost everyone is positive for something.
   for limit in (half, np.maximum(positives - 1, 0), positives):
-    for reach in (0, patterns.shape[1]):
-      _fill(take, missing, wanted, patterns, available, limit, reach)
+    _fill(take, missing, wanted, patterns, available, limit)
   stand_ins = int(np.maximum(take - wanted, 0).sum())
   return _take_by_pattern(which, pool, rank, take), stand_ins, wanted @ patterns > half
 
@@ -533,52 +545,46 @@ def _fill(
   patterns: np.ndarray,
   available: np.ndarray,
   limit: np.ndarray,
-  reach: int,
 ) -> None:
-  """Moves, in place, what is `missing` of each pattern to what to `take` of those near it.
+  """Moves, in place, what is `missing` of each pattern to what to `take` of it or those near it.
 
-  A pattern stands in if it differs in at most `reach` labels, the nearest first and, among equals,
-  the one whose labels are shortest of what is `wanted`. No label gets more than `limit` positives.
+  The patterns that differ in the fewest labels come first and, among equals, the one that brings
+  each label's total nearest to what is `wanted`. No label gets more than `limit` positives.
   """
   target, taken, pending = (counts @ patterns for counts in (wanted, take, missing))
   for pattern in np.flatnonzero(missing):
     pending = pending - missing[pattern] * patterns[pattern]
-    shells = _shells(patterns, pattern, take < available, reach)
+    shells = _shells(patterns, pattern, take < available)
+    # One by one, since each changes which label is short.
     while missing[pattern]:
-      near, free = _nearest_free(shells, patterns, available - take, limit - taken)
+      near = _nearest_free(shells, patterns, available - take, limit - taken)
       if not len(near):
         break
-      short = (target - taken - pending) / np.maximum(target, 1)
-      best = np.argmax(patterns[near] @ short)
-      # One by one, since each changes which label is short.
-      amount = 1 if reach else min(int(missing[pattern]), int(free[best]))
-      take[near[best]] += amount
-      missing[pattern] -= amount
-      taken = taken + amount * patterns[near[best]]
-    pending = pending + missing[pattern] * patterns[pattern]
+      short = target - taken - pending
+      # What is gained in the sum over labels of short ** 2 / target.
+      best = near[np.argmax(patterns[near] @ ((2 * short - 1) / np.maximum(target, 1)))]
+      take[best] += 1
+      missing[pattern] -= 1
+      taken = taken + patterns[best]
 
 
-def _shells(
-  patterns: np.ndarray, pattern: int, candidates: np.ndarray, reach: int
-) -> list[np.ndarray]:
-  """Returns the candidates that differ in 0, 1, ... `reach` labels, leaving out empty numbers."""
+def _shells(patterns: np.ndarray, pattern: int, candidates: np.ndarray) -> list[np.ndarray]:
+  """Returns the candidates, grouped by the number of labels they differ in, ascending."""
   distance = (patterns != patterns[pattern]).sum(axis=1)
-  near = np.flatnonzero(candidates & (distance <= reach))
+  near = np.flatnonzero(candidates)
   near = near[np.argsort(distance[near], kind='stable')]
   return np.split(near, np.flatnonzero(np.diff(distance[near])) + 1)
 
 
 def _nearest_free(
   shells: list[np.ndarray], patterns: np.ndarray, spare: np.ndarray, room: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the patterns of the first shell that has any with room, and how much each has."""
+) -> np.ndarray:
+  """Returns the patterns that can be taken once more, of the first shell that has any."""
   for shell in shells:
-    endless = np.iinfo(np.int64).max
-    free = np.where(patterns[shell], room, endless).min(axis=1, initial=endless)
-    free = np.minimum(free, spare[shell])
-    if (free > 0).any():
-      return shell[free > 0], free[free > 0]
-  return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    full = (patterns[shell] & (room <= 0)).any(axis=1) | (spare[shell] <= 0)
+    if not full.all():
+      return shell[~full]
+  return np.zeros(0, np.int64)
 
 
 def _digest(content: bytes) -> str:

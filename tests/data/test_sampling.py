@@ -170,6 +170,14 @@ def test_the_label_goes_by_name_or_number():
   assert len(by_name) == 2 * values[:, 1].sum()
 
 
+@pytest.mark.parametrize('label', [None, '', 0, 'Mass'])
+def test_the_only_label_need_not_be_named(label):
+  order = epoch_indices(
+    'undersample', PATIENTS, _known(PATIENTS), epoch=0, seed=0, label=label, labels=('Mass',)
+  )
+  assert set(order) >= MASS and len(order) == 4
+
+
 @pytest.mark.parametrize('mode', sampling.MODES)
 def test_the_stream_is_the_concatenation_of_epochs(mode):
   values, mask = _random(6, 23, [0.3, 0.4])

@@ -88,7 +88,7 @@ def positives(made, split, name, label):
     ('0.1', '0.25', (20, 50)),
     (7, '11', (7, 11)),
     ('official or 0.5', 'official or 3', (100, 3)),
-    (0.0001, 0.0001, (1, 1)),
+    (0.333, 0.0001, (67, 1)),
   ],
 )
 def test_every_image_of_a_patient_is_on_one_side_and_the_sizes_are_in_patients(
@@ -154,9 +154,23 @@ def test_a_floor_that_chance_meets_changes_nothing():
 
 
 def test_a_share_of_the_test_set_is_not_rounded_past_what_was_asked():
-  made = one_image_each(['1'] * 3 + ['0'] * 60)
-  split, _ = make(made, 30, 1, {'Mass': 0.1})
-  assert positives(made, split, 'test', 'Mass') == 3
+  made = one_image_each(['1'] * 7 + ['0'] * 200)
+  split, _ = make(made, 100, 1, {'Mass': 0.07})
+  assert positives(made, split, 'test', 'Mass') == 7
+
+
+def test_enriched_means_beyond_what_chance_gives():
+  made = study(500, (0.1,))
+  chance = positives(made, make(made, 100, 20)[0], 'test', 'Mass')
+  assert make(made, 100, 20, {'Mass': int(chance)})[1]['test']['enriched'] == []
+  assert make(made, 100, 20, {'Mass': int(chance) + 1})[1]['test']['enriched'] == ['Mass']
+
+
+def test_the_rarest_label_comes_first_and_counts_for_the_others():
+  made = one_image_each(['101'] * 30 + ['100'] * 70 + ['000'] * 900)
+  split, _ = make(made, 50, 50, {'Mass': 20, 'Hernia': 15})
+  assert positives(made, split, 'test', 'Hernia') == 15
+  assert positives(made, split, 'test', 'Mass') == 20
 
 
 def test_all_floors_hold_together_by_brute_force():
@@ -198,7 +212,13 @@ def test_a_floor_beyond_the_data_names_the_largest_that_works():
   made = one_image_each(['1'] * 7 + ['0'] * 93)
   with pytest.raises(InputError) as error:
     make(made, 30, 10, {'Mass': 0.5})
-  for words in ("['Mass'] needs 15", '30', '7 patients are positive', '0.233', 'floor is 7'):
+  for words in (
+    "config.split.test_floor['Mass']=0.5 needs 15",
+    '30',
+    '7 patients are positive',
+    '0.233',
+    'floor is 7',
+  ):
     assert words in str(error.value)
   for largest in (0.233, 7):
     split, _ = make(made, 30, 10, {'Mass': largest})
@@ -274,6 +294,27 @@ def test_among_equally_near_patterns_the_labels_that_are_short_come_first():
   assert positives(made, split, 'validation', 'Edema') == 2
 
 
+def test_what_other_patterns_will_bring_is_not_short():
+  # '011' and '100' have run out. '111' is as near to '011' as '010' is, but Mass, of which six are
+  # still to come with '100', would then be one too many.
+  made = one_image_each(
+    ['011'] + ['010', '001'] * 9 + ['100'] * 6 + ['111', '010', '001', '000'] * 40
+  )
+  made[0]['official_split'] = ['test'] * 25 + ['train'] * 160
+  split, how = make(made, 'official', 25)
+  found = patterns_of(made, split, 'validation')
+  assert how['validation']['stand_ins'] == 7
+  assert found.count((0, 1, 0)) + found.count((0, 0, 1)) == 19 and found.count((0, 0, 0)) == 6
+
+
+def test_a_stand_in_that_runs_out_too_hands_on_to_the_next():
+  made = one_image_each(['111'] * 4 + ['110'] * 2 + ['100', '010'] * 30)
+  made[0]['official_split'] = ['test'] * 4 + ['train'] * 62
+  split, _ = make(made, 'official', 4)
+  found = patterns_of(made, split, 'validation')
+  assert found.count((1, 1, 0)) == 2 and len(found) == 4
+
+
 @pytest.mark.parametrize('left, taken', [(1, 0), (2, 1), (3, 1), (9, 4), (30, 10)])
 def test_training_keeps_half_of_the_positives_that_the_test_set_left(left, taken):
   made = one_image_each(['1'] * (10 + left) + ['0'] * 200)
@@ -295,6 +336,22 @@ def test_rationing_takes_the_same_fraction_of_every_pattern_of_the_label():
   assert how['validation']['rationed'] == ['Mass']
   assert found.count((1, 0, 0)) == found.count((1, 1, 0)) == 10
   assert found.count((0, 0, 0)) == found.count((0, 1, 0)) == 10
+
+
+def test_a_validation_set_of_most_patients_takes_its_share_of_positives():
+  made = one_image_each(['1'] * 400 + ['0'] * 600)
+  split, _ = make(made, 100, 700)
+  tested = positives(made, split, 'test', 'Mass')
+  expected = min(7 * tested, (400 - tested) * 700 // 900)
+  assert positives(made, split, 'validation', 'Mass') == expected
+
+
+def test_the_last_positive_of_a_label_trains_even_if_all_patients_have_something():
+  made = one_image_each(['001'] * 5 + ['100'] * 21 + ['010'] * 22 + ['001'])
+  made[0]['official_split'] = ['test'] * 5 + ['train'] * 44
+  split, _ = make(made, 'official', 22)
+  assert len(patterns_of(made, split, 'validation')) == 22
+  assert positives(made, split, 'train', 'Hernia') == 1
 
 
 def test_a_large_validation_set_of_patients_who_all_have_something():
@@ -380,6 +437,14 @@ def test_rows_left_out_officially_count_for_nothing():
   other = truth.copy()
   other[table['official_split'] == ''] = 1
   np.testing.assert_array_equal(make((table, other, known), 'official', 40)[0], split)
+
+
+def test_an_image_left_out_officially_does_not_make_its_patient_positive():
+  table, truth, known = one_image_each(['0', '1', '0', '0', '0'])
+  table['patient'] = ['a', 'a', 'b', 'c', 'd']
+  table['official_split'] = ['test', '', 'test', 'train', 'train']
+  with pytest.raises(InputError, match='has 0 of 2'):
+    make((table, truth, known), 'official', 1, {'Mass': 1})
 
 
 def test_a_patient_on_two_sides_of_the_official_split():

@@ -1,0 +1,102 @@
+"""One device, four devices, and two processes of two devices do the same work."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import PROJECT, TINY
+
+from medjax import logs
+from medjax.evaluation import predictions
+
+
+def arguments(workdir, root, *more):
+  return [
+    '--config=configs/phantom.py', f'--workdir={workdir}', *TINY, f'--config.data.root={root}', *more
+  ]  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def one_device(command, phantom_root, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('one') / 'run'
+  command('main', *arguments(workdir, phantom_root), check=True)
+  return workdir
+
+
+def assert_same_run(one, other):
+  left, right = (predictions.read(each / 'predictions' / 'test.csv') for each in (one, other))
+  assert left.images == right.images and left.patients == right.patients
+  np.testing.assert_allclose(left.probabilities, right.probabilities, atol=2e-3)
+  rows = [logs.read_metrics(each) for each in (one, other)]
+  assert [(row['step'], row['split']) for row in rows[0]] == [
+    (row['step'], row['split']) for row in rows[1]
+  ]
+  losses = [[row['loss'] for row in each if row['split'] == 'train'] for each in rows]
+  assert len(losses[0]) == 6
+  np.testing.assert_allclose(*losses, rtol=2e-3)
+
+
+def test_four_devices_do_the_work_of_one(command, phantom_root, one_device, tmp_path):
+  workdir = tmp_path / 'run'
+  four = {'JAX_NUM_CPU_DEVICES': '4'}
+  finished = command('main', *arguments(workdir, phantom_root), check=True, env=four)
+  assert 'devices   4 × cpu' in finished.stdout
+  assert_same_run(one_device, workdir)
+
+
+def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_device, tmp_path):
+  workdir = tmp_path / 'run'
+  finished = subprocess.run(
+    [sys.executable, 'launch/processes.py', '2', *arguments(workdir, phantom_root)],
+    cwd=PROJECT,
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2'},
+    capture_output=True,
+    text=True,
+    timeout=400,
+  )
+  assert finished.returncode == 0, finished.stderr[-3000:]
+  assert '2 processes' in finished.stdout and finished.stdout.count('test mean AUROC') == 1
+  assert_same_run(one_device, workdir)
+
+
+def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
+  finished = subprocess.run(
+    [
+      sys.executable, 'launch/processes.py', '2',
+      *arguments(tmp_path / 'run', phantom_root, '--config.data.labels=Edma'),
+    ],
+    cwd=PROJECT,
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    timeout=400,
+  )  # fmt: skip
+  assert finished.returncode == 1
+  assert "did you mean 'Edema'" in finished.stderr and 'Traceback' not in finished.stderr
+
+
+@pytest.mark.parametrize('batch_size', [4, 16])
+def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
+  from medjax import config, devices, evaluate, steps, study, train
+  from medjax.data import pipeline
+
+  overrides = [each.removeprefix('--config.') for each in TINY]
+  experiment = config.load(
+    str(PROJECT / 'configs/phantom.py'), [*overrides, f'data.root={phantom_root}']
+  )
+  data, _ = study.make(experiment)
+  rows = data.rows('train')
+  assert len(rows) % batch_size
+  parts = train._parts(experiment)
+  mesh = devices.data_mesh()
+  eval_step = train._eval_step(parts, mesh)
+  state = parts.init_state()
+  records = study.records(experiment, data, rows)
+  batches = pipeline.eval_batches(records, batch_size=batch_size)
+  pooled = evaluate.probabilities(eval_step, state.variables, batches, len(rows), mesh)
+  whole = records.load(np.arange(len(rows)), len(rows))
+  at_once = steps.eval_step(state.variables, jax.numpy.asarray(whole['image']), model=parts.model)
+  np.testing.assert_allclose(pooled, at_once, atol=1e-6)

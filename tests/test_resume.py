@@ -1,0 +1,117 @@
+"""Stopped at any instant and started again, a run ends in the same bits."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from conftest import PROJECT, TINY
+from orbax.checkpoint import v1 as ocp
+
+STEPS = 40
+LONGER = (
+  f'--config.steps={STEPS}',
+  '--config.evaluate_every=10',
+  '--config.save_every=3',
+  '--config.optimizer.ema=0.9',
+)
+
+
+def start(workdir, root, *arguments):
+  return subprocess.Popen(
+    [
+      sys.executable, '-m', 'medjax.main', '--config=configs/phantom.py', f'--workdir={workdir}',
+      *TINY, *LONGER, f'--config.data.root={root}', *arguments,
+    ],
+    cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+  )  # fmt: skip
+
+
+def finish(workdir, root, *arguments):
+  process = start(workdir, root, *arguments)
+  output, _ = process.communicate(timeout=300)
+  assert process.returncode == 0, output[-3000:]
+  return output
+
+
+def latest(workdir):
+  steps = [int(each.name) for each in (workdir / 'checkpoints').glob('*') if each.name.isdigit()]
+  return max(steps, default=0)
+
+
+def final_state(workdir):
+  with ocp.training.Checkpointer(workdir / 'checkpoints') as checkpointer:
+    assert checkpointer.latest.step == STEPS
+    return checkpointer.load_checkpointables(STEPS)['state']
+
+
+def assert_same_end(one, other):
+  states = [jax.tree.leaves(final_state(each)) for each in (one, other)]
+  assert len(states[0]) == len(states[1]) > 20
+  for left, right in zip(*states):
+    np.testing.assert_array_equal(left, right)
+  for name in ('evaluation/test.json', 'predictions/test.csv', 'predictions/validation.csv'):
+    assert (one / name).read_bytes() == (other / name).read_bytes()
+  rows = [[json.loads(line) for line in (each / 'metrics.jsonl').open()] for each in (one, other)]
+  validations = [[row for row in each if row['split'] == 'validation'] for each in rows]
+  assert validations[0] == validations[1] and len(validations[0]) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [0, 2])
+def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, workers):
+  flag = f'--config.data.workers={workers}'
+  finish(tmp_path / 'whole', phantom_root, flag)
+  rng = random.Random()
+  instants = []
+  for _ in range(3):
+    process = start(tmp_path / 'killed', phantom_root, flag)
+    known = latest(tmp_path / 'killed')
+    while latest(tmp_path / 'killed') <= known and process.poll() is None:
+      time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.25))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    instants.append(latest(tmp_path / 'killed'))
+  output = finish(tmp_path / 'killed', phantom_root, flag)
+  assert 'going on from the checkpoint' in output or 'this run is complete' in output
+  print('checkpoints at the kills:', instants)
+  assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(phantom_root, tmp_path):
+  whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
+  finish(whole, phantom_root)
+  process = start(stopped, phantom_root, '--config.steps=40')
+  while latest(stopped) < 6 and process.poll() is None:
+    time.sleep(0.002)
+  process.send_signal(signal.SIGTERM)
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 128 + signal.SIGTERM, output[-3000:]
+  assert 'stopped by SIGTERM, saved at step' in output and 'Traceback' not in output
+  output = finish(stopped, phantom_root)
+  assert 'going on from the checkpoint of step' in output
+  assert_same_end(whole, stopped)
+
+  # The finished run is left alone: the test set is read once.
+  before = (stopped / 'evaluation' / 'test.json').stat().st_mtime_ns
+  assert 'this run is complete' in finish(stopped, phantom_root)
+  assert (stopped / 'evaluation' / 'test.json').stat().st_mtime_ns == before
+
+  # Another config in the same folder is refused by the name of the field.
+  process = start(stopped, phantom_root, '--config.optimizer.learning_rate=0.5')
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 1
+  assert 'config.optimizer.learning_rate: was 0.003, is now 0.5' in output
+
+  # So is another split.
+  csv = stopped / 'split.csv'
+  csv.write_text(csv.read_text().replace(',train', ',test', 1))
+  process = start(stopped, phantom_root)
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 1 and 'split.csv' in output and 'Traceback' not in output
