@@ -159,6 +159,4 @@ def notes(data: Study, broken: Set[str]) -> list[str]:
 def _versions() -> dict[str, str]:
   packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
   ours = {'medjax': __version__, 'python': platform.python_version()}
-  return ours | {
-    package: importlib.metadata.version(package) for package in packages
-  }
+  return ours | {package: importlib.metadata.version(package) for package in packages}

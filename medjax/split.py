@@ -17,11 +17,11 @@ def main() -> None:
     raise InputError('--output is missing; try --output=splits/phantom')
 
   from medjax import study
-  from medjax.data import splits
+  from medjax.data import split_files
 
   made, csv = study.make(config)
   directory = pathlib.Path(_OUTPUT.value)
-  splits.write(directory, csv, made.proof)
+  split_files.write(directory, csv, made.proof)
   print('\n'.join(study.describe(made)))
   print(f'written: {directory / "split.csv"} and its proof {directory / "split.json"}')
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from medjax import lookup, losses
 from medjax.config import Config
-from medjax.data import datasets, labels, pipeline, sampling, splits
+from medjax.data import datasets, labels, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
 
 
@@ -61,7 +61,7 @@ def make(config: Config) -> tuple[Study, str]:
     seed=config.split.seed,
   )
   splits.check_overlap(table, drawn)
-  proof = splits.proof(
+  proof = split_files.proof(
     table,
     drawn,
     *reference,
@@ -69,13 +69,13 @@ def make(config: Config) -> tuple[Study, str]:
     settings=dataclasses.asdict(config.split),
     how=how,
   )
-  return Study(table, *targets, *reference, drawn, proof), splits.to_csv(table, drawn)
+  return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
 
 
 def read(config: Config, directory: pathlib.Path) -> Study:
   """Reads the source and the split that `directory` holds, refusing it if either has changed."""
   table, targets, reference = _read(config)
-  drawn, proof = splits.read(directory, table)
+  drawn, proof = split_files.read(directory, table)
   return Study(table, *targets, *reference, drawn, proof)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from medjax import config as configs
 from medjax import devices, files, logs, study
 from medjax.config import Config
-from medjax.data import images, splits
+from medjax.data import images, split_files
 from medjax.errors import InputError
 from medjax.study import Study
 
@@ -67,7 +67,7 @@ def _fill(config: Config, workdir: pathlib.Path) -> None:
   except OSError as error:
     raise InputError(f'--workdir={workdir}: cannot be made ({error.strerror})') from None
   files.write_whole(workdir / 'set_aside.csv', broken.to_csv(index=False))
-  splits.write(workdir, csv, data.proof)
+  split_files.write(workdir, csv, data.proof)
   # Last, because its presence says that the others are there.
   files.write_whole(workdir / 'config.json', json.dumps(configs.to_dict(config), indent=2) + '\n')
 

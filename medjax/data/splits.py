@@ -1,27 +1,20 @@
-"""Splits by patient, test first, and the proof that a split is what it says.
+"""Splits by patient, test first.
 
 The order is the course's set sampling: the test set is drawn first, with a floor of positives where
 asked; then a validation set whose patients resemble the test set's; the remaining patients train. A
 split is an array of 'train', 'validation', 'test' or 'unused', one for each row of the study table.
 """
 
-import hashlib
-import json
 import math
-import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from medjax import files
-from medjax.data.table import label_columns, patients_unknown, read_csv
 from medjax.errors import InputError, check_option
 
 SPLITS = ('train', 'validation', 'test', 'unused')
-FORMAT = 'medjax split 1'
-CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
 
 
 def make(
@@ -98,7 +91,7 @@ def make(
   _check_some_train(pool, test_size, validation_size)
 
   known = known & ~unused[:, None]
-  positive = _by_patient(patients, len(names), known & (truth > 0.5))
+  positive = by_patient(patients, len(names), known & (truth > 0.5))
   rank = np.random.default_rng(seed).permutation(len(names))
   how = {'seed': int(seed), 'test': {'from': 'official'}, 'validation': {'from': 'official'}}
   floors = _floors(test_floor or {}, labels, test_size or int(in_test.sum()))
@@ -134,7 +127,7 @@ def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
   """Raises InputError if a patient is in two of train, validation and test, or a name is wrong."""
   for name in np.unique(split):
     check_option('a split', str(name), SPLITS)
-  members = _members(table, split)
+  members = members_of(table, split)
   used = members[:, : SPLITS.index('unused')]
   twice = np.flatnonzero(used.sum(axis=1) > 1)
   if len(twice):
@@ -145,138 +138,6 @@ def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
       f"'{names[twice[0]]}' ({' and '.join(sides)}); keep all images of a patient on one side, or "
       'make the split anew'
     )
-
-
-def proof(
-  table: pd.DataFrame,
-  split: np.ndarray,
-  truth: np.ndarray,
-  known: np.ndarray,
-  labels: Sequence[str],
-  *,
-  settings: dict,
-  how: dict,
-) -> dict:
-  """Returns what anyone needs to check a split, ready for JSON.
-
-  `table_sha256` is that of the lines of `column_sha256`, 'name digest', columns sorted by name; a
-  column's digest is that of its JSON list in the order of the image names, label codes as one
-  string of '1', '0', '-' (uncertain) and 'n' (not mentioned). `split_sha256` is that of the CSV.
-
-  Args:
-    table, split, truth, known, labels: as in `make`.
-    settings: the settings that the split was made with, of JSON types.
-    how: what `make` returned; {} for a split that came from elsewhere.
-  """
-  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
-  members = _members(table, split)
-  shared = members.astype(np.int64).T @ members
-  positive = known & (truth > 0.5)
-  per_split, no_positives, no_negatives = {}, {}, {}
-  for name in SPLITS:
-    rows = split == name
-    known_images, positive_images = known[rows].sum(axis=0), positive[rows].sum(axis=0)
-    positive_patients = _by_patient(patients[rows], len(names), positive[rows]).sum(axis=0)
-    per_split[name] = {
-      'patients': int(members[:, SPLITS.index(name)].sum()),
-      'images': int(rows.sum()),
-      'labels': {
-        label: {
-          'known': int(k),
-          'positive': int(p),
-          'prevalence': float(p / k) if k else None,
-          'positive_patients': int(q),
-        }
-        for label, k, p, q in zip(labels, known_images, positive_images, positive_patients)
-      },
-    }
-    if rows.any():
-      no_positives[name] = [label for label, p in zip(labels, positive_images) if p == 0]
-      no_negatives[name] = [
-        label for label, k, p in zip(labels, known_images, positive_images) if k == p
-      ]
-  columns = _column_digests(table)
-  result = {
-    'format': FORMAT,
-    'table_sha256': _table_digest(columns),
-    'column_sha256': columns,
-    'split_sha256': _digest(to_csv(table, split).encode()),
-    'settings': settings,
-    'seed': how.get('seed', settings.get('seed')),
-    'how': how,
-    'splits': per_split,
-    'patient_overlap': {
-      a: {b: int(shared[i, j]) for j, b in enumerate(SPLITS)} for i, a in enumerate(SPLITS)
-    },
-    'duplicates': {'images_listed_twice': int(table['image'].duplicated().sum())},
-    'not_checked': ['Pixels: the same picture under two names is not looked for here.'],
-    'labels_without_positives': no_positives,
-    'labels_without_negatives': no_negatives,
-    'notes': _notes(table, how),
-  }
-  return json.loads(json.dumps(result))
-
-
-def _notes(table: pd.DataFrame, how: dict) -> list[str]:
-  """Returns sentences on whatever weakens the split."""
-  notes = []
-  if patients_unknown(table):
-    notes.append(
-      'The source names no patients: every image counts as a patient of its own, so the same '
-      'person may be on both sides of this split, and nothing here can tell.'
-    )
-  if enriched := how.get('test', {}).get('enriched'):
-    notes.append(
-      f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is '
-      "not the source's, and neither are the predictive values that follow from it."
-    )
-  if rationed := how.get('validation', {}).get('rationed'):
-    notes.append(
-      f'Validation has fewer positives than the test set has of {", ".join(rationed)}: half of the '
-      'positive patients that were left were kept for training.'
-    )
-  return notes
-
-
-def to_csv(table: pd.DataFrame, split: np.ndarray) -> str:
-  """Returns the split as CSV text with the columns image, patient, split, sorted by image."""
-  images = table['image'].to_numpy(object)
-  order = np.argsort(images, kind='stable')
-  columns = {'image': images, 'patient': table['patient'].to_numpy(object), 'split': split}
-  frame = pd.DataFrame({name: values[order] for name, values in columns.items()})
-  return frame.to_csv(index=False, lineterminator='\n')
-
-
-def write(directory: pathlib.Path, csv_text: str, proof: dict) -> None:
-  """Writes split.csv and then split.json, each whole or not at all."""
-  directory = pathlib.Path(directory)
-  directory.mkdir(parents=True, exist_ok=True)
-  for name, text in ((CSV_NAME, csv_text), (PROOF_NAME, json.dumps(proof, indent=2) + '\n')):
-    files.write_whole(directory / name, text)
-
-
-def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict]:
-  """Reads a written split and joins it to the table by image.
-
-  Returns:
-    The split, str[N] in the table's order, and the proof.
-
-  Raises:
-    InputError: a file missing or changed since it was written, a table with other images, patients
-      or labels than the one that was split, a patient on two sides.
-  """
-  csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
-  written = _read_proof(proof_path)
-  frame = read_csv(csv_path, ('image', 'patient', 'split'))
-  if _digest(csv_path.read_bytes()) != written['split_sha256']:
-    raise InputError(
-      f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, '
-      'or delete both files and make the split anew'
-    )
-  split = _join(frame, table, csv_path)
-  _check_table(table, written, proof_path)
-  check_overlap(table, split)
-  return split, written
 
 
 def _official_column(table: pd.DataFrame) -> np.ndarray:
@@ -349,7 +210,7 @@ def _check_sides(sides: dict[str, np.ndarray], names: np.ndarray) -> None:
     )
 
 
-def _by_patient(patients: np.ndarray, count: int, flags: np.ndarray) -> np.ndarray:
+def by_patient(patients: np.ndarray, count: int, flags: np.ndarray) -> np.ndarray:
   """Returns bool[patients, L]: whether any image of the patient has the flag bool[N, L]."""
   result = np.zeros((count, flags.shape[1]), bool)
   rows, columns = np.nonzero(flags)
@@ -357,11 +218,11 @@ def _by_patient(patients: np.ndarray, count: int, flags: np.ndarray) -> np.ndarr
   return result
 
 
-def _members(table: pd.DataFrame, split: np.ndarray) -> np.ndarray:
+def members_of(table: pd.DataFrame, split: np.ndarray) -> np.ndarray:
   """Returns bool[patients, splits]: whether the patient, sorted by name, has an image there."""
   patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
   flags = np.stack([np.asarray(split) == name for name in SPLITS], axis=1)
-  return _by_patient(patients, len(names), flags)
+  return by_patient(patients, len(names), flags)
 
 
 def _floors(
@@ -585,79 +446,3 @@ def _nearest_free(
     if not full.all():
       return shell[~full]
   return np.zeros(0, np.int64)
-
-
-def _digest(content: bytes) -> str:
-  return hashlib.sha256(content).hexdigest()
-
-
-def _column_digests(table: pd.DataFrame) -> dict[str, str]:
-  """Returns column -> SHA-256, for image, patient and every label, as `proof` describes."""
-  images = table['image'].to_numpy(object)
-  order = np.argsort(images, kind='stable')
-  texts = {
-    'image': images[order].tolist(),
-    'patient': table['patient'].to_numpy(object)[order].tolist(),
-  }
-  for label in label_columns(table):
-    codes = table[label].to_numpy(np.float32)[order]
-    places = np.where(np.isnan(codes), 2, codes).astype(np.int64) + 1
-    texts[label] = np.frombuffer(b'-01n', np.uint8)[places].tobytes().decode()
-  return {name: _digest(json.dumps(texts[name]).encode()) for name in sorted(texts)}
-
-
-def _table_digest(columns: dict[str, str]) -> str:
-  return _digest(''.join(f'{name} {columns[name]}\n' for name in sorted(columns)).encode())
-
-
-def _read_proof(path: pathlib.Path) -> dict:
-  try:
-    written = json.loads(path.read_text(encoding='utf-8'))
-  except FileNotFoundError:
-    raise InputError(f'{path}: no such file; a split is {CSV_NAME} and {PROOF_NAME}') from None
-  except (OSError, ValueError) as error:
-    raise InputError(f'{path}: not a readable JSON file ({error})') from None
-  found = written.get('format') if isinstance(written, dict) else None
-  if found != FORMAT:
-    raise InputError(f"{path}: the format is '{found}', not '{FORMAT}'; make the split anew")
-  return written
-
-
-def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.ndarray:
-  """Returns the split of each row of the table, from the rows of the CSV."""
-  images = table['image'].to_numpy(object)
-  place = pd.Index(frame['image'].to_numpy(object)).get_indexer(images)
-  absent = np.flatnonzero(place < 0)
-  if len(absent):
-    raise InputError(
-      f'{path}: {len(absent)} images of the table are not in it, such as '
-      f"'{images[absent[0]]}'; use the table that was split, or make the split anew"
-    )
-  if len(frame) > len(table):
-    listed = frame['image'].to_numpy(object)
-    surplus = listed[~np.isin(np.arange(len(listed)), place)]
-    raise InputError(
-      f"{path}: {len(surplus)} of its images are not in the table, such as '{surplus[0]}'; use the "
-      'table that was split, or make the split anew'
-    )
-  ours, theirs = (t['patient'].to_numpy(object) for t in (table, frame.iloc[place]))
-  other = np.flatnonzero(ours != theirs)
-  if len(other):
-    row = other[0]
-    raise InputError(
-      f"{path}: image '{images[row]}' is of patient '{theirs[row]}', in the table of '{ours[row]}' "
-      f'({len(other)} such images); use the table that was split, or make the split anew'
-    )
-  return frame['split'].to_numpy(object)[place].astype(str)
-
-
-def _check_table(table: pd.DataFrame, written: dict, path: pathlib.Path) -> None:
-  columns = _column_digests(table)
-  if _table_digest(columns) == written['table_sha256']:
-    return
-  then = written['column_sha256']
-  differing = [name for name in sorted({*columns, *then}) if columns.get(name) != then.get(name)]
-  raise InputError(
-    f'{path}: the table is not the one that was split (its SHA-256 differs): other or no values in '
-    f'{", ".join(differing)}; use the table that was split, or make the split anew'
-  )

@@ -35,7 +35,9 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   The row of index i stands on line i + 2 of the file: messages name it so.
   """
   try:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding='utf-8-sig')
+    frame = pd.read_csv(
+      path, dtype=str, keep_default_na=False, index_col=False, encoding='utf-8-sig'
+    )
   except FileNotFoundError:
     raise InputError(f'{path}: no such file') from None
   except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -44,7 +46,7 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   for column in columns:
     if column not in frame.columns:
       raise InputError(
-        f"{path}: no column '{column}'{nearest(column, frame.columns)} "
+        f"{path}: no column '{column}'{nearest(column, frame.columns) or '.'} "
         f'The columns are: {", ".join(frame.columns)}'
       )
   if frame.empty:
@@ -82,7 +84,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if empty.any():
       row = int(np.flatnonzero(empty)[0])
       raise InputError(
-        f"{where}: row {row + 2}: the {column} is empty ({int(empty.sum())} such rows); "
+        f'{where}: row {row + 2}: the {column} is empty ({int(empty.sum())} such rows); '
         'fill it in, or leave these rows out of the table'
       )
     table[column] = table[column].astype(str)
@@ -114,6 +116,6 @@ def check_labels(table: pd.DataFrame, labels: Iterable[str], where: str) -> None
   for label in labels:
     if label not in known:
       raise InputError(
-        f"data.labels: {where} has no label '{label}'{nearest(label, known)} "
+        f"data.labels: {where} has no label '{label}'{nearest(label, known) or '.'} "
         f'The labels are: {", ".join(known)}'
       )

@@ -1,5 +1,6 @@
 """Batches: everything once in evaluation, the stream's order in training, whatever the workers."""
 
+import itertools
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from medjax.data import pipeline, sampling
 from medjax.errors import InputError
 
 COUNT = 23
+ALONE = pipeline.Share()
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +49,7 @@ def stream(seed=0):
   return sampling.IndexStream('none', values, np.ones_like(values), seed=seed)
 
 
-def training_rows(records, workers=0, start=0, stop=9, share=pipeline.Share()):
+def training_rows(records, workers=0, start=0, stop=9, share=ALONE):
   batches = pipeline.train_batches(
     records, stream().batch, batch_size=6, start=start, stop=stop, workers=workers, share=share
   )
@@ -57,7 +59,7 @@ def training_rows(records, workers=0, start=0, stop=9, share=pipeline.Share()):
 def test_training_follows_the_stream_and_every_epoch_shows_every_image(records):
   rows = training_rows(records)
   assert rows == [stream().batch(number, 6).tolist() for number in range(9)]
-  flat = sum(rows, [])
+  flat = list(itertools.chain(*rows))
   assert sorted(flat[:COUNT]) == sorted(flat[COUNT : 2 * COUNT]) == list(range(COUNT))
   assert flat[:COUNT] != flat[COUNT : 2 * COUNT]
 
@@ -78,7 +80,8 @@ def test_processes_read_disjoint_parts_of_the_same_global_batches(records):
     for process in range(2)
   ]
   for pair in zip(*batches, strict=True):
-    seen += sum((rows_of(batch)[batch['weight'] == 1].tolist() for batch in pair), [])
+    for batch in pair:
+      seen += rows_of(batch)[batch['weight'] == 1].tolist()
   assert seen == list(range(COUNT))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medjax.data import splits
+from medjax.data import split_files, splits
 from medjax.errors import InputError
 
 LABELS = ('Mass', 'Edema', 'Hernia')
@@ -541,7 +541,11 @@ def proven():
   )
   split, how = make(made, 'official', 0.1, seed=4)
   settings = {'test': 'official', 'validation': 0.1, 'test_floor': {}, 'seed': 4}
-  return made, split, splits.proof(table, split, truth, known, LABELS, settings=settings, how=how)
+  return (
+    made,
+    split,
+    split_files.proof(table, split, truth, known, LABELS, settings=settings, how=how),
+  )
 
 
 def test_the_proof_counts_what_a_loop_over_the_rows_counts(proven):
@@ -570,7 +574,7 @@ def test_the_overlap_matrix_has_the_patients_of_each_split_on_its_diagonal(prove
   for a, b in itertools.product(splits.SPLITS, repeat=2):
     assert overlap[a][b] == (proof['splits'][a]['patients'] if a == b else 0)
   by_image = np.array(['train', 'test'])[np.arange(len(table)) % 2]
-  leaky = splits.proof(table, by_image, truth, known, LABELS, settings={}, how={})
+  leaky = split_files.proof(table, by_image, truth, known, LABELS, settings={}, how={})
   both = {p for p, s in zip(table['patient'], by_image) if s == 'train'} & {
     p for p, s in zip(table['patient'], by_image) if s == 'test'
   }
@@ -582,7 +586,7 @@ def test_the_proof_lists_labels_of_one_class():
   table, truth, known = made
   known[6:, 1] = False
   split = np.array(['train'] * 6 + ['test'] * 6)
-  proof = splits.proof(table, split, truth, known, LABELS[:2], settings={}, how={})
+  proof = split_files.proof(table, split, truth, known, LABELS[:2], settings={}, how={})
   assert proof['labels_without_positives'] == {'train': ['Edema'], 'test': ['Mass', 'Edema']}
   assert proof['labels_without_negatives'] == {'train': ['Mass'], 'test': ['Edema']}
   assert proof['splits']['test']['labels']['Edema']['prevalence'] is None
@@ -593,7 +597,7 @@ def test_the_proof_says_what_weakens_the_split():
 
   def notes(table, **settings):
     split, how = make((table, truth, known), 20, 20, **settings)
-    return splits.proof(table, split, truth, known, ['Mass'], settings={}, how=how)['notes']
+    return split_files.proof(table, split, truth, known, ['Mass'], settings={}, how=how)['notes']
 
   assert notes(table) == []
   enriched, rationed = notes(table, test_floor={'Mass': 10})
@@ -610,7 +614,7 @@ def test_hashes_hold_for_the_content_and_not_for_its_order(proven):
   shuffled = table[columns].iloc[order].reset_index(drop=True)
 
   def hashes(table, split):
-    again = splits.proof(table, split, truth, known, LABELS, settings={}, how={})
+    again = split_files.proof(table, split, truth, known, LABELS, settings={}, how={})
     return again['table_sha256'], again['split_sha256']
 
   same = (proof['table_sha256'], proof['split_sha256'])
@@ -634,7 +638,7 @@ def test_the_table_hash_can_be_recomputed_from_its_description():
   )
   known = np.ones((4, 1), bool)
   split = np.array(['train'] * 4)
-  proof = splits.proof(table, split, known * 1.0, known, ['Mass'], settings={}, how={})
+  proof = split_files.proof(table, split, known * 1.0, known, ['Mass'], settings={}, how={})
 
   def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
@@ -650,18 +654,18 @@ def test_the_table_hash_can_be_recomputed_from_its_description():
 
 def test_the_csv_is_sorted_by_image_and_quoted_where_it_must_be():
   table = pd.DataFrame({'image': ['b.png', 'a,1.png', 'NA'], 'patient': ['7', '"8"', 'null']})
-  text = splits.to_csv(table, np.array(['test', 'train', 'validation']))
+  text = split_files.to_csv(table, np.array(['test', 'train', 'validation']))
   assert text == 'image,patient,split\nNA,null,validation\n"a,1.png","""8""",train\nb.png,7,test\n'
 
 
 def test_written_and_read_back_in_another_order(proven, tmp_path):
   (table, _, _), split, proof = proven
-  splits.write(tmp_path / 'new' / 'run', splits.to_csv(table, split), proof)
+  split_files.write(tmp_path / 'new' / 'run', split_files.to_csv(table, split), proof)
   assert sorted(p.name for p in (tmp_path / 'new' / 'run').iterdir()) == ['split.csv', 'split.json']
   content = (tmp_path / 'new' / 'run' / 'split.csv').read_bytes()
   assert hashlib.sha256(content).hexdigest() == proof['split_sha256']
   order = np.random.default_rng(0).permutation(len(table))
-  found, found_proof = splits.read(
+  found, found_proof = split_files.read(
     tmp_path / 'new' / 'run', table.iloc[order].reset_index(drop=True)
   )
   np.testing.assert_array_equal(found, split[order])
@@ -672,9 +676,9 @@ def test_names_that_pandas_would_take_for_missing_survive(tmp_path):
   table = pd.DataFrame({'image': ['NA', 'null', '007', ' x'], 'patient': ['nan', 'nan', '01', '1']})
   known = np.zeros((4, 0), bool)
   split = np.array(['train', 'train', 'test', 'validation'])
-  proof = splits.proof(table, split, known * 1.0, known, [], settings={}, how={})
-  splits.write(tmp_path, splits.to_csv(table, split), proof)
-  np.testing.assert_array_equal(splits.read(tmp_path, table)[0], split)
+  proof = split_files.proof(table, split, known * 1.0, known, [], settings={}, how={})
+  split_files.write(tmp_path, split_files.to_csv(table, split), proof)
+  np.testing.assert_array_equal(split_files.read(tmp_path, table)[0], split)
 
 
 def _drop_first(table):
@@ -709,9 +713,9 @@ def _set(column, value):
 )
 def test_a_table_other_than_the_one_that_was_split(proven, tmp_path, change, words):
   (table, _, _), split, proof = proven
-  splits.write(tmp_path, splits.to_csv(table, split), proof)
+  split_files.write(tmp_path, split_files.to_csv(table, split), proof)
   with pytest.raises(InputError) as error:
-    splits.read(tmp_path, change(table))
+    split_files.read(tmp_path, change(table))
   for word in words:
     assert word.format(**table.loc[0, ['image', 'patient']]) in str(error.value)
   assert str(tmp_path) in str(error.value) and '\n' not in str(error.value)
@@ -720,27 +724,27 @@ def test_a_table_other_than_the_one_that_was_split(proven, tmp_path, change, wor
 def test_files_changed_missing_or_of_another_kind(proven, tmp_path):
   (table, _, _), split, proof = proven
   with pytest.raises(InputError, match=r'split\.json: no such file'):
-    splits.read(tmp_path, table)
-  text = splits.to_csv(table, split)
-  splits.write(tmp_path, text.replace(',test\n', ',train\n', 1), proof)
+    split_files.read(tmp_path, table)
+  text = split_files.to_csv(table, split)
+  split_files.write(tmp_path, text.replace(',test\n', ',train\n', 1), proof)
   with pytest.raises(InputError, match=r'split\.csv: not the file that split\.json vouches for'):
-    splits.read(tmp_path, table)
-  splits.write(tmp_path, text, proof | {'format': 'medjax split 9'})
+    split_files.read(tmp_path, table)
+  split_files.write(tmp_path, text, proof | {'format': 'medjax split 9'})
   with pytest.raises(InputError, match="the format is 'medjax split 9'"):
-    splits.read(tmp_path, table)
+    split_files.read(tmp_path, table)
   (tmp_path / 'split.json').write_text('{"format": ')
   with pytest.raises(InputError, match=r'split\.json: not a readable JSON file'):
-    splits.read(tmp_path, table)
-  splits.write(tmp_path, text, proof)
+    split_files.read(tmp_path, table)
+  split_files.write(tmp_path, text, proof)
   (tmp_path / 'split.csv').unlink()
   with pytest.raises(InputError, match=r'split\.csv: no such file'):
-    splits.read(tmp_path, table)
+    split_files.read(tmp_path, table)
 
 
 def test_a_leaky_split_is_refused_even_if_its_files_agree(tmp_path):
   table, truth, known = study(20)
   by_image = np.array(['train', 'test'])[np.arange(len(table)) % 2]
-  proof = splits.proof(table, by_image, truth, known, LABELS, settings={}, how={})
-  splits.write(tmp_path, splits.to_csv(table, by_image), proof)
+  proof = split_files.proof(table, by_image, truth, known, LABELS, settings={}, how={})
+  split_files.write(tmp_path, split_files.to_csv(table, by_image), proof)
   with pytest.raises(InputError, match='more than one side'):
-    splits.read(tmp_path, table)
+    split_files.read(tmp_path, table)
