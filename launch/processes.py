@@ -25,8 +25,10 @@ def main(processes: int, arguments: list[str]) -> int:
   coordinator = f'127.0.0.1:{_free_port()}'
   running = [
     subprocess.Popen(
-      [sys.executable, '-m', 'medjax.main', *arguments]
-      + [f'--coordinator={coordinator}', f'--processes={processes}', f'--process={process}']
+      [
+        *(sys.executable, '-m', 'medjax.main', *arguments),
+        *(f'--coordinator={coordinator}', f'--processes={processes}', f'--process={process}'),
+      ]
     )
     for process in range(processes)
   ]

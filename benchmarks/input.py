@@ -1,0 +1,95 @@
+"""Images/s from JPEG files to batches here and with torch's DataLoader and Pillow, in one run.
+
+  pip install torch     # what is compared with; not a dependency of medjax
+  python benchmarks/input.py --workers=2
+
+Both sides read the same generated chest X-rays in the same shuffled order, decode them with Pillow,
+resize them bilinearly to the network's size and give uint8 batches. The sides take turns; the first turn
+of each, which starts the workers and warms the page cache, does not count; the median of the others does.
+"""
+
+import argparse
+import pathlib
+import statistics
+import tempfile
+import time
+
+import numpy as np
+from PIL import Image
+
+from medjax.data import phantom, pipeline, sampling
+
+
+class Files:
+  """A map-style data set as PyTorch's users write it."""
+
+  def __init__(self, paths: list[str], image_size: int):
+    self.paths, self.image_size = paths, image_size
+
+  def __len__(self) -> int:
+    return len(self.paths)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    with Image.open(self.paths[index]) as image:
+      size = (self.image_size, self.image_size)
+      return np.asarray(image.convert('L').resize(size, Image.Resampling.BILINEAR))
+
+
+def ours(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
+  """Returns images/s over an epoch, the workers' start included."""
+  values = np.zeros((len(paths), 1), np.float32)
+  records = pipeline.Records(paths, values, values + 1, image_size, 1)
+  stream = sampling.IndexStream('none', values, values + 1, seed=0)
+  batches = len(paths) // batch_size
+  began = time.perf_counter()
+  seen = sum(
+    len(batch['image'])
+    for batch in pipeline.train_batches(
+      records, stream.batch, batch_size=batch_size, start=0, stop=batches, workers=workers
+    )
+  )
+  return seen / (time.perf_counter() - began)
+
+
+def theirs(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
+  """Returns the same for torch's DataLoader."""
+  import torch.utils.data
+
+  loader = torch.utils.data.DataLoader(
+    Files(paths, image_size), batch_size, shuffle=True, num_workers=workers, drop_last=True
+  )
+  began = time.perf_counter()
+  seen = sum(len(batch) for batch in loader)
+  return seen / (time.perf_counter() - began)
+
+
+def main() -> None:
+  """Prints both rates and their ratio."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--images', type=int, default=4_000)
+  parser.add_argument('--file_size', type=int, default=390, help='of the JPEG files, pixels')
+  parser.add_argument('--image_size', type=int, default=224)
+  parser.add_argument('--batch_size', type=int, default=64)
+  parser.add_argument('--workers', type=int, default=0)
+  parser.add_argument('--turns', type=int, default=3)
+  arguments = parser.parse_args()
+  with tempfile.TemporaryDirectory() as folder:
+    root = pathlib.Path(folder, 'phantom')
+    print(f'generating {arguments.images:,} JPEG files of {arguments.file_size} px')
+    phantom.generate(root, images=arguments.images, image_size=arguments.file_size)
+    paths = [str(path) for path in sorted(root.glob('*/*/*/*.jpg'))]
+    settings = (paths, arguments.image_size, arguments.batch_size, arguments.workers)
+    turns = [(ours(*settings), theirs(*settings)) for _ in range(arguments.turns + 1)][1:]
+  our_rate, their_rate = (statistics.median(side) for side in zip(*turns))
+  print(
+    f'grey JPEG of {arguments.file_size} px to uint8 batches of {arguments.batch_size} × '
+    f'{arguments.image_size} px, {arguments.workers} workers, one epoch with their start, median of '
+    f'{arguments.turns}'
+  )
+  print(f'medjax                 {our_rate:8.0f} images/s')
+  print(f'torch DataLoader       {their_rate:8.0f} images/s')
+  print(f'ratio                  {our_rate / their_rate:8.2f}')
+
+
+if __name__ == '__main__':
+  main()

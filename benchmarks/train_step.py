@@ -1,0 +1,120 @@
+"""Training images/s of ResNet-50 here and in PyTorch: same network, batch, threads, one run.
+
+  pip install timm torch     # what is compared with; not a dependency of medjax
+  python benchmarks/train_step.py --batch_size=16
+
+On both sides a step takes uint8 grey images, normalises them, runs ResNet-50 (timm's in PyTorch) forward
+and backward in float32, with binary cross-entropy over 14 labels, and updates by AdamW. The sides
+take turns, so that a busy machine slows both; the median of the turns counts.
+"""
+
+import argparse
+import functools
+import os
+import statistics
+import time
+
+
+def ours(batch_size: int, image_size: int):
+  """Returns a function that runs one step of medjax and waits for it, and the device's name."""
+  import jax
+  import numpy as np
+
+  from medjax import config, losses, models, optimizers, steps
+  from medjax.data import augment
+
+  model = models.resnet50(num_labels=14)
+  optimizer = optimizers.optimizer(config.Optimizer(), steps=1_000)
+  init = functools.partial(
+    steps.init_state, model, optimizer, (image_size, image_size, 1), 0, average=False
+  )
+  state = jax.jit(init)()
+  step = jax.jit(
+    functools.partial(
+      steps.train_step,
+      model=model,
+      loss=losses.binary_cross_entropy,
+      optimizer=optimizer,
+      augment=augment.none,
+      seed=0,
+    ),
+    donate_argnums=0,
+  )
+  rng = np.random.default_rng(0)
+  batch = jax.device_put(
+    {
+      'image': rng.integers(0, 256, (batch_size, image_size, image_size, 1), np.uint8),
+      'label': rng.integers(0, 2, (batch_size, 14)).astype(np.float32),
+      'mask': np.ones((batch_size, 14), np.float32),
+      'weight': np.ones(batch_size, np.float32),
+    }
+  )
+
+  def run():
+    nonlocal state
+    state, metrics = step(state, batch)
+    jax.block_until_ready((state, metrics))
+
+  return run, f'jax {jax.__version__} on {jax.devices()[0].device_kind}'
+
+
+def theirs(batch_size: int, image_size: int, threads: int):
+  """Returns the same for PyTorch."""
+  import timm
+  import torch
+
+  torch.set_num_threads(threads)
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  model = timm.create_model('resnet50', num_classes=14, in_chans=1).to(device).train()
+  optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-4)
+  images = torch.randint(0, 256, (batch_size, 1, image_size, image_size), dtype=torch.uint8)
+  images = images.to(device).contiguous(memory_format=torch.channels_last)
+  model = model.to(memory_format=torch.channels_last)
+  labels = torch.randint(0, 2, (batch_size, 14), device=device).float()
+
+  def run():
+    optimizer.zero_grad(set_to_none=True)
+    logits = model((images.float() / 255 - 0.5) / 0.25)
+    torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
+    optimizer.step()
+    if device == 'cuda':
+      torch.cuda.synchronize()
+
+  return run, f'PyTorch {torch.__version__}, timm {timm.__version__}, on {device}, channels last'
+
+
+def seconds(run) -> float:
+  """Times one call."""
+  began = time.perf_counter()
+  run()
+  return time.perf_counter() - began
+
+
+def main() -> None:
+  """Prints both rates and their ratio."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--batch_size', type=int, default=16)
+  parser.add_argument('--image_size', type=int, default=224)
+  parser.add_argument('--turns', type=int, default=5)
+  parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)))
+  arguments = parser.parse_args()
+  # XLA's thread pool is as large as the cores that the process may use.
+  os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+  our_run, our_name = ours(arguments.batch_size, arguments.image_size)
+  their_run, their_name = theirs(arguments.batch_size, arguments.image_size, arguments.threads)
+  print(
+    f'compiling and first step: {seconds(our_run):.1f} s here, {seconds(their_run):.1f} s there'
+  )
+  turns = [(seconds(our_run), seconds(their_run)) for _ in range(arguments.turns)]
+  ours_median, theirs_median = (statistics.median(side) for side in zip(*turns))
+  print(
+    f'ResNet-50, {arguments.batch_size} grey images of {arguments.image_size} px, float32, '
+    f'{arguments.threads} threads, median of {arguments.turns} steps'
+  )
+  print(f'medjax   {arguments.batch_size / ours_median:8.2f} images/s   ({our_name})')
+  print(f'PyTorch  {arguments.batch_size / theirs_median:8.2f} images/s   ({their_name})')
+  print(f'ratio    {theirs_median / ours_median:8.2f}')
+
+
+if __name__ == '__main__':
+  main()
