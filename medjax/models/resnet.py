@@ -115,4 +115,4 @@ resnet50 = functools.partial(ResNet, depths=(3, 4, 6, 3), block=Bottleneck)
 resnet101 = functools.partial(ResNet, depths=(3, 4, 23, 3), block=Bottleneck)
 resnet152 = functools.partial(ResNet, depths=(3, 8, 36, 3), block=Bottleneck)
 # Small enough to learn the phantom, and to test with, on a CPU.
-resnet_tiny = functools.partial(ResNet, depths=(1, 1, 1, 1), block=BasicBlock, width=16)
+resnet_tiny = functools.partial(ResNet, depths=(1, 1, 1), block=BasicBlock, width=16)
