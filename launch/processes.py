@@ -32,23 +32,23 @@ def main(processes: int, arguments: list[str]) -> int:
     )
     for process in range(processes)
   ]
-  # SIGTERM is for all of them: they save together and leave.
+  # They save together and leave.
   signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in running])
-  status = 0
-  while any(process.poll() is None for process in running):
-    failed = [process.returncode for process in running if process.returncode]
-    if failed and not status:
-      status = failed[0]
+  while True:
+    statuses = [process.poll() for process in running]
+    if any(statuses):
       # A moment to say what is wrong; afterwards they could only wait for the one that is gone.
       time.sleep(5)
       for process in running:
-        if process.poll() is None:
-          process.kill()
+        process.kill()
+      return next(status for status in statuses if status)
+    if None not in statuses:
+      return 0
     time.sleep(0.2)
-  return status or next((process.returncode for process in running if process.returncode), 0)
 
 
 if __name__ == '__main__':
   if len(sys.argv) < 2 or not sys.argv[1].isdigit() or int(sys.argv[1]) < 1:
     sys.exit('error: the first argument is the number of processes, such as 2')
-  sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+  status = main(int(sys.argv[1]), sys.argv[2:])
+  sys.exit(status if status >= 0 else 128 - status)

@@ -34,7 +34,21 @@ def main() -> None:
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
     jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  train.run(config, pathlib.Path(_WORKDIR.value))
+  try:
+    train.run(config, pathlib.Path(_WORKDIR.value))
+  except jax.errors.JaxRuntimeError as error:
+    reason = str(error).splitlines()[0]
+    if 'RESOURCE_EXHAUSTED' in reason:
+      raise InputError(
+        f'the device has too little memory ({reason}); lower config.batch_size or data.image_size, or '
+        'raise optimizer.accumulate'
+      ) from None
+    if jax.process_count() == 1:
+      raise
+    raise InputError(
+      f'another process of this run has died or cannot be reached ({reason}); started again, all '
+      'processes go on from the last checkpoint'
+    ) from None
 
 
 if __name__ == '__main__':

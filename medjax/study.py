@@ -133,12 +133,12 @@ def training(
 def describe(study: Study) -> list[str]:
   """Returns the split in plain lines: patients and images, and the positives of each label."""
   parts = [study.proof['splits'][name] for name in ('train', 'validation', 'test')]
-  lines = [f'{"":28}{"train":>20}{"validation":>20}{"test":>20}']
+  lines = [f'{"":28}{"train":>23}{"validation":>23}{"test":>23}']
   for unit in ('patients', 'images'):
-    lines.append(f'{unit:28}' + ''.join(f'{part[unit]:>20,}' for part in parts))
+    lines.append(f'{unit:28}' + ''.join(f'{part[unit]:>23,}' for part in parts))
   for label in parts[0]['labels']:
     counts = [part['labels'][label] for part in parts]
-    lines.append(f'{label:28}' + ''.join(f'{_positives(count):>20}' for count in counts))
+    lines.append(f'{label:28}' + ''.join(f'{_positives(count):>23}' for count in counts))
   return lines
 
 
