@@ -36,8 +36,12 @@ def open_checkpoints(directory: pathlib.Path) -> Iterator[ocp.training.Checkpoin
   )
   try:
     yield checkpointer
-  finally:
+  except jax.errors.JaxRuntimeError:
+    raise  # Closing would wait, for ever, for the process that is gone.
+  except BaseException:
     checkpointer.close()
+    raise
+  checkpointer.close()
 
 
 def save(

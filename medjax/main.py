@@ -5,6 +5,7 @@ Flags and devices, nothing else. Input workers import this module again, so it i
 
 import os
 import pathlib
+import sys
 
 from absl import flags
 
@@ -45,10 +46,13 @@ def main() -> None:
       ) from None
     if jax.process_count() == 1:
       raise
-    raise InputError(
-      f'another process of this run has died or cannot be reached ({reason}); started again, all '
-      'processes go on from the last checkpoint'
-    ) from None
+    print(
+      f'error: another process of this run has died or cannot be reached ({reason}); started again, '
+      'all processes go on from the last checkpoint',
+      file=sys.stderr,
+      flush=True,
+    )
+    os._exit(1)  # An orderly exit would wait for the process that is gone.
 
 
 if __name__ == '__main__':
