@@ -1,0 +1,213 @@
+"""The main job through its command: what it leaves, and what people bring to it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import PROJECT, TINY
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from medjax.evaluation import operating_points, predictions
+
+PHANTOM = '--config=configs/phantom.py'
+LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
+
+
+@pytest.fixture(scope='module')
+def finished(command, phantom_root, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('main') / 'run'
+  said = command(
+    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', check=True
+  ).stdout
+  return workdir, said
+
+
+def test_everything_a_run_promises_is_there(finished):
+  workdir, _ = finished
+  for name in (
+    'config.json', 'split.csv', 'split.json', 'set_aside.csv', 'checkpoints/6', 'metrics.jsonl',
+    'predictions/validation.csv', 'predictions/test.csv', 'evaluation/test.json', 'report/index.html',
+  ):  # fmt: skip
+    assert (workdir / name).exists(), name
+  assert list((workdir / 'tensorboard').glob('events*'))
+  assert not list(workdir.rglob('*.tmp'))
+
+
+def test_the_first_screen_says_what_is_at_stake(finished):
+  _, said = finished
+  for words in (
+    'data      phantom', '120 images', 'patients', 'Edema', 'split     test drawn', 'by patient',
+    'model     resnet_tiny', 'parameters', 'grey images of 32 px, float32', 'devices   1 × cpu',
+    'step 6/6', 'images/s', 'left', 'validation mean AUROC', 'test mean AUROC', 'report: ',
+  ):  # fmt: skip
+    assert words in said, words
+
+
+def test_metrics_are_json_lines_every_step_once(finished):
+  rows = [json.loads(line) for line in (finished[0] / 'metrics.jsonl').open()]
+  train = [row for row in rows if row['split'] == 'train']
+  assert [row['step'] for row in train] == [1, 2, 3, 4, 5, 6]
+  assert set(train[0]) == {'step', 'split', 'loss', 'gradient_norm', 'learning_rate'}
+  assert [row['step'] for row in rows if row['split'] == 'validation'] == [3, 6]
+
+
+def test_predictions_are_of_the_split_and_patients_do_not_cross(finished):
+  workdir, _ = finished
+  rows = list(csv.DictReader((workdir / 'split.csv').open()))
+  sides = {}
+  for row in rows:
+    sides.setdefault(row['patient'], set()).add(row['split'])
+  assert all(len(side) == 1 for side in sides.values())
+  for part in ('validation', 'test'):
+    read = predictions.read(workdir / 'predictions' / f'{part}.csv')
+    assert sorted(read.images) == sorted(row['image'] for row in rows if row['split'] == part)
+
+
+def test_the_evaluation_is_that_of_the_predictions(finished):
+  workdir, _ = finished
+  result = json.loads((workdir / 'evaluation' / 'test.json').read_text())
+  test = predictions.read(workdir / 'predictions' / 'test.csv')
+  validation = predictions.read(workdir / 'predictions' / 'validation.csv')
+  for index, label in enumerate(LABELS):
+    known = test.known[:, index]
+    truth, scores = test.truth[known, index], test.probabilities[known, index]
+    figures = result['labels'][label]['test']
+    if 0 < truth.sum() < len(truth):
+      assert figures['auroc']['value'] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+      assert figures['auprc']['value'] == pytest.approx(
+        average_precision_score(truth, scores), abs=1e-12
+      )
+    chosen = result['labels'][label]['operating_point']
+    known = validation.known[:, index]
+    threshold = operating_points.youden(
+      validation.probabilities[known, index], validation.truth[known, index]
+    )
+    assert np.isnan(threshold) if chosen is None else chosen['threshold'] == threshold
+    if chosen and truth.sum():
+      sensitivity = (scores[truth == 1] >= threshold).mean()
+      assert figures['sensitivity']['value'] == pytest.approx(sensitivity)
+
+
+def test_the_checkpoint_carries_the_split_and_the_position(finished):
+  from orbax.checkpoint import v1 as ocp
+
+  workdir, _ = finished
+  with ocp.training.Checkpointer(workdir / 'checkpoints') as checkpointer:
+    saved = checkpointer.checkpointables_metadata(6).custom_metadata
+  proof = json.loads((workdir / 'split.json').read_text())
+  assert saved['split_sha256'] == proof['split_sha256']
+  assert saved['next_batch'] == 6
+  assert saved['config'] == json.loads((workdir / 'config.json').read_text())
+
+
+def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
+  workdir = tmp_path / 'run'
+  command(
+    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}',
+    '--config.data.workers=2', check=True,
+  )  # fmt: skip
+  for name in ('predictions/test.csv', 'predictions/validation.csv', 'evaluation/test.json'):
+    assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_the_loss_of_the_readme_by_import_path(command, phantom_root, tmp_path):
+  text = (PROJECT / 'README.md').read_text()
+  code = text.split('# my_lab/losses.py\n')[1].split('```')[0]
+  (tmp_path / 'my_lab').mkdir()
+  (tmp_path / 'my_lab' / 'losses.py').write_text(code)
+  flags = text.split('--workdir=runs/mine ')[1].split('\n')[0].split()
+  assert flags[0] == '--config.loss.name=my_lab.losses:tversky_like'
+  workdir = tmp_path / 'run'
+  command(
+    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', *flags,
+    env={'PYTHONPATH': str(tmp_path)}, check=True,
+  )  # fmt: skip
+  losses = [
+    json.loads(line)['loss'] for line in (workdir / 'metrics.jsonl').open() if '"loss"' in line
+  ]
+  # The sum over three labels of terms between 0 and 0.8.
+  assert len(losses) == 6 and all(0 < loss < 2.4 for loss in losses)
+
+
+@pytest.mark.parametrize(
+  'flags',
+  [
+    ('--config.precision=bfloat16', '--config.loss.name=focal', '--config.optimizer.name=sgd'),
+    (
+      '--config.optimizer.accumulate=2',
+      '--config.optimizer.clip_norm=1',
+      '--config.sampling.name=class_aware',
+      '--config.data.uncertain=0.55..0.85',
+      '--config.data.channels=3',
+      '--config.augment=plain',
+    ),
+  ],
+)
+def test_other_settings_run_to_the_end(command, phantom_root, tmp_path, flags):
+  said = command(
+    'main', PHANTOM, f'--workdir={tmp_path / "run"}', *TINY, f'--config.data.root={phantom_root}',
+    *flags, check=True,
+  ).stdout  # fmt: skip
+  assert 'report: ' in said
+
+
+def test_chexpert_config_reads_the_phantom_frontal_views_only(command, phantom_root, tmp_path):
+  workdir = tmp_path / 'run'
+  flags = [flag for flag in TINY if 'settings.image' not in flag and 'floor' not in flag]
+  command(
+    'main', '--config=configs/chexpert.py:resnet_tiny', f'--workdir={workdir}', *flags,
+    f'--config.data.root={phantom_root}', '--config.data.workers=0', check=True,
+  )  # fmt: skip
+  split = (workdir / 'split.csv').read_text()
+  assert '_frontal.jpg' in split and '_lateral.jpg' not in split
+  tested = predictions.read(workdir / 'predictions' / 'test.csv').images
+  assert tested and all(image.startswith('valid/') for image in tested)
+
+
+def test_early_stopping_stops_and_the_best_checkpoint_is_tested(command, phantom_root, tmp_path):
+  workdir = tmp_path / 'run'
+  flags = ('--config.steps=60', '--config.evaluate_every=2', '--config.patience=2')
+  flags += ('--config.optimizer.learning_rate=1e-12',)  # Nothing improves.
+  said = command(
+    'main',
+    PHANTOM,
+    f'--workdir={workdir}',
+    *TINY,
+    *flags,
+    f'--config.data.root={phantom_root}',
+    check=True,
+  ).stdout
+  rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').open()]
+  validations = [row for row in rows if row['split'] == 'validation']
+  means = [row['auroc_mean'] for row in validations]
+  best = len(means) - 1 - means[::-1].index(max(means))
+  assert len(means) - 1 - best == 2 and validations[-1]['step'] < 60
+  steps = sorted(int(each.name) for each in (workdir / 'checkpoints').iterdir())
+  assert steps == sorted({validations[best]['step'], validations[-1]['step']})
+  assert 'report: ' in said
+
+
+def test_split_command(command, phantom_root, finished, tmp_path):
+  output = tmp_path / 'split'
+  flags = (f'--config.data.root={phantom_root}', *TINY)
+  said = command('split', PHANTOM, f'--output={output}', *flags, check=True).stdout
+  assert 'patients' in said and 'Edema' in said
+  assert (output / 'split.csv').read_bytes() == (finished[0] / 'split.csv').read_bytes()
+  proof = json.loads((output / 'split.json').read_text())
+  overlap = proof['patient_overlap']
+  used = ('train', 'validation', 'test')
+  assert all(overlap[a][b] == 0 for a in used for b in used if a != b)
+  assert sum(overlap[a][a] for a in used) == len(
+    {row['patient'] for row in csv.DictReader((output / 'split.csv').open())}
+  )
+
+
+@pytest.mark.parametrize(
+  ('name', 'words'), [('main', '--workdir is missing'), ('split', '--output is missing')]
+)
+def test_a_forgotten_flag(command, name, words):
+  finished = command(name, PHANTOM)
+  assert finished.returncode == 1 and words in finished.stderr
+  assert len(finished.stderr.strip().splitlines()) == 1
+  assert '--config is missing' in command(name).stderr
