@@ -1,7 +1,6 @@
 """Accelerators: distributed start-up, the data mesh, and batches on their way to it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -57,17 +56,6 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   """Assembles the global batch from what each process read; returns before the copy is done."""
   sharding = sharded(mesh)
   return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)
-
-
-def put_replicated(tree: Any, mesh: Mesh) -> Any:
-  """Puts the same host arrays of every process on every device."""
-  sharding = replicated(mesh)
-  return jax.tree.map(
-    lambda array: jax.make_array_from_callback(
-      np.shape(array), sharding, lambda index, array=array: np.asarray(array)[index]
-    ),
-    tree,
-  )
 
 
 def is_first() -> bool:

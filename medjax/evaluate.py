@@ -120,7 +120,6 @@ def test_and_report(
       'parameters': f'{parameters:,}',
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
-      'split SHA-256': data.proof['split_sha256'],
       'notes': notes(data, broken),
       'versions': _versions(),
     },

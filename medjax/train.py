@@ -75,7 +75,6 @@ def run(config: Config, workdir: pathlib.Path) -> None:
       config,
       workdir,
       state,
-      history=[],
       step_function=_train_step(config, parts, loss, mesh),
       batches=batches,
       validate=validate,
@@ -175,7 +174,6 @@ def _train(
   workdir: pathlib.Path,
   state: steps.TrainState,
   *,
-  history: list[dict[str, Any]],
   step_function: Callable,
   batches: Callable[..., Iterator],
   validate: Callable,
@@ -184,7 +182,7 @@ def _train(
   split_hash: str,
 ) -> tuple[steps.TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM; returns the state and the validations."""
-  step = checkpoints.latest_step(checkpointer) or 0
+  step, history = checkpoints.latest_step(checkpointer) or 0, []
   if step:
     state, saved = checkpoints.restore(checkpointer, step, state)
     if saved['split_sha256'] != split_hash:
@@ -215,7 +213,7 @@ def _train(
           'next_batch': step,
           'split_sha256': split_hash,
           'config': configs.to_dict(config),
-          'history': history,
+          'history': list(history),  # It grows while the save is still being written.
         }
         checkpoints.save(
           checkpointer, state, step, run, validated['auroc_mean'] if validated else None

@@ -73,7 +73,7 @@ def test_overrides(override, path, value):
     ('optimizer.name=adam', ['config.optimizer.name', "did you mean 'adamw'?"]),
     ('optimizer.learning_rate=0', ['config.optimizer.learning_rate']),
     ('optimizer.ema=1', ['config.optimizer.ema']),
-    ('optimizer.warmup_steps=1000', ['config.optimizer.warmup_steps', 'below steps']),
+    ('optimizer.warmup_steps=1000000', ['config.optimizer.warmup_steps', 'below steps']),
     ('optimizer.accumulate=5', ['config.batch_size=32', 'divisible', 'accumulate=5']),
   ],
 )
