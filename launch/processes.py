@@ -32,18 +32,18 @@ def main(processes: int, arguments: list[str]) -> int:
     )
     for process in range(processes)
   ]
-  # They save together and leave.
   signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in running])
   while True:
     statuses = [process.poll() for process in running]
-    if any(statuses):
+    # Those that SIGTERM stops save together and leave one after another.
+    if any(status not in (None, 0, 128 + signal.SIGTERM) for status in statuses):
       # A moment to say what is wrong; afterwards they could only wait for the one that is gone.
       time.sleep(5)
       for process in running:
         process.kill()
       return next(status for status in statuses if status)
     if None not in statuses:
-      return 0
+      return max(statuses)
     time.sleep(0.2)
 
 

@@ -44,8 +44,21 @@ def run(main: Callable[[], None]) -> None:
     except InputError as error:
       print(f'error: {error}', file=sys.stderr)
       sys.exit(1)
+    except OSError as error:  # A path of the user's that cannot be read or written.
+      if error.filename is None:
+        raise
+      print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
+      sys.exit(1)
     except KeyboardInterrupt:
       print('interrupted; the same command goes on from the last checkpoint', file=sys.stderr)
       sys.exit(130)
 
-  app.run(guarded, argv=argv)
+  app.run(guarded, argv=argv, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    print(f'error: {" ".join(str(error).split())}; --help lists the flags', file=sys.stderr)
+    sys.exit(1)

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from medjax.errors import InputError, check_option, nearest
+from medjax.errors import InputError, check_option, nearest, one_line
 
 
 @dataclasses.dataclass
@@ -171,14 +171,14 @@ def _read(path: pathlib.Path, arg: str) -> Config:
     spec.loader.exec_module(module)
   except SyntaxError as error:
     raise InputError(f'{path}, line {error.lineno}: {error.msg}') from None
-  except TypeError as error:
-    raise InputError(f'{path}: {error}') from None
+  except Exception as error:  # Whatever anybody's file may raise; a misspelt field is a TypeError.
+    raise InputError(f'{path}: {one_line(error)}') from error
   if not hasattr(module, 'get_config'):
     raise InputError(f"{path}: defines no get_config(arg='')")
   try:
     config = module.get_config(arg)
-  except TypeError as error:  # A misspelt field of a dataclass: Python's own words name it.
-    raise InputError(f'{path}: {error}') from None
+  except Exception as error:
+    raise InputError(f'{path}: {one_line(error)}') from error
   if not isinstance(config, Config):
     raise InputError(
       f'{path}: get_config returned {type(config).__name__}, not medjax.config.Config'
@@ -251,6 +251,12 @@ def check(config: Config) -> None:
   Names of losses, models, policies and labels are checked where they are looked up.
   """
   _check_types(config, '')
+  try:
+    to_dict(config)
+  except TypeError as error:
+    raise InputError(
+      f'config: settings must be plain numbers, text, lists and dicts ({error})'
+    ) from None
   data, optimizer = config.data, config.optimizer
   if not data.labels:
     raise InputError('config.data.labels is empty; name at least one label')
@@ -281,6 +287,9 @@ def check(config: Config) -> None:
       raise InputError(f'config.{name}={value}: must be {least} or more')
   if not optimizer.learning_rate > 0:
     raise InputError(f'config.optimizer.learning_rate={optimizer.learning_rate}: must be positive')
+  for name, value in (('seed', config.seed), ('split.seed', config.split.seed)):
+    if value >= 2**32:
+      raise InputError(f'config.{name}={value}: must be below 2**32')
   for name, value in (('momentum', optimizer.momentum), ('ema', optimizer.ema)):
     if not 0 <= value < 1:
       raise InputError(f'config.optimizer.{name}={value}: must be in [0, 1)')

@@ -19,15 +19,29 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
     processes: number of processes, with 'host:port'.
     process: this one's number, from 0.
   """
-  if coordinator == 'auto':
-    jax.distributed.initialize()
-  elif coordinator:
-    jax.distributed.initialize(coordinator, processes, process)
+  if not coordinator and (processes, process) != (1, 0):
+    raise InputError('--processes and --process need --coordinator=host:port, the same for all')
+  if coordinator not in ('', 'auto') and not 0 <= process < processes:
+    raise InputError(
+      f'--process={process}: must be from 0 to {processes - 1}, one less than --processes'
+    )
+  try:
+    if coordinator == 'auto':
+      jax.distributed.initialize()
+    elif coordinator:
+      jax.distributed.initialize(coordinator, processes, process)
+    jax.devices()
+  except (RuntimeError, ValueError) as error:
+    reason = str(error).strip().splitlines()[0]
+    raise InputError(f'the devices cannot be started: {reason}') from None
+  # The first exchange between processes has a short deadline; later ones wait as long as it takes.
+  wait_for_all('start')
 
 
 def data_mesh() -> Mesh:
   """All devices of all processes on one axis, 'data', each process's devices side by side."""
-  return Mesh(np.array(jax.devices()), ('data',))
+  ordered = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+  return Mesh(np.array(ordered), ('data',))
 
 
 def check_batch_size(batch_size: int, accumulate: int) -> None:
@@ -77,9 +91,15 @@ def first_does(action: Callable[[], None]) -> None:
       action()
     except InputError as error:
       failure = error
-  if jax.process_count() > 1:
-    failed = multihost_utils.broadcast_one_to_all(np.array(failure is not None))
-    if failed and failure is None:
-      raise InputError('the first process stopped; its message says why')
+  succeeded = all_agree(failure is None)
   if failure is not None:
     raise failure
+  if not succeeded:
+    raise InputError('the first process stopped; its message says why')
+
+
+def all_agree(agreed: bool) -> bool:
+  """Returns whether every process says so; all of them call it together."""
+  if jax.process_count() == 1:
+    return agreed
+  return bool(multihost_utils.process_allgather(np.array(agreed)).all())

@@ -1,11 +1,22 @@
 """The one error that a person sees as one line instead of a traceback."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
   """Something the user gave is wrong. The message is one line: what, where, what to do."""
+
+
+def one_line(error: BaseException) -> str:
+  """Returns what an error says, on one line, with the file and line that raised it."""
+  frames = traceback.extract_tb(error.__traceback__)
+  # The innermost frame outside installed packages is where the user can do something.
+  own = [frame for frame in frames if 'site-packages' not in frame.filename] or frames
+  where = f' ({own[-1].filename}, line {own[-1].lineno})' if own else ''
+  text = ' '.join(str(error).split()) or 'no message'
+  return f'{type(error).__name__}: {text[:300]}{where}'
 
 
 def nearest(word: str, options: Iterable[str]) -> str:

@@ -45,8 +45,8 @@ def probabilities(
   result = np.concatenate(parts)[:images]
   if not np.isfinite(result).all():
     raise InputError(
-      'the predicted probabilities are not finite: the parameters have diverged; the last good '
-      'checkpoint is kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
+      'the predicted probabilities are not finite: the parameters have diverged; '
+      'checkpoints of earlier steps are kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
     )
   return result
 

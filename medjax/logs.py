@@ -11,6 +11,7 @@ from typing import Any
 import tensorboardX
 import tqdm
 
+from medjax import files
 from medjax.config import Config
 from medjax.errors import InputError
 
@@ -31,7 +32,7 @@ class MetricWriter:
   def __init__(self, workdir: pathlib.Path, resume_step: int):
     self._path = workdir / 'metrics.jsonl'
     rows = [row for row in read_metrics(workdir) if row['step'] <= resume_step]
-    self._path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    files.write_whole(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
     self._tensorboard = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=resume_step + 1, flush_secs=30
     )
@@ -123,6 +124,7 @@ class TrainingLog:
     config: of the run.
     step: where a resumed run begins.
     rate: the learning-rate schedule.
+    unwritten_losses: of the steps since the last row of metrics.jsonl, where a run is resumed.
     quiet: writes and says nothing, only checks; for all processes but the first.
   """
 
@@ -132,6 +134,7 @@ class TrainingLog:
     config: Config,
     step: int,
     rate: Callable[[int], Any],
+    unwritten_losses: list[float],
     *,
     quiet: bool,
   ):
@@ -140,7 +143,7 @@ class TrainingLog:
     self._progress = Progress('step', step, config.steps, config.batch_size, quiet)
     self._every = max(1, min(100, config.steps // 100))
     self._pending: tuple[int, Mapping[str, Any]] | None = None
-    self._losses: list[float] = []
+    self._losses = list(unwritten_losses)
 
   def __enter__(self) -> 'TrainingLog':
     return self
@@ -168,19 +171,25 @@ class TrainingLog:
     for name, value in values.items():
       if not math.isfinite(value):
         raise InputError(
-          f'step {step}: the {name.replace("_", " ")} is {value}; the last good checkpoint is kept. '
+          f'step {step}: the {name.replace("_", " ")} is {value}; checkpoints of earlier steps are kept. '
           'Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
         )
     self._losses.append(values['loss'])
     self._progress.update(step, f'loss {values["loss"]:.4f}')
-    if self._writer and (step % self._every == 0 or step == self._steps):
+    if step % self._every == 0 or step == self._steps:
       row = {
         'loss': sum(self._losses) / len(self._losses),
         'gradient_norm': values['gradient_norm'],
         'learning_rate': float(self._rate(step - 1)),
       }
       self._losses = []
-      self._writer.write(step, 'train', row)
+      if self._writer:
+        self._writer.write(step, 'train', row)
+
+  @property
+  def unwritten_losses(self) -> list[float]:
+    """The losses of the steps since the last row of metrics.jsonl, for the checkpoint."""
+    return list(self._losses)
 
   def validation(self, step: int, values: Mapping[str, Any], is_best: bool) -> None:
     """Writes and says a validation."""

@@ -2,11 +2,11 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
-from medjax.errors import InputError, check_option
+from medjax.errors import InputError, check_option, one_line
 
 
 def public(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -26,20 +26,34 @@ def find(name: str, ours: Mapping[str, Callable[..., Any]], what: str) -> Callab
   module_name, _, attribute = name.partition(':')
   try:
     module = importlib.import_module(module_name)
-  except ImportError as error:
-    raise InputError(f"{what}='{name}': cannot import {module_name} ({error})") from None
-  if not hasattr(module, attribute):
-    raise InputError(f"{what}='{name}': {module_name} has no '{attribute}'")
+  except Exception as error:  # Whatever anybody's module may raise.
+    raise InputError(f"{what}='{name}': cannot import {module_name}: {one_line(error)}") from error
+  if not callable(getattr(module, attribute, None)):
+    raise InputError(f"{what}='{name}': {module_name} has no function or class '{attribute}'")
   return getattr(module, attribute)
 
 
-def check_settings(function: Callable[..., Any], settings: Mapping[str, Any], what: str) -> None:
-  """Raises InputError if `function` takes no such keyword as one of `settings`."""
+def check_settings(
+  function: Callable[..., Any], settings: Mapping[str, Any], what: str, ours: Collection[str]
+) -> None:
+  """Raises InputError if `function` takes no such keyword as one of `settings`, or of another type.
+
+  The arguments in `ours` are for medjax to give. Types are checked where a plain one is annotated.
+  """
   parameters = inspect.signature(function).parameters
-  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
-    return
-  for setting in settings:
-    check_option(f'{what}: the setting', setting, parameters)
+  allowed = [
+    name
+    for name, each in parameters.items()
+    if name not in ours and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+  ]
+  takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+  for setting, value in settings.items():
+    if setting in ours or not takes_any:
+      check_option(f'{what}: the setting', setting, allowed)
+    kind = parameters[setting].annotation if setting in parameters else None
+    fits = {int: int, float: int | float, str: str, bool: bool}.get(kind, object)
+    if not isinstance(value, fits) or (isinstance(value, bool) and kind in (int, float)):
+      raise InputError(f'{what}.{setting}={value!r}: must be {kind.__name__}')
 
 
 def takes(function: Callable[..., Any], parameter: str) -> bool:

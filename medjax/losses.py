@@ -38,8 +38,8 @@ def weighted_binary_cross_entropy(
     f32[B, L], nats.
   """
   logits = logits.astype(jnp.float32)
-  positive = labels * positive_weight * jax.nn.softplus(-logits)
-  negative = (1 - labels) * negative_weight * jax.nn.softplus(logits)
+  positive = labels * jnp.asarray(positive_weight) * jax.nn.softplus(-logits)
+  negative = (1 - labels) * jnp.asarray(negative_weight) * jax.nn.softplus(logits)
   return positive + negative
 
 

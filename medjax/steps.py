@@ -109,7 +109,9 @@ def train_step(
       mutable=['batch_stats'],
       rngs={'dropout': jax.random.fold_in(dropout_key, part_number)},
     )
+    _check_shape('the model', logits, part['label'])
     per_element = loss(logits.astype(jnp.float32), part['label'])
+    _check_shape('the loss', per_element, part['label'])
     value = losses.reduce(per_element, part['mask'], part['weight'], images_known)
     return value, updated.get('batch_stats', {})
 
@@ -151,6 +153,15 @@ def train_step(
     average=average,
   )
   return state, {'loss': value, 'gradient_norm': optax.tree.norm(gradients)}
+
+
+def _check_shape(what: str, array: jax.Array, labels: jax.Array) -> None:
+  # Broadcasting would hide the mistake and train on something else.
+  if array.shape != labels.shape:
+    raise ValueError(
+      f'{what} returned shape {array.shape}; it must be that of the labels, {labels.shape}: one value '
+      'for each image and label'
+    )
 
 
 def _interleaved(array: jax.Array, parts: int) -> jax.Array:

@@ -113,7 +113,9 @@ def training(
   rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
   values, mask = study.values[rows['train']], study.mask[rows['train']]
   loss = lookup.find(config.loss.name, lookup.public(losses), 'config.loss.name')
-  lookup.check_settings(loss, config.loss.settings, 'config.loss.settings')
+  lookup.check_settings(
+    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels')
+  )
   settings = dict(config.loss.settings)
   weights = labels.class_weights(values, mask)
   for name, weight in zip(('positive_weight', 'negative_weight'), weights):

@@ -33,9 +33,9 @@ from medjax import (
 from medjax import config as configs
 from medjax.config import Config
 from medjax.data import augment, pipeline
-from medjax.errors import InputError
+from medjax.errors import InputError, one_line
 from medjax.study import Study
-from medjax.workdir import open_workdir
+from medjax.workdir import locked, open_workdir
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:
@@ -49,7 +49,14 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   """
   workdir = workdir.absolute()
   parts = _parts(config)
-  data, broken = open_workdir(config, workdir)
+  data, broken = open_workdir(config, workdir, functools.partial(_check_fit, config, parts))
+  with locked(workdir):
+    _run(config, workdir, parts, data, broken)
+
+
+def _run(
+  config: Config, workdir: pathlib.Path, parts: '_Parts', data: Study, broken: set[str]
+) -> None:
   rows, loss, stream = study.training(config, data, broken)
   if (workdir / 'evaluation' / 'test.json').is_file():
     if devices.is_first():
@@ -111,7 +118,12 @@ class _Parts:
 def _parts(config: Config) -> _Parts:
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   network = lookup.find(config.model.name, lookup.public(models), 'config.model.name')
-  lookup.check_settings(network, config.model.settings, 'config.model.settings')
+  lookup.check_settings(
+    network,
+    config.model.settings,
+    'config.model.settings',
+    ours=('num_labels', 'dtype', 'name', 'parent'),
+  )
   model = network(
     num_labels=len(config.data.labels),
     dtype=jnp.dtype(config.precision),
@@ -131,8 +143,30 @@ def _parts(config: Config) -> _Parts:
   return _Parts(model, optimizer, policy, init_state)
 
 
-def _train_step(config: Config, parts: _Parts, loss: Callable, mesh: Mesh) -> Callable:
-  step = functools.partial(
+def _check_fit(config: Config, parts: _Parts, data: Study) -> None:
+  """Raises InputError where network, loss and augmentation do not fit together; computes nothing."""
+  _, loss, _ = study.training(config, data)
+  size, labels = config.data.image_size, len(config.data.labels)
+  shapes = {
+    'image': ((size, size, config.data.channels), jnp.uint8),
+    'label': ((labels,), jnp.float32),
+    'mask': ((labels,), jnp.float32),
+    'weight': ((), jnp.float32),
+  }
+  batch = {
+    name: jax.ShapeDtypeStruct((config.batch_size, *shape), dtype)
+    for name, (shape, dtype) in shapes.items()
+  }
+  try:
+    jax.eval_shape(_step_function(config, parts, loss), jax.eval_shape(parts.init_state), batch)
+  except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
+    raise InputError(
+      f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
+    ) from error
+
+
+def _step_function(config: Config, parts: _Parts, loss: Callable) -> Callable:
+  return functools.partial(
     steps.train_step,
     model=parts.model,
     loss=loss,
@@ -142,6 +176,10 @@ def _train_step(config: Config, parts: _Parts, loss: Callable, mesh: Mesh) -> Ca
     accumulate=config.optimizer.accumulate,
     ema=config.optimizer.ema,
   )
+
+
+def _train_step(config: Config, parts: _Parts, loss: Callable, mesh: Mesh) -> Callable:
+  step = _step_function(config, parts, loss)
   return jax.jit(step, donate_argnums=0, out_shardings=devices.replicated(mesh))
 
 
@@ -182,7 +220,7 @@ def _train(
   split_hash: str,
 ) -> tuple[steps.TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM; returns the state and the validations."""
-  step, history = checkpoints.latest_step(checkpointer) or 0, []
+  step, history, losses = checkpoints.latest_step(checkpointer) or 0, [], []
   if step:
     state, saved = checkpoints.restore(checkpointer, step, state)
     if saved['split_sha256'] != split_hash:
@@ -190,12 +228,12 @@ def _train(
         f'{workdir / "split.csv"} is not the split that trained the checkpoint of step {step}; '
         'restore it, or take another --workdir'
       )
-    history = saved['history']
+    history, losses = saved['history'], saved['unwritten_losses']
     if devices.is_first():
       logs.say(f'going on from the checkpoint of step {step:,}')
   rate = optimizers.schedule(config.optimizer, config.steps)
   with (
-    logs.TrainingLog(workdir, config, step, rate, quiet=not devices.is_first()) as log,
+    logs.TrainingLog(workdir, config, step, rate, losses, quiet=not devices.is_first()) as log,
     contextlib.closing(batches(start=step)) as input_batches,
     _sigterm_noted() as sigterm,
   ):
@@ -214,6 +252,7 @@ def _train(
           'split_sha256': split_hash,
           'config': configs.to_dict(config),
           'history': list(history),  # It grows while the save is still being written.
+          'unwritten_losses': log.unwritten_losses,
         }
         checkpoints.save(
           checkpointer, state, step, run, validated['auroc_mean'] if validated else None
@@ -239,16 +278,18 @@ def _validation_due(config: Config, step: int, history: list[dict[str, Any]]) ->
 
 
 def _best(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-  """The validation with the highest mean AUROC, the latest of equals; None if none has one."""
+  """The validation with the highest mean AUROC, the latest of equals as the checkpoints keep it."""
   defined = [entry for entry in reversed(history) if entry['auroc_mean'] is not None]
   return max(defined, key=lambda entry: entry['auroc_mean'], default=None)
 
 
 def _stale(config: Config, history: list[dict[str, Any]]) -> bool:
   best = _best(history)
-  return bool(
-    config.patience and best and len(history) - 1 - history.index(best) >= config.patience
-  )
+  if not config.patience or best is None:
+    return False
+  # An equal is no better: patience counts from the first that was as good.
+  first = [entry['auroc_mean'] for entry in history].index(best['auroc_mean'])
+  return len(history) - 1 - first >= config.patience
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
 """The work directory: everything a run leaves, and what a run started again finds there."""
 
+import contextlib
+import fcntl
 import functools
 import json
 import os
 import pathlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,22 +22,43 @@ from medjax.study import Study
 _FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
 
 
-def open_workdir(config: Config, workdir: pathlib.Path) -> tuple[Study, set[str]]:
+def open_workdir(
+  config: Config, workdir: pathlib.Path, check: Callable[[Study], None]
+) -> tuple[Study, set[str]]:
   """Returns the study and the images set aside; a new work directory is filled with them first.
 
-  Called by all processes; the first one looks and writes, all of them read.
+  Called by all processes; the first one looks and writes, all of them read. `check` is called with the
+  study before anything is written, to raise what else is wrong.
 
   Raises:
     InputError: the folder cannot be written, holds a run of another config or split, or anything
       about the data is wrong; a new folder is not made then.
   """
   _check_writable(workdir)
-  if not (workdir / 'config.json').is_file():
-    devices.first_does(functools.partial(_fill, config, workdir))
-  devices.wait_for_all('workdir')
+  devices.first_does(functools.partial(_fill, config, workdir, check))
+  if not devices.all_agree((workdir / 'config.json').is_file()):
+    raise InputError(f'--workdir={workdir}: must be a folder that all processes share')
   _check_same_config(config, workdir)
   set_aside = pd.read_csv(workdir / 'set_aside.csv', dtype=str, keep_default_na=False)
   return study.read(config, workdir), set(set_aside['image'])
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+  """Keeps a second run out of the work directory; the lock ends with the process, however it ends."""
+  with contextlib.ExitStack() as stack:
+
+    def lock() -> None:
+      file = stack.enter_context((workdir / '.lock').open('w'))
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        raise InputError(
+          f'{workdir}: another run is at work there; wait for it, or stop it'
+        ) from None
+
+    devices.first_does(lock)
+    yield
 
 
 def _check_writable(workdir: pathlib.Path) -> None:
@@ -44,7 +68,12 @@ def _check_writable(workdir: pathlib.Path) -> None:
 
 
 def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
-  old = json.loads((workdir / 'config.json').read_text())
+  try:
+    old = json.loads((workdir / 'config.json').read_text())
+  except ValueError as error:
+    raise InputError(
+      f'{workdir / "config.json"}: not the JSON that the run wrote ({error}); take another --workdir'
+    ) from None
   changed = [
     line
     for line in configs.differences(old, configs.to_dict(config))
@@ -57,9 +86,11 @@ def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
     )
 
 
-def _fill(config: Config, workdir: pathlib.Path) -> None:
+def _fill(config: Config, workdir: pathlib.Path, check: Callable[[Study], None]) -> None:
+  if (workdir / 'config.json').is_file():
+    return
   data, csv = study.make(config)
-  study.training(config, data)
+  check(data)
   broken = _find_broken(config, data)
   study.training(config, data, set(broken['image']))
   try:

@@ -3,10 +3,13 @@
 import json
 import shutil
 
+import jax
+import numpy as np
 import pytest
 from conftest import PROJECT, TINY
+from orbax.checkpoint import v1 as ocp
 
-from medjax import config, train
+from medjax import config, study, train
 from medjax.errors import InputError
 
 CONFIG = str(PROJECT / 'configs/phantom.py')
@@ -46,6 +49,8 @@ def refused(command, phantom_root, tmp_path):
     ('--config.data.image_size=-1', ['config.data.image_size=-1']),
     ('--config.losss.name=x', ['config.losss', "did you mean 'loss'?"]),
     ('config.steps=3', ["'config.steps=3' is no flag"]),
+    ('--wrkdir=x', ["Unknown command line flag 'wrkdir'"]),
+    ('--processes=2', ['--coordinator']),
     ('--config=configs/phantm.py', ["did you mean 'configs/phantom.py'"]),
     ('--config.loss.name=focl', ['config.loss.name', "did you mean 'focal'?"]),
     ('--config.data.labels=Edma', ["'Edma'", "did you mean 'Edema'?"]),
@@ -62,6 +67,12 @@ def test_one_line_on_standard_error(refused, argument, words):
     ('--config.loss.name=my_lab:tversky', ['config.loss.name', 'cannot import my_lab']),
     ('--config.loss.settings.gama=2', ['config.loss.settings', 'gama']),
     ('--config.model.name=resnet_tyni', ['config.model.name', "did you mean 'resnet_tiny'?"]),
+    ('--config.model.settings.width=wide', ['config.model.settings.width', 'must be int']),
+    ('--config.model.settings.width=0', ['config.model', 'do not fit together']),
+    ('--config.model.settings.num_labels=2', ['config.model.settings', 'num_labels']),
+    ('--config.loss.settings.logits=2', ['config.loss.settings', 'logits']),
+    ('--config.loss.settings.positive_weight=[1,2]', ['config.loss', 'do not fit together']),
+    ('--config.loss.name=jax.numpy:pi', ["no function or class 'pi'"]),
     ('--config.model.settings.widht=2', ['config.model.settings', "did you mean 'width'?"]),
     ('--config.augment=chst', ['config.augment', "did you mean 'chest'?"]),
     ('--config.sampling.name=balance', ['sampling', "did you mean 'balanced'?"]),
@@ -171,21 +182,36 @@ def test_a_label_without_positives_trains_on_and_has_no_auroc(command, phantom_r
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
   command, phantom_root, tmp_path
 ):
+  # The loss is NaN at the first batch with a lesion; the index stream tells which that is.
+  (tmp_path / 'failing_loss.py').write_text(
+    'import jax.numpy as jnp\n'
+    'def nan_at_a_lesion(logits, labels):\n'
+    '  return jnp.where(jnp.any(labels[:, 0] > 0), jnp.nan, logits**2)\n'
+  )
+  flags = [*TINY, f'--config.data.root={phantom_root}']
+  flags += [
+    '--config.batch_size=2',
+    '--config.evaluate_every=1',
+    '--config.steps=40',
+    '--config.seed=1',
+  ]
+  experiment = config.load(CONFIG, [flag.removeprefix('--config.') for flag in flags])
+  data, _ = study.make(experiment)
+  rows, _, stream = study.training(experiment, data)
+  lesions = data.values[rows['train']][:, 0]
+  failing = next(step for step in range(1, 40) if lesions[stream.batch(step - 1, 2)].any())
+  assert failing > 2
+
   workdir = tmp_path / 'run'
   finished = command(
-    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}',
-    '--config.loss.name=failing_loss:nan_from_step_5', '--config.evaluate_every=2',
-    env={'PYTHONPATH': str(make_failing_loss(tmp_path))},
+    'main', PHANTOM, f'--workdir={workdir}', *flags, '--config.loss.name=failing_loss:nan_at_a_lesion',
+    env={'PYTHONPATH': str(tmp_path)},
   )  # fmt: skip
   assert finished.returncode == 1
   lines = finished.stderr.strip().splitlines()
-  assert len(lines) == 1 and 'step 1:' in lines[0] and 'is nan' in lines[0]
+  assert len(lines) == 1 and f'step {failing}:' in lines[0] and 'is nan' in lines[0]
   assert not (workdir / 'report').exists()
-
-
-def make_failing_loss(folder):
-  (folder / 'failing_loss.py').write_text(
-    'import jax.numpy as jnp\n'
-    'def nan_from_step_5(logits, labels):\n  return jnp.log(-1 - logits**2) * labels\n'
-  )
-  return folder
+  with ocp.training.Checkpointer(workdir / 'checkpoints') as checkpointer:
+    assert checkpointer.latest.step == failing - 1
+    state = checkpointer.load_checkpointables(failing - 1)['state']
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))

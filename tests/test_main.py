@@ -211,3 +211,43 @@ def test_a_forgotten_flag(command, name, words):
   assert finished.returncode == 1 and words in finished.stderr
   assert len(finished.stderr.strip().splitlines()) == 1
   assert '--config is missing' in command(name).stderr
+
+
+def test_a_second_run_in_the_same_folder_is_refused(command, finished, phantom_root, tmp_path):
+  import fcntl
+  import shutil
+
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  (workdir / 'evaluation' / 'test.json').unlink()
+  with (workdir / '.lock').open('w') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    second = command(
+      'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}'
+    )
+  assert second.returncode == 1 and 'another run is at work there' in second.stderr
+
+
+@pytest.mark.parametrize('loss', ['mean', 'per_image'])
+def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monkeypatch, loss):
+  from medjax import config, train
+  from medjax.errors import InputError
+
+  (tmp_path / 'their_losses.py').write_text(
+    'def mean(logits, labels):\n  return ((logits - labels) ** 2).mean()\n'
+    'def per_image(logits, labels):\n  return ((logits - labels) ** 2).sum(1)\n'
+  )
+  monkeypatch.syspath_prepend(tmp_path)
+  overrides = [
+    *TINY,
+    f'--config.data.root={phantom_root}',
+    f'--config.loss.name=their_losses:{loss}',
+  ]
+  experiment = config.load(
+    str(PROJECT / 'configs/phantom.py'), [each.removeprefix('--config.') for each in overrides]
+  )
+  with pytest.raises(
+    InputError, match=r'the loss returned shape .*must be that of the labels, \(8, 3\)'
+  ):
+    train.run(experiment, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()

@@ -35,9 +35,11 @@ def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarr
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-  # Pillow's convert() clips 16-bit greys at 255 instead of scaling them.
-  if image.mode in ('I', 'I;16', 'I;16B', 'I;16L'):
-    return Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+  # Pillow's convert() clips deeper greys at 255 instead of scaling them.
+  if image.mode.startswith('I;16'):
+    return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+  if image.mode in ('I', 'F'):
+    raise ValueError('its pixels are 32 bits deep, of no known range; save it with 8 or 16 bits')
   return image
 
 

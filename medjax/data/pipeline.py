@@ -7,7 +7,10 @@ evaluation, and the input's position in a checkpoint is the number of the next b
 """
 
 import dataclasses
+import functools
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import grain
@@ -122,10 +125,23 @@ def _iterate(source: _Batches, workers: int) -> Iterator[dict[str, np.ndarray]]:
     if not flags.FLAGS.is_parsed():
       flags.FLAGS.mark_as_parsed()
     dataset = dataset.mp_prefetch(
-      grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+      grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
+      worker_init_fn=functools.partial(_end_with_parent, os.getpid()),
     )
   iterator = iter(dataset)
   try:
     yield from iterator
   finally:
     iterator.close()
+
+
+def _end_with_parent(parent: int, worker: int, workers: int) -> None:
+  """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else would end it."""
+  del worker, workers
+
+  def watch() -> None:
+    while os.getppid() == parent:
+      time.sleep(1)
+    os._exit(1)
+
+  threading.Thread(target=watch, daemon=True).start()

@@ -5,7 +5,10 @@ is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0 negativ
 not mentioned. Columns are joined by name, never by position.
 """
 
+import csv
+import gzip
 import pathlib
+import posixpath
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -32,26 +35,43 @@ def patients_unknown(table: pd.DataFrame) -> bool:
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   """Reads every field as a string ('' where empty), checking that `columns` are all there.
 
-  The row of index i stands on line i + 2 of the file: messages name it so.
+  Row i of the table is named i + 2 in messages: its line in the file. A name ending in .gz is read
+  through gzip.
+
+  Raises:
+    InputError: no such file, not UTF-8, a row with more or fewer fields than the header has names, an
+      empty row before the last, a column named twice or missing.
   """
+  opened = gzip.open if path.suffix == '.gz' else open
   try:
-    frame = pd.read_csv(
-      path, dtype=str, keep_default_na=False, index_col=False, encoding='utf-8-sig'
-    )
+    with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
+      rows = list(csv.reader(file))
   except FileNotFoundError:
     raise InputError(f'{path}: no such file') from None
-  except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-    raise InputError(f'{path}: not a readable CSV table ({error})'.replace('\n', ' ')) from None
-  frame.columns = [str(column).strip() for column in frame.columns]
-  for column in columns:
-    if column not in frame.columns:
+  except (OSError, UnicodeDecodeError, csv.Error) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise InputError(f'{path}: cannot be read as a CSV table in UTF-8 ({reason})') from None
+  while rows and not any(rows[-1]):
+    rows.pop()
+  if len(rows) < 2:
+    raise InputError(f'{path}: the table has no rows')
+  names = [name.strip() for name in rows[0]]
+  for number, row in enumerate(rows[1:], start=2):
+    if len(row) != len(names):
       raise InputError(
-        f"{path}: no column '{column}'{nearest(column, frame.columns) or '.'} "
-        f'The columns are: {", ".join(frame.columns)}'
+        f'{path}: row {number} has {len(row)} fields where the header has {len(names)} names; quote '
+        'fields that hold commas, and complete rows that were cut off'
       )
-  if frame.empty:
-    raise InputError(f'{path}: the table has a header and no rows')
-  return frame
+  for name in names:
+    if name and names.count(name) > 1:
+      raise InputError(f"{path}: the header names the column '{name}' twice; rename one of them")
+  for column in columns:
+    if column not in names:
+      raise InputError(
+        f"{path}: no column '{column}'{nearest(column, names) or '.'} "
+        f'The columns are: {", ".join(names)}'
+      )
+  return pd.DataFrame(rows[1:], columns=names, dtype=str)
 
 
 def label_values(
@@ -87,7 +107,9 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
         f'{where}: row {row + 2}: the {column} is empty ({int(empty.sum())} such rows); '
         'fill it in, or leave these rows out of the table'
       )
-    table[column] = table[column].astype(str)
+    # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross splits.
+    table[column] = table[column].astype(str).str.strip()
+  table['image'] = [posixpath.normpath(image) for image in table['image']]
   twice = table['image'].duplicated()
   if twice.any():
     row = int(np.flatnonzero(twice)[0])

@@ -198,7 +198,7 @@ def test_csv_with_columns_of_its_own(tmp_path):
     'file,pid,finding,quality,when\na.png,7,1,0,monday\nb.png,7,0,,tuesday\nc.png,8,-1,1,\n'
   )
   settings = {'table_file': 'mine.csv', 'columns': {'image': 'file', 'patient': 'pid'}}
-  table = datasets.read(data('csv', tmp_path, ('finding',), **settings))
+  table = datasets.read(data('csv', tmp_path, ('finding', 'quality'), **settings))
   assert table['patient'].tolist() == ['7', '7', '8']
   np.testing.assert_array_equal(table['finding'], [1, 0, -1])
   np.testing.assert_array_equal(table['quality'], [0, np.nan, 1])
@@ -212,7 +212,13 @@ def test_csv_with_columns_of_its_own(tmp_path):
     ('image,patient,x\na,1,1\nb,,0\n', {}, ['labels.csv: row 3', 'the patient is empty']),
     ('image,patient,x\na,1,1\n,2,0\n', {}, ['labels.csv: row 3', 'the image is empty']),
     ('image,patient,x\na,1,1\na,2,0\n', {}, ['row 3', "'a' is listed twice"]),
-    ('image,patient,x\na,1,yes\n', {'label_columns': ['x']}, ['row 2', "'x'", "'yes'"]),
+    ('image,patient,x\na,1,yes\n', {}, ['row 2', "'x'", "'yes'"]),
+    ('image,patient,x\na,1,1\nb,2\n', {}, ['row 3 has 2 fields', '3 names']),
+    ('image,patient,x\na,1,1,\n', {}, ['row 2 has 4 fields']),
+    ('image,patient,x\n\na,1,1\n', {}, ['row 2 has 0 fields']),
+    ('image,patient,x,x \na,1,1,1\n', {}, ["the column 'x' twice"]),
+    ('image,patient,x\na,1,1\n./a,2,0\n', {}, ['row 3', "'a' is listed twice"]),
+    ('image;patient;x\na;1;1\n', {}, ["no column 'image'", 'image;patient;x']),
     ('image,patient,x\n', {}, ['no rows']),
     ('image,patient,official_split,x\na,1,trian,1\n', {}, ['row 2', "did you mean 'train'"]),
     ('image,patient,x\na,1,1\n', {'columns': {'patent': 'patient'}}, ["did you mean 'patient'"]),
@@ -225,6 +231,17 @@ def test_csv_bad_input_is_named(tmp_path, text, settings, words):
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_a_patient_with_a_space_behind_is_the_same_patient(tmp_path):
+  (tmp_path / 'labels.csv').write_text('image,patient,x\na,P1,1\nb,P1 ,0\n')
+  assert datasets.read(data('csv', tmp_path, ('x',)))['patient'].tolist() == ['P1', 'P1']
+
+
+def test_a_table_that_is_not_utf8_is_named(tmp_path):
+  (tmp_path / 'labels.csv').write_bytes('image,patient,x\né,1,1\n'.encode('latin-1'))
+  with pytest.raises(InputError, match=r'labels\.csv: cannot be read as a CSV table in UTF-8'):
+    datasets.read(data('csv', tmp_path, ('x',)))
 
 
 def test_unknown_patients_must_be_said_and_are_remembered(tmp_path):
@@ -243,7 +260,7 @@ def test_a_source_of_your_own_by_import_path(tmp_path, monkeypatch):
   )
   monkeypatch.syspath_prepend(tmp_path)
   assert len(datasets.read(data('my_lab_data:read', tmp_path, ('x',), number=3))) == 3
-  with pytest.raises(InputError, match="my_lab_data has no 'raed'"):
+  with pytest.raises(InputError, match="my_lab_data has no function or class 'raed'"):
     datasets.read(data('my_lab_data:raed', tmp_path, ('x',)))
   with pytest.raises(InputError, match='cannot import my_lab'):
     datasets.read(data('my_lab:read', tmp_path, ('x',)))

@@ -68,3 +68,10 @@ def test_find_broken_finds_the_broken_ones_and_no_others(tmp_path):
   found = images.find_broken(paths)
   assert sorted(found) == [1, 2, 3, 4, 5]
   assert all(names[at - 1] in reason for at, reason in found.items())
+
+
+@pytest.mark.parametrize('mode', ['F', 'I'])
+def test_pixels_of_no_known_range_are_refused_not_blackened(tmp_path, mode):
+  Image.new(mode, (8, 8), 1).save(tmp_path / 'deep.tiff')
+  with pytest.raises(InputError, match=r'deep\.tiff.*32 bits deep'):
+    images.decode(tmp_path / 'deep.tiff', 8, 1)

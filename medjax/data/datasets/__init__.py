@@ -1,5 +1,7 @@
 """Sources: one module per data set, each with `read(root, **settings) -> study table`.
 
+A source with a parameter `labels` is given the config's labels.
+
 A source of your own is such a function in a file of your own, named in the config as
 `source='package.module:function'`. It returns a pandas DataFrame as medjax.data.table describes it.
 """
@@ -29,8 +31,11 @@ def read(data: Data) -> pd.DataFrame:
     InputError: whatever is wrong with the files, the settings, the labels or the views.
   """
   source = lookup.find(data.source, SOURCES, 'config.data.source')
-  lookup.check_settings(source, data.settings, 'config.data.settings')
-  frame = table.check(source(pathlib.Path(data.root), **data.settings), data.root)
+  lookup.check_settings(source, data.settings, 'config.data.settings', ours=('root', 'labels'))
+  settings = dict(data.settings)
+  if lookup.takes(source, 'labels'):
+    settings['labels'] = data.labels
+  frame = table.check(source(pathlib.Path(data.root), **settings), data.root)
   table.check_labels(frame, data.labels, data.root)
   return _keep_views(frame, data)
 

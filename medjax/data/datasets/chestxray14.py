@@ -76,7 +76,7 @@ def _find_table(root: pathlib.Path) -> pathlib.Path:
 
 
 def _folders(root: pathlib.Path) -> dict[str, str]:
-  """Returns image name → 'images_001/images/'; names found nowhere are taken to lie in images/."""
+  """Returns image name → 'images_001/images/' for every image found, '' for those beside the table."""
   holders = {}
   folders = (
     sorted(root.glob('images_*/images')) + sorted(root.glob('images_*')) + [root / 'images', root]

@@ -11,26 +11,29 @@ from medjax.errors import InputError, check_option
 
 def read(
   root: pathlib.Path,
+  labels: Sequence[str],
   table_file: str = 'labels.csv',
   columns: Mapping[str, str] | None = None,
-  label_columns: Sequence[str] = (),
   patients_unknown: bool = False,
 ) -> pd.DataFrame:
   """Returns the study table of `root / table_file`.
 
   Args:
     root: the folder that image paths are relative to.
+    labels: the columns that are labels: codes 1, 0, -1 and empty.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
       reader and official_split that the file names otherwise.
-    label_columns: the columns that are labels (codes 1, 0, -1 and empty); empty takes every column
-      that is none of the above and holds nothing but codes.
     patients_unknown: the file has no patients; every image then counts as a patient of its own.
       Never assumed: intervals and splits are as wrong as this is.
 
   Raises:
     InputError: the file or a named column missing, or an unknown code.
   """
+  if not isinstance(columns or {}, Mapping):
+    raise InputError(
+      f"config.data.settings.columns={columns!r}: must be a dict such as {{'patient': 'case_id'}}"
+    )
   columns = dict(columns or {})
   allowed = table.REQUIRED + table.OPTIONAL
   for ours in columns:
@@ -43,7 +46,7 @@ def read(
     )
   required = ['image'] if patients_unknown else ['image', 'patient']
   wanted = [columns.get(ours, ours) for ours in required]
-  frame = table.read_csv(path, [*wanted, *columns.values(), *label_columns])
+  frame = table.read_csv(path, [*wanted, *columns.values(), *labels])
   present = {
     ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
   }
@@ -51,15 +54,9 @@ def read(
     present['patient'] = present['image']
   result = pd.DataFrame(present)
   _check_official_split(result, path)
-  others = [name for name in frame.columns if name not in {columns.get(o, o) for o in present}]
-  labels = label_columns or [name for name in others if _holds_codes(frame[name])]
   for name in labels:
     result[name] = table.label_values(frame, name, path)
   return table.check(result, str(path))
-
-
-def _holds_codes(column: pd.Series) -> bool:
-  return column.str.strip().isin(list(table.LABEL_CODES)).all()
 
 
 def _check_official_split(frame: pd.DataFrame, path: pathlib.Path) -> None:
