@@ -1,5 +1,6 @@
 """What every command shares: `--config=…`, its overrides, and one line for a user's mistake."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -38,7 +39,8 @@ def run(main: Callable[[], None]) -> None:
     try:
       if arguments[1:]:
         raise InputError(
-          f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py"
+          f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides like "
+          '--config.steps=100'
         )
       main()
     except InputError as error:
@@ -50,8 +52,17 @@ def run(main: Callable[[], None]) -> None:
       print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
       sys.exit(1)
     except KeyboardInterrupt:
-      print('interrupted; the same command goes on from the last checkpoint', file=sys.stderr)
-      sys.exit(130)
+      print(
+        'interrupted; the same command goes on, from its last checkpoint if any', file=sys.stderr
+      )
+      sys.stderr.flush()
+      os._exit(130)  # An orderly exit may crash in a compilation that is still running.
+    except MemoryError as error:
+      print(
+        f'error: not enough memory ({error}); lower config.batch_size or config.data.image_size',
+        file=sys.stderr,
+      )
+      sys.exit(1)
 
   app.run(guarded, argv=argv, flags_parser=_parse_flags)
 

@@ -165,6 +165,8 @@ def _read(path: pathlib.Path, arg: str) -> Config:
       sorted(str(other) for other in path.parent.glob('*.py')) if path.parent.is_dir() else []
     )
     raise InputError(f'--config: no file {path}{nearest(str(path), beside)}')
+  if path.suffix != '.py':
+    raise InputError(f'--config: {path} is no Python file; configs/phantom.py is an example')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)
   try:

@@ -109,7 +109,7 @@ def test_and_report(
     predicted['validation'], predicted['test'], replicates=config.replicates, seed=config.seed
   )
   page = report.render(
-    title=f'{config.model.name} on {config.data.source}',
+    title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
     summary=result,
     history=logs.read_metrics(workdir),
     split_proof=data.proof,
@@ -120,7 +120,8 @@ def test_and_report(
       'parameters': f'{parameters:,}',
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
-      'notes': notes(data, broken),
+      # The summary says it of the test set itself.
+      'notes': notes(data, broken, ('train', 'validation')),
       'versions': _versions(),
     },
   )
@@ -143,13 +144,14 @@ def _answer(result: Mapping[str, Any]) -> str:
   return f'test mean AUROC {auroc["value"]:.4f} ({interval})'
 
 
-def notes(data: Study, broken: Set[str]) -> list[str]:
-  """Returns what weakens the study beyond its figures, in plain sentences."""
+def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
+  """Returns what weakens the study beyond its figures, in plain sentences; `parts` are splits."""
   found = list(data.proof['notes'])
-  for part in ('train', 'validation'):
-    names = data.proof['labels_without_positives'].get(part)
-    if names:
-      found.append(f'No positives in {part}: {", ".join(names)}.')
+  for part in parts:
+    for kind in ('positives', 'negatives'):
+      names = data.proof[f'labels_without_{kind}'].get(part)
+      if names:
+        found.append(f'No {kind} in {part}: {", ".join(names)}.')
   if broken:
     found.append(f'{len(broken):,} images could not be read and were set aside (set_aside.csv).')
   return found

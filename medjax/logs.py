@@ -84,7 +84,7 @@ class Progress:
 
   def __init__(self, what: str, start: int, total: int, images: int = 1, quiet: bool = False):
     self._what, self._start, self._total, self._images = what, start, total, images
-    self._quiet, self._began = quiet, time.monotonic()
+    self._quiet, self._began, self._first = quiet, 0.0, 0
     self._every = max(1, total // 20)
     self._bar = None
     if sys.stderr.isatty() and not quiet:
@@ -92,17 +92,19 @@ class Progress:
 
   def update(self, done: int, note: str = '') -> None:
     """Shows that `done` of the total are done."""
-    seconds = max(time.monotonic() - self._began, 1e-9)
-    rate = (done - self._start) / seconds
-    note = f'{note}  {rate * self._images:,.0f} images/s'.strip()
+    if not self._began:  # The clock starts here: what came before was compiling.
+      self._began, self._first = time.monotonic(), done
+    rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
+    if rate:
+      note = f'{note}  {rate * self._images:,.0f} images/s'.strip()
     if self._bar is not None:
       self._bar.set_postfix_str(note, refresh=False)
       self._bar.update(done - self._bar.n)
     elif (
       not self._quiet and (done % self._every == 0 or done == self._total) and done > self._start
     ):
-      left = _clock((self._total - done) / rate)
-      say(f'{self._what} {done:,}/{self._total:,}  {note}  {left} left')
+      left = f'  {_clock((self._total - done) / rate)} left' if rate else ''
+      say(f'{self._what} {done:,}/{self._total:,}  {note}{left}')
 
   def close(self) -> None:
     """Leaves the terminal to what comes next."""
@@ -191,10 +193,10 @@ class TrainingLog:
     """The losses of the steps since the last row of metrics.jsonl, for the checkpoint."""
     return list(self._losses)
 
-  def validation(self, step: int, values: Mapping[str, Any], is_best: bool) -> None:
+  def validation(self, step: int, values: Mapping[str, Any], is_better: bool) -> None:
     """Writes and says a validation."""
     if self._writer:
       self._writer.write(step, 'validation', values)
       mean = values['auroc_mean']
       text = 'undefined: no label has both classes' if mean is None else f'{mean:.4f}'
-      say(f'step {step:,}: validation mean AUROC {text}{", the best so far" if is_best else ""}')
+      say(f'step {step:,}: validation mean AUROC {text}{", the best so far" if is_better else ""}')

@@ -1,7 +1,10 @@
-"""Trains and tests: `python -m medjax.main --config=configs/phantom.py --workdir=runs/phantom`.
+"""Trains and tests: python -m medjax.main --config=configs/phantom.py --workdir=runs/phantom
 
-Flags and devices, nothing else. Input workers import this module again, so it imports nothing heavy.
+--config.field=value overrides any field of the config, such as --config.data.root=/data/CheXpert or
+--config.optimizer.learning_rate=1e-3; medjax/config.py lists them all.
 """
+
+# Flags and devices, nothing else. Input workers import this module again: keep it light.
 
 import os
 import pathlib
@@ -12,6 +15,7 @@ from absl import flags
 from medjax import commands
 from medjax.errors import InputError
 
+flags.adopt_module_key_flags(commands)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for everything the run leaves.')
 _COORDINATOR = flags.DEFINE_string(
   'coordinator', '', "Address host:port of process 0; 'auto' on TPU pods, Slurm and Open MPI."

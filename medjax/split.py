@@ -1,4 +1,7 @@
-"""Makes and proves a split without opening an image: `python -m medjax.split --config=… --output=DIR`."""
+"""Makes and proves a split without opening an image: python -m medjax.split --config=… --output=DIR
+
+--config.field=value overrides any field of the config, such as --config.split.test=0.2.
+"""
 
 import pathlib
 
@@ -7,6 +10,7 @@ from absl import flags
 from medjax import commands
 from medjax.errors import InputError
 
+flags.adopt_module_key_flags(commands)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for split.csv and split.json.')
 
 

@@ -102,6 +102,10 @@ def train_step(
     images = augment(
       jax.random.fold_in(augment_key, part_number), part['image'].astype(jnp.float32) / 255
     )
+    if images.shape != part['image'].shape:
+      raise ValueError(
+        f'the augmentation changed the shape {part["image"].shape} to {images.shape}'
+      )
     logits, updated = model.apply(
       {'params': params, 'batch_stats': batch_stats},
       normalise(images),

@@ -111,6 +111,10 @@ def training(
     InputError: a split without images, or a loss or re-sampling that does not exist or fit.
   """
   rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
+  if config.batch_size > len(rows['train']):
+    raise InputError(
+      f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
+    )
   values, mask = study.values[rows['train']], study.mask[rows['train']]
   loss = lookup.find(config.loss.name, lookup.public(losses), 'config.loss.name')
   lookup.check_settings(

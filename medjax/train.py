@@ -45,7 +45,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
 
   Raises:
     InputError: anything about the config, the data or the work directory that needs the user.
-    SystemExit: 143 after SIGTERM, with everything saved.
+    SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
   workdir = workdir.absolute()
   parts = _parts(config)
@@ -124,11 +124,17 @@ def _parts(config: Config) -> _Parts:
     'config.model.settings',
     ours=('num_labels', 'dtype', 'name', 'parent'),
   )
-  model = network(
-    num_labels=len(config.data.labels),
-    dtype=jnp.dtype(config.precision),
-    **config.model.settings,
-  )
+  settings = {'num_labels': len(config.data.labels), **config.model.settings}
+  if lookup.takes(network, 'dtype'):
+    settings['dtype'] = jnp.dtype(config.precision)
+  elif config.precision != 'float32':
+    raise InputError(
+      f'config.precision={config.precision}: {config.model.name} takes no dtype to compute in'
+    )
+  try:
+    model = network(**settings)
+  except Exception as error:  # Whatever anybody's network may raise.
+    raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
   size, channels = config.data.image_size, config.data.channels
   optimizer = optimizers.optimizer(config.optimizer, config.steps)
   init_state = functools.partial(
@@ -235,16 +241,21 @@ def _train(
   with (
     logs.TrainingLog(workdir, config, step, rate, losses, quiet=not devices.is_first()) as log,
     contextlib.closing(batches(start=step)) as input_batches,
-    _sigterm_noted() as sigterm,
+    _signals_noted() as signals,
   ):
     while True:
-      stopping = _stop_asked(sigterm, step)
+      stopping = _stop_asked(signals, step)
       validated = None
       if _validation_due(config, step, history):
         log.flush()
         validated = validate(state)
+        before = _best(history)
         history.append({'step': step, 'auroc_mean': validated['auroc_mean']})
-        log.validation(step, validated, is_best=_best(history) is history[-1])
+        best = _best(history)
+        is_better = best is not None and (
+          before is None or best['auroc_mean'] > before['auroc_mean']
+        )
+        log.validation(step, validated, is_better)
       if validated or stopping or (config.save_every and step and step % config.save_every == 0):
         log.flush()
         run = {
@@ -263,9 +274,9 @@ def _train(
         checkpointer.wait()
         if devices.is_first():
           logs.say(
-            f'stopped by SIGTERM, saved at step {step:,}; the same command goes on from there'
+            f'stopped by {stopping.name}, saved at step {step:,}; the same command goes on from there'
           )
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(128 + stopping)
       batch = devices.put_batch(next(input_batches), mesh)
       state, metrics = step_function(state, batch)
       step += 1
@@ -293,24 +304,31 @@ def _stale(config: Config, history: list[dict[str, Any]]) -> bool:
 
 
 @contextlib.contextmanager
-def _sigterm_noted() -> Iterator[list[int]]:
-  """Yields a list that SIGTERM is noted in, instead of ending the process."""
-  noted: list[int] = []
+def _signals_noted() -> Iterator[list[signal.Signals]]:
+  """Yields a list that SIGTERM and Ctrl-C are noted in, instead of ending the process at once."""
+  noted: list[signal.Signals] = []
   if jax.process_count() > 1:  # jax's runtime listens itself, to make all processes agree.
     yield noted
     return
-  old = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+
+  def note(number: int, frame: Any) -> None:
+    del frame
+    noted.append(signal.Signals(number))
+    signal.signal(number, old[number])  # A second one does not wait.
+
+  old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
   try:
     yield noted
   finally:
-    signal.signal(signal.SIGTERM, old)
+    for number, handler in old.items():
+      signal.signal(number, handler)
 
 
-def _stop_asked(sigterm: list[int], step: int) -> bool:
+def _stop_asked(noted: list[signal.Signals], step: int) -> signal.Signals | None:
   if jax.process_count() == 1:
-    return bool(sigterm)
+    return noted[0] if noted else None
   # All processes must leave at the same step: jax's runtime agrees on it.
-  return multihost_utils.reached_preemption_sync_point(step)
+  return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
 
 
 def _first_screen(
@@ -329,9 +347,11 @@ def _first_screen(
     f'training  {config.steps:,} steps of {config.batch_size} images, {config.optimizer.name}, loss '
     f'{config.loss.name}, augmentation {config.augment}, sampling {config.sampling.name}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
-    f'{jax.process_count()} processes',
+    f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',
-    *(f'note      {note}' for note in evaluate.notes(data, broken)),
+    *(
+      f'note      {note}' for note in evaluate.notes(data, broken, ('train', 'validation', 'test'))
+    ),
   ]
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -47,18 +48,21 @@ def open_workdir(
 def locked(workdir: pathlib.Path) -> Iterator[None]:
   """Keeps a second run out of the work directory; the lock ends with the process, however it ends."""
   with contextlib.ExitStack() as stack:
-
-    def lock() -> None:
-      file = stack.enter_context((workdir / '.lock').open('w'))
-      try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError:
-        raise InputError(
-          f'{workdir}: another run is at work there; wait for it, or stop it'
-        ) from None
-
-    devices.first_does(lock)
+    devices.first_does(lambda: stack.enter_context(_lock(workdir)))
     yield
+
+
+def _lock(workdir: pathlib.Path) -> IO[str]:
+  file = (workdir / '.lock').open('w')
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    raise InputError(f'{workdir}: another run is at work there; wait for it, or stop it') from None
+  return file
+
+
+def _has_checkpoint(workdir: pathlib.Path) -> bool:
+  return any(each.name.isdigit() for each in (workdir / 'checkpoints').glob('*'))
 
 
 def _check_writable(workdir: pathlib.Path) -> None:
@@ -68,17 +72,7 @@ def _check_writable(workdir: pathlib.Path) -> None:
 
 
 def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
-  try:
-    old = json.loads((workdir / 'config.json').read_text())
-  except ValueError as error:
-    raise InputError(
-      f'{workdir / "config.json"}: not the JSON that the run wrote ({error}); take another --workdir'
-    ) from None
-  changed = [
-    line
-    for line in configs.differences(old, configs.to_dict(config))
-    if not line.startswith(_FREE_TO_CHANGE)
-  ]
+  changed = _changes(config, workdir)
   if changed:
     raise InputError(
       f'{workdir} holds a run with another config: {"; ".join(changed)}. Take another --workdir, or '
@@ -86,13 +80,32 @@ def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
     )
 
 
+def _changes(config: Config, workdir: pathlib.Path) -> list[str]:
+  try:
+    old = json.loads((workdir / 'config.json').read_text())
+  except ValueError as error:
+    raise InputError(
+      f'{workdir / "config.json"}: not the JSON that the run wrote ({error}); take another --workdir'
+    ) from None
+  return [
+    line
+    for line in configs.differences(old, configs.to_dict(config))
+    if not line.startswith(_FREE_TO_CHANGE)
+  ]
+
+
 def _fill(config: Config, workdir: pathlib.Path, check: Callable[[Study], None]) -> None:
-  if (workdir / 'config.json').is_file():
+  if (workdir / 'config.json').is_file() and (
+    _has_checkpoint(workdir) or not _changes(config, workdir)
+  ):
     return
+  if workdir.is_dir():
+    _lock(workdir).close()  # Until something is trained settings may change, but not under a run.
   data, csv = study.make(config)
   check(data)
   broken = _find_broken(config, data)
-  study.training(config, data, set(broken['image']))
+  if len(broken):
+    _check_enough_left(config, data, broken)
   try:
     workdir.mkdir(parents=True, exist_ok=True)
   except OSError as error:
@@ -120,3 +133,10 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   return pd.DataFrame(
     {'image': data.table['image'].iloc[at], 'split': data.split[at], 'reason': reasons.values()}
   )
+
+
+def _check_enough_left(config: Config, data: Study, broken: pd.DataFrame) -> None:
+  try:
+    study.training(config, data, set(broken['image']))
+  except InputError as error:
+    raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None

@@ -49,6 +49,7 @@ def refused(command, phantom_root, tmp_path):
     ('--config.data.image_size=-1', ['config.data.image_size=-1']),
     ('--config.losss.name=x', ['config.losss', "did you mean 'loss'?"]),
     ('config.steps=3', ["'config.steps=3' is no flag"]),
+    ('--config=README.md', ['README.md is no Python file']),
     ('--wrkdir=x', ["Unknown command line flag 'wrkdir'"]),
     ('--processes=2', ['--coordinator']),
     ('--config=configs/phantm.py', ["did you mean 'configs/phantom.py'"]),
@@ -84,6 +85,7 @@ def test_one_line_on_standard_error(refused, argument, words):
       '--config.split.test_floor={"Lung Lesion":0.9}',
       ['Lung Lesion', 'the largest possible floor'],
     ),
+    ('--config.batch_size=800', ['config.batch_size=800', 'training images']),
     ('--config.split.test=0.9', ['test', 'train']),
   ],
 )

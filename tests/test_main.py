@@ -111,17 +111,18 @@ def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
     assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
-def test_the_loss_of_the_readme_by_import_path(command, phantom_root, tmp_path):
+def test_the_loss_and_the_network_of_the_readme_by_import_path(command, phantom_root, tmp_path):
   text = (PROJECT / 'README.md').read_text()
-  code = text.split('# my_lab/losses.py\n')[1].split('```')[0]
   (tmp_path / 'my_lab').mkdir()
-  (tmp_path / 'my_lab' / 'losses.py').write_text(code)
+  for name in ('losses', 'nets'):
+    code = text.split(f'# my_lab/{name}.py\n')[1].split('```')[0]
+    (tmp_path / 'my_lab' / f'{name}.py').write_text(code)
   flags = text.split('--workdir=runs/mine ')[1].split('\n')[0].split()
   assert flags[0] == '--config.loss.name=my_lab.losses:tversky_like'
   workdir = tmp_path / 'run'
   command(
     'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', *flags,
-    env={'PYTHONPATH': str(tmp_path)}, check=True,
+    '--config.model.name=my_lab.nets:Net', env={'PYTHONPATH': str(tmp_path)}, check=True,
   )  # fmt: skip
   losses = [
     json.loads(line)['loss'] for line in (workdir / 'metrics.jsonl').open() if '"loss"' in line
@@ -211,6 +212,21 @@ def test_a_forgotten_flag(command, name, words):
   assert finished.returncode == 1 and words in finished.stderr
   assert len(finished.stderr.strip().splitlines()) == 1
   assert '--config is missing' in command(name).stderr
+
+
+def test_a_folder_in_which_nothing_is_trained_yet_takes_another_config(
+  command, finished, phantom_root, tmp_path
+):
+  import shutil
+
+  workdir = tmp_path / 'run'
+  workdir.mkdir()
+  for name in ('config.json', 'split.csv', 'split.json', 'set_aside.csv'):
+    shutil.copy(finished[0] / name, workdir / name)
+  flags = (*TINY, f'--config.data.root={phantom_root}', '--config.split.seed=5', '--config.steps=2')
+  command('main', PHANTOM, f'--workdir={workdir}', *flags, check=True)
+  assert json.loads((workdir / 'config.json').read_text())['split']['seed'] == 5
+  assert (workdir / 'split.csv').read_bytes() != (finished[0] / 'split.csv').read_bytes()
 
 
 def test_a_second_run_in_the_same_folder_is_refused(command, finished, phantom_root, tmp_path):

@@ -83,6 +83,16 @@ def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, wor
   assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
 
 
+def test_ctrl_c_saves_too_and_ends_the_workers(phantom_root, tmp_path):
+  process = start(tmp_path / 'run', phantom_root, '--config.data.workers=1', '--config.steps=4000')
+  while latest(tmp_path / 'run') < 3 and process.poll() is None:
+    time.sleep(0.002)
+  process.send_signal(signal.SIGINT)
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 130, output[-3000:]
+  assert 'stopped by SIGINT, saved at step' in output and 'Traceback' not in output
+
+
 def test_sigterm_saves_and_the_same_command_goes_on(phantom_root, tmp_path):
   whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
   finish(whole, phantom_root)

@@ -9,6 +9,9 @@ from PIL import Image, ImageOps
 
 from medjax.errors import InputError
 
+# Exports of 10- and 12-bit detectors reach 1023 and 4095 of 65535.
+_LEAST_16_BIT_MAXIMUM = 8192
+
 
 def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarray:
   """Returns uint8[image_size, image_size, channels].
@@ -37,7 +40,13 @@ def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarr
 def _to_8_bit(image: Image.Image) -> Image.Image:
   # Pillow's convert() clips deeper greys at 255 instead of scaling them.
   if image.mode.startswith('I;16'):
-    return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+    pixels = np.asarray(image, np.uint32)
+    if pixels.max() < _LEAST_16_BIT_MAXIMUM:
+      raise ValueError(
+        f'its 16-bit pixels reach only {pixels.max()}, which would be almost black; stretch them to '
+        '0 … 65535, all images by the same factor'
+      )
+    return Image.fromarray((pixels >> 8).astype(np.uint8))
   if image.mode in ('I', 'F'):
     raise ValueError('its pixels are 32 bits deep, of no known range; save it with 8 or 16 bits')
   return image

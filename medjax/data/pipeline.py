@@ -9,6 +9,7 @@ evaluation, and the input's position in a checkpoint is the number of the next b
 import dataclasses
 import functools
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -138,6 +139,8 @@ def _iterate(source: _Batches, workers: int) -> Iterator[dict[str, np.ndarray]]:
 def _end_with_parent(parent: int, worker: int, workers: int) -> None:
   """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else would end it."""
   del worker, workers
+  # Ctrl-C reaches every process of a terminal; the main one saves first and then ends its workers.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
 
   def watch() -> None:
     while os.getppid() == parent:

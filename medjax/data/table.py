@@ -50,7 +50,9 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     raise InputError(f'{path}: no such file') from None
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     reason = getattr(error, 'strerror', None) or error
-    raise InputError(f'{path}: cannot be read as a CSV table in UTF-8 ({reason})') from None
+    raise InputError(
+      f'{path}: cannot be read as a CSV table in UTF-8 ({reason}); save it as one'
+    ) from None
   while rows and not any(rows[-1]):
     rows.pop()
   if len(rows) < 2:
@@ -69,9 +71,14 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     if column not in names:
       raise InputError(
         f"{path}: no column '{column}'{nearest(column, names) or '.'} "
-        f'The columns are: {", ".join(names)}'
+        f'The columns are: {", ".join(names)}{_other_separator(names)}'
       )
   return pd.DataFrame(rows[1:], columns=names, dtype=str)
+
+
+def _other_separator(names: list[str]) -> str:
+  separators = [sign for sign in (';', '\t', '|') if len(names) == 1 and sign in names[0]]
+  return f'. The file is separated by {separators[0]!r}: save it with commas' if separators else ''
 
 
 def label_values(
@@ -96,11 +103,14 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     InputError: a required column missing, an image or patient empty, an image listed twice, or a
       label column with anything but 1, 0, -1 and NaN.
   """
+  if not isinstance(table, pd.DataFrame):
+    raise InputError(f'{where}: the source returned {type(table).__name__}, not a pandas DataFrame')
   table = table.reset_index(drop=True)
   for column in REQUIRED:
     if column not in table.columns:
       raise InputError(f"{where}: the study table has no column '{column}'")
-    empty = table[column].isna() | (table[column].astype(str).str.strip() == '')
+    text = table[column].astype(str).str.strip()
+    empty = table[column].isna() | text.str.lower().isin(('', 'nan', 'none', 'null', 'na', '<na>'))
     if empty.any():
       row = int(np.flatnonzero(empty)[0])
       raise InputError(
@@ -110,6 +120,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross splits.
     table[column] = table[column].astype(str).str.strip()
   table['image'] = [posixpath.normpath(image) for image in table['image']]
+  _check_patients_written_alike(table['patient'], where)
   twice = table['image'].duplicated()
   if twice.any():
     row = int(np.flatnonzero(twice)[0])
@@ -130,6 +141,17 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       )
     table[column] = values
   return table
+
+
+def _check_patients_written_alike(patients: pd.Series, where: str) -> None:
+  # pandas writes 5 as 5.0 once a column has had an empty cell; as two patients they could cross splits.
+  names = set(patients)
+  for name in names:
+    if name.endswith('.0') and name.removesuffix('.0') in names:
+      raise InputError(
+        f"{where}: patients '{name.removesuffix('.0')}' and '{name}' look like one person; write the "
+        'patient the same way in every row'
+      )
 
 
 def check_labels(table: pd.DataFrame, labels: Iterable[str], where: str) -> None:

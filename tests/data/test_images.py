@@ -75,3 +75,9 @@ def test_pixels_of_no_known_range_are_refused_not_blackened(tmp_path, mode):
   Image.new(mode, (8, 8), 1).save(tmp_path / 'deep.tiff')
   with pytest.raises(InputError, match=r'deep\.tiff.*32 bits deep'):
     images.decode(tmp_path / 'deep.tiff', 8, 1)
+
+
+def test_12_bits_in_a_16_bit_file_are_refused_not_blackened(tmp_path):
+  Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / 'twelve.png')
+  with pytest.raises(InputError, match=r'twelve\.png.*reach only 4095'):
+    images.decode(tmp_path / 'twelve.png', 8, 1)

@@ -14,7 +14,7 @@ from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
 from medjax.data.datasets import chestxray14, chexpert, csv, phantom
-from medjax.errors import InputError
+from medjax.errors import InputError, one_line
 
 SOURCES = {
   'chestxray14': chestxray14.read,
@@ -35,7 +35,13 @@ def read(data: Data) -> pd.DataFrame:
   settings = dict(data.settings)
   if lookup.takes(source, 'labels'):
     settings['labels'] = data.labels
-  frame = table.check(source(pathlib.Path(data.root), **settings), data.root)
+  try:
+    frame = source(pathlib.Path(data.root), **settings)
+  except (InputError, OSError):
+    raise
+  except Exception as error:  # Whatever anybody's source may raise.
+    raise InputError(f"config.data.source='{data.source}': {one_line(error)}") from error
+  frame = table.check(frame, data.root)
   table.check_labels(frame, data.labels, data.root)
   return _keep_views(frame, data)
 
