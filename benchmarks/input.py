@@ -4,9 +4,9 @@
   python benchmarks/input.py --workers=2
 
 Both sides read the same generated chest X-rays in the same shuffled order, decode them with Pillow,
-resize them bilinearly to the network's size and give uint8 batches. The sides take turns; the clock runs
-from a turn's first batch to its last, so that starting workers, once a training, does not count; nor does
-the first turn, which warms the page cache. The median of the other turns counts.
+resize them bilinearly to the network's size and give uint8 batches. The sides take turns; the clock starts
+after a turn's first batches, so that starting workers, once a training, does not count; nor does the first
+turn, which warms the page cache. The median of the other turns counts.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import numpy as np
 from PIL import Image
 
 from medjax.data import phantom, pipeline, sampling
+
+WARM_UP = 12  # batches
 
 
 class Files:
@@ -62,9 +64,10 @@ def theirs(paths: list[str], image_size: int, batch_size: int, workers: int) -> 
 
 
 def _rate(batches: Iterable) -> float:
-  """Returns images/s from the first batch to the last."""
+  """Returns images/s, from the batch on by which every worker has started."""
   iterator = iter(batches)
-  next(iterator)
+  for _ in range(WARM_UP):
+    next(iterator)
   began = time.perf_counter()
   seen = sum(len(batch) for batch in iterator)
   return seen / (time.perf_counter() - began)

@@ -73,7 +73,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, wor
     known = latest(tmp_path / 'killed')
     while latest(tmp_path / 'killed') <= known and process.poll() is None:
       time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.25))
+    time.sleep(rng.uniform(0, 0.6))
     process.send_signal(signal.SIGKILL)
     process.communicate()  # Returns once the workers have noticed and left, too.
     instants.append(latest(tmp_path / 'killed'))
