@@ -81,6 +81,8 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    if self.width < 1:
+      raise ValueError(f'width={self.width}: must be 1 or more')
     conv = functools.partial(
       nn.Conv, padding=0, use_bias=False, dtype=self.dtype, kernel_init=_kernel_init
     )
