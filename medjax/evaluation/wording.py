@@ -11,14 +11,17 @@ def count(number: int, thing: str) -> str:
 
 
 def percent(share: float | None) -> str:
+  """Writes 0.123 as '12.3%'."""
   return 'unknown' if share is None else f'{share:.1%}'
 
 
 def number(value: float | None, digits: int) -> str:
+  """Writes a figure with so many decimals, a dash for None."""
   return DASH if value is None else f'{value:.{digits}f}'
 
 
 def bounds(interval: Sequence[float], digits: int) -> str:
+  """Writes an interval as '0.81–0.92'."""
   return f'{interval[0]:.{digits}f}–{interval[1]:.{digits}f}'
 
 
