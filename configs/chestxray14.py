@@ -8,7 +8,7 @@ Data:     the images and Data_Entry_2017_v2020.csv from the NIH Clinical Center 
           --config.data.root=…). With train_val_list.txt and test_list.txt beside the table the
           official split is used, otherwise a fifth of the patients is drawn for the test.
 Published, not ours: mean AUROC 0.841 over the fourteen findings by DenseNet-121 on a split by patient
-          of its own (CheXNet, arXiv 1711.05225, table 2).
+          of its own (the mean of the findings' AUROCs in CheXNet, arXiv 1711.05225).
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

@@ -7,8 +7,8 @@ Command:  python -m medjax.main --config=configs/chexpert.py --workdir=runs/chex
 Data:     CheXpert-v1.0-small or CheXpert-v1.0, from the Stanford AIMI Center, under
           data/CheXpert-v1.0-small (or --config.data.root=…).
 Policies: uncertain Atelectasis and Edema count as positive (U-Ones), the other tasks as negative
-          (U-Zeros), blank as negative everywhere: the policies of arXiv 1901.07031 as arXiv
-          2012.03173 assigns them. Label smoothing after arXiv 1911.06475 instead:
+          (U-Zeros), blank as negative everywhere: the policies of arXiv 1901.07031 as the code
+          of LibAUC assigns them (arXiv 2012.03173). Label smoothing after arXiv 1911.06475 instead:
           --config.data.uncertain=0.55..0.85
 Published, not ours: mean AUROC over the five tasks 0.940 on the validation set (which is the test set
           here) and 0.930 on the hidden test set, by an ensemble (arXiv 1911.06475, abstract).

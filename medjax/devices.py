@@ -89,7 +89,7 @@ def first_does(action: Callable[[], None]) -> None:
   if is_first():
     try:
       action()
-    except InputError as error:
+    except Exception as error:  # Whatever it is, the others must not wait for ever.
       failure = error
   succeeded = all_agree(failure is None)
   if failure is not None:

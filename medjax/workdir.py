@@ -110,6 +110,8 @@ def _fill(config: Config, workdir: pathlib.Path, check: Callable[[Study], None])
     workdir.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise InputError(f'--workdir={workdir}: cannot be made ({error.strerror})') from None
+  # Killed half-way, a folder must not pair the old settings with the new split.
+  (workdir / 'config.json').unlink(missing_ok=True)
   files.write_whole(workdir / 'set_aside.csv', broken.to_csv(index=False))
   split_files.write(workdir, csv, data.proof)
   # Last, because its presence says that the others are there.

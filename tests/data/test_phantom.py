@@ -263,8 +263,10 @@ def test_images_of_one_seed_differ_from_each_other(root):
 
 def test_the_same_settings_again_leave_it_alone(tmp_path, monkeypatch):
   phantom.generate(tmp_path / 'root', images=4, image_size=16)
+  before = contents(tmp_path / 'root')
   monkeypatch.setattr(phantom, '_write', lambda *_: pytest.fail('made again'))
   phantom.generate(tmp_path / 'root', images=4, image_size=16, workers=3)
+  assert contents(tmp_path / 'root') == before
 
 
 @pytest.mark.parametrize('other', [{'images': 5}, {'image_size': 17}, {'seed': 1}])
