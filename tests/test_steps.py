@@ -81,7 +81,9 @@ def test_accumulation_updates_statistics_and_stays_finite():
   state, step = make_step(models.resnet_tiny(num_labels=2, width=4), config.Optimizer(accumulate=2))
   after, metrics = step(state, batch_of(8))
   assert np.isfinite(float(metrics['loss']))
-  assert not np.array_equal(after.batch_stats['bn1']['mean'], state.batch_stats['bn1']['mean'])
+  assert not np.array_equal(
+    after.batch_stats['stem_bn1']['mean'], state.batch_stats['stem_bn1']['mean']
+  )
 
 
 def test_randomness_is_a_function_of_seed_and_step_alone():
@@ -124,9 +126,9 @@ def test_weight_decay_is_for_kernels_only():
   for name in ('adamw', 'sgd'):
     optimizer = optimizers.optimizer(config.Optimizer(name, 0.1, weight_decay=0.5), 10)
     updates, _ = optimizer.update(zero, optimizer.init(params), params)
-    assert float(optax.tree.norm(updates['conv1'])) > 0
-    assert float(optax.tree.norm(updates['bn1'])) == 0
-    assert float(jnp.abs(updates['fc']['bias']).max()) == 0
+    assert float(optax.tree.norm(updates['stem_conv1'])) > 0
+    assert float(optax.tree.norm(updates['stem_bn1'])) == 0
+    assert float(jnp.abs(updates['head']['bias']).max()) == 0
 
 
 def test_schedule_warms_up_and_ends_at_zero():

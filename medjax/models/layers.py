@@ -1,0 +1,63 @@
+"""What the families share: torch's conventions, stochastic depth and the linear head.
+
+Published weights were trained with torch, which pads strided convolutions and pools alike on both
+sides ('SAME' does not) and keeps 0.9 of BatchNorm's running statistics at each step (its 'momentum
+0.1').
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+kernel_init = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+def convolution(dtype: Any) -> Callable[..., nn.Conv]:
+  """Returns nn.Conv without bias and, unless told, without padding."""
+  return functools.partial(nn.Conv, padding=0, use_bias=False, dtype=dtype, kernel_init=kernel_init)
+
+
+def batch_norm(
+  train: bool, dtype: Any, epsilon: float = 1e-5, momentum: float = 0.9
+) -> Callable[..., nn.BatchNorm]:
+  """Returns nn.BatchNorm; its statistics and parameters stay float32 under any dtype."""
+  # The two-pass variance: the fast one loses all of it on channels of large mean and small spread.
+  return functools.partial(
+    nn.BatchNorm,
+    use_running_average=not train,
+    momentum=momentum,
+    epsilon=epsilon,
+    dtype=dtype,
+    use_fast_variance=False,
+  )
+
+
+def drop_rates(maximum: float, blocks: int) -> list[float]:
+  """Returns the rate of each block, rising linearly from 0 to the last block's `maximum`."""
+  return np.linspace(0, maximum, blocks).tolist()
+
+
+def drop_branch(branch: jax.Array, rate: float, train: bool) -> jax.Array:
+  """Stochastic depth: leaves out a residual branch f[B, …] of whole images at random while training.
+
+  What is kept is scaled by 1 / (1 − rate) (Huang et al. 2016, arXiv 1603.09382, in the scaled form
+  of torchvision and timm).
+  """
+  every_axis_but_the_first = tuple(range(1, branch.ndim))
+  return nn.Dropout(rate, broadcast_dims=every_axis_but_the_first)(branch, deterministic=not train)
+
+
+def global_average(x: jax.Array) -> jax.Array:
+  """f[B, H, W, C] → f32[B, C]."""
+  return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+
+
+def linear_head(features: jax.Array, num_labels: int, dropout: float, train: bool) -> jax.Array:
+  """f32[B, C] → logits f32[B, num_labels], through dropout; the parameters are called 'head'."""
+  features = nn.Dropout(dropout)(features.astype(jnp.float32), deterministic=not train)
+  return nn.Dense(num_labels, name='head')(features)

@@ -1,0 +1,132 @@
+"""Compares a network with its published implementation in torch, weights carried by safetensors."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from medjax.models.pretrained import fit
+
+
+def torch_or_skip():
+  """Returns (torch, timm), or skips the test."""
+  if importlib.util.find_spec('timm') is None:
+    pytest.skip("the oracles of the extra 'parity' are not installed")
+  import timm
+  import torch
+
+  return torch, timm
+
+
+def shapes(model, image_size, channels=3):
+  """Returns the shapes of a network's variables, computing nothing."""
+  images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.float32)
+  return jax.eval_shape(lambda each: model.init(jax.random.key(0), each, train=False), images)
+
+
+def randomise(torch, module, images):
+  """Gives every parameter and statistic of a torch module a value that a mistake would not hide behind.
+
+  Scales, biases and tokens of 1 and 0 hide a swap; running statistics must fit the activations, or
+  deep networks overflow.
+  """
+  norms = [each for each in module.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+  generator = torch.Generator().manual_seed(0)
+  with torch.no_grad():
+    for name, parameter in module.named_parameters():
+      if parameter.ndim == 1 and 'bias' in name:
+        parameter.uniform_(-0.2, 0.2, generator=generator)
+      elif parameter.ndim == 1 or 'layer_scale' in name:
+        parameter.uniform_(0.5, 1.5, generator=generator)
+      elif 'token' in name or 'pos_embed' in name:
+        parameter.normal_(std=0.5, generator=generator)
+    for norm in norms:
+      norm.momentum = 1.0
+    module.train()
+    module(images)
+    for norm in norms:
+      norm.momentum = 0.1
+      norm.running_mean.add_(0.1 * torch.randn(norm.running_mean.shape, generator=generator))
+  module.eval()
+
+
+def check(model, theirs, image_size, tmp_path, batch=2):
+  """Asserts equal parameter counts, logits, and statistics after one step in training mode.
+
+  Args:
+    model: of ours, with as many labels as theirs.
+    theirs: the torch module, without dropout.
+    image_size: pixels; small keeps the test fast.
+    tmp_path: for the safetensors file.
+    batch: images.
+  """
+  torch, _ = torch_or_skip()
+  from safetensors.numpy import load_file
+  from safetensors.torch import save_file
+
+  pixels = np.random.default_rng(0).normal(size=(batch, image_size, image_size, 3))
+  images = torch.tensor(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+  randomise(torch, theirs, images)
+  save_file({key: value.contiguous() for key, value in theirs.state_dict().items()}, tmp_path / 'w')
+  with torch.no_grad():
+    expected = theirs(images).numpy()
+
+  like = shapes(model, image_size)
+  fitted = fit.fit(like, load_file(tmp_path / 'w'), model.names, 'the oracle', head=True)
+  assert fitted.new == []
+  ours = sum(leaf.size for leaf in jax.tree.leaves(fitted.variables['params']))
+  assert ours == sum(parameter.numel() for parameter in theirs.parameters())
+  run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
+  logits = run(fitted.variables, jnp.asarray(pixels, jnp.float32), train=False)
+  error = np.abs(logits - expected).max() / np.abs(expected).max()
+  assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'
+  if 'batch_stats' in like:
+    _check_statistics(torch, run, model, theirs, fitted.variables, pixels, images)
+
+
+def _check_statistics(torch, run, model, theirs, variables, pixels, images):
+  counts = {}
+
+  def note(name):
+    return lambda module, inputs, output: counts.update(
+      {name: inputs[0].numel() // output.shape[1]}
+    )
+
+  for name, module in theirs.named_modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+      module.register_forward_hook(note(name))
+  theirs.train()
+  with torch.no_grad():
+    theirs(images)
+  after = {key: value.numpy() for key, value in theirs.state_dict().items()}
+  _, updated = run(
+    variables,
+    jnp.asarray(pixels, jnp.float32),
+    train=True,
+    mutable=('batch_stats', 'auxiliary'),
+    rngs={'dropout': jax.random.key(0)},
+  )
+  rules = _scheme(model, variables, after)
+  for path, ours in traverse_util.flatten_dict(updated['batch_stats'], sep='/').items():
+    name = fit.published_name(path, rules)
+    module, _, kind = name.rpartition('.')
+    ours, wanted = np.asarray(ours, np.float64), after[name].astype(np.float64)
+    if kind == 'running_var':
+      # torch keeps the unbiased variance of a batch, flax the biased one.
+      old = np.asarray(traverse_util.flatten_dict(variables['batch_stats'], sep='/')[path])
+      momentum = theirs.get_submodule(module).momentum
+      kept = (1 - momentum) * old
+      ours = kept + (ours - kept) * counts[module] / (counts[module] - 1)
+    scale = np.abs(wanted).max()
+    assert np.abs(ours - wanted).max() <= 1e-3 * scale, f'{name} after a step in training mode'
+
+
+def _scheme(model, variables, tensors):
+  paths = traverse_util.flatten_dict(variables['params'], sep='/')
+  return max(
+    model.names.values(),
+    key=lambda rules: sum(fit.published_name(path, rules) in tensors for path in paths),
+  )
