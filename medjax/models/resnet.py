@@ -7,7 +7,7 @@ Wide ResNet (Zagoruyko and Komodakis 2016, arXiv 1605.07146), whose 3×3 convolu
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -98,7 +98,7 @@ class ResNet(nn.Module):
   dtype: Any = jnp.float32
 
   # Ours → that of timm and torchvision, which agree.
-  names = {
+  names: ClassVar[dict] = {
     'timm': (
       (r'^stem_(conv1|bn1)', r'\1'),
       (r'^stage(\d+)_block(\d+)', r'layer\1.\2'),
