@@ -6,12 +6,14 @@ medjax.data.pipeline), the split's hash, the config and the validations so far.
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from medjax.errors import InputError
 from medjax.steps import TrainState
 
 
@@ -74,11 +76,48 @@ def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
 
 
 def restore(
-  checkpointer: ocp.training.Checkpointer, step: int, like: TrainState
+  checkpointer: ocp.training.Checkpointer,
+  step: int,
+  like: TrainState,
+  sharding: jax.sharding.Sharding,
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Returns the state, placed as `like` is, and the run's JSON."""
+  """Returns the state, with the shapes of `like` and placed by `sharding`, and the run's JSON."""
   target = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
   )
   state = checkpointer.load_checkpointables(step, {'state': target})['state']
   return state, checkpointer.checkpointables_metadata(step).custom_metadata
+
+
+def best_validation(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+  """The validation with the highest mean AUROC, the latest of equals as the checkpoints keep it."""
+  defined = [entry for entry in reversed(history) if entry['auroc_mean'] is not None]
+  return max(defined, key=lambda entry: entry['auroc_mean'], default=None)
+
+
+def best_variables(workdir: pathlib.Path) -> tuple[dict[str, Any], int]:
+  """Returns what evaluation uses, {'params', 'batch_stats'} of numpy arrays, and the step it is of.
+
+  The best checkpoint by validation of a run, finished or not; read without the run's network.
+
+  Raises:
+    InputError: the run has saved none yet.
+  """
+  directory = (workdir / 'checkpoints').absolute()
+  saved = sorted(int(each.name) for each in directory.glob('*') if each.name.isdigit())
+  if not saved:
+    raise InputError(f'{workdir}: this run has no checkpoint yet')
+  latest = ocp.checkpointables_metadata(directory / str(saved[-1]))
+  best = best_validation(latest.custom_metadata['history'])
+  step = best['step'] if best else saved[-1]
+  metadata = ocp.checkpointables_metadata(directory / str(step)).metadata['state']
+  here = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
+  target = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
+  )
+  state = ocp.load_checkpointables(directory / str(step), {'state': target})['state']
+  average = state['average'] or {}
+  variables = {
+    kind: {**(state[kind] or {}), **(average.get(kind) or {})} for kind in ('params', 'batch_stats')
+  }
+  return jax.tree.map(np.asarray, variables), step

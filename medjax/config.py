@@ -5,16 +5,14 @@ it and `--config.data.root=…` overrides any field; values are read as Python l
 some, as text otherwise.
 """
 
-import ast
 import dataclasses
 import importlib.util
 import json
 import pathlib
-import types
-import typing
 from collections.abc import Sequence
 from typing import Any
 
+from medjax import settings
 from medjax.errors import InputError, check_option, nearest, one_line
 
 
@@ -26,7 +24,8 @@ class Data:
     source: a module of medjax.data.datasets, or 'package.module:function' of your own.
     root: the folder that image paths are relative to.
     labels: the labels to learn, in this order.
-    image_size: height and width of the network's input, pixels.
+    image_size: height and width of the network's input, pixels; 0 takes that of the pretrained
+      weights, or the one that the network was published with.
     channels: 1 (grey) or 3 (RGB).
     views: keep only these views ('frontal', 'lateral'); empty keeps all.
     uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
@@ -39,7 +38,7 @@ class Data:
   source: str
   root: str
   labels: tuple[str, ...]
-  image_size: int
+  image_size: int = 0
   channels: int = 1
   views: tuple[str, ...] = ()
   uncertain: str | dict = 'ignore'
@@ -76,10 +75,30 @@ class Sampling:
 
 @dataclasses.dataclass
 class Model:
-  """A network of medjax.models, or 'package.module:class' of your own, with its settings."""
+  """The network, what it starts from and what of it is trained.
+
+  Attributes:
+    name: a network of medjax.models, or 'package.module:class' of your own.
+    settings: keyword arguments of the network, such as dropout and stochastic_depth.
+    head: 'sigmoid', each label a question of its own; 'softmax', exclusive classes; 'ordinal', grades
+      in the order of data.labels. With the last two an image has exactly one of the labels.
+    pretrained: published weights of the hub, 'timm/densenet121.tv_in1k' (with '@revision' of a state
+      of them); a .safetensors file; the work directory of another run; '' starts from random ones.
+    finetune: 'all' or 'head': everything else, and its running statistics, stay as they are.
+    unfreeze_at: with 'head', the steps at which one more stage trains, the last stage first.
+    mean: of the image's channels in [0, 1], subtracted; empty takes the pretrained weights' own, or
+      0.5. One value serves all channels.
+    std: of the channels, divided by; empty likewise, or 0.25.
+  """
 
   name: str
   settings: dict = dataclasses.field(default_factory=dict)
+  head: str = 'sigmoid'
+  pretrained: str = ''
+  finetune: str = 'all'
+  unfreeze_at: tuple[int, ...] = ()
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass
@@ -95,6 +114,8 @@ class Optimizer:
   """Attributes:
   name: 'adamw' or 'sgd'.
   learning_rate: the peak, after warm-up; a cosine then brings it to zero at the last step.
+  head_learning_rate: the peak of the head; 0 takes learning_rate.
+  layer_decay: a stage's rate is learning_rate times this to the power of its distance from the head.
   weight_decay: decoupled for adamw, added to the gradient for sgd; on kernels only.
   warmup_steps: linear rise from zero.
   momentum: of sgd.
@@ -105,6 +126,8 @@ class Optimizer:
 
   name: str = 'adamw'
   learning_rate: float = 1e-4
+  head_learning_rate: float = 0.0
+  layer_decay: float = 1.0
   weight_decay: float = 1e-4
   warmup_steps: int = 0
   momentum: float = 0.9
@@ -154,7 +177,7 @@ def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
     name, equals, text = override.partition('=')
     if not equals:
       raise InputError(f'--config.{override}: give the value as --config.{name}=value')
-    _override(config, name, text)
+    settings.override(config, name, text)
   check(config)
   return config
 
@@ -188,78 +211,19 @@ def _read(path: pathlib.Path, arg: str) -> Config:
   return config
 
 
-def _override(config: Config, name: str, text: str) -> None:
-  *parents, last = name.split('.')
-  holder: Any = config
-  for depth, parent in enumerate(parents):
-    holder = _get(holder, parent, '.'.join(parents[: depth + 1]))
-  if isinstance(holder, dict):
-    holder[last] = _literal(text)
-    return
-  _get(holder, last, name)
-  kind = typing.get_type_hints(type(holder))[last]
-  if dataclasses.is_dataclass(kind):
-    inside = ', '.join(f'{name}.{field.name}' for field in dataclasses.fields(kind))
-    raise InputError(f'config.{name} is a group of settings; give one of {inside}')
-  setattr(holder, last, _cast(text, kind, name))
-
-
-def _get(holder: Any, field: str, name: str) -> Any:
-  if isinstance(holder, dict):
-    return holder.setdefault(field, {})
-  fields = (
-    [each.name for each in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
-  )
-  if field not in fields:
-    allowed = ', '.join(fields) or 'none'
-    raise InputError(
-      f'config.{name}: there is no such setting; settings here: {allowed}{nearest(field, fields)}'
-    )
-  return getattr(holder, field)
-
-
-def _literal(text: str) -> Any:
-  try:
-    return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    return text
-
-
-def _cast(text: str, kind: Any, name: str) -> Any:
-  value = _literal(text)
-  if kind == tuple[str, ...]:
-    items = value if isinstance(value, tuple | list) else text.split(',') if text else ()
-    return tuple(str(item).strip() for item in items)
-  kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-  if str in kinds and not isinstance(value, tuple(set(kinds) - {str})):
-    return text
-  return _as_kind(value, kinds, name)
-
-
-def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
-  if type(value) in kinds:
-    return value
-  if type(value) is int and float in kinds:
-    return float(value)
-  if type(value) is float and kinds == (int,) and value.is_integer():
-    return int(value)
-  allowed = ' or '.join(kind.__name__ for kind in kinds)
-  raise InputError(f'config.{name}={value!r}: must be {allowed}')
-
-
 def check(config: Config) -> None:
   """Raises InputError, naming field, value and what is allowed, for values no run could use.
 
   Names of losses, models, policies and labels are checked where they are looked up.
   """
-  _check_types(config, '')
+  settings.check_types(config)
   try:
     to_dict(config)
   except TypeError as error:
     raise InputError(
       f'config: settings must be plain numbers, text, lists and dicts ({error})'
     ) from None
-  data, optimizer = config.data, config.optimizer
+  data, model, optimizer = config.data, config.model, config.optimizer
   if not data.labels:
     raise InputError('config.data.labels is empty; name at least one label')
   if len(set(data.labels)) < len(data.labels):
@@ -267,10 +231,13 @@ def check(config: Config) -> None:
   check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
   check_option('config.precision', config.precision, ('float32', 'bfloat16'))
   check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
+  check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))
+  check_option('config.model.finetune', model.finetune, ('all', 'head'))
+  _check_model(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   for name, value, least in (
-    ('data.image_size', data.image_size, 1),
+    ('data.image_size', data.image_size, 0),
     ('data.workers', data.workers, 0),
     ('batch_size', config.batch_size, 1),
     ('steps', config.steps, 1),
@@ -284,11 +251,14 @@ def check(config: Config) -> None:
     ('optimizer.accumulate', optimizer.accumulate, 1),
     ('optimizer.weight_decay', optimizer.weight_decay, 0),
     ('optimizer.clip_norm', optimizer.clip_norm, 0),
+    ('optimizer.head_learning_rate', optimizer.head_learning_rate, 0),
   ):
     if not value >= least:
       raise InputError(f'config.{name}={value}: must be {least} or more')
   if not optimizer.learning_rate > 0:
     raise InputError(f'config.optimizer.learning_rate={optimizer.learning_rate}: must be positive')
+  if not 0 < optimizer.layer_decay <= 1:
+    raise InputError(f'config.optimizer.layer_decay={optimizer.layer_decay}: must be in (0, 1]')
   for name, value in (('seed', config.seed), ('split.seed', config.split.seed)):
     if value >= 2**32:
       raise InputError(f'config.{name}={value}: must be below 2**32')
@@ -306,26 +276,41 @@ def check(config: Config) -> None:
     )
 
 
-def _check_types(group: Any, prefix: str) -> None:
-  hints = typing.get_type_hints(type(group))
-  for field in dataclasses.fields(group):
-    value, kind, name = getattr(group, field.name), hints[field.name], prefix + field.name
-    if dataclasses.is_dataclass(kind):
-      if not isinstance(value, kind):
-        raise InputError(f'config.{name}={value!r}: must be a {kind.__name__}(…)')
-      _check_types(value, f'{name}.')
-    elif kind == tuple[str, ...]:
-      if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-        raise InputError(f"config.{name}={value!r}: must be a tuple of names, such as ('Edema',)")
-      setattr(group, field.name, tuple(value))
-    else:
-      kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-      setattr(group, field.name, _as_kind(value, kinds, name))
+def _check_model(config: Config) -> None:
+  model, steps = config.model, config.model.unfreeze_at
+  if len(config.data.labels) < 2 and model.head != 'sigmoid':
+    raise InputError(f"config.model.head='{model.head}': needs two labels or more to choose from")
+  if steps and model.finetune != 'head':
+    raise InputError("config.model.unfreeze_at: only with model.finetune='head' is anything frozen")
+  if list(steps) != sorted(set(steps)) or not all(0 < step < config.steps for step in steps):
+    raise InputError(
+      f'config.model.unfreeze_at={steps}: must be rising steps between 0 and steps={config.steps}'
+    )
+  if model.finetune == 'head' and not model.pretrained:
+    raise InputError(
+      "config.model.finetune='head': trains a head on random features unless config.model.pretrained "
+      'says what they come from'
+    )
+  for name, values in (('mean', model.mean), ('std', model.std)):
+    if len(values) not in (0, 1, config.data.channels):
+      raise InputError(
+        f'config.model.{name}={values}: must have one value for each of the '
+        f'{config.data.channels} channels'
+      )
+  if not all(value > 0 for value in model.std):
+    raise InputError(f'config.model.std={model.std}: must be positive')
 
 
 def to_dict(config: Config) -> dict[str, Any]:
   """Returns the config as nested dicts that JSON gives back unchanged."""
   return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+  """Returns the checked config that `to_dict` gave."""
+  config = settings.from_dict(Config, values)
+  check(config)
+  return config
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> list[str]:

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import __version__, devices, files, logs
+from medjax import __version__, devices, files, logs, provenance
 from medjax.config import Config, to_dict
 from medjax.errors import InputError
 from medjax.evaluation import metrics, predictions, report, summary
 from medjax.evaluation.predictions import Predictions
+from medjax.provenance import Provenance
 from medjax.study import Study
 
 
@@ -73,7 +74,7 @@ def test_and_report(
   *,
   probabilities: Mapping[str, np.ndarray],
   best_step: int | None,
-  parameters: int,
+  started: Provenance,
 ) -> None:
   """Writes predictions, evaluation/test.json and the report, and says the result.
 
@@ -87,7 +88,7 @@ def test_and_report(
     rows: of 'validation' and 'test'.
     probabilities: f32[N, L] of these rows.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
-    parameters: how many the network has.
+    started: what the network is and started from.
   """
   if not devices.is_first():
     return
@@ -106,7 +107,11 @@ def test_and_report(
     predictions.write(workdir / 'predictions' / f'{part}.csv', *each)
   logs.say('computing intervals')
   result = summary.evaluate(
-    predicted['validation'], predicted['test'], replicates=config.replicates, seed=config.seed
+    predicted['validation'],
+    predicted['test'],
+    head=config.model.head,
+    replicates=config.replicates,
+    seed=config.seed,
   )
   page = report.render(
     title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
@@ -117,11 +122,15 @@ def test_and_report(
     facts={
       'source': config.data.source,
       'model': config.model.name,
-      'parameters': f'{parameters:,}',
+      'parameters': f'{started.parameters:,}',
+      'weights': provenance.in_words(started),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
       # The summary says it of the test set itself.
-      'notes': notes(data, broken, ('train', 'validation')),
+      'notes': [
+        *notes(data, broken, ('train', 'validation')),
+        *filter(None, [provenance.note(started)]),
+      ],
       'versions': _versions(),
     },
   )

@@ -1,11 +1,16 @@
 """The learning-rate schedule and the optax transformation that a config asks for."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from medjax import stages
 from medjax.config import Optimizer
+
+_NOT_DECAYED = ('pos_embed', 'cls_token')
 
 
 def schedule(settings: Optimizer, steps: int) -> optax.Schedule:
@@ -19,15 +24,60 @@ def schedule(settings: Optimizer, steps: int) -> optax.Schedule:
 
 
 def decayed(params: Any) -> Any:
-  """True for the leaves that weight decay belongs to: kernels, not biases or normalisation."""
-  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+  """True for the leaves that weight decay belongs to: kernels, not biases, normalisation or tokens."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf.ndim > 1 and not str(path[-1].key).endswith(_NOT_DECAYED), params
+  )
 
 
-def optimizer(settings: Optimizer, steps: int) -> optax.GradientTransformation:
-  """Returns clipping by global norm, then adamw or sgd with momentum, under the schedule."""
-  rate = schedule(settings, steps)
+def optimizer(
+  settings: Optimizer, steps: int, stage_of: Mapping[str, int] | None = None
+) -> optax.GradientTransformation:
+  """Returns clipping by global norm, then adamw or sgd with momentum, under the schedule.
+
+  Args:
+    settings: of the config.
+    steps: of the whole run.
+    stage_of: top-level name of the parameters → stage, where stages are told apart; parameters of
+      other names are refused then. A stage that joins later starts with moments of its own.
+  """
   clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()
+  decay = optax.add_decayed_weights(settings.weight_decay, mask=decayed)
+  rate = optax.scale_by_learning_rate(schedule(settings, steps))
   if settings.name == 'sgd':
-    decay = optax.add_decayed_weights(settings.weight_decay, mask=decayed)
-    return optax.chain(clip, decay, optax.sgd(rate, momentum=settings.momentum))
-  return optax.chain(clip, optax.adamw(rate, weight_decay=settings.weight_decay, mask=decayed))
+    chain = [clip, decay, _by_stage(lambda: optax.trace(settings.momentum), stage_of)]
+  else:
+    chain = [clip, _by_stage(optax.scale_by_adam, stage_of), decay]
+  if stage_of:
+    head = settings.head_learning_rate or settings.learning_rate
+    factors = stages.rates(stage_of, settings.layer_decay, head / settings.learning_rate)
+    chain.append(_scale_by_name(factors))
+  return optax.chain(*chain, rate)
+
+
+def _by_stage(make: Any, stage_of: Mapping[str, int] | None) -> optax.GradientTransformation:
+  if not stage_of:
+    return make()
+
+  def labels(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+      name: jax.tree.map(lambda _, name=name: stage_of[name], params[name]) for name in params
+    }
+
+  # Adam corrects its moments by the steps they have seen, which differ for a stage unfrozen later.
+  return optax.partition({stage: make() for stage in set(stage_of.values())}, labels)
+
+
+def _scale_by_name(factors: Mapping[str, float]) -> optax.GradientTransformation:
+  return optax.stateless(
+    lambda updates, params: {
+      name: jax.tree.map(lambda each, name=name: each * jnp.float32(factors[name]), updates[name])
+      for name in updates
+    }
+  )
+
+
+def carry_over(old: Any, new: Any) -> Any:
+  """Returns the optimizer state `new` with every leaf that `old` has at the same place."""
+  known = dict(jax.tree_util.tree_leaves_with_path(old))
+  return jax.tree_util.tree_map_with_path(lambda path, leaf: known.get(path, leaf), new)

@@ -1,6 +1,6 @@
 """The state of training and the two pure functions that a step consists of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -9,9 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from medjax import losses
+from medjax import lookup, losses, optimizers
 
 Batch = Mapping[str, jax.Array]
+
+
+# The weight of auxiliary logits' loss beside that of the head: torchvision's for Inception-v3.
+AUXILIARY_WEIGHT = 0.4
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -19,10 +23,10 @@ class TrainState(flax.struct.PyTreeNode):
 
   Attributes:
     step: i32[], optimizer steps done; also the number of the next batch of the input.
-    params: trainable parameters, float32.
+    params: float32, those that train and those that are frozen.
     batch_stats: running statistics of normalisation, float32.
-    opt_state: the optimizer's.
-    average: exponential moving averages of {'params', 'batch_stats'}, or None.
+    opt_state: the optimizer's, of the parameters that train.
+    average: exponential moving averages {'params', 'batch_stats'} of what trains, or None.
   """
 
   step: jax.Array
@@ -34,35 +38,70 @@ class TrainState(flax.struct.PyTreeNode):
   @property
   def variables(self) -> dict[str, Any]:
     """What evaluation uses: the moving averages where they are kept."""
-    return self.average or {'params': self.params, 'batch_stats': self.batch_stats}
+    average = self.average or {'params': {}, 'batch_stats': {}}
+    return {
+      'params': {**self.params, **average['params']},
+      'batch_stats': {**self.batch_stats, **average['batch_stats']},
+    }
+
+
+def init_variables(
+  model: nn.Module, image_shape: tuple[int, int, int], seed: int
+) -> dict[str, Any]:
+  """Returns random {'params', 'batch_stats'}; the same seed gives the same bits."""
+  images = jnp.zeros((1, *image_shape), jnp.float32)
+  variables = model.init(jax.random.key(seed), images, train=False)
+  return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
 
 
 def init_state(
-  model: nn.Module,
+  variables: Mapping[str, Any],
   optimizer: optax.GradientTransformation,
-  image_shape: tuple[int, int, int],
-  seed: int,
+  trained: Callable[[Any], dict[str, Any]],
   average: bool,
 ) -> TrainState:
-  """Returns the state before the first step; the same seed gives the same bits."""
-  images = jnp.zeros((1, *image_shape), jnp.float32)
-  variables = model.init(jax.random.key(seed), images, train=False)
-  params, batch_stats = variables['params'], variables.get('batch_stats', {})
+  """Returns the state before the first step.
+
+  Args:
+    variables: {'params', 'batch_stats'}.
+    optimizer: from medjax.optimizers.
+    trained: params or batch_stats → the top-level modules of them that train.
+    average: whether to keep moving averages.
+  """
+  params, batch_stats = variables['params'], variables['batch_stats']
+  # Copies, because the step donates its state and a buffer cannot be donated twice.
+  copies = {'params': trained(params), 'batch_stats': trained(batch_stats)}
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=batch_stats,
-    opt_state=optimizer.init(params),
-    # Copies, because the step donates its state and a buffer cannot be donated twice.
-    average=jax.tree.map(jnp.copy, {'params': params, 'batch_stats': batch_stats})
-    if average
-    else None,
+    opt_state=optimizer.init(trained(params)),
+    average=jax.tree.map(jnp.copy, copies) if average else None,
   )
 
 
-def normalise(images: jax.Array, mean: float = 0.5, deviation: float = 0.25) -> jax.Array:
-  """f32 in [0, 1] → about zero mean and unit spread."""
-  return (images - mean) / deviation
+def unfreeze(
+  state: TrainState,
+  optimizer: optax.GradientTransformation,
+  trained: Callable[[Any], dict[str, Any]],
+) -> TrainState:
+  """Returns the state in which more modules train: what they need starts anew, the rest goes on."""
+  new = init_state(
+    {'params': state.params, 'batch_stats': state.batch_stats},
+    optimizer,
+    trained,
+    average=state.average is not None,
+  )
+  average = state.average and {
+    kind: {**new.average[kind], **state.average[kind]} for kind in new.average
+  }
+  opt_state = optimizers.carry_over(state.opt_state, new.opt_state)
+  return state.replace(opt_state=opt_state, average=average)
+
+
+def normalise(images: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
+  """f32[B, H, W, C] in [0, 1] → (images − mean) / std, of C or one value each."""
+  return (images - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
 
 
 def train_step(
@@ -73,6 +112,8 @@ def train_step(
   loss: Callable[[jax.Array, jax.Array], jax.Array],
   optimizer: optax.GradientTransformation,
   augment: Callable[[jax.Array, jax.Array], jax.Array],
+  normalise: Callable[[jax.Array], jax.Array],
+  trained: Callable[[Any], dict[str, Any]] = dict,
   seed: int,
   accumulate: int = 1,
   ema: float = 0.0,
@@ -83,9 +124,11 @@ def train_step(
     state: donated by the caller's jit.
     batch: image uint8[B, H, W, C], label f32[B, L], mask f32[B, L], weight f32[B].
     model: see medjax.models.
-    loss: see medjax.losses; settings already bound.
+    loss: see medjax.losses; settings already bound. That of auxiliary logits is added.
     optimizer: from medjax.optimizers.
     augment: see medjax.data.augment.
+    normalise: f32[B, H, W, C] in [0, 1] → the network's input.
+    trained: params or batch_stats → the top-level modules of them that train.
     seed: of augmentation and dropout.
     accumulate: the batch is computed in this many parts; the gradient is that of the whole batch,
       BatchNorm sees one part at a time.
@@ -99,6 +142,7 @@ def train_step(
   images_known = losses.known_images(batch['mask'], batch['weight'])
 
   def part_loss(params, batch_stats, part, part_number):
+    """The loss of a part of the batch, given the parameters that train."""
     images = augment(
       jax.random.fold_in(augment_key, part_number), part['image'].astype(jnp.float32) / 255
     )
@@ -107,39 +151,40 @@ def train_step(
         f'the augmentation changed the shape {part["image"].shape} to {images.shape}'
       )
     logits, updated = model.apply(
-      {'params': params, 'batch_stats': batch_stats},
+      {'params': {**state.params, **params}, 'batch_stats': batch_stats},
       normalise(images),
       train=True,
-      mutable=['batch_stats'],
+      mutable=['batch_stats', 'auxiliary'],
       rngs={'dropout': jax.random.fold_in(dropout_key, part_number)},
     )
-    _check_shape('the model', logits, part['label'])
-    per_element = loss(logits.astype(jnp.float32), part['label'])
-    _check_shape('the loss', per_element, part['label'])
-    value = losses.reduce(per_element, part['mask'], part['weight'], images_known)
+    value = _batch_loss(loss, logits, part, images_known)
+    for auxiliary in jax.tree.leaves(updated.get('auxiliary', {})):
+      value += AUXILIARY_WEIGHT * _batch_loss(loss, auxiliary, part, images_known)
     return value, updated.get('batch_stats', {})
+
+  params = trained(state.params)
 
   def accumulated(carry, part_and_number):
     total, gradients, batch_stats = carry
     part, number = part_and_number
     (value, batch_stats), part_gradients = jax.value_and_grad(part_loss, has_aux=True)(
-      state.params, batch_stats, part, number
+      params, batch_stats, part, number
     )
     return (total + value, jax.tree.map(jnp.add, gradients, part_gradients), batch_stats), None
 
   if accumulate == 1:
     (value, batch_stats), gradients = jax.value_and_grad(part_loss, has_aux=True)(
-      state.params, state.batch_stats, dict(batch), 0
+      params, state.batch_stats, dict(batch), 0
     )
   else:
-    start = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params), state.batch_stats)
+    start = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params), state.batch_stats)
     parts = jax.tree.map(lambda array: _interleaved(array, accumulate), dict(batch))
     (value, gradients, batch_stats), _ = jax.lax.scan(
       accumulated, start, (parts, jnp.arange(accumulate))
     )
 
-  updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
+  updates, opt_state = optimizer.update(gradients, state.opt_state, params)
+  params = optax.apply_updates(params, updates)
   average = state.average
   if average is not None:
     # Early on the average follows the parameters instead of remembering their random start.
@@ -147,11 +192,11 @@ def train_step(
     average = jax.tree.map(
       lambda old, new: decay * old + (1 - decay) * new,
       average,
-      {'params': params, 'batch_stats': batch_stats},
+      {'params': params, 'batch_stats': trained(batch_stats)},
     )
   state = state.replace(
     step=state.step + 1,
-    params=params,
+    params={**state.params, **params},
     batch_stats=batch_stats,
     opt_state=opt_state,
     average=average,
@@ -159,13 +204,23 @@ def train_step(
   return state, {'loss': value, 'gradient_norm': optax.tree.norm(gradients)}
 
 
-def _check_shape(what: str, array: jax.Array, labels: jax.Array) -> None:
+def _batch_loss(loss: Callable, logits: jax.Array, batch: Batch, images: jax.Array) -> jax.Array:
+  labels, mask, weight = batch['label'], batch['mask'], batch['weight']
+  _check_shape('the model', logits, labels.shape, 'one value for each image and label')
+  logits = logits.astype(jnp.float32)
+  if lookup.takes(loss, 'mask'):
+    by_label = loss(logits, labels, mask=mask * weight[:, None])
+    _check_shape('the loss', by_label, labels.shape[1:], 'one value for each label')
+    return jnp.sum(by_label)
+  per_element = loss(logits, labels)
+  _check_shape('the loss', per_element, labels.shape, 'one value for each image and label')
+  return losses.reduce(per_element, mask, weight, images)
+
+
+def _check_shape(what: str, array: jax.Array, shape: tuple[int, ...], meaning: str) -> None:
   # Broadcasting would hide the mistake and train on something else.
-  if array.shape != labels.shape:
-    raise ValueError(
-      f'{what} returned shape {array.shape}; it must be that of the labels, {labels.shape}: one value '
-      'for each image and label'
-    )
+  if array.shape != shape:
+    raise ValueError(f'{what} returned shape {array.shape}; it must be {shape}: {meaning}')
 
 
 def _interleaved(array: jax.Array, parts: int) -> jax.Array:
@@ -173,7 +228,14 @@ def _interleaved(array: jax.Array, parts: int) -> jax.Array:
   return array.reshape(-1, parts, *array.shape[1:]).swapaxes(0, 1)
 
 
-def eval_step(variables: Mapping[str, Any], images: jax.Array, *, model: nn.Module) -> jax.Array:
-  """uint8[B, H, W, C] → probabilities f32[B, L], without augmentation."""
+def eval_step(
+  variables: Mapping[str, Any],
+  images: jax.Array,
+  *,
+  model: nn.Module,
+  normalise: Callable[[jax.Array], jax.Array],
+  probabilities: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+  """uint8[B, H, W, C] → probabilities f32[B, L], without augmentation; settings as in `train_step`."""
   logits = model.apply(variables, normalise(images.astype(jnp.float32) / 255), train=False)
-  return jax.nn.sigmoid(logits.astype(jnp.float32))
+  return probabilities(logits.astype(jnp.float32))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax import lookup, losses
+from medjax import heads, lookup, losses
 from medjax.config import Config
 from medjax.data import datasets, labels, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
+from medjax.preprocessing import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _read(config: Config) -> tuple[pd.DataFrame, tuple, tuple]:
   data = config.data
   table = datasets.read(data)
   targets = labels.resolve(table, data.labels, data.uncertain, data.blank)
+  if config.model.head != 'sigmoid':
+    heads.check_one_label_each(table, data.labels, *targets)
   return table, targets, labels.reference(table, data.labels, data.blank)
 
 
@@ -91,14 +94,18 @@ def paths(config: Config, images: pd.Series) -> list[str]:
   return [os.path.join(config.data.root, image) for image in images]
 
 
-def records(config: Config, study: Study, rows: np.ndarray) -> pipeline.Records:
+def records(
+  config: Config, preprocessing: Preprocessing, study: Study, rows: np.ndarray
+) -> pipeline.Records:
   """Returns what batches of these rows are made of."""
+  values, mask = heads.targets(config.model.head, study.values[rows], study.mask[rows])
   return pipeline.Records(
     paths=paths(config, study.table['image'].iloc[rows]),
-    values=study.values[rows],
-    mask=study.mask[rows],
-    image_size=config.data.image_size,
-    channels=config.data.channels,
+    values=values,
+    mask=mask,
+    image_size=preprocessing.image_size,
+    channels=preprocessing.channels,
+    interpolation=preprocessing.interpolation,
   )
 
 
@@ -116,15 +123,7 @@ def training(
       f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
     )
   values, mask = study.values[rows['train']], study.mask[rows['train']]
-  loss = lookup.find(config.loss.name, lookup.public(losses), 'config.loss.name')
-  lookup.check_settings(
-    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels')
-  )
-  settings = dict(config.loss.settings)
-  weights = labels.class_weights(values, mask)
-  for name, weight in zip(('positive_weight', 'negative_weight'), weights):
-    if lookup.takes(loss, name):
-      settings.setdefault(name, weight)
+  loss = _loss(config, *heads.targets(config.model.head, values, mask))
   stream = sampling.IndexStream(
     config.sampling.name,
     values,
@@ -133,7 +132,34 @@ def training(
     label=config.sampling.label or None,
     seed=config.seed,
   )
-  return rows, functools.partial(loss, **settings), stream
+  return rows, loss, stream
+
+
+def _loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
+  """Returns the loss with its settings and what it asks of the training targets f32[N, K] bound."""
+  head = config.model.head
+  ours = losses.softmax if head == 'softmax' else losses.binary
+  what = f"config.loss.name (with model.head='{head}')"
+  loss = lookup.find(config.loss.name, lookup.public(ours), what)
+  lookup.check_settings(
+    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels', 'mask')
+  )
+  if lookup.takes(loss, 'mask') and config.optimizer.accumulate > 1:
+    raise InputError(
+      f'config.optimizer.accumulate={config.optimizer.accumulate}: {config.loss.name} compares the '
+      'images of a batch with each other and cannot be computed in parts; set it to 1'
+    )
+  positive_weight, negative_weight = labels.class_weights(values, mask)
+  known = mask.sum(axis=0, dtype=np.float64)
+  positives = (values * mask).sum(axis=0, dtype=np.float64)
+  of_training = {
+    'positive_weight': positive_weight,
+    'negative_weight': negative_weight,
+    'positives': positives.astype(np.float32),
+    'negatives': (known - positives).astype(np.float32),
+  }
+  given = {name: value for name, value in of_training.items() if lookup.takes(loss, name)}
+  return functools.partial(loss, **{**given, **config.loss.settings})
 
 
 def describe(study: Study) -> list[str]:

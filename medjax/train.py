@@ -5,7 +5,6 @@ from its last checkpoint and ends in the same bits as one that was never interru
 """
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 import signal
@@ -16,26 +15,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from orbax.checkpoint import v1 as ocp
 
 from medjax import (
   checkpoints,
   devices,
   evaluate,
+  heads,
+  learner,
+  lineage,
   logs,
-  lookup,
-  models,
   optimizers,
+  provenance,
   steps,
   study,
 )
 from medjax import config as configs
+from medjax import preprocessing as preprocess
 from medjax.config import Config
-from medjax.data import augment, pipeline
+from medjax.data import pipeline
 from medjax.errors import InputError, one_line
+from medjax.learner import Learner
+from medjax.models.pretrained import weights as pretrained
+from medjax.provenance import Provenance
 from medjax.study import Study
-from medjax.workdir import locked, open_workdir
+from medjax.workdir import has_checkpoint, locked, open_workdir
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:
@@ -48,14 +53,40 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
   workdir = workdir.absolute()
-  parts = _parts(config)
-  data, broken = open_workdir(config, workdir, functools.partial(_check_fit, config, parts))
+  devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
+  # A run that has trained something keeps what its weights brought; the weights are not needed again.
+  started = provenance.read(workdir) if has_checkpoint(workdir) else None
+  weights = None
+  if started is None and config.model.pretrained:
+    weights = pretrained.find(config.model.pretrained)
+  preprocessing = started.preprocessing if started else preprocess.resolve(config, weights)
+  learn = learner.build(config, preprocessing)
+  fitted = learn.fit(weights) if weights else None
+  seen = lineage.seen_by(weights.run) if weights and weights.run else None
+
+  def check(data: Study) -> None:
+    _check_fit(config, learn, data)
+    if seen is not None:
+      lineage.check_unseen(data.table, data.split, config.data.root, seen)
+
+  started = started or provenance.describe(learn, weights, fitted)
+  beside = {
+    provenance.FILE: provenance.to_json(started),
+    lineage.FILE: None if seen is None else seen.to_csv(index=False),
+  }
+  data, broken = open_workdir(config, workdir, check, beside)
   with locked(workdir):
-    _run(config, workdir, parts, data, broken)
+    _run(config, workdir, learn, started, fitted.variables if fitted else {}, data, broken)
 
 
 def _run(
-  config: Config, workdir: pathlib.Path, parts: '_Parts', data: Study, broken: set[str]
+  config: Config,
+  workdir: pathlib.Path,
+  learn: Learner,
+  started: Provenance,
+  filled: dict[str, Any],
+  data: Study,
+  broken: set[str],
 ) -> None:
   rows, loss, stream = study.training(config, data, broken)
   if (workdir / 'evaluation' / 'test.json').is_file():
@@ -63,13 +94,13 @@ def _run(
       logs.say(f'this run is complete: {workdir / "report" / "index.html"}')
     return
   mesh = devices.data_mesh()
-  state = jax.jit(parts.init_state, out_shardings=devices.replicated(mesh))()
   if devices.is_first():
-    logs.say('\n'.join(_first_screen(config, data, broken, state, workdir)))
-  predict = functools.partial(_predict, config, data, _eval_step(parts, mesh), mesh)
+    logs.say('\n'.join(_first_screen(config, learn, started, data, broken, workdir)))
+  eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
+  predict = functools.partial(_predict, config, learn, data, eval_step, mesh)
   batches = functools.partial(
     pipeline.train_batches,
-    study.records(config, data, rows['train']),
+    study.records(config, learn.preprocessing, data, rows['train']),
     stream.batch,
     batch_size=config.batch_size,
     stop=config.steps,
@@ -81,17 +112,18 @@ def _run(
     state, history = _train(
       config,
       workdir,
-      state,
-      step_function=_train_step(config, parts, loss, mesh),
+      learn,
+      filled,
+      loss=loss,
       batches=batches,
       validate=validate,
       mesh=mesh,
       checkpointer=checkpointer,
       split_hash=data.proof['split_sha256'],
     )
-    best = _best(history)
+    best = checkpoints.best_validation(history)
     if best is not None and best['step'] != int(state.step):
-      state, _ = checkpoints.restore(checkpointer, best['step'], state)
+      state, _ = _restore(checkpointer, best['step'], learn, mesh)
   evaluate.test_and_report(
     config,
     workdir,
@@ -100,63 +132,19 @@ def _run(
     {part: rows[part] for part in ('validation', 'test')},
     probabilities={part: predict(state.variables, rows[part]) for part in ('validation', 'test')},
     best_step=best['step'] if best else None,
-    parameters=_count(state),
+    started=started,
   )
   devices.wait_for_all('report')
 
 
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-  """What the config's names stand for."""
-
-  model: Any
-  optimizer: Any
-  augment: Callable
-  init_state: Callable[[], steps.TrainState]
-
-
-def _parts(config: Config) -> _Parts:
-  devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
-  network = lookup.find(config.model.name, lookup.public(models), 'config.model.name')
-  lookup.check_settings(
-    network,
-    config.model.settings,
-    'config.model.settings',
-    ours=('num_labels', 'dtype', 'name', 'parent'),
-  )
-  settings = {'num_labels': len(config.data.labels), **config.model.settings}
-  if lookup.takes(network, 'dtype'):
-    settings['dtype'] = jnp.dtype(config.precision)
-  elif config.precision != 'float32':
-    raise InputError(
-      f'config.precision={config.precision}: {config.model.name} takes no dtype to compute in'
-    )
-  try:
-    model = network(**settings)
-  except Exception as error:  # Whatever anybody's network may raise.
-    raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
-  size, channels = config.data.image_size, config.data.channels
-  optimizer = optimizers.optimizer(config.optimizer, config.steps)
-  init_state = functools.partial(
-    steps.init_state,
-    model,
-    optimizer,
-    (size, size, channels),
-    config.seed,
-    average=config.optimizer.ema > 0,
-  )
-  policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
-  return _Parts(model, optimizer, policy, init_state)
-
-
-def _check_fit(config: Config, parts: _Parts, data: Study) -> None:
+def _check_fit(config: Config, learn: Learner, data: Study) -> None:
   """Raises InputError where network, loss and augmentation do not fit together; computes nothing."""
   _, loss, _ = study.training(config, data)
-  size, labels = config.data.image_size, len(config.data.labels)
+  outputs = heads.outputs(config.model.head, len(config.data.labels))
   shapes = {
-    'image': ((size, size, config.data.channels), jnp.uint8),
-    'label': ((labels,), jnp.float32),
-    'mask': ((labels,), jnp.float32),
+    'image': (learn.preprocessing.image_shape, jnp.uint8),
+    'label': ((outputs,), jnp.float32),
+    'mask': ((outputs,), jnp.float32),
     'weight': ((), jnp.float32),
   }
   batch = {
@@ -164,41 +152,30 @@ def _check_fit(config: Config, parts: _Parts, data: Study) -> None:
     for name, (shape, dtype) in shapes.items()
   }
   try:
-    jax.eval_shape(_step_function(config, parts, loss), jax.eval_shape(parts.init_state), batch)
+    jax.eval_shape(learn.train_step(loss, learn.frozen(0)), learn.state_after(0), batch)
   except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
     raise InputError(
       f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
     ) from error
 
 
-def _step_function(config: Config, parts: _Parts, loss: Callable) -> Callable:
-  return functools.partial(
-    steps.train_step,
-    model=parts.model,
-    loss=loss,
-    optimizer=parts.optimizer,
-    augment=parts.augment,
-    seed=config.seed,
-    accumulate=config.optimizer.accumulate,
-    ema=config.optimizer.ema,
-  )
-
-
-def _train_step(config: Config, parts: _Parts, loss: Callable, mesh: Mesh) -> Callable:
-  step = _step_function(config, parts, loss)
-  return jax.jit(step, donate_argnums=0, out_shardings=devices.replicated(mesh))
-
-
-def _eval_step(parts: _Parts, mesh: Mesh) -> Callable:
-  step = functools.partial(steps.eval_step, model=parts.model)
-  return jax.jit(step, out_shardings=devices.replicated(mesh))
+def _restore(
+  checkpointer: ocp.training.Checkpointer, step: int, learn: Learner, mesh: Mesh
+) -> tuple[steps.TrainState, dict[str, Any]]:
+  return checkpoints.restore(checkpointer, step, learn.state_after(step), devices.replicated(mesh))
 
 
 def _predict(
-  config: Config, data: Study, eval_step: Callable, mesh: Mesh, variables: Any, rows: np.ndarray
+  config: Config,
+  learn: Learner,
+  data: Study,
+  eval_step: Callable,
+  mesh: Mesh,
+  variables: Any,
+  rows: np.ndarray,
 ) -> np.ndarray:
   batches = pipeline.eval_batches(
-    study.records(config, data, rows),
+    study.records(config, learn.preprocessing, data, rows),
     batch_size=config.batch_size,
     workers=config.data.workers,
     share=pipeline.Share(jax.process_index(), jax.process_count()),
@@ -216,9 +193,10 @@ def _validate(
 def _train(
   config: Config,
   workdir: pathlib.Path,
-  state: steps.TrainState,
+  learn: Learner,
+  filled: dict[str, Any],
   *,
-  step_function: Callable,
+  loss: Callable,
   batches: Callable[..., Iterator],
   validate: Callable,
   mesh: Mesh,
@@ -227,8 +205,10 @@ def _train(
 ) -> tuple[steps.TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM; returns the state and the validations."""
   step, history, losses = checkpoints.latest_step(checkpointer) or 0, [], []
+  frozen = learn.frozen(max(step - 1, 0))
+  replicated = devices.replicated(mesh)
   if step:
-    state, saved = checkpoints.restore(checkpointer, step, state)
+    state, saved = _restore(checkpointer, step, learn, mesh)
     if saved['split_sha256'] != split_hash:
       raise InputError(
         f'{workdir / "split.csv"} is not the split that trained the checkpoint of step {step}; '
@@ -237,6 +217,9 @@ def _train(
     history, losses = saved['history'], saved['unwritten_losses']
     if devices.is_first():
       logs.say(f'going on from the checkpoint of step {step:,}')
+  else:
+    state = jax.jit(learn.init_state, out_shardings=replicated)(filled)
+  step_function = _train_step(learn, loss, frozen, replicated)
   rate = optimizers.schedule(config.optimizer, config.steps)
   with (
     logs.TrainingLog(workdir, config, step, rate, losses, quiet=not devices.is_first()) as log,
@@ -249,9 +232,9 @@ def _train(
       if _validation_due(config, step, history):
         log.flush()
         validated = validate(state)
-        before = _best(history)
+        before = checkpoints.best_validation(history)
         history.append({'step': step, 'auroc_mean': validated['auroc_mean']})
-        best = _best(history)
+        best = checkpoints.best_validation(history)
         is_better = best is not None and (
           before is None or best['auroc_mean'] > before['auroc_mean']
         )
@@ -277,10 +260,19 @@ def _train(
             f'stopped by {stopping.name}, saved at step {step:,}; the same command goes on from there'
           )
         raise SystemExit(128 + stopping)
+      if learn.frozen(step) < frozen:
+        frozen = learn.frozen(step)
+        thaw = functools.partial(learn.unfreeze, frozen=frozen)
+        state = jax.jit(thaw, out_shardings=replicated, donate_argnums=0)(state)
+        step_function = _train_step(learn, loss, frozen, replicated)
       batch = devices.put_batch(next(input_batches), mesh)
       state, metrics = step_function(state, batch)
       step += 1
       log.step(step, metrics)
+
+
+def _train_step(learn: Learner, loss: Callable, frozen: int, replicated: NamedSharding) -> Callable:
+  return jax.jit(learn.train_step(loss, frozen), donate_argnums=0, out_shardings=replicated)
 
 
 def _validation_due(config: Config, step: int, history: list[dict[str, Any]]) -> bool:
@@ -288,14 +280,8 @@ def _validation_due(config: Config, step: int, history: list[dict[str, Any]]) ->
   return step > 0 and not done and (step % config.evaluate_every == 0 or step == config.steps)
 
 
-def _best(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-  """The validation with the highest mean AUROC, the latest of equals as the checkpoints keep it."""
-  defined = [entry for entry in reversed(history) if entry['auroc_mean'] is not None]
-  return max(defined, key=lambda entry: entry['auroc_mean'], default=None)
-
-
 def _stale(config: Config, history: list[dict[str, Any]]) -> bool:
-  best = _best(history)
+  best = checkpoints.best_validation(history)
   if not config.patience or best is None:
     return False
   # An equal is no better: patience counts from the first that was as good.
@@ -332,7 +318,12 @@ def _stop_asked(noted: list[signal.Signals], step: int) -> signal.Signals | None
 
 
 def _first_screen(
-  config: Config, data: Study, broken: set[str], state: steps.TrainState, workdir: pathlib.Path
+  config: Config,
+  learn: Learner,
+  started: Provenance,
+  data: Study,
+  broken: set[str],
+  workdir: pathlib.Path,
 ) -> list[str]:
   device = jax.devices()[0]
   channels = 'grey' if config.data.channels == 1 else 'RGB'
@@ -342,10 +333,12 @@ def _first_screen(
     f'split     test {data.proof["how"]["test"]["from"]}, validation '
     f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 {data.proof["split_sha256"][:12]}',
     f'set aside {len(broken):,} images that cannot be read',
-    f'model     {config.model.name}, {_count(state):,} parameters, {channels} images of '
-    f'{config.data.image_size} px, {config.precision}',
-    f'training  {config.steps:,} steps of {config.batch_size} images, {config.optimizer.name}, loss '
-    f'{config.loss.name}, augmentation {config.augment}, sampling {config.sampling.name}',
+    f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
+    f'{learn.preprocessing.image_size} px, {config.precision}',
+    f'weights   {provenance.in_words(started)}',
+    f'training  {_what_trains(config)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
+    f'{config.sampling.name}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',
@@ -355,5 +348,8 @@ def _first_screen(
   ]
 
 
-def _count(state: steps.TrainState) -> int:
-  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+def _what_trains(config: Config) -> str:
+  if config.model.finetune == 'all':
+    return 'all layers'
+  at = ', '.join(f'{step:,}' for step in config.model.unfreeze_at)
+  return 'the head alone' + (f', one more stage from steps {at} on' if at else '')

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 import numpy as np
@@ -24,19 +24,23 @@ _FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
 
 
 def open_workdir(
-  config: Config, workdir: pathlib.Path, check: Callable[[Study], None]
+  config: Config,
+  workdir: pathlib.Path,
+  check: Callable[[Study], None],
+  beside: Mapping[str, str | None],
 ) -> tuple[Study, set[str]]:
   """Returns the study and the images set aside; a new work directory is filled with them first.
 
   Called by all processes; the first one looks and writes, all of them read. `check` is called with the
-  study before anything is written, to raise what else is wrong.
+  study before anything is written, to raise what else is wrong. `beside` are further files of a new
+  work directory, name → text, None for one that must not be there.
 
   Raises:
     InputError: the folder cannot be written, holds a run of another config or split, or anything
       about the data is wrong; a new folder is not made then.
   """
   _check_writable(workdir)
-  devices.first_does(functools.partial(_fill, config, workdir, check))
+  devices.first_does(functools.partial(_fill, config, workdir, check, beside))
   if not devices.all_agree((workdir / 'config.json').is_file()):
     raise InputError(f'--workdir={workdir}: must be a folder that all processes share')
   _check_same_config(config, workdir)
@@ -61,7 +65,8 @@ def _lock(workdir: pathlib.Path) -> IO[str]:
   return file
 
 
-def _has_checkpoint(workdir: pathlib.Path) -> bool:
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+  """Whether a run has saved anything there to go on from."""
   return any(each.name.isdigit() for each in (workdir / 'checkpoints').glob('*'))
 
 
@@ -94,9 +99,14 @@ def _changes(config: Config, workdir: pathlib.Path) -> list[str]:
   ]
 
 
-def _fill(config: Config, workdir: pathlib.Path, check: Callable[[Study], None]) -> None:
+def _fill(
+  config: Config,
+  workdir: pathlib.Path,
+  check: Callable[[Study], None],
+  beside: Mapping[str, str | None],
+) -> None:
   if (workdir / 'config.json').is_file() and (
-    _has_checkpoint(workdir) or not _changes(config, workdir)
+    has_checkpoint(workdir) or not _changes(config, workdir)
   ):
     return
   if workdir.is_dir():
@@ -114,6 +124,11 @@ def _fill(config: Config, workdir: pathlib.Path, check: Callable[[Study], None])
   (workdir / 'config.json').unlink(missing_ok=True)
   files.write_whole(workdir / 'set_aside.csv', broken.to_csv(index=False))
   split_files.write(workdir, csv, data.proof)
+  for name, text in beside.items():
+    if text is None:
+      (workdir / name).unlink(missing_ok=True)
+    else:
+      files.write_whole(workdir / name, text)
   # Last, because its presence says that the others are there.
   files.write_whole(workdir / 'config.json', json.dumps(configs.to_dict(config), indent=2) + '\n')
 

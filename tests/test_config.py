@@ -63,7 +63,7 @@ def test_overrides(override, path, value):
     ('batch_size=many', ['config.batch_size', 'many', 'must be int']),
     ('batch_size=0', ['config.batch_size=0', '1 or more']),
     ('batch_size=-8', ['config.batch_size=-8', '1 or more']),
-    ('data.image_size=0', ['config.data.image_size=0', '1 or more']),
+    ('data.image_size=-1', ['config.data.image_size=0', '1 or more']),
     ('data.image_size=-64', ['config.data.image_size=-64']),
     ('data.channels=2', ['config.data.channels=2', '1 (grey) or 3 (RGB)']),
     ('data.labels=', ['config.data.labels is empty']),

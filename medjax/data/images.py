@@ -13,8 +13,12 @@ from medjax.errors import InputError
 _LEAST_16_BIT_MAXIMUM = 8192
 
 
-def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarray:
+def decode(
+  path: str | pathlib.Path, image_size: int, channels: int, interpolation: str = 'bilinear'
+) -> np.ndarray:
   """Returns uint8[image_size, image_size, channels].
+
+  `interpolation` is nearest, bilinear, bicubic or lanczos, antialiased but for the first.
 
   The aspect ratio is kept: the longer side fills the square, the rest is black. A large JPEG is
   decoded at a reduced scale that is still no smaller than needed.
@@ -28,7 +32,7 @@ def decode(path: str | pathlib.Path, image_size: int, channels: int) -> np.ndarr
       image.draft(mode, (2 * image_size, 2 * image_size))
       image = _to_8_bit(image).convert(mode)
     if image.size != (image_size, image_size):
-      image = ImageOps.pad(image, (image_size, image_size), Image.Resampling.BILINEAR)
+      image = ImageOps.pad(image, (image_size, image_size), Image.Resampling[interpolation.upper()])
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -31,6 +31,7 @@ class Records:
     mask: f32[N, L], 1 where the label is known.
     image_size: pixels.
     channels: 1 or 3.
+    interpolation: of the resizing, see medjax.data.images.decode.
   """
 
   paths: Sequence[str]
@@ -38,6 +39,7 @@ class Records:
   mask: np.ndarray
   image_size: int
   channels: int
+  interpolation: str = 'bilinear'
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
@@ -49,7 +51,9 @@ class Records:
       'weight': np.zeros(size, np.float32),
     }
     for position, row in enumerate(rows):
-      batch['image'][position] = images.decode(self.paths[row], self.image_size, self.channels)
+      batch['image'][position] = images.decode(
+        self.paths[row], self.image_size, self.channels, self.interpolation
+      )
     batch['label'][: len(rows)] = self.values[rows]
     batch['mask'][: len(rows)] = self.mask[rows]
     batch['weight'][: len(rows)] = 1

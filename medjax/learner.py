@@ -1,0 +1,170 @@
+"""The pure functions that a config stands for: its network, how it starts, steps and predicts."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from medjax import heads, lookup, models, optimizers, stages, steps
+from medjax.config import Config
+from medjax.data import augment
+from medjax.errors import InputError, one_line
+from medjax.models.pretrained import weights as pretrained
+from medjax.models.pretrained.fit import Fitted
+from medjax.models.pretrained.weights import Weights
+from medjax.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+  """A network and how it is trained. `frozen` is how many of its stages, from the stem on, are not.
+
+  Attributes:
+    config: of the run.
+    preprocessing: of its images.
+    network: as config.model names it.
+    augment: as config.augment names it.
+    stage_of: top-level name of the parameters → stage; empty where stages are not told apart.
+  """
+
+  config: Config
+  preprocessing: Preprocessing
+  network: nn.Module
+  augment: Callable[[jax.Array, jax.Array], jax.Array]
+  stage_of: dict[str, int]
+
+  def frozen(self, steps_done: int) -> int:
+    """Returns how many stages do not train in the step after so many."""
+    return stages.frozen(self.config.model, self.stage_of, steps_done)
+
+  def shapes(self) -> dict[str, Any]:
+    """Returns the shapes of {'params', 'batch_stats'}; computes nothing."""
+    return jax.eval_shape(
+      functools.partial(
+        steps.init_variables, self.network, self.preprocessing.image_shape, self.config.seed
+      )
+    )
+
+  def parameters(self) -> int:
+    """Returns how many parameters the network has."""
+    return sum(leaf.size for leaf in jax.tree.leaves(self.shapes()['params']))
+
+  def init_state(self, filled: dict[str, Any]) -> steps.TrainState:
+    """Returns the state before the first step: `filled` variables as they are, random ones else."""
+    variables = steps.init_variables(self.network, self.preprocessing.image_shape, self.config.seed)
+    leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
+    variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
+    return steps.init_state(
+      variables, self._optimizer(), self._trained(self.frozen(0)), self._averages
+    )
+
+  def state_after(self, steps_done: int) -> steps.TrainState:
+    """Returns the shapes of the state after so many steps; computes nothing."""
+    state = jax.eval_shape(self.init_state, {})
+    frozen = self.frozen(max(steps_done - 1, 0))
+    return jax.eval_shape(functools.partial(self.unfreeze, frozen=frozen), state)
+
+  def unfreeze(self, state: steps.TrainState, frozen: int) -> steps.TrainState:
+    """Returns the state in which only so many stages do not train."""
+    return steps.unfreeze(state, self._optimizer(), self._trained(frozen))
+
+  def train_step(self, loss: Callable, frozen: int) -> Callable:
+    """Returns (state, batch) → (state, metrics)."""
+    freezes = frozen and hasattr(self.network, 'frozen_stages')
+    network = self.network.clone(frozen_stages=frozen) if freezes else self.network
+    return functools.partial(
+      steps.train_step,
+      model=network,
+      loss=loss,
+      optimizer=self._optimizer(),
+      augment=self.augment,
+      normalise=self.preprocessing.normalise,
+      trained=self._trained(frozen),
+      seed=self.config.seed,
+      accumulate=self.config.optimizer.accumulate,
+      ema=self.config.optimizer.ema,
+    )
+
+  def eval_step(self, variables: Any, images: jax.Array) -> jax.Array:
+    """uint8[B, H, W, C] → probabilities f32[B, L]."""
+    return steps.eval_step(
+      variables,
+      images,
+      model=self.network,
+      normalise=self.preprocessing.normalise,
+      probabilities=functools.partial(heads.probabilities, self.config.model.head),
+    )
+
+  def fit(self, weights: Weights) -> Fitted:
+    """Fits pretrained weights to the network; its head stays new."""
+    return pretrained.load(weights, self.shapes(), getattr(self.network, 'names', None))
+
+  def _optimizer(self) -> optax.GradientTransformation:
+    return optimizers.optimizer(self.config.optimizer, self.config.steps, self.stage_of)
+
+  def _trained(self, frozen: int) -> Callable[[Any], dict[str, Any]]:
+    return functools.partial(stages.trained, stages=self.stage_of, frozen=frozen)
+
+  @property
+  def _averages(self) -> bool:
+    return self.config.optimizer.ema > 0
+
+
+def build(config: Config, preprocessing: Preprocessing) -> Learner:
+  """Returns what the config's names stand for.
+
+  Raises:
+    InputError: a network or policy that does not exist or cannot be built, or a network that does
+      not tell its stages where the config treats them differently.
+  """
+  network = _network(config)
+  policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
+  learner = Learner(config, preprocessing, network, policy, {})
+  if not stages.are_used(config.model, config.optimizer):
+    return learner
+  try:
+    shapes = learner.shapes()
+  except Exception as error:  # Whatever anybody's network may raise.
+    raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
+  stage_of = stages.of(shapes['params'])
+  _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
+  return dataclasses.replace(learner, stage_of=stage_of)
+
+
+def _network(config: Config) -> nn.Module:
+  name, given = config.model.name, config.model.settings
+  network = lookup.find(name, lookup.public(models), 'config.model.name')
+  ours = ('num_labels', 'dtype', 'frozen_stages', 'name', 'parent')
+  lookup.check_settings(network, given, 'config.model.settings', ours)
+  settings = {'num_labels': heads.outputs(config.model.head, len(config.data.labels)), **given}
+  if lookup.takes(network, 'dtype'):
+    settings['dtype'] = jnp.dtype(config.precision)
+  elif config.precision != 'float32':
+    raise InputError(f'config.precision={config.precision}: {name} takes no dtype to compute in')
+  try:
+    return network(**settings)
+  except Exception as error:  # Whatever anybody's network may raise.
+    raise InputError(f"config.model.name='{name}': {one_line(error)}") from error
+
+
+def _check_finetuning(
+  config: Config, network: nn.Module, stage_of: dict[str, int], has_statistics: bool
+) -> None:
+  if config.model.finetune != 'head':
+    return
+  if has_statistics and not hasattr(network, 'frozen_stages'):
+    raise InputError(
+      f"config.model.finetune='head': {config.model.name} keeps running statistics and has no attribute "
+      '`frozen_stages` that would keep them as they are; medjax/models/__init__.py says what to add'
+    )
+  if len(config.model.unfreeze_at) > stage_of['head']:
+    raise InputError(
+      f'config.model.unfreeze_at={config.model.unfreeze_at}: {config.model.name} has only '
+      f'{stage_of["head"]} stages to unfreeze'
+    )

@@ -1,0 +1,193 @@
+"""Finds pretrained weights and what belongs to them: on the hub, in a file, in another run.
+
+Only safetensors are read: unpickling a file runs whatever code its author put there.
+"""
+
+import hashlib
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_dtypes  # noqa: F401  Teaches numpy bfloat16, which safetensors asks it for.
+import numpy as np
+from flax import traverse_util
+from safetensors import SafetensorError, safe_open
+
+from medjax import checkpoints
+from medjax.errors import InputError
+from medjax.models.pretrained import fit
+
+_HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
+_INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'lanczos')
+
+
+class Weights(NamedTuple):
+  """Weights and what they need.
+
+  Attributes:
+    tensors: by their published names, in torch's layouts.
+    origin: where they come from, JSON: 'from', and 'revision', 'sha256', 'step' where there are any.
+    image_size: pixels they were made with, or 0 where that is not known.
+    mean: of the channels they expect, in [0, 1]; () where not known.
+    std: likewise.
+    interpolation: that their images were resized with; '' where not known.
+    run: the work directory they come from, or None.
+  """
+
+  tensors: Mapping[str, np.ndarray]
+  origin: dict[str, Any]
+  image_size: int = 0
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+  interpolation: str = ''
+  run: pathlib.Path | None = None
+
+
+def find(name: str) -> Weights:
+  """Returns the weights that config.model.pretrained names; see medjax.config.Model.
+
+  Raises:
+    InputError: there are none, they are damaged, or of a format that must be converted first.
+  """
+  path = pathlib.Path(name)
+  if path.suffix in ('.pth', '.pt', '.bin', '.pkl', '.ckpt'):
+    raise InputError(_convert_first(path))
+  if path.is_dir():
+    return _of_run(path)
+  if path.suffix == '.safetensors' or path.exists():
+    return _of_file(path, path.parent / 'config.json', {'from': str(path.resolve())})
+  if _HUB_NAME.fullmatch(name):
+    return _of_hub(name)
+  raise InputError(
+    f"config.model.pretrained='{name}': no such file or work directory, and no name of the hub, such as "
+    'timm/densenet121.tv_in1k'
+  )
+
+
+def _convert_first(path: pathlib.Path) -> str:
+  convert = (
+    'import torch, safetensors.torch as s; '
+    f"d = torch.load('{path}', map_location='cpu', weights_only=True); "
+    "d = d.get('state_dict', d); "
+    f"s.save_file({{k: v.clone() for k, v in d.items()}}, '{path.with_suffix('.safetensors')}')"
+  )
+  return (
+    f'config.model.pretrained={path}: a pickle can run any code, so it is not read; where torch and '
+    f'safetensors are installed, convert it once: python -c "{convert}"'
+  )
+
+
+def _of_hub(name: str) -> Weights:
+  import huggingface_hub
+  from huggingface_hub import errors
+
+  match = _HUB_NAME.fullmatch(name)
+  repository, revision = match['repository'], match['revision']
+  try:
+    files = [
+      pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
+      for file in ('config.json', 'model.safetensors')
+    ]
+  except errors.LocalEntryNotFoundError:
+    raise InputError(
+      f"config.model.pretrained='{name}': not in the cache of the hub ({_cache()}), and the hub cannot be "
+      'asked (no connection, or HF_HUB_OFFLINE is set); download it where there is a connection, or '
+      'give the path of a .safetensors file'
+    ) from None
+  except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+    reason = next((line for line in str(error).splitlines() if line.strip()), '')
+    raise InputError(
+      f"config.model.pretrained='{name}': the hub has no such weights ({type(error).__name__}: "
+      f'{reason[:200]}); names look like timm/densenet121.tv_in1k, and there is no such file'
+    ) from None
+  # The cache keeps every file under the commit that it belongs to.
+  return _of_file(files[1], files[0], {'from': repository, 'revision': files[1].parent.name})
+
+
+def _cache() -> str:
+  from huggingface_hub import constants
+
+  return constants.HF_HUB_CACHE
+
+
+def _of_file(path: pathlib.Path, description: pathlib.Path, origin: dict[str, Any]) -> Weights:
+  """Reads a safetensors file and, beside it, the description that timm publishes with its weights."""
+  try:
+    with safe_open(path, 'np') as file:
+      tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with path.open('rb') as file:
+      sha256 = hashlib.file_digest(file, 'sha256').hexdigest()
+  except FileNotFoundError:
+    raise InputError(f'config.model.pretrained: {path}: no such file') from None
+  except (SafetensorError, OSError, TypeError) as error:
+    raise InputError(
+      f'config.model.pretrained: {path}: cannot be read as safetensors ({" ".join(str(error).split())}); '
+      'it may be cut off: fetch it again'
+    ) from None
+  return Weights(tensors, origin | {'sha256': sha256}, **_described(description))
+
+
+def _described(path: pathlib.Path) -> dict[str, Any]:
+  if not path.is_file():
+    return {}
+  try:
+    values = json.loads(path.read_text()).get('pretrained_cfg', {})
+    described = {
+      'image_size': int(values.get('input_size', (0, 0, 0))[-1]),
+      'mean': tuple(map(float, values.get('mean', ()))),
+      'std': tuple(map(float, values.get('std', ()))),
+      'interpolation': str(values.get('interpolation', '')),
+    }
+  except (ValueError, TypeError, AttributeError, IndexError) as error:
+    raise InputError(
+      f"{path}: not the description of weights that timm's format holds ({error})"
+    ) from None
+  if described['interpolation'] not in ('', *_INTERPOLATIONS):
+    raise InputError(f"{path}: unknown interpolation '{described['interpolation']}'")
+  return described
+
+
+def _of_run(workdir: pathlib.Path) -> Weights:
+  """Reads the best checkpoint of another run, its parameters named and laid out as torch would."""
+  if not (workdir / 'model.json').is_file():
+    raise InputError(
+      f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
+    )
+  preprocessing = json.loads((workdir / 'model.json').read_text())['preprocessing']
+  variables, step = checkpoints.best_variables(workdir)
+  leaves = traverse_util.flatten_dict(variables, sep='/')
+  tensors = {
+    fit.published_name(path.partition('/')[2], ()): fit.to_torch(np.asarray(leaf), path)
+    for path, leaf in leaves.items()
+  }
+  return Weights(
+    tensors,
+    {'from': str(workdir.resolve()), 'step': step},
+    image_size=preprocessing['image_size'],
+    mean=tuple(preprocessing['mean']),
+    std=tuple(preprocessing['std']),
+    interpolation=preprocessing['interpolation'],
+    run=workdir.resolve(),
+  )
+
+
+def load(weights: Weights, variables: Any, names: Mapping[str, Any] | None) -> fit.Fitted:
+  """Fits the weights to the network with these variables (shapes suffice); its head stays new.
+
+  Args:
+    weights: from `find`.
+    variables: {'params', 'batch_stats'} of the network.
+    names: the network's, see medjax.models; None where it has none.
+
+  Raises:
+    InputError: they do not fit, or a network of one's own says no names.
+  """
+  schemes = {'run': ()} if weights.run else names
+  if not schemes:
+    raise InputError(
+      'config.model.pretrained: the network has no `names`, so published weights cannot be fitted to '
+      'it; medjax/models/__init__.py says what to add'
+    )
+  return fit.fit(variables, weights.tensors, schemes, weights.origin['from'])

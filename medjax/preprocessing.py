@@ -1,0 +1,72 @@
+"""What an image goes through before the network, resolved from the config and the weights."""
+
+import dataclasses
+import functools
+import statistics
+from collections.abc import Callable
+
+import jax
+
+from medjax import steps
+from medjax.config import Config
+from medjax.errors import InputError
+from medjax.models.pretrained.weights import Weights
+from medjax.models.published import NETWORKS
+
+_INTERPOLATION = 'bilinear'  # of images for a network that starts from random parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+  """Attributes:
+  image_size: height and width, pixels; the aspect ratio is kept, the rest is black.
+  channels: 1 (grey) or 3 (RGB).
+  mean: subtracted from the channels in [0, 1].
+  std: divided by.
+  interpolation: of the resizing.
+  """
+
+  image_size: int
+  channels: int
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  interpolation: str
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channels)."""
+    return (self.image_size, self.image_size, self.channels)
+
+  @property
+  def normalise(self) -> Callable[[jax.Array], jax.Array]:
+    """f32[B, H, W, C] in [0, 1] → the network's input."""
+    return functools.partial(steps.normalise, mean=self.mean, std=self.std)
+
+
+def resolve(config: Config, weights: Weights | None) -> Preprocessing:
+  """What the config says, else what the weights were made with, else the network's published size.
+
+  A grey image gets the average of the weights' means over their channels, as it does their summed stem.
+
+  Raises:
+    InputError: no image size anywhere.
+  """
+  data, model = config.data, config.model
+  size = data.image_size or (weights.image_size if weights else 0)
+  if not size:
+    if model.name not in NETWORKS:
+      raise InputError(
+        f'config.data.image_size: give one; {model.name} was published with no size of its own'
+      )
+    size = NETWORKS[model.name].image_size
+  return Preprocessing(
+    image_size=size,
+    channels=data.channels,
+    mean=model.mean or _for_channels(weights.mean if weights else (), data.channels) or (0.5,),
+    std=model.std or _for_channels(weights.std if weights else (), data.channels) or (0.25,),
+    interpolation=(weights.interpolation if weights else '') or _INTERPOLATION,
+  )
+
+
+def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+  return (statistics.fmean(values),) if len(values) > 1 and channels == 1 else values

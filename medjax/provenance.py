@@ -1,0 +1,96 @@
+"""What a run's network takes in and where its parameters started: the file model.json.
+
+Written when a run starts, so that it goes on, predicts and is exported without its weights' source.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from medjax.errors import InputError
+from medjax.learner import Learner
+from medjax.models.pretrained.fit import Fitted
+from medjax.models.pretrained.weights import Weights
+from medjax.preprocessing import Preprocessing
+
+FILE = 'model.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+  """Attributes:
+  preprocessing: of the images.
+  parameters: how many the network has.
+  pretrained: None, or where the weights come from ('from', and 'revision', 'sha256' or 'step' where
+    there are any) and how they fit: 'new', parameters that they do not fill, and 'unused', tensors
+    that have no place in the network.
+  """
+
+  preprocessing: Preprocessing
+  parameters: int
+  pretrained: dict[str, Any] | None
+
+
+def describe(learner: Learner, weights: Weights | None, fitted: Fitted | None) -> Provenance:
+  """Returns what model.json says of a run that starts now."""
+  pretrained = None
+  if weights and fitted:
+    pretrained = {**weights.origin, 'new': fitted.new, 'unused': fitted.unused}
+  return Provenance(learner.preprocessing, learner.parameters(), pretrained)
+
+
+def to_json(provenance: Provenance) -> str:
+  """Returns the text of model.json."""
+  return json.dumps(dataclasses.asdict(provenance), indent=2) + '\n'
+
+
+def read(workdir: pathlib.Path) -> Provenance:
+  """Reads model.json of a work directory.
+
+  Raises:
+    InputError: there is none, or it is not what a run wrote.
+  """
+  path = workdir / FILE
+  try:
+    values = json.loads(path.read_text())
+    given = values['preprocessing']
+    tuples = {name: tuple(given[name]) for name in ('mean', 'std')}
+    return Provenance(
+      Preprocessing(**{**given, **tuples}), values['parameters'], values['pretrained']
+    )
+  except FileNotFoundError:
+    raise InputError(
+      f'{path}: no such file; {workdir} is not the work directory of a run'
+    ) from None
+  except (ValueError, KeyError, TypeError) as error:
+    raise InputError(f'{path}: not the JSON that the run wrote ({error})') from None
+
+
+def in_words(provenance: Provenance) -> str:
+  """Returns where the parameters started, in one line."""
+  start = provenance.pretrained
+  if not start:
+    return 'random'
+  details = [
+    f'revision {start["revision"][:12]}' if 'revision' in start else '',
+    f'step {start["step"]:,}' if 'step' in start else '',
+    f'SHA-256 {start["sha256"][:12]}' if 'sha256' in start else '',
+    f'new: {", ".join(name.partition("/")[2] for name in start["new"]) or "nothing"}',
+    f'{len(start["unused"]):,} tensors unused',
+  ]
+  return f'{start["from"]}; ' + '; '.join(detail for detail in details if detail)
+
+
+def note(provenance: Provenance) -> str | None:
+  """Returns what weakens an answer that these weights gave, as a sentence, or None.
+
+  Runs are checked (see medjax.lineage) and timm's weights saw no patients; of others nobody knows.
+  """
+  start = provenance.pretrained
+  if not start or 'step' in start or start['from'].startswith('timm/'):
+    return None
+  return (
+    f'The network started from {start["from"]}; whether patients of this study trained those weights is '
+    'not recorded, and if so the figures are too high.'
+  )

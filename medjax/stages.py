@@ -1,0 +1,67 @@
+"""Where a parameter stands in its network, which is what fine-tuning goes by.
+
+The names of a network's top-level modules say it: 'stem…' is stage 0, 'stage1…', 'stage2…' follow, and
+'head' comes last.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from medjax.config import Model, Optimizer
+from medjax.errors import InputError
+
+_NAME = re.compile(r'(?P<stem>stem(_.*)?)|stage(?P<number>\d+)(_.*)?|head')
+
+
+def of(names: Iterable[str]) -> dict[str, int]:
+  """Returns the stage of each top-level name of a network's parameters.
+
+  Raises:
+    InputError: a name that does not say its stage, or no head.
+  """
+  names = sorted(names)
+  matches = {name: _NAME.fullmatch(name) for name in names}
+  unclear = [name for name, match in matches.items() if not match]
+  if unclear or 'head' not in names:
+    what = (
+      f'not {", ".join(unclear)}' if unclear else f'and one is head, not only {", ".join(names)}'
+    )
+    raise InputError(
+      'fine-tuning by stage needs a network whose top-level modules are named stem…, stage1…, stage2…, '
+      f'head, {what}'
+    )
+  numbers = {
+    name: 0 if match['stem'] else int(match['number'])
+    for name, match in matches.items()
+    if name != 'head'
+  }
+  return numbers | {'head': 1 + max(numbers.values(), default=-1)}
+
+
+def are_used(model: Model, optimizer: Optimizer) -> bool:
+  """Whether any setting treats one stage otherwise than another."""
+  return model.finetune == 'head' or optimizer.head_learning_rate > 0 or optimizer.layer_decay < 1
+
+
+def frozen(model: Model, stages: Mapping[str, int], steps_done: int) -> int:
+  """Returns how many stages, from the stem on, do not train in the step after so many."""
+  if model.finetune != 'head':
+    return 0
+  unfrozen = sum(step <= steps_done for step in model.unfreeze_at)
+  return max(stages['head'] - unfrozen, 0)
+
+
+def trained(tree: Mapping[str, Any], stages: Mapping[str, int], frozen: int) -> dict[str, Any]:
+  """Returns the part of params or batch_stats that trains: whole top-level modules."""
+  return {name: each for name, each in tree.items() if not frozen or stages[name] >= frozen}
+
+
+def rates(stages: Mapping[str, int], layer_decay: float, head_factor: float) -> dict[str, float]:
+  """Returns what the learning rate is multiplied by, for each top-level name.
+
+  `layer_decay` to the power of the distance from the head (Clark et al. 2020, arXiv 2003.10555, section
+  3; by stage as ConvNeXt and BEiT do), and `head_factor` for the head.
+  """
+  factors = {name: layer_decay ** (stages['head'] - stage) for name, stage in stages.items()}
+  return factors | {'head': head_factor}
