@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from medjax import __version__, devices, files, logs, provenance
 from medjax.config import Config, to_dict
 from medjax.errors import InputError
-from medjax.evaluation import metrics, predictions, report, summary
+from medjax.evaluation import metrics, predictions, report, summary, wording
 from medjax.evaluation.predictions import Predictions
 from medjax.provenance import Provenance
 from medjax.study import Study
@@ -150,7 +150,12 @@ def _answer(result: Mapping[str, Any]) -> str:
   interval = 'no interval: ' + auroc['reason']
   if auroc['interval']:
     interval = '95 % interval {:.4f} to {:.4f}'.format(*auroc['interval'])
-  return f'test mean AUROC {auroc["value"]:.4f} ({interval})'
+  words = f'test mean AUROC {auroc["value"]:.4f} ({interval})'
+  for name in ('balanced_accuracy', 'quadratic_kappa'):
+    figure = (result['classes'] or {}).get(name)
+    if figure and figure['value'] is not None:
+      words += f', {wording.CLASS_FIGURES[name]} {wording.plain(figure, 4)}'
+  return words
 
 
 def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:

@@ -45,9 +45,11 @@ def optimizer(
   decay = optax.add_decayed_weights(settings.weight_decay, mask=decayed)
   rate = optax.scale_by_learning_rate(schedule(settings, steps))
   if settings.name == 'sgd':
-    chain = [clip, decay, _by_stage(lambda: optax.trace(settings.momentum), stage_of)]
+    momentum = optax.trace(settings.momentum)
+    chain = [clip, decay, _apart(momentum) if stage_of else momentum]
   else:
-    chain = [clip, _by_stage(optax.scale_by_adam, stage_of), decay]
+    adam = optax.scale_by_adam()
+    chain = [clip, _apart(adam) if stage_of else adam, decay]
   if stage_of:
     head = settings.head_learning_rate or settings.learning_rate
     factors = stages.rates(stage_of, settings.layer_decay, head / settings.learning_rate)
@@ -55,17 +57,25 @@ def optimizer(
   return optax.chain(*chain, rate)
 
 
-def _by_stage(make: Any, stage_of: Mapping[str, int] | None) -> optax.GradientTransformation:
-  if not stage_of:
-    return make()
+def _apart(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+  """Returns `inner` with a state of its own for each top-level name.
 
-  def labels(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-      name: jax.tree.map(lambda _, name=name: stage_of[name], params[name]) for name in params
+  Adam corrects its moments by the number of steps they have seen, which is less for a stage that was
+  unfrozen later.
+  """
+
+  def init(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inner.init(params[name]) for name in params}
+
+  def update(
+    updates: Mapping[str, Any], state: Mapping[str, Any], params: Any
+  ) -> tuple[dict, dict]:
+    both = {name: inner.update(updates[name], state[name], params[name]) for name in updates}
+    return {name: each[0] for name, each in both.items()}, {
+      name: each[1] for name, each in both.items()
     }
 
-  # Adam corrects its moments by the steps they have seen, which differ for a stage unfrozen later.
-  return optax.partition({stage: make() for stage in set(stage_of.values())}, labels)
+  return optax.GradientTransformation(init, update)
 
 
 def _scale_by_name(factors: Mapping[str, float]) -> optax.GradientTransformation:

@@ -25,30 +25,40 @@ def label_table(summary: Mapping) -> Markup:
           small(wording.count(test['positive_patients'], 'patient')),
         ],
         [
-          *_figure(test['auroc'], 3),
-          _bar(f'AUROC of {label}', test['auroc'], low, 0.5),
+          *figure_words(test['auroc'], 3),
+          figure_bar(f'AUROC of {label}', test['auroc'], low, 0.5),
           _beside_validation(of, 'auroc'),
         ],
         [
-          *_figure(test['auprc'], 3),
-          _bar(f'AUPRC of {label}', test['auprc'], 0, test['prevalence']),
+          *figure_words(test['auprc'], 3),
+          figure_bar(f'AUPRC of {label}', test['auprc'], 0, test['prevalence']),
           _beside_validation(of, 'auprc'),
         ],
         wording.number(point and point['threshold'], 3),
-        [*_figure(test['sensitivity'], 2), _errors(test, 'true_positives', 'positives')],
-        [*_figure(test['specificity'], 2), _errors(test, 'true_negatives', 'negatives')],
+        [*figure_words(test['sensitivity'], 2), _errors(test, 'true_positives', 'positives')],
+        [*figure_words(test['specificity'], 2), _errors(test, 'true_negatives', 'negatives')],
       ]
     )
-  level = f'{summary["level"]:.0%}'
+  level, (one, several) = f'{summary["level"]:.0%}', wording.things(summary)
+  apart = summary['classes'] and f'Each {one} is tested against all other {several} together. '
   return section(
-    'Every label on the test set',
+    f'Every {one} on the test set' + (', against all others' if apart else ''),
     table(
-      ('Label', 'Prevalence', 'AUROC', 'AUPRC', 'Threshold', 'Sensitivity', 'Specificity'),
+      (
+        wording.capital(one),
+        'Prevalence',
+        'AUROC',
+        'AUPRC',
+        'Threshold',
+        'Sensitivity',
+        'Specificity',
+      ),
       rows,
       'cards',
     ),
     tag(
       'p',
+      apart,
       f'In brackets the {level} interval. The tick on each scale is what guessing reaches: 0.5 for '
       'AUROC, about the prevalence for AUPRC. Thresholds maximise sensitivity + specificity on '
       'validation (Youden) and were then frozen: a score at or above is called positive. Validation '
@@ -96,7 +106,8 @@ def roc_curves(summary: Mapping) -> Markup:
   )
 
 
-def _figure(figure: Mapping, digits: int) -> list[object]:
+def figure_words(figure: Mapping, digits: int) -> list[object]:
+  """Returns a figure with its interval for a table cell, or why it has no value or no interval."""
   if figure['value'] is None:
     return [tag('span', figure['reason'], class_='quiet')]
   value = tag('b', wording.number(figure['value'], digits))
@@ -114,7 +125,8 @@ def _errors(test: Mapping, hits: str, total: str) -> Markup | None:
   return test['confusion'] and small(f'{test["confusion"][hits]:,} of {test[total]:,}')
 
 
-def _bar(what: str, figure: Mapping, low: float, baseline: float) -> Markup | None:
+def figure_bar(what: str, figure: Mapping, low: float, baseline: float) -> Markup | None:
+  """Draws a figure on a scale from `low` to 1, a tick at `baseline`; None if it has no value."""
   if figure['value'] is None:
     return None
   words = f'{what}: {wording.plain(figure, 3)}'

@@ -6,6 +6,7 @@ as often as its patient was drawn (the cluster bootstrap: Field & Welsh, J. R. S
 2007). All labels and all figures share the same replicates, so a mean over labels has an interval.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,16 @@ def patient_counts(patients: int, replicates: int, seed: int, first: int = 0) ->
     draws = np.random.default_rng((seed, first + row)).integers(0, patients, patients)
     counts[row] = np.bincount(draws, minlength=patients)
   return counts
+
+
+def _blocks(
+  patients: int, columns: int, replicates: int, seed: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+  """Yields (rows, patient counts f64[rows, patients]), so few that `columns` for each fit a block."""
+  step = max(1, BLOCK_BYTES // (8 * columns))
+  for first in range(0, replicates, step):
+    block = slice(first, min(first + step, replicates))
+    yield block, patient_counts(patients, block.stop - first, seed, first).astype(np.float64)
 
 
 def percentile(values: np.ndarray, level: float = 0.95) -> Interval:
@@ -109,10 +120,7 @@ def bootstrap(
       tallies[row, label] = np.bincount(of, weights=of_class, minlength=len(unique))
   tallies[:, np.isnan(thresholds)] = 0
 
-  step = max(1, BLOCK_BYTES // (8 * max(len(patient), len(unique))))
-  for first in range(0, replicates, step):
-    block = slice(first, min(first + step, replicates))
-    counts = patient_counts(len(unique), block.stop - first, seed, first).astype(np.float64)
+  for block, counts in _blocks(len(unique), len(patient), replicates, seed):
     for label, ranking in enumerate(rankings):
       if ranking is not None:
         figures['auroc'][block, label], figures['auprc'][block, label] = metrics.areas(
@@ -125,3 +133,40 @@ def bootstrap(
     ):
       np.divide(of_class, total, out=figures[name][block], where=total > 0)
   return figures
+
+
+def confusions(
+  patients: np.ndarray,
+  truth: np.ndarray,
+  decided: np.ndarray,
+  known: np.ndarray,
+  classes: int,
+  *,
+  replicates: int = 2000,
+  seed: int = 0,
+) -> np.ndarray:
+  """Returns the confusion matrix of exclusive classes in every replicate.
+
+  Replicate r draws the same patients as in `bootstrap`, given the same `patients` and seed.
+
+  Args:
+    patients: [N], the patient of each image; also of those whose truth is not known.
+    truth: int[N] in [0, classes), read only where known.
+    decided: int[N] in [0, classes).
+    known: bool[N].
+    classes: how many there are, K.
+    replicates, seed: as for `bootstrap`.
+
+  Returns:
+    f64[replicates, K, K], rows the truth. All NaN with fewer than two patients.
+  """
+  unique, patient = np.unique(np.asarray(patients), return_inverse=True)
+  drawn = np.full((replicates, classes**2), np.nan)
+  if len(unique) >= 2:
+    cells = np.asarray(truth, np.int64) * classes + decided
+    places = (patient * classes**2 + cells)[known]
+    tallies = np.bincount(places, minlength=len(unique) * classes**2)
+    tallies = tallies.reshape(len(unique), classes**2).astype(np.float64)
+    for block, counts in _blocks(len(unique), len(unique), replicates, seed):
+      drawn[block] = counts @ tallies
+  return drawn.reshape(replicates, classes, classes)

@@ -18,7 +18,7 @@ def notes(summary: dict, validation: Predictions, test: Predictions) -> list[str
   labels = summary['labels']
   return [
     *_overlap(validation, test),
-    *_absent(labels),
+    *_absent(summary, labels),
     *_few(summary, labels),
     *_unsteady(summary, labels),
     *_unknown(summary, labels),
@@ -42,12 +42,15 @@ def _overlap(validation: Predictions, test: Predictions) -> list[str]:
   return found
 
 
-def _absent(labels: dict) -> list[str]:
+def _absent(summary: dict, labels: dict) -> list[str]:
   found = []
   for kind in ('positives', 'negatives'):
     names = [label for label, of in labels.items() if not of['test'][kind]]
     if names:
       found.append(f'No {kind} on test, so no AUROC and no AUPRC: {_join(names)}.')
+  for words, figure in _class_figures(summary):
+    if figure['value'] is None:
+      found.append(f'No {words}: {figure["reason"]}.')
   names = [label for label, of in labels.items() if of['operating_point'] is None]
   if names:
     found.append(
@@ -89,10 +92,19 @@ def _unsteady(summary: dict, labels: dict) -> list[str]:
   if mean['value'] is not None and mean['interval'] is None and summary['replicates']:
     found.append(f'{which} has no interval ({mean["reason"]}).')
   elif mean['interval'] and mean['valid_replicates'] < summary['replicates']:
+    whose, occurring = 'The interval of the mean rests', 'every label has both classes'
+    if summary['classes'] is not None:
+      occurring = 'each of its classes occurs'
+      if summary['classes']['balanced_accuracy']['interval']:
+        whose = 'The intervals of the mean and of the balanced accuracy rest'
+        occurring = 'every class occurs'
     found.append(
-      f'The interval of the mean rests on the {mean["valid_replicates"]} of '
-      f'{summary["replicates"]} replicates in which every label has both classes.'
+      f'{whose} on the {mean["valid_replicates"]} of {summary["replicates"]} replicates in which '
+      f'{occurring}.'
     )
+  for words, figure in _class_figures(summary):
+    if figure['value'] is not None and figure['interval'] is None and summary['replicates']:
+      found.append(f'The {words} has no interval ({figure["reason"]}).')
   if not summary['replicates']:
     found.append('No intervals: no replicates were drawn.')
   certain = [
@@ -101,6 +113,11 @@ def _unsteady(summary: dict, labels: dict) -> list[str]:
     for name in ('auroc', 'sensitivity', 'specificity')
     if of['test'][name]['interval']
     and of['test'][name]['interval'][0] == of['test'][name]['interval'][1]
+  ]
+  certain += [
+    words
+    for words, figure in _class_figures(summary)
+    if figure['interval'] and figure['interval'][0] == figure['interval'][1]
   ]
   if certain:
     found.append(
@@ -116,11 +133,21 @@ def _unknown(summary: dict, labels: dict) -> list[str]:
   absent = {label: number for label, number in absent.items() if number}
   if not absent:
     return []
+  if summary['classes'] is not None:
+    number = images - summary['classes']['images']
+    return [f'Truth not known for {number:,} of the {images:,} test images, which are left out.']
   if len(absent) <= 3:
     which = _join([f'{label} {number:,}' for label, number in absent.items()])
   else:
     which = f'{min(absent.values()):,} to {max(absent.values()):,} for each of {len(absent)} labels'
   return [f'Truth not known for some of the {images:,} test images, which are left out: {which}.']
+
+
+def _class_figures(summary: dict) -> list[tuple[str, dict]]:
+  classes = summary['classes'] or {}
+  return [
+    (words, classes[name]) for name, words in wording.CLASS_FIGURES.items() if name in classes
+  ]
 
 
 def _join(names: list[str]) -> str:

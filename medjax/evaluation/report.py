@@ -7,7 +7,7 @@ import importlib.resources
 import itertools
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import discrimination, learning, wording
+from medjax.evaluation import confusion, discrimination, learning, wording
 from medjax.evaluation.markup import Markup, join, one_line, section, small, table, tag, term
 
 APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts
@@ -38,6 +38,7 @@ def render(
   """
   css = importlib.resources.files('medjax.evaluation').joinpath('report.css').read_text('utf-8')
   sections = (
+    confusion.decisions(summary),
     discrimination.label_table(summary),
     discrimination.roc_curves(summary),
     learning.curves(history, str(facts.get('best step', ''))),
@@ -64,25 +65,29 @@ def render(
 
 def _first_screen(title: str, summary: Mapping, proof: Mapping, facts: Mapping) -> Markup:
   mean, labels = summary['mean'], list(summary['labels'])
-  what = _answers(mean['labels'])
+  what = _answers(mean['labels'], summary)
   auroc, auprc = mean['auroc'], mean['auprc']
   number = 'No AUROC' if auroc['value'] is None else f'{auroc["value"]:.3f}'
   left_out = [label for label in labels if label not in mean['labels']]
   answer = tag(
     'section',
-    tag('h2', what, id='answer'),
-    tag('p', number, class_='number'),
-    _interval(auroc, summary),
-    None
-    if auprc['value'] is None
-    else tag('p', 'Mean ' if len(mean['labels']) > 1 else '', 'AUPRC ', wording.plain(auprc, 3)),
-    tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet') if left_out else None,
+    tag(
+      'div',
+      tag('h2', what, id='answer'),
+      tag('p', number, class_='number'),
+      _interval(auroc, summary),
+      None
+      if auprc['value'] is None
+      else tag('p', 'Mean ' if len(mean['labels']) > 1 else '', 'AUPRC ', wording.plain(auprc, 3)),
+      tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet') if left_out else None,
+    ),
+    _decision(summary),
     class_='answer',
     aria_labelledby='answer',
   )
   asked = tag(
     'dl',
-    term('Asked', f'How well does {facts.get("model", "this model")} read ', _listed(labels)),
+    term('Asked', *_question(str(facts.get('model', 'this model')), summary)),
     term('On whom', *_tested_on(summary, proof)),
     [term(name, text) for name, text in facts.items() if name not in APART],
     class_='asked',
@@ -106,10 +111,35 @@ def _first_screen(title: str, summary: Mapping, proof: Mapping, facts: Mapping) 
   return tag('header', heading, tag('div', tag('div', answer, weaknesses), asked, class_='first'))
 
 
-def _answers(labels: Sequence[str]) -> str:
+def _answers(labels: Sequence[str], summary: Mapping) -> str:
   if len(labels) == 1:
     return f'Test AUROC of {labels[0]}'
-  return f'Mean test AUROC of {len(labels)} labels' if labels else 'Mean test AUROC'
+  several = wording.things(summary)[1]
+  return f'Mean test AUROC of {len(labels)} {several}' if labels else 'Mean test AUROC'
+
+
+def _decision(summary: Mapping) -> Markup | None:
+  classes = summary['classes']
+  if classes is None:
+    return None
+  entries = []
+  for name in ('balanced_accuracy', 'quadratic_kappa'):
+    if name in classes:
+      figure = classes[name]
+      value = tag('span', wording.number(figure['value'], 3), class_='number')
+      if figure['interval']:
+        low, high = (f'{bound:.3f}' for bound in figure['interval'])
+        beside = f'{summary["level"]:.0%} interval {low} to {high}'
+      else:
+        beside = f'{"None" if figure["value"] is None else "No interval"}: {figure["reason"]}.'
+      entries.append(
+        term(
+          wording.capital(wording.CLASS_FIGURES[name]),
+          None if figure['value'] is None else value,
+          small(beside),
+        )
+      )
+  return tag('dl', entries, class_='decision')
 
 
 def _interval(figure: Mapping, summary: Mapping) -> Markup:
@@ -130,9 +160,11 @@ def _interval(figure: Mapping, summary: Mapping) -> Markup:
   )
 
 
-def _listed(labels: Sequence[str]) -> Markup:
-  count = 'one label: ' if len(labels) == 1 else f'{len(labels)} labels: '
-  return join(count, tag('span', ', '.join(labels), class_='names'))
+def _question(model: str, summary: Mapping) -> list[object]:
+  labels, (one, several) = list(summary['labels']), wording.things(summary)
+  count = f'one {one}' if len(labels) == 1 else f'{len(labels)} {several}'
+  asked = f'read {count}' if summary['classes'] is None else f'tell {count} apart'
+  return [f'How well does {model} {asked}: ', tag('span', ', '.join(labels), class_='names')]
 
 
 def _tested_on(summary: Mapping, proof: Mapping) -> list[object]:

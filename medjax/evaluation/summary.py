@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medjax.errors import InputError, nearest
-from medjax.evaluation import intervals, metrics, notes, operating_points
+from medjax.errors import InputError, check_option, nearest
+from medjax.evaluation import classes, intervals, metrics, notes, operating_points
 from medjax.evaluation.predictions import Predictions
 
 LEVEL = 0.95
@@ -22,6 +22,7 @@ def evaluate(
   validation: Predictions | Sequence,
   test: Predictions | Sequence,
   *,
+  head: str = 'sigmoid',
   replicates: int = 2000,
   seed: int = 0,
 ) -> dict:
@@ -30,6 +31,8 @@ def evaluate(
   Args:
     validation: predictions on the validation split: `Predictions`, or a tuple of its fields.
     test: predictions on the test split, with the same labels in any order.
+    head: 'sigmoid' where each label is a question of its own, 'softmax' where an image has exactly
+      one of them, 'ordinal' where they are grades, of which it has one; rising as `test` has them.
     replicates: bootstrap replicates over the test patients; 0 for no intervals.
     seed: of the bootstrap, not negative; the same seed gives the same dictionary.
 
@@ -50,13 +53,23 @@ def evaluate(
         'validation' is the same, but its last four are plain numbers or None.
         'operating_point' is {'threshold', 'chosen_on': 'validation', 'by': 'youden'}, or None.
         'roc' is {'false_positive_rate': [...], 'sensitivity': [...]} on test, or None.
+        Of exclusive classes each is tested against all others together.
+      'classes': None with head 'sigmoid', else the decision for one class on test: {'head',
+        'labels', 'images': those with known truth, 'confusion': [[int]], rows the truth and columns
+        the decision, 'accuracy': figure, 'balanced_accuracy': figure, 'kappa' (softmax) or
+        'quadratic_kappa' (ordinal): figure, 'decision': how a class is decided for, in words}.
       'notes': sentences on whatever weakens the figures, the gravest first.
 
   Raises:
-    InputError: the two splits do not have the same labels.
+    InputError: no such head; the two splits do not have the same labels; with exclusive classes,
+      probabilities that do not sum to 1 or a truth of more or less than one class.
   """
+  check_option('head', head, ('sigmoid', *classes.FIGURES))
   test = Predictions(*test)
   validation = _with_labels(Predictions(*validation), list(test.labels))
+  if head != 'sigmoid':
+    classes.check(validation, 'validation')
+    classes.check(test, 'test')
   thresholds = np.array(
     [operating_points.youden(*_known(validation, index)) for index in range(len(test.labels))]
   )
@@ -93,6 +106,7 @@ def evaluate(
     'validation': _size(validation),
     'mean': _mean(labels, drawn, replicates),
     'labels': labels,
+    'classes': None if head == 'sigmoid' else _classes(test, labels, head, replicates, seed),
   }
   return result | {'notes': notes.notes(result, validation, test)}
 
@@ -212,6 +226,51 @@ def _mean(labels: dict, drawn: dict[str, np.ndarray], replicates: int) -> dict:
     means = drawn[name][:, columns].mean(axis=1)
     mean[name] = _figure(float(np.mean([of[name]['value'] for of in figures])), means, reason)
   return mean
+
+
+def _classes(test: Predictions, labels: dict, head: str, replicates: int, seed: int) -> dict:
+  known = np.asarray(test.known[:, 0], bool)
+  truth, decided = test.truth.argmax(axis=1), classes.decide(test.probabilities, head)
+  confusion = classes.confusion(truth[known], decided[known], len(labels))
+  drawn = intervals.confusions(
+    np.asarray(test.patients), truth, decided, known, len(labels), replicates=replicates, seed=seed
+  )
+  figures = {
+    name: _figure(_or_none(of(confusion)), of(drawn), _no_class_interval(labels, name))
+    for name, of in classes.FIGURES[head].items()
+  }
+  return {
+    'head': head,
+    'labels': list(labels),
+    'images': int(confusion.sum()),
+    'confusion': confusion.tolist(),
+    **figures,
+    'decision': classes.DECISION[head],
+  }
+
+
+def _no_class_interval(labels: dict, name: str) -> str:
+  """Returns why a figure of exclusive classes has no value or interval, '' if it can have both.
+
+  Kappa needs two classes that vary between patients, balanced accuracy needs all of them to.
+  """
+  patients = {label: of['test']['positive_patients'] for label, of in labels.items()}
+  absent = [label for label, number in patients.items() if not number]
+  present = [label for label in labels if label not in absent]
+  single = [label for label in present if patients[label] < 2]
+  if not present:
+    return 'no image has a known truth'
+  if name == 'balanced_accuracy' and absent:
+    return f'no image is of class {" or ".join(absent)}'
+  if name in ('kappa', 'quadratic_kappa') and len(present) == 1:
+    return f'all images are of class {present[0]}'
+  if next(iter(labels.values()))['test']['patients'] < 2:
+    return 'fewer than two patients'
+  if name == 'balanced_accuracy' and single:
+    return f'all images of class {single[0]} are of one patient'
+  if name in ('kappa', 'quadratic_kappa') and len(present) - len(single) < 2:
+    return 'fewer than two classes are of more than one patient'
+  return ''
 
 
 def _roc(scores: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:

@@ -3,6 +3,24 @@
 from collections.abc import Mapping, Sequence
 
 DASH = '–'
+CLASS_FIGURES = {
+  'accuracy': 'accuracy',
+  'balanced_accuracy': 'balanced accuracy',
+  'kappa': 'kappa',
+  'quadratic_kappa': 'quadratic kappa',
+}
+
+
+def things(summary: Mapping) -> tuple[str, str]:
+  """Returns what the labels of an evaluation are called, one of them and several."""
+  if summary['classes'] is None:
+    return 'label', 'labels'
+  return ('grade', 'grades') if summary['classes']['head'] == 'ordinal' else ('class', 'classes')
+
+
+def capital(words: str) -> str:
+  """Writes 'balanced accuracy' as 'Balanced accuracy', other capitals staying."""
+  return words[:1].upper() + words[1:]
 
 
 def count(number: int, thing: str) -> str:

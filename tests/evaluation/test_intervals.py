@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation import intervals
+from medjax.evaluation import classes, intervals
 
 
 def study(seed=0, patients=60, labels=3):
@@ -42,6 +42,71 @@ def test_equals_a_plain_loop_over_resampled_patients():
         for name, positive in (('sensitivity', 1), ('specificity', 0)):
           oracle = sklearn_metrics.recall_score(y, called, pos_label=positive)
           assert ours[name] == pytest.approx(oracle, abs=1e-12)
+
+
+def graded(seed=0, patients=40, grades=4):
+  """Returns (patients, truth, decided, known), the highest grade in two patients."""
+  rng = np.random.default_rng(seed)
+  patient = np.repeat(np.arange(patients), rng.integers(1, 5, patients))
+  truth = rng.choice(grades, len(patient), p=[0.5, 0.3, 0.2, 0])
+  truth[np.isin(patient, (3, 4))] = grades - 1
+  decided = np.clip(truth + rng.integers(-1, 2, len(patient)), 0, grades - 1)
+  known = rng.random(len(patient)) < 0.9
+  return np.array([f'p{number}' for number in patient]), truth, decided, known
+
+
+def test_confusions_equal_a_plain_loop_over_resampled_patients():
+  patients, truth, decided, known = graded()
+  matrices = intervals.confusions(patients, truth, decided, known, 4, replicates=60, seed=3)
+  ours = {name: of(matrices) for heads in classes.FIGURES.values() for name, of in heads.items()}
+  unique = np.unique(patients)
+  counts = intervals.patient_counts(len(unique), 60, 3)
+  absent = 0
+  for replicate in range(60):
+    rows = np.concatenate(
+      [np.tile(np.flatnonzero(patients == p), n) for p, n in zip(unique, counts[replicate])]
+    )
+    y, called = truth[rows[known[rows]]], decided[rows[known[rows]]]
+    oracle = {
+      'accuracy': sklearn_metrics.accuracy_score(y, called),
+      'kappa': sklearn_metrics.cohen_kappa_score(y, called, labels=range(4)),
+      'quadratic_kappa': sklearn_metrics.cohen_kappa_score(
+        y, called, labels=range(4), weights='quadratic'
+      ),
+    }
+    if len(set(y)) == 4:
+      oracle['balanced_accuracy'] = sklearn_metrics.balanced_accuracy_score(y, called)
+    else:
+      absent += 1
+      assert np.isnan(ours['balanced_accuracy'][replicate])
+    for name, value in oracle.items():
+      assert ours[name][replicate] == pytest.approx(value, abs=1e-12), name
+    np.testing.assert_array_equal(
+      matrices[replicate], sklearn_metrics.confusion_matrix(y, called, labels=range(4))
+    )
+  assert 0 < absent < 30  # both rules were at work
+
+
+def test_confusions_share_the_replicates_of_the_other_figures():
+  patients, scores, truth, known = study(4, labels=1)
+  figures = intervals.bootstrap(
+    patients, scores, truth, known, np.array([0.5]), replicates=30, seed=2
+  )
+  matrices = intervals.confusions(
+    patients, truth[:, 0], scores[:, 0] >= 0.5, known[:, 0], 2, replicates=30, seed=2
+  )
+  for name, row in (('specificity', 0), ('sensitivity', 1)):
+    share = matrices[:, row, row] / matrices[:, row].sum(axis=1)
+    np.testing.assert_allclose(share, figures[name][:, 0], rtol=0, atol=1e-15)
+
+
+def test_confusions_by_blocks_and_of_one_patient(monkeypatch):
+  given = graded(1)
+  whole = intervals.confusions(*given, 4, replicates=30)
+  one = intervals.confusions(np.zeros(len(given[0])), *given[1:], 4, replicates=5)
+  assert one.shape == (5, 4, 4) and np.isnan(one).all()
+  monkeypatch.setattr(intervals, 'BLOCK_BYTES', 1)
+  np.testing.assert_array_equal(intervals.confusions(*given, 4, replicates=30), whole)
 
 
 def test_counts_draw_as_many_patients_as_there_are_and_ignore_block_size():

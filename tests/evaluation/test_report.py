@@ -267,3 +267,87 @@ def test_thinned_lines_keep_their_mean():
   assert len(thin) <= charts.LINE_POINTS
   assert np.mean(thin, axis=0) == pytest.approx(np.mean(points, axis=0))
   assert charts.thinned(points[:5]) == points[:5]
+
+
+CLASSES = ['Naevus <i>', 'Melanoma', 'Wart & "co"']
+
+
+def decided(seed, prefix, absent=False):
+  """Returns predictions for 150 images of one class each, the last class in none if absent."""
+  rng = np.random.default_rng(seed)
+  truth = np.eye(3, dtype=np.float32)[rng.integers(0, 2 if absent else 3, 150)]
+  odds = np.exp(rng.normal(1.5 * truth, 1))
+  return predicted(seed, prefix)._replace(
+    labels=CLASSES,
+    probabilities=(odds / odds.sum(axis=1, keepdims=True)).astype(np.float32),
+    truth=truth,
+  )
+
+
+def report_of(head, absent=False):
+  result = summary.evaluate(decided(0, 'v'), decided(1, 't', absent), head=head, replicates=100)
+  text = report.render(
+    title='x', summary=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
+  )
+  return result['classes'], text, Page(text)
+
+
+@pytest.mark.parametrize('head, kappa', [('softmax', 'kappa'), ('ordinal', 'quadratic_kappa')])
+def test_classes_have_their_figures_and_a_place_on_the_first_screen(head, kappa):
+  of, _, page = report_of(head)
+  text = page.text()
+  things = 'grades' if head == 'ordinal' else 'classes'
+  first, section = text.split(f'Decision between {things} on the test set')
+  assert f'How well does resnet50 tell 3 {things} apart' in first
+  assert f'Mean test AUROC of 3 {things}' in first
+  for name in ('accuracy', 'balanced_accuracy', kappa):
+    low, high = of[name]['interval']
+    assert f'{of[name]["value"]:.3f} ({low:.3f}–{high:.3f})' in section
+    on_first = name == 'balanced_accuracy' or name == 'quadratic_kappa'
+    interval = f'{of[name]["value"]:.3f}95% interval {low:.3f} to {high:.3f}'
+    assert (interval in first) == on_first
+  assert of['decision'] in section and 'against all others' in section
+  assert ('Quadratic kappa' in text) == (head == 'ordinal')
+
+
+def test_the_confusion_matrix_is_a_table_that_can_be_heard():
+  of, text, page = report_of('softmax')
+  start = text.index('<table class="matrix')
+  matrix = Page(text[start : text.index('</table>', start) + len('</table>')])
+  scopes = [attributes['scope'] for tag, attributes in matrix.elements if tag == 'th']
+  assert scopes == ['col', 'colgroup', *['col'] * 3, *['row'] * 3]
+  assert matrix.count('caption') == 1 and matrix.count('td') == 9
+  expected = ''
+  for label, row in zip(CLASSES, of['confusion']):
+    shares = (f'{count / sum(row):.1%}' if count else '' for count in row)
+    expected += f'{label}{sum(row)} images'
+    expected += ''.join(f'{count}{share}' for count, share in zip(row, shares))
+  assert matrix.text().endswith(expected)
+  cells = [attributes for tag, attributes in matrix.elements if tag == 'td']
+  framed = [at for at, cell in enumerate(cells) if 'right' in cell.get('class', '')]
+  assert framed == [0, 4, 8]
+  regions = [attributes for _, attributes in page.elements if attributes.get('role') == 'region']
+  assert regions[0]['aria-label'] and regions[0]['tabindex'] == '0'
+
+
+def test_names_of_classes_are_escaped_and_nothing_is_fetched():
+  _, text, page = report_of('ordinal')
+  assert '<i>' not in text and CLASSES[0] in page.text() and CLASSES[2] in page.text()
+  for tag, attributes in page.elements:
+    assert tag != 'script' and not {'src', 'href', 'style'} & set(attributes)
+  assert page.elements[0] == ('html', {'lang': 'en'})
+
+
+def test_a_class_without_images_is_said_where_its_figure_would_stand():
+  of, _, page = report_of('ordinal', absent=True)
+  first, section = page.text().split('Decision between grades on the test set')
+  assert of['balanced_accuracy']['value'] is None and of['quadratic_kappa']['value'] is not None
+  for part in (first, section):
+    assert f'no image is of class {CLASSES[2]}' in part
+  assert f'{of["quadratic_kappa"]["value"]:.3f}' in first
+  assert 'nan' not in page.text() and 'None%' not in page.text()
+
+
+def test_questions_of_their_own_have_no_matrix(given, page):
+  assert 'Confusion matrix' not in page.text() and 'Balanced accuracy' not in page.text()
+  assert given['summary']['classes'] is None

@@ -71,7 +71,7 @@ def _convert_first(path: pathlib.Path) -> str:
     'import torch, safetensors.torch as s; '
     f"d = torch.load('{path}', map_location='cpu', weights_only=True); "
     "d = d.get('state_dict', d); "
-    f"s.save_file({{k: v.clone() for k, v in d.items()}}, '{path.with_suffix('.safetensors')}')"
+    f"s.save_file({{k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items()}}, '{path.with_suffix('.safetensors')}')"
   )
   return (
     f'config.model.pretrained={path}: a pickle can run any code, so it is not read; where torch and '

@@ -1,0 +1,102 @@
+"""What is exported of a trained run: a StableHLO program, its weights, and a model card."""
+
+import importlib.resources
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jax import export
+from safetensors.numpy import save
+
+from medjax import files, model_card, trained
+from medjax.models.pretrained import fit
+from medjax.trained import Trained
+
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+
+def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
+  """Writes the export of a finished run into `directory` and returns the files.
+
+  Raises:
+    InputError: the run is not finished.
+  """
+  run = trained.open_run(workdir)
+  card = model_card.render(workdir, run)
+  directory.mkdir(parents=True, exist_ok=True)
+  program = stablehlo(run)
+  tensors, scheme = published_tensors(run)
+  contents = {
+    'model.stablehlo': bytes(program.mlir_module_serialized),
+    'model.safetensors': save(tensors, metadata={'format': 'pt', 'names': scheme}),
+    'config.json': json.dumps(description(run), indent=2) + '\n',
+    'run.py': _runner(run, program),
+    'README.md': card,
+  }
+  for name, content in contents.items():
+    files.write_whole(directory / name, content)
+  return [directory / name for name in contents]
+
+
+def stablehlo(run: Trained) -> export.Exported:
+  """Returns the program uint8[batch, H, W, C] → probabilities f32[batch, L], weights included."""
+  variables = jax.tree.map(jnp.asarray, run.variables)
+  (batch,) = export.symbolic_shape('batch')
+  images = jax.ShapeDtypeStruct((batch, *run.started.preprocessing.image_shape), jnp.uint8)
+  predict = jax.jit(lambda images: run.learner.eval_step(variables, images))
+  return export.export(predict, platforms=PLATFORMS)(images)
+
+
+def published_tensors(run: Trained) -> tuple[dict[str, np.ndarray], str]:
+  """Returns the weights by published names in torch's layouts, and the naming scheme: timm's if any."""
+  names = getattr(run.learner.network, 'names', None) or {'medjax': ()}
+  scheme = 'timm' if 'timm' in names else next(iter(names))
+  leaves = traverse_util.flatten_dict(run.variables, sep='/')
+  tensors = {
+    fit.published_name(path.partition('/')[2], names[scheme]): np.ascontiguousarray(
+      fit.to_torch(np.asarray(leaf), path)
+    )
+    for path, leaf in leaves.items()
+  }
+  return tensors, scheme
+
+
+def description(run: Trained) -> dict[str, Any]:
+  """Returns the architecture and preprocessing in the format of timm's config.json."""
+  preprocessing, labels = run.started.preprocessing, list(run.config.data.labels)
+  channels, size = preprocessing.channels, preprocessing.image_size
+  outputs = len(labels) - (run.config.model.head == 'ordinal')
+  return {
+    'architecture': run.config.model.name,
+    'num_classes': outputs,
+    'label_names': labels,
+    'head': run.config.model.head,
+    'pretrained_cfg': {
+      'num_classes': outputs,
+      'input_size': [channels, size, size],
+      'interpolation': preprocessing.interpolation,
+      'mean': _for_each(preprocessing.mean, channels),
+      'std': _for_each(preprocessing.std, channels),
+    },
+  }
+
+
+def _for_each(values: tuple[float, ...], channels: int) -> list[float]:
+  return list(values) * channels if len(values) == 1 else list(values)
+
+
+def _runner(run: Trained, program: export.Exported) -> str:
+  source = importlib.resources.files('medjax').joinpath('artefact_run.py').read_text('utf-8')
+  facts = {
+    'IMAGE_SHAPE': run.started.preprocessing.image_shape,
+    'LABELS': tuple(run.config.data.labels),
+    'PLATFORMS': tuple(program.platforms),
+    'CALLING_CONVENTION': program.calling_convention_version,
+  }
+  for name, value in facts.items():
+    source = source.replace(f'{name} = None', f'{name} = {value!r}')
+  return source

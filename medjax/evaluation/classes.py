@@ -1,0 +1,142 @@
+"""Figures of exclusive classes: an image has one class, and the model decides for one.
+
+All figures are of a confusion matrix f64[..., K, K], rows the truth and columns the decision, so
+that the leading axes may be bootstrap replicates. A figure is NaN where it does not exist.
+"""
+
+import numpy as np
+
+from medjax.errors import InputError
+from medjax.evaluation.predictions import Predictions
+
+SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
+DECISION = {
+  'softmax': 'An image is called the most probable class, of equally probable ones the first.',
+  'ordinal': 'An image is called the median grade: the highest g with P(grade ≥ g) ≥ 0.5.',
+}
+
+
+def check(predictions: Predictions, split: str) -> None:
+  """Raises InputError naming split and image whose probabilities or truth are not of one class.
+
+  The probabilities of an image sum to 1, and its truth is 1 for one class and 0 for all others, or
+  not known for any.
+  """
+  labels = list(predictions.labels)
+  if len(labels) < 2:
+    raise InputError(f'{split}: exclusive classes are two or more, and here is only {labels[0]}')
+  sums = predictions.probabilities.astype(np.float64).sum(axis=1)
+  known = np.asarray(predictions.known, bool)
+  says = (predictions.truth == 1) & known
+  for bad, words in (
+    (
+      ~(np.abs(sums - 1) <= SUM_TOLERANCE),  # also where the sum is NaN
+      lambda row: f'probabilities sum to {sums[row]:.6g}; those of exclusive classes sum to 1',
+    ),
+    (
+      known.any(axis=1) & ~known.all(axis=1),
+      lambda row: (
+        f'truth is not known for {_names(labels, ~known[row])} only; leave it empty for all '
+        'of the exclusive classes or for none'
+      ),
+    ),
+    (
+      says.sum(axis=1) > 1,
+      lambda row: f'truth is 1 for {_names(labels, says[row])}; exclusive classes allow one',
+    ),
+    (
+      known.all(axis=1) & ~says.any(axis=1),
+      lambda row: 'truth is 0 for every class; one of them must be 1, or all must be empty',
+    ),
+  ):
+    if bad.any():
+      row = int(np.flatnonzero(bad)[0])
+      more = f' ({int(bad.sum()):,} such images)' if bad.sum() > 1 else ''
+      raise InputError(f"{split}: image '{predictions.images[row]}': {words(row)}{more}")
+
+
+def _names(labels: list[str], which: np.ndarray) -> str:
+  return ' and '.join(label for label, named in zip(labels, which) if named)
+
+
+def decide(probabilities: np.ndarray, head: str) -> np.ndarray:
+  """Returns the class that each image is called, as its index in the labels, int[N].
+
+  Exclusive classes: the most probable one. Grades: the highest g with P(grade ≥ g) ≥ 0.5, the
+  median of the predicted distribution. That is the rank rule of Shi et al. 2021 (arXiv 2111.08851),
+  which counts the grades that are exceeded with more than an even chance; at exactly 0.5, where
+  either neighbour is a median, the higher grade is taken.
+
+  Args:
+    probabilities: f[N, K], of one image they sum to 1; grades in rising order.
+    head: 'softmax' or 'ordinal'.
+  """
+  probabilities = np.asarray(probabilities, np.float64)
+  if head == 'softmax':
+    return probabilities.argmax(axis=1)
+  at_least = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
+  return (at_least[:, 1:] >= 0.5).sum(axis=1)
+
+
+def confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarray:
+  """Counts images by truth int[N] (rows) and decision int[N] (columns), int[classes, classes]."""
+  cells = np.asarray(truth, np.int64) * classes + decided
+  return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+  """Share of images that are called their class, f64[...]; NaN without images."""
+  confusion = np.asarray(confusion, np.float64)
+  right = np.trace(confusion, axis1=-2, axis2=-1)
+  return right / _nan_unless_positive(confusion.sum(axis=(-2, -1)))
+
+
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+  """Mean over the classes of the share of its images that are called it, f64[...].
+
+  NaN if a class has no image: a mean over the classes that are left would be another figure under
+  the same name, and replicates would average over different classes.
+  """
+  confusion = np.asarray(confusion, np.float64)
+  right = np.diagonal(confusion, axis1=-2, axis2=-1)
+  return (right / _nan_unless_positive(confusion.sum(axis=-1))).mean(axis=-1)
+
+
+def kappa(confusion: np.ndarray) -> np.ndarray:
+  """Agreement beyond chance, every error weighing alike, f64[...] (Cohen, EPM 20:37, 1960).
+
+  0 is what chance reaches that knows only how often truth and decision name each class, 1 full
+  agreement. NaN where all images are of one class: it is then 0, or 0 / 0, whatever is decided.
+  """
+  classes = np.shape(confusion)[-1]
+  return _kappa(confusion, 1 - np.eye(classes))
+
+
+def quadratic_kappa(confusion: np.ndarray) -> np.ndarray:
+  """As `kappa`, an error weighing its distance in grades squared (Cohen, Psych. Bull. 70:213, 1968)."""
+  grade = np.arange(np.shape(confusion)[-1])
+  return _kappa(confusion, np.square(grade[:, None] - grade, dtype=np.float64))
+
+
+def _kappa(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  """1 - observed / expected disagreement, f64[...], for weights f64[K, K] of each error."""
+  confusion = np.asarray(confusion, np.float64)
+  truth, decided = confusion.sum(axis=-1), confusion.sum(axis=-2)
+  observed = (confusion * weights).sum(axis=(-2, -1)) * truth.sum(axis=-1)
+  expected = ((truth @ weights) * decided).sum(axis=-1)
+  several = (truth > 0).sum(axis=-1) > 1
+  return 1 - observed / np.where(several, expected, np.nan)
+
+
+def _nan_unless_positive(total: np.ndarray) -> np.ndarray:
+  return np.where(total > 0, total, np.nan)
+
+
+FIGURES = {
+  'softmax': {'accuracy': accuracy, 'balanced_accuracy': balanced_accuracy, 'kappa': kappa},
+  'ordinal': {
+    'accuracy': accuracy,
+    'balanced_accuracy': balanced_accuracy,
+    'quadratic_kappa': quadratic_kappa,
+  },
+}

@@ -1,0 +1,38 @@
+"""Exports a trained run for use without medjax: python -m medjax.export --workdir=runs/phantom
+
+Writes, into --output or the work directory's export/:
+
+  model.stablehlo    the network with its weights and preprocessing, uint8 images to probabilities,
+                     for any batch size, on CPU, CUDA and TPU
+  run.py             loads it with nothing but jax and numpy
+  model.safetensors  the weights, named and laid out as torch's are
+  config.json        their architecture and preprocessing, as timm describes them
+  README.md          the model card
+"""
+
+import pathlib
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
+_OUTPUT = flags.DEFINE_string('output', None, "Folder to write to; the run's export/ by default.")
+
+
+def main() -> None:
+  """Writes the export and says where."""
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing; try --workdir=runs/phantom')
+
+  from medjax import artefact
+
+  workdir = pathlib.Path(_WORKDIR.value)
+  directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else workdir / 'export'
+  for path in artefact.write(workdir, directory):
+    print(f'{path}  {path.stat().st_size / 1e6:,.1f} MB')
+
+
+if __name__ == '__main__':
+  commands.run(main)

@@ -1,0 +1,130 @@
+"""The model card of a finished run: what it is, on whom it was tested, how well, and what for.
+
+The headings are those of Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from medjax import __version__, provenance
+from medjax.errors import InputError
+from medjax.evaluation import wording
+from medjax.trained import Trained
+
+_FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
+
+
+def render(workdir: pathlib.Path, run: Trained) -> str:
+  """Returns the card as Markdown.
+
+  Raises:
+    InputError: the run has not been tested yet.
+  """
+  tested = workdir / 'evaluation' / 'test.json'
+  if not tested.is_file():
+    raise InputError(f'{tested}: no such file; let the run end before it is exported')
+  result = json.loads(tested.read_text())
+  proof = json.loads((workdir / 'split.json').read_text())
+  sections = (
+    f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
+    _details(run),
+    _intended_use(run),
+    _data(run, proof),
+    _metrics(result),
+    _caveats(run, result, proof),
+  )
+  return '\n\n'.join(sections) + '\n'
+
+
+def _details(run: Trained) -> str:
+  config, image = run.config, run.started.preprocessing
+  kinds = {
+    'sigmoid': 'a probability for each label, on its own',
+    'softmax': 'probabilities of exclusive classes, which sum to 1',
+    'ordinal': 'probabilities of grades in rising order, which sum to 1',
+  }
+  colour = 'grey' if image.channels == 1 else 'RGB'
+  return '## Model\n\n' + _list(
+    f'Network: {config.model.name}, {run.started.parameters:,} parameters; checkpoint of step '
+    f'{run.step:,}, the best on validation',
+    f'Input: {colour} images of {image.image_size} × {image.image_size} pixels, the aspect ratio kept '
+    f'and the rest black, resized by {image.interpolation} interpolation; mean {list(image.mean)}, '
+    f'standard deviation {list(image.std)} of pixels in [0, 1]',
+    f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
+    f'Started from: {provenance.in_words(run.started)}',
+    f'Training: {config.steps:,} steps of {config.batch_size} images, {config.optimizer.name}, loss '
+    f'{config.loss.name}, augmentation {config.augment}, sampling {config.sampling.name}, seed '
+    f'{config.seed}',
+    f'Made with: medjax {__version__}',
+  )
+
+
+def _intended_use(run: Trained) -> str:
+  return '## Intended use\n\n' + (
+    'Research on images like those it was tested on (below), read at the thresholds below, which were '
+    'chosen on validation. Not a medical device: it has not been shown to be safe or useful in care. Out of '
+    'scope: other views, devices, populations and prevalences than those of the test set, until tested '
+    f'there, and findings other than {", ".join(run.config.data.labels)}.'
+  )
+
+
+def _data(run: Trained, proof: Mapping[str, Any]) -> str:
+  rows = []
+  for name in ('train', 'validation', 'test'):
+    part = proof['splits'][name]
+    shares = [wording.percent(count['prevalence']) for count in part['labels'].values()]
+    rows.append([name, f'{part["patients"]:,}', f'{part["images"]:,}', *shares])
+  labels = list(proof['splits']['test']['labels'])
+  return '## Data\n\n' + '\n\n'.join(
+    (
+      f'Source {run.config.data.source}; no patient is in two splits. SHA-256 of the table '
+      f'`{proof["table_sha256"]}`, of the split `{proof["split_sha256"]}`.',
+      _table(['split', 'patients', 'images', *(f'{label} positive' for label in labels)], rows),
+      f'Labels that are uncertain: {run.config.data.uncertain}; not mentioned: {run.config.data.blank} '
+      '(in training; evaluation counts definite labels alone).',
+    )
+  )
+
+
+def _metrics(result: Mapping[str, Any]) -> str:
+  level = f'{result["level"]:.0%}'
+  rows = []
+  for label, of_label in result['labels'].items():
+    point = of_label['operating_point']
+    threshold = wording.number(point['threshold'] if point else None, 4)
+    figures = [wording.plain(of_label['test'][name], 3) for name in _FIGURES]
+    rows.append([label, *figures, threshold])
+  mean = result['mean']
+  rows.append(['mean', *(wording.plain(mean[name], 3) for name in ('auroc', 'auprc')), '', '', ''])
+  header = ['label', 'AUROC', 'AUPRC', 'sensitivity', 'specificity', 'threshold']
+  parts = [
+    f'On {result["test"]["images"]:,} test images of {result["test"]["patients"]:,} patients, with '
+    f'{level} intervals ({result["method"]}, {result["replicates"]:,} replicates).',
+    _table(header, rows),
+  ]
+  if classes := result['classes']:
+    figures = [
+      f'{wording.capital(words)}: {wording.plain(classes[name], 3)}'
+      for name, words in wording.CLASS_FIGURES.items()
+      if name in classes
+    ]
+    parts.append(_list(*figures))
+  return '## Metrics\n\n' + '\n\n'.join(parts)
+
+
+def _caveats(run: Trained, result: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
+  notes = [*proof['notes'], *result['notes'], *filter(None, [provenance.note(run.started)])]
+  return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
+
+
+def _list(*items: str) -> str:
+  return '\n'.join(f'- {item}' for item in items)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+  lines = [header, ['---'] * len(header), *rows]
+  return '\n'.join(
+    '| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines
+  )

@@ -1,0 +1,271 @@
+"""Published weights: found, read without unpickling, and fitted whole or not at all."""
+
+import functools
+import http.server
+import json
+import shlex
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from flax import traverse_util
+from safetensors.numpy import load_file, save_file
+
+from medjax import models
+from medjax.errors import InputError
+from medjax.models.pretrained import fit, weights
+
+NETWORK = models.resnet_tiny(num_labels=2, width=4)
+DESCRIPTION = {
+  'pretrained_cfg': {
+    'input_size': [3, 224, 224],
+    'mean': [0.485, 0.456, 0.406],
+    'std': [0.229, 0.224, 0.225],
+    'interpolation': 'bicubic',
+  }
+}
+
+
+def random_tensors(network, channels=3, labels=1000):
+  """A published file for a network: torch's names and layouts, a head for other labels."""
+  like = oracle.shapes(network.clone(num_labels=labels), 64, channels)
+  rng = np.random.default_rng(0)
+  tensors = {}
+  for path, leaf in traverse_util.flatten_dict(dict(like), sep='/').items():
+    name = fit.published_name(path.partition('/')[2], network.names['timm'])
+    tensors[name] = np.ascontiguousarray(
+      fit.to_torch(rng.normal(size=leaf.shape).astype(np.float32), path)
+    )
+  tensors['bn1.num_batches_tracked'] = np.array(7)
+  return tensors
+
+
+@pytest.fixture
+def file(tmp_path):
+  """A complete safetensors file."""
+  save_file(random_tensors(NETWORK), tmp_path / 'model.safetensors')
+  return tmp_path / 'model.safetensors'
+
+
+def load(path, network=NETWORK, channels=3):
+  return weights.load(weights.find(str(path)), oracle.shapes(network, 64, channels), network.names)
+
+
+def test_names_are_those_of_the_published_files():
+  names = random_tensors(NETWORK)
+  for name in ('conv1.weight', 'bn1.running_var', 'layer2.0.downsample.0.weight', 'fc.bias'):
+    assert name in names
+
+
+def test_everything_is_filled_or_new_and_used_or_unused(file):
+  fitted = load(file)
+  filled = traverse_util.flatten_dict(fitted.variables, sep='/')
+  every = traverse_util.flatten_dict(dict(oracle.shapes(NETWORK, 64)), sep='/')
+  assert sorted([*filled, *fitted.new]) == sorted(every)
+  assert sorted(fitted.new) == ['params/head/bias', 'params/head/kernel']
+  assert sorted(fitted.unused) == ['bn1.num_batches_tracked', 'fc.bias', 'fc.weight']
+  theirs = load_file(file)
+  # torch: [out, in, height, width]; flax: [height, width, in, out].
+  np.testing.assert_array_equal(
+    fitted.variables['params']['stem_conv1']['kernel'][2, 5, 1, 3],
+    theirs['conv1.weight'][3, 1, 2, 5],
+  )
+
+
+def test_a_grey_image_gives_the_features_of_its_tripled_copy(file):
+  head = {'head': {'kernel': jnp.ones((16, 2)), 'bias': jnp.zeros(2)}}
+  grey, colour = (load(file, channels=channels).variables for channels in (1, 3))
+  image = jnp.asarray(np.random.default_rng(1).normal(size=(2, 64, 64, 1)), jnp.float32)
+  logits = [
+    NETWORK.apply(
+      {**variables, 'params': {**variables['params'], **head}, 'batch_stats': positive(variables)},
+      images,
+      train=False,
+    )
+    for variables, images in ((grey, image), (colour, jnp.repeat(image, 3, axis=3)))
+  ]
+  assert np.abs(logits[0]).max() > 0
+  np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-4)
+
+
+def positive(variables):
+  return jax.tree.map(lambda leaf: jnp.abs(leaf) + 0.5, variables['batch_stats'])
+
+
+def spoiled(file, change):
+  tensors = load_file(file)
+  change(tensors)
+  save_file(tensors, file)
+
+
+@pytest.mark.parametrize(
+  ('change', 'says'),
+  [
+    (lambda t: t.pop('layer2.0.conv1.weight'), '1 missing: layer2.0.conv1.weight'),
+    (lambda t: t.update(extra=np.ones(3)), '1 without a place: extra'),
+    (
+      lambda t: t.update({'bn1.weight': np.ones(5, np.float32)}),
+      '1 of another shape: bn1.weight (5,), needs (4,)',
+    ),
+    (
+      lambda t: t.update({'bn1.weight': np.full(4, np.nan, np.float32)}),
+      '1 not finite: bn1.weight',
+    ),
+  ],
+)
+def test_a_tensor_that_does_not_fit_is_named_and_nothing_is_loaded(file, change, says):
+  spoiled(file, change)
+  with pytest.raises(InputError) as raised:
+    load(file)
+  assert says in str(raised.value) and '\n' not in str(raised.value)
+  assert str(file) in str(raised.value)
+
+
+def test_all_problems_are_told_at_once(file):
+  def change(tensors):
+    tensors.pop('layer2.0.conv1.weight')
+    tensors.update(extra=np.ones(3), another=np.ones(2))
+    tensors['conv1.weight'] = np.ones((4, 3, 3, 3), np.float32)
+
+  spoiled(file, change)
+  with pytest.raises(InputError) as raised:
+    load(file)
+  for each in ('1 missing', '2 without a place', 'conv1.weight (4, 3, 3, 3), needs (4, 3, 7, 7)'):
+    assert each in str(raised.value)
+
+
+def test_a_grey_file_does_not_fit_a_colour_network(tmp_path):
+  save_file(random_tensors(NETWORK, channels=1), tmp_path / 'w.safetensors')
+  assert load(tmp_path / 'w.safetensors', channels=1).variables
+  with pytest.raises(InputError, match=r'conv1.weight \(4, 1, 7, 7\), needs \(4, 3, 7, 7\)'):
+    load(tmp_path / 'w.safetensors', channels=3)
+
+
+@pytest.mark.parametrize('kept', [4, 1000, -1])
+def test_a_truncated_file_is_one_line(file, kept):
+  content = file.read_bytes()
+  file.write_bytes(content[:kept])
+  with pytest.raises(InputError, match='cut off'):
+    load(file)
+
+
+@pytest.mark.parametrize('name', ['weights.pth', 'weights.pt', 'pytorch_model.bin'])
+def test_pickles_are_refused_with_the_way_to_convert_them(tmp_path, name):
+  with pytest.raises(InputError) as raised:
+    weights.find(str(tmp_path / name))
+  line = str(raised.value)
+  assert 'weights_only=True' in line and line.count('\n') == 0
+
+
+def test_the_way_to_convert_a_pickle_works(tmp_path):
+  torch, _ = oracle.torch_or_skip()
+  tensors = {'a': torch.arange(6.0).reshape(2, 3).T, 'b': torch.ones(2)}
+  torch.save({'state_dict': tensors}, tmp_path / 'w.pth')
+  with pytest.raises(InputError) as raised:
+    weights.find(str(tmp_path / 'w.pth'))
+  command = str(raised.value).partition('convert it once: ')[2]
+  subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
+  np.testing.assert_array_equal(load_file(tmp_path / 'w.safetensors')['a'], tensors['a'].numpy())
+
+
+def test_half_precision_files_are_read(tmp_path):
+  tensors = {name: each.astype(jnp.bfloat16) for name, each in random_tensors(NETWORK).items()}
+  save_file(tensors, tmp_path / 'w.safetensors')
+  filled = load(tmp_path / 'w.safetensors').variables
+  assert {leaf.dtype for leaf in jax.tree.leaves(filled)} == {np.dtype('float32')}
+
+
+def test_a_description_beside_the_file_comes_along(file):
+  (file.parent / 'config.json').write_text(json.dumps(DESCRIPTION))
+  found = weights.find(str(file))
+  assert (found.image_size, found.interpolation) == (224, 'bicubic')
+  assert found.mean == (0.485, 0.456, 0.406) and found.std == (0.229, 0.224, 0.225)
+  (file.parent / 'config.json').write_text('{"pretrained_cfg": {"input_size": "large"}}')
+  with pytest.raises(InputError, match=r'config\.json'):
+    weights.find(str(file))
+
+
+@pytest.mark.parametrize('name', ['nothing/here/at/all', 'missing.safetensors', 'just a name'])
+def test_names_of_nothing_are_one_line(name):
+  with pytest.raises(InputError, match='no such file'):
+    weights.find(name)
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+  """Answers as the hub does for one repository, timm/tiny.test."""
+
+  commit = 'a' * 40
+
+  def do_HEAD(self):
+    self.answer(body=False)
+
+  def do_GET(self):
+    self.answer(body=True)
+
+  def answer(self, body):
+    name = self.path.rpartition('/')[2]
+    if f'/timm/tiny.test/resolve/main/{name}' != self.path or name not in self.server.files:
+      self.send_response(404)
+      self.send_header('X-Error-Code', 'RepoNotFound')
+      self.end_headers()
+      return
+    content = self.server.files[name]
+    self.send_response(200)
+    self.send_header('X-Repo-Commit', self.commit)
+    self.send_header('ETag', f'"{hash(content)}"')
+    self.send_header('Content-Length', str(len(content)))
+    self.end_headers()
+    if body:
+      self.wfile.write(content)
+
+  def log_message(self, *_):
+    pass
+
+
+@pytest.fixture
+def hub(file, tmp_path, monkeypatch):
+  """A hub on this machine, and an empty cache."""
+  from huggingface_hub import constants, file_download
+
+  server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+  server.files = {
+    'model.safetensors': file.read_bytes(),
+    'config.json': json.dumps(DESCRIPTION).encode(),
+  }
+  address = f'http://127.0.0.1:{server.server_port}'
+  download = functools.partial(
+    file_download.hf_hub_download, endpoint=address, cache_dir=str(tmp_path / 'cache')
+  )
+  monkeypatch.setattr('huggingface_hub.hf_hub_download', download)
+  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
+  threading.Thread(target=server.serve_forever, daemon=True).start()
+  yield server
+  server.shutdown()
+
+
+def test_the_hub_s_weights_come_with_their_revision_and_stay_in_the_cache(hub, monkeypatch):
+  found = weights.find('timm/tiny.test')
+  assert found.origin['from'] == 'timm/tiny.test'
+  assert found.origin['revision'] == Hub.commit
+  assert len(found.origin['sha256']) == 64
+  assert (found.image_size, found.interpolation) == (224, 'bicubic')
+  assert fit.fit(oracle.shapes(NETWORK, 64), found.tensors, NETWORK.names, 'the hub').variables
+  from huggingface_hub import constants
+
+  hub.files.clear()
+  monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+  again = weights.find('timm/tiny.test')
+  assert again.origin == found.origin
+  with pytest.raises(InputError, match='HF_HUB_OFFLINE'):
+    weights.find('timm/other.test')
+
+
+def test_a_name_that_the_hub_does_not_know_is_one_line(hub):
+  with pytest.raises(InputError, match='the hub has no such weights') as raised:
+    weights.find('timm/unknown.test')
+  assert '\n' not in str(raised.value)
