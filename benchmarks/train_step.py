@@ -9,7 +9,6 @@ take turns, so that a busy machine slows both; the median of the turns counts.
 """
 
 import argparse
-import functools
 import os
 import statistics
 import time
@@ -20,26 +19,15 @@ def ours(batch_size: int, image_size: int):
   import jax
   import numpy as np
 
-  from medjax import config, losses, models, optimizers, steps
-  from medjax.data import augment
+  from medjax import learner, losses
+  from medjax.config import Config, Data, Model
+  from medjax.preprocessing import Preprocessing
 
-  model = models.resnet50(num_labels=14)
-  optimizer = optimizers.optimizer(config.Optimizer(), steps=1_000)
-  init = functools.partial(
-    steps.init_state, model, optimizer, (image_size, image_size, 1), 0, average=False
-  )
-  state = jax.jit(init)()
-  step = jax.jit(
-    functools.partial(
-      steps.train_step,
-      model=model,
-      loss=losses.binary_cross_entropy,
-      optimizer=optimizer,
-      augment=augment.none,
-      seed=0,
-    ),
-    donate_argnums=0,
-  )
+  labels = tuple(f'label {number}' for number in range(14))
+  config = Config(Data('', '', labels), Model('resnet50'), steps=1_000)
+  learn = learner.build(config, Preprocessing(image_size, 1, (0.5,), (0.25,), 'bilinear'))
+  state = jax.jit(learn.init_state)({})
+  step = jax.jit(learn.train_step(losses.binary_cross_entropy, frozen=0), donate_argnums=0)
   rng = np.random.default_rng(0)
   batch = jax.device_put(
     {

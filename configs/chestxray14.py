@@ -2,7 +2,7 @@
 
 Command:  python -m medjax.main --config=configs/chestxray14.py --workdir=runs/chestxray14
           For a look on a CPU, add --config.data.image_size=64 --config.model.name=resnet_tiny
-          --config.steps=300 --config.evaluate_every=100 --config.optimizer.warmup_steps=30
+          --config.model.pretrained= --config.steps=300 --config.evaluate_every=100 --config.optimizer.warmup_steps=30
           --config.data.workers=0.
 Data:     the images and Data_Entry_2017_v2020.csv from the NIH Clinical Center under data/nih (or
           --config.data.root=…). With train_val_list.txt and test_list.txt beside the table the
@@ -13,10 +13,12 @@ Published, not ours: mean AUROC 0.841 over the fourteen findings by DenseNet-121
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.chestxray14 import LABELS
+from medjax.models.published import weights_of
 
 
 def get_config(arg: str = '') -> Config:
-  """Returns the config; `arg` names another network, such as resnet101."""
+  """Returns the config; `arg` names another network of medjax.models."""
+  network = arg or 'densenet121'
   return Config(
     data=Data(
       source='chestxray14',
@@ -27,7 +29,7 @@ def get_config(arg: str = '') -> Config:
     ),
     split=Split(test='official or 0.2', validation=0.1, seed=0),
     augment='chest',
-    model=Model(arg or 'resnet50'),
+    model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
     optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=64,

@@ -1,9 +1,11 @@
 """The five competition tasks of CheXpert (Irvin et al. 2019, arXiv 1901.07031).
 
 Command:  python -m medjax.main --config=configs/chexpert.py --workdir=runs/chexpert
-          configs/chexpert.py:resnet152 takes another network; add --config.data.views=frontal,lateral
-          for all views. On 16 GB of accelerator memory lower --config.batch_size or raise
-          --config.optimizer.accumulate.
+          configs/chexpert.py:densenet121 is the same; configs/chexpert.py:NETWORK takes any network
+          of `python -m medjax.models`, such as resnet50, efficientnet_b4, convnext_tiny or
+          vit_base_patch16, with its published weights, fetched once (--config.model.pretrained=
+          starts from random ones). Add --config.data.views=frontal,lateral for all views. On 16 GB
+          of accelerator memory lower --config.batch_size or raise --config.optimizer.accumulate.
 Data:     CheXpert-v1.0-small or CheXpert-v1.0, from the Stanford AIMI Center, under
           data/CheXpert-v1.0-small (or --config.data.root=…).
 Policies: uncertain Atelectasis and Edema count as positive (U-Ones), the other tasks as negative
@@ -16,10 +18,12 @@ Published, not ours: mean AUROC over the five tasks 0.940 on the validation set 
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
+from medjax.models.published import weights_of
 
 
 def get_config(arg: str = '') -> Config:
-  """Returns the config; `arg` names another network, such as resnet152."""
+  """Returns the config; `arg` names another network of medjax.models."""
+  network = arg or 'densenet121'
   return Config(
     data=Data(
       source='chexpert',
@@ -34,9 +38,16 @@ def get_config(arg: str = '') -> Config:
     split=Split(test='official', validation=0.1, seed=0),
     sampling=Sampling('none'),
     augment='chest',
-    model=Model(arg or 'resnet50'),
+    model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      # Transformers forget what they were pre-trained on unless their lower layers move slowly.
+      layer_decay=0.75 if network.startswith('vit') else 1.0,
+    ),
     batch_size=64,
     steps=20_000,
     evaluate_every=1_000,

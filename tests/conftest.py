@@ -59,3 +59,46 @@ def command(tmp_path_factory):
     return finished
 
   return run
+
+
+@pytest.fixture(scope='session')
+def finished(command, phantom_root, tmp_path_factory):
+  """A tiny run on the phantom, from start to report: its work directory, and what it said."""
+  workdir = tmp_path_factory.mktemp('finished') / 'run'
+  said = command(
+    'main',
+    '--config=configs/phantom.py',
+    f'--workdir={workdir}',
+    *TINY,
+    f'--config.data.root={phantom_root}',
+    check=True,
+  ).stdout
+  return workdir, said
+
+
+@pytest.fixture(scope='session')
+def other_root(tmp_path_factory):
+  """Another 120 generated images: other patients under the same names."""
+  from medjax.data import phantom
+
+  root = tmp_path_factory.mktemp('data') / 'other'
+  phantom.generate(root, images=120, image_size=32, seed=1)
+  return root
+
+
+@pytest.fixture(scope='session')
+def graded_root(tmp_path_factory):
+  """240 images of 80 patients in three grades, the brighter the graver, named in one column."""
+  import numpy as np
+  from PIL import Image
+
+  root, rng = tmp_path_factory.mktemp('data') / 'graded', np.random.default_rng(0)
+  root.mkdir()
+  lines = ['image,patient,grade']
+  for number in range(240):
+    grade = int(rng.integers(3))
+    pixels = rng.integers(0, 60, (32, 32)) + 80 * grade
+    Image.fromarray(pixels.astype(np.uint8)).save(root / f'{number}.png')
+    lines.append(f'{number}.png,{number // 3},{("none", "mild", "severe")[grade]}')
+  (root / 'labels.csv').write_text('\n'.join(lines))
+  return root

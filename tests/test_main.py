@@ -14,19 +14,10 @@ PHANTOM = '--config=configs/phantom.py'
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 
 
-@pytest.fixture(scope='module')
-def finished(command, phantom_root, tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('main') / 'run'
-  said = command(
-    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', check=True
-  ).stdout
-  return workdir, said
-
-
 def test_everything_a_run_promises_is_there(finished):
   workdir, _ = finished
   for name in (
-    'config.json', 'split.csv', 'split.json', 'set_aside.csv', 'checkpoints/6', 'metrics.jsonl',
+    'config.json', 'model.json', 'split.csv', 'split.json', 'set_aside.csv', 'checkpoints/6', 'metrics.jsonl',
     'predictions/validation.csv', 'predictions/test.csv', 'evaluation/test.json', 'report/index.html',
   ):  # fmt: skip
     assert (workdir / name).exists(), name
@@ -221,7 +212,7 @@ def test_a_folder_in_which_nothing_is_trained_yet_takes_another_config(
 
   workdir = tmp_path / 'run'
   workdir.mkdir()
-  for name in ('config.json', 'split.csv', 'split.json', 'set_aside.csv'):
+  for name in ('config.json', 'model.json', 'split.csv', 'split.json', 'set_aside.csv'):
     shutil.copy(finished[0] / name, workdir / name)
   flags = (*TINY, f'--config.data.root={phantom_root}', '--config.split.seed=5', '--config.steps=2')
   command('main', PHANTOM, f'--workdir={workdir}', *flags, check=True)

@@ -23,3 +23,8 @@ NETWORKS = {
   'resnext101_32x8d': Published(224, 'timm/resnext101_32x8d.tv_in1k'),
   'wide_resnet50_2': Published(224, 'timm/wide_resnet50_2.tv_in1k'),
 }
+
+
+def weights_of(network: str) -> str:
+  """Returns published weights for config.model.pretrained, '' where a network has none."""
+  return NETWORKS[network].weights if network in NETWORKS else ''

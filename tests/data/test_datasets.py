@@ -234,6 +234,16 @@ def test_csv_bad_input_is_named(tmp_path, text, settings, words):
   assert '\n' not in str(error.value)
 
 
+def test_a_column_of_classes_becomes_a_label_for_each(tmp_path):
+  (tmp_path / 'labels.csv').write_text('image,patient,dx\na,1,nv\nb,2,mel\nc,3,\nd,4, nv\n')
+  settings = {'columns': {'class': 'dx'}}
+  table = datasets.read(data('csv', tmp_path, ('nv', 'mel'), **settings))
+  np.testing.assert_array_equal(table['nv'], [1, 0, np.nan, 1])
+  np.testing.assert_array_equal(table['mel'], [0, 1, np.nan, 0])
+  with pytest.raises(InputError, match=r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc"):
+    datasets.read(data('csv', tmp_path, ('nv', 'bcc'), **settings))
+
+
 def test_a_patient_with_a_space_behind_is_the_same_patient(tmp_path):
   (tmp_path / 'labels.csv').write_text('image,patient,x\na,P1,1\nb,P1 ,0\n')
   assert datasets.read(data('csv', tmp_path, ('x',)))['patient'].tolist() == ['P1', 'P1']

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from medjax.data import table
@@ -20,10 +21,11 @@ def read(
 
   Args:
     root: the folder that image paths are relative to.
-    labels: the columns that are labels: codes 1, 0, -1 and empty.
+    labels: the columns that are labels: codes 1, 0, -1 and empty; or, where `columns` names a
+      'class', the values of that column, one of which an image has; empty is unknown.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
-      reader and official_split that the file names otherwise.
+      reader and official_split that the file names otherwise; and 'class', see labels.
     patients_unknown: the file has no patients; every image then counts as a patient of its own.
       Never assumed: intervals and splits are as wrong as this is.
 
@@ -37,7 +39,7 @@ def read(
   columns = dict(columns or {})
   allowed = table.REQUIRED + table.OPTIONAL
   for ours in columns:
-    check_option('config.data.settings.columns: the column', ours, allowed)
+    check_option('config.data.settings.columns: the column', ours, (*allowed, 'class'))
   path = root / table_file
   if not path.is_file():
     raise InputError(
@@ -46,7 +48,8 @@ def read(
     )
   required = ['image'] if patients_unknown else ['image', 'patient']
   wanted = [columns.get(ours, ours) for ours in required]
-  frame = table.read_csv(path, [*wanted, *columns.values(), *labels])
+  in_columns = () if 'class' in columns else labels
+  frame = table.read_csv(path, [*wanted, *columns.values(), *in_columns])
   present = {
     ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
   }
@@ -54,9 +57,23 @@ def read(
     present['patient'] = present['image']
   result = pd.DataFrame(present)
   _check_official_split(result, path)
-  for name in labels:
+  for name in in_columns:
     result[name] = table.label_values(frame, name, path)
+  if 'class' in columns:
+    result = result.assign(**_one_of(frame[columns['class']], labels, path))
   return table.check(result, str(path))
+
+
+def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Returns f32[N] for each label: 1 where it is the class, NaN where the class is empty."""
+  classes = classes.str.strip()
+  for row, value in enumerate(classes):
+    if value and value not in labels:
+      check_option(f"{path}: row {row + 2}, column '{classes.name}': the class", value, labels)
+  unknown = (classes == '').to_numpy()
+  return {
+    label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels
+  }
 
 
 def _check_official_split(frame: pd.DataFrame, path: pathlib.Path) -> None:

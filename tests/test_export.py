@@ -1,0 +1,97 @@
+"""What is exported runs without medjax and says what the run found."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from medjax.data import images
+
+# Neither medjax nor anything that it depends on but jax and numpy can be imported.
+BARE = """
+import sys
+for name in ('medjax', 'flax', 'optax', 'orbax', 'pandas', 'PIL', 'safetensors', 'flatbuffers', 'absl'):
+  sys.modules[name] = None
+import numpy as np
+from run import LABELS, load
+np.save('ours.npy', np.asarray(load()(np.load('images.npy'))))
+print(LABELS)
+"""
+
+
+def check_artefact(command, workdir, root, size, tmp_path):
+  """Asserts that a bare process gives the probabilities of the run's predictions."""
+  said = command('export', f'--workdir={workdir}', f'--output={tmp_path / "export"}', check=True)
+  for name in ('model.stablehlo', 'run.py', 'model.safetensors', 'config.json', 'README.md'):
+    assert (tmp_path / 'export' / name).is_file() and name in said.stdout
+  rows = list(csv.DictReader((workdir / 'predictions/test.csv').open()))[:11]
+  pixels = np.stack([images.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
+  np.save(tmp_path / 'export/images.npy', pixels)
+  finished = subprocess.run(
+    [sys.executable, '-c', BARE], cwd=tmp_path / 'export', capture_output=True, text=True
+  )
+  assert finished.returncode == 0, finished.stderr[-2000:]
+  labels = [name.removeprefix('prob_') for name in rows[0] if name.startswith('prob_')]
+  assert finished.stdout.strip() == str(tuple(labels))
+  expected = [[float(row[f'prob_{label}']) for label in labels] for row in rows]
+  np.testing.assert_allclose(np.load(tmp_path / 'export/ours.npy'), expected, atol=1e-5)
+
+
+def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
+  check_artefact(command, finished[0], phantom_root, 32, tmp_path)
+  card = (tmp_path / 'export/README.md').read_text()
+  proof = json.loads((finished[0] / 'split.json').read_text())
+  result = json.loads((finished[0] / 'evaluation/test.json').read_text())
+  for words in (
+    'Intended use', 'Not a medical device', proof['split_sha256'], 'Lung Lesion', 'threshold',
+    f'{result["mean"]["auroc"]["value"]:.3f}', *result['notes'],
+  ):  # fmt: skip
+    assert words in card
+
+
+def test_grades_are_exported_as_probabilities_too(command, graded_root, tmp_path):
+  command(
+    'main', '--config=tests/graded_config.py:ordinal', f'--workdir={tmp_path / "run"}',
+    f'--config.data.root={graded_root}', check=True,
+  )  # fmt: skip
+  check_artefact(command, tmp_path / 'run', graded_root, 32, tmp_path)
+
+
+def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
+  from test_finetuning import run
+
+  command('export', f'--workdir={finished[0]}', f'--output={tmp_path}', check=True)
+  tensors = load_file(tmp_path / 'model.safetensors')
+  assert {'conv1.weight', 'bn1.running_mean', 'layer1.0.conv1.weight', 'fc.weight'} <= set(tensors)
+  assert tensors['conv1.weight'].shape == (4, 1, 7, 7)
+  run(
+    command, tmp_path / 'run', other_root,
+    f'--config.model.pretrained={tmp_path / "model.safetensors"}',
+  )  # fmt: skip
+  page = (tmp_path / 'run/report/index.html').read_text()
+  assert 'whether patients of this study trained those weights is not recorded' in page
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [([], '--workdir is missing'), (['--workdir=tests'], 'not the work directory of a run')],
+)
+def test_a_wrong_folder_is_one_line(command, arguments, words):
+  refused = command('export', *arguments)
+  assert refused.returncode == 1
+  assert words in refused.stderr and refused.stderr.strip().count('\n') == 0
+
+
+def test_an_unfinished_run_is_not_exported(command, finished, tmp_path):
+  import shutil
+
+  shutil.copytree(finished[0], tmp_path / 'run')
+  (tmp_path / 'run/evaluation/test.json').unlink()
+  refused = command('export', f'--workdir={tmp_path / "run"}')
+  assert refused.returncode == 1 and 'let the run end' in refused.stderr
+  assert not (tmp_path / 'run/export').exists()

@@ -1,0 +1,138 @@
+"""Fine-tuning through the command: what starts where, what stays, and who must not be tested."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import TINY
+
+from medjax import checkpoints
+
+PHANTOM = '--config=configs/phantom.py'
+
+
+def run(command, workdir, root, *arguments, check=True):
+  """A tiny run on one of the two phantoms."""
+  arguments = (f'--config.data.settings.seed={int(root.name == "other")}', *arguments)
+  return command(
+    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={root}', *arguments,
+    check=check,
+  )  # fmt: skip
+
+
+def same(one, other, kind, name):
+  left, right = (jax.tree.leaves(each[kind].get(name, {})) for each in (one, other))
+  return len(left) == len(right) and all(map(np.array_equal, left, right))
+
+
+def test_head_only_leaves_everything_else_bit_for_bit(command, finished, other_root, tmp_path):
+  said = run(
+    command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
+    '--config.model.finetune=head', '--config.optimizer.weight_decay=0.1', '--config.steps=12',
+  ).stdout  # fmt: skip
+  assert f'weights   {finished[0]}; step' in said and 'the head alone' in said
+  before, _ = checkpoints.best_variables(finished[0])
+  after, _ = checkpoints.best_variables(tmp_path / 'run')
+  for name in before['params']:
+    assert same(before, after, 'params', name) == (name != 'head'), name
+    assert same(before, after, 'batch_stats', name), name
+  record = json.loads((tmp_path / 'run/model.json').read_text())['pretrained']
+  assert sorted(record['new']) == ['params/head/bias', 'params/head/kernel']
+
+
+def test_unfrozen_stages_train_and_the_others_stay(command, finished, other_root, tmp_path):
+  run(
+    command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
+    '--config.model.finetune=head', '--config.model.unfreeze_at=2,4', '--config.evaluate_every=6',
+  )  # fmt: skip
+  before, _ = checkpoints.best_variables(finished[0])
+  after, step = checkpoints.best_variables(tmp_path / 'run')
+  assert step == 6
+  for name in before['params']:
+    unfrozen = name.startswith(('head', 'stage3', 'stage2'))
+    assert same(before, after, 'params', name) == (not unfrozen), name
+    if name in before['batch_stats']:
+      assert same(before, after, 'batch_stats', name) == (not unfrozen), name
+
+
+def test_patients_that_trained_the_weights_are_not_tested(
+  command, finished, phantom_root, tmp_path
+):
+  pretrained = f'--config.model.pretrained={finished[0]}'
+  refused = run(
+    command, tmp_path / 'a', phantom_root, pretrained, '--config.split.seed=3', check=False
+  )
+  assert refused.returncode == 1
+  assert 'test patients, such as' in refused.stderr and refused.stderr.count('\n') == 1
+  assert not (tmp_path / 'a').exists()
+  run(command, tmp_path / 'b', phantom_root, pretrained)  # The same split is no leak.
+  # What the first run saw stays known two runs later.
+  again = run(
+    command, tmp_path / 'c', phantom_root, f'--config.model.pretrained={tmp_path / "b"}',
+    '--config.split.seed=3', check=False,
+  )  # fmt: skip
+  assert again.returncode == 1 and str(phantom_root) in again.stderr
+
+
+def test_other_patients_under_the_same_names_are_others(command, finished, other_root, tmp_path):
+  run(
+    command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
+    '--config.split.seed=3',
+  )  # fmt: skip
+  assert (tmp_path / 'run/pretrained_on.csv').is_file()
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
+    (['--config.model.finetune=head'], 'config.model.pretrained'),
+    (['--config.model.unfreeze_at=3'], "model.finetune='head'"),
+    (['--config.model.pretrained=WEIGHTS', '--config.model.settings.width=8'], 'of another shape'),
+    (['--config.model.pretrained=WEIGHTS', '--config.model.name=resnet18'], 'missing'),
+    (
+      ['--config.model.pretrained=WEIGHTS', '--config.model.finetune=head',
+       '--config.model.unfreeze_at=1,2,3,4,5'],
+      'only 4 stages',
+    ),
+    (['--config.model.pretrained=tests'], 'no work directory of a run'),
+    (['--config.optimizer.layer_decay=1.5'], 'layer_decay=1.5'),
+    (['--config.model.mean=0.5,0.5'], 'each of the 1 channels'),
+    (['--config.model.head=sofmax'], "did you mean 'softmax'?"),
+    (['--config.model.head=softmax'], 'exactly one of the labels'),
+  ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_line(command, finished, other_root, tmp_path, arguments, words):
+  arguments = [each.replace('WEIGHTS', str(finished[0])) for each in arguments]
+  refused = run(command, tmp_path / 'run', other_root, *arguments, check=False)
+  assert refused.returncode == 1
+  assert words in refused.stderr and refused.stderr.strip().count('\n') == 0, refused.stderr
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+  ('head', 'figures'),
+  [
+    ('softmax', ['balanced_accuracy', 'kappa']),
+    ('ordinal', ['balanced_accuracy', 'quadratic_kappa']),
+  ],
+)
+def test_classes_and_grades_are_learned(command, graded_root, tmp_path, head, figures):
+  said = command(
+    'main', f'--config=tests/graded_config.py:{head}', f'--workdir={tmp_path / "run"}',
+    f'--config.data.root={graded_root}', check=True,
+  ).stdout  # fmt: skip
+  assert 'balanced accuracy' in said
+  result = json.loads((tmp_path / 'run/evaluation/test.json').read_text())
+  for name in figures:
+    assert result['classes'][name]['value'] > 0.8, name
+  assert result['mean']['auroc']['value'] > 0.9
+
+
+def test_a_loss_of_another_head_is_named(command, graded_root, tmp_path):
+  refused = command(
+    'main', '--config=tests/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
+    f'--config.data.root={graded_root}', '--config.loss.name=binary_cross_entropy',
+  )  # fmt: skip
+  assert refused.returncode == 1
+  assert "model.head='softmax'" in refused.stderr and 'cross_entropy' in refused.stderr
