@@ -12,7 +12,11 @@ fi
 # extras have changed.
 stamp=.venv/installed.$(cat setup.cfg pyproject.toml | cksum | cut -d' ' -f1).${extras//,/+}
 if [ ! -f "$stamp" ]; then
-  echo "installing medjax into $PWD/.venv (about 1.3 GB, once)" >&2
+  echo "installing medjax into $PWD/.venv (about 1.3 GB, more with extras, once)" >&2
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+  case ",$extras," in *,parity,*)
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+      timm==1.0.31 torchvision==0.16.2 ;;
+  esac
   touch "$stamp"
 fi

@@ -12,6 +12,42 @@ settings of its own. Four conventions, all optional, open more of medjax to it:
 - In training, further logits f32[B, num_labels] may be sown into the collection 'auxiliary'.
 """
 
+from medjax.models.convnext import (
+  convnext_base,
+  convnext_small,
+  convnext_tiny,
+)
+from medjax.models.densenet import (
+  densenet121,
+  densenet161,
+  densenet169,
+  densenet201,
+)
+from medjax.models.efficientnet import (
+  efficientnet_b0,
+  efficientnet_b1,
+  efficientnet_b2,
+  efficientnet_b3,
+  efficientnet_b4,
+  efficientnet_b5,
+  efficientnet_b6,
+  efficientnet_b7,
+  efficientnetv2_m,
+  efficientnetv2_s,
+  tf_efficientnet_b0,
+  tf_efficientnet_b1,
+  tf_efficientnet_b2,
+  tf_efficientnet_b3,
+  tf_efficientnet_b4,
+  tf_efficientnet_b5,
+  tf_efficientnet_b6,
+  tf_efficientnet_b7,
+  tf_efficientnetv2_m,
+  tf_efficientnetv2_s,
+)
+from medjax.models.inception import (
+  inception_v3,
+)
 from medjax.models.resnet import (
   resnet18,
   resnet34,
@@ -23,15 +59,54 @@ from medjax.models.resnet import (
   resnext101_32x8d,
   wide_resnet50_2,
 )
+from medjax.models.vit import (
+  vit_base_patch14_dinov2,
+  vit_base_patch16,
+  vit_small_patch14_dinov2,
+  vit_small_patch16,
+)
 
-__all__ = [
+# In the order of their papers.
+__all__ = [  # noqa: RUF022
   'resnet18',
   'resnet34',
   'resnet50',
   'resnet101',
   'resnet152',
-  'resnet_tiny',
   'resnext50_32x4d',
   'resnext101_32x8d',
   'wide_resnet50_2',
+  'densenet121',
+  'densenet161',
+  'densenet169',
+  'densenet201',
+  'inception_v3',
+  'efficientnet_b0',
+  'efficientnet_b1',
+  'efficientnet_b2',
+  'efficientnet_b3',
+  'efficientnet_b4',
+  'efficientnet_b5',
+  'efficientnet_b6',
+  'efficientnet_b7',
+  'efficientnetv2_s',
+  'efficientnetv2_m',
+  'tf_efficientnet_b0',
+  'tf_efficientnet_b1',
+  'tf_efficientnet_b2',
+  'tf_efficientnet_b3',
+  'tf_efficientnet_b4',
+  'tf_efficientnet_b5',
+  'tf_efficientnet_b6',
+  'tf_efficientnet_b7',
+  'tf_efficientnetv2_s',
+  'tf_efficientnetv2_m',
+  'convnext_tiny',
+  'convnext_small',
+  'convnext_base',
+  'vit_small_patch16',
+  'vit_base_patch16',
+  'vit_small_patch14_dinov2',
+  'vit_base_patch14_dinov2',
+  'resnet_tiny',
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
 
 from medjax import lookup, models
 from medjax.models.published import NETWORKS
@@ -24,8 +25,9 @@ def table() -> str:
     if name in NETWORKS:
       size, weights = NETWORKS[name]
       parameters, operations = measure(network(num_labels=1000), size)
+      named = f'`{weights}`' if weights else ''
       lines.append(
-        f'| {name} | {parameters / 1e6:.1f} | {operations / 1e9:.2f} | {size} | `{weights}` |'
+        f'| {name} | {parameters / 1e6:.1f} | {operations / 1e9:.2f} | {size} | {named} |'
       )
   return '\n'.join(lines)
 
@@ -44,7 +46,7 @@ def measure(network, image_size: int) -> tuple[int, int]:
 def _equations(jaxpr) -> Iterator:
   for equation in jaxpr.eqns:
     yield equation
-    for inner in jax.core.jaxprs_in_params(equation.params):
+    for inner in jaxprs_in_params(equation.params):
       yield from _equations(inner)
 
 

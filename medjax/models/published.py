@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 class Published(NamedTuple):
   """Attributes:
-  image_size: pixels, of the paper's or the weights' evaluation.
-  weights: a name of the hub for config.model.pretrained, trained on ImageNet-1k unless it says else.
+  image_size: pixels, of the paper's evaluation.
+  weights: a name of the hub for config.model.pretrained; its last part says what it was trained on.
+    '' where the hub has none: EfficientNet-B6, -B7 and V2 are published as TensorFlow's alone.
   """
 
   image_size: int
@@ -22,6 +23,38 @@ NETWORKS = {
   'resnext50_32x4d': Published(224, 'timm/resnext50_32x4d.tv_in1k'),
   'resnext101_32x8d': Published(224, 'timm/resnext101_32x8d.tv_in1k'),
   'wide_resnet50_2': Published(224, 'timm/wide_resnet50_2.tv_in1k'),
+  'densenet121': Published(224, 'timm/densenet121.tv_in1k'),
+  'densenet161': Published(224, 'timm/densenet161.tv_in1k'),
+  'densenet169': Published(224, 'timm/densenet169.tv_in1k'),
+  'densenet201': Published(224, 'timm/densenet201.tv_in1k'),
+  'inception_v3': Published(299, 'timm/inception_v3.tv_in1k'),
+  'efficientnet_b0': Published(224, 'timm/efficientnet_b0.ra_in1k'),
+  'efficientnet_b1': Published(240, 'timm/efficientnet_b1.ft_in1k'),
+  'efficientnet_b2': Published(260, 'timm/efficientnet_b2.ra_in1k'),
+  'efficientnet_b3': Published(300, 'timm/efficientnet_b3.ra2_in1k'),
+  'efficientnet_b4': Published(380, 'timm/efficientnet_b4.ra2_in1k'),
+  'efficientnet_b5': Published(456, 'timm/efficientnet_b5.sw_in12k_ft_in1k'),
+  'efficientnet_b6': Published(528, ''),
+  'efficientnet_b7': Published(600, ''),
+  'efficientnetv2_s': Published(384, ''),
+  'efficientnetv2_m': Published(480, ''),
+  'tf_efficientnet_b0': Published(224, 'timm/tf_efficientnet_b0.ns_jft_in1k'),
+  'tf_efficientnet_b1': Published(240, 'timm/tf_efficientnet_b1.ns_jft_in1k'),
+  'tf_efficientnet_b2': Published(260, 'timm/tf_efficientnet_b2.ns_jft_in1k'),
+  'tf_efficientnet_b3': Published(300, 'timm/tf_efficientnet_b3.ns_jft_in1k'),
+  'tf_efficientnet_b4': Published(380, 'timm/tf_efficientnet_b4.ns_jft_in1k'),
+  'tf_efficientnet_b5': Published(456, 'timm/tf_efficientnet_b5.ns_jft_in1k'),
+  'tf_efficientnet_b6': Published(528, 'timm/tf_efficientnet_b6.ns_jft_in1k'),
+  'tf_efficientnet_b7': Published(600, 'timm/tf_efficientnet_b7.ns_jft_in1k'),
+  'tf_efficientnetv2_s': Published(384, 'timm/tf_efficientnetv2_s.in21k_ft_in1k'),
+  'tf_efficientnetv2_m': Published(480, 'timm/tf_efficientnetv2_m.in21k_ft_in1k'),
+  'convnext_tiny': Published(224, 'timm/convnext_tiny.fb_in22k_ft_in1k'),
+  'convnext_small': Published(224, 'timm/convnext_small.fb_in22k_ft_in1k'),
+  'convnext_base': Published(224, 'timm/convnext_base.fb_in22k_ft_in1k'),
+  'vit_small_patch16': Published(224, 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k'),
+  'vit_base_patch16': Published(224, 'timm/vit_base_patch16_224.augreg_in21k_ft_in1k'),
+  'vit_small_patch14_dinov2': Published(518, 'timm/vit_small_patch14_dinov2.lvd142m'),
+  'vit_base_patch14_dinov2': Published(518, 'timm/vit_base_patch14_dinov2.lvd142m'),
 }
 
 
