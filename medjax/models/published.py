@@ -52,7 +52,7 @@ NETWORKS = {
   'convnext_small': Published(224, 'timm/convnext_small.fb_in22k_ft_in1k'),
   'convnext_base': Published(224, 'timm/convnext_base.fb_in22k_ft_in1k'),
   'vit_small_patch16': Published(224, 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k'),
-  'vit_base_patch16': Published(224, 'timm/vit_base_patch16_224.augreg_in21k_ft_in1k'),
+  'vit_base_patch16': Published(224, 'timm/vit_base_patch16_224.augreg2_in21k_ft_in1k'),
   'vit_small_patch14_dinov2': Published(518, 'timm/vit_small_patch14_dinov2.lvd142m'),
   'vit_base_patch14_dinov2': Published(518, 'timm/vit_base_patch14_dinov2.lvd142m'),
 }

@@ -71,9 +71,7 @@ def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> di
     if value and value not in labels:
       check_option(f"{path}: row {row + 2}, column '{classes.name}': the class", value, labels)
   unknown = (classes == '').to_numpy()
-  return {
-    label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels
-  }
+  return {label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels}
 
 
 def _check_official_split(frame: pd.DataFrame, path: pathlib.Path) -> None:
