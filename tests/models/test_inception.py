@@ -88,14 +88,16 @@ def test_auxiliary_logits_equal_timm():
   pixels = contrast * np.random.default_rng(0).normal(size=(3, 299, 299, 3))
   images = torch.tensor(pixels.transpose(0, 3, 1, 2))
   oracle.randomise(torch, theirs.double(), images)
-  tensors = {key: np.array(value, np.float32) for key, value in theirs.state_dict().items()}
+  tensors = {key: value.float().numpy() for key, value in theirs.state_dict().items()}
   model = inception.inception_v3(num_labels=10)
   fitted = fit.fit(shapes(True, num_labels=10), tensors, model.names, 'timm', head=True)
   theirs.train()
   with torch.no_grad():
     expected = theirs(images)
   run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
-  logits, updated = run(fitted.variables, jnp.asarray(pixels), train=True, mutable=MUTABLE)
+  logits, updated = run(
+    fitted.variables, jnp.asarray(pixels, jnp.float32), train=True, mutable=MUTABLE
+  )
   for ours, wanted in zip((logits, *updated['auxiliary']['logits']), expected, strict=True):
     error = np.abs(ours - wanted.numpy()).max() / np.abs(wanted.numpy()).max()
     assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'
