@@ -16,6 +16,15 @@ import jax.numpy as jnp
 from medjax.models import layers
 
 
+_NAMES = (
+  (r'^stem_', 'features.'),
+  (r'^stage(\d+)_(denselayer\d+)', r'features.denseblock\1.\2'),
+  (r'^stage(\d+)_transition', r'features.transition\1'),
+  (r'^stage\d+_norm5', 'features.norm5'),
+  (r'^head', 'classifier'),
+)
+
+
 class DenseLayer(nn.Module):
   """1×1 down to four times the growth, 3×3, and the input concatenated with the outcome."""
 
@@ -67,15 +76,10 @@ class DenseNet(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
-  # Ours → that of timm and torchvision, which agree.
   names: ClassVar[dict] = {
-    'timm': (
-      (r'^stem_', 'features.'),
-      (r'^stage(\d+)_(denselayer\d+)', r'features.denseblock\1.\2'),
-      (r'^stage(\d+)_transition', r'features.transition\1'),
-      (r'^stage\d+_norm5', 'features.norm5'),
-      (r'^head', 'classifier'),
-    )
+    'timm': _NAMES,  # torchvision's own agree
+    # Of the files that torchvision offers, and of others as old, such as CheXNet's.
+    'legacy torchvision': (*_NAMES, (r'\.(norm|conv)([12])\.', r'.\1.\2.')),
   }
 
   @nn.compact

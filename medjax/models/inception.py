@@ -163,7 +163,8 @@ class InceptionV3(nn.Module):
   Attributes:
     num_labels: outputs of the linear head.
     auxiliary: whether there is a second head, on stage 2. While that stage trains, its logits
-      f32[B, num_labels] are sown into the collection 'auxiliary'.
+      f32[B, num_labels] are sown into the collection 'auxiliary'. Of the published weights
+      'timm/inception_v3.tv_in1k' have one, all others need auxiliary=False.
     dropout: rate before the head.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
     dtype: of the computation.

@@ -1,6 +1,7 @@
 """DenseNets against the published parameter counts, timm and torchvision, where they are installed."""
 
 import functools
+import re
 
 import flax.errors
 import flax.linen as nn
@@ -147,3 +148,22 @@ def test_the_least_image_is_as_published():
 def test_a_network_without_channels_is_refused():
   with pytest.raises(ValueError, match='growth=0'):
     oracle.shapes(SMALL(num_labels=2, growth=0), 64)
+
+
+def test_names_of_torchvisions_downloads_fit():
+  # The pattern by which torchvision's `_load_state_dict` renames its own files, joining groups 1 and 2.
+  renamed = re.compile(
+    r'^(.*denselayer\d+\.(?:norm|relu|conv))\.'
+    r'((?:[12])\.(?:weight|bias|running_mean|running_var))$'
+  )
+  paths = [
+    path.partition('/')[2]
+    for path in traverse_util.flatten_dict(dict(shapes('densenet121')), sep='/')
+  ]
+  old, new = (
+    [fit.published_name(path, densenet.DenseNet.names[scheme]) for path in paths]
+    for scheme in ('legacy torchvision', 'timm')
+  )
+  matches = [renamed.match(name) for name in old]
+  assert sum(map(bool, matches)) == 58 * 2 * 5  # layers, norm and conv of each, their tensors
+  assert [match[1] + match[2] if match else name for match, name in zip(matches, old)] == new
