@@ -60,8 +60,8 @@ def trained(tree: Mapping[str, Any], stages: Mapping[str, int], frozen: int) -> 
 def rates(stages: Mapping[str, int], layer_decay: float, head_factor: float) -> dict[str, float]:
   """Returns what the learning rate is multiplied by, for each top-level name.
 
-  `layer_decay` to the power of the distance from the head (Clark et al. 2020, arXiv 2003.10555, section
-  3; by stage as ConvNeXt and BEiT do), and `head_factor` for the head.
+  `layer_decay` to the power of the distance from the head (Clark et al. 2020, arXiv 2003.10555), and
+  `head_factor` for the head.
   """
   factors = {name: layer_decay ** (stages['head'] - stage) for name, stage in stages.items()}
   return factors | {'head': head_factor}

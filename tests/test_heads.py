@@ -13,7 +13,7 @@ GRADES = np.eye(5, dtype=np.float32)  # an image of each of five grades
 
 def test_an_ordinal_head_asks_each_question_of_the_images_that_reach_it():
   values, mask = heads.targets('ordinal', GRADES, np.ones_like(GRADES))
-  # Shi, Cao and Raschka 2021, section 3.2: task k is trained on the examples of rank k and beyond.
+  # Shi, Cao and Raschka 2021: task k is trained on the examples of rank k and beyond.
   asked = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]]
   beyond = [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
   np.testing.assert_array_equal(mask, asked)

@@ -104,7 +104,7 @@ def asymmetric(
   gamma_negative: float = 4.0,
   margin: float = 0.05,
 ) -> jax.Array:
-  """Asymmetric loss (ASL): Ridnik et al. 2020, arXiv 2009.14119, equation 7.
+  """Asymmetric loss (ASL): Ridnik et al. 2020, arXiv 2009.14119.
 
   (1 − p)^γ₊ (−log p) for a positive and p_m^γ₋ (−log(1 − p_m)) for a negative, where p_m =
   max(p − m, 0): a negative with p below the margin counts as solved. The gradient goes through the
@@ -184,9 +184,9 @@ def logit_adjusted(
   negatives: jax.Array,
   tau: float = 1.0,
 ) -> jax.Array:
-  """Cross-entropy of logit + τ log(π / (1 − π)): Menon et al. 2020, arXiv 2007.07314, equation 10.
+  """Cross-entropy of logit + τ log(π / (1 − π)): Menon et al. 2020, arXiv 2007.07314.
 
-  That equation for the two classes of a label, whose logits are `logit` and 0; π = positives /
+  Their logit-adjusted softmax for the two classes of a label, whose logits are `logit` and 0; π = positives /
   (positives + negatives). The network learns what the prior does not already say, so at τ = 1 its
   own probabilities are those of a population where the label is as often positive as negative. A
   class without examples counts as one example, so that its logarithm is finite.
@@ -213,7 +213,7 @@ def logit_adjusted(
 
 
 def generalised_cross_entropy(logits: jax.Array, labels: jax.Array, q: float = 0.7) -> jax.Array:
-  """(1 − p_t^q) / q, for noisy labels: Zhang and Sabuncu 2018, arXiv 1805.07836, equation 6.
+  """(1 − p_t^q) / q, for noisy labels: Zhang and Sabuncu 2018, arXiv 1805.07836.
 
   Args:
     logits: f[B, L].

@@ -128,7 +128,7 @@ def class_balanced(
 def logit_adjusted(
   logits: jax.Array, labels: jax.Array, positives: jax.Array, tau: float = 1.0
 ) -> jax.Array:
-  """Cross-entropy of logits + τ log π: Menon et al. 2020, arXiv 2007.07314, equation 10.
+  """Cross-entropy of logits + τ log π: Menon et al. 2020, arXiv 2007.07314.
 
   π is the share of each class in the training split. The network learns what the prior does not
   already say, so at τ = 1 its own probabilities are those of a population where all classes are
@@ -154,7 +154,7 @@ def logit_adjusted(
 
 
 def generalised_cross_entropy(logits: jax.Array, labels: jax.Array, q: float = 0.7) -> jax.Array:
-  """y_c (1 − p_c^q) / q, for noisy labels: Zhang and Sabuncu 2018, arXiv 1805.07836, equation 6.
+  """y_c (1 − p_c^q) / q, for noisy labels: Zhang and Sabuncu 2018, arXiv 1805.07836.
 
   Args:
     logits: f[B, L].
