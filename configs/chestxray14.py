@@ -24,7 +24,7 @@ def get_config(arg: str = '') -> Config:
       source='chestxray14',
       root='data/nih',
       labels=LABELS,
-      image_size=224,
+      image_size=299 if network == 'inception_v3' else 224,
       workers=8,
     ),
     split=Split(test='official or 0.2', validation=0.1, seed=0),

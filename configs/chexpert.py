@@ -29,7 +29,8 @@ def get_config(arg: str = '') -> Config:
       source='chexpert',
       root='data/CheXpert-v1.0-small',
       labels=COMPETITION_TASKS,
-      image_size=320,
+      # The DINOv2 networks see patches of 14 pixels.
+      image_size=322 if 'patch14' in network else 320,
       views=('frontal',),
       uncertain={'Atelectasis': 'ones', 'Edema': 'ones', 'default': 'zeros'},
       blank='zeros',

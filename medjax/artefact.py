@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from medjax import files, model_card, trained
 from medjax.models.pretrained import fit
+from medjax.models.published import weights_of
 from medjax.trained import Trained
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -71,7 +72,7 @@ def description(run: Trained) -> dict[str, Any]:
   channels, size = preprocessing.channels, preprocessing.image_size
   outputs = len(labels) - (run.config.model.head == 'ordinal')
   return {
-    'architecture': run.config.model.name,
+    'architecture': _timm_name(run.config.model.name),
     'num_classes': outputs,
     'label_names': labels,
     'head': run.config.model.head,
@@ -83,6 +84,12 @@ def description(run: Trained) -> dict[str, Any]:
       'std': _for_each(preprocessing.std, channels),
     },
   }
+
+
+def _timm_name(network: str) -> str:
+  """timm adds the image size to the names of some networks: vit_small_patch16_224."""
+  _, _, tag = weights_of(network).rpartition('/')
+  return tag.partition('.')[0] or network
 
 
 def _for_each(values: tuple[float, ...], channels: int) -> list[float]:

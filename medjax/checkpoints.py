@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from medjax.errors import InputError
+from medjax.errors import InputError, one_line
 from medjax.steps import TrainState
 
 
@@ -101,23 +101,33 @@ def best_variables(workdir: pathlib.Path) -> tuple[dict[str, Any], int]:
   The best checkpoint by validation of a run, finished or not; read without the run's network.
 
   Raises:
-    InputError: the run has saved none yet.
+    InputError: the run has saved none yet, or it is damaged.
   """
   directory = (workdir / 'checkpoints').absolute()
   saved = sorted(int(each.name) for each in directory.glob('*') if each.name.isdigit())
   if not saved:
     raise InputError(f'{workdir}: this run has no checkpoint yet')
-  latest = ocp.checkpointables_metadata(directory / str(saved[-1]))
-  best = best_validation(latest.custom_metadata['history'])
-  step = best['step'] if best else saved[-1]
-  metadata = ocp.checkpointables_metadata(directory / str(step)).metadata['state']
-  here = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
-  target = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
-  )
-  state = ocp.load_checkpointables(directory / str(step), {'state': target})['state']
+  try:
+    state, step = _best_state(directory, saved[-1])
+  except Exception as error:  # Whatever orbax may raise where files are damaged or missing.
+    raise InputError(
+      f'{directory}: its best checkpoint cannot be read ({one_line(error)}); if the run is still '
+      'training, try again'
+    ) from error
   average = state['average'] or {}
   variables = {
     kind: {**(state[kind] or {}), **(average.get(kind) or {})} for kind in ('params', 'batch_stats')
   }
   return jax.tree.map(np.asarray, variables), step
+
+
+def _best_state(directory: pathlib.Path, latest: int) -> tuple[dict[str, Any], int]:
+  run = ocp.checkpointables_metadata(directory / str(latest)).custom_metadata
+  best = best_validation(run['history'])
+  step = best['step'] if best else latest
+  metadata = ocp.checkpointables_metadata(directory / str(step)).metadata['state']
+  here = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
+  target = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
+  )
+  return ocp.load_checkpointables(directory / str(step), {'state': target})['state'], step

@@ -297,8 +297,10 @@ def _check_model(config: Config) -> None:
         f'config.model.{name}={values}: must have one value for each of the '
         f'{config.data.channels} channels'
       )
-  if not all(value > 0 for value in model.std):
-    raise InputError(f'config.model.std={model.std}: must be positive')
+  if not all(0 <= value <= 1 for value in model.mean):
+    raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
+  if not all(0 < value <= 1 for value in model.std):
+    raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import __version__, devices, files, logs, provenance
+from medjax import __version__, devices, files, lineage, logs, provenance
 from medjax.config import Config, to_dict
 from medjax.errors import InputError
 from medjax.evaluation import metrics, predictions, report, summary, wording
@@ -113,6 +113,11 @@ def test_and_report(
     replicates=config.replicates,
     seed=config.seed,
   )
+  # The summary says what weakens the test set itself.
+  result['study_notes'] = [
+    *notes(data, broken, ('train', 'validation')),
+    *notes_on_weights(workdir, data, started),
+  ]
   page = report.render(
     title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
     summary=result,
@@ -128,11 +133,7 @@ def test_and_report(
       f'{"grey" if started.preprocessing.channels == 1 else "RGB"}',
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
-      # The summary says it of the test set itself.
-      'notes': [
-        *notes(data, broken, ('train', 'validation')),
-        *filter(None, [provenance.note(started)]),
-      ],
+      'notes': result['study_notes'],
       'versions': _versions(),
     },
   )
@@ -171,6 +172,12 @@ def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
   if broken:
     found.append(f'{len(broken):,} images could not be read and were set aside (set_aside.csv).')
   return found
+
+
+def notes_on_weights(workdir: pathlib.Path, data: Study, started: Provenance) -> list[str]:
+  """Returns what weakens the study because of the weights that it started from."""
+  met_again = lineage.note(data.table, data.split, workdir)
+  return [note for note in (provenance.note(started), met_again) if note]
 
 
 def _versions() -> dict[str, str]:

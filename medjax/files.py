@@ -1,7 +1,11 @@
-"""Writing files so that nobody ever finds half of one."""
+"""Files of a run: written so that nobody ever finds half of one, and read back with care."""
 
+import json
 import os
 import pathlib
+from typing import Any
+
+from medjax.errors import InputError
 
 
 def write_whole(path: pathlib.Path, content: str | bytes) -> None:
@@ -9,3 +13,22 @@ def write_whole(path: pathlib.Path, content: str | bytes) -> None:
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   temporary.write_bytes(content.encode() if isinstance(content, str) else content)
   os.replace(temporary, path)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """Returns the JSON object of a file that a run wrote.
+
+  Raises:
+    InputError: there is no such file, or it holds something else.
+  """
+  try:
+    values = json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError:
+    raise InputError(
+      f'{path}: no such file; {path.parent} is not the work directory of a run'
+    ) from None
+  except (OSError, ValueError) as error:
+    raise InputError(f'{path}: not the JSON that a run wrote ({error})') from None
+  if not isinstance(values, dict):
+    raise InputError(f'{path}: not the JSON that a run wrote')
+  return values

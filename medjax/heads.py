@@ -57,7 +57,7 @@ def check_one_label_each(
   table: pd.DataFrame, labels: Sequence[str], values: np.ndarray, mask: np.ndarray
 ) -> None:
   """Raises InputError naming an image that has not exactly one of the labels, or none known at all."""
-  known = mask > 0
+  known = np.asarray(mask) > 0
   counts = ((values == 1) & known).sum(axis=1)
   soft = ((values != 0) & (values != 1) & known).any(axis=1)
   wrong = known.any(axis=1) & (~known.all(axis=1) | (counts != 1) | soft)

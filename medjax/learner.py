@@ -30,6 +30,7 @@ class Learner:
     preprocessing: of its images.
     network: as config.model names it.
     augment: as config.augment names it.
+    shapes: of its variables, {'params', 'batch_stats'}.
     stage_of: top-level name of the parameters → stage; empty where stages are not told apart.
   """
 
@@ -37,23 +38,16 @@ class Learner:
   preprocessing: Preprocessing
   network: nn.Module
   augment: Callable[[jax.Array, jax.Array], jax.Array]
+  shapes: dict[str, Any]
   stage_of: dict[str, int]
 
   def frozen(self, steps_done: int) -> int:
     """Returns how many stages do not train in the step after so many."""
     return stages.frozen(self.config.model, self.stage_of, steps_done)
 
-  def shapes(self) -> dict[str, Any]:
-    """Returns the shapes of {'params', 'batch_stats'}; computes nothing."""
-    return jax.eval_shape(
-      functools.partial(
-        steps.init_variables, self.network, self.preprocessing.image_shape, self.config.seed
-      )
-    )
-
   def parameters(self) -> int:
     """Returns how many parameters the network has."""
-    return sum(leaf.size for leaf in jax.tree.leaves(self.shapes()['params']))
+    return sum(leaf.size for leaf in jax.tree.leaves(self.shapes['params']))
 
   def init_state(self, filled: dict[str, Any]) -> steps.TrainState:
     """Returns the state before the first step: `filled` variables as they are, random ones else."""
@@ -61,7 +55,10 @@ class Learner:
     leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
     variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
     return steps.init_state(
-      variables, self._optimizer(), self._trained(self.frozen(0)), self._averages
+      variables,
+      self._optimizer(),
+      self._trained(self.frozen(0)),
+      average=self.config.optimizer.ema > 0,
     )
 
   def state_after(self, steps_done: int) -> steps.TrainState:
@@ -103,17 +100,19 @@ class Learner:
 
   def fit(self, weights: Weights) -> Fitted:
     """Fits pretrained weights to the network; its head stays new."""
-    return pretrained.load(weights, self.shapes(), getattr(self.network, 'names', None))
+    return pretrained.load(
+      weights,
+      self.shapes,
+      getattr(self.network, 'names', None),
+      self.config.model.name,
+      self.config.model.settings,
+    )
 
   def _optimizer(self) -> optax.GradientTransformation:
     return optimizers.optimizer(self.config.optimizer, self.config.steps, self.stage_of)
 
   def _trained(self, frozen: int) -> Callable[[Any], dict[str, Any]]:
     return functools.partial(stages.trained, stages=self.stage_of, frozen=frozen)
-
-  @property
-  def _averages(self) -> bool:
-    return self.config.optimizer.ema > 0
 
 
 def build(config: Config, preprocessing: Preprocessing) -> Learner:
@@ -125,16 +124,16 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
   """
   network = _network(config)
   policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
-  learner = Learner(config, preprocessing, network, policy, {})
-  if not stages.are_used(config.model, config.optimizer):
-    return learner
+  init = functools.partial(steps.init_variables, network, preprocessing.image_shape, config.seed)
   try:
-    shapes = learner.shapes()
+    shapes = jax.eval_shape(init)
   except Exception as error:  # Whatever anybody's network may raise.
     raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
-  stage_of = stages.of(shapes['params'])
-  _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
-  return dataclasses.replace(learner, stage_of=stage_of)
+  stage_of = {}
+  if stages.are_used(config.model, config.optimizer):
+    stage_of = stages.of(shapes['params'])
+    _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
+  return Learner(config, preprocessing, network, policy, shapes, stage_of)
 
 
 def _network(config: Config) -> nn.Module:

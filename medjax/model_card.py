@@ -1,14 +1,13 @@
 """The model card of a finished run: what it is, on whom it was tested, how well, and what for.
 
-The headings are those of Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
+After Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 """
 
-import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, provenance
+from medjax import __version__, files, provenance
 from medjax.errors import InputError
 from medjax.evaluation import wording
 from medjax.trained import Trained
@@ -25,15 +24,14 @@ def render(workdir: pathlib.Path, run: Trained) -> str:
   tested = workdir / 'evaluation' / 'test.json'
   if not tested.is_file():
     raise InputError(f'{tested}: no such file; let the run end before it is exported')
-  result = json.loads(tested.read_text())
-  proof = json.loads((workdir / 'split.json').read_text())
+  result, proof = files.read_json(tested), files.read_json(workdir / 'split.json')
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
     _details(run),
     _intended_use(run),
     _data(run, proof),
     _metrics(result),
-    _caveats(run, result, proof),
+    _caveats(result),
   )
   return '\n\n'.join(sections) + '\n'
 
@@ -48,7 +46,7 @@ def _details(run: Trained) -> str:
   colour = 'grey' if image.channels == 1 else 'RGB'
   return '## Model\n\n' + _list(
     f'Network: {config.model.name}, {run.started.parameters:,} parameters; checkpoint of step '
-    f'{run.step:,}, the best on validation',
+    f'{run.step:,}',
     f'Input: {colour} images of {image.image_size} × {image.image_size} pixels, the aspect ratio kept '
     f'and the rest black, resized by {image.interpolation} interpolation; mean {list(image.mean)}, '
     f'standard deviation {list(image.std)} of pixels in [0, 1]',
@@ -114,8 +112,8 @@ def _metrics(result: Mapping[str, Any]) -> str:
   return '## Metrics\n\n' + '\n\n'.join(parts)
 
 
-def _caveats(run: Trained, result: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
-  notes = [*proof['notes'], *result['notes'], *filter(None, [provenance.note(run.started)])]
+def _caveats(result: Mapping[str, Any]) -> str:
+  notes = [*result['study_notes'], *result['notes']]
   return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
 
 

@@ -46,10 +46,10 @@ class Preprocessing:
 def resolve(config: Config, weights: Weights | None) -> Preprocessing:
   """What the config says, else what the weights were made with, else the network's published size.
 
-  A grey image gets the average of the weights' means over their channels, as it does their summed stem.
+  A grey image gets the averages of the weights' means and deviations over their channels.
 
   Raises:
-    InputError: no image size anywhere.
+    InputError: no image size anywhere, or weights of which nobody says mean and deviation.
   """
   data, model = config.data, config.model
   size = data.image_size or (weights.image_size if weights else 0)
@@ -59,6 +59,12 @@ def resolve(config: Config, weights: Weights | None) -> Preprocessing:
         f'config.data.image_size: give one; {model.name} was published with no size of its own'
       )
     size = NETWORKS[model.name].image_size
+  if weights and not weights.mean and not (model.mean and model.std):
+    raise InputError(
+      f'config.model.pretrained ({weights.origin["from"]}): nothing says how its images were normalised; '
+      'give config.model.mean and config.model.std (ImageNet: 0.485,0.456,0.406 and 0.229,0.224,0.225; for '
+      'grey images 0.449 and 0.226), or put the config.json published with the weights beside them'
+    )
   return Preprocessing(
     image_size=size,
     channels=data.channels,

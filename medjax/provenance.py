@@ -8,6 +8,7 @@ import json
 import pathlib
 from typing import Any
 
+from medjax import files
 from medjax.errors import InputError
 from medjax.learner import Learner
 from medjax.models.pretrained.fit import Fitted
@@ -22,9 +23,9 @@ class Provenance:
   """Attributes:
   preprocessing: of the images.
   parameters: how many the network has.
-  pretrained: None, or where the weights come from ('from', and 'revision', 'sha256' or 'step' where
-    there are any) and how they fit: 'new', parameters that they do not fill, and 'unused', tensors
-    that have no place in the network.
+  pretrained: None, or where the weights come from ('from'; and 'revision', 'sha256' or 'step' where
+    there are any; 'pretrained', what a run that they come from started from itself) and how they fit:
+    'new', parameters that they do not fill, and 'unused', tensors without a place in the network.
   """
 
   preprocessing: Preprocessing
@@ -52,17 +53,13 @@ def read(workdir: pathlib.Path) -> Provenance:
     InputError: there is none, or it is not what a run wrote.
   """
   path = workdir / FILE
+  values = files.read_json(path)
   try:
-    values = json.loads(path.read_text())
     given = values['preprocessing']
-    tuples = {name: tuple(given[name]) for name in ('mean', 'std')}
+    tuples = {name: tuple(map(float, given[name])) for name in ('mean', 'std')}
     return Provenance(
       Preprocessing(**{**given, **tuples}), values['parameters'], values['pretrained']
     )
-  except FileNotFoundError:
-    raise InputError(
-      f'{path}: no such file; {workdir} is not the work directory of a run'
-    ) from None
   except (ValueError, KeyError, TypeError) as error:
     raise InputError(f'{path}: not the JSON that the run wrote ({error})') from None
 
@@ -88,7 +85,9 @@ def note(provenance: Provenance) -> str | None:
   Runs are checked (see medjax.lineage) and timm's weights saw no patients; of others nobody knows.
   """
   start = provenance.pretrained
-  if not start or 'step' in start or start['from'].startswith('timm/'):
+  while start and 'step' in start:
+    start = start.get('pretrained')  # What the run that it comes from started from.
+  if not start or start['from'].startswith('timm/'):
     return None
   return (
     f'The network started from {start["from"]}; whether patients of this study trained those weights is '

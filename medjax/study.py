@@ -84,9 +84,11 @@ def _read(config: Config) -> tuple[pd.DataFrame, tuple, tuple]:
   data = config.data
   table = datasets.read(data)
   targets = labels.resolve(table, data.labels, data.uncertain, data.blank)
+  reference = labels.reference(table, data.labels, data.blank)
   if config.model.head != 'sigmoid':
-    heads.check_one_label_each(table, data.labels, *targets)
-  return table, targets, labels.reference(table, data.labels, data.blank)
+    for values, known in (targets, reference):
+      heads.check_one_label_each(table, data.labels, values, known)
+  return table, targets, reference
 
 
 def paths(config: Config, images: pd.Series) -> list[str]:

@@ -152,7 +152,9 @@ def _check_fit(config: Config, learn: Learner, data: Study) -> None:
     for name, (shape, dtype) in shapes.items()
   }
   try:
-    jax.eval_shape(learn.train_step(loss, learn.frozen(0)), learn.state_after(0), batch)
+    for step in {0, *config.model.unfreeze_at}:
+      state = learn.state_after(step + 1)
+      jax.eval_shape(learn.train_step(loss, learn.frozen(step)), state, batch)
   except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
     raise InputError(
       f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
@@ -286,7 +288,10 @@ def _stale(config: Config, history: list[dict[str, Any]]) -> bool:
     return False
   # An equal is no better: patience counts from the first that was as good.
   first = [entry['auroc_mean'] for entry in history].index(best['auroc_mean'])
-  return len(history) - 1 - first >= config.patience
+  # A stage that is still to be unfrozen may make it better: patience begins with the last.
+  last_unfrozen = max(config.model.unfreeze_at, default=0)
+  since = [entry for entry in history[first + 1 :] if entry['step'] > last_unfrozen]
+  return len(since) >= config.patience
 
 
 @contextlib.contextmanager
@@ -336,6 +341,8 @@ def _first_screen(
     f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
     f'{learn.preprocessing.image_size} px, {config.precision}',
     f'weights   {provenance.in_words(started)}',
+    f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
+    f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}',
     f'training  {_what_trains(config)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.name}',
@@ -343,9 +350,17 @@ def _first_screen(
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',
     *(
-      f'note      {note}' for note in evaluate.notes(data, broken, ('train', 'validation', 'test'))
+      f'note      {note}'
+      for note in (
+        *evaluate.notes(data, broken, ('train', 'validation', 'test')),
+        *evaluate.notes_on_weights(workdir, data, started),
+      )
     ),
   ]
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+  return ' '.join(f'{value:.4g}' for value in values)
 
 
 def _what_trains(config: Config) -> str:

@@ -1,10 +1,9 @@
 """A run's trained network, opened for use."""
 
-import json
 import pathlib
 from typing import Any, NamedTuple
 
-from medjax import checkpoints, learner, provenance
+from medjax import checkpoints, files, learner, provenance
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
@@ -38,13 +37,9 @@ def open_run(workdir: pathlib.Path) -> Trained:
   """
   path = workdir / 'config.json'
   try:
-    values = json.loads(path.read_text())
-  except FileNotFoundError:
-    raise InputError(
-      f'{path}: no such file; {workdir} is not the work directory of a run'
-    ) from None
-  except ValueError as error:
-    raise InputError(f'{path}: not the JSON that the run wrote ({error})') from None
-  config, started = configs.from_dict(values), provenance.read(workdir)
+    config = configs.from_dict(files.read_json(path))
+  except (TypeError, AttributeError) as error:
+    raise InputError(f'{path}: not a config of this version of medjax ({error})') from None
+  started = provenance.read(workdir)
   variables, step = checkpoints.best_variables(workdir)
   return Trained(config, started, learner.build(config, started.preprocessing), variables, step)

@@ -99,6 +99,12 @@ def _changes(config: Config, workdir: pathlib.Path) -> list[str]:
   ]
 
 
+def _changed(beside: Mapping[str, str | None], workdir: pathlib.Path) -> bool:
+  """Whether the weights, or whom they have seen, are no longer what the folder says."""
+  paths = {workdir / name: text for name, text in beside.items()}
+  return any((path.read_text() if path.is_file() else None) != text for path, text in paths.items())
+
+
 def _fill(
   config: Config,
   workdir: pathlib.Path,
@@ -106,7 +112,7 @@ def _fill(
   beside: Mapping[str, str | None],
 ) -> None:
   if (workdir / 'config.json').is_file() and (
-    has_checkpoint(workdir) or not _changes(config, workdir)
+    has_checkpoint(workdir) or not (_changes(config, workdir) or _changed(beside, workdir))
   ):
     return
   if workdir.is_dir():

@@ -69,7 +69,7 @@ def test_one_line_on_standard_error(refused, argument, words):
     ('--config.loss.settings.gama=2', ['config.loss.settings', 'gama']),
     ('--config.model.name=resnet_tyni', ['config.model.name', "did you mean 'resnet_tiny'?"]),
     ('--config.model.settings.width=wide', ['config.model.settings.width', 'must be int']),
-    ('--config.model.settings.width=0', ['config.model', 'do not fit together']),
+    ('--config.model.settings.width=0', ['config.model', 'width=0']),
     ('--config.model.settings.num_labels=2', ['config.model.settings', 'num_labels']),
     ('--config.loss.settings.logits=2', ['config.loss.settings', 'logits']),
     ('--config.loss.settings.positive_weight=[1,2]', ['config.loss', 'do not fit together']),

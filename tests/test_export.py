@@ -6,11 +6,20 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from medjax import artefact, learner
+from medjax.config import Config, Data, Model
 from medjax.data import images
+from medjax.preprocessing import Preprocessing
+from medjax.provenance import Provenance
+from medjax.trained import Trained
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / 'models'))
+import oracle
 
 # Neither medjax nor anything that it depends on but jax and numpy can be imported.
 BARE = """
@@ -49,7 +58,7 @@ def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_r
   result = json.loads((finished[0] / 'evaluation/test.json').read_text())
   for words in (
     'Intended use', 'Not a medical device', proof['split_sha256'], 'Lung Lesion', 'threshold',
-    f'{result["mean"]["auroc"]["value"]:.3f}', *result['notes'],
+    f'{result["mean"]["auroc"]["value"]:.3f}', *result['notes'], *result['study_notes'],
   ):  # fmt: skip
     assert words in card
 
@@ -60,6 +69,26 @@ def test_grades_are_exported_as_probabilities_too(command, graded_root, tmp_path
     f'--config.data.root={graded_root}', check=True,
   )  # fmt: skip
   check_artefact(command, tmp_path / 'run', graded_root, 32, tmp_path)
+
+
+@pytest.mark.parametrize(
+  'name', ['resnet18', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16']
+)
+def test_exported_weights_fit_timm(name):
+  torch, timm = oracle.torch_or_skip()
+  config = Config(Data('', '', ('x', 'y'), 64), Model(name))
+  size = Preprocessing(64, 1, (0.5,), (0.25,), 'bilinear')
+  learn = learner.build(config, size)
+  variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), learn.shapes)
+  run = Trained(config, Provenance(size, 1, None), learn, variables, 1)
+  tensors, scheme = artefact.published_tensors(run)
+  settings = {'img_size': 64} if name.startswith('vit') else {}
+  with torch.device('meta'):
+    theirs = timm.create_model(
+      artefact.description(run)['architecture'], num_classes=2, in_chans=1, **settings
+    ).state_dict()
+  shapes = {key: tuple(value.shape) for key, value in theirs.items() if value.ndim}
+  assert scheme == 'timm' and {key: each.shape for key, each in tensors.items()} == shapes
 
 
 def test_the_weights_start_another_run(command, finished, other_root, tmp_path):

@@ -6,8 +6,12 @@ import jax
 import numpy as np
 import pytest
 from conftest import TINY
+from PIL import Image
 
-from medjax import checkpoints
+from medjax import checkpoints, lineage, provenance, train, workdir
+from medjax import config as configs
+from medjax.errors import InputError
+from medjax.preprocessing import Preprocessing
 
 PHANTOM = '--config=configs/phantom.py'
 
@@ -75,12 +79,56 @@ def test_patients_that_trained_the_weights_are_not_tested(
   assert again.returncode == 1 and str(phantom_root) in again.stderr
 
 
+def test_the_same_films_at_another_size_are_the_same_patients(finished, phantom_root, tmp_path):
+  seen = lineage.seen_by(finished[0])
+  for image in seen['image']:
+    (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
+    Image.open(phantom_root / image).resize((48, 48)).save(tmp_path / image, quality=80)
+  split = np.full(len(seen), 'test', object)
+  with pytest.raises(InputError, match='test patients'):
+    lineage.check_unseen(seen[['image', 'patient']], split, str(tmp_path), seen)
+
+
+def test_weights_changed_before_anything_was_trained_are_noticed(finished, tmp_path):
+  beside = {'model.json': 'new', 'pretrained_on.csv': None}
+  (tmp_path / 'model.json').write_text('old')
+  assert workdir._changed(beside, tmp_path)
+  (tmp_path / 'model.json').write_text('new')
+  assert not workdir._changed(beside, tmp_path)
+  (tmp_path / 'pretrained_on.csv').write_text('image,patient,split,root')
+  assert workdir._changed(beside, tmp_path)
+
+
+def test_an_origin_that_nobody_knows_is_not_forgotten_by_the_next_run():
+  size = Preprocessing(32, 1, (0.5,), (0.25,), 'bilinear')
+  file = {'from': '/weights.safetensors', 'sha256': '0' * 64}
+  first = {'from': '/runs/one', 'step': 3, 'pretrained': file}
+  second = {'from': '/runs/two', 'step': 5, 'pretrained': first}
+  assert '/weights.safetensors' in provenance.note(provenance.Provenance(size, 1, second))
+  timm = {'from': '/runs/one', 'step': 3, 'pretrained': {'from': 'timm/resnet18.tv_in1k'}}
+  assert provenance.note(provenance.Provenance(size, 1, timm)) is None
+  alone = {'from': '/runs/one', 'step': 3, 'pretrained': None}
+  assert provenance.note(provenance.Provenance(size, 1, alone)) is None
+
+
+def test_patience_begins_with_the_last_unfreezing():
+  config = configs.load('configs/phantom.py')
+  config.patience, config.model.unfreeze_at = 1, (300,)
+  history = [{'step': step, 'auroc_mean': 0.9 - step / 1000} for step in (100, 200, 300)]
+  assert not train._stale(config, history)
+  assert train._stale(config, [*history, {'step': 400, 'auroc_mean': 0.1}])
+  config.model.unfreeze_at = ()
+  assert train._stale(config, history)
+
+
 def test_other_patients_under_the_same_names_are_others(command, finished, other_root, tmp_path):
   run(
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
     '--config.split.seed=3',
   )  # fmt: skip
   assert (tmp_path / 'run/pretrained_on.csv').is_file()
+  page = (tmp_path / 'run/report/index.html').read_text()
+  assert 'patients who trained the weights that this run started from' in page
 
 
 @pytest.mark.parametrize(
@@ -88,8 +136,11 @@ def test_other_patients_under_the_same_names_are_others(command, finished, other
   [
     (['--config.model.finetune=head'], 'config.model.pretrained'),
     (['--config.model.unfreeze_at=3'], "model.finetune='head'"),
-    (['--config.model.pretrained=WEIGHTS', '--config.model.settings.width=8'], 'of another shape'),
-    (['--config.model.pretrained=WEIGHTS', '--config.model.name=resnet18'], 'missing'),
+    (['--config.model.pretrained=WEIGHTS', '--config.model.settings.width=8'], "'width': 4"),
+    (['--config.model.pretrained=WEIGHTS', '--config.model.name=resnet18'], 'weights of resnet_tiny'),
+    (['--config.model.settings.dropout=1'], 'dropout=1'),
+    (['--config.model.mean=123.7'], 'not 0 to 255'),
+    (['--config.model.name=convnext_tiny', '--config.data.image_size=16'], 'width'),
     (
       ['--config.model.pretrained=WEIGHTS', '--config.model.finetune=head',
        '--config.model.unfreeze_at=1,2,3,4,5'],
@@ -136,3 +187,15 @@ def test_a_loss_of_another_head_is_named(command, graded_root, tmp_path):
   )  # fmt: skip
   assert refused.returncode == 1
   assert "model.head='softmax'" in refused.stderr and 'cross_entropy' in refused.stderr
+
+
+def test_uncertain_classes_are_refused_before_training(command, graded_root, tmp_path):
+  lines = ['image,patient,none,mild,severe']
+  lines += [f'{number}.png,{number // 3},1,0,{-(number % 7 == 0)}' for number in range(240)]
+  (graded_root / 'columns.csv').write_text('\n'.join(lines))
+  refused = command(
+    'main', '--config=tests/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
+    f'--config.data.root={graded_root}', '--config.data.uncertain=zeros',
+    '--config.data.settings={"table_file": "columns.csv"}',
+  )  # fmt: skip
+  assert refused.returncode == 1 and 'severe unknown' in refused.stderr, refused.stderr

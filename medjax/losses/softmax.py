@@ -38,24 +38,21 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
   Raises:
     ValueError: smoothing outside [0, 1).
   """
-  return weighted_cross_entropy(logits, labels, 1.0, smoothing)
+  return -smooth(labels, smoothing, classes=logits.shape[-1]) * _log_softmax(logits)
 
 
 def weighted_cross_entropy(
-  logits: jax.Array,
-  labels: jax.Array,
-  positive_weight: jax.Array | float,
-  smoothing: float = 0.0,
+  logits: jax.Array, labels: jax.Array, positives: jax.Array, smoothing: float = 0.0
 ) -> jax.Array:
-  """−w_c y_c log p_c: cross-entropy with a weight for the true class.
+  """−w_c y_c log p_c with w_c = n / (L n_c): over the training split all classes weigh the same.
 
-  medjax's w_c is the share of the training images that are not of class c, 1 − n_c / n, so that
-  rare classes weigh more.
+  With two classes the weights are in the ratio of w_p = negatives / total to w_n = positives / total.
+  A class without examples has weight 0.
 
   Args:
     logits: f[B, L].
     labels: f32[B, L], the labels of an image summing to 1.
-    positive_weight: f32[L] or a number, w_c.
+    positives: f32[L], how many examples n_c of each class the training split has.
     smoothing: as in `cross_entropy`; the weights apply to the smoothed labels.
 
   Returns:
@@ -64,8 +61,9 @@ def weighted_cross_entropy(
   Raises:
     ValueError: smoothing outside [0, 1).
   """
-  labels = smooth(labels, smoothing, classes=logits.shape[-1])
-  return -jnp.asarray(positive_weight) * labels * _log_softmax(logits)
+  counts = jnp.asarray(positives, jnp.float32)
+  weights = jnp.where(counts > 0, jnp.mean(counts) / jnp.maximum(counts, 1e-30), 0.0)
+  return weights * cross_entropy(logits, labels, smoothing)
 
 
 def focal(logits: jax.Array, labels: jax.Array, gamma: float = 2.0) -> jax.Array:

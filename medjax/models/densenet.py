@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from medjax.models import layers
 
-
 _NAMES = (
   (r'^stem_', 'features.'),
   (r'^stage(\d+)_(denselayer\d+)', r'features.denseblock\1.\2'),

@@ -23,8 +23,8 @@ class ConvNorm(nn.Module):
 
   Attributes:
     features: channels of the output; a depthwise convolution keeps those of the input.
-    same_padding: TensorFlow's 'SAME', which where the stride meets an even size pads the right and
-      the bottom alone more, instead of alike on all sides.
+    same_padding: TensorFlow's 'SAME', which differs from torch's equal padding of all sides where a
+      stride of 2 meets an even size: the left and the top get one less.
   """
 
   features: int
@@ -41,7 +41,7 @@ class ConvNorm(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     conv = layers.convolution(self.dtype)
     if self.depthwise:
-      # Each filter feeds one output: the fan out of the authors' initialisation is that of a filter.
+      # flax would count the fan out over all filters; the authors count that of one.
       kernel_init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
       conv = functools.partial(conv, feature_group_count=x.shape[-1], kernel_init=kernel_init)
     padding = 'SAME' if self.same_padding else self.kernel // 2
@@ -52,20 +52,18 @@ class ConvNorm(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-  """Scales each channel by a gate computed from all channels' means (Hu et al. 2017, arXiv 1709.01507)."""
+  """Scales channels by gates computed from all their means (Hu et al. 2017, arXiv 1709.01507)."""
 
   features: int
   dtype: Any
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=layers.kernel_init)
-    gate = nn.swish(dense(self.features, name='reduce')(layers.global_average(x)))
-    gate = nn.sigmoid(dense(x.shape[-1], name='expand')(gate))
-    return x * gate[:, None, None, :]
-
-
-# The number in a step's name is its place in the block: torchvision's names count the steps.
+    # 1×1 convolutions of one pixel, so that exported weights have the shapes of the published ones.
+    conv = functools.partial(layers.convolution(self.dtype), kernel_size=(1, 1), use_bias=True)
+    gate = layers.global_average(x)[:, None, None, :]
+    gate = nn.swish(conv(self.features, name='reduce')(gate))
+    return x * nn.sigmoid(conv(x.shape[-1], name='expand')(gate))
 
 
 class MBConv(nn.Module):
@@ -84,6 +82,7 @@ class MBConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     inner = x.shape[-1] * self.expansion
+    # The names say each step's place in the block, by which torchvision calls it.
     y, place = x, 0
     if self.expansion > 1:
       y, place = self.conv_norm(inner, 1, name='expand0')(x, train), 1
@@ -96,7 +95,7 @@ class MBConv(nn.Module):
 
 
 class FusedMBConv(nn.Module):
-  """k×k up by `expansion` and 1×1 down; one k×k convolution if `expansion` is 1 (EfficientNetV2)."""
+  """k×k up by `expansion`, 1×1 down; one k×k convolution if `expansion` is 1 (EfficientNetV2)."""
 
   width: int
   kernel: int
@@ -257,7 +256,7 @@ _V2_S = (
   Stage(MBConv, expansion=6, kernel=3, stride=1, width=160, depth=9),
   Stage(MBConv, expansion=6, kernel=3, stride=2, width=256, depth=15),
 )
-# Of the authors' published code; the paper tells only that it is S scaled, with a stage more.
+# From the authors' published code: the paper only tells how S is scaled, not to what.
 _V2_M = (
   Stage(FusedMBConv, expansion=1, kernel=3, stride=1, width=24, depth=3),
   Stage(FusedMBConv, expansion=4, kernel=3, stride=2, width=48, depth=5),
@@ -268,7 +267,7 @@ _V2_M = (
   Stage(MBConv, expansion=6, kernel=3, stride=1, width=512, depth=5),
 )
 
-# Equation 3 of arXiv 1905.11946, width 1.1^φ and depth 1.2^φ, in the figures that the authors published.
+# Equation 3 of arXiv 1905.11946, width 1.1^φ and depth 1.2^φ, rounded as in the authors' code.
 efficientnet_b0 = functools.partial(EfficientNet, stages=_B0, stem=32)
 efficientnet_b1 = functools.partial(efficientnet_b0, width_multiplier=1.0, depth_multiplier=1.1)
 efficientnet_b2 = functools.partial(efficientnet_b0, width_multiplier=1.1, depth_multiplier=1.2)

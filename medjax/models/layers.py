@@ -37,8 +37,15 @@ def batch_norm(
   )
 
 
+def check_rate(name: str, rate: float) -> None:
+  """Raises ValueError for a rate outside [0, 1): at 1 nothing would be left."""
+  if not 0 <= rate < 1:
+    raise ValueError(f'{name}={rate}: must be in [0, 1)')
+
+
 def drop_rates(maximum: float, blocks: int) -> list[float]:
   """Returns the rate of each block, rising linearly from 0 to the last block's `maximum`."""
+  check_rate('stochastic_depth', maximum)
   return np.linspace(0, maximum, blocks).tolist()
 
 
@@ -59,5 +66,6 @@ def global_average(x: jax.Array) -> jax.Array:
 
 def linear_head(features: jax.Array, num_labels: int, dropout: float, train: bool) -> jax.Array:
   """f32[B, C] → logits f32[B, num_labels], through dropout; the parameters are called 'head'."""
+  check_rate('dropout', dropout)
   features = nn.Dropout(dropout)(features.astype(jnp.float32), deterministic=not train)
   return nn.Dense(num_labels, name='head')(features)

@@ -11,6 +11,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 from scipy import special
+from sklearn.utils.class_weight import compute_class_weight
 
 from medjax.losses import binary, softmax
 
@@ -36,10 +37,16 @@ def cross_entropy(p, y, smoothing):
   return -np.sum(target * np.log(p))
 
 
-def weighted_cross_entropy(p, y, positive_weight, smoothing):
+def balanced(counts):
+  """scikit-learn's weights of classes with so many examples."""
+  examples = np.repeat(np.arange(CLASSES), counts)
+  return compute_class_weight('balanced', classes=np.arange(CLASSES), y=examples)
+
+
+def weighted_cross_entropy(p, y, positives, smoothing):
   target = np.full(CLASSES, smoothing / CLASSES)
   target[y] += 1 - smoothing
-  return -np.sum(positive_weight * target * np.log(p))
+  return -np.sum(balanced(positives) * target * np.log(p))
 
 
 def focal(p, y, gamma):
@@ -73,7 +80,7 @@ FORMULAS = [
   (cross_entropy, {'smoothing': 0.1}),
   (
     weighted_cross_entropy,
-    {'positive_weight': np.array([0.2, 0.9, 1.0, 0.7, 0.1]), 'smoothing': 0.2},
+    {'positives': np.array([30, 5, 1, 10, 54]), 'smoothing': 0.2},
   ),
   (focal, {'gamma': 0.0}),
   (focal, {'gamma': 0.5}),
@@ -138,21 +145,21 @@ def test_every_loss_has_its_formula_tested():
 
 @torch_installed
 @pytest.mark.parametrize('smoothing', [0.0, 0.1])
-@pytest.mark.parametrize('weight', [None, [0.2, 0.9, 1.0, 0.7, 0.1]])
-def test_cross_entropy_agrees_with_torch(smoothing, weight):
+@pytest.mark.parametrize('counts', [None, [30, 5, 1, 10, 54]])
+def test_cross_entropy_agrees_with_torch(smoothing, counts):
   import torch
 
   logits, truth, labels = examples()
   theirs = torch.nn.functional.cross_entropy(
     torch.tensor(logits),
     torch.tensor(truth),
-    weight=weight and torch.tensor(weight, dtype=torch.float64),
+    weight=counts and torch.tensor(balanced(counts)),
     label_smoothing=smoothing,
     reduction='none',
   )
   logits = jnp.asarray(logits, jnp.float32)
-  if weight:
-    loss = softmax.weighted_cross_entropy(logits, labels, jnp.asarray(weight), smoothing)
+  if counts:
+    loss = softmax.weighted_cross_entropy(logits, labels, jnp.asarray(counts), smoothing)
   else:
     loss = softmax.cross_entropy(logits, labels, smoothing)
   np.testing.assert_allclose(loss.sum(axis=1), theirs, rtol=1e-5, atol=1e-6)
@@ -172,7 +179,7 @@ def test_poly1_agrees_with_optax(soft, epsilon):
 @pytest.mark.parametrize(
   ('name', 'settings', 'tolerance'),
   [
-    ('weighted_cross_entropy', {'positive_weight': 1.0}, 1e-6),
+    ('weighted_cross_entropy', {'positives': [30.0] * CLASSES}, 1e-6),
     ('focal', {'gamma': 0.0}, 1e-6),
     ('class_balanced', {'beta': 0.0}, 1e-6),
     ('logit_adjusted', {'tau': 0.0}, 1e-6),

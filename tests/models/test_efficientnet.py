@@ -72,8 +72,8 @@ def check(model, theirs, tmp_path):
   """Compares by the oracle, with convolutions under which float32 suffices for hundreds of layers.
 
   The oracle moves running means by about 0.1, which must be little against the activations: with
-  the initialisations of both libraries it is not, and then untrained networks amplify rounding to the
-  size of the logits, in torch as here.
+  the initialisations of both libraries it is not, and then untrained networks amplify rounding to
+  the size of the logits, in torch as here.
   """
   torch, _ = oracle.torch_or_skip()
   for module in theirs.modules():
@@ -84,10 +84,8 @@ def check(model, theirs, tmp_path):
   oracle.check(model, theirs, image_size, tmp_path)
 
 
-def slow_unless(quick, names):
-  return [
-    pytest.param(name, marks=() if name in quick else pytest.mark.slow, id=name) for name in names
-  ]
+def all_but_quick_slow(names):
+  return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
 @functools.cache
@@ -133,7 +131,7 @@ def test_batch_norms_can_be_those_of_torchvision(name):
   assert batch_norms(torchvision_network, name) == {(model.epsilon, model.momentum)}
 
 
-@pytest.mark.parametrize('name', slow_unless(QUICK, TIMM))
+@pytest.mark.parametrize('name', all_but_quick_slow(TIMM))
 def test_equals_timm(name, tmp_path):
   check(network(name, num_labels=10), timm_network(name, num_classes=10), tmp_path)
 
@@ -144,7 +142,7 @@ def test_fused_blocks_equal_timm(tmp_path):
   check(model, theirs, tmp_path)
 
 
-@pytest.mark.parametrize('name', slow_unless(QUICK, PUBLISHED))
+@pytest.mark.parametrize('name', all_but_quick_slow(PUBLISHED))
 def test_equals_torchvision(name, tmp_path):
   # The oracle steps with torch's default momentum.
   model = network(name, num_labels=10, **(TORCHVISION.get(name, {}) | {'momentum': 0.9}))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,8 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import load_file, save_file
 
-from medjax import models
+from medjax import models, preprocessing
+from medjax.config import Config, Data, Model
 from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
 
@@ -52,8 +54,10 @@ def file(tmp_path):
   return tmp_path / 'model.safetensors'
 
 
-def load(path, network=NETWORK, channels=3):
-  return weights.load(weights.find(str(path)), oracle.shapes(network, 64, channels), network.names)
+def load(path, network=NETWORK, channels=3, architecture='resnet_tiny'):
+  names = getattr(network, 'names', None)
+  shapes = oracle.shapes(network, 64, channels)
+  return weights.load(weights.find(str(path)), shapes, names, architecture, settings={})
 
 
 def test_names_are_those_of_the_published_files():
@@ -154,8 +158,9 @@ def test_a_truncated_file_is_one_line(file, kept):
     load(file)
 
 
-@pytest.mark.parametrize('name', ['weights.pth', 'weights.pt', 'pytorch_model.bin'])
+@pytest.mark.parametrize('name', ['weights.pth', 'model.pth.tar', 'pytorch_model.bin'])
 def test_pickles_are_refused_with_the_way_to_convert_them(tmp_path, name):
+  (tmp_path / name).write_bytes(b'anything')
   with pytest.raises(InputError) as raised:
     weights.find(str(tmp_path / name))
   line = str(raised.value)
@@ -164,13 +169,16 @@ def test_pickles_are_refused_with_the_way_to_convert_them(tmp_path, name):
 
 def test_the_way_to_convert_a_pickle_works(tmp_path):
   torch, _ = oracle.torch_or_skip()
-  tensors = {'a': torch.arange(6.0).reshape(2, 3).T, 'b': torch.ones(2)}
-  torch.save({'state_dict': tensors}, tmp_path / 'w.pth')
+  tensors = {'a': torch.arange(6.0).reshape(2, 3).T, 'b': torch.ones(2), 'epoch': 3}
+  path = tmp_path / "it's $HOME.pth"
+  torch.save({'state_dict': tensors}, path)
   with pytest.raises(InputError) as raised:
-    weights.find(str(tmp_path / 'w.pth'))
+    weights.find(str(path))
   command = str(raised.value).partition('convert it once: ')[2]
   subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
-  np.testing.assert_array_equal(load_file(tmp_path / 'w.safetensors')['a'], tensors['a'].numpy())
+  np.testing.assert_array_equal(
+    load_file(path.with_suffix('.safetensors'))['a'], tensors['a'].numpy()
+  )
 
 
 def test_half_precision_files_are_read(tmp_path):
@@ -190,10 +198,77 @@ def test_a_description_beside_the_file_comes_along(file):
     weights.find(str(file))
 
 
-@pytest.mark.parametrize('name', ['nothing/here/at/all', 'missing.safetensors', 'just a name'])
+@pytest.mark.parametrize(
+  'name', ['nothing/here/at/all', 'missing.safetensors', 'some/missing.pth', 'just a name']
+)
 def test_names_of_nothing_are_one_line(name):
   with pytest.raises(InputError, match='no such file'):
     weights.find(name)
+
+
+def test_another_kind_of_file_is_named(tmp_path):
+  (tmp_path / 'README.md').write_text('no weights')
+  with pytest.raises(InputError, match=r'README\.md: no \.safetensors file'):
+    weights.find(str(tmp_path / 'README.md'))
+
+
+def test_weights_of_another_architecture_do_not_load_though_they_fit(file):
+  (file.parent / 'config.json').write_text(json.dumps({'architecture': 'tf_efficientnet_b0'}))
+  with pytest.raises(InputError, match='weights of tf_efficientnet_b0; config'):
+    load(file, architecture='efficientnet_b0')
+  (file.parent / 'config.json').write_text(json.dumps({'architecture': 'resnet18_224'}))
+  assert load(file, architecture='resnet18').variables
+
+
+class Headless(nn.Module):
+  """A network of one's own whose last layer has flax's own name."""
+
+  num_labels: int
+
+  @nn.compact
+  def __call__(self, images, train):
+    return nn.Dense(self.num_labels)(images.mean(axis=(1, 2)))
+
+
+def test_a_network_without_a_head_takes_no_weights(file):
+  with pytest.raises(InputError, match='no module named head'):
+    load(file, Headless(2), architecture='my_lab.nets:Headless')
+
+
+def settings(size=0, channels=1, name='resnet18', **model):
+  return Config(Data('', '', ('x',), size, channels), Model(name, **model))
+
+
+def test_what_the_weights_were_made_with_comes_along(file):
+  (file.parent / 'config.json').write_text(json.dumps(DESCRIPTION))
+  found = weights.find(str(file))
+  colour = preprocessing.resolve(settings(channels=3), found)
+  assert colour == preprocessing.Preprocessing(
+    224, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 'bicubic'
+  )
+  grey = preprocessing.resolve(settings(size=96), found)
+  assert (grey.image_size, grey.mean, grey.std) == (
+    96,
+    pytest.approx((0.449,)),
+    pytest.approx((0.226,)),
+  )
+  own = preprocessing.resolve(settings(mean=(0.3,), std=(0.2,)), found)
+  assert (own.mean, own.std) == ((0.3,), (0.2,))
+  images = jnp.full((1, 2, 2, 3), 0.5)
+  expected = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+  np.testing.assert_allclose(colour.normalise(images)[0, 0, 0], expected, rtol=1e-5)
+
+
+def test_weights_that_do_not_say_how_to_normalise_ask(file):
+  with pytest.raises(InputError, match=r'config\.model\.mean and config\.model\.std'):
+    preprocessing.resolve(settings(), weights.find(str(file)))
+  assert preprocessing.resolve(settings(mean=(0.5,), std=(0.1,)), weights.find(str(file)))
+
+
+def test_without_weights_the_published_size_or_a_question():
+  assert preprocessing.resolve(settings(name='inception_v3'), None).image_size == 299
+  with pytest.raises(InputError, match=r'config\.data\.image_size'):
+    preprocessing.resolve(settings(name='resnet_tiny'), None)
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

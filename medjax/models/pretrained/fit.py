@@ -84,7 +84,7 @@ def fit(
     if is_head(path) and not head:
       new.append(path)
     elif name not in tensors:
-      problems['missing'].append(name + nearest(name, tensors.keys() - set(published.values())))
+      problems['missing'].append(name)
     else:
       ours = adapt(to_flax(tensors[name], path), leaves[path].shape, path)
       if ours.shape != leaves[path].shape:
@@ -101,6 +101,8 @@ def fit(
     for name in unused
     if not _NO_PARAMETERS.search(name) and name.rpartition('.')[0] not in heads_modules
   ]
+  for at, name in enumerate(problems['missing'][:_SHOWN]):
+    problems['missing'][at] = name + nearest(name, problems['without a place'])
   _raise_all(problems, where, len(known & set(tensors)), len(known))
   return Fitted(traverse_util.unflatten_dict(filled, sep='/'), new, unused)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,11 +16,15 @@ import numpy as np
 from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
-from medjax import checkpoints
+from medjax import checkpoints, files
 from medjax.errors import InputError
 from medjax.models.pretrained import fit
+from medjax.models.published import NETWORKS
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
+_PICKLES = {'.pth', '.pt', '.bin', '.pkl', '.ckpt', '.tar'}
+# Settings that change no parameter and nothing that evaluation computes.
+_OF_TRAINING = ('dropout', 'stochastic_depth', 'auxiliary', 'momentum')
 _INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'lanczos')
 
 
@@ -33,6 +38,8 @@ class Weights(NamedTuple):
     mean: of the channels they expect, in [0, 1]; () where not known.
     std: likewise.
     interpolation: that their images were resized with; '' where not known.
+    architecture: the network's name; '' where not known.
+    settings: of the network, where it is one of a run.
     run: the work directory they come from, or None.
   """
 
@@ -42,6 +49,8 @@ class Weights(NamedTuple):
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   interpolation: str = ''
+  architecture: str = ''
+  settings: dict[str, Any] | None = None
   run: pathlib.Path | None = None
 
 
@@ -52,13 +61,15 @@ def find(name: str) -> Weights:
     InputError: there are none, they are damaged, or of a format that must be converted first.
   """
   path = pathlib.Path(name)
-  if path.suffix in ('.pth', '.pt', '.bin', '.pkl', '.ckpt'):
-    raise InputError(_convert_first(path))
   if path.is_dir():
     return _of_run(path)
-  if path.suffix == '.safetensors' or path.exists():
+  if path.suffix == '.safetensors' and path.is_file():
     return _of_file(path, path.parent / 'config.json', {'from': str(path.resolve())})
-  if _HUB_NAME.fullmatch(name):
+  if path.is_file() and _PICKLES & set(path.suffixes):
+    raise InputError(_convert_first(path))
+  if path.is_file():
+    raise InputError(f'config.model.pretrained={path}: no .safetensors file')
+  if _HUB_NAME.fullmatch(name) and not (_PICKLES | {'.safetensors'}) & set(path.suffixes):
     return _of_hub(name)
   raise InputError(
     f"config.model.pretrained='{name}': no such file or work directory, and no name of the hub, such as "
@@ -67,15 +78,17 @@ def find(name: str) -> Weights:
 
 
 def _convert_first(path: pathlib.Path) -> str:
+  converted = path.with_suffix('.safetensors')
   convert = (
     'import torch, safetensors.torch as s; '
-    f"d = torch.load('{path}', map_location='cpu', weights_only=True); "
+    f"d = torch.load({str(path)!r}, map_location='cpu', weights_only=True); "
     "d = d.get('state_dict', d); "
-    f"s.save_file({{k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items()}}, '{path.with_suffix('.safetensors')}')"
+    's.save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items() '
+    f'if torch.is_tensor(v)}}, {str(converted)!r})'
   )
   return (
     f'config.model.pretrained={path}: a pickle can run any code, so it is not read; where torch and '
-    f'safetensors are installed, convert it once: python -c "{convert}"'
+    f'safetensors are installed, convert it once: python -c {shlex.quote(convert)}'
   )
 
 
@@ -92,9 +105,8 @@ def _of_hub(name: str) -> Weights:
     ]
   except errors.LocalEntryNotFoundError:
     raise InputError(
-      f"config.model.pretrained='{name}': not in the cache of the hub ({_cache()}), and the hub cannot be "
-      'asked (no connection, or HF_HUB_OFFLINE is set); download it where there is a connection, or '
-      'give the path of a .safetensors file'
+      f"config.model.pretrained='{name}': no such file or folder here, not in the cache of the hub "
+      f'({_cache()}), and the hub cannot be asked (no connection, or HF_HUB_OFFLINE is set)'
     ) from None
   except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
     reason = next((line for line in str(error).splitlines() if line.strip()), '')
@@ -133,8 +145,10 @@ def _described(path: pathlib.Path) -> dict[str, Any]:
   if not path.is_file():
     return {}
   try:
-    values = json.loads(path.read_text()).get('pretrained_cfg', {})
+    whole = json.loads(path.read_text())
+    values = whole.get('pretrained_cfg', {})
     described = {
+      'architecture': str(whole.get('architecture', '')),
       'image_size': int(values.get('input_size', (0, 0, 0))[-1]),
       'mean': tuple(map(float, values.get('mean', ()))),
       'std': tuple(map(float, values.get('std', ()))),
@@ -144,6 +158,9 @@ def _described(path: pathlib.Path) -> dict[str, Any]:
     raise InputError(
       f"{path}: not the description of weights that timm's format holds ({error})"
     ) from None
+  fits = all(0 <= each <= 1 for each in described['mean'])
+  if not (fits and all(0 < each <= 1 for each in described['std'])):
+    raise InputError(f'{path}: mean and std must be those of pixels in [0, 1]')
   if described['interpolation'] not in ('', *_INTERPOLATIONS):
     raise InputError(f"{path}: unknown interpolation '{described['interpolation']}'")
   return described
@@ -155,7 +172,9 @@ def _of_run(workdir: pathlib.Path) -> Weights:
     raise InputError(
       f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
     )
-  preprocessing = json.loads((workdir / 'model.json').read_text())['preprocessing']
+  started = files.read_json(workdir / 'model.json')
+  model = files.read_json(workdir / 'config.json')['model']
+  preprocessing = started['preprocessing']
   variables, step = checkpoints.best_variables(workdir)
   leaves = traverse_util.flatten_dict(variables, sep='/')
   tensors = {
@@ -164,30 +183,69 @@ def _of_run(workdir: pathlib.Path) -> Weights:
   }
   return Weights(
     tensors,
-    {'from': str(workdir.resolve()), 'step': step},
+    {'from': str(workdir.resolve()), 'step': step, 'pretrained': started['pretrained']},
     image_size=preprocessing['image_size'],
     mean=tuple(preprocessing['mean']),
     std=tuple(preprocessing['std']),
     interpolation=preprocessing['interpolation'],
+    architecture=model['name'],
+    settings=model['settings'],
     run=workdir.resolve(),
   )
 
 
-def load(weights: Weights, variables: Any, names: Mapping[str, Any] | None) -> fit.Fitted:
+def load(
+  weights: Weights,
+  variables: Any,
+  names: Mapping[str, Any] | None,
+  architecture: str,
+  settings: Mapping[str, Any],
+) -> fit.Fitted:
   """Fits the weights to the network with these variables (shapes suffice); its head stays new.
 
   Args:
     weights: from `find`.
     variables: {'params', 'batch_stats'} of the network.
     names: the network's, see medjax.models; None where it has none.
+    architecture: the network's name.
+    settings: the network's.
 
   Raises:
-    InputError: they do not fit, or a network of one's own says no names.
+    InputError: they do not fit, they are of another architecture though their shapes may fit, or a
+      network of one's own has no head or says no names.
   """
+  where = f'config.model.pretrained ({weights.origin["from"]})'
+  _check_architecture(weights, architecture, settings, where)
+  if not any(name.split('_')[0] == 'head' for name in variables['params']):
+    raise InputError(
+      f'{where}: the network has no module named head, so nothing says what is new for the labels; '
+      'medjax/models/__init__.py says how to name it'
+    )
   schemes = {'run': ()} if weights.run else names
   if not schemes:
     raise InputError(
-      'config.model.pretrained: the network has no `names`, so published weights cannot be fitted to '
-      'it; medjax/models/__init__.py says what to add'
+      f'{where}: the network has no `names`, so published weights cannot be fitted to it; '
+      'medjax/models/__init__.py says what to add'
     )
-  return fit.fit(variables, weights.tensors, schemes, weights.origin['from'])
+  return fit.fit(variables, weights.tensors, schemes, where)
+
+
+def _check_architecture(
+  weights: Weights, architecture: str, settings: Mapping[str, Any], where: str
+) -> None:
+  """Two networks may have the same shapes and compute otherwise: other padding, other epsilon."""
+  # timm's names go on with the image size: vit_small_patch16_224.
+  known = weights.architecture and architecture in NETWORKS
+  if known and not f'{weights.architecture}_'.startswith(f'{architecture}_'):
+    raise InputError(
+      f'{where}: weights of {weights.architecture}; config.model.name is {architecture}'
+    )
+  if weights.settings is not None:
+    mine, theirs = (
+      {name: value for name, value in each.items() if name not in _OF_TRAINING}
+      for each in (settings, weights.settings)
+    )
+    if mine != theirs:
+      raise InputError(
+        f'{where}: weights of a network with settings {theirs}; config.model.settings is {mine}'
+      )
