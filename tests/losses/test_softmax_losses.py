@@ -99,7 +99,7 @@ FORMULAS = [
 def ours(name, settings):
   loss = getattr(softmax, name)
   given = {'positives': COUNTS} if 'positives' in inspect.signature(loss).parameters else {}
-  return functools.partial(loss, **given, **settings)
+  return functools.partial(loss, **{**given, **settings})
 
 
 @pytest.mark.parametrize(('formula', 'settings'), FORMULAS)
