@@ -61,9 +61,10 @@ def weighted_cross_entropy(
   Raises:
     ValueError: smoothing outside [0, 1).
   """
-  counts = jnp.asarray(positives, jnp.float32)
+  losses = cross_entropy(logits, labels, smoothing)
+  counts = jnp.asarray(positives, losses.dtype)
   weights = jnp.where(counts > 0, jnp.mean(counts) / jnp.maximum(counts, 1e-30), 0.0)
-  return weights * cross_entropy(logits, labels, smoothing)
+  return weights * losses
 
 
 def focal(logits: jax.Array, labels: jax.Array, gamma: float = 2.0) -> jax.Array:
