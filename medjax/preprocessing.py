@@ -46,7 +46,8 @@ class Preprocessing:
 def resolve(config: Config, weights: Weights | None) -> Preprocessing:
   """What the config says, else what the weights were made with, else the network's published size.
 
-  A grey image gets the averages of the weights' means and deviations over their channels.
+  A grey image gets the averages of the weights' means and deviations over their channels, so that what a
+  summed stem sees differs a little from a tripled copy normalised channel by channel.
 
   Raises:
     InputError: no image size anywhere, or weights of which nobody says mean and deviation.

@@ -1,7 +1,8 @@
 """Where a parameter stands in its network, which is what fine-tuning goes by.
 
 The names of a network's top-level modules say it: 'stem…' is stage 0, 'stage1…', 'stage2…' follow, and
-'head' comes last.
+'head' comes last. Unfreezing stage by stage and rates by depth are those of Howard and Ruder 2018,
+arXiv 1801.06146.
 """
 
 import re
