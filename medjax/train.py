@@ -58,6 +58,8 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   started = provenance.read(workdir) if has_checkpoint(workdir) else None
   weights = None
   if started is None and config.model.pretrained:
+    # What is wrong with the data is said before anything is fetched.
+    devices.first_does(lambda: study.make(config))
     weights = pretrained.find(config.model.pretrained)
   preprocessing = started.preprocessing if started else preprocess.resolve(config, weights)
   learn = learner.build(config, preprocessing)
