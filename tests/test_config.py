@@ -2,8 +2,9 @@
 
 import pytest
 
-from medjax import config
+from medjax import config, learner, preprocessing
 from medjax.errors import InputError
+from medjax.models import published
 
 PHANTOM = 'configs/phantom.py'
 
@@ -120,3 +121,21 @@ def test_differences_name_the_field_and_both_values():
   old, new = (config.to_dict(config.load(PHANTOM, [f'optimizer.ema={ema}'])) for ema in (0.5, 0.9))
   assert config.differences(old, old) == []
   assert config.differences(old, new) == ['config.optimizer.ema: was 0.5, is now 0.9']
+
+
+@pytest.mark.parametrize(
+  'name', ['resnet50', 'densenet121', 'efficientnet_b4', 'convnext_tiny', 'vit_base_patch16']
+)
+def test_chexpert_takes_a_family_by_one_argument(name):
+  experiment = config.load(f'configs/chexpert.py:{name}')
+  assert experiment.model.name == name
+  assert experiment.model.pretrained == published.NETWORKS[name].weights != ''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', ['configs/chexpert.py', 'configs/chestxray14.py'])
+@pytest.mark.parametrize('name', published.NETWORKS)
+def test_every_network_fits_the_configs(path, name):
+  experiment = config.load(f'{path}:{name}')
+  size = preprocessing.resolve(experiment, None)
+  assert learner.build(experiment, size).parameters() > 0

@@ -63,6 +63,7 @@ def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_r
     assert words in card
 
 
+@pytest.mark.slow
 def test_grades_are_exported_as_probabilities_too(command, graded_root, tmp_path):
   command(
     'main', '--config=tests/graded_config.py:ordinal', f'--workdir={tmp_path / "run"}',

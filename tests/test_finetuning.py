@@ -45,6 +45,7 @@ def test_head_only_leaves_everything_else_bit_for_bit(command, finished, other_r
   assert sorted(record['new']) == ['params/head/bias', 'params/head/kernel']
 
 
+@pytest.mark.slow
 def test_unfrozen_stages_train_and_the_others_stay(command, finished, other_root, tmp_path):
   run(
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
@@ -168,6 +169,7 @@ def test_what_does_not_fit_is_one_line(command, finished, other_root, tmp_path, 
     ('ordinal', ['balanced_accuracy', 'quadratic_kappa']),
   ],
 )
+@pytest.mark.slow
 def test_classes_and_grades_are_learned(command, graded_root, tmp_path, head, figures):
   said = command(
     'main', f'--config=tests/graded_config.py:{head}', f'--workdir={tmp_path / "run"}',
@@ -189,6 +191,7 @@ def test_a_loss_of_another_head_is_named(command, graded_root, tmp_path):
   assert "model.head='softmax'" in refused.stderr and 'cross_entropy' in refused.stderr
 
 
+@pytest.mark.slow
 def test_uncertain_classes_are_refused_before_training(command, graded_root, tmp_path):
   lines = ['image,patient,none,mild,severe']
   lines += [f'{number}.png,{number // 3},1,0,{-(number % 7 == 0)}' for number in range(240)]

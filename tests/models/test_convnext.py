@@ -55,6 +55,7 @@ def test_parameters_are_as_published(name):
 
 
 @pytest.mark.parametrize('name', DEEP)
+@pytest.mark.slow
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   oracle.check(
@@ -63,6 +64,7 @@ def test_equals_timm(name, tmp_path):
 
 
 @pytest.mark.parametrize('name', DEEP)
+@pytest.mark.slow
 def test_equals_torchvision(name, tmp_path):
   oracle.torch_or_skip()
   torchvision = pytest.importorskip('torchvision')

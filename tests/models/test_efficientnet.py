@@ -132,10 +132,12 @@ def test_batch_norms_can_be_those_of_torchvision(name):
 
 
 @pytest.mark.parametrize('name', all_but_quick_slow(TIMM))
+@pytest.mark.slow
 def test_equals_timm(name, tmp_path):
   check(network(name, num_labels=10), timm_network(name, num_classes=10), tmp_path)
 
 
+@pytest.mark.slow
 def test_fused_blocks_equal_timm(tmp_path):
   model = network('efficientnetv2_s', num_labels=10, depth_multiplier=0.2)
   theirs = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
@@ -143,6 +145,7 @@ def test_fused_blocks_equal_timm(tmp_path):
 
 
 @pytest.mark.parametrize('name', all_but_quick_slow(PUBLISHED))
+@pytest.mark.slow
 def test_equals_torchvision(name, tmp_path):
   # The oracle steps with torch's default momentum.
   model = network(name, num_labels=10, **(TORCHVISION.get(name, {}) | {'momentum': 0.9}))

@@ -62,6 +62,7 @@ def test_names_and_shapes_are_those_of_both_libraries(auxiliary, library):
 
 
 # The grids 71, 69, 34, 32, 15, 7 and 3: the first pool leaves a row and a column out.
+@pytest.mark.slow
 def test_equals_timm(tmp_path):
   _, timm = oracle.torch_or_skip()
   theirs = timm.create_model('inception_v3', num_classes=10, aux_logits=False)

@@ -45,8 +45,9 @@ def test_grey_images_enter_as_one_channel():
 def test_bfloat16_keeps_parameters_and_statistics_in_float32():
   model = models.resnet_tiny(num_labels=2, dtype=jnp.bfloat16)
   images = jnp.ones((2, 32, 32, 1))
-  variables = model.init(jax.random.key(0), images, train=False)
-  logits, updated = model.apply(variables, images, train=True, mutable=['batch_stats'])
+  variables = jax.jit(lambda: model.init(jax.random.key(0), images, train=False))()
+  apply = jax.jit(lambda each: model.apply(each, images, train=True, mutable=['batch_stats']))
+  logits, updated = apply(variables)
   assert logits.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
   assert {leaf.dtype for leaf in jax.tree.leaves(updated)} == {jnp.dtype('float32')}

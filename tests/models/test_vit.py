@@ -83,6 +83,7 @@ def test_parameters_are_as_published(name):
 
 
 @pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.slow
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   image_size = 4 * getattr(vit, name).keywords['patch_size']
@@ -91,6 +92,7 @@ def test_equals_timm(name, tmp_path):
 
 
 @pytest.mark.parametrize('name', NETWORKS[:2])
+@pytest.mark.slow
 def test_equals_torchvision(name, tmp_path):
   oracle.check(getattr(vit, name)(num_labels=10), torchvisions(name), 48, tmp_path)
 
@@ -111,6 +113,7 @@ def test_names_of_torchvisions_first_files_fit():
 
 @pytest.mark.parametrize('name', ['vit_small_patch16', 'vit_small_patch14_dinov2'])
 @pytest.mark.parametrize('patches', [5, 16])
+@pytest.mark.slow
 def test_files_of_another_image_size_load_as_in_timm(name, patches, tmp_path):
   torch, timm = oracle.torch_or_skip()
   from safetensors.numpy import load_file
