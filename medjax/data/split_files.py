@@ -14,7 +14,7 @@ import pandas as pd
 
 from medjax import files
 from medjax.data.splits import SPLITS, by_patient, check_overlap, members_of
-from medjax.data.table import label_columns, patients_unknown, read_csv
+from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
 from medjax.errors import InputError
 
 FORMAT = 'medjax split 1'
@@ -94,9 +94,12 @@ def proof(
 def _notes(table: pd.DataFrame, how: dict) -> list[str]:
   """Returns sentences on whatever weakens the split."""
   notes = []
-  if patients_unknown(table):
+  for group, images in stand_ins_for_patients(table).items():
+    whose = (
+      'The source names' if images == len(table) else f'For {images:,} images the source names'
+    )
     notes.append(
-      'The source names no patients: every image counts as a patient of its own, so the same '
+      f'{whose} no patients: every {group} counts as a patient of its own, so the same '
       'person may be on both sides of this split, and nothing here can tell.'
     )
   if enriched := how.get('test', {}).get('enriched'):

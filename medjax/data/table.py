@@ -1,8 +1,10 @@
 """The study table: one row per image, and the checks every source's table must pass.
 
-Required columns are `image` (path relative to the data root) and `patient` (string). A column that
-is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0 negative, -1 uncertain, NaN
-not mentioned. Columns are joined by name, never by position.
+Required columns are `image` and `patient`, both strings. An image is a file, its path relative to
+the data root, or one of many in a container: `container#key`, as medjax.data.containers reads it. A
+column that is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0 negative, -1
+uncertain, NaN not mentioned; between 0 and 1 it is soft, the share of readers who say so. Columns are
+joined by name, never by position.
 """
 
 import csv
@@ -14,11 +16,31 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from medjax.errors import InputError, nearest
+from medjax.errors import InputError, check_option, nearest
 
 REQUIRED = ('image', 'patient')
 # `official_split` is the publisher's own split: train, validation, test, or '' where it has none.
-OPTIONAL = ('study', 'view', 'sex', 'age', 'site', 'reader', 'official_split')
+# `grouped_by` is what `patient` holds where the source names no patients: lesion, slide or image.
+# `reference` is how the labels came to be, `dataset` the set the image is from where there are several,
+# `laterality` the side of the body, `width` and `height` the original image's, in pixels.
+OPTIONAL = (
+  'study',
+  'view',
+  'sex',
+  'age',
+  'site',
+  'reader',
+  'official_split',
+  'grouped_by',
+  'reference',
+  'dataset',
+  'laterality',
+  'lesion',
+  'slide',
+  'width',
+  'height',
+)
+GROUPS = ('patient', 'lesion', 'slide', 'image')
 LABEL_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '-1': -1.0, '-1.0': -1.0, '': np.nan}
 
 
@@ -27,9 +49,12 @@ def label_columns(table: pd.DataFrame) -> list[str]:
   return [column for column in table.columns if column not in REQUIRED + OPTIONAL]
 
 
-def patients_unknown(table: pd.DataFrame) -> bool:
-  """Whether the source knows no patients, so that every image counts as a patient of its own."""
-  return bool((table['patient'] == table['image']).all())
+def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
+  """Returns {'lesion', 'slide' or 'image': how many images are grouped by it, not by patient}."""
+  if 'grouped_by' in table:
+    counts = table.loc[table['grouped_by'] != 'patient', 'grouped_by'].value_counts()
+    return {group: int(count) for group, count in counts.items()}
+  return {'image': len(table)} if (table['patient'] == table['image']).all() else {}
 
 
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -101,7 +126,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
   Raises:
     InputError: a required column missing, an image or patient empty, an image listed twice, or a
-      label column with anything but 1, 0, -1 and NaN.
+      label column with anything but 0 … 1, -1 and NaN.
   """
   if not isinstance(table, pd.DataFrame):
     raise InputError(f'{where}: the source returned {type(table).__name__}, not a pandas DataFrame')
@@ -121,6 +146,9 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table[column] = table[column].astype(str).str.strip()
   table['image'] = [posixpath.normpath(image) for image in table['image']]
   _check_patients_written_alike(table['patient'], where)
+  if 'grouped_by' in table.columns:
+    for row in np.flatnonzero(~table['grouped_by'].isin(GROUPS))[:1]:
+      check_option(f"{where}: row {row + 2}: 'grouped_by'", table['grouped_by'][row], GROUPS)
   twice = table['image'].duplicated()
   if twice.any():
     row = int(np.flatnonzero(twice)[0])
@@ -132,12 +160,12 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       values = table[column].to_numpy(np.float32)
     except (TypeError, ValueError):
       raise InputError(f"{where}: label column '{column}' is not numeric") from None
-    unknown = ~(np.isnan(values) | np.isin(values, (1.0, 0.0, -1.0)))
+    unknown = ~(np.isnan(values) | (values == -1) | ((values >= 0) & (values <= 1)))
     if unknown.any():
       row = int(np.flatnonzero(unknown)[0])
       raise InputError(
         f"{where}: row {row + 2}, column '{column}': unknown code '{values[row]}'; "
-        'allowed: 1, 0, -1 and empty'
+        'allowed: 1, 0, -1, empty, and the shares of readers between 0 and 1'
       )
     table[column] = values
   return table

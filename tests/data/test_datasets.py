@@ -11,6 +11,7 @@ from PIL import Image
 from medjax.config import Data
 from medjax.data import datasets
 from medjax.data.datasets import chestxray14, chexpert
+from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
 
@@ -264,11 +265,21 @@ def test_a_table_that_is_not_utf8_is_named(tmp_path):
 
 
 def test_unknown_patients_must_be_said_and_are_remembered(tmp_path):
-  from medjax.data.table import patients_unknown
-
-  (tmp_path / 'labels.csv').write_text('image,x\na,1\nb,0\n')
-  table = datasets.read(data('csv', tmp_path, ('x',), patients_unknown=True))
-  assert patients_unknown(table)
+  (tmp_path / 'labels.csv').write_text('image,lesion_id,x\na,l1,1\nb,l1,0\n')
+  with pytest.raises(InputError, match="no column 'patient'"):
+    datasets.read(data('csv', tmp_path, ('x',)))
+  images = datasets.read(data('csv', tmp_path, ('x',), grouped_by='image'))
+  assert stand_ins_for_patients(images) == {'image': 2}
+  columns = {'patient': 'lesion_id'}
+  lesions = datasets.read(data('csv', tmp_path, ('x',), columns=columns, grouped_by='lesion'))
+  assert list(lesions['patient']) == ['l1', 'l1'] and stand_ins_for_patients(lesions) == {
+    'lesion': 2
+  }
+  assert stand_ins_for_patients(datasets.read(data('csv', tmp_path, ('x',), columns=columns))) == {}
+  with pytest.raises(
+    InputError, match="grouped_by is 'wsi'; allowed: patient, lesion, slide, image"
+  ):
+    datasets.read(data('csv', tmp_path, ('x',), grouped_by='wsi'))
 
 
 def test_a_source_of_your_own_by_import_path(tmp_path, monkeypatch):

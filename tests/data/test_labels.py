@@ -150,6 +150,16 @@ def test_reference_counts_definite_labels_only():
   np.testing.assert_array_equal(known, [[1, 0], [1, 0], [0, 0], [1, 1]])
 
 
+def test_the_share_of_readers_trains_as_it_is_and_is_tested_as_most_say():
+  shares = TABLE.assign(Edema=np.array([2 / 3, 0.5, 1 / 3, -1], np.float32))
+  values, mask = labels.resolve(shares, ('Edema',), 'ignore', 'ignore')
+  np.testing.assert_array_equal(values[:, 0], np.array([2 / 3, 0.5, 1 / 3, 0], np.float32))
+  np.testing.assert_array_equal(mask[:, 0], [1, 1, 1, 0])
+  truth, known = labels.reference(shares, ('Edema',), 'ignore')
+  np.testing.assert_array_equal(truth[:, 0], [1, 0, 0, 0])
+  np.testing.assert_array_equal(known[:, 0], [True, False, True, False])
+
+
 def test_class_weights_of_the_eight_patients():
   values = np.array([[0, 0, 0, 1, 0, 0, 1, 0]], np.float32).T
   w_p, w_n = labels.class_weights(values, np.ones_like(values))

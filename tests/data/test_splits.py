@@ -604,7 +604,10 @@ def test_the_proof_says_what_weakens_the_split():
   assert 'enriched to meet the floor for Mass' in enriched
   assert 'Validation has fewer positives than the test set has of Mass' in rationed
   (unknown,) = notes(made[0].assign(patient=made[0]['image']))
-  assert 'names no patients' in unknown
+  assert 'every image counts as a patient' in unknown
+  some = np.where(np.arange(len(table)) < 14, 'lesion', 'patient')
+  (lesions,) = notes(table.assign(grouped_by=some))
+  assert 'For 14 images' in lesions and 'every lesion counts as a patient' in lesions
 
 
 def test_hashes_hold_for_the_content_and_not_for_its_order(proven):

@@ -15,7 +15,7 @@ def read(
   labels: Sequence[str],
   table_file: str = 'labels.csv',
   columns: Mapping[str, str] | None = None,
-  patients_unknown: bool = False,
+  grouped_by: str = 'patient',
 ) -> pd.DataFrame:
   """Returns the study table of `root / table_file`.
 
@@ -26,8 +26,9 @@ def read(
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
       reader and official_split that the file names otherwise; and 'class', see labels.
-    patients_unknown: the file has no patients; every image then counts as a patient of its own.
-      Never assumed: intervals and splits are as wrong as this is.
+    grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
+      with 'image' there is no such column, and every image counts as a patient of its own. Never
+      assumed: intervals and splits are as wrong as this is.
 
   Raises:
     InputError: the file or a named column missing, or an unknown code.
@@ -36,6 +37,7 @@ def read(
     raise InputError(
       f"config.data.settings.columns={columns!r}: must be a dict such as {{'patient': 'case_id'}}"
     )
+  check_option('config.data.settings.grouped_by', grouped_by, table.GROUPS)
   columns = dict(columns or {})
   allowed = table.REQUIRED + table.OPTIONAL
   for ours in columns:
@@ -46,16 +48,18 @@ def read(
       f'{path}: no such table; set config.data.root and config.data.settings.table_file, '
       'or start from configs/phantom.py, which needs no data'
     )
-  required = ['image'] if patients_unknown else ['image', 'patient']
+  required = ['image'] if grouped_by == 'image' else ['image', 'patient']
   wanted = [columns.get(ours, ours) for ours in required]
   in_columns = () if 'class' in columns else labels
   frame = table.read_csv(path, [*wanted, *columns.values(), *in_columns])
   present = {
     ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
   }
-  if patients_unknown:
+  if grouped_by == 'image':
     present['patient'] = present['image']
   result = pd.DataFrame(present)
+  if grouped_by != 'patient':
+    result['grouped_by'] = grouped_by
   _check_official_split(result, path)
   for name in in_columns:
     result[name] = table.label_values(frame, name, path)
