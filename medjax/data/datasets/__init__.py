@@ -13,10 +13,11 @@ import pandas as pd
 from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
-from medjax.data.datasets import chestxray14, chexpert, csv, dicom, phantom
+from medjax.data.datasets import camelyon16, chestxray14, chexpert, csv, dicom, phantom
 from medjax.errors import InputError, one_line
 
 SOURCES = {
+  'camelyon16': camelyon16.read,
   'chestxray14': chestxray14.read,
   'chexpert': chexpert.read,
   'csv': csv.read,

@@ -1,0 +1,109 @@
+"""Outlines of tumour drawn on a slide: the XML files of ASAP, as Camelyon publishes them.
+
+Coordinates are pixels of level 0: (0, 0) is the upper left corner of the first pixel. Of Camelyon16's
+groups `_0`, `_1` and `Tumor` are tumour and `_2` and `Exclusion` are cut out of it; Camelyon17 calls
+them `metastases` and `normal`. `None` is ASAP's word for what was put in no group: it counts as
+neither.
+"""
+
+import pathlib
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from medjax.errors import InputError, check_option
+
+TUMOUR = ('_0', '_1', 'Tumor', 'metastases')
+CUT_OUT = ('_2', 'Exclusion', 'normal')
+NEITHER = ('None',)
+
+
+class Outlines(NamedTuple):
+  """Polygons f64[V, 2] of (x, y) in pixels of level 0; each closes itself.
+
+  Attributes:
+    tumour: around tumour; they may overlap.
+    cut_out: around what is no tumour within them.
+  """
+
+  tumour: list[np.ndarray]
+  cut_out: list[np.ndarray]
+
+
+def read(path: pathlib.Path) -> Outlines:
+  """Reads an ASAP file.
+
+  Raises:
+    InputError: no such file, no XML, a group of unknown meaning, or a coordinate that is no number.
+  """
+  try:
+    root = ET.parse(path).getroot()
+  except FileNotFoundError:
+    raise InputError(f'{path}: no such file') from None
+  except (ET.ParseError, UnicodeDecodeError) as error:
+    raise InputError(f'{path}: cannot be read as XML ({error})') from None
+  if root.tag != 'ASAP_Annotations':
+    raise InputError(f"{path}: holds '{root.tag}', not the ASAP_Annotations that outlines are read of")
+  outlines = Outlines([], [])
+  for number, annotation in enumerate(root.findall('./Annotations/Annotation'), start=1):
+    what = f'{path}: annotation {number} ({annotation.get("Name", "no name")})'
+    group = annotation.get('PartOfGroup', 'None')
+    check_option(f'{what}: PartOfGroup', group, TUMOUR + CUT_OUT + NEITHER)
+    polygon = _polygon(annotation, what)
+    if group in TUMOUR:
+      outlines.tumour.append(polygon)
+    elif group in CUT_OUT:
+      outlines.cut_out.append(polygon)
+  return outlines
+
+
+def _polygon(annotation: ET.Element, what: str) -> np.ndarray:
+  points = []
+  for coordinate in annotation.findall('./Coordinates/Coordinate'):
+    try:
+      order, x, y = (float(coordinate.get(name, '')) for name in ('Order', 'X', 'Y'))
+    except ValueError:
+      given = ', '.join(f'{name}={value!r}' for name, value in coordinate.attrib.items())
+      raise InputError(f'{what}: a coordinate without numbers Order, X and Y: {given}') from None
+    points.append((order, x, y))
+  points.sort(key=lambda point: point[0])
+  return np.array([point[1:] for point in points], np.float64).reshape(-1, 2)
+
+
+def inside(polygons: Sequence[np.ndarray], xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+  """Returns which points of a raster lie in any of the polygons, bool[len(ys), len(xs)].
+
+  In a polygon that crosses itself by the even-odd rule.
+
+  Args:
+    polygons: f64[V, 2] each.
+    xs: f64[C], rising.
+    ys: f64[R].
+  """
+  found = np.zeros((len(ys), len(xs)), bool)
+  if not found.size:
+    return found
+  for polygon in polygons:
+    if len(polygon) < 3:
+      continue
+    (x1, y1), (x2, y2) = polygon.T, np.roll(polygon, -1, axis=0).T
+    # Edges that no row crosses need not be looked at row by row: most, on a large outline.
+    near = (np.minimum(y1, y2) <= ys.max()) & (np.maximum(y1, y2) > ys.min())
+    x1, y1, x2, y2 = x1[near], y1[near], x2[near], y2[near]
+    for row, y in enumerate(ys):
+      # A vertex at exactly y belongs to the edge above it alone, so that it is counted once.
+      crosses = (y1 <= y) != (y2 <= y)
+      ax, ay, bx, by = x1[crosses], y1[crosses], x2[crosses], y2[crosses]
+      crossings = np.sort(ax + (y - ay) / (by - ay) * (bx - ax))
+      found[row] |= np.searchsorted(crossings, xs, side='right') % 2 == 1
+  return found
+
+
+def tumour_inside(outlines: Outlines, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+  """Returns which points of a raster are tumour, bool[len(ys), len(xs)]; see `inside`."""
+  found = inside(outlines.tumour, xs, ys)
+  if found.any():
+    found &= ~inside(outlines.cut_out, xs, ys)
+  return found

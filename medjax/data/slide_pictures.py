@@ -1,0 +1,92 @@
+"""Pictures of a slide for a person to check: the grid of its patches, and a heat map over it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+_KEPT, _TUMOUR = (0, 70, 220), (255, 120, 0)
+_OUTLINE = (0, 0, 0)
+_LEAST_CELL = 6  # pixels, below which the lines of cells would hide what is in them
+# Blue over yellow to red: ColorBrewer's RdYlBu, which those who are colour-blind can read.
+_COLOURS = np.array(
+  [(49, 54, 149), (116, 173, 209), (224, 243, 248), (254, 224, 144), (244, 109, 67), (165, 0, 38)]
+)
+
+
+def grid(
+  picture: Image.Image,
+  cells: np.ndarray,
+  step: float,
+  tumour: np.ndarray,
+  polygons: Sequence[np.ndarray],
+) -> Image.Image:
+  """Draws the patches that were kept over a slide: tumour orange, all others blue.
+
+  Args:
+    picture: RGB, of the slide.
+    cells: int[N, 2], column and row of each patch.
+    step: of the grid, pixels of the picture.
+    tumour: f32[N], 1 where it is.
+    polygons: f64[V, 2] each, outlines in pixels of the picture.
+  """
+  cover = Image.new('RGBA', picture.size)
+  draw = ImageDraw.Draw(cover)
+  for (column, row), label in zip(cells, tumour):
+    colour = _TUMOUR if label == 1 else _KEPT
+    box = (column * step, row * step, (column + 1) * step - 1, (row + 1) * step - 1)
+    if step < _LEAST_CELL:
+      draw.rectangle(_whole(box), fill=(*colour, 90))
+    else:
+      draw.rectangle(_whole(box), fill=(*colour, 40), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL))
+  for polygon in polygons:
+    if len(polygon) > 1:
+      draw.line([*map(tuple, polygon), tuple(polygon[0])], fill=(*_OUTLINE, 255), width=2)
+  return Image.alpha_composite(picture.convert('RGBA'), cover).convert('RGB')
+
+
+def heat(
+  picture: Image.Image, boxes: np.ndarray, values: np.ndarray, limits: tuple[float, float], what: str
+) -> Image.Image:
+  """Colours the patches of a slide by a value of each, over the slide in grey, with a scale below.
+
+  Args:
+    picture: RGB, of the slide.
+    boxes: f64[N, 4], left, top, right and bottom in pixels of the picture.
+    values: f[N].
+    limits: the values of the two ends of the scale.
+    what: the values are, in words.
+  """
+  low, high = limits
+  shares = np.clip((np.asarray(values, np.float64) - low) / max(high - low, 1e-12), 0, 1)
+  cover = Image.new('RGBA', picture.size)
+  draw = ImageDraw.Draw(cover)
+  for box, colour in zip(boxes, _coloured(shares)):
+    draw.rectangle(_whole((box[0], box[1], box[2] - 1, box[3] - 1)), fill=(*colour, 150))
+  mapped = Image.alpha_composite(picture.convert('L').convert('RGBA'), cover).convert('RGB')
+  return _with_scale(mapped, limits, what)
+
+
+def _whole(box: Sequence[float]) -> tuple[int, int, int, int]:
+  left, top, right, bottom = (round(each) for each in box)
+  return left, top, max(left, right), max(top, bottom)
+
+
+def _coloured(shares: np.ndarray) -> list[tuple[int, int, int]]:
+  places = np.linspace(0, 1, len(_COLOURS))
+  channels = [np.interp(shares, places, _COLOURS[:, channel]) for channel in range(3)]
+  return [tuple(int(round(value)) for value in colour) for colour in zip(*channels)]
+
+
+def _with_scale(picture: Image.Image, limits: tuple[float, float], what: str) -> Image.Image:
+  height, bar, text = 44, 200, 18
+  page = Image.new('RGB', (max(picture.width, bar + 100), picture.height + height), 'white')
+  page.paste(picture)
+  top = picture.height + 20
+  colours = np.array(_coloured(np.linspace(0, 1, bar)), np.uint8)
+  page.paste(Image.fromarray(np.broadcast_to(colours, (10, bar, 3)).copy()), (50, top))
+  draw = ImageDraw.Draw(page)
+  draw.text((50, top - text), what, fill='black')
+  draw.text((4, top - 2), f'{limits[0]:.3g}', fill='black')
+  draw.text((56 + bar, top - 2), f'{limits[1]:.3g}', fill='black')
+  return page

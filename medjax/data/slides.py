@@ -1,0 +1,172 @@
+"""Whole slides, read at any resolution in µm per pixel, through OpenSlide.
+
+A slide at a resolution is one raster: its pixel (0, 0) begins at the slide's upper left corner and
+every pixel is `mpp` µm wide and high, whatever levels the file holds. It is computed from the
+nearest level that is no coarser, with Pillow's Lanczos filter, antialiased.
+"""
+
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from medjax.errors import InputError
+
+SUFFIXES = ('.bif', '.mrxs', '.ndpi', '.scn', '.svs', '.svslide', '.tif', '.tiff', '.vms', '.vmu')
+# What microscopes resolve. 72 pixels per inch, which other programs write into a TIFF, are 353 µm each.
+_PLAUSIBLE_MPP = (0.05, 20.0)
+# Scanners of one nominal resolution differ by a few percent.
+_MOST_ENLARGED = 1.1
+_ROUNDING = 1.001  # of a level's size to whole pixels
+_MOST_READ = 2048  # pixels of a level, in width and height, at once
+_LANCZOS_SUPPORT = 3
+
+
+class Slide(NamedTuple):
+  """An open slide.
+
+  Attributes:
+    path: of the file.
+    handle: OpenSlide's.
+    size: (width, height) in pixels of level 0.
+    mpp: (horizontal, vertical) µm per pixel of level 0.
+    stated: whether `mpp` was stated by the user, because the file does not say.
+    background: RGB of what was not scanned.
+  """
+
+  path: pathlib.Path
+  handle: Any
+  size: tuple[int, int]
+  mpp: tuple[float, float]
+  stated: bool
+  background: tuple[int, int, int]
+
+
+def library() -> Any:
+  """Returns OpenSlide, or raises InputError that says how to install it."""
+  try:
+    import openslide
+  except ImportError:
+    raise InputError("slides are read by OpenSlide: pip install 'medjax[slides]'") from None
+  return openslide
+
+
+def open_slide(path: pathlib.Path, stated_mpp: float = 0.0) -> Slide:
+  """Opens a slide; `stated_mpp` counts for one that does not say how wide its pixels are.
+
+  Raises:
+    InputError: OpenSlide is not installed, no such file, no slide that it reads, or one of unknown
+      resolution.
+  """
+  openslide = library()
+  if not path.is_file():
+    raise InputError(f'{path}: no such file')
+  try:
+    handle = openslide.OpenSlide(path)
+  except openslide.OpenSlideError as error:
+    raise InputError(f'{path}: cannot be opened as a slide ({error})') from None
+  mpp = [_number(handle.properties.get(name)) for name in ('openslide.mpp-x', 'openslide.mpp-y')]
+  low, high = _PLAUSIBLE_MPP
+  known = all(low <= each <= high for each in mpp)
+  if not known and not stated_mpp:
+    says = 'does not say how many µm its pixels are'
+    if all(mpp):
+      says = f'says that its pixels are {mpp[0]:.4g} × {mpp[1]:.4g} µm, which no microscope makes'
+    raise InputError(f'{path}: {says}; state it, such as --slide_mpp=0.25')
+  colour = handle.properties.get('openslide.background-color', 'ffffff')
+  return Slide(
+    path,
+    handle,
+    handle.dimensions,
+    (mpp[0], mpp[1]) if known else (stated_mpp, stated_mpp),
+    not known,
+    tuple(bytes.fromhex(colour)),
+  )
+
+
+def _number(text: str | None) -> float:
+  try:
+    value = float(text or 0)
+  except ValueError:
+    return 0.0
+  return value if math.isfinite(value) else 0.0
+
+
+def size_at(slide: Slide, mpp: float) -> tuple[int, int]:
+  """Returns (width, height) of the slide at a resolution, in whole pixels.
+
+  Raises:
+    InputError: the slide is too coarse for it.
+  """
+  if mpp * _MOST_ENLARGED < max(slide.mpp):
+    raise InputError(
+      f'{slide.path}: its pixels are {max(slide.mpp):.4g} µm and cannot show {mpp:g} µm; take '
+      f'--mpp={max(slide.mpp):.2g} or more'
+    )
+  # A quotient a hair below a whole number is that number.
+  width, height = (int(side * own / mpp + 1e-6) for side, own in zip(slide.size, slide.mpp))
+  return width, height
+
+
+def read(slide: Slide, mpp: float, left: int, top: int, width: int, height: int) -> np.ndarray:
+  """Returns uint8[height, width, 3] of the slide's raster at `mpp`, from column `left` and row `top`.
+
+  Any two reads agree where they overlap, up to one grey level where a large area is read in parts.
+
+  Raises:
+    InputError: the file is damaged there.
+  """
+  factors = tuple(mpp / own for own in slide.mpp)  # pixels of level 0 for one of the raster
+  downsamples = slide.handle.level_downsamples
+  level = max(
+    index for index, each in enumerate(downsamples) if index == 0 or each <= min(factors) * _ROUNDING
+  )
+  scale = tuple(factor / downsamples[level] for factor in factors)
+  side = max(1, int(_MOST_READ / max(scale)))
+  pixels = np.empty((height, width, 3), np.uint8)
+  for y in range(0, height, side):
+    for x in range(0, width, side):
+      w, h = min(side, width - x), min(side, height - y)
+      pixels[y : y + h, x : x + w] = _read_part(slide, level, scale, left + x, top + y, w, h)
+  return pixels
+
+
+def _read_part(
+  slide: Slide, level: int, scale: tuple[float, ...], left: int, top: int, width: int, height: int
+) -> np.ndarray:
+  """Returns uint8[height, width, 3]; `scale` is pixels of the level for one of the raster."""
+  limits = slide.handle.level_dimensions[level]
+  (x, columns, *across), (y, rows, *down) = (
+    _span(start, length, each, limit)
+    for start, length, each, limit in zip((left, top), (width, height), scale, limits)
+  )
+  downsample = slide.handle.level_downsamples[level]
+  image = _read_level(slide, (round(x * downsample), round(y * downsample)), level, (columns, rows))
+  box = (across[0], down[0], across[1], down[1])
+  return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
+
+
+def _span(start: int, length: int, scale: float, limit: int) -> tuple[int, int, float, float]:
+  """Returns the first pixel of a level to read and how many, and where among them the part lies.
+
+  The pixels beside the part are read too, because the filter sees them.
+  """
+  begin, end = start * scale, min((start + length) * scale, limit)
+  margin = math.ceil(_LANCZOS_SUPPORT * max(scale, 1)) + 1
+  first = max(0, math.floor(begin) - margin)
+  last = min(limit, math.ceil(end) + margin)
+  return first, last - first, begin - first, end - first
+
+
+def _read_level(
+  slide: Slide, location: tuple[int, int], level: int, size: tuple[int, int]
+) -> Image.Image:
+  try:
+    region = slide.handle.read_region(location, level, size)
+  except library().OpenSlideError as error:
+    raise InputError(f'{slide.path}: cannot be read at {location} ({error})') from None
+  image = Image.new('RGB', size, slide.background)
+  image.paste(region, mask=region.getchannel('A'))
+  return image
