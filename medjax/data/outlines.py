@@ -45,7 +45,9 @@ def read(path: pathlib.Path) -> Outlines:
   except (ET.ParseError, UnicodeDecodeError) as error:
     raise InputError(f'{path}: cannot be read as XML ({error})') from None
   if root.tag != 'ASAP_Annotations':
-    raise InputError(f"{path}: holds '{root.tag}', not the ASAP_Annotations that outlines are read of")
+    raise InputError(
+      f"{path}: holds '{root.tag}', not the ASAP_Annotations that outlines are read of"
+    )
   outlines = Outlines([], [])
   for number, annotation in enumerate(root.findall('./Annotations/Annotation'), start=1):
     what = f'{path}: annotation {number} ({annotation.get("Name", "no name")})'

@@ -1,12 +1,12 @@
 """A folder of patches cut from many slides, several at a time, that is gone on with where it stopped.
 
-  patches.csv               the study table: image, patient, slide, x, y, mpp, tissue, tumor, …
-  slides.csv                one row per slide: its label, resolution, size, how many patches
-  set_aside.csv             slides that could not be cut, and why
-  patches.json              how they were cut
-  slides/NAME.array_record  the images; NAME.csv where they lie, NAME.json what is known of the slide
-  thumbnails/NAME.png       the slide
-  grids/NAME.png            the slide with the patches that were kept and the outlines
+patches.csv               the study table: image, patient, slide, x, y, mpp, tissue, tumor, …
+slides.csv                one row per slide: its label, resolution, size, how many patches
+set_aside.csv             slides that could not be cut, and why
+patches.json              how they were cut
+slides/NAME.array_record  the images; NAME.csv where they lie, NAME.json what is known of the slide
+thumbnails/NAME.png       the slide
+grids/NAME.png            the slide with the patches that were kept and the outlines
 """
 
 import concurrent.futures
@@ -29,7 +29,12 @@ from medjax.data.table import read_csv
 from medjax.errors import InputError, one_line
 
 PATCHES, SLIDES, SET_ASIDE, SETTINGS = 'patches.csv', 'slides.csv', 'set_aside.csv', 'patches.json'
-_OF_SLIDES = ('patient', 'grouped_by', 'official_split', 'site')  # what patches take from their slide
+_OF_SLIDES = (
+  'patient',
+  'grouped_by',
+  'official_split',
+  'site',
+)  # what patches take from their slide
 
 
 class PatchSet(NamedTuple):

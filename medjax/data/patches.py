@@ -107,7 +107,9 @@ def cut(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) 
   given = _given(job, cutting)
   drawn = outlines.read(pathlib.Path(job.outlines)) if job.outlines else None
   if drawn is not None and drawn.tumour and job.tumor == 0:
-    raise InputError(f"{job.outlines}: outlines tumour on slide '{job.slide}', which is said to have none")
+    raise InputError(
+      f"{job.outlines}: outlines tumour on slide '{job.slide}', which is said to have none"
+    )
   facts_path = _facts_path(directory, job.slide)
   facts_path.unlink(missing_ok=True)  # Until all is there again.
   slide = slides.open_slide(pathlib.Path(job.path), stated_mpp)
@@ -157,7 +159,8 @@ def _positions(
     raise InputError(
       f'{slide.path}: {width} × {height} pixels at {cutting.mpp:g} µm hold no patch of {size}'
     )
-  mask_mpp = max(tissue.MPP, *slide.mpp)
+  # A few pixels of the mask to a patch, however small that is.
+  mask_mpp = max(min(tissue.MPP, size * cutting.mpp / 4), *slide.mpp)
   mask_size = slides.size_at(slide, mask_mpp)
   found, threshold = tissue.mask(slides.read(slide, mask_mpp, 0, 0, *mask_size))
   step = size * cutting.mpp / mask_mpp
@@ -243,9 +246,7 @@ def _images(slide: Slide, cutting: Cutting, positions: pd.DataFrame) -> Iterator
   for _, near in positions.groupby([positions['row'] // block, positions['column'] // block]):
     top, left = near['row'].min(), near['column'].min()
     high, wide = near['row'].max() - top + 1, near['column'].max() - left + 1
-    pixels = slides.read(
-      slide, cutting.mpp, left * size, top * size, wide * size, high * size
-    )
+    pixels = slides.read(slide, cutting.mpp, left * size, top * size, wide * size, high * size)
     for row, column in zip(near['row'] - top, near['column'] - left):
       yield pixels[row * size : (row + 1) * size, column * size : (column + 1) * size]
 
@@ -275,5 +276,5 @@ def _write_pictures(
   ):
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()
-    each.save(encoded, 'PNG')
+    each.save(encoded, 'PNG', compress_level=1)  # Best takes ten times as long as all else.
     files.write_whole(path, encoded.getvalue())

@@ -38,7 +38,9 @@ def grid(
     if step < _LEAST_CELL:
       draw.rectangle(_whole(box), fill=(*colour, 90))
     else:
-      draw.rectangle(_whole(box), fill=(*colour, 40), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL))
+      draw.rectangle(
+        _whole(box), fill=(*colour, 40), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL)
+      )
   for polygon in polygons:
     if len(polygon) > 1:
       draw.line([*map(tuple, polygon), tuple(polygon[0])], fill=(*_OUTLINE, 255), width=2)
@@ -46,7 +48,11 @@ def grid(
 
 
 def heat(
-  picture: Image.Image, boxes: np.ndarray, values: np.ndarray, limits: tuple[float, float], what: str
+  picture: Image.Image,
+  boxes: np.ndarray,
+  values: np.ndarray,
+  limits: tuple[float, float],
+  what: str,
 ) -> Image.Image:
   """Colours the patches of a slide by a value of each, over the slide in grey, with a scale below.
 
@@ -75,7 +81,7 @@ def _whole(box: Sequence[float]) -> tuple[int, int, int, int]:
 def _coloured(shares: np.ndarray) -> list[tuple[int, int, int]]:
   places = np.linspace(0, 1, len(_COLOURS))
   channels = [np.interp(shares, places, _COLOURS[:, channel]) for channel in range(3)]
-  return [tuple(int(round(value)) for value in colour) for colour in zip(*channels)]
+  return [tuple(round(value) for value in colour) for colour in zip(*channels)]
 
 
 def _with_scale(picture: Image.Image, limits: tuple[float, float], what: str) -> Image.Image:

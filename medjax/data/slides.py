@@ -113,15 +113,17 @@ def size_at(slide: Slide, mpp: float) -> tuple[int, int]:
 def read(slide: Slide, mpp: float, left: int, top: int, width: int, height: int) -> np.ndarray:
   """Returns uint8[height, width, 3] of the slide's raster at `mpp`, from column `left` and row `top`.
 
-  Any two reads agree where they overlap, up to one grey level where a large area is read in parts.
+  Any two reads agree where they overlap, up to the rounding of one or two grey levels.
 
   Raises:
     InputError: the file is damaged there.
   """
   factors = tuple(mpp / own for own in slide.mpp)  # pixels of level 0 for one of the raster
-  downsamples = slide.handle.level_downsamples
+  downsamples = [_downsample(slide, index) for index in range(slide.handle.level_count)]
   level = max(
-    index for index, each in enumerate(downsamples) if index == 0 or each <= min(factors) * _ROUNDING
+    index
+    for index, each in enumerate(downsamples)
+    if index == 0 or each <= min(factors) * _ROUNDING
   )
   scale = tuple(factor / downsamples[level] for factor in factors)
   side = max(1, int(_MOST_READ / max(scale)))
@@ -133,19 +135,40 @@ def read(slide: Slide, mpp: float, left: int, top: int, width: int, height: int)
   return pixels
 
 
+def _downsample(slide: Slide, level: int) -> float:
+  """Returns how many pixels of level 0 one of the level stands for.
+
+  OpenSlide divides sizes, in which the last pixels of a level, cut off, make 4 a 4.001: on a small slide
+  pixels would drift from where they are.
+  """
+  size = slide.handle.level_dimensions[level]
+  whole = round(slide.handle.level_downsamples[level])
+  if all(abs(full / whole - side) < 1 for full, side in zip(slide.size, size)):
+    return whole
+  return slide.handle.level_downsamples[level]
+
+
 def _read_part(
   slide: Slide, level: int, scale: tuple[float, ...], left: int, top: int, width: int, height: int
 ) -> np.ndarray:
   """Returns uint8[height, width, 3]; `scale` is pixels of the level for one of the raster."""
-  limits = slide.handle.level_dimensions[level]
-  (x, columns, *across), (y, rows, *down) = (
+  spans = [
     _span(start, length, each, limit)
-    for start, length, each, limit in zip((left, top), (width, height), scale, limits)
-  )
-  downsample = slide.handle.level_downsamples[level]
-  image = _read_level(slide, (round(x * downsample), round(y * downsample)), level, (columns, rows))
-  box = (across[0], down[0], across[1], down[1])
-  return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
+    for start, length, each, limit in zip(
+      (left, top), (width, height), scale, slide.handle.level_dimensions[level]
+    )
+  ]
+  downsample = slide.handle.level_downsamples[level]  # As OpenSlide will divide by it.
+  location = tuple(round(first * downsample) for first, *_ in spans)
+  size = tuple(count for _, count, *_ in spans)
+  image = _read_level(slide, location, level, size)
+  edges = []
+  for (first, count, begin, end), begun in zip(spans, location):
+    # Between pixels of the level OpenSlide interpolates: it begins exactly where it was told to.
+    shift = first - begun / downsample
+    edges.append((begin + shift, min(end + shift, count)))
+  (x1, x2), (y1, y2) = edges
+  return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=(x1, y1, x2, y2)))
 
 
 def _span(start: int, length: int, scale: float, limit: int) -> tuple[int, int, float, float]:

@@ -8,7 +8,7 @@ Learning for Identifying Metastatic Breast Cancer", arXiv 1606.05718, found tiss
 import numpy as np
 from PIL import Image, ImageFilter
 
-MPP = 8.0  # µm per pixel of the mask: a patch of 48 µm still has 36 of its pixels.
+MPP = 8.0  # µm per pixel of the mask, about the size of a nucleus: fine enough for most patches
 # Otsu's method splits any histogram, also that of bare glass or of nothing but tissue. Between these
 # saturations, of 255, lies the threshold of slides that have both.
 _LEAST, _MOST = 10, 50

@@ -1,0 +1,39 @@
+"""A slide from the features of its patches: gated attention pooling.
+
+Ilse, Tomczak and Welling 2018, "Attention-based Deep Multiple Instance Learning", arXiv 1802.04712: the
+slide is the average of its patches, z = Σ a_k h_k, weighted by
+
+  a_k = exp(wᵀ (tanh(V h_k) ⊙ sigm(U h_k))) / Σ_j exp(wᵀ (tanh(V h_j) ⊙ sigm(U h_j)))
+
+so that the order of the patches does not matter, any number of them will do, and the weights tell which
+of them decided.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class AttentionPooling(nn.Module):
+  """Bags of features f32[B, N, D] and mask bool[B, N] → logits f32[B, L], attention f32[B, N].
+
+  The attention of a bag sums to 1 over its patches and is 0 where there is none.
+
+  Attributes:
+    num_labels: L.
+    width: of the hidden layer that V and U lead to.
+  """
+
+  num_labels: int
+  width: int = 128
+
+  @nn.compact
+  def __call__(self, features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    features = features.astype(jnp.float32)
+    what = nn.tanh(nn.Dense(self.width, use_bias=False, name='V')(features))
+    gate = nn.sigmoid(nn.Dense(self.width, use_bias=False, name='U')(features))
+    scores = nn.Dense(1, use_bias=False, name='w')(what * gate)[..., 0]
+    attention = jax.nn.softmax(scores, axis=1, where=mask)
+    # Padding may hold anything, infinities too, which 0 times would make NaN.
+    pooled = jnp.einsum('bn,bnd->bd', attention, jnp.where(mask[..., None], features, 0))
+    return nn.Dense(self.num_labels, name='head')(pooled), attention

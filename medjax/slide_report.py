@@ -1,0 +1,56 @@
+"""Has it spread? Answers for slides and patients: python -m medjax.slide_report --workdir=runs/slides
+
+Takes the patch probabilities of a finished run, makes one number of those of each slide (--aggregate=max,
+mean, or top:0.05, the mean of the highest 5 %), chooses the operating point on validation slides and
+tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory; see
+medjax/slide_results.py. medjax.attention learns the aggregation instead.
+"""
+
+import pathlib
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run on patches.')
+_AGGREGATE = flags.DEFINE_string('aggregate', 'top:0.05', "'max', 'mean' or 'top:SHARE'.")
+_PATCHES = flags.DEFINE_string('patches', '', "Folder of the patches; the run's own by default.")
+
+
+def main() -> None:
+  """Writes the answer and says it."""
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing; try --workdir=runs/slides')
+
+  from medjax import slide_results
+  from medjax.evaluation import predictions, slides
+
+  workdir = pathlib.Path(_WORKDIR.value)
+  of = slides.method(_AGGREGATE.value)
+  config = slide_results.run_config(workdir, _PATCHES.value)
+  parts, counts, values = {}, {}, {}
+  where = None
+  for name in ('validation', 'test'):
+    path = workdir / 'predictions' / f'{name}.csv'
+    if not path.is_file():
+      raise InputError(f'{path}: no such file; let the run end first')
+    patches = predictions.read(path)
+    where = where or slide_results.origin(config)
+    of_patches = slide_results.of_patches(patches, where, path)
+    parts[name] = slides.to_slides(patches, of_patches, of, where.truth)
+    counts |= {slide: of_patches.count(slide) for slide in parts[name].images}
+    values |= dict(zip(patches.images, patches.probabilities))
+  directory = workdir / 'slides' / _AGGREGATE.value.replace(':', '_')
+  result = slide_results.write(
+    directory, parts, counts, config, {'aggregate': _AGGREGATE.value, 'patches': str(where.root)}
+  )
+  print('\n'.join(slide_results.in_words(result)))
+  heat = slide_results.Heat(values, 'probability of {}', (0.0, 1.0))
+  drawn = slide_results.heat_maps(directory, where, parts['test'].labels, list(counts), heat)
+  said = f'{drawn:,} heat maps' if drawn else 'no heat maps: nobody says where the patches lie'
+  print(f'written: {directory} ({said})')
+
+
+if __name__ == '__main__':
+  commands.run(main)
