@@ -252,6 +252,6 @@ def heat_maps(
       page = slide_pictures.heat(
         picture, np.hstack([corners, corners + size]), column, limits, heat.what.format(name)
       )
-      page.save(folder / f'{slide}.{name.replace("/", "_")}.png')
+      page.save(folder / f'{slide}.{name.replace("/", "_")}.png', compress_level=1)
       drawn += 1
   return drawn

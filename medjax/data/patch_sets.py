@@ -16,6 +16,7 @@ import fcntl
 import json
 import multiprocessing
 import pathlib
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -182,12 +183,13 @@ def _in_a_process(
 def _work(
   connection: Any, job: Job, output: pathlib.Path, cutting: Cutting, stated_mpp: float
 ) -> None:
+  signal.signal(
+    signal.SIGINT, signal.SIG_IGN
+  )  # The main process, which gets it too, ends this one.
   try:
     connection.send(patches.cut(job, output, cutting, stated_mpp))
   except InputError as error:
     connection.send(str(error))
-  except KeyboardInterrupt:  # Of a terminal, which all processes get; the main one says so.
-    connection.send(f'{job.path}: interrupted')
   except Exception as error:  # Whatever else a damaged slide may cause.
     connection.send(f'{job.path}: {one_line(error)}')
 

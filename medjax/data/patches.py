@@ -10,6 +10,7 @@ the slide's pixels on average, where the usual subsampling is six away. Slides a
 """
 
 import dataclasses
+import glob
 import hashlib
 import io
 import json
@@ -228,7 +229,9 @@ def _write_images(
   from array_record.python.array_record_module import ArrayRecordWriter
 
   path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(path.name + '.partial')
+  for left in path.parent.glob(f'.{glob.escape(path.name)}.*.partial'):
+    left.unlink()  # Of a process that was killed.
+  partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
   # One image is read at a time, and JPEG does not compress further.
   writer = ArrayRecordWriter(str(partial), 'group_size:1,uncompressed')
   for pixels in _images(slide, cutting, positions):

@@ -39,7 +39,7 @@ def grid(
       draw.rectangle(_whole(box), fill=(*colour, 90))
     else:
       draw.rectangle(
-        _whole(box), fill=(*colour, 40), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL)
+        _whole(box), fill=(*colour, 30), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL)
       )
   for polygon in polygons:
     if len(polygon) > 1:
@@ -93,6 +93,7 @@ def _with_scale(picture: Image.Image, limits: tuple[float, float], what: str) ->
   page.paste(Image.fromarray(np.broadcast_to(colours, (10, bar, 3)).copy()), (50, top))
   draw = ImageDraw.Draw(page)
   draw.text((50, top - text), what, fill='black')
-  draw.text((4, top - 2), f'{limits[0]:.3g}', fill='black')
+  lowest = f'{limits[0]:.3g}'
+  draw.text((46 - draw.textlength(lowest), top - 2), lowest, fill='black')
   draw.text((56 + bar, top - 2), f'{limits[1]:.3g}', fill='black')
   return page

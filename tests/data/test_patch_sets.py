@@ -121,9 +121,11 @@ def test_what_is_done_stays_and_what_is_half_done_is_redone(cut, drawn):
   # As a kill leaves it: no word that it is done, a part of the images.
   (output / 'slides/t1.json').unlink()
   record.write_bytes(content[:1000])
+  (output / 'slides/.t1.array_record.1234.partial').write_bytes(content[:500])
   said = []
   again = patch_sets.make(table, output, CUTTING, progress=said.append)
   assert record.read_bytes() == content
+  assert not list((output / 'slides').glob('.*.partial'))
   pd.testing.assert_frame_equal(again.patches, made.patches)
   assert sorted(line.split(':')[0] for line in said if 'cut before' in line) == ['n1', 't2']
   for name in ('n1', 't2'):
