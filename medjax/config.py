@@ -15,6 +15,8 @@ from typing import Any
 from medjax import settings
 from medjax.errors import InputError, check_option, nearest, one_line
 
+MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
+
 
 @dataclasses.dataclass
 class Data:
@@ -26,6 +28,8 @@ class Data:
     labels: the labels to learn, in this order.
     image_size: height and width of the network's input, pixels; 0 takes that of the pretrained
       weights, or the one that the network was published with.
+    modality: 'chest', 'retina', 'skin' or 'histopathology', by which augmentation is checked; ''
+      where it is none of them.
     channels: 1 (grey) or 3 (RGB).
     views: keep only these views ('frontal', 'lateral'); empty keeps all.
     uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
@@ -39,6 +43,7 @@ class Data:
   root: str
   labels: tuple[str, ...]
   image_size: int = 0
+  modality: str = ''
   channels: int = 1
   views: tuple[str, ...] = ()
   uncertain: str | dict = 'ignore'
@@ -141,7 +146,9 @@ class Config:
   """One experiment.
 
   Attributes:
-    augment: a policy of medjax.data.augment: 'none', 'plain' or 'chest'; or an import path.
+    augment: a policy of medjax.data.augment: 'none', 'plain', 'chest', 'retina', 'skin' or
+      'histopathology'; or an import path.
+    force_augment: take the policy even if it turns or mirrors what data.modality says must not be.
     batch_size: images per step over all devices and processes.
     steps: optimizer steps.
     evaluate_every: steps between validations.
@@ -157,6 +164,7 @@ class Config:
   split: Split = dataclasses.field(default_factory=Split)
   sampling: Sampling = dataclasses.field(default_factory=Sampling)
   augment: str = 'none'
+  force_augment: bool = False
   loss: Loss = dataclasses.field(default_factory=Loss)
   optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
   batch_size: int = 64
@@ -228,6 +236,7 @@ def check(config: Config) -> None:
     raise InputError('config.data.labels is empty; name at least one label')
   if len(set(data.labels)) < len(data.labels):
     raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
+  check_option('config.data.modality', data.modality, ('', *MODALITIES))
   check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
   check_option('config.precision', config.precision, ('float32', 'bfloat16'))
   check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
