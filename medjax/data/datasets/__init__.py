@@ -30,6 +30,11 @@ def read(data: Data) -> pd.DataFrame:
   Raises:
     InputError: whatever is wrong with the files, the settings, the labels or the views.
   """
+  return keep_views(read_all(data), data)
+
+
+def read_all(data: Data) -> pd.DataFrame:
+  """Returns the checked study table of all views; errors as `read`."""
   source = lookup.find(data.source, SOURCES, 'config.data.source')
   lookup.check_settings(source, data.settings, 'config.data.settings', ours=('root', 'labels'))
   settings = dict(data.settings)
@@ -43,10 +48,11 @@ def read(data: Data) -> pd.DataFrame:
     raise InputError(f"config.data.source='{data.source}': {one_line(error)}") from error
   frame = table.check(frame, data.root)
   table.check_labels(frame, data.labels, data.root)
-  return _keep_views(frame, data)
+  return frame
 
 
-def _keep_views(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+def keep_views(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+  """Returns the images of the views that the config asks for; raises InputError where none is left."""
   if not data.views:
     return frame
   if 'view' not in frame.columns:

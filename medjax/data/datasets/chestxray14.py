@@ -57,6 +57,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'sex': frame['Patient Gender'],
       # Older copies write 058Y.
       'age': frame['Patient Age'].str.rstrip('Y').str.lstrip('0').replace('', '0'),
+      'named_in': table.rows_of(path, frame),
     }
   )
   result['official_split'] = _official_split(root, frame['Image Index'])

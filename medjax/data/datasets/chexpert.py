@@ -85,9 +85,11 @@ def _read_table(path: pathlib.Path) -> pd.DataFrame:
     'patient': parsed['patient'],
     'study': parsed['study'],
     'view': direction.where(frame['Frontal/Lateral'] == 'Frontal', 'lateral'),
-    'sex': frame['Sex'],
+    # Two rows of the published tables say Unknown.
+    'sex': frame['Sex'].map({'Male': 'M', 'Female': 'F'}).fillna(''),
     'age': frame['Age'],
     'part': parsed['part'],
+    'named_in': table.rows_of(path, frame),
   }
   return pd.DataFrame(columns | {name: table.label_values(frame, name, path) for name in LABELS})
 
