@@ -141,6 +141,8 @@ def training(
     labels=config.data.labels,
     label=config.sampling.label or None,
     seed=config.seed,
+    sets=study.table['dataset'].iloc[rows['train']] if 'dataset' in study.table else (),
+    mixture=config.sampling.mixture,
   )
   return rows, loss, stream
 

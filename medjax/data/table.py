@@ -131,9 +131,34 @@ def label_values(
     row = int(np.flatnonzero(unknown)[0])
     allowed = ', '.join(code or 'empty' for code in codes)
     raise InputError(
-      f"{path}: row {row + 2}, column '{column}': unknown code '{text.iloc[row]}'; allowed: {allowed}"
+      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; allowed: {allowed}"
     )
   return text.map(codes).to_numpy(np.float32)
+
+
+def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
+  """Turns a column of numbers into f64[rows], NaN where empty or nan; errors as `label_values`."""
+  text = frame[column].str.strip().replace('nan', '')
+  values = pd.to_numeric(text, errors='coerce')
+  for row in np.flatnonzero(values.isna() & (text != ''))[:1]:
+    raise InputError(
+      f"{path}: row {frame.index[row] + 2}, column '{column}': '{text.iloc[row]}' is no number"
+    )
+  return values.to_numpy(np.float64)
+
+
+def mapped(
+  frame: pd.DataFrame, column: str, path: pathlib.Path, names: Mapping[str, str]
+) -> pd.Series:
+  """Returns `names` of a column's values; one that is not in it is an error as in `label_values`."""
+  text = frame[column].str.strip()
+  for row in np.flatnonzero(~text.isin(list(names)))[:1]:
+    allowed = ', '.join(name or 'empty' for name in names)
+    raise InputError(
+      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
+      f'allowed: {allowed}{nearest(text.iloc[row], names)}'
+    )
+  return text.map(names)
 
 
 def check(table: pd.DataFrame, where: str) -> pd.DataFrame:

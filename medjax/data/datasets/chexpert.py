@@ -37,6 +37,11 @@ _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
 _PATH = re.compile(
   r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
 )
+_REFERENCE = {
+  'train': 'report, read by CheXpert',
+  'valid': 'consensus of 3 readers, as published',
+  'test': 'consensus of 5 readers, as published',
+}
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
@@ -55,6 +60,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     'test': 'test',
   }
   frame['official_split'] = frame['part'].map(official)
+  frame['reference'] = frame['part'].map(_REFERENCE)
   frame['image'] = _relative_to(root, folder, frame)
   return frame.drop(columns='part')
 
