@@ -30,15 +30,11 @@ _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder for consensus.csv, readers.csv, agreement.json.'
 )
 ROWS = 20  # of readers.csv that are printed
-MEASURED = {
-  **dict.fromkeys(
-    ('majority', 'share'),
-    'against the majority, in which their own answers count: better than they are',
-  ),
-  **dict.fromkeys(
-    ('dawid_skene', 'staple'), 'by estimate, as if their errors were independent given the truth'
-  ),
-}
+ESTIMATED = ('dawid_skene', 'staple')
+MEASURED = dict.fromkeys(
+  ('majority', 'share'),
+  'against the majority, in which their own answers count: better than they are',
+) | dict.fromkeys(ESTIMATED, 'by estimate, as if their errors were independent given the truth')
 
 
 def main() -> None:
@@ -57,6 +53,10 @@ def main() -> None:
   check_option('--consensus', _CONSENSUS.value, reference.METHODS)
   check_option('--ties', _TIES.value, reference.TIES)
   classes = [name.strip() for name in _CLASSES.value]
+  if classes and (len(classes) < 2 or len(set(classes)) < len(classes)):
+    raise InputError(
+      f'--classes={",".join(classes)}: give two or more different names, such as --classes=none,mild'
+    )
   readings = reader_table.read(pathlib.Path(_READERS.value), classes)
   labels = reader_table.labels_of(readings)
   definitive = None
@@ -131,6 +131,10 @@ def _describe(
     for row in rates.head(ROWS).itertuples()
   ]
   more = [f'… and {len(rates) - ROWS:,} more rows in readers.csv'] if len(rates) > ROWS else []
+  most = max(figures['reads_per_image'][1] for figures in agreed['labels'].values())
+  few = []
+  if _CONSENSUS.value in ESTIMATED and most < 3 and definitive is None:
+    few = [f'no image has three reads ({most} at most): too few to tell readers and truth apart']
   kinds = ' (alpha is ordinal, pairs are weighted quadratically)' if classes else ''
   return [
     *lines,
@@ -145,6 +149,7 @@ def _describe(
     f'readers {MEASURED[_CONSENSUS.value]}',
     *_table(shown),
     *more,
+    *few,
     '',
   ]
 

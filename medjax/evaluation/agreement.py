@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from medjax.data import reader_table
 from medjax.evaluation import intervals
@@ -18,7 +19,7 @@ from medjax.evaluation import intervals
 WEIGHTS = {'kappa': 'none', 'linear_kappa': 'linear', 'quadratic_kappa': 'quadratic'}
 LEVEL = 0.95
 METRICS = ('nominal', 'ordinal')
-PAIRS_AT_ONCE = 64  # bounds the memory of pairs of readers x patients
+PAIRS_AT_ONCE = 256  # bounds the memory of pairs of readers x replicates
 
 
 def cohen(confusion: np.ndarray, weights: str = 'none') -> np.ndarray:
@@ -210,25 +211,28 @@ def _pairs(
   drawn: dict[str, int],
 ) -> list[dict]:
   """Returns Cohen's figures for each pair of readers that share an image."""
-  number = groups.max() + 1
+  number, cells = groups.max() + 1, classes**2
   read = answers >= 0
   shared = read.T.astype(np.float64) @ read
   pairs = [pair for pair in itertools.combinations(range(len(names)), 2) if shared[pair] > 0]
   found = []
   for start in range(0, len(pairs), PAIRS_AT_ONCE):
     some = pairs[start : start + PAIRS_AT_ONCE]
-    tallies = np.zeros((number, len(some), classes, classes))
+    both = [np.flatnonzero(read[:, first] & read[:, second]) for first, second in some]
+    columns = [
+      place * cells + answers[images, first] * classes + answers[images, second]
+      for place, (images, (first, second)) in enumerate(zip(both, some))
+    ]
+    at = (groups[np.concatenate(both)], np.concatenate(columns))
+    tallies = sparse.coo_array((np.ones(len(at[0])), at), shape=(number, len(some) * cells))
+    replicates = intervals.totals(tallies, **drawn).reshape(-1, len(some), classes, classes)
+    confusions = tallies.sum(axis=0).reshape(-1, classes, classes)
     for place, (first, second) in enumerate(some):
-      both = read[:, first] & read[:, second]
-      np.add.at(tallies, (groups[both], place, answers[both, first], answers[both, second]), 1)
-    replicates = intervals.totals(tallies.reshape(number, -1), **drawn)
-    replicates = replicates.reshape(-1, len(some), classes, classes)
-    for place, (first, second) in enumerate(some):
-      confusion = tallies[:, place].sum(axis=0)
+      confusion = confusions[place]
       reason = ''
-      if len(np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))) < 2:
+      if ((confusion.sum(axis=0) + confusion.sum(axis=1)) > 0).sum() < 2:
         reason = 'all answers are the same'
-      elif len(np.flatnonzero(tallies[:, place].any(axis=(1, 2)))) < 2:
+      elif len(np.unique(groups[both[place]])) < 2:
         reason = 'the images that both read are of one patient, or are one'
       found.append(
         {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from medjax.evaluation import metrics
 
@@ -190,19 +191,22 @@ def confusions(
   return drawn.reshape(replicates, classes, classes)
 
 
-def totals(tallies: np.ndarray, *, replicates: int = 2000, seed: int = 0) -> np.ndarray:
+def totals(
+  tallies: np.ndarray | sparse.sparray, *, replicates: int = 2000, seed: int = 0
+) -> np.ndarray:
   """Sums what each patient adds to T totals over the patients of every replicate.
 
   Args:
-    tallies: [P, T], one row per patient, the patients in sorted order.
+    tallies: [P, T], an array or a sparse one, one row per patient, the patients in sorted order.
     replicates, seed: as for `bootstrap`, which then draws the same patients.
 
   Returns:
     f64[replicates, T]. All NaN with fewer than two patients.
   """
-  tallies = np.asarray(tallies, np.float64)
-  drawn = np.full((replicates, tallies.shape[1]), np.nan)
-  if len(tallies) >= 2:
-    for block, counts in _blocks(len(tallies), len(tallies), replicates, seed):
-      drawn[block] = counts @ tallies
+  of_total = sparse.csr_array(tallies.T, dtype=np.float64)  # a patient adds to few of the totals
+  size, patients = of_total.shape
+  drawn = np.full((replicates, size), np.nan)
+  if patients >= 2:
+    for block, counts in _blocks(patients, patients, replicates, seed):
+      drawn[block] = (of_total @ counts.T).T
   return drawn
