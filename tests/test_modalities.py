@@ -28,7 +28,9 @@ def test_what_keeps_a_chest_upright_is_let_through(policy, channels):
   'policy', [augment.retina, augment.skin, augment.histopathology, my_flip, my_turn]
 )
 def test_what_mirrors_or_turns_a_chest_is_refused(policy):
-  with pytest.raises(InputError, match=r"config\.augment='it' mirrors or turns .*config\.force_augment"):
+  with pytest.raises(
+    InputError, match=r"config\.augment='it' mirrors or turns .*config\.force_augment"
+  ):
     check_policy(policy, 'it', 'chest', 3)
 
 

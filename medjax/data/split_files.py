@@ -35,7 +35,8 @@ def proof(
 
   `table_sha256` is that of the lines of `column_sha256`, 'name digest', columns sorted by name; a
   column's digest is that of its JSON list in the order of the image names, label codes as one
-  string of '1', '0', '-' (uncertain) and 'n' (not mentioned). `split_sha256` is that of the CSV.
+  string of '1', '0', '-' (uncertain), 'n' (not mentioned) and 's' (soft), after which the soft labels
+  follow, ' 0.333333' for a third. `split_sha256` is that of the CSV.
 
   Args:
     table, split, truth, known, labels: as in `make`.
@@ -161,7 +162,7 @@ def _digest(content: bytes) -> str:
 
 
 def _column_digests(table: pd.DataFrame) -> dict[str, str]:
-  """Returns column -> SHA-256, for image, patient and every label, as `proof` describes."""
+  """Returns column -> SHA-256, for what decides a label of an image, as `proof` describes."""
   images = table['image'].to_numpy(object)
   order = np.argsort(images, kind='stable')
   texts = {
@@ -170,8 +171,12 @@ def _column_digests(table: pd.DataFrame) -> dict[str, str]:
   }
   for label in label_columns(table):
     codes = table[label].to_numpy(np.float32)[order]
-    places = np.where(np.isnan(codes), 2, codes).astype(np.int64) + 1
-    texts[label] = np.frombuffer(b'-01n', np.uint8)[places].tobytes().decode()
+    soft = (codes > 0) & (codes < 1)
+    places = np.where(np.isnan(codes), 2, np.where(soft, 3, codes)).astype(np.int64) + 1
+    texts[label] = np.frombuffer(b'-01ns', np.uint8)[places].tobytes().decode()
+    texts[label] += ''.join(f' {code:.6f}' for code in codes[soft])
+  if 'unlabelled' in table:
+    texts['unlabelled'] = table['unlabelled'].to_numpy(object)[order].tolist()
   return {name: _digest(json.dumps(texts[name]).encode()) for name in sorted(texts)}
 
 

@@ -26,7 +26,7 @@ def read(
 
   Args:
     root: the folder that image paths are relative to.
-    labels: the columns that are labels: codes 1, 0, -1 and empty; or, where `columns` names a
+    labels: the columns that are labels: codes 1, 0, -1 and empty, or shares between 0 and 1; or, where `columns` names a
       'class', the values of that column, one of which an image has; empty is unknown.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
@@ -85,7 +85,8 @@ def read(
   if class_column:
     result = result.assign(**_one_of(frame[class_column], labels, path))
   else:
-    result = result.assign(**{name: table.label_values(frame, name, path) for name in labels})
+    values = {name: table.label_values(frame, name, path, soft=True) for name in labels}
+    result = result.assign(**values)
   return table.check(result, str(path))
 
 
