@@ -58,7 +58,7 @@ def read(path: str | pathlib.Path) -> np.ndarray:
     if int(number) >= count:
       raise InputError(f'{path}: no such image; {container} holds {count:,} there, numbered from 0')
     return _checked(path, images[int(number)])
-  except InputError:
+  except (InputError, MemoryError):
     raise
   except Exception as error:  # Of five libraries.
     reason = ' '.join(str(error).split())[:200] or type(error).__name__

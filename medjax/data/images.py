@@ -108,15 +108,16 @@ def _load(
       if dicom.is_dicom(path, file.read(dicom.HEAD)):
         return Image.fromarray(dicom.read(path, intensity)).convert(mode)
       return _load_file(file, mode, least, intensity, least_of_jpeg or least)
-  except InputError:
+  except (InputError, MemoryError):
     raise
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
-  except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-    reason = str(error).replace(str(path), 'the file').replace('\n', ' ') or type(error).__name__
-    reason = (
-      'cannot identify image file' if isinstance(error, Image.UnidentifiedImageError) else reason
-    )
+  except Image.UnidentifiedImageError:
+    raise InputError(
+      f'{path}: cannot be read as an image (it is of no kind that is known)'
+    ) from None
+  except Exception as error:  # Pillow's kinds are many.
+    reason = ' '.join(str(error).replace(str(path), 'the file').split()) or type(error).__name__
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
 
 
