@@ -1,8 +1,9 @@
 """Image files → uint8 arrays of the network's size, and the check that every file can be read."""
 
 import concurrent.futures
+import contextlib
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,18 +28,41 @@ def decode(
     InputError: the file is missing, of zero size, truncated or no image; the message names it.
   """
   mode = 'L' if channels == 1 else 'RGB'
-  try:
+  with _read_errors(path):
     with Image.open(path) as image:
       image.draft(mode, (2 * image_size, 2 * image_size))
       image = _to_8_bit(image).convert(mode)
     if image.size != (image_size, image_size):
       image = ImageOps.pad(image, (image_size, image_size), Image.Resampling[interpolation.upper()])
+  return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def whole(path: str | pathlib.Path) -> tuple[Image.Image, str]:
+  """Returns the image at its full size, mode 'L' if it shows no colour, else 'RGB'; and its own mode.
+
+  Raises:
+    InputError: as `decode`.
+  """
+  with _read_errors(path), Image.open(path) as image:
+    mode = image.mode
+    image = _to_8_bit(image)
+    if image.mode != 'L':
+      red, green, blue = image.convert('RGB').split()
+      grey = red.tobytes() == green.tobytes() == blue.tobytes()
+      image = red if grey else image.convert('RGB')
+    image.load()
+  return image, mode
+
+
+@contextlib.contextmanager
+def _read_errors(path: str | pathlib.Path) -> Iterator[None]:
+  try:
+    yield
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
     reason = str(error).replace(str(path), 'the file').replace('\n', ' ') or type(error).__name__
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
-  return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
