@@ -12,6 +12,7 @@ witness throughout: errors are summed by patient.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,12 @@ from medjax.data.table import stand_ins_for_patients
 
 SIDES = SPLITS[:-1]  # an unused image is on no side
 GROUPS = ('patient', 'study', 'lesion', 'slide')
+PLURALS = {'study': 'studies'}
 LEVEL = 0.05  # chance of any false difference among all
 # Standardised mean difference, or the share of images to exchange for two sides to be alike (total
 # variation). 0.1 is the usual limit of balance (Austin 2009, Statistics in Medicine 28:3083).
 DIFFERENT = 0.1
+DEALS = 199  # of patients to the sides at random
 _EXAMPLES = 20
 
 
@@ -55,8 +58,8 @@ def tables(
     'overlap': patient, study, … → 'names', 'shared' by two sides or more, 'matrix' side → side → names
       in common, and 'examples'; for those the table has.
     'prevalence': label → side → 'known', 'positive', 'prevalence'.
-    'differences': what differs 'between' two sides: 'what', 'measure', 'effect', 'p' after Holm's
-      correction, 'flagged', 'words'; the largest effect first.
+    'differences': what differs 'between' two sides: 'what', 'measure', 'effect', 'p' corrected
+      for all of them, 'flagged', 'words'; the largest effect first.
     'predicts': 'column', 'label', 'auroc' of the column alone, 'interval' at the corrected level,
       'flagged', 'values' with the share of positives each; the largest AUROC first.
     'not_asked': sentences on what could not be asked.
@@ -69,7 +72,7 @@ def tables(
   for name, values in (further or {}).items():
     columns[name] = shortcuts.text(values.iloc[used].reset_index(drop=True))
   columns = {name: values for name, values in columns.items() if values.nunique() > 1}
-  binned = {name: shortcuts.bins(name, values) for name, values in columns.items()}
+  binned = {name: shortcuts.bins(name, values, patients) for name, values in columns.items()}
   within = _groups(frame)
   for name, values in (groups or {}).items():
     within[name] = _names(values.iloc[used].reset_index(drop=True))
@@ -85,7 +88,7 @@ def tables(
     'unused': len(table) - len(used),
     'overlap': {name: _overlap(keys, side) for name, keys in within.items()},
     'prevalence': _prevalence(labels, side, truth, known),
-    'differences': _differences(patients, side, labels, truth, known, columns, binned),
+    'differences': _differences(patients, side, _questions(labels, truth, known, columns, binned)),
     'predicts': predicts,
     'not_asked': _not_asked(frame, columns, too_few),
   }
@@ -107,7 +110,7 @@ def sentences(found: Mapping) -> list[str]:
   result = []
   for group, of in found['overlap'].items():
     if of['shared']:
-      plural = {'study': 'studies'}.get(group, f'{group}s')
+      plural = PLURALS.get(group, f'{group}s')
       result.append(
         f'{of["shared"]:,} {plural if of["shared"] > 1 else group} on more than one side of the split '
         f'({_pairs_of(of["matrix"])}), such as {of["examples"][0]["name"]}.'
@@ -232,103 +235,128 @@ def _prevalence(
   return result
 
 
-def _differences(
-  patients: np.ndarray,
-  side: np.ndarray,
+class _Question(NamedTuple):
+  """What may differ: values f64[N, K], NaN where not known, a share of images or a mean in each column.
+
+  `names` are of the columns, '' where there is one.
+  """
+
+  what: str
+  is_share: bool
+  values: np.ndarray
+  names: list[str]
+
+
+def _questions(
   labels: Sequence[str],
   truth: np.ndarray,
   known: np.ndarray,
   columns: Mapping[str, pd.Series],
   binned: Mapping[str, tuple[np.ndarray, list[str]]],
-) -> list[dict]:
+) -> list[_Question]:
+  prevalences = np.where(known, truth, np.nan)
+  asked = [
+    _Question(f'prevalence of {label}', True, prevalences[:, [column]], [''])
+    for column, label in enumerate(labels)
+  ]
+  for name, values in columns.items():
+    numbers = shortcuts.numbers(name, values)
+    if numbers is not None:
+      asked.append(_Question(name, False, numbers[:, None], ['']))
+    else:
+      codes, names = binned[name]
+      asked.append(_Question(name, True, (codes[:, None] == range(len(names))) * 1.0, names))
+  return asked
+
+
+def _differences(patients: np.ndarray, side: np.ndarray, asked: Sequence[_Question]) -> list[dict]:
+  pairs = [
+    (a, b) for a, b in itertools.combinations(SIDES, 2) if (side == a).any() and (side == b).any()
+  ]
   found = []
-  for a, b in itertools.combinations(SIDES, 2):
-    sides = (side == a, side == b)
-    if not (sides[0].any() and sides[1].any()):
-      continue
-    for column, label in enumerate(labels):
-      values = np.where(known[:, column], truth[:, column], np.nan).astype(np.float64)
-      found.append(_mean_difference(f'prevalence of {label}', a, b, values, sides, patients))
-    for name, values in columns.items():
-      numbers = shortcuts.numbers(name, values)
-      if numbers is not None:
-        found.append(_mean_difference(name, a, b, numbers, sides, patients))
-      else:
-        found.append(_distribution_difference(name, a, b, *binned[name], sides, patients))
-  found = [each for each in found if each]
-  for each, p in zip(found, _holm([each['p'] for each in found])):
-    each['p'] = p
-    each['flagged'] = bool(p < LEVEL and each['effect'] >= DIFFERENT)
+  for a, b in pairs:
+    inside = (side == a) | (side == b)
+    of_pair = [each._replace(values=each.values[inside]) for each in asked]
+    found += _between(a, b, patients[inside], side[inside] == a, of_pair, len(pairs))
   return sorted(found, key=lambda each: -each['effect'])
 
 
-def _mean_difference(what, a, b, values, sides, patients) -> dict | None:
-  means, errors, variances = [], [], []
-  for inside in sides:
-    rows = inside & ~np.isnan(values)
-    if not rows.any():
-      return None
-    mean, error = _mean(values[rows], patients[rows])
-    means.append(mean)
-    errors.append(error)
-    variances.append(values[rows].var())
-  spread = math.sqrt(sum(variances) / 2)
-  if not spread:
-    return None
-  share = what.startswith('prevalence')
-  words = ' and '.join(
-    f'{mean:.1%} in {name}' if share else f'mean {mean:.1f} in {name}'
-    for mean, name in zip(means, (a, b))
-  )
-  return {
-    'what': what,
-    'between': [a, b],
-    'measure': 'standardised mean difference',
-    'effect': abs(means[0] - means[1]) / spread,
-    'p': _two_sided(means[0] - means[1], math.hypot(*errors)),
-    'words': words,
-  }
-
-
-def _distribution_difference(what, a, b, codes, names, sides, patients) -> dict:
-  shares, best = np.zeros((2, len(names))), 1.0
-  for code in range(len(names)):
-    (one, one_error), (other, other_error) = (
-      _mean((codes[inside] == code).astype(np.float64), patients[inside]) for inside in sides
+def _between(
+  a: str, b: str, patients: np.ndarray, in_a: np.ndarray, asked: Sequence[_Question], pairs: int
+) -> list[dict]:
+  found, columns, of_column = [], [], []
+  for each in asked:
+    one, other = each.values[in_a], each.values[~in_a]
+    exists = ~np.isnan(each.values[:, 0])
+    if not (exists[in_a].any() and exists[~in_a].any()):
+      continue
+    means = np.nanmean(one, axis=0), np.nanmean(other, axis=0)
+    if len(each.names) > 1:
+      effect = float(np.abs(means[0] - means[1]).sum() / 2)
+    else:
+      spread = math.sqrt((np.nanvar(one) + np.nanvar(other)) / 2)
+      if not spread:
+        continue
+      effect = float(abs(means[0] - means[1])[0] / spread)
+    most = int(np.abs(means[0] - means[1]).argmax())
+    shown = [
+      f'{mean[most]:.1%}' if each.is_share else f'{mean[most]:.1f} on average' for mean in means
+    ]
+    of_column += [len(found)] * len(each.names)
+    columns.append(each.values)
+    found.append(
+      {
+        'what': each.what,
+        'between': [a, b],
+        'measure': 'total variation' if len(each.names) > 1 else 'standardised mean difference',
+        'effect': effect,
+        'words': f'{each.names[most]}{": " if each.names[most] else ""}{shown[0]} in {a} and '
+        f'{shown[1]} in {b}',
+      }
     )
-    shares[:, code] = one, other
-    best = min(best, _two_sided(one - other, math.hypot(one_error, other_error)))
-  most = int(np.abs(shares[0] - shares[1]).argmax())
-  return {
-    'what': what,
-    'between': [a, b],
-    'measure': 'total variation',
-    'effect': float(np.abs(shares[0] - shares[1]).sum() / 2),
-    'p': min(1.0, best * len(names)),
-    'words': f'{names[most]}: {shares[0, most]:.1%} in {a} and {shares[1, most]:.1%} in {b}',
-  }
+  if found:
+    chance = _chance(np.concatenate(columns, axis=1), np.array(of_column), patients, in_a)
+    for each, p in zip(found, chance):
+      each['p'] = min(1.0, float(p) * pairs)
+      each['flagged'] = bool(each['p'] < LEVEL and each['effect'] >= DIFFERENT)
+  return found
 
 
-def _mean(values: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
-  """Returns the mean over images and its standard error, patients being independent, not images."""
-  mean = values.mean()
-  by_patient = np.bincount(patients, weights=values - mean)
-  return float(mean), float(np.sqrt((by_patient**2).sum()) / len(values))
+def _chance(
+  values: np.ndarray, question: np.ndarray, patients: np.ndarray, in_a: np.ndarray
+) -> np.ndarray:
+  """Returns the p value of each question, corrected for all of them, f64[questions].
 
+  The patients are dealt anew to two sides of as many patients, many times. The largest deviation of
+  any question in each deal is what chance can do (Westfall & Young 1993, the single-step maxT).
 
-def _two_sided(difference: float, error: float) -> float:
-  if not error:
-    return 1.0  # no variation seen on either side: nothing to judge by
-  return math.erfc(abs(difference) / error / math.sqrt(2))
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-  """Returns the p values corrected for their number (Holm 1979, Scand. J. Statist. 6:65)."""
-  order, result, running = np.argsort(p, kind='stable'), [0.0] * len(p), 0.0
-  for rank, place in enumerate(order):
-    running = max(running, min(1.0, (len(p) - rank) * p[place]))
-    result[place] = running
-  return result
+  Args:
+    values: f64[N, K], NaN where not known.
+    question: int[K], to which question a column belongs; its largest deviation counts.
+    patients: int[N].
+    in_a: bool[N], on the one side or the other; a patient on both counts as two.
+  """
+  units, of_image = np.unique(patients * 2 + in_a, return_inverse=True)
+  exists = ~np.isnan(values)
+  centred = np.where(exists, values - np.nanmean(values, axis=0), 0)
+  sums, counts = (
+    np.stack([np.bincount(of_image, weights=column) for column in each.T], axis=1)
+    for each in (centred, exists)
+  )
+  rng = np.random.default_rng(0)
+  truly = (units % 2).astype(np.float32)
+  dealt = np.stack([truly, *(rng.permutation(truly) for _ in range(DEALS))])
+  there, counted = dealt @ sums.astype(np.float32), dealt @ counts.astype(np.float32)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    difference = there / counted - (sums.sum(axis=0) - there) / (counts.sum(axis=0) - counted)
+    spread = np.nanstd(difference[1:], axis=0)
+    deviation = np.nan_to_num(np.abs(difference) / spread, nan=0, posinf=0)
+  by_question = np.stack(
+    [deviation[:, question == each].max(axis=1) for each in range(question.max() + 1)], axis=1
+  )
+  largest = by_question[1:].max(axis=1)
+  reached = (largest[:, None] >= by_question[0] * (1 - 1e-9)).sum(axis=0)
+  return (1 + reached) / (1 + DEALS)
 
 
 def _not_asked(

@@ -6,18 +6,21 @@ too; of those it may be the disease itself that follows them.
 """
 
 import itertools
-import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 COLUMNS = ('dataset', 'site', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
 PERSONAL = ('age', 'sex')
 LEVEL = 0.05  # chance of any false finding among all questions
 PREDICTS = 0.05  # by which the lower bound of an AUROC exceeds 0.5
 WARN = 0.15  # likewise, to be said in a report on a network
-FOLDS, FEWEST = 5, 10  # FEWEST patients with and without a label, to ask what predicts it
+FOLDS = 5
+FEWEST = (
+  20  # patients with a label, without it, and of a value: with fewer, chance looks like a rule
+)
 _MOST_VALUES, _QUANTILES = 40, 10
 _SMOOTHING = 10.0  # images of average prevalence that each value's share of positives starts from
 
@@ -39,23 +42,24 @@ def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
   return columns
 
 
-def bins(name: str, values: pd.Series) -> tuple[np.ndarray, list[str]]:
+def bins(name: str, values: pd.Series, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:
   """Returns which of a few values each image has, int64[N], and their names.
 
-  Numbers of many values fall into tenths; of names, the most frequent stand for themselves. Sizes that
-  are rare are told apart by their area. Not known is a value too: that something was not recorded may
-  tell as much.
+  Ages fall into tenths; of names, those of `FEWEST` patients or more stand for themselves, for in rarer
+  ones chance looks like a rule. Sizes that are rare are told apart by their area. Not known is a value
+  too: that something was not recorded may tell as much.
   """
   if (written := numbers(name, values)) is not None:
-    return _tenths(written)
-  counts = values.value_counts()
-  frequent = list(counts.index[:_MOST_VALUES])
+    return _tenths(written, patients)
+  people = pd.Series(patients).groupby(values.to_numpy()).nunique()
+  people = people[people >= FEWEST].sort_values(ascending=False, kind='stable')
+  frequent = list(people.index[:_MOST_VALUES])
   codes = pd.Index(frequent).get_indexer(values)
   names = [each or 'not known' for each in frequent]
   rare = np.flatnonzero(codes < 0)
   if len(rare) and ' × ' in values[rare[0]]:
     sides = values[rare].str.split(' × ', expand=True).apply(pd.to_numeric, errors='coerce')
-    inner, of_inner = _tenths((sides[0] * sides[1]).to_numpy(np.float64))
+    inner, of_inner = _tenths((sides[0] * sides[1]).to_numpy(np.float64), patients[rare])
     codes[rare] = len(names) + inner
     names += [f'other sizes of {each} pixels' for each in of_inner]
   elif len(rare):
@@ -71,11 +75,13 @@ def numbers(name: str, values: pd.Series) -> np.ndarray | None:
   return pd.to_numeric(values.str.rstrip('Yy'), errors='coerce').to_numpy(np.float64)
 
 
-def _tenths(numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _tenths(numbers: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:
+  """Returns the bin of each number, tenths or as many as `FEWEST` patients each allow, and their names."""
   exist = ~np.isnan(numbers)
   if not exist.any():
     return np.zeros(len(numbers), np.int64), ['not known']
-  limits = np.unique(np.quantile(numbers[exist], np.linspace(0, 1, _QUANTILES + 1)))
+  bins = min(_QUANTILES, max(1, len(np.unique(patients[exist])) // FEWEST))
+  limits = np.unique(np.quantile(numbers[exist], np.linspace(0, 1, bins + 1)))
   codes = np.searchsorted(limits[1:-1], numbers, side='right')
   names = [f'{low:,.4g}–{high:,.4g}' for low, high in itertools.pairwise(limits)] or [
     f'{limits[0]:g}'
@@ -106,7 +112,7 @@ def predictions(
   for column, label in enumerate(labels):
     rows = np.flatnonzero(known[:, column])
     positive = truth[rows, column]
-    fewest = min(len(np.unique(patients[rows[positive == of]])) for of in (True, False))
+    fewest = _fewest(patients[rows], positive)
     if fewest < FEWEST:
       too_few.append(label)
     else:
@@ -144,8 +150,8 @@ def predictive_auroc(
 
   Each value scores the share of positives that it has in the other folds. Pairs are compared within
   a fold, for between folds the average score falls where the held-out prevalence rises. The interval
-  is normal, of the variance that patients contribute, all images of each together (Obuchowski
-  1997, Biometrics 53:567, the clustered form of DeLong's), for scores as they are.
+  is of the variance that patients contribute, all images of each together (Obuchowski 1997,
+  Biometrics 53:567, the clustered form of DeLong's), by Student's t of the rarer class's patients.
 
   Args:
     codes: int[N], which value each image has.
@@ -184,8 +190,14 @@ def predictive_auroc(
     influence[1, fold] = weights[fold] * (positive_beats - here) / hits.sum()
     influence[0, fold] = weights[fold] * (negative_beaten - here) / misses.sum()
   by_patient = np.bincount(patients, weights=influence[positive.astype(int), folds, codes])
-  half = statistics.NormalDist().inv_cdf((1 + level) / 2) * float(np.sqrt((by_patient**2).sum()))
+  quantile = special.stdtrit(max(1, _fewest(patients, positive) - 1), (1 + level) / 2)
+  half = quantile * float(np.sqrt((by_patient**2).sum()))
   return float(area), (float(max(0, area - half)), float(min(1, area + half)))
+
+
+def _fewest(patients: np.ndarray, positive: np.ndarray) -> int:
+  """Returns how many patients have the class that fewer have."""
+  return min(np.count_nonzero(np.bincount(patients[rows])) for rows in (positive, ~positive))
 
 
 def _shares(codes: np.ndarray, positive: np.ndarray, values: Sequence[str]) -> list[dict]:
