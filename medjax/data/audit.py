@@ -113,7 +113,7 @@ def sentences(found: Mapping) -> list[str]:
       plural = PLURALS.get(group, f'{group}s')
       result.append(
         f'{of["shared"]:,} {plural if of["shared"] > 1 else group} on more than one side of the split '
-        f'({_pairs_of(of["matrix"])}), such as {of["examples"][0]["name"]}.'
+        f"({_pairs_of(of['matrix'])}), such as '{of['examples'][0]['name']}'."
       )
   flagged = [each for each in found['differences'] if each['flagged']]
   if flagged:

@@ -63,7 +63,7 @@ def _first_screen(title: str, found: Mapping) -> Markup:
   )
   banner = bad and tag(
     'p',
-    f'Not a split by patient: {_shared(bad)} on more than one side. Its test flatters.',
+    f'Not a split by {name}: {_shared(bad)} on more than one side. Its test flatters.',
     class_='banner',
     role='alert',
   )
