@@ -278,7 +278,7 @@ def _data_uri(path: str) -> str:
   """Returns the image as a small PNG that a page can hold."""
   from medjax.data import images
 
-  picture, _ = images.whole(path)
+  picture = images.whole(path)
   picture.thumbnail((PICTURE, PICTURE))
   content = io.BytesIO()
   picture.save(content, 'PNG', optimize=True)

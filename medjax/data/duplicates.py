@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from medjax.data import images
 from medjax.errors import InputError
@@ -48,7 +49,7 @@ class Looks(NamedTuple):
     pixels: str[N], BLAKE2b of size and decoded pixels, '' where `broken`.
     thumbnails: uint8[N, SIZE, SIZE], grey, whatever the aspect ratio was.
     widths, heights: int64[N], pixels.
-    modes: str[N], of the file, such as L, RGB and RGBA.
+    modes: str[N], of the file, such as L, RGB and RGBA; '' of what Pillow does not open by itself.
     broken: {position: reason} of those that cannot be read.
   """
 
@@ -83,10 +84,11 @@ def look(
       if os.path.isfile(path):
         with open(path, 'rb') as file:
           result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
-      picture, result.modes[position] = images.whole(path)
+      picture = images.whole(path)
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
       return
+    result.modes[position] = _mode(path)
     result.widths[position], result.heights[position] = picture.size
     about = f'{picture.size} {picture.mode} '.encode()
     result.pixels[position] = _digest(about + picture.tobytes()).hexdigest()
@@ -103,8 +105,16 @@ def _digest(content: bytes = b'') -> 'hashlib._Hash':
   return hashlib.blake2b(content, digest_size=16)
 
 
-def _thumbnail(picture: images.Image.Image) -> np.ndarray:
-  return np.asarray(picture.convert('L').resize((SIZE, SIZE), images.Image.Resampling.LANCZOS))
+def _mode(path: str) -> str:
+  try:
+    with Image.open(path) as picture:
+      return picture.mode
+  except (OSError, ValueError, SyntaxError):  # DICOM, or one of many images in a file.
+    return ''
+
+
+def _thumbnail(picture: Image.Image) -> np.ndarray:
+  return np.asarray(picture.convert('L').resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
 def hashes(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +288,7 @@ def same_picture(one: str, other: str) -> bool:
   Raises:
     InputError: a file cannot be read.
   """
-  pictures = [images.whole(path)[0] for path in (one, other)]
+  pictures = [images.whole(path) for path in (one, other)]
   thumbnails = np.stack([_thumbnail(picture) for picture in pictures])
   vectors, strength = details(thumbnails)
   if strength.min() < LEAST_DETAIL:

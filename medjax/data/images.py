@@ -37,21 +37,16 @@ def decode(
   return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
 
 
-def whole(path: str | pathlib.Path) -> tuple[Image.Image, str]:
-  """Returns the image at its full size, mode 'L' if it shows no colour, else 'RGB'; and its own mode.
+def whole(path: str | pathlib.Path) -> Image.Image:
+  """Returns the image at its full size, mode 'L' if it shows no colour, else 'RGB'.
 
   Raises:
     InputError: as `decode`.
   """
   with _read_errors(path), Image.open(path) as image:
-    mode = image.mode
-    image = _to_8_bit(image)
-    if image.mode != 'L':
-      red, green, blue = image.convert('RGB').split()
-      grey = red.tobytes() == green.tobytes() == blue.tobytes()
-      image = red if grey else image.convert('RGB')
-    image.load()
-  return image, mode
+    image = _to_8_bit(image).convert('RGB')
+  red, green, blue = image.split()
+  return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
 @contextlib.contextmanager
