@@ -201,7 +201,9 @@ def _copies(
   from medjax import logs
 
   progress = logs.Progress('image looked at', 0, len(pictures))
-  looks = duplicates.look(list(pictures['path']), progress=progress.update)
+  looks = duplicates.look(
+    list(pictures['path']), ours.config.data.intensity, progress=progress.update
+  )
   progress.close()
   if looks.broken:
     unseen.append(

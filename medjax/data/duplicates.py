@@ -64,10 +64,14 @@ class Looks(NamedTuple):
 
 def look(
   paths: Sequence[str],
+  intensity: str = 'file',
   threads: int | None = None,
   progress: Callable[[int], None] = lambda done: None,
 ) -> Looks:
-  """Reads and decodes every file once, in full; `progress` is given the number done."""
+  """Reads and decodes every file once, in full; `progress` is given the number done.
+
+  `intensity` is of deep greys, see `images.decode`.
+  """
   result = Looks(
     files=np.full(len(paths), '', object),
     pixels=np.full(len(paths), '', object),
@@ -84,7 +88,7 @@ def look(
       if os.path.isfile(path):
         with open(path, 'rb') as file:
           result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
-      picture = images.whole(path)
+      picture = images.whole(path, intensity)
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
       return

@@ -13,13 +13,14 @@ import pandas as pd
 from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
-from medjax.data.datasets import chestxray14, chexpert, csv, phantom
+from medjax.data.datasets import chestxray14, chexpert, csv, dicom, phantom
 from medjax.errors import InputError, one_line
 
 SOURCES = {
   'chestxray14': chestxray14.read,
   'chexpert': chexpert.read,
   'csv': csv.read,
+  'dicom': dicom.read,
   'phantom': phantom.read,
 }
 
