@@ -7,6 +7,7 @@ change unnoticed between training and evaluation.
 import hashlib
 import json
 import pathlib
+import posixpath
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,15 @@ import pandas as pd
 from medjax import files
 from medjax.data.splits import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
-from medjax.errors import InputError
+from medjax.errors import InputError, check_option
 
 FORMAT = 'medjax split 1'
 CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
+_CALLED = {
+  **{name: name for name in SPLITS},
+  **dict.fromkeys(('val', 'valid', 'dev'), 'validation'),
+  'training': 'train',
+}
 
 
 def proof(
@@ -155,6 +161,68 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
   _check_table(table, written, proof_path)
   check_overlap(table, split)
   return split, written
+
+
+def read_published(
+  path: pathlib.Path, table: pd.DataFrame
+) -> tuple[np.ndarray, pd.Series | None, list[str]]:
+  """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for it.
+
+  Images are joined by their path, or where that is unknown by their file name, if the table has it
+  once. Splits may be called val, valid, dev or training as well.
+
+  Returns:
+    The split, str[N] in the table's order, 'unused' where the file says nothing; the file's patients, ''
+    where it names none, or None where it has no such column or they are the table's; and sentences on
+    what did not fit.
+
+  Raises:
+    InputError: a column missing, an unknown split, an image on two rows, or no image of the table.
+  """
+  frame = read_csv(path, ('image', 'split'))
+  written = frame['split'].str.strip().str.lower()
+  for row in np.flatnonzero(~written.isin(_CALLED))[:1]:
+    check_option(f"{path}: row {row + 2}, column 'split'", written[row], _CALLED)
+  images = pd.Index(table['image'])
+  place = images.get_indexer([posixpath.normpath(image.strip()) for image in frame['image']])
+  names = pd.Index([posixpath.basename(image) for image in images])
+  once = ~names.duplicated(keep=False)
+  by_name = names[once].get_indexer([posixpath.basename(image.strip()) for image in frame['image']])
+  found = np.where(by_name >= 0, np.flatnonzero(once)[by_name], -1) if once.any() else by_name
+  place = np.where(place >= 0, place, found)
+  known = np.flatnonzero(place >= 0)
+  if not len(known):
+    raise InputError(
+      f"{path}: none of its {len(frame):,} images is in the table, such as '{frame['image'][0]}' (the "
+      f"table has '{images[0]}'); use the table that was split, or write images as it does"
+    )
+  twice = pd.Series(place[known]).duplicated().to_numpy()
+  if twice.any():
+    row = known[twice][0]
+    raise InputError(
+      f"{path}: row {row + 2}: image '{frame['image'][row]}' is listed twice; keep one row per image"
+    )
+  split = np.full(len(table), 'unused', object)
+  split[place[known]] = written[known].map(_CALLED)
+  notes = []
+  if len(known) < len(frame):
+    absent = frame['image'][np.flatnonzero(place < 0)[0]]
+    images = _images(len(frame) - len(known))
+    notes.append(f"Named in {path.name} but not in the table: {images}, such as '{absent}'.")
+  if len(known) < len(table):
+    images = _images(len(table) - len(known))
+    notes.append(f'Named in the table but not in {path.name}, so on no side: {images}.')
+  patients = None
+  if 'patient' in frame:
+    patients = pd.Series('', table.index, dtype=object)
+    patients.iloc[place[known]] = frame['patient'].iloc[known].str.strip().to_numpy(object)
+    if (patients.iloc[place[known]] == table['patient'].iloc[place[known]]).all():
+      patients = None
+  return split.astype(str), patients, notes
+
+
+def _images(number: int) -> str:
+  return f'{number:,} image{"" if number == 1 else "s"}'
 
 
 def _digest(content: bytes) -> str:
