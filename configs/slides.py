@@ -28,6 +28,7 @@ def get_config(arg: str = '') -> Config:
       labels=('tumor',),
       image_size=96,
       channels=3,
+      modality='histopathology',
       blank='ignore',
       workers=8,
       settings={'table_file': 'patches.csv'},

@@ -242,7 +242,7 @@ def test_camelyon16_in_miniature(command, tmp_path):
     'main', '--config=configs/slides.py:resnet_tiny', f'--workdir={workdir}',
     f'--config.data.root={tmp_path / "patches"}', '--config.data.image_size=32',
     '--config.data.workers=0', '--config.model.pretrained=', '--config.model.settings.width=4',
-    '--config.augment=plain', '--config.batch_size=32', '--config.steps=60',
+    '--config.batch_size=32', '--config.steps=60',
     '--config.evaluate_every=30', '--config.optimizer.warmup_steps=5',
     '--config.optimizer.learning_rate=0.003', '--config.precision=float32',
     '--config.replicates=100', '--config.split.validation=0.375', check=True,
