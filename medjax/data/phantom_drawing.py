@@ -40,6 +40,11 @@ class Marks:
     for points, pixels in zip(self._points(x, y), widths):
       self._draw.line(points, int(255 * value), pixels)
 
+  def shapes(self, x: np.ndarray, y: np.ndarray, value: np.ndarray) -> None:
+    """Fills K outlines through N points each, one after the other: x and y f32[K, N], value f32[K]."""
+    for points, ink in zip(self._points(x, y), (255 * value).astype(int).tolist()):
+      self._draw.polygon(points, ink)
+
   def shape(self, x: np.ndarray, y: np.ndarray, value: float = 1.0) -> None:
     """Fills the outline through the points x, y, f32[N]."""
     self._draw.polygon(self._points(x, y), int(255 * value))
@@ -60,4 +65,4 @@ class Marks:
   def _points(self, x: np.ndarray, y: np.ndarray) -> list:
     """Returns [x, y, x, y, …] of a line in the layer's pixels, or a list of them for several lines."""
     pairs = np.stack([x, y], axis=-1)
-    return ((pairs + 1) * self._scale).reshape(*pairs.shape[:-2], -1).tolist()
+    return ((pairs + 1) * self._scale).reshape(*x.shape[:-1], 2 * x.shape[-1]).tolist()
