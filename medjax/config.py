@@ -67,10 +67,18 @@ class Split:
 
 @dataclasses.dataclass
 class Sampling:
-  """How training images are re-sampled: a name of medjax.data.sampling; `label` where it needs one."""
+  """How training images are re-sampled.
+
+  Attributes:
+    name: a mode of medjax.data.sampling.
+    label: the label that the mode goes by, where it needs one.
+    mixture: with source 'several', set → its share of the images shown, such as {'nih': 0.5, 'mimic':
+      0.5}; empty shows each image as often as any other.
+  """
 
   name: str = 'none'
   label: str = ''
+  mixture: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -26,7 +26,7 @@ def main() -> None:
   made, csv = study.make(config)
   directory = pathlib.Path(_OUTPUT.value)
   split_files.write(directory, csv, made.proof)
-  print('\n'.join(study.describe(made)))
+  print('\n'.join([*study.describe(made), *(f'note: {note}' for note in made.proof['notes'])]))
   print(f'written: {directory / "split.csv"} and its proof {directory / "split.json"}')
 
 

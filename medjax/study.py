@@ -12,7 +12,7 @@ import pandas as pd
 
 from medjax import heads, lookup, losses
 from medjax.config import Config
-from medjax.data import datasets, labels, pipeline, sampling, split_files, splits
+from medjax.data import datasets, labels, listing, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
 from medjax.preprocessing import Preprocessing
 
@@ -50,8 +50,15 @@ class Study:
 
 
 def make(config: Config) -> tuple[Study, str]:
-  """Reads the source and draws the split; returns the study and the text of split.csv."""
-  table, targets, reference = _read(config)
+  """Reads the source and draws the split; returns the study and the text of split.csv.
+
+  Raises:
+    InputError: anything about the source, its labels or the split, or a row whose image is missing.
+  """
+  whole = datasets.read_all(config.data)
+  notes = listing.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
+  table = datasets.keep_views(whole, config.data)
+  targets, reference = _labels(config, table)
   drawn, how = splits.make(
     table,
     *reference,
@@ -70,25 +77,26 @@ def make(config: Config) -> tuple[Study, str]:
     settings=dataclasses.asdict(config.split),
     how=how,
   )
+  proof['notes'] += notes
   return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
 
 
 def read(config: Config, directory: pathlib.Path) -> Study:
   """Reads the source and the split that `directory` holds, refusing it if either has changed."""
-  table, targets, reference = _read(config)
+  table = datasets.read(config.data)
+  targets, reference = _labels(config, table)
   drawn, proof = split_files.read(directory, table)
   return Study(table, *targets, *reference, drawn, proof)
 
 
-def _read(config: Config) -> tuple[pd.DataFrame, tuple, tuple]:
+def _labels(config: Config, table: pd.DataFrame) -> tuple[tuple, tuple]:
   data = config.data
-  table = datasets.read(data)
   targets = labels.resolve(table, data.labels, data.uncertain, data.blank)
   reference = labels.reference(table, data.labels, data.blank)
   if config.model.head != 'sigmoid':
     for values, known in (targets, reference):
       heads.check_one_label_each(table, data.labels, values, known)
-  return table, targets, reference
+  return targets, reference
 
 
 def paths(config: Config, images: pd.Series) -> list[str]:
@@ -133,6 +141,8 @@ def training(
     labels=config.data.labels,
     label=config.sampling.label or None,
     seed=config.seed,
+    sets=study.table['dataset'].iloc[rows['train']] if 'dataset' in study.table else (),
+    mixture=config.sampling.mixture,
   )
   return rows, loss, stream
 

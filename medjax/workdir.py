@@ -148,9 +148,12 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   progress.close()
   if reasons and config.data.broken == 'stop':
     others = f' (and {len(reasons) - 1:,} more)' if len(reasons) > 1 else ''
+    first, reason = next(iter(reasons.items()))
+    # A table kept to some views no longer tells rows by their numbers.
+    where = f'{data.table["named_in"][rows[first]]}: ' if 'named_in' in data.table else ''
     raise InputError(
-      f'{next(iter(reasons.values()))}{others}; mend it, or set config.data.broken=set_aside to go '
-      'on without such images'
+      f'{where}{reason}{others}; mend it, or set config.data.broken=set_aside to go on without such '
+      'images'
     )
   at = rows[list(reasons)]
   return pd.DataFrame(

@@ -141,9 +141,20 @@ def damaged(phantom_root, tmp_path):
 READ_AS_CHEXPERT = ('--config.data.source=chexpert', '--config.data.settings={}')
 
 
-def test_a_damaged_image_stops_the_run_by_name(refused, damaged):
+def test_a_missing_image_stops_the_run_by_file_and_row(refused, damaged):
   root, files = damaged
-  refused(*READ_AS_CHEXPERT, root=root, words=[files[0].name, '3 more', 'set_aside'])
+  image = files[0].relative_to(root).as_posix()
+  lines = (root / 'train.csv').read_text().splitlines()
+  row = next(number for number, line in enumerate(lines, start=1) if image in line)
+  words = [f'train.csv: row {row}: ', image, '1 such row', 'set_aside']
+  refused(*READ_AS_CHEXPERT, root=root, words=words)
+
+
+def test_a_damaged_image_stops_the_run_by_file_and_row(refused, damaged):
+  root, files = damaged
+  files[0].write_bytes(b'')
+  image = files[0].relative_to(root).as_posix()
+  refused(*READ_AS_CHEXPERT, root=root, words=['train.csv: row ', image, '3 more', 'set_aside'])
 
 
 def test_damaged_images_are_set_aside_and_counted(command, damaged, tmp_path):

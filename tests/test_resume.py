@@ -62,14 +62,21 @@ def assert_same_end(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('workers', [0, 2])
-def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, workers):
-  flag = f'--config.data.workers={workers}'
-  finish(tmp_path / 'whole', phantom_root, flag)
+@pytest.mark.parametrize(
+  'flags',
+  [
+    ['--config.data.workers=0'],
+    ['--config.data.workers=2'],
+    ['--config.model.finetune=head', '--config.model.unfreeze_at=(5, 11, 20)'],
+  ],
+  ids=['threads', 'workers', 'unfreezing'],
+)
+def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, flags):
+  finish(tmp_path / 'whole', phantom_root, *flags)
   rng = random.Random()
   instants = []
   for _ in range(3):
-    process = start(tmp_path / 'killed', phantom_root, flag)
+    process = start(tmp_path / 'killed', phantom_root, *flags)
     known = latest(tmp_path / 'killed')
     while latest(tmp_path / 'killed') <= known and process.poll() is None:
       time.sleep(0.002)
@@ -77,7 +84,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, wor
     process.send_signal(signal.SIGKILL)
     process.communicate()  # Returns once the workers have noticed and left, too.
     instants.append(latest(tmp_path / 'killed'))
-  output = finish(tmp_path / 'killed', phantom_root, flag)
+  output = finish(tmp_path / 'killed', phantom_root, *flags)
   assert 'going on from the checkpoint' in output or 'this run is complete' in output
   print('checkpoints at the kills:', instants)
   assert_same_end(tmp_path / 'whole', tmp_path / 'killed')

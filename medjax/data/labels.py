@@ -34,7 +34,8 @@ def resolve(
       label alone, so other rows, their order and the epoch never change it. One policy for all
       labels, or a dict label -> policy in which the key 'default' stands for the labels it does
       not name ('ignore' if there is no such key).
-    blank: 'ignore' or 'zeros', likewise.
+    blank: 'ignore' or 'zeros', likewise; of no effect where a set does not give the label at all,
+      which the table's column `unlabelled` tells: unknown is never negative.
 
   Returns:
     values f32[N, L] in [0, 1] and mask f32[N, L], 1 where the value counts. A masked value is 0.
@@ -53,6 +54,7 @@ def resolve(
   values = np.nan_to_num(np.maximum(codes, 0))
   mask = np.ones(codes.shape, np.float32)
   mask[np.isnan(codes) & (np.array(blanks, object) == 'ignore')] = 0
+  mask[np.isnan(codes) & _unlabelled(table, labels)] = 0
   unsure = codes == -1
   smoothed = [column for column, limits in enumerate(ranges) if limits and limits[0] < limits[1]]
   rows = np.flatnonzero(unsure[:, smoothed].any(axis=1))
@@ -67,6 +69,14 @@ def resolve(
       drawn = low + (high - low) * _uniform(keys[rows], label)
       values[rows, column] = np.clip(drawn.astype(np.float32), np.float32(low), np.float32(high))
   return values, mask
+
+
+def _unlabelled(table: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
+  """Returns bool[N, L], where the set that an image is from does not give the label at all."""
+  if 'unlabelled' not in table:
+    return np.zeros((len(table), len(labels)), bool)
+  rows, texts = pd.factorize(table['unlabelled'].fillna(''))
+  return np.array([[label in text.split('|') for label in labels] for text in texts])[rows]
 
 
 def reference(

@@ -20,10 +20,15 @@ The middle three need one label, `label`, and leave out the rows where it is mas
 leaves out the rows that are masked altogether. A soft label counts as positive above 0.5. In
 'balanced' and 'class_aware' the classes take turns, in a shuffled order each round, and so do the
 images of a class: none comes again before all others have, across epochs too.
+
+Where images are of several sets, a mixture may say each set's share of what is shown, with mode 'none'.
+An epoch is then still as long as there are images, each set has its share of it to within one image,
+spread evenly over it, and a set's images take turns as those of a class do. A set with less than its
+share of the images is thus over-sampled, one with more takes more epochs to be seen whole.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -33,7 +38,7 @@ ONE_LABEL_MODES = ('oversample', 'undersample', 'balanced')
 MODES = ('none', *ONE_LABEL_MODES, 'class_aware')
 # Shuffles of a short list are made many at a time: 64 Ki numbers, about a millisecond.
 _BLOCK = 1 << 16
-_EPOCH_KEY, _TURN_KEY, _IMAGE_KEY = range(3)
+_EPOCH_KEY, _TURN_KEY, _IMAGE_KEY, _SET_KEY = range(4)
 
 
 def epoch_indices(
@@ -94,14 +99,25 @@ class IndexStream:
     seed: int,
     label: str | int | None = None,
     labels: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    mixture: Mapping[str, float] | None = None,
   ):
-    """Takes the arguments of `epoch_indices`, and raises its errors."""
+    """Takes the arguments of `epoch_indices`, and raises its errors.
+
+    Args:
+      sets: str[N], the set of each image; only a mixture asks for it.
+      mixture: set → its share, 0 or more, of what is shown; shares are divided by their sum. None and
+        {} mix nothing.
+    """
     check_option('config.sampling.name', mode, MODES)
     if seed < 0:
       raise InputError(f'the sampling seed is {seed}; give a whole number, 0 or more')
     self._mode, self._seed = mode, seed
     self._classes = _classes(mode, values, mask, label, labels)
     self.epoch_length = _length(mode, self._classes, len(values))
+    self._counts: list[int] = []
+    if mixture:
+      self._classes, self._counts = _mixture(mode, np.asarray(sets, object), mixture)
     self._forget()
 
   def epoch(self, epoch: int) -> np.ndarray:
@@ -110,7 +126,10 @@ class IndexStream:
       for number, order in self._recent:
         if number == epoch:
           return order
-      order = _order(self._mode, self._classes, self.epoch_length, self._seed, epoch)
+      if self._counts:
+        order = _mixed(self._classes, self._counts, self._seed, epoch)
+      else:
+        order = _order(self._mode, self._classes, self.epoch_length, self._seed, epoch)
       order.flags.writeable = False
       self._recent = [*self._recent[-1:], (epoch, order)]
       return order
@@ -223,6 +242,47 @@ def _take_turns(classes: list[np.ndarray], length: int, seed: int, epoch: int) -
     seen = rounds + np.count_nonzero(before == number)
     order[places] = _shuffles(rows, seen, len(places), (seed, _IMAGE_KEY, number))
   return order
+
+
+def _mixture(
+  mode: str, sets: np.ndarray, mixture: Mapping[str, float]
+) -> tuple[list[np.ndarray], list[int]]:
+  """Returns the row numbers of each set, int64[n] each, and how many of them an epoch shows."""
+  what = 'config.sampling.mixture'
+  if mode != 'none':
+    raise InputError(f"{what} goes with config.sampling.name='none' alone, not with '{mode}'")
+  there = list(dict.fromkeys(sets))
+  if not there:
+    raise InputError(f"{what} needs a study table of several sets: config.data.source='several'")
+  for name, share in mixture.items():
+    check_option(f'{what}: the set', name, there)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < np.inf:
+      raise InputError(f"{what}['{name}']={share!r}: must be a share, a number of 0 or more")
+  for name in there:
+    if name not in mixture:
+      raise InputError(
+        f"{what} says nothing of the set '{name}'; give its share, 0 to leave it out of training"
+      )
+  shares = np.array([mixture[name] for name in there], np.float64)
+  if not shares.sum() > 0:
+    raise InputError(f'{what}: all shares are 0; at least one set must be shown')
+  exact = len(sets) * shares / shares.sum()
+  counts = np.floor(exact).astype(int)
+  # The images that rounding down leaves over go to the sets with the largest remainders.
+  counts[np.argsort(counts - exact, kind='stable')[: len(sets) - counts.sum()]] += 1
+  return [np.flatnonzero(sets == name) for name in there], counts.tolist()
+
+
+def _mixed(sets: list[np.ndarray], counts: list[int], seed: int, epoch: int) -> np.ndarray:
+  """Returns the row numbers of one epoch, int64[sum(counts)]."""
+  rng = np.random.default_rng((seed, _SET_KEY, 0, epoch))
+  # One image of a set falls at random into each of as many equal parts of the epoch as it has images.
+  places = [(np.arange(count) + rng.random(count)) / max(count, 1) for count in counts]
+  rows = [
+    _shuffles(rows, epoch * count, count, (seed, _IMAGE_KEY, number))
+    for number, (rows, count) in enumerate(zip(sets, counts))
+  ]
+  return np.concatenate(rows)[np.argsort(np.concatenate(places), kind='stable')]
 
 
 def _shuffles(rows: np.ndarray, start: int, count: int, key: tuple[int, int, int]) -> np.ndarray:

@@ -22,7 +22,10 @@ REQUIRED = ('image', 'patient')
 # `official_split` is the publisher's own split: train, validation, test, or '' where it has none.
 # `grouped_by` is what `patient` holds where the source names no patients: lesion, slide or image.
 # `reference` is how the labels came to be, `dataset` the set the image is from where there are several,
-# `laterality` the side of the body, `width` and `height` the original image's, in pixels.
+# `laterality` the side of the body, `width` and `height` the original image's, in pixels. `view` is AP,
+# PA, or 'frontal' where it is not told which, 'lateral', or another word of the source's; `sex` M, F
+# or ''; `age` in years. `named_in` is the file and row that name the image: 'train.csv: row 17'.
+# `unlabelled` are the labels, joined by '|', that the image's set does not give at all.
 OPTIONAL = (
   'study',
   'view',
@@ -39,6 +42,8 @@ OPTIONAL = (
   'slide',
   'width',
   'height',
+  'named_in',
+  'unlabelled',
 )
 GROUPS = ('patient', 'lesion', 'slide', 'image')
 LABEL_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '-1': -1.0, '-1.0': -1.0, '': np.nan}
@@ -55,6 +60,16 @@ def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
     counts = table.loc[table['grouped_by'] != 'patient', 'grouped_by'].value_counts()
     return {group: int(count) for group, count in counts.items()}
   return {'image': len(table)} if (table['patient'] == table['image']).all() else {}
+
+
+def rows_of(path: pathlib.Path, frame: pd.DataFrame) -> list[str]:
+  """Returns the column `named_in` for a frame that `read_csv` returned, or for rows of it."""
+  return [f'{path}: row {row + 2}' for row in frame.index]
+
+
+def named_in(table: pd.DataFrame, row: int, where: object) -> str:
+  """Returns the file and row that name an image, as far as they are known."""
+  return table['named_in'].iloc[row] if 'named_in' in table else f'{where}: row {row + 2}'
 
 
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -116,9 +131,34 @@ def label_values(
     row = int(np.flatnonzero(unknown)[0])
     allowed = ', '.join(code or 'empty' for code in codes)
     raise InputError(
-      f"{path}: row {row + 2}, column '{column}': unknown code '{text.iloc[row]}'; allowed: {allowed}"
+      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; allowed: {allowed}"
     )
   return text.map(codes).to_numpy(np.float32)
+
+
+def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
+  """Turns a column of numbers into f64[rows], NaN where empty or nan; errors as `label_values`."""
+  text = frame[column].str.strip().replace('nan', '')
+  values = pd.to_numeric(text, errors='coerce')
+  for row in np.flatnonzero(values.isna() & (text != ''))[:1]:
+    raise InputError(
+      f"{path}: row {frame.index[row] + 2}, column '{column}': '{text.iloc[row]}' is no number"
+    )
+  return values.to_numpy(np.float64)
+
+
+def mapped(
+  frame: pd.DataFrame, column: str, path: pathlib.Path, names: Mapping[str, str]
+) -> pd.Series:
+  """Returns `names` of a column's values; one that is not in it is an error as in `label_values`."""
+  text = frame[column].str.strip()
+  for row in np.flatnonzero(~text.isin(list(names)))[:1]:
+    allowed = ', '.join(name or 'empty' for name in names)
+    raise InputError(
+      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
+      f'allowed: {allowed}{nearest(text.iloc[row], names)}'
+    )
+  return text.map(names)
 
 
 def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -139,7 +179,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if empty.any():
       row = int(np.flatnonzero(empty)[0])
       raise InputError(
-        f'{where}: row {row + 2}: the {column} is empty ({int(empty.sum())} such rows); '
+        f'{named_in(table, row, where)}: the {column} is empty ({int(empty.sum())} such rows); '
         'fill it in, or leave these rows out of the table'
       )
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross splits.
@@ -148,12 +188,13 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   _check_patients_written_alike(table['patient'], where)
   if 'grouped_by' in table.columns:
     for row in np.flatnonzero(~table['grouped_by'].isin(GROUPS))[:1]:
-      check_option(f"{where}: row {row + 2}: 'grouped_by'", table['grouped_by'][row], GROUPS)
+      check_option(f"{named_in(table, row, where)}: 'grouped_by'", table['grouped_by'][row], GROUPS)
   twice = table['image'].duplicated()
   if twice.any():
     row = int(np.flatnonzero(twice)[0])
     raise InputError(
-      f"{where}: row {row + 2}: image '{table['image'][row]}' is listed twice; keep one row per image"
+      f"{named_in(table, row, where)}: image '{table['image'][row]}' is listed twice; keep one row per "
+      'image'
     )
   for column in label_columns(table):
     try:
@@ -164,7 +205,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if unknown.any():
       row = int(np.flatnonzero(unknown)[0])
       raise InputError(
-        f"{where}: row {row + 2}, column '{column}': unknown code '{values[row]}'; "
+        f"{named_in(table, row, where)}, column '{column}': unknown code '{values[row]}'; "
         'allowed: 1, 0, -1, empty, and the shares of readers between 0 and 1'
       )
     table[column] = values

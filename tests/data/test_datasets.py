@@ -75,7 +75,8 @@ def test_labels_are_joined_by_name_not_by_position(phantom_root, tmp_path):
   frame[frame.columns[::-1]].to_csv(root / 'train.csv', index=False)
   labels = ['Edema', 'Pneumonia', 'Lung Lesion']
   before = datasets.read(data('chexpert', phantom_root, labels))
-  pd.testing.assert_frame_equal(datasets.read(data('chexpert', root, labels)), before)
+  after = datasets.read(data('chexpert', root, labels))
+  pd.testing.assert_frame_equal(after.drop(columns='named_in'), before.drop(columns='named_in'))
 
 
 def edit(root, old, new, count=1):

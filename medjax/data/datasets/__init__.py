@@ -1,26 +1,93 @@
 """Sources: one module per data set, each with `read(root, **settings) -> study table`.
 
-A source with a parameter `labels` is given the config's labels.
+A source with a parameter `labels` is given the config's labels. Images are not looked at, only named;
+`table.rows_of` gives the column `named_in`, by which a row without an image is told with file and line.
 
 A source of your own is such a function in a file of your own, named in the config as
 `source='package.module:function'`. It returns a pandas DataFrame as medjax.data.table describes it.
 """
 
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
-from medjax.data.datasets import chestxray14, chexpert, csv, phantom
-from medjax.errors import InputError, one_line
+from medjax.data.datasets import (
+  chestxray14,
+  chexpert,
+  csv,
+  mimic_cxr,
+  padchest,
+  phantom,
+  rsna_pneumonia,
+  several,
+  vindr_cxr,
+  vocabulary,
+)
+from medjax.errors import InputError, check_option, one_line
+
+
+def read_several(
+  root: pathlib.Path, labels: Sequence[str], sets: Mapping[str, Mapping[str, object]]
+) -> pd.DataFrame:
+  """Returns the study table of several sets, as medjax.data.datasets.several joins them.
+
+  Sets that share images (RSNA Pneumonia and ChestX-ray14) still do so here: the audit finds them.
+
+  Args:
+    root: the folder that the sets' roots are relative to.
+    labels: the labels wanted, of which each set gives those that its map names.
+    sets: a name of yours → {'source': …, 'root': …, 'settings': {…}, 'labels': {ours: theirs or
+      [theirs, …]}}. Without 'root' the set lies in a folder of its name, without 'labels' the map is
+      that of medjax.data.datasets.vocabulary for its source.
+
+  Raises:
+    InputError: whatever is wrong with a set, or a label that none of them has.
+  """
+  what = 'config.data.settings.sets'
+  if not isinstance(sets, Mapping) or not sets:
+    raise InputError(
+      f"{what}={sets!r}: must be a dict such as {{'nih': {{'source': 'chestxray14'}}}}"
+    )
+  frames, maps, roots = {}, {}, {}
+  for name, each in sets.items():
+    where = f"{what}['{name}']"
+    if not isinstance(each, Mapping) or 'source' not in each:
+      raise InputError(f"{where}={each!r}: must be a dict with a 'source'")
+    for key in each:
+      check_option(where, key, ('source', 'root', 'settings', 'labels'))
+    source, roots[name] = str(each['source']), str(each.get('root', name))
+    maps[name] = each.get('labels', vocabulary.CHEST.get(source))
+    if not isinstance(maps[name], Mapping):
+      raise InputError(
+        f"{where}: no label map is known for the source '{source}'; give 'labels': {{ours: theirs, …}}"
+      )
+    theirs = tuple(
+      term for label in labels if label in maps[name] for term in several.terms(maps[name][label])
+    )
+    data = Data(source, str(root / roots[name]), theirs, settings=dict(each.get('settings', {})))
+    frames[name] = _read(data, where)
+    if 'labels' not in each:  # A release may lack some of what its source's vocabulary lists.
+      has = set(table.label_columns(frames[name]))
+      maps[name] = {
+        ours: terms for ours, terms in maps[name].items() if has.issuperset(several.terms(terms))
+      }
+  return several.join(frames, maps, roots)
+
 
 SOURCES = {
   'chestxray14': chestxray14.read,
   'chexpert': chexpert.read,
   'csv': csv.read,
+  'mimic_cxr': mimic_cxr.read,
+  'padchest': padchest.read,
   'phantom': phantom.read,
+  'rsna_pneumonia': rsna_pneumonia.read,
+  'several': read_several,
+  'vindr_cxr': vindr_cxr.read,
 }
 
 
@@ -30,8 +97,20 @@ def read(data: Data) -> pd.DataFrame:
   Raises:
     InputError: whatever is wrong with the files, the settings, the labels or the views.
   """
-  source = lookup.find(data.source, SOURCES, 'config.data.source')
-  lookup.check_settings(source, data.settings, 'config.data.settings', ours=('root', 'labels'))
+  return keep_views(read_all(data), data)
+
+
+def read_all(data: Data) -> pd.DataFrame:
+  """Returns the checked study table of all views; errors as `read`."""
+  frame = _read(data, 'config.data')
+  table.check_labels(frame, data.labels, data.root)
+  return frame
+
+
+def _read(data: Data, where: str) -> pd.DataFrame:
+  """Returns the checked study table; `where` is the part of the config that asks for it."""
+  source = lookup.find(data.source, SOURCES, f'{where}.source')
+  lookup.check_settings(source, data.settings, f'{where}.settings', ours=('root', 'labels'))
   settings = dict(data.settings)
   if lookup.takes(source, 'labels'):
     settings['labels'] = data.labels
@@ -40,13 +119,12 @@ def read(data: Data) -> pd.DataFrame:
   except (InputError, OSError):
     raise
   except Exception as error:  # Whatever anybody's source may raise.
-    raise InputError(f"config.data.source='{data.source}': {one_line(error)}") from error
-  frame = table.check(frame, data.root)
-  table.check_labels(frame, data.labels, data.root)
-  return _keep_views(frame, data)
+    raise InputError(f"{where}.source='{data.source}': {one_line(error)}") from error
+  return table.check(frame, data.root)
 
 
-def _keep_views(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+def keep_views(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
+  """Returns the images of the views that the config asks for; raises InputError where none is left."""
   if not data.views:
     return frame
   if 'view' not in frame.columns:

@@ -37,7 +37,7 @@ _OFFICIAL_LISTS = {'train': 'train_val_list.txt', 'test': 'test_list.txt'}
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
-  """Returns the study table; every label is known, 1 or 0, for every image.
+  """Returns the study table; every label is known, 1 or 0, for every image. `No Finding` is one more.
 
   The header's last two names hold unquoted commas, so it reads as 11 names over 11 fields; joining
   the columns by name is therefore safe. Images may lie in `images/`, in `images_001/images/` …
@@ -57,8 +57,13 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'sex': frame['Patient Gender'],
       # Older copies write 058Y.
       'age': frame['Patient Age'].str.rstrip('Y').str.lstrip('0').replace('', '0'),
+      'reference': 'report, mined by a program',
+      'named_in': table.rows_of(path, frame),
     }
   )
+  for ours, theirs in (('width', 'OriginalImage[Width'), ('height', 'Height]')):
+    if theirs in frame:
+      result[ours] = table.numbers(frame, theirs, path)
   result['official_split'] = _official_split(root, frame['Image Index'])
   result = pd.concat([result, _findings(frame['Finding Labels'], path)], axis=1)
   return table.check(result, str(path))
@@ -112,4 +117,5 @@ def _findings(text: pd.Series, path: pathlib.Path) -> pd.DataFrame:
           f"{path}: row {row + 2}, column 'Finding Labels': unknown code '{combination}'; allowed: "
           f"No Finding, or of {', '.join(LABELS)}, joined by '|'"
         )
-  return pd.DataFrame(values[codes], columns=list(LABELS), index=text.index)
+  findings = pd.DataFrame(values[codes], columns=list(LABELS), index=text.index)
+  return findings.assign(**{'No Finding': (text == 'No Finding').to_numpy(np.float32)})

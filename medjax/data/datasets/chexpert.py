@@ -37,6 +37,11 @@ _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
 _PATH = re.compile(
   r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
 )
+_REFERENCE = {
+  'train': 'report, read by CheXpert',
+  'valid': 'consensus of 3 readers, as published',
+  'test': 'consensus of 5 readers, as published',
+}
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
@@ -55,6 +60,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     'test': 'test',
   }
   frame['official_split'] = frame['part'].map(official)
+  frame['reference'] = frame['part'].map(_REFERENCE)
   frame['image'] = _relative_to(root, folder, frame)
   return frame.drop(columns='part')
 
@@ -85,9 +91,11 @@ def _read_table(path: pathlib.Path) -> pd.DataFrame:
     'patient': parsed['patient'],
     'study': parsed['study'],
     'view': direction.where(frame['Frontal/Lateral'] == 'Frontal', 'lateral'),
-    'sex': frame['Sex'],
+    # Two rows of the published tables say Unknown.
+    'sex': frame['Sex'].map({'Male': 'M', 'Female': 'F'}).fillna(''),
     'age': frame['Age'],
     'part': parsed['part'],
+    'named_in': table.rows_of(path, frame),
   }
   return pd.DataFrame(columns | {name: table.label_values(frame, name, path) for name in LABELS})
 

@@ -39,7 +39,7 @@ def read(
     )
   check_option('config.data.settings.grouped_by', grouped_by, table.GROUPS)
   columns = dict(columns or {})
-  allowed = table.REQUIRED + table.OPTIONAL
+  allowed = [name for name in table.REQUIRED + table.OPTIONAL if name != 'named_in']
   for ours in columns:
     check_option('config.data.settings.columns: the column', ours, (*allowed, 'class'))
   path = root / table_file
@@ -57,7 +57,7 @@ def read(
   }
   if grouped_by == 'image':
     present['patient'] = present['image']
-  result = pd.DataFrame(present)
+  result = pd.DataFrame(present | {'named_in': table.rows_of(path, frame)})
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
   _check_official_split(result, path)

@@ -1,0 +1,109 @@
+"""MIMIC-CXR-JPG 2.x (Johnson et al. 2019, arXiv 1901.07042): 377,110 images, 227,827 reports.
+
+Labels belong to a study and were read from its report by one of two programs; the images of a study
+share them. They are CheXpert's 14 labels with CheXpert's codes.
+"""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import table
+from medjax.data.datasets.chexpert import LABELS
+from medjax.errors import InputError, check_option
+
+LABELERS = {'chexpert': 'CheXpert', 'negbio': 'NegBio'}
+_STUDY = ['subject_id', 'study_id']
+_VIEWS = {'LATERAL': 'lateral', 'LL': 'lateral'}
+_SPLITS = {'train': 'train', 'validate': 'validation', 'test': 'test'}
+
+
+def read(root: pathlib.Path, labeler: str = 'chexpert') -> pd.DataFrame:
+  """Returns the study table of the release under `root`, one row for each image of the metadata.
+
+  The views AP, PA and lateral (LATERAL and LL) are named as elsewhere; the few others (AP AXIAL, LAO,
+  SWIMMERS …) keep their names, and some images have none. A study whose report was not labelled has
+  no known label.
+
+  Args:
+    root: the folder with the tables and `files/`.
+    labeler: whose reading of the reports, 'chexpert' or 'negbio'.
+
+  Raises:
+    InputError: a table or column missing, an unknown code, an image without a split, or two rows of
+      one image or study.
+  """
+  check_option('config.data.settings.labeler', labeler, LABELERS)
+  where = {name: _find(root, name) for name in ('metadata', 'split', labeler)}
+  columns = ('dicom_id', *_STUDY, 'ViewPosition', 'Rows', 'Columns')
+  frame = table.read_csv(where['metadata'], columns)
+  patient, study = frame['subject_id'], frame['study_id']
+  view = frame['ViewPosition'].str.strip()
+  folders = 'files/p' + patient.str[:2] + '/p' + patient + '/s' + study
+  result = pd.DataFrame(
+    {
+      'image': folders + '/' + frame['dicom_id'] + '.jpg',
+      'patient': patient,
+      'study': study,
+      'view': view.replace(_VIEWS),
+      'width': table.numbers(frame, 'Columns', where['metadata']),
+      'height': table.numbers(frame, 'Rows', where['metadata']),
+      'official_split': _official_split(frame, where),
+      'reference': f'report, read by {LABELERS[labeler]}',
+      'named_in': table.rows_of(where['metadata'], frame),
+    }
+  )
+  values = _of_studies(frame, where[labeler])
+  labelled = pd.Series(pd.MultiIndex.from_frame(frame[_STUDY]).isin(values.index))
+  result['unlabelled'] = np.where(labelled, '', '|'.join(LABELS))
+  values = values.reindex(pd.MultiIndex.from_frame(frame[_STUDY])).reset_index(drop=True)
+  return table.check(pd.concat([result, values], axis=1), str(where['metadata']))
+
+
+def _find(root: pathlib.Path, name: str) -> pathlib.Path:
+  for ending in ('.csv.gz', '.csv'):
+    for path in sorted(root.glob(f'mimic-cxr-2.*-{name}{ending}')):
+      return path
+  raise InputError(
+    f'{root}: no mimic-cxr-2.0.0-{name}.csv.gz; MIMIC-CXR-JPG is to be had from PhysioNet '
+    '(physionet.org/content/mimic-cxr-jpg), after its training; configs/phantom.py runs without it'
+  )
+
+
+def _official_split(frame: pd.DataFrame, where: dict[str, pathlib.Path]) -> pd.Series:
+  path = where['split']
+  splits = table.read_csv(path, ('dicom_id', *_STUDY, 'split'))
+  parts = table.mapped(splits, 'split', path, _SPLITS)
+  _check_once(splits, ['dicom_id'], path)
+  found = frame['dicom_id'].map(dict(zip(splits['dicom_id'], parts)))
+  for row in np.flatnonzero(found.isna())[:1]:
+    raise InputError(
+      f"{where['metadata']}: row {row + 2}: image '{frame['dicom_id'][row]}' is not in {path.name} "
+      f'({int(found.isna().sum())} such rows); take both tables from the same release'
+    )
+  return found
+
+
+def _of_studies(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
+  """Returns the labels indexed by subject and study."""
+  read = table.read_csv(path, (*_STUDY, *LABELS))
+  _check_once(read, _STUDY, path)
+  values = {name: table.label_values(read, name, path) for name in LABELS}
+  values = pd.DataFrame(values).set_index(pd.MultiIndex.from_frame(read[_STUDY]))
+  # A subject and study that no image has may be left over; a study of another subject may not.
+  subjects = dict(zip(read['study_id'], read['subject_id']))
+  owners = frame['study_id'].map(subjects).fillna(frame['subject_id'])
+  for row in np.flatnonzero((owners != frame['subject_id']) & (frame['subject_id'] != ''))[:1]:
+    raise InputError(
+      f"{path}: study '{frame['study_id'][row]}' is of subject '{subjects[frame['study_id'][row]]}', "
+      f"in the metadata (row {row + 2}) of '{frame['subject_id'][row]}'; take both tables from the "
+      'same release'
+    )
+  return values
+
+
+def _check_once(frame: pd.DataFrame, keys: list[str], path: pathlib.Path) -> None:
+  for row in np.flatnonzero(frame.duplicated(keys))[:1]:
+    named = ', '.join(f"{key} '{frame[key][row]}'" for key in keys)
+    raise InputError(f'{path}: row {row + 2}: {named} is listed twice; keep one row')

@@ -1,0 +1,153 @@
+"""VinDr-CXR (Nguyen et al. 2022, arXiv 2012.15029): 18,000 PA images read by radiologists.
+
+Each training image was read by three of 17 radiologists. The PhysioNet release gives their answers to
+28 questions, and the consensus of five for its 3,000 test images; the Kaggle release gives boxes of 14
+findings, and of the training images only. Neither tells the patients.
+"""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import reference, table
+from medjax.errors import InputError
+
+KAGGLE_LABELS = (
+  'Aortic enlargement',
+  'Atelectasis',
+  'Calcification',
+  'Cardiomegaly',
+  'Consolidation',
+  'ILD',
+  'Infiltration',
+  'Lung Opacity',
+  'Nodule/Mass',
+  'Other lesion',
+  'Pleural effusion',
+  'Pleural thickening',
+  'Pneumothorax',
+  'Pulmonary fibrosis',
+  'No finding',
+)
+LABELS = (
+  *KAGGLE_LABELS[:-1],
+  'Clavicle fracture',
+  'Edema',
+  'Emphysema',
+  'Enlarged PA',
+  'Lung cavity',
+  'Lung cyst',
+  'Mediastinal shift',
+  'Rib fracture',
+  'COPD',
+  'Lung tumor',
+  'Pneumonia',
+  'Tuberculosis',
+  'Other diseases',
+  'No finding',
+)
+_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
+_KEYS = ['image', 'reader']
+
+
+def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain') -> pd.DataFrame:
+  """Returns the study table of either release, one row per image.
+
+  `reader` names the readers of an image, 'R8|R9|R10'; `readings` gives their answers one by one.
+
+  Args:
+    root: the folder with `annotations/` (PhysioNet) or `train.csv` (Kaggle).
+    consensus: how the readers' answers become one label, a method of
+      medjax.data.reference.consensus: 'majority'; 'share', the share of readers who say yes, a soft
+      label; 'dawid_skene' or 'staple'. The test images come with a consensus of their own.
+    ties: what a label is for which as many say yes as no: 'uncertain', 'positive' or 'negative'.
+
+  Raises:
+    InputError: no table of either release, a column missing, an unknown code or class, one reader
+      twice on an image, an unknown method.
+  """
+  read_by = readings(root)
+  labels = [name for name in LABELS if name in read_by]
+  agreed = reference.consensus(read_by[[*_KEYS, *labels]], method=consensus, ties=ties)
+  by_image = read_by.groupby('image', sort=False)
+  frame = agreed.set_index('image').assign(
+    reader=by_image['reader'].agg('|'.join), named_in=by_image['named_in'].first()
+  )
+  frame = frame.reset_index().assign(official_split='train')
+  test = root / 'annotations' / 'image_labels_test.csv'
+  if test.is_file():
+    frame = pd.concat([frame, _test(test)], ignore_index=True)
+  frame = frame.assign(patient=frame['image'], view='PA', grouped_by='image')
+  frame['reader'] = frame['reader'].fillna('')
+  order = ['image', 'patient', 'view', 'grouped_by', 'official_split', 'reader', 'reference']
+  return table.check(frame[[*order, 'named_in', *labels]], str(root))
+
+
+def readings(root: pathlib.Path) -> pd.DataFrame:
+  """Returns what each reader said of each training image, as medjax.data.reader_table describes.
+
+  Columns image (relative to `root`), reader, named_in and the labels, f32; errors as `read`.
+  """
+  physionet = root / 'annotations' / 'image_labels_train.csv'
+  if physionet.is_file():
+    return _answers(physionet)
+  if (root / 'train.csv').is_file():
+    return _from_boxes(root / 'train.csv')
+  raise InputError(
+    f'{root}: neither annotations/image_labels_train.csv nor train.csv is there; VinDr-CXR is to be '
+    'had from PhysioNet (physionet.org/content/vindr-cxr) or Kaggle (kaggle.com/c/'
+    'vinbigdata-chest-xray-abnormalities-detection); configs/phantom.py runs without it'
+  )
+
+
+def _answers(path: pathlib.Path) -> pd.DataFrame:
+  frame = table.read_csv(path, ('image_id', 'rad_id', *LABELS))
+  for row in np.flatnonzero(frame.duplicated(['image_id', 'rad_id']))[:1]:
+    raise InputError(
+      f"{path}: row {row + 2}: reader '{frame['rad_id'][row]}' reads image '{frame['image_id'][row]}' "
+      'twice; keep one row per image and reader'
+    )
+  columns = {
+    'image': 'train/' + frame['image_id'] + '.dicom',
+    'reader': frame['rad_id'],
+    'named_in': table.rows_of(path, frame),
+  }
+  values = {name: table.label_values(frame, name, path, _CODES) for name in LABELS}
+  return pd.DataFrame(columns | values)
+
+
+def _test(path: pathlib.Path) -> pd.DataFrame:
+  # The last of the diseases is spelt with another ending here.
+  theirs = {name: name for name in LABELS} | {'Other diseases': 'Other disease'}
+  frame = table.read_csv(path, ('image_id', *theirs.values()))
+  columns = {
+    'image': 'test/' + frame['image_id'] + '.dicom',
+    'official_split': 'test',
+    'reference': 'consensus of 5 readers, as published',
+    'named_in': table.rows_of(path, frame),
+  }
+  values = {ours: table.label_values(frame, name, path, _CODES) for ours, name in theirs.items()}
+  return pd.DataFrame(columns | values)
+
+
+def _from_boxes(path: pathlib.Path) -> pd.DataFrame:
+  """Kaggle's rows are boxes: a reader said yes to the findings that they drew, no to the others."""
+  frame = table.read_csv(path, ('image_id', 'class_name', 'class_id', 'rad_id'))
+  classes = {str(number): name for number, name in enumerate(KAGGLE_LABELS)}
+  named = table.mapped(frame, 'class_id', path, classes)
+  for row in np.flatnonzero(named != frame['class_name'].str.strip())[:1]:
+    raise InputError(
+      f"{path}: row {row + 2}: class_id {frame['class_id'][row]} is '{named[row]}', but class_name "
+      f"says '{frame['class_name'][row]}'"
+    )
+  frame = frame.assign(
+    image='train/' + frame['image_id'] + '.dicom',
+    reader=frame['rad_id'],
+    named_in=table.rows_of(path, frame),
+  )
+  for name in KAGGLE_LABELS:
+    frame[name] = (named == name).to_numpy(np.float32)
+  by_reading = frame.groupby(_KEYS, sort=False)
+  answers = by_reading[list(KAGGLE_LABELS)].max()
+  return answers.assign(named_in=by_reading['named_in'].first()).reset_index()

@@ -1,0 +1,89 @@
+"""A study table against the files that are there: rows without an image, images without a row."""
+
+import os
+import pathlib
+import posixpath
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from medjax.data.table import named_in
+from medjax.errors import InputError
+
+
+def check(table: pd.DataFrame, root: pathlib.Path, *, broken: str) -> list[str]:
+  """Looks whether table and files agree, by their names alone: 112,120 take about a second.
+
+  A table of which not one image is there is being read without its images, which splitting allows.
+
+  Args:
+    table: a checked study table.
+    root: the folder that image paths are relative to.
+    broken: config.data.broken; with 'set_aside' rows without an image are no error: training sets
+      them aside with the images that cannot be decoded.
+
+  Returns:
+    Notes for a person, none where all is as it should be.
+
+  Raises:
+    InputError: an image is missing; names the first one's file and row, and the count.
+  """
+  rows, strays = compare(table['image'], root)
+  if len(rows) == len(table):
+    return [f'No image of the table is under {root}, so files and rows were not compared.']
+  if len(rows) and broken == 'stop':
+    raise InputError(
+      f"{named_in(table, int(rows[0]), root)}: image '{table['image'][rows[0]]}' is not under {root} "
+      f'({len(rows):,} such rows); complete the images, or set config.data.broken=set_aside to go '
+      'on without such rows'
+    )
+  if not strays:
+    return []
+  return [
+    f"{len(strays):,} images under {root} are in no row of the table, such as '{strays[0]}'; they "
+    'take no part.'
+  ]
+
+
+def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list[str]]:
+  """Returns the positions of images that are not there, int64, and the files that no row names.
+
+  A stray lies in a folder that holds images of the table, or below the deepest one that holds all
+  those under the same top folder, and has the ending of one of them. Both are relative to `root`.
+  """
+  images = list(images)
+  plain = {image for image in images if '#' not in image}
+  found = set(_files_beside(plain, root))
+  missing = np.flatnonzero([image not in found and not _exists(root, image) for image in images])
+  endings = {posixpath.splitext(image)[1].lower() for image in plain}
+  strays = [
+    file
+    for file in found - plain
+    if posixpath.splitext(file)[1].lower() in endings and posixpath.basename(file)[0] != '.'
+  ]
+  return missing, sorted(strays)
+
+
+def _files_beside(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
+  folders: dict[str, set[str]] = {}
+  for folder in {posixpath.dirname(image) for image in images}:
+    # Absolute paths, which only a person's own table has, are looked up one by one.
+    if not folder.startswith(('/', '..')):
+      folders.setdefault(folder.partition('/')[0], set()).add(folder)
+  for top, inside in folders.items():
+    common = posixpath.commonpath(inside)
+    for folder, below, names in os.walk(root / common):
+      if not top:
+        below.clear()  # Beside the table lies what has nothing to do with it.
+      relative = os.path.relpath(folder, root)
+      prefix = '' if relative == '.' else relative.replace(os.sep, '/') + '/'
+      yield from (prefix + name for name in names)
+
+
+def _exists(root: pathlib.Path, image: str) -> bool:
+  # Walking does not follow links to folders, and an image in a container is no file of its own.
+  container = image.partition('#')[0]
+  return os.path.exists(os.path.join(root, image)) or (
+    container != image and os.path.exists(os.path.join(root, container))
+  )

@@ -1,0 +1,193 @@
+"""Readings: who read which image and what they saw, one row per image and reader.
+
+Columns are `image` and `reader`, both strings, and one float32 column per label: the reader's answer,
+1 yes, 0 no, NaN not read; where readers choose one of K classes or grades there is one such column, and
+the answer is the class, 0 … K - 1. Not every reader need read every image. `patient` and the study
+table's other optional columns may be there too and are no labels.
+"""
+
+import pathlib
+import posixpath
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import table
+from medjax.errors import InputError, check_option
+
+ANSWERS = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
+KEYS = ('image', 'reader')
+TEST = 'test'  # of a definitive table: the test's name
+
+
+def labels_of(readings: pd.DataFrame) -> list[str]:
+  """Returns the names of the columns that hold answers."""
+  return [name for name in table.label_columns(readings) if name != TEST]
+
+
+def read(
+  path: pathlib.Path, labels: Sequence[str] = (), classes: Sequence[str] = ()
+) -> pd.DataFrame:
+  """Reads a CSV of readings.
+
+  Either one row per image and reader with a column for each label, or one row per answer with the
+  columns `label` and `value` (image, reader, label, value).
+
+  Args:
+    path: the CSV.
+    labels: the label columns to keep; none for all that are there.
+    classes: where an answer is one of several classes, their names as the file has them, grades in
+      rising order; the answer becomes its place in this list.
+
+  Raises:
+    InputError: a column missing, an unknown answer (file, row and column), one reader twice on an
+      image, an image or reader empty, an image of two patients.
+  """
+  frame = _keyed(table.read_csv(path, KEYS), KEYS, path)
+  codes = _codes(classes)
+  if set(labels_of(frame)) == {'label', 'value'}:
+    frame = _widened(frame, codes, labels, path)
+  else:
+    kept = _kept(frame, labels, path)
+    values = {label: table.label_values(frame, label, path, codes) for label in kept}
+    others = [column for column in frame if column in table.REQUIRED + table.OPTIONAL]
+    frame = frame[others].assign(**values)
+  return check(frame, str(path), classes=max(len(classes), 2))
+
+
+def read_definitive(
+  path: pathlib.Path, labels: Sequence[str], classes: Sequence[str] = ()
+) -> pd.DataFrame:
+  """Reads a CSV of what a more definitive test says: image, label columns and, if there, `test`.
+
+  Returns the labels among `labels` that the file has; a file that has none of them is an error, and so
+  is a column that is not one of them.
+  """
+  frame = _keyed(table.read_csv(path, ['image']), ['image'], path)
+  values = {
+    label: table.label_values(frame, label, path, _codes(classes))
+    for label in _kept(frame, (), path)
+    if label in labels  # the check below names any other
+  }
+  frame = frame.assign(**values)
+  kept = [name for name in ('image', TEST, *labels_of(frame)) if name in frame]
+  return check_definitive(frame[kept], labels, str(path), max(len(classes), 2))
+
+
+def check_definitive(
+  definitive: pd.DataFrame, labels: Sequence[str], where: str, classes: int = 2
+) -> pd.DataFrame:
+  """Returns the table of a more definitive test after checking it, as `check` does.
+
+  Raises:
+    InputError: no image column, a label that no reader was asked, an unknown value, an image twice.
+  """
+  if 'image' not in definitive:
+    raise InputError(f"{where}: no column 'image'")
+  definitive = definitive.reset_index(drop=True)
+  for label in labels_of(definitive):
+    check_option(f'{where}: the label column', label, labels)
+    definitive[label] = _answers(definitive, label, where, classes)
+  _check_once(definitive, ['image'], where, "image '{0}' is listed twice; keep one row per image")
+  return definitive
+
+
+def check(readings: pd.DataFrame, where: str, classes: int = 2) -> pd.DataFrame:
+  """Returns the readings with a fresh index after checking them; errors name `where`, row and column.
+
+  Raises:
+    InputError: a column missing, no label, an answer other than 0 … classes - 1 and NaN, one reader
+      twice on an image, an image of two patients.
+  """
+  for column in KEYS:
+    if column not in readings:
+      raise InputError(f"{where}: no column '{column}'; readings have image, reader and labels")
+  labels = labels_of(readings)
+  if not labels:
+    raise InputError(f'{where}: no label column; beside image and reader there is one per label')
+  if classes > 2 and len(labels) > 1:
+    raise InputError(
+      f'{where}: where an answer is one of {classes} classes there is one label column, not '
+      f'{len(labels)} ({", ".join(labels)})'
+    )
+  readings = readings.reset_index(drop=True)
+  for label in labels:
+    readings[label] = _answers(readings, label, where, classes)
+  _check_once(
+    readings,
+    list(KEYS),
+    where,
+    "reader '{1}' reads image '{0}' twice; keep one row per image and reader",
+  )
+  if 'patient' in readings:
+    several = readings.groupby('image')['patient'].transform('nunique') > 1
+    for row in np.flatnonzero(several)[:1]:
+      raise InputError(
+        f"{where}: row {row + 2}: image '{readings['image'][row]}' is of two patients in its rows"
+      )
+  return readings
+
+
+def _codes(classes: Sequence[str]) -> dict[str, float]:
+  if not classes:
+    return ANSWERS
+  return {name: float(place) for place, name in enumerate(classes)} | {'': np.nan}
+
+
+def _answers(frame: pd.DataFrame, label: str, where: str, classes: int) -> np.ndarray:
+  values = frame[label].to_numpy(np.float32)
+  for row in np.flatnonzero(~np.isnan(values) & ~np.isin(values, np.arange(classes)))[:1]:
+    raise InputError(
+      f"{where}: row {row + 2}, column '{label}': unknown answer '{values[row]:g}'; allowed: "
+      f'{", ".join(map(str, range(classes)))}, and empty where there is none'
+    )
+  return values
+
+
+def _keyed(frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path) -> pd.DataFrame:
+  """Returns the frame with its keys stripped and paths written as the study table writes them."""
+  for key in keys:
+    frame[key] = frame[key].str.strip()
+    for row in np.flatnonzero(frame[key] == '')[:1]:
+      raise InputError(
+        f'{path}: row {row + 2}: the {key} is empty; fill it in or leave the row out'
+      )
+  frame['image'] = [posixpath.normpath(image) for image in frame['image']]
+  return frame
+
+
+def _kept(frame: pd.DataFrame, labels: Sequence[str], path: pathlib.Path) -> list[str]:
+  known = labels_of(frame)
+  if not known:
+    raise InputError(f'{path}: no label column; the columns are {", ".join(frame)}')
+  for label in labels:
+    check_option(f'{path}: the label column', label, known)
+  return list(labels) or known
+
+
+def _widened(
+  frame: pd.DataFrame, codes: dict[str, float], labels: Sequence[str], path: pathlib.Path
+) -> pd.DataFrame:
+  """Turns one row per answer into one row per image and reader; what is not there is not read."""
+  frame['label'] = frame['label'].str.strip()
+  keys = [*KEYS, 'label']
+  _check_once(
+    frame, keys, str(path), "reader '{1}' reads image '{0}' twice for '{2}'; keep one row of them"
+  )
+  frame['value'] = table.label_values(frame, 'value', path, codes)
+  for label in labels:
+    check_option(f'{path}: the label', label, list(dict.fromkeys(frame['label'])))
+  others = [column for column in frame if column in table.REQUIRED + table.OPTIONAL]
+  wide = frame.set_index(keys)['value'].unstack(sort=False).reset_index()
+  wide.columns.name = None
+  kept = list(labels) or list(dict.fromkeys(frame['label']))
+  first = frame[others].drop_duplicates(list(KEYS))
+  return first.merge(wide[[*KEYS, *kept]], on=list(KEYS), validate='one_to_one')
+
+
+def _check_once(frame: pd.DataFrame, keys: list[str], where: str, words: str) -> None:
+  twice = frame.duplicated(keys)
+  for row in np.flatnonzero(twice)[:1]:
+    named = words.format(*frame.loc[row, keys])
+    raise InputError(f'{where}: row {row + 2}: {named} ({int(twice.sum()):,} such rows)')

@@ -1,0 +1,194 @@
+"""The reference standard: from what several readers say, or a more definitive test, to labels.
+
+Readers disagree. Their consensus is a majority, a share, or an estimate of the truth that weighs each
+reader by the errors that the readings themselves betray. A more definitive test (histopathology for a
+skin lesion, CT for a mass) outranks any number of readers wherever it has been done.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import reader_errors, reader_table
+from medjax.errors import check_option
+
+METHODS = {
+  'majority': 'majority',
+  'share': 'share',
+  'dawid_skene': 'Dawid-Skene',
+  'staple': 'STAPLE',
+}
+TIES = ('uncertain', 'positive', 'negative')
+
+
+class Standard(NamedTuple):
+  """The labels of images, and how good those are who read them; see `estimate`."""
+
+  labels: pd.DataFrame
+  readers: pd.DataFrame
+
+
+def consensus(
+  readings: pd.DataFrame,
+  *,
+  method: str = 'majority',
+  ties: str = 'uncertain',
+  definitive: pd.DataFrame | None = None,
+  classes: Sequence[str] = (),
+) -> pd.DataFrame:
+  """Returns one row per image: `image`, each label and `reference`. See `estimate`."""
+  settings = {'method': method, 'ties': ties, 'definitive': definitive, 'classes': classes}
+  return estimate(readings, **settings).labels
+
+
+def estimate(
+  readings: pd.DataFrame,
+  *,
+  method: str = 'majority',
+  ties: str = 'uncertain',
+  definitive: pd.DataFrame | None = None,
+  classes: Sequence[str] = (),
+) -> Standard:
+  """Estimates the truth of each image and the errors of each reader, one label at a time.
+
+  Args:
+    readings: columns `image`, `reader` and one float32 column per label: 1, 0, NaN where the reader
+      did not read; see medjax.data.reader_table.
+    method: 'majority': what most readers of the image say. 'share': the share of them who say 1, a
+      soft label. 'dawid_skene' and 'staple': the likelier truth, see
+      medjax.data.reader_errors.
+    ties: what an image is called for which two answers have as much behind them: 'uncertain' (-1),
+      'positive' (of classes: the highest) or 'negative' (the lowest). A share needs no such rule.
+    definitive: columns `image`, any of the labels (1, 0, NaN where the test says nothing) and, where
+      it is to be named, `test`, the test's name. It outranks the readers wherever it has a value; with
+      'dawid_skene' and 'staple' the readers' errors are estimated with those truths held fixed. Images
+      that nobody read are added.
+    classes: where an answer is one of K > 2 classes, their names, grades in rising order; readings
+      and the result then have one label column of 0 … K - 1.
+
+  Returns:
+    labels: `image`, each label f32 (NaN where neither reader nor test says anything) and
+      `reference`, in words how the labels came to be: 'majority of 3 readers', 'tie of 2 readers',
+      'histopathology'; where labels differ in it, 'Mass: CT; Edema: majority of 3 readers'. Images
+      are in the order of the readings, so that it joins a study table on `image`.
+    readers: `reader`, `label` (with classes: the class, against all others), `reads`,
+      `sensitivity`, `specificity`; NaN where no image that this reader read is (not) of the label.
+      Against a majority, which contains the reader's own answer and leaves out ties, both look
+      better than they are; the other methods estimate them together with the truth.
+
+  Raises:
+    InputError: readings or definitive that are not as described, an unknown method or rule.
+  """
+  check_option('consensus', method, METHODS)
+  check_option('ties', ties, TIES)
+  number = max(len(classes), 2)
+  if number > 2 and method == 'share':
+    check_option('consensus of several classes', method, [m for m in METHODS if m != 'share'])
+  readings = reader_table.check(readings, 'readings', number)
+  labels = reader_table.labels_of(readings)
+  at_image, images = pd.factorize(readings['image'])
+  at_reader, names = pd.factorize(readings['reader'])
+  if definitive is None:
+    definitive = pd.DataFrame({'image': []})
+  known = reader_table.check_definitive(definitive, labels, 'definitive', number)
+  known = known.set_index('image')
+  images = pd.Index(images).append(known.index.difference(images, sort=False))
+  tests = known.reindex(images)
+  tests = tests[reader_table.TEST] if reader_table.TEST in tests else pd.Series('', images)
+  tests = tests.fillna('').replace('', 'definitive test').to_numpy(object)
+  columns, origins, rates = {}, [], []
+  for label in labels:
+    answers = readings[label].to_numpy(np.float64)
+    read = ~np.isnan(answers)
+    reads = reader_errors.Reads(
+      at_image[read], at_reader[read], answers[read].astype(int), len(images), len(names), number
+    )
+    definite = np.full(len(images), np.nan)
+    if label in known:
+      definite = known[label].reindex(images).to_numpy(np.float64)
+    fixed = np.where(np.isnan(definite), -1, definite).astype(int)
+    truth = _ESTIMATORS[method](reads, fixed)
+    values, tied = _decided(truth.probability, ties)
+    if method == 'share':
+      values, tied = truth.probability[:, 1], np.zeros_like(tied)
+    columns[label] = values.astype(np.float32)
+    number_of = np.bincount(reads.image, minlength=len(images))
+    origins.append(_origins(number_of, tied, np.where(fixed >= 0, tests, ''), method, ties))
+    read_by = np.bincount(reads.reader, minlength=len(names))
+    rates.append(_rates(truth.confusion, names, read_by, classes, label))
+  frame = pd.DataFrame({'image': images.astype(object), **columns})
+  frame['reference'] = _in_words(labels, np.stack(origins, axis=1))
+  return Standard(frame, pd.concat(rates, ignore_index=True))
+
+
+def _decided(probability: np.ndarray, ties: str) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the class of each image f64[N], NaN where nothing speaks for any, and bool[N], a tie."""
+  leading = reader_errors.leading(probability)
+  lowest, highest = leading.argmax(axis=1), leading.shape[1] - 1 - leading[:, ::-1].argmax(axis=1)
+  tied = leading.sum(axis=1) > 1
+  called = {'uncertain': np.full(len(tied), -1), 'positive': highest, 'negative': lowest}[ties]
+  return np.where(leading.any(axis=1), np.where(tied, called, lowest), np.nan), tied
+
+
+def _origins(
+  reads: np.ndarray, tied: np.ndarray, tests: np.ndarray, method: str, ties: str
+) -> np.ndarray:
+  """Returns str[N]: how one label of each image came to be, '' where it did not."""
+  of = np.array([f'{count} reader{"s" * (count != 1)}' for count in range(reads.max() + 1)])[reads]
+  called = '' if ties == 'uncertain' else f', called {ties}'
+  words = np.where(
+    tied,
+    np.char.add(np.char.add('tie of ', of), called),
+    np.char.add(f'{METHODS[method]} of ', of),
+  ).astype(object)
+  return np.where(tests != '', tests, np.where(reads > 0, words, ''))
+
+
+def _in_words(labels: Sequence[str], origins: np.ndarray) -> list[str]:
+  """Returns one text for each row of str[N, L], naming the labels only where they differ."""
+  codes, texts = pd.factorize(origins.ravel())
+  rows, place = np.unique(codes.reshape(origins.shape), axis=0, return_inverse=True)
+  composed = []
+  for row in rows:
+    of: dict[str, list[str]] = {}
+    for label, code in zip(labels, row):
+      of.setdefault(texts[code], []).append(label)
+    of.pop('', None)
+    named = [f'{", ".join(those)}: {text}' for text, those in of.items()]
+    same = len(named) == 1 and len(of[next(iter(of))]) == len(labels)
+    composed.append(next(iter(of)) if same else '; '.join(named))
+  return [composed[at] for at in place.ravel()]
+
+
+def _rates(
+  confusion: np.ndarray,
+  names: Sequence[str],
+  reads: np.ndarray,
+  classes: Sequence[str],
+  label: str,
+) -> pd.DataFrame:
+  parts = []
+  for positive, name in enumerate(classes) if classes else ((1, label),):
+    sensitivity, specificity = reader_errors.sensitivity_specificity(confusion, positive)
+    parts.append(
+      pd.DataFrame(
+        {
+          'reader': names,
+          'label': name,
+          'reads': reads,
+          'sensitivity': sensitivity,
+          'specificity': specificity,
+        }
+      )
+    )
+  return pd.concat(parts, ignore_index=True)
+
+
+_ESTIMATORS = {
+  'majority': reader_errors.vote,
+  'share': reader_errors.vote,
+  'dawid_skene': reader_errors.dawid_skene,
+  'staple': reader_errors.staple,
+}
