@@ -18,6 +18,7 @@ from medjax.models.published import weights_of
 from medjax.trained import Trained
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
+_CROP_MODES = {'pad': 'border', 'crop': 'center', 'stretch': 'squash'}  # timm's words
 
 
 def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
@@ -80,6 +81,8 @@ def description(run: Trained) -> dict[str, Any]:
       'num_classes': outputs,
       'input_size': [channels, size, size],
       'interpolation': preprocessing.interpolation,
+      'crop_pct': 1.0,
+      'crop_mode': _CROP_MODES[preprocessing.fit],
       'mean': _for_each(preprocessing.mean, channels),
       'std': _for_each(preprocessing.std, channels),
     },
@@ -99,11 +102,12 @@ def _for_each(values: tuple[float, ...], channels: int) -> list[float]:
 def _runner(run: Trained, program: export.Exported) -> str:
   source = importlib.resources.files('medjax').joinpath('artefact_run.py').read_text('utf-8')
   facts = {
+    'IMAGES': run.started.preprocessing.in_words,
     'IMAGE_SHAPE': run.started.preprocessing.image_shape,
     'LABELS': tuple(run.config.data.labels),
     'PLATFORMS': tuple(program.platforms),
     'CALLING_CONVENTION': program.calling_convention_version,
   }
   for name, value in facts.items():
-    source = source.replace(f'{name} = None', f'{name} = {value!r}')
+    source = source.replace(f'\n{name} = None', f'\n{name} = {value!r}')
   return source

@@ -3,8 +3,7 @@
   from run import load
   probabilities = load()(images)  # uint8[batch, height, width, channels] → f32[batch, labels]
 
-Images are resized with their aspect ratio kept until the longer side fills the square, and padded with
-black; the interpolation stands in config.json. Everything after that is part of the program.
+How a file becomes such an image stands in IMAGES, below. Everything after that is part of the program.
 """
 
 import dataclasses
@@ -14,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+IMAGES = None
 IMAGE_SHAPE = None
 LABELS = None
 PLATFORMS = None

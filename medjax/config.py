@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medjax import settings
+from medjax.data import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
 
 
@@ -27,6 +28,11 @@ class Data:
     image_size: height and width of the network's input, pixels; 0 takes that of the pretrained
       weights, or the one that the network was published with.
     channels: 1 (grey) or 3 (RGB).
+    fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is black;
+      'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
+    intensity: what becomes black and white of greys of more than 8 bits: 'file', a DICOM's own window,
+      else all that the bits can hold; 'stretch', each image's darkest and brightest value; or values
+      'low..high', such as '0..4095'. See medjax.data.intensity.
     views: keep only these views ('frontal', 'lateral'); empty keeps all.
     uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
     blank: 'ignore' or 'zeros'; or a dict label → policy.
@@ -40,6 +46,8 @@ class Data:
   labels: tuple[str, ...]
   image_size: int = 0
   channels: int = 1
+  fit: str = 'pad'
+  intensity: str = 'file'
   views: tuple[str, ...] = ()
   uncertain: str | dict = 'ignore'
   blank: str | dict = 'ignore'
@@ -237,6 +245,8 @@ def check(config: Config) -> None:
   if len(set(data.labels)) < len(data.labels):
     raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
   check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
+  check_option('config.data.fit', data.fit, ('pad', 'crop', 'stretch'))
+  intensity.check(data.intensity, 'config.data.intensity')
   check_option('config.precision', config.precision, ('float32', 'bfloat16'))
   check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
   check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))

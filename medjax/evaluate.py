@@ -129,8 +129,7 @@ def test_and_report(
       'model': config.model.name,
       'parameters': f'{started.parameters:,}',
       'weights': provenance.in_words(started),
-      'images': f'{started.preprocessing.image_size} × {started.preprocessing.image_size} px, '
-      f'{"grey" if started.preprocessing.channels == 1 else "RGB"}',
+      'images': started.preprocessing.in_words,
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
       'notes': result['study_notes'],

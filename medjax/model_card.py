@@ -43,13 +43,11 @@ def _details(run: Trained) -> str:
     'softmax': 'probabilities of exclusive classes, which sum to 1',
     'ordinal': 'probabilities of grades in rising order, which sum to 1',
   }
-  colour = 'grey' if image.channels == 1 else 'RGB'
   return '## Model\n\n' + _list(
     f'Network: {config.model.name}, {run.started.parameters:,} parameters; checkpoint of step '
     f'{run.step:,}',
-    f'Input: {colour} images of {image.image_size} × {image.image_size} pixels, the aspect ratio kept '
-    f'and the rest black, resized by {image.interpolation} interpolation; mean {list(image.mean)}, '
-    f'standard deviation {list(image.std)} of pixels in [0, 1]',
+    f'Input: {image.in_words}; mean {list(image.mean)}, standard deviation {list(image.std)} of pixels '
+    'in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
     f'Started from: {provenance.in_words(run.started)}',
     f'Training: {config.steps:,} steps of {config.batch_size} images, {config.optimizer.name}, loss '

@@ -14,16 +14,27 @@ from medjax.models.pretrained.weights import Weights
 from medjax.models.published import NETWORKS
 
 _INTERPOLATION = 'bilinear'  # of images for a network that starts from random parameters
+_FITS = {
+  'pad': 'the aspect ratio kept and the rest black',
+  'crop': 'the aspect ratio kept and the longer side cut at both ends',
+  'stretch': 'the aspect ratio not kept',
+}
+_INTENSITIES = {
+  'file': "by the file's own window, or else the whole range of its bits",
+  'stretch': "by each image's own darkest and brightest value",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
   """Attributes:
-  image_size: height and width, pixels; the aspect ratio is kept, the rest is black.
+  image_size: height and width, pixels.
   channels: 1 (grey) or 3 (RGB).
   mean: subtracted from the channels in [0, 1].
   std: divided by.
   interpolation: of the resizing.
+  fit: how other shapes become square, see medjax.data.images.decode.
+  intensity: what becomes black and white of deep greys, see medjax.data.intensity.
   """
 
   image_size: int
@@ -31,11 +42,23 @@ class Preprocessing:
   mean: tuple[float, ...]
   std: tuple[float, ...]
   interpolation: str
+  fit: str = 'pad'
+  intensity: str = 'file'
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
     """(height, width, channels)."""
     return (self.image_size, self.image_size, self.channels)
+
+  @property
+  def in_words(self) -> str:
+    """How an image file becomes what the program is given."""
+    colour = 'grey' if self.channels == 1 else 'RGB'
+    black_and_white = _INTENSITIES.get(self.intensity, f'{self.intensity} as black … white')
+    return (
+      f'{colour} images of {self.image_size} × {self.image_size} pixels, {_FITS[self.fit]}, resized by '
+      f'{self.interpolation} interpolation; greys of more than 8 bits {black_and_white}'
+    )
 
   @property
   def normalise(self) -> Callable[[jax.Array], jax.Array]:
@@ -72,6 +95,8 @@ def resolve(config: Config, weights: Weights | None) -> Preprocessing:
     mean=model.mean or _for_channels(weights.mean if weights else (), data.channels) or (0.5,),
     std=model.std or _for_channels(weights.std if weights else (), data.channels) or (0.25,),
     interpolation=(weights.interpolation if weights else '') or _INTERPOLATION,
+    fit=data.fit,
+    intensity=data.intensity,
   )
 
 

@@ -116,6 +116,8 @@ def records(
     image_size=preprocessing.image_size,
     channels=preprocessing.channels,
     interpolation=preprocessing.interpolation,
+    fit=preprocessing.fit,
+    intensity=preprocessing.intensity,
   )
 
 

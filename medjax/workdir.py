@@ -144,7 +144,9 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   rows = np.flatnonzero(data.split != 'unused')
   paths = study.paths(config, data.table['image'].iloc[rows])
   progress = logs.Progress('image checked', 0, len(rows))
-  reasons = images.find_broken(paths, progress=progress.update)
+  reasons = images.find_broken(
+    paths, config.data.image_size, config.data.intensity, progress=progress.update
+  )
   progress.close()
   if reasons and config.data.broken == 'stop':
     others = f' (and {len(reasons) - 1:,} more)' if len(reasons) > 1 else ''

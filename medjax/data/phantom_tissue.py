@@ -16,8 +16,7 @@ import pathlib
 
 import numpy as np
 
-from medjax.data import phantom_node, phantom_root
-from medjax.data.datasets.patchcamelyon import import_h5py
+from medjax.data import containers, phantom_node, phantom_root
 
 # Raise it with every change of the pixels (phantom_node.py) or the tables.
 FORMAT = 1
@@ -50,7 +49,7 @@ def generate(
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
-  h5py = import_h5py()
+  h5py = containers.import_h5py(root)
   root.mkdir()
   counts = {part: max(4, round(share * images)) for part, share in PARTS.items()}
   counts['train'] = images - counts['valid'] - counts['test']

@@ -26,12 +26,14 @@ class Records:
   """What a batch is made of: rows of the study table that are ready to be read.
 
   Attributes:
-    paths: image files.
+    paths: image files, or `container#key`.
     values: f32[N, L], labels in [0, 1].
     mask: f32[N, L], 1 where the label is known.
     image_size: pixels.
     channels: 1 or 3.
     interpolation: of the resizing, see medjax.data.images.decode.
+    fit: how other shapes become square, see there.
+    intensity: what becomes black and white of deep greys, see there.
   """
 
   paths: Sequence[str]
@@ -40,6 +42,8 @@ class Records:
   image_size: int
   channels: int
   interpolation: str = 'bilinear'
+  fit: str = 'pad'
+  intensity: str = 'file'
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
@@ -52,7 +56,12 @@ class Records:
     }
     for position, row in enumerate(rows):
       batch['image'][position] = images.decode(
-        self.paths[row], self.image_size, self.channels, self.interpolation
+        self.paths[row],
+        self.image_size,
+        self.channels,
+        self.interpolation,
+        self.fit,
+        self.intensity,
       )
     batch['label'][: len(rows)] = self.values[rows]
     batch['mask'][: len(rows)] = self.mask[rows]

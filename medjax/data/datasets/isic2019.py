@@ -41,7 +41,9 @@ def read(root: pathlib.Path) -> pd.DataFrame:
         'configs/skin.py:phantom runs without it'
       )
   frame = table.read_csv(truth, ('image', *CLASSES))
-  about = table.read_csv(metadata, ('image', 'age_approx', 'anatom_site_general', 'lesion_id', 'sex'))
+  about = table.read_csv(
+    metadata, ('image', 'age_approx', 'anatom_site_general', 'lesion_id', 'sex')
+  )
   joined = _joined(frame, truth, about, metadata)
   folder = 'ISIC_2019_Training_Input'
   image = pd.Series(
@@ -61,9 +63,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'named_in': table.rows_of(truth, frame),
     }
   )
-  labels = pd.DataFrame(
-    {name: table.label_values(frame, name, truth, _CODES) for name in CLASSES}
-  )
+  labels = pd.DataFrame({name: table.label_values(frame, name, truth, _CODES) for name in CLASSES})
   for row in np.flatnonzero(labels.sum(axis=1) != 1)[:1]:
     raise InputError(
       f'{truth}: row {row + 2}: has {int(labels.iloc[row].sum())} of the classes '

@@ -51,9 +51,7 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
     )
   frame = table.read_csv(path, _COLUMNS)
   melanoma = table.label_values(frame, 'target', path, _TARGETS)
-  words = table.label_values(
-    frame, 'benign_malignant', path, {'benign': 0.0, 'malignant': 1.0}
-  )
+  words = table.label_values(frame, 'benign_malignant', path, {'benign': 0.0, 'malignant': 1.0})
   for row in np.flatnonzero(melanoma != words)[:1]:
     raise InputError(
       f"{path}: row {row + 2}: 'target' is {frame['target'][row]} where 'benign_malignant' is "

@@ -71,7 +71,9 @@ def read(root: pathlib.Path, name: str) -> pd.DataFrame:
       f'{path}: no such file; ' + (f'there are: {near}' if near else 'MedMNIST is to be had from '
       'zenodo.org (see medmnist.com)')
     )  # fmt: skip
-  arrays = {part: (_shape(path, f'{part}_images'), _values(path, f'{part}_labels')) for part in PARTS}
+  arrays = {
+    part: (_shape(path, f'{part}_images'), _values(path, f'{part}_labels')) for part in PARTS
+  }
   names = _class_names(name, arrays)
   frames = []
   for part, (shape, labels) in arrays.items():
@@ -130,7 +132,9 @@ def _shape(path: pathlib.Path, name: str) -> tuple[int, ...]:
   """Returns an array's shape from its header, without reading gigabytes of images."""
   with _member(path, name) as file:
     major, _ = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    header = (
+      np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    )
     return header(file)[0]
 
 

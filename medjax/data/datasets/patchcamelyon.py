@@ -5,12 +5,11 @@ slide; without them patches of one slide cannot be kept together.
 """
 
 import pathlib
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import containers, table
 from medjax.errors import InputError
 
 LABELS = ('Tumor',)
@@ -45,7 +44,9 @@ def _read_part(root: pathlib.Path, part: str, *, with_meta: bool) -> pd.DataFram
   images, labels, meta = (root / f'{stem}_{name}' for name in ('x.h5', 'y.h5', 'meta.csv'))
   count, values = _length(images, 'x'), _labels(labels)
   if len(values) != count:
-    raise InputError(f'{labels}: has {len(values):,} labels for the {count:,} images of {images.name}')
+    raise InputError(
+      f'{labels}: has {len(values):,} labels for the {count:,} images of {images.name}'
+    )
   rows = np.arange(count)
   result = pd.DataFrame(
     {
@@ -83,11 +84,10 @@ def _length(path: pathlib.Path, name: str) -> int:
 
 
 def _opened(path: pathlib.Path, name: str):
-  h5py = import_h5py()
   if not path.is_file():
     raise InputError(f'{path}: no such file; it belongs to the others of its part')
   try:
-    file = h5py.File(path, 'r')
+    file = containers.import_h5py(path).File(path, 'r')
   except OSError as error:
     raise InputError(f'{path}: cannot be read as an HDF5 file ({error}); fetch it again') from None
   if name not in file:
@@ -95,14 +95,3 @@ def _opened(path: pathlib.Path, name: str):
     file.close()
     raise InputError(f"{path}: holds no '{name}'; it holds {names or 'nothing'}")
   return file
-
-
-def import_h5py() -> ModuleType:
-  """Returns h5py; raises InputError naming the extra where it is not installed."""
-  try:
-    import h5py
-  except ImportError:
-    raise InputError(
-      "HDF5 files need h5py, which is not installed; pip install 'medjax[h5]'"
-    ) from None
-  return h5py

@@ -58,7 +58,9 @@ def read(
     frame = _patients(name, records, folder, split, patient_feature)
     official = _SPLITS.get(split, '')
     frame['official_split'] = 'test' if name == 'chexpert' and split == 'validation' else official
-    frames.append(pd.concat([frame, _labels(name, prepared, records, folder, label_feature)], axis=1))
+    frames.append(
+      pd.concat([frame, _labels(name, prepared, records, folder, label_feature)], axis=1)
+    )
   frame = pd.concat(frames, ignore_index=True)
   where = folder.relative_to(root).as_posix()
   frame['image'] = [f'{where}#{image}' for image in frame['image']]
@@ -121,14 +123,14 @@ def _records(prepared, split: str, folder: pathlib.Path) -> list[dict]:
   """Returns the features of a split's records; images stay undecoded."""
   import tensorflow_datasets
 
-  skipped = {
-    name: tensorflow_datasets.decode.SkipDecoding()
+  wanted = {
+    name: True
     for name, feature in prepared.info.features.items()
-    if isinstance(feature, tensorflow_datasets.features.Image)
+    if not isinstance(feature, tensorflow_datasets.features.Image)
   }
   try:
-    source = prepared.as_data_source(split, decoders=skipped)
-    return [{k: v for k, v in source[i].items() if k not in skipped} for i in range(len(source))]
+    partly = tensorflow_datasets.decode.PartialDecoding(wanted)
+    return list(prepared.as_data_source(split, decoders=partly))
   except Exception as error:  # A missing or damaged shard; TFDS and array_record raise many kinds.
     raise InputError(f"{folder}: split '{split}' cannot be read ({error})") from None
 

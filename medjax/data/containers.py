@@ -1,0 +1,159 @@
+"""One image of a container of many: `container#key`, both relative to the data root.
+
+  scans.h5#12, scans.h5#name/12      row 12 of the HDF5 data set `x`, or `name`: uint8[N, H, W(, 3)]
+  derma.npz#train_images/12          row 12 of an array of an .npz file, likewise
+  patches.array_record#12            record 12: an encoded image (PNG or JPEG), or what numpy.save writes
+  patch_camelyon/2.0.0#train/12      example 12 of a split of a folder that TensorFlow Datasets prepared
+                                     as array_record: its feature `image`. TensorFlow is not needed
+
+Rows count from 0. What is opened stays open, in each process for itself: nothing of it is pickled, and
+all threads of a process share it. An .npz is decoded when first read and kept in memory, once for each
+worker; HDF5 reads one image at a time in each process, so there workers are faster than threads.
+"""
+
+import functools
+import io
+import os
+import pathlib
+import threading
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from medjax.errors import InputError, nearest
+
+_HDF5 = ('.h5', '.hdf5')
+_OPEN = 512  # files; a process may commonly have 1,024
+# Two threads must not decode the same .npz at once.
+_opening = threading.Lock()
+
+
+def is_inside(path: str | pathlib.Path) -> bool:
+  """Whether a path is `container#key`, and not a file with such a name."""
+  return '#' in str(path) and not os.path.exists(path)
+
+
+def read(path: str | pathlib.Path) -> np.ndarray:
+  """Returns uint8[H, W] or uint8[H, W, 3].
+
+  Raises:
+    InputError: no such container, of a kind that is not read, or no such image in it.
+  """
+  container, _, key = str(path).rpartition('#')
+  name, _, number = key.rpartition('/')
+  if not os.path.exists(container):
+    raise InputError(f'{container}: no such file, which should hold the image {key}')
+  if not number.isdecimal():
+    raise InputError(f"{path}: after the '#' an image's number must stand, such as {container}#0")
+  process = os.getpid()  # A forked process must not share its parent's open files.
+  try:
+    with _opening:
+      images = _open(container, name, process)
+    count = len(images)
+    if int(number) >= count:
+      raise InputError(f'{path}: no such image; {container} holds {count:,} there, numbered from 0')
+    return _checked(path, images[int(number)])
+  except InputError:
+    raise
+  except Exception as error:  # Of five libraries.
+    reason = ' '.join(str(error).split())[:200] or type(error).__name__
+    raise InputError(f'{path}: cannot be read ({reason})') from None
+
+
+def _open(container: str, name: str, process: int) -> Any:
+  """Returns what gives an image, or an encoded one, for a number."""
+  path = pathlib.Path(container)
+  if path.is_dir():
+    return _tfds(container, name, process)
+  if path.suffix in _HDF5:
+    return _hdf5(container, name or 'x', process)
+  if path.suffix == '.npz':
+    return _npz(container, name, process)
+  if '.array_record' in path.name:
+    return _array_record(container, process)
+  unpack = '; unpack it with gunzip' if path.suffix == '.gz' else ''
+  raise InputError(
+    f'{container}: no container of a kind that is read (.h5, .npz, .array_record, or a folder of '
+    f'TensorFlow Datasets){unpack}'
+  )
+
+
+def import_h5py(path: str | pathlib.Path) -> ModuleType:
+  """Returns h5py; without it, InputError names the file that needs it and the extra to install."""
+  try:
+    import h5py
+  except ImportError:
+    raise InputError(f"{path}: HDF5 files need h5py: pip install 'medjax[h5]'") from None
+  return h5py
+
+
+@functools.lru_cache(_OPEN)
+def _hdf5(container: str, name: str, process: int) -> Any:
+  file = import_h5py(container).File(container, 'r')
+  _check_name(container, name, file)
+  return file[name]
+
+
+@functools.cache
+def _npz(container: str, name: str, process: int) -> np.ndarray:
+  with np.load(container) as file:
+    _check_name(container, name, file)
+    return file[name]
+
+
+def _check_name(container: str, name: str, names: Any) -> None:
+  if name not in names:
+    known = sorted(names)
+    raise InputError(
+      f"{container}: holds no '{name}'{nearest(name, known)}; it holds {', '.join(known) or 'nothing'}"
+    )
+
+
+@functools.lru_cache(_OPEN)
+def _array_record(container: str, process: int) -> Any:
+  from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+  return ArrayRecordDataSource(container)
+
+
+@functools.lru_cache(_OPEN)
+def _tfds(container: str, name: str, process: int) -> Any:
+  try:
+    import tensorflow_datasets as tfds
+  except ImportError:
+    raise InputError(
+      f"{container}: folders of TensorFlow Datasets need it: pip install 'medjax[tfds]'"
+    ) from None
+  builder = tfds.builder_from_directory(container)
+  _check_name(container, name, builder.info.splits)
+  if 'image' not in builder.info.features:
+    raise InputError(
+      f"{container}: its examples have no feature 'image'; they have {', '.join(builder.info.features)}"
+    )
+  return builder.as_data_source(name, decoders=tfds.decode.PartialDecoding({'image': True}))
+
+
+def _checked(path: str | pathlib.Path, image: Any) -> np.ndarray:
+  if isinstance(image, dict):
+    image = image['image']
+  if isinstance(image, bytes):
+    image = _decoded(image)
+  if image.ndim == 3 and image.shape[2] == 1:
+    image = image[..., 0]
+  if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+    raise InputError(
+      f'{path}: {image.dtype}{list(image.shape)} is no image; it must be uint8, [height, width] or '
+      '[height, width, 3]'
+    )
+  return image
+
+
+def _decoded(record: bytes) -> np.ndarray:
+  if record.startswith(b'\x93NUMPY'):
+    return np.load(io.BytesIO(record))
+  with Image.open(io.BytesIO(record)) as image:
+    if image.mode.startswith(('I', 'F')):
+      raise ValueError(f'a record of more than 8 bits, mode {image.mode}')
+    return np.asarray(image if image.mode == 'L' else image.convert('RGB'))

@@ -1,0 +1,143 @@
+"""A folder of DICOM files, its labels in a table beside them.
+
+Patients, studies and views come from the files' headers, of which nothing else is read (see
+medjax.data.dicom.header): no name, date or private element. The patient's id is what keeps a patient on
+one side of the split and joins predictions with other tables, so it stands in split.csv and
+predictions as the files have it. Files that were de-identified hold a pseudonym there; for others give
+`pseudonym_key`.
+"""
+
+import concurrent.futures
+import hashlib
+import hmac
+import pathlib
+import posixpath
+from collections.abc import Sequence
+
+import pandas as pd
+
+from medjax.data import dicom, table
+from medjax.errors import InputError, check_option
+
+_DIRECTORY = 'DICOMDIR'  # A table of contents in DICOM's own format.
+
+
+def read(
+  root: pathlib.Path,
+  labels: Sequence[str],
+  table_file: str = 'labels.csv',
+  grouped_by: str = 'patient',
+  pseudonym_key: str = '',
+) -> pd.DataFrame:
+  """Returns the study table of all DICOM images under `root`.
+
+  Args:
+    root: searched with its folders; files are known by their content, whatever their names.
+    labels: columns of the table.
+    table_file: a CSV, relative to root, with one row per image: `image`, its path relative to root or
+      its SOPInstanceUID, and the labels in codes 1, 0, -1 and empty.
+    grouped_by: 'patient', by PatientID; or 'image' for files without one, each then a patient of its
+      own. Never assumed: intervals and splits are as wrong as this is.
+    pseudonym_key: a file outside the data, best made by `head -c 32 /dev/urandom`. Patients and studies
+      are then known by an HMAC-SHA-256 of their ids under it: who has the key can make them again, for
+      a join or a later run; who has not cannot try out ids.
+
+  Raises:
+    InputError: no folder, table or DICOM file; a damaged file; a PatientID empty; an image without a
+      row, or a row without an image; an unknown code.
+  """
+  check_option('config.data.settings.grouped_by', grouped_by, ('patient', 'image'))
+  if not root.is_dir():
+    raise InputError(
+      f'{root}: no such folder; set config.data.root, or start from configs/phantom.py, which needs no data'
+    )
+  key = _key(pseudonym_key)
+  path = root / table_file
+  rows = table.read_csv(path, ['image', *labels])
+  result = _headers(root)
+  result = result.iloc[_joined(rows, result, path)].reset_index(drop=True)
+  for column in ('patient', 'study'):
+    result[column] = [_pseudonym(value, key) for value in result[column]]
+  if grouped_by == 'image':
+    result['patient'] = result['image']
+  elif (result['patient'] == '').any():
+    nameless = result.loc[result['patient'] == '', 'image']
+    raise InputError(
+      f'{root / nameless.iloc[0]}: no PatientID ({len(nameless):,} such files); have it filled in, or, if '
+      "no patient has two images, set config.data.settings.grouped_by='image'"
+    )
+  result['grouped_by'] = grouped_by
+  for name in labels:
+    result[name] = table.label_values(rows, name, path)
+  return table.check(result.drop(columns='instance'), str(path))
+
+
+def _key(file: str) -> bytes:
+  if not file:
+    return b''
+  try:
+    key = pathlib.Path(file).expanduser().read_bytes()
+  except OSError as error:
+    raise InputError(
+      f'config.data.settings.pseudonym_key: {file}: {error.strerror}; make it with head -c 32 '
+      '/dev/urandom'
+    ) from None
+  if len(key) < 16:
+    raise InputError(
+      f'config.data.settings.pseudonym_key: {file} holds {len(key)} bytes, which can be guessed; 32 do'
+    )
+  return key
+
+
+def _pseudonym(value: str, key: bytes) -> str:
+  return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:16] if key and value else value
+
+
+def _headers(root: pathlib.Path) -> pd.DataFrame:
+  """Returns, of every DICOM image under `root`, its path as `image` and what its header says."""
+  files = sorted(path for path in root.rglob('*') if path.is_file() and path.name != _DIRECTORY)
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    headers = list(pool.map(_header, files))
+  rows = [
+    {'image': path.relative_to(root).as_posix(), **header}
+    for path, header in zip(files, headers)
+    if header and header['height']  # Reports have no rows of pixels.
+  ]
+  if not rows:
+    raise InputError(f'{root}: no DICOM image in this folder; set config.data.root')
+  return pd.DataFrame(rows)
+
+
+def _header(path: pathlib.Path) -> dict[str, str] | None:
+  with path.open('rb') as file:
+    head = file.read(dicom.HEAD)
+  return dicom.header(path) if dicom.is_dicom(path, head) else None
+
+
+def _joined(rows: pd.DataFrame, files: pd.DataFrame, path: pathlib.Path) -> list[int]:
+  """Returns the position in `files` of each row's image."""
+  by_path = {image: position for position, image in enumerate(files['image'])}
+  by_id = {instance: position for position, instance in enumerate(files['instance'])}
+  twice = set(files.loc[files['instance'].duplicated(), 'instance'])
+  found = []
+  for row, name in enumerate(rows['image'].str.strip()):
+    position = by_path.get(posixpath.normpath(name), by_id.get(name))
+    if position is None:
+      raise InputError(
+        f"{path}: row {row + 2}, column 'image': '{name}' is neither a DICOM image under {path.parent} nor "
+        'the SOPInstanceUID of one; mend the name, or leave the row out'
+      )
+    if name in twice:
+      same = ', '.join(files.loc[files['instance'] == name, 'image'])
+      raise InputError(
+        f"{path}: row {row + 2}, column 'image': several files have this SOPInstanceUID ({same}); give "
+        'the path of the one that is meant'
+      )
+    found.append(position)
+  without = sorted(set(range(len(files))) - set(found))
+  if without:
+    raise InputError(
+      f'{path}: no row for the image {files["image"].iloc[without[0]]} ({len(without):,} such images); add '
+      'one, with empty labels where nothing is known, or move such files elsewhere'
+    )
+  return found
