@@ -213,7 +213,7 @@ def _grey(dataset: Any, pixels: np.ndarray, intensity: str) -> np.ndarray:
 
 
 def _padding(dataset: Any, values: np.ndarray) -> np.ndarray:
-  """bool: which stored values are padding, PS3.3 C.7.5.1.1.2."""
+  """bool: which stored values are padding: the padding value, up to its range limit if there is one."""
   if dataset.get('PixelPaddingValue') is None:
     return np.zeros(len(values), bool)
   limits = (dataset.PixelPaddingValue, dataset.get('PixelPaddingRangeLimit'))
