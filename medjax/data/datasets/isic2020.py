@@ -86,13 +86,14 @@ def _second_copies(root: pathlib.Path, frame: pd.DataFrame, path: pathlib.Path) 
       'config.data.settings.duplicates=keep'
     )
   pairs = table.read_csv(list_path, ('image_name_1', 'image_name_2'))
-  there, group = set(frame['image_name'].str.strip()), {}
-  for first, second in zip(pairs['image_name_1'].str.strip(), pairs['image_name_2'].str.strip()):
-    members, others = group.get(first, [first]), group.get(second, [second])
-    if members is not others:
-      members = members + others
-      group.update(dict.fromkeys(members, members))
+  there = set(frame['image_name'].str.strip())
+  named = pairs[['image_name_1', 'image_name_2']].apply(lambda column: column.str.strip())
+  mention = {name: number for number, name in enumerate(dict.fromkeys(named.to_numpy().ravel()))}
+  group = {name: {name} for name in mention}
+  for first, second in named.itertuples(index=False):
+    members = group[first] | group[second]
+    group.update(dict.fromkeys(members, members))
   copies = set()
   for members in group.values():
-    copies.update([name for name in members if name in there][1:])
+    copies.update(sorted(members & there, key=mention.get)[1:])
   return copies

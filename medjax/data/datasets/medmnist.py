@@ -53,7 +53,7 @@ CLASSES = {
 }  # fmt: skip
 
 
-def read(root: pathlib.Path, name: str) -> pd.DataFrame:
+def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
   """Returns the study table of `root / '<name>.npz'`; an image is row i of an array of the file.
 
   Args:
@@ -64,6 +64,8 @@ def read(root: pathlib.Path, name: str) -> pd.DataFrame:
   Raises:
     InputError: no such file, an array missing or of another length, volumes, or an unknown class.
   """
+  if not name:
+    raise InputError("config.data.settings.name: name the set, such as 'dermamnist'")
   path = root / f'{name}.npz'
   if not path.is_file():
     near = ', '.join(sorted(file.stem for file in root.glob('*.npz')))
