@@ -222,7 +222,7 @@ def tfds(root, name, version, features, splits):
   """Prepares a set as array_record, which needs no TensorFlow where images are encoded already."""
   import tensorflow_datasets
 
-  class Builder(tensorflow_datasets.core.GeneratorBasedBuilder):
+  class Prepared(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tensorflow_datasets.core.Version(version)
 
     def _info(self):
@@ -236,8 +236,8 @@ def tfds(root, name, version, features, splits):
     def _generate_examples(self, examples):
       yield from enumerate(examples)
 
-  Builder.name = name
-  Builder(data_dir=str(root), file_format='array_record').download_and_prepare()
+  Prepared.name = name
+  Prepared(data_dir=str(root), file_format='array_record').download_and_prepare()
   return root
 
 
