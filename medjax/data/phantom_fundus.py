@@ -118,7 +118,7 @@ def _photograph(rng, p, image, axes):
   """Puts the field's black rim around it, and the camera's exposure, blur and grain on it."""
   x, y = axes
   size = len(image)
-  image = np.clip(image * rng.uniform(0.88, 1.12), 0, None) ** p.gamma
+  image = np.clip(image * rng.uniform(0.95, 1.05), 0, None) ** p.gamma
   blur = rng.uniform(0, 0.35) if rng.random() < 0.8 else rng.uniform(0.35, 0.8)
   soft = (np.roll(image, 1, 0) + np.roll(image, -1, 0) + np.roll(image, 1, 1)) / 3
   image = (1 - blur) * image + blur * (soft + np.roll(soft, -1, 1)) / 2

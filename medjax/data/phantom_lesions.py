@@ -180,7 +180,7 @@ def _photograph(rng, p, image, across, down):
   """Puts the dermatoscope's light, tint, focus and grain on it, and the black rim of some."""
   size = len(image)
   far = np.hypot(across, down)
-  light = p.light * rng.uniform(0.93, 1.07) * (1 - p.vignette * far**2 * 0.5)
+  light = p.light * rng.uniform(0.96, 1.04) * (1 - p.vignette * far**2 * 0.5)
   image = image * light[..., None] * np.float32([1 + p.warm, 1, 1 - p.warm])
   blur = rng.uniform(0, 0.4)
   image = (1 - blur) * image + blur * (np.roll(image, 1, 0) + np.roll(image, -1, 1)) / 2

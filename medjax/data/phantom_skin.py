@@ -34,11 +34,11 @@ TRUTH_HEADER = ('image_name', 'atypical', 'asymmetry', 'border', 'colours')
 SITES = ('torso', 'lower extremity', 'upper extremity', 'head/neck', 'palms/soles', 'oral/genital')
 SITE_SHARES = (0.5, 0.25, 0.15, 0.06, 0.03, 0.01)
 
-LESIONS = 4.0  # per patient, on average beyond the first
+LESIONS = 3.0  # per patient, on average beyond the first
 # Share of patients at risk, and of melanomas among their lesions and among other patients'. Together
 # about a tenth of the images: rare, but not as rare as in ISIC 2020, so that a small set has some.
-AT_RISK, MELANOMA, MELANOMA_ELSEWHERE = 0.2, 0.38, 0.02
-AGAIN = 0.25  # share of lesions photographed a second time
+AT_RISK, MELANOMA, MELANOMA_ELSEWHERE = 0.18, 0.45, 0.015
+AGAIN = 0.6  # more pictures of a lesion, on average beyond the first; two at most
 DUPLICATE = 0.02  # share of pictures that are in the set under a second name
 
 
@@ -112,7 +112,7 @@ def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, tru
     'benign_malignant': 'malignant' if malignant else 'benign',
     'target': int(malignant),
   }
-  for _ in range(2 if rng.random() < AGAIN else 1):
+  for _ in range(1 + min(2, int(rng.poisson(AGAIN)))):
     pixels = phantom_lesions.draw_picture(rng, look, lesion, size=size)
     copies = 2 if rng.random() < DUPLICATE else 1
     taken = [names.pop() for _ in range(min(copies, len(names)))]

@@ -20,7 +20,7 @@ from medjax.data import containers, phantom_node, phantom_root
 
 # Raise it with every change of the pixels (phantom_node.py) or the tables.
 FORMAT = 1
-LEAST = {'images': 12, 'image_size': 48}
+LEAST = {'images': 12, 'image_size': 32}
 META_HEADER = ('', 'coord_y', 'coord_x', 'tumor_patch', 'center_tumor_patch', 'wsi')
 TRUTH_HEADER = ('wsi', 'coord_y', 'coord_x', 'tumour_centre', 'tumour_patch')
 PARTS = {'train': 0.8, 'valid': 0.1, 'test': 0.1}  # shares of the patches
