@@ -70,10 +70,9 @@ def draw_patch(
   haematoxylin = (
     0.12 + 1.15 * layer * grain * (1 - 0.55 * chromatin.layer()) + 0.8 * nucleoli.layer()
   )
-  open_fat = smooth(2 * fat - 0.4)
-  return _scan(
-    rng, s, haematoxylin * (1 - open_fat), eosin * (1 - 0.97 * open_fat) * (1 - 0.5 * layer)
-  ), nest > 0.5
+  empty = smooth(2 * fat - 0.4)
+  haematoxylin, eosin = haematoxylin * (1 - empty), eosin * (1 - 0.97 * empty) * (1 - 0.5 * layer)
+  return _scan(rng, s, haematoxylin, eosin), (nest > 0.5) & (empty < 0.5)
 
 
 def _nest(rng, tumour, x, y, warp):

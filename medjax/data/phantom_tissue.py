@@ -23,9 +23,10 @@ FORMAT = 1
 LEAST = {'images': 12, 'image_size': 32}
 META_HEADER = ('', 'coord_y', 'coord_x', 'tumor_patch', 'center_tumor_patch', 'wsi')
 TRUTH_HEADER = ('wsi', 'coord_y', 'coord_x', 'tumour_centre', 'tumour_patch')
-PARTS = {'train': 0.8, 'valid': 0.1, 'test': 0.1}  # shares of the patches
-PATCHES = 25  # of a slide, about
-WITH_TUMOUR = 0.6  # share of slides; PatchCamelyon's patches are half positive, from fewer slides
+PARTS = {'train': 0.7, 'valid': 0.15, 'test': 0.15}  # shares of the patches
+PATCHES = 12  # of a slide, about
+# Of every five slides three hold tumour, so that the patches are about half positive in every part.
+WITH_TUMOUR = (True, False, True, False, True)
 POSITIVE = 0.8  # share of positive patches in them
 
 
@@ -61,8 +62,8 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
     for number, here in enumerate(np.diff(np.linspace(0, count, slides + 1).astype(int))):
       slide += 1
       rng = np.random.default_rng([seed, slide])
-      tumour = rng.random() < WITH_TUMOUR if number > 1 else number == 0
-      drawn, described = _draw_slide(rng, slide, bool(tumour), int(here), size)
+      tumour = WITH_TUMOUR[number % len(WITH_TUMOUR)]
+      drawn, described = _draw_slide(rng, slide, tumour, int(here), size)
       pixels += drawn
       rows += described
     # PatchCamelyon's patches come in no order of the slides.
