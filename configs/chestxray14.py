@@ -23,6 +23,7 @@ def get_config(arg: str = '') -> Config:
     data=Data(
       source='chestxray14',
       root='data/nih',
+      modality='chest',
       labels=LABELS,
       image_size=299 if network == 'inception_v3' else 224,
       workers=8,

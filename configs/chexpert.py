@@ -28,6 +28,7 @@ def get_config(arg: str = '') -> Config:
     data=Data(
       source='chexpert',
       root='data/CheXpert-v1.0-small',
+      modality='chest',
       labels=COMPETITION_TASKS,
       # The DINOv2 networks see patches of 14 pixels.
       image_size=322 if 'patch14' in network else 320,

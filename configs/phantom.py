@@ -14,6 +14,7 @@ def get_config(arg: str = '') -> Config:
     data=Data(
       source='phantom',
       root='data/phantom',
+      modality='chest',
       labels=('Lung Lesion', 'Pneumonia', 'Edema'),
       image_size=64,
       uncertain='ignore',

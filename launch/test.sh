@@ -4,4 +4,4 @@
 #   bash launch/test.sh -m slow    the slow ones
 set -euo pipefail
 source "$(dirname "$0")/environment.sh" "test${MEDJAX_EXTRA:+,$MEDJAX_EXTRA}"
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"

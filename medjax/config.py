@@ -16,6 +16,8 @@ from medjax import settings
 from medjax.data import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
 
+MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
+
 
 @dataclasses.dataclass
 class Data:
@@ -27,6 +29,8 @@ class Data:
     labels: the labels to learn, in this order.
     image_size: height and width of the network's input, pixels; 0 takes that of the pretrained
       weights, or the one that the network was published with.
+    modality: 'chest', 'retina', 'skin' or 'histopathology', by which augmentation is checked; ''
+      where it is none of them.
     channels: 1 (grey) or 3 (RGB).
     fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is black;
       'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
@@ -45,6 +49,7 @@ class Data:
   root: str
   labels: tuple[str, ...]
   image_size: int = 0
+  modality: str = ''
   channels: int = 1
   fit: str = 'pad'
   intensity: str = 'file'
@@ -157,7 +162,9 @@ class Config:
   """One experiment.
 
   Attributes:
-    augment: a policy of medjax.data.augment: 'none', 'plain' or 'chest'; or an import path.
+    augment: a policy of medjax.data.augment: 'none', 'plain', 'chest', 'retina', 'skin' or
+      'histopathology'; or an import path.
+    force_augment: take the policy even if it turns or mirrors what data.modality says must not be.
     batch_size: images per step over all devices and processes.
     steps: optimizer steps.
     evaluate_every: steps between validations.
@@ -173,6 +180,7 @@ class Config:
   split: Split = dataclasses.field(default_factory=Split)
   sampling: Sampling = dataclasses.field(default_factory=Sampling)
   augment: str = 'none'
+  force_augment: bool = False
   loss: Loss = dataclasses.field(default_factory=Loss)
   optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
   batch_size: int = 64
@@ -246,6 +254,7 @@ def check(config: Config) -> None:
     raise InputError('config.data.labels is empty; name at least one label')
   if len(set(data.labels)) < len(data.labels):
     raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
+  check_option('config.data.modality', data.modality, ('', *MODALITIES))
   check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
   check_option('config.data.fit', data.fit, ('pad', 'crop', 'stretch'))
   intensity.check(data.intensity, 'config.data.intensity')

@@ -12,15 +12,12 @@ import numpy as np
 import pandas as pd
 
 from medjax import files
-from medjax.data import table
-from medjax.data.images import decode
+from medjax.data import duplicates, table
 from medjax.errors import InputError
 
 FILE = 'pretrained_on.csv'
 _COLUMNS = ['image', 'patient', 'split', 'root']
 _COMPARED = 50  # images of one name in two folders, which say whether the folders hold the same set
-# Correlation at 64 pixels: copies resized or compressed anew reach 0.988, films of two patients 0.93.
-_SAME = 0.97
 
 
 def seen_by(run: pathlib.Path) -> pd.DataFrame:
@@ -103,9 +100,6 @@ def _same_set(folder: str, theirs: Iterable[str], root: str, ours: Iterable[str]
 
 def _show_the_same(theirs: str, ours: str) -> bool:
   try:
-    pixels = [decode(path, 64, 1).ravel().astype(np.float64) for path in (theirs, ours)]
+    return duplicates.same_picture(theirs, ours)
   except InputError:
     return True
-  if not all(each.std() for each in pixels):
-    return bool((pixels[0] == pixels[1]).all())
-  return np.corrcoef(*pixels)[0, 1] > _SAME

@@ -12,7 +12,7 @@ import pandas as pd
 
 from medjax import heads, lookup, losses
 from medjax.config import Config
-from medjax.data import datasets, labels, listing, pipeline, sampling, split_files, splits
+from medjax.data import audit, datasets, labels, listing, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
 from medjax.preprocessing import Preprocessing
 
@@ -77,6 +77,7 @@ def make(config: Config) -> tuple[Study, str]:
     settings=dataclasses.asdict(config.split),
     how=how,
   )
+  notes += audit.table_findings(table, drawn, config.data.labels, *reference)
   proof['notes'] += notes
   return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
 

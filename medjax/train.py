@@ -26,6 +26,7 @@ from medjax import (
   learner,
   lineage,
   logs,
+  modalities,
   optimizers,
   provenance,
   steps,
@@ -68,6 +69,10 @@ def run(config: Config, workdir: pathlib.Path) -> None:
 
   def check(data: Study) -> None:
     _check_fit(config, learn, data)
+    if not config.force_augment:
+      modalities.check_policy(
+        learn.augment, config.augment, config.data.modality, config.data.channels
+      )
     if seen is not None:
       lineage.check_unseen(data.table, data.split, config.data.root, seen)
 

@@ -69,6 +69,8 @@ def test_overrides(override, path, value):
     ('data.labels=', ['config.data.labels is empty']),
     ('data.labels=Edema,Edema', ['names a label twice']),
     ('data.broken=skip', ['config.data.broken', 'stop, set_aside']),
+    ('data.fit=padd', ['config.data.fit', "did you mean 'pad'?"]),
+    ('data.intensity=4095..0', ['config.data.intensity', 'low..high']),
     ('precision=float23', ['config.precision', "did you mean 'float32'?"]),
     ('optimizer.name=adam', ['config.optimizer.name', "did you mean 'adamw'?"]),
     ('optimizer.learning_rate=0', ['config.optimizer.learning_rate']),

@@ -9,9 +9,10 @@ import sys
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
-from medjax import artefact, learner
+from medjax import artefact, learner, preprocessing
 from medjax.config import Config, Data, Model
 from medjax.data import images
 from medjax.preprocessing import Preprocessing
@@ -54,10 +55,12 @@ def check_artefact(command, workdir, root, size, tmp_path):
 def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
   check_artefact(command, finished[0], phantom_root, 32, tmp_path)
   card = (tmp_path / 'export/README.md').read_text()
+  runner = (tmp_path / 'export/run.py').read_text('utf-8')
+  assert 'IMAGES = "grey images of 32 × 32 pixels, the aspect ratio kept' in runner
   proof = json.loads((finished[0] / 'split.json').read_text())
   result = json.loads((finished[0] / 'evaluation/test.json').read_text())
   for words in (
-    'Intended use', 'Not a medical device', proof['split_sha256'], 'Lung Lesion', 'threshold',
+    'Intended use', 'Not a medical device', 'the aspect ratio kept and the rest black', proof['split_sha256'], 'Lung Lesion', 'threshold',
     f'{result["mean"]["auroc"]["value"]:.3f}', *result['notes'], *result['study_notes'],
   ):  # fmt: skip
     assert words in card
@@ -90,6 +93,28 @@ def test_exported_weights_fit_timm(name):
     ).state_dict()
   shapes = {key: tuple(value.shape) for key, value in theirs.items() if value.ndim}
   assert scheme == 'timm' and {key: each.shape for key, each in tensors.items()} == shapes
+
+
+@pytest.mark.parametrize('fit', ['pad', 'crop', 'stretch'])
+def test_exported_preprocessing_is_timm_s(fit, tmp_path):
+  """timm, told what config.json says, fits an image into the square as the run did."""
+  _, timm = oracle.torch_or_skip()
+  config = Config(Data('', '', ('x', 'y'), 64, fit=fit), Model('resnet18'))
+  size = preprocessing.resolve(config, None)
+  learn = learner.build(config, size)
+  said = artefact.description(Trained(config, Provenance(size, 1, None), learn, {}, 1))
+  of_timm = said['pretrained_cfg']
+  wide = np.tile(np.linspace(40, 255, 160).astype(np.uint8), (96, 1))
+  Image.fromarray(wide).save(tmp_path / 'wide.png')
+  transform = timm.data.create_transform(
+    tuple(of_timm['input_size']), interpolation=of_timm['interpolation'], crop_mode=of_timm['crop_mode'],
+    crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
+  )  # fmt: skip
+  theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
+  ours = images.decode(tmp_path / 'wide.png', 64, 1, size.interpolation, size.fit)[..., 0]
+  # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel otherwise.
+  inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
+  np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
 
 
 def test_the_weights_start_another_run(command, finished, other_root, tmp_path):

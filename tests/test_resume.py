@@ -62,21 +62,24 @@ def assert_same_end(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-  'flags',
-  [
-    ['--config.data.workers=0'],
-    ['--config.data.workers=2'],
-    ['--config.model.finetune=head', '--config.model.unfreeze_at=(5, 11, 20)'],
-  ],
-  ids=['threads', 'workers', 'unfreezing'],
-)
-def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, flags):
-  finish(tmp_path / 'whole', phantom_root, *flags)
+@pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing'])
+def test_killed_three_times_it_ends_in_the_same_bits(
+  phantom_root, other_root, finished, tmp_path, how
+):
+  root = other_root if how == 'unfreezing' else phantom_root
+  flags = {
+    'threads': ['--config.data.workers=0'],
+    'workers': ['--config.data.workers=2'],
+    'unfreezing': [
+      *('--config.data.settings.seed=1', f'--config.model.pretrained={finished[0]}'),
+      *('--config.model.finetune=head', '--config.model.unfreeze_at=5,11,20'),
+    ],
+  }[how]
+  finish(tmp_path / 'whole', root, *flags)
   rng = random.Random()
   instants = []
   for _ in range(3):
-    process = start(tmp_path / 'killed', phantom_root, *flags)
+    process = start(tmp_path / 'killed', root, *flags)
     known = latest(tmp_path / 'killed')
     while latest(tmp_path / 'killed') <= known and process.poll() is None:
       time.sleep(0.002)
@@ -84,7 +87,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(phantom_root, tmp_path, fla
     process.send_signal(signal.SIGKILL)
     process.communicate()  # Returns once the workers have noticed and left, too.
     instants.append(latest(tmp_path / 'killed'))
-  output = finish(tmp_path / 'killed', phantom_root, *flags)
+  output = finish(tmp_path / 'killed', root, *flags)
   assert 'going on from the checkpoint' in output or 'this run is complete' in output
   print('checkpoints at the kills:', instants)
   assert_same_end(tmp_path / 'whole', tmp_path / 'killed')

@@ -117,7 +117,7 @@ def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:
   try:
     _check_readable(path, dataset)
     return _picture(dataset, intensity)
-  except InputError:
+  except (InputError, MemoryError):
     raise
   except Exception as error:  # pydicom's and its plug-ins' kinds are many.
     # Nothing but the attributes of the picture is there to be quoted.

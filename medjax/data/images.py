@@ -31,6 +31,7 @@ _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # of TIFF
 _REDUCED, _MASK = 1, 4
 _LEAST_OF_DEEP_COLOUR = 32  # of 255: an eighth, as of deep greys.
 _UNKNOWN_SIZE = 1024  # No published network takes larger images.
+_WHOLE = 2**30  # pixels a side: nothing is reduced
 
 
 def decode(
@@ -64,6 +65,17 @@ def decode(
   if image.size != size:
     image = _FITS[fit](image, size, Image.Resampling[interpolation.upper()])
   return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def whole(path: str | pathlib.Path, intensity: str = 'file') -> Image.Image:
+  """Returns the image at its full size, mode 'L' if it shows no colour, else 'RGB'; see `decode`.
+
+  Raises:
+    InputError: as `decode`.
+  """
+  image = _load(path, 'RGB', _WHOLE, intensity)
+  red, green, blue = image.split()
+  return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
 def find_broken(
@@ -108,15 +120,16 @@ def _load(
       if dicom.is_dicom(path, file.read(dicom.HEAD)):
         return Image.fromarray(dicom.read(path, intensity)).convert(mode)
       return _load_file(file, mode, least, intensity, least_of_jpeg or least)
-  except InputError:
+  except (InputError, MemoryError):
     raise
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
-  except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-    reason = str(error).replace(str(path), 'the file').replace('\n', ' ') or type(error).__name__
-    reason = (
-      'cannot identify image file' if isinstance(error, Image.UnidentifiedImageError) else reason
-    )
+  except Image.UnidentifiedImageError:
+    raise InputError(
+      f'{path}: cannot be read as an image (it is of no kind that is known)'
+    ) from None
+  except Exception as error:  # Pillow's kinds are many.
+    reason = ' '.join(str(error).replace(str(path), 'the file').split()) or type(error).__name__
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
 
 

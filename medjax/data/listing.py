@@ -35,14 +35,14 @@ def check(table: pd.DataFrame, root: pathlib.Path, *, broken: str) -> list[str]:
   if len(rows) and broken == 'stop':
     raise InputError(
       f"{named_in(table, int(rows[0]), root)}: image '{table['image'][rows[0]]}' is not under {root} "
-      f'({len(rows):,} such rows); complete the images, or set config.data.broken=set_aside to go '
+      f'({len(rows):,} such row{"s" * (len(rows) > 1)}); complete the images, or set config.data.broken=set_aside to go '
       'on without such rows'
     )
   if not strays:
     return []
   return [
-    f"{len(strays):,} images under {root} are in no row of the table, such as '{strays[0]}'; they "
-    'take no part.'
+    f'{len(strays):,} image{"s" * (len(strays) > 1)} under {root} in no row of the table, such as '
+    f"'{strays[0]}': no part of the study."
   ]
 
 

@@ -8,7 +8,7 @@ table's other optional columns may be there too and are no labels.
 
 import pathlib
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def labels_of(readings: pd.DataFrame) -> list[str]:
 
 
 def read(
-  path: pathlib.Path, labels: Sequence[str] = (), classes: Sequence[str] = ()
+  path: pathlib.Path, classes: Sequence[str] = (), images: Collection[str] | None = None
 ) -> pd.DataFrame:
   """Reads a CSV of readings.
 
@@ -36,47 +36,43 @@ def read(
 
   Args:
     path: the CSV.
-    labels: the label columns to keep; none for all that are there.
     classes: where an answer is one of several classes, their names as the file has them, grades in
       rising order; the answer becomes its place in this list.
+    images: the images that there are; None where any will do.
 
   Raises:
     InputError: a column missing, an unknown answer (file, row and column), one reader twice on an
-      image, an image or reader empty, an image of two patients.
+      image, an image or reader empty, an image that is not there or of two patients.
   """
-  frame = _keyed(table.read_csv(path, KEYS), KEYS, path)
-  codes = _codes(classes)
+  frame = _keyed(table.read_csv(path, KEYS), KEYS, path, images)
   if set(labels_of(frame)) == {'label', 'value'}:
-    frame = _widened(frame, codes, labels, path)
+    frame = _widened(frame, classes, path)
   else:
-    kept = _kept(frame, labels, path)
-    values = {label: table.label_values(frame, label, path, codes) for label in kept}
-    others = [column for column in frame if column in table.REQUIRED + table.OPTIONAL]
-    frame = frame[others].assign(**values)
-  return check(frame, str(path), classes=max(len(classes), 2))
+    frame = _answered(frame, labels_of(frame), classes, path)
+  return check(frame, str(path), classes)
 
 
 def read_definitive(
-  path: pathlib.Path, labels: Sequence[str], classes: Sequence[str] = ()
+  path: pathlib.Path,
+  labels: Sequence[str],
+  classes: Sequence[str] = (),
+  images: Collection[str] | None = None,
 ) -> pd.DataFrame:
-  """Reads a CSV of what a more definitive test says: image, label columns and, if there, `test`.
+  """Reads a CSV of what a more definitive test says: image, some of the labels and, if there, `test`.
 
-  Returns the labels among `labels` that the file has; a file that has none of them is an error, and so
-  is a column that is not one of them.
+  Raises:
+    InputError: a column missing or none of `labels`, an unknown value, an image twice, empty or not
+      among `images`.
   """
-  frame = _keyed(table.read_csv(path, ['image']), ['image'], path)
-  values = {
-    label: table.label_values(frame, label, path, _codes(classes))
-    for label in _kept(frame, (), path)
-    if label in labels  # the check below names any other
-  }
-  frame = frame.assign(**values)
-  kept = [name for name in ('image', TEST, *labels_of(frame)) if name in frame]
-  return check_definitive(frame[kept], labels, str(path), max(len(classes), 2))
+  frame = _keyed(table.read_csv(path, ['image']), ['image'], path, images)
+  for label in labels_of(frame):
+    check_option(f'{path}: the label column', label, labels)
+  frame = _answered(frame, labels_of(frame), classes, path)
+  return check_definitive(frame, labels, str(path), classes)
 
 
 def check_definitive(
-  definitive: pd.DataFrame, labels: Sequence[str], where: str, classes: int = 2
+  definitive: pd.DataFrame, labels: Sequence[str], where: str, classes: Sequence[str] = ()
 ) -> pd.DataFrame:
   """Returns the table of a more definitive test after checking it, as `check` does.
 
@@ -93,11 +89,11 @@ def check_definitive(
   return definitive
 
 
-def check(readings: pd.DataFrame, where: str, classes: int = 2) -> pd.DataFrame:
+def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd.DataFrame:
   """Returns the readings with a fresh index after checking them; errors name `where`, row and column.
 
   Raises:
-    InputError: a column missing, no label, an answer other than 0 … classes - 1 and NaN, one reader
+    InputError: a column missing, no label, an answer other than 0, 1 (or the places of the classes) and NaN, one reader
       twice on an image, an image of two patients.
   """
   for column in KEYS:
@@ -106,9 +102,9 @@ def check(readings: pd.DataFrame, where: str, classes: int = 2) -> pd.DataFrame:
   labels = labels_of(readings)
   if not labels:
     raise InputError(f'{where}: no label column; beside image and reader there is one per label')
-  if classes > 2 and len(labels) > 1:
+  if classes and len(labels) > 1:
     raise InputError(
-      f'{where}: where an answer is one of {classes} classes there is one label column, not '
+      f'{where}: where an answer is one of {len(classes)} classes there is one label column, not '
       f'{len(labels)} ({", ".join(labels)})'
     )
   readings = readings.reset_index(drop=True)
@@ -129,23 +125,20 @@ def check(readings: pd.DataFrame, where: str, classes: int = 2) -> pd.DataFrame:
   return readings
 
 
-def _codes(classes: Sequence[str]) -> dict[str, float]:
-  if not classes:
-    return ANSWERS
-  return {name: float(place) for place, name in enumerate(classes)} | {'': np.nan}
-
-
-def _answers(frame: pd.DataFrame, label: str, where: str, classes: int) -> np.ndarray:
+def _answers(frame: pd.DataFrame, label: str, where: str, classes: Sequence[str]) -> np.ndarray:
+  codes = range(max(len(classes), 2))
   values = frame[label].to_numpy(np.float32)
-  for row in np.flatnonzero(~np.isnan(values) & ~np.isin(values, np.arange(classes)))[:1]:
+  for row in np.flatnonzero(~np.isnan(values) & ~np.isin(values, codes))[:1]:
     raise InputError(
       f"{where}: row {row + 2}, column '{label}': unknown answer '{values[row]:g}'; allowed: "
-      f'{", ".join(map(str, range(classes)))}, and empty where there is none'
+      f'{", ".join(map(str, codes))}, and empty where there is none'
     )
   return values
 
 
-def _keyed(frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path) -> pd.DataFrame:
+def _keyed(
+  frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path, images: Collection[str] | None
+) -> pd.DataFrame:
   """Returns the frame with its keys stripped and paths written as the study table writes them."""
   for key in keys:
     frame[key] = frame[key].str.strip()
@@ -154,36 +147,45 @@ def _keyed(frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path) -> pd.D
         f'{path}: row {row + 2}: the {key} is empty; fill it in or leave the row out'
       )
   frame['image'] = [posixpath.normpath(image) for image in frame['image']]
+  if images is not None:
+    missing = ~frame['image'].isin(images)
+    for row in np.flatnonzero(missing)[:1]:
+      raise InputError(
+        f"{path}: row {row + 2}: image '{frame['image'][row]}' is not in the study table "
+        f'({int(missing.sum()):,} such rows); write it as there, or leave these rows out'
+      )
   return frame
 
 
-def _kept(frame: pd.DataFrame, labels: Sequence[str], path: pathlib.Path) -> list[str]:
-  known = labels_of(frame)
-  if not known:
-    raise InputError(f'{path}: no label column; the columns are {", ".join(frame)}')
-  for label in labels:
-    check_option(f'{path}: the label column', label, known)
-  return list(labels) or known
-
-
-def _widened(
-  frame: pd.DataFrame, codes: dict[str, float], labels: Sequence[str], path: pathlib.Path
+def _answered(
+  frame: pd.DataFrame, columns: Sequence[str], classes: Sequence[str], path: pathlib.Path
 ) -> pd.DataFrame:
+  """Turns columns of codes into numbers, f32."""
+  if not columns:
+    raise InputError(f'{path}: no label column; the columns are {", ".join(frame)}')
+  codes = {name: float(place) for place, name in enumerate(classes)} | {'': np.nan}
+  try:
+    values = {
+      column: table.label_values(frame, column, path, codes if classes else ANSWERS)
+      for column in columns
+    }
+  except InputError as error:
+    raise InputError(f'{error}; leave out columns that are no labels') from None
+  return frame.assign(**values)
+
+
+def _widened(frame: pd.DataFrame, classes: Sequence[str], path: pathlib.Path) -> pd.DataFrame:
   """Turns one row per answer into one row per image and reader; what is not there is not read."""
   frame['label'] = frame['label'].str.strip()
   keys = [*KEYS, 'label']
   _check_once(
     frame, keys, str(path), "reader '{1}' reads image '{0}' twice for '{2}'; keep one row of them"
   )
-  frame['value'] = table.label_values(frame, 'value', path, codes)
-  for label in labels:
-    check_option(f'{path}: the label', label, list(dict.fromkeys(frame['label'])))
-  others = [column for column in frame if column in table.REQUIRED + table.OPTIONAL]
-  wide = frame.set_index(keys)['value'].unstack(sort=False).reset_index()
-  wide.columns.name = None
-  kept = list(labels) or list(dict.fromkeys(frame['label']))
-  first = frame[others].drop_duplicates(list(KEYS))
-  return first.merge(wide[[*KEYS, *kept]], on=list(KEYS), validate='one_to_one')
+  frame = _answered(frame, ['value'], classes, path)
+  wide = frame.pivot(index=list(KEYS), columns='label', values='value')
+  wide = wide[frame['label'].unique()].astype(np.float32).reset_index()
+  others = frame.drop(columns=['label', 'value']).drop_duplicates(list(KEYS))
+  return others.merge(wide, on=list(KEYS), validate='one_to_one')
 
 
 def _check_once(frame: pd.DataFrame, keys: list[str], where: str, words: str) -> None:

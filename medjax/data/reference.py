@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import reader_errors, reader_table
-from medjax.errors import check_option
+from medjax.errors import InputError, check_option
 
 METHODS = {
   'majority': 'majority',
@@ -84,15 +84,15 @@ def estimate(
   check_option('consensus', method, METHODS)
   check_option('ties', ties, TIES)
   number = max(len(classes), 2)
-  if number > 2 and method == 'share':
-    check_option('consensus of several classes', method, [m for m in METHODS if m != 'share'])
-  readings = reader_table.check(readings, 'readings', number)
+  if classes and method == 'share':
+    raise InputError("consensus is 'share', which needs questions of yes or no, not classes")
+  readings = reader_table.check(readings, 'readings', classes)
   labels = reader_table.labels_of(readings)
   at_image, images = pd.factorize(readings['image'])
   at_reader, names = pd.factorize(readings['reader'])
   if definitive is None:
     definitive = pd.DataFrame({'image': []})
-  known = reader_table.check_definitive(definitive, labels, 'definitive', number)
+  known = reader_table.check_definitive(definitive, labels, 'definitive', classes)
   known = known.set_index('image')
   images = pd.Index(images).append(known.index.difference(images, sort=False))
   tests = known.reindex(images)

@@ -7,6 +7,7 @@ change unnoticed between training and evaluation.
 import hashlib
 import json
 import pathlib
+import posixpath
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,15 @@ import pandas as pd
 from medjax import files
 from medjax.data.splits import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
-from medjax.errors import InputError
+from medjax.errors import InputError, check_option
 
 FORMAT = 'medjax split 1'
 CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
+_CALLED = {
+  **{name: name for name in SPLITS},
+  **dict.fromkeys(('val', 'valid', 'dev'), 'validation'),
+  'training': 'train',
+}
 
 
 def proof(
@@ -35,7 +41,8 @@ def proof(
 
   `table_sha256` is that of the lines of `column_sha256`, 'name digest', columns sorted by name; a
   column's digest is that of its JSON list in the order of the image names, label codes as one
-  string of '1', '0', '-' (uncertain) and 'n' (not mentioned). `split_sha256` is that of the CSV.
+  string of '1', '0', '-' (uncertain), 'n' (not mentioned) and 's' (soft), after which the soft labels
+  follow, ' 0.333333' for a third. `split_sha256` is that of the CSV.
 
   Args:
     table, split, truth, known, labels: as in `make`.
@@ -156,12 +163,74 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
   return split, written
 
 
+def read_published(
+  path: pathlib.Path, table: pd.DataFrame
+) -> tuple[np.ndarray, pd.Series | None, list[str]]:
+  """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for it.
+
+  Images are joined by their path, or where that is unknown by their file name, if the table has it
+  once. Splits may be called val, valid, dev or training as well.
+
+  Returns:
+    The split, str[N] in the table's order, 'unused' where the file says nothing; the file's patients, ''
+    where it names none, or None where it has no such column or they are the table's; and sentences on
+    what did not fit.
+
+  Raises:
+    InputError: a column missing, an unknown split, an image on two rows, or no image of the table.
+  """
+  frame = read_csv(path, ('image', 'split'))
+  written = frame['split'].str.strip().str.lower()
+  for row in np.flatnonzero(~written.isin(_CALLED))[:1]:
+    check_option(f"{path}: row {row + 2}, column 'split'", written[row], _CALLED)
+  images = pd.Index(table['image'])
+  place = images.get_indexer([posixpath.normpath(image.strip()) for image in frame['image']])
+  names = pd.Index([posixpath.basename(image) for image in images])
+  once = ~names.duplicated(keep=False)
+  by_name = names[once].get_indexer([posixpath.basename(image.strip()) for image in frame['image']])
+  found = np.where(by_name >= 0, np.flatnonzero(once)[by_name], -1) if once.any() else by_name
+  place = np.where(place >= 0, place, found)
+  known = np.flatnonzero(place >= 0)
+  if not len(known):
+    raise InputError(
+      f"{path}: none of its {len(frame):,} images is in the table, such as '{frame['image'][0]}' (the "
+      f"table has '{images[0]}'); use the table that was split, or write images as it does"
+    )
+  twice = pd.Series(place[known]).duplicated().to_numpy()
+  if twice.any():
+    row = known[twice][0]
+    raise InputError(
+      f"{path}: row {row + 2}: image '{frame['image'][row]}' is listed twice; keep one row per image"
+    )
+  split = np.full(len(table), 'unused', object)
+  split[place[known]] = written[known].map(_CALLED)
+  notes = []
+  if len(known) < len(frame):
+    absent = frame['image'][np.flatnonzero(place < 0)[0]]
+    images = _images(len(frame) - len(known))
+    notes.append(f"Named in {path.name} but not in the table: {images}, such as '{absent}'.")
+  if len(known) < len(table):
+    images = _images(len(table) - len(known))
+    notes.append(f'Named in the table but not in {path.name}, so on no side: {images}.')
+  patients = None
+  if 'patient' in frame:
+    patients = pd.Series('', table.index, dtype=object)
+    patients.iloc[place[known]] = frame['patient'].iloc[known].str.strip().to_numpy(object)
+    if (patients.iloc[place[known]] == table['patient'].iloc[place[known]]).all():
+      patients = None
+  return split.astype(str), patients, notes
+
+
+def _images(number: int) -> str:
+  return f'{number:,} image{"" if number == 1 else "s"}'
+
+
 def _digest(content: bytes) -> str:
   return hashlib.sha256(content).hexdigest()
 
 
 def _column_digests(table: pd.DataFrame) -> dict[str, str]:
-  """Returns column -> SHA-256, for image, patient and every label, as `proof` describes."""
+  """Returns column -> SHA-256, for what decides a label of an image, as `proof` describes."""
   images = table['image'].to_numpy(object)
   order = np.argsort(images, kind='stable')
   texts = {
@@ -170,8 +239,12 @@ def _column_digests(table: pd.DataFrame) -> dict[str, str]:
   }
   for label in label_columns(table):
     codes = table[label].to_numpy(np.float32)[order]
-    places = np.where(np.isnan(codes), 2, codes).astype(np.int64) + 1
-    texts[label] = np.frombuffer(b'-01n', np.uint8)[places].tobytes().decode()
+    soft = (codes > 0) & (codes < 1)
+    places = np.where(np.isnan(codes), 2, np.where(soft, 3, codes)).astype(np.int64) + 1
+    texts[label] = np.frombuffer(b'-01ns', np.uint8)[places].tobytes().decode()
+    texts[label] += ''.join(f' {code:.6f}' for code in codes[soft])
+  if 'unlabelled' in table:
+    texts['unlabelled'] = table['unlabelled'].to_numpy(object)[order].tolist()
   return {name: _digest(json.dumps(texts[name]).encode()) for name in sorted(texts)}
 
 

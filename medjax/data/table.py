@@ -122,18 +122,32 @@ def _other_separator(names: list[str]) -> str:
 
 
 def label_values(
-  frame: pd.DataFrame, column: str, path: pathlib.Path, codes: Mapping[str, float] = LABEL_CODES
+  frame: pd.DataFrame,
+  column: str,
+  path: pathlib.Path,
+  codes: Mapping[str, float] = LABEL_CODES,
+  soft: bool = False,
 ) -> np.ndarray:
-  """Turns a column of codes into f32[rows]; an unknown code is an error naming file, row, column."""
+  """Turns a column of codes, and of numbers between 0 and 1 if `soft`, into f32[rows].
+
+  Raises:
+    InputError: an unknown code, by file, row and column.
+  """
   text = frame[column].str.strip()
-  unknown = ~text.isin(list(codes))
+  values = text.map(codes).to_numpy(np.float32)
+  unknown = ~text.isin(list(codes)).to_numpy()
+  if soft:
+    shares = pd.to_numeric(text.where(unknown), errors='coerce').to_numpy(np.float32)
+    between = (shares >= 0) & (shares <= 1)
+    values, unknown = np.where(between, shares, values), unknown & ~between
   if unknown.any():
     row = int(np.flatnonzero(unknown)[0])
-    allowed = ', '.join(code or 'empty' for code in codes)
+    allowed = ', '.join(code or 'empty' for code in codes) + ', 0 … 1' * soft
     raise InputError(
-      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; allowed: {allowed}"
+      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
+      f'allowed: {allowed}'
     )
-  return text.map(codes).to_numpy(np.float32)
+  return values
 
 
 def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:

@@ -7,6 +7,7 @@ that the leading axes may be bootstrap replicates. A figure is NaN where it does
 import numpy as np
 
 from medjax.errors import InputError
+from medjax.evaluation import agreement
 from medjax.evaluation.predictions import Predictions
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
@@ -108,24 +109,18 @@ def kappa(confusion: np.ndarray) -> np.ndarray:
   0 is what chance reaches that knows only how often truth and decision name each class, 1 full
   agreement. NaN where all images are of one class: it is then 0, or 0 / 0, whatever is decided.
   """
-  classes = np.shape(confusion)[-1]
-  return _kappa(confusion, 1 - np.eye(classes))
+  return _where_several(confusion, agreement.cohen(confusion))
 
 
 def quadratic_kappa(confusion: np.ndarray) -> np.ndarray:
   """As `kappa`, an error weighing its distance in grades squared (Cohen, Psych. Bull. 70:213, 1968)."""
-  grade = np.arange(np.shape(confusion)[-1])
-  return _kappa(confusion, np.square(grade[:, None] - grade, dtype=np.float64))
+  return _where_several(confusion, agreement.cohen(confusion, 'quadratic'))
 
 
-def _kappa(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
-  """1 - observed / expected disagreement, f64[...], for weights f64[K, K] of each error."""
-  confusion = np.asarray(confusion, np.float64)
-  truth, decided = confusion.sum(axis=-1), confusion.sum(axis=-2)
-  observed = (confusion * weights).sum(axis=(-2, -1)) * truth.sum(axis=-1)
-  expected = ((truth @ weights) * decided).sum(axis=-1)
-  several = (truth > 0).sum(axis=-1) > 1
-  return 1 - observed / np.where(several, expected, np.nan)
+def _where_several(confusion: np.ndarray, figure: np.ndarray) -> np.ndarray:
+  """Returns the figure f64[...] where the truth is of two classes or more, NaN elsewhere."""
+  truth = np.asarray(confusion, np.float64).sum(axis=-1)
+  return np.where((truth > 0).sum(axis=-1) > 1, figure, np.nan)
 
 
 def _nan_unless_positive(total: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from medjax.evaluation import metrics
 
@@ -67,6 +68,28 @@ def percentile(values: np.ndarray, level: float = 0.95) -> Interval:
     return Interval(None, len(existing), reason)
   low, high = np.quantile(existing, ((1 - level) / 2, (1 + level) / 2))
   return Interval((float(low), float(high)), len(existing), '')
+
+
+def figure(value: float, replicates: np.ndarray, reason: str = '', level: float = 0.95) -> dict:
+  """Returns a figure with its interval as JSON can hold it: None, never NaN, where one does not exist.
+
+  Args:
+    value: the figure, NaN where it does not exist.
+    replicates: f64[R], the same figure in each replicate.
+    reason: why there can be no interval, '' if there can.
+
+  Returns:
+    {'value', 'interval': [low, high] or None, 'valid_replicates', 'reason'}, the reason saying why
+    there is no interval.
+  """
+  interval = percentile(replicates, level)
+  bounds = None if reason or interval.bounds is None else list(interval.bounds)
+  return {
+    'value': None if np.isnan(value) else float(value),
+    'interval': bounds,
+    'valid_replicates': interval.valid,
+    'reason': reason or interval.reason,
+  }
 
 
 def bootstrap(
@@ -161,12 +184,29 @@ def confusions(
     f64[replicates, K, K], rows the truth. All NaN with fewer than two patients.
   """
   unique, patient = np.unique(np.asarray(patients), return_inverse=True)
-  drawn = np.full((replicates, classes**2), np.nan)
-  if len(unique) >= 2:
-    cells = np.asarray(truth, np.int64) * classes + decided
-    places = (patient * classes**2 + cells)[known]
-    tallies = np.bincount(places, minlength=len(unique) * classes**2)
-    tallies = tallies.reshape(len(unique), classes**2).astype(np.float64)
-    for block, counts in _blocks(len(unique), len(unique), replicates, seed):
-      drawn[block] = counts @ tallies
+  cells = np.asarray(truth, np.int64) * classes + decided
+  places = (patient * classes**2 + cells)[known]
+  tallies = np.bincount(places, minlength=len(unique) * classes**2)
+  drawn = totals(tallies.reshape(len(unique), classes**2), replicates=replicates, seed=seed)
   return drawn.reshape(replicates, classes, classes)
+
+
+def totals(
+  tallies: np.ndarray | sparse.sparray, *, replicates: int = 2000, seed: int = 0
+) -> np.ndarray:
+  """Sums what each patient adds to T totals over the patients of every replicate.
+
+  Args:
+    tallies: [P, T], an array or a sparse one, one row per patient, the patients in sorted order.
+    replicates, seed: as for `bootstrap`, which then draws the same patients.
+
+  Returns:
+    f64[replicates, T]. All NaN with fewer than two patients.
+  """
+  of_total = sparse.csr_array(tallies.T, dtype=np.float64)  # a patient adds to few of the totals
+  size, patients = of_total.shape
+  drawn = np.full((replicates, size), np.nan)
+  if patients >= 2:
+    for block, counts in _blocks(patients, patients, replicates, seed):
+      drawn[block] = (of_total @ counts.T).T
+  return drawn

@@ -1,6 +1,7 @@
 """HTML and SVG elements whose text is always escaped: a label may be called `T1 < 2 cm & N0`."""
 
 import html
+import importlib.resources
 import re
 from collections.abc import Sequence
 
@@ -34,7 +35,33 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     for key, value in attributes.items()
     if value is not None
   )
+  if name == 'img':
+    return Markup(f'<{name}{written}>')
   return Markup(f'<{name}{written}>{join(*children)}</{name}>')
+
+
+def page(title: str, css: str, *body: object) -> str:
+  """Returns a whole HTML file that fetches nothing: no network, no script, no second file."""
+  head = tag(
+    'head',
+    Markup('<meta charset="utf-8">'),
+    Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+    Markup('<meta name="color-scheme" content="light dark">'),
+    # Nothing may be fetched, whatever a label or a path contains; pictures lie in the page itself.
+    Markup(
+      '<meta http-equiv="Content-Security-Policy" '
+      "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+    ),
+    tag('title', title),
+    tag('style', Markup(css)),
+  )
+  return f'<!doctype html>\n{tag("html", head, tag("body", *body), lang="en")}\n'
+
+
+def style(*names: str) -> str:
+  """Returns style sheets of medjax.evaluation, one after another."""
+  folder = importlib.resources.files('medjax.evaluation')
+  return '\n'.join(folder.joinpath(name).read_text('utf-8') for name in names)
 
 
 def section(heading: str, *children: object) -> Markup:

@@ -3,12 +3,22 @@
 It needs no network, no script and no second file, so that it can be mailed, archived and printed.
 """
 
-import importlib.resources
 import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import confusion, discrimination, learning, wording
-from medjax.evaluation.markup import Markup, join, one_line, section, small, table, tag, term
+from medjax.evaluation.markup import (
+  Markup,
+  join,
+  one_line,
+  page,
+  section,
+  small,
+  style,
+  table,
+  tag,
+  term,
+)
 
 APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts
 
@@ -36,7 +46,6 @@ def render(
       name -> words, shown last. 'warning' is one sentence that forbids trust in the answer; it
       stands on the first line. Test patients that are in another split warn by themselves.
   """
-  css = importlib.resources.files('medjax.evaluation').joinpath('report.css').read_text('utf-8')
   sections = (
     confusion.decisions(summary),
     discrimination.label_table(summary),
@@ -46,21 +55,8 @@ def render(
     _configuration(config),
     _versions(facts),
   )
-  head = tag(
-    'head',
-    Markup('<meta charset="utf-8">'),
-    Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-    Markup('<meta name="color-scheme" content="light dark">'),
-    # Nothing may be fetched, whatever a label or a path contains.
-    Markup(
-      '<meta http-equiv="Content-Security-Policy" '
-      "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    ),
-    tag('title', title, ' · medjax report'),
-    tag('style', Markup(css)),
-  )
-  body = tag('body', _first_screen(title, summary, split_proof, facts), tag('main', *sections))
-  return f'<!doctype html>\n{tag("html", head, body, lang="en")}\n'
+  first = _first_screen(title, summary, split_proof, facts)
+  return page(f'{title} · medjax report', style('report.css'), first, tag('main', *sections))
 
 
 def _first_screen(title: str, summary: Mapping, proof: Mapping, facts: Mapping) -> Markup:

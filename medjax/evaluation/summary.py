@@ -200,14 +200,7 @@ def _no_interval(described: dict, name: str) -> str:
 
 
 def _figure(value: float | None, replicates: np.ndarray, reason: str) -> dict:
-  interval = intervals.percentile(replicates, LEVEL)
-  bounds = None if reason or interval.bounds is None else list(interval.bounds)
-  return {
-    'value': value,
-    'interval': bounds,
-    'valid_replicates': interval.valid,
-    'reason': reason or interval.reason,
-  }
+  return intervals.figure(np.nan if value is None else value, replicates, reason, LEVEL)
 
 
 def _mean(labels: dict, drawn: dict[str, np.ndarray], replicates: int) -> dict:

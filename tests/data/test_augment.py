@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
+import skimage.color
 
 from medjax.data import augment
+from medjax.errors import InputError
 
 KEY = jax.random.key(0)
 
@@ -20,8 +23,18 @@ def images():
   return jnp.asarray(smooth[..., None], jnp.float32)
 
 
+@pytest.fixture(scope='module')
+def colours(images):
+  """The same in three different channels."""
+  return jnp.concatenate([images, images[:, ::-1], 1 - images], axis=-1)
+
+
 @pytest.mark.parametrize('name', augment.__all__)
-def test_policies_keep_shape_type_and_range_and_are_deterministic(images, name):
+@pytest.mark.parametrize('channels', [1, 3])
+def test_policies_keep_shape_type_and_range_and_are_deterministic(images, colours, name, channels):
+  if (name, channels) == ('histopathology', 1):
+    pytest.skip('it works on colour; another test says so')
+  images = images if channels == 1 else colours
   policy = jax.jit(getattr(augment, name))
   once, again, other = policy(KEY, images), policy(KEY, images), policy(jax.random.key(1), images)
   assert once.shape == images.shape and once.dtype == jnp.float32
@@ -51,13 +64,61 @@ def test_chest_never_flips_and_stays_recognisable(images):
   assert min(upright) > 0.6
 
 
-def test_affine_agrees_with_scipy(images):
+@pytest.mark.parametrize('outside', ['nearest', 'reflect'])
+def test_affine_agrees_with_scipy(images, outside):
   angle, scale, shift = 0.2, 1.1, np.array([0.05, -0.1])
-  ours = augment._affine(images[0], rotation=angle, scale=scale, shift=jnp.asarray(shift))[..., 0]
+  ours = augment._affine(
+    images[0], rotation=angle, scale=scale, shift=jnp.asarray(shift), outside=outside
+  )[..., 0]
   inverse = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
   centre = np.array([15.5, 15.5])
   offset = centre - inverse @ (centre + shift * 32)
-  theirs = scipy.ndimage.affine_transform(
-    images[0, ..., 0], inverse, offset, order=1, mode='nearest'
-  )
+  theirs = scipy.ndimage.affine_transform(images[0, ..., 0], inverse, offset, order=1, mode=outside)
   np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_stains_are_those_of_scikit_image(colours):
+  ours = augment._stains(colours[0])
+  # scikit-image takes logarithms to the base of its darkest value, 1e-6, and cuts negatives off.
+  theirs = skimage.color.rgb2hed(np.asarray(colours[0])) * -np.log(1e-6)
+  np.testing.assert_allclose(np.maximum(ours, 0), theirs, atol=1e-4)
+
+
+def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(colours):
+  many = jnp.broadcast_to(colours[0], (400, *colours.shape[1:]))
+  changed = np.asarray(augment.histopathology(KEY, many))
+  original = np.asarray(colours[0])
+  turns = [np.rot90(original, times) for times in range(4)]
+  symmetries = np.stack([*turns, *(turn[:, ::-1] for turn in turns)])
+  distance = np.abs(changed[:, None] - symmetries).mean(axis=(2, 3, 4))
+  counts = np.bincount(distance.argmin(axis=1), minlength=8)
+  assert scipy.stats.chisquare(counts).pvalue > 0.001
+  # The colours change a little. Nothing is interpolated: equal pixels stay equal.
+  assert 0.005 < distance.min(axis=1).mean() < 0.05
+  levels = jnp.round(colours[:1] * 4) / 4
+  kinds = len(np.unique(np.asarray(levels).reshape(-1, 3), axis=0))
+  for image in np.asarray(augment.histopathology(KEY, jnp.repeat(levels, 8, axis=0))):
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) <= kinds
+
+
+def test_tissue_needs_colours(images):
+  with pytest.raises(InputError, match=r'set config\.data\.channels=3'):
+    augment.histopathology(KEY, images)
+
+
+@pytest.mark.parametrize('name', ['retina', 'skin'])
+def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
+  many = jnp.broadcast_to(colours[0], (300, *colours.shape[1:]))
+  changed = np.asarray(getattr(augment, name)(KEY, many)).reshape(300, -1)
+  original = np.asarray(colours[0])
+  angles = range(0, 360, 5) if name == 'skin' else (0, 180)
+
+  def likeness(image):
+    turned = [
+      scipy.ndimage.rotate(image, angle, reshape=False, order=1, mode='reflect') for angle in angles
+    ]
+    standard = [(each - each.mean()) / each.std() for each in (turn.ravel() for turn in turned)]
+    return (changed @ np.stack(standard).T).max(axis=1)
+
+  mirrored = np.count_nonzero(likeness(original[:, ::-1]) > likeness(original))
+  assert 110 < mirrored < 190

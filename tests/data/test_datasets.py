@@ -283,6 +283,15 @@ def test_unknown_patients_must_be_said_and_are_remembered(tmp_path):
     datasets.read(data('csv', tmp_path, ('x',), grouped_by='wsi'))
 
 
+def test_shares_of_readers_are_labels(tmp_path):
+  (tmp_path / 'labels.csv').write_text('image,patient,x\na,1,0.25\nb,2,1\nc,3,\nd,4,-1\n')
+  values = datasets.read(data('csv', tmp_path, ('x',)))['x']
+  np.testing.assert_array_equal(values, np.array([0.25, 1, np.nan, -1], np.float32))
+  (tmp_path / 'labels.csv').write_text('image,patient,x\na,1,0.25\nb,2,1.5\n')
+  with pytest.raises(InputError, match=r"row 3, column 'x': unknown code '1\.5'; allowed: 1, "):
+    datasets.read(data('csv', tmp_path, ('x',)))
+
+
 def test_a_source_of_your_own_by_import_path(tmp_path, monkeypatch):
   (tmp_path / 'my_lab_data.py').write_text(
     'import pandas as pd\n'

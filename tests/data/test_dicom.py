@@ -291,6 +291,18 @@ def test_threads_decode_as_one_does():
   assert images.find_broken(paths) == {}
 
 
+def test_without_pydicom_it_is_said_what_to_install(path, ramp):
+  write(path, ramp)
+  code = (
+    "import sys; sys.modules['pydicom'] = None\n"
+    'from medjax.data import images\n'
+    'print(images.find_broken(sys.argv[1:]))\n'
+  )
+  command = [sys.executable, '-c', code, str(path)]
+  said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+  assert "pip install 'medjax[dicom]'" in said
+
+
 # The header, and what never leaves a file.
 
 

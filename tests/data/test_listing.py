@@ -38,7 +38,7 @@ def test_a_row_without_an_image_is_named_with_file_and_row(tmp_path):
 def test_images_without_a_row_are_counted_and_one_is_named(tmp_path):
   touch(tmp_path, 'train/p1/1.png', 'train/p2/2.png', 'train/p3/3.PNG', 'train/p3/3.txt')
   (note,) = listing.check(table('train/p1/1.png', 'train/p2/2.png'), tmp_path, broken='stop')
-  assert note.startswith('1 images under') and "'train/p3/3.PNG'" in note
+  assert note.startswith('1 image under') and "'train/p3/3.PNG'" in note
 
 
 def test_other_sizes_and_folders_are_no_strays(tmp_path):

@@ -44,6 +44,18 @@ def test_evaluation_sees_every_image_once_in_order(records, workers, batch_size)
   assert seen == list(range(COUNT))
 
 
+def test_images_are_fitted_and_windowed_as_the_records_say(tmp_path):
+  pixels = np.zeros((8, 16), np.uint16)
+  pixels[:, 4:12] = 1000
+  Image.fromarray(pixels).save(tmp_path / 'wide.png')
+  values = np.zeros((1, 1), np.float32)
+  records = pipeline.Records(
+    [str(tmp_path / 'wide.png')], values, values, 8, 1, fit='crop', intensity='0..1000'
+  )
+  (batch,) = pipeline.eval_batches(records, batch_size=1)
+  assert (batch['image'] == 255).all()
+
+
 def stream(seed=0):
   values = np.zeros((COUNT, 1), np.float32)
   return sampling.IndexStream('none', values, np.ones_like(values), seed=seed)

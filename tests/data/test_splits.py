@@ -637,6 +637,7 @@ def test_the_table_hash_can_be_recomputed_from_its_description():
       'image': ['b', 'a', 'ü', 'c'],
       'patient': ['1', '2', '3', '3'],
       'Mass': np.array([1, -1, np.nan, 0], np.float32),
+      'Nodule': np.array([1, 1 / 3, 0, 0.5], np.float32),
     }
   )
   known = np.ones((4, 1), bool)
@@ -648,6 +649,7 @@ def test_the_table_hash_can_be_recomputed_from_its_description():
 
   columns = {
     'Mass': sha256('"-10n"'),
+    'Nodule': sha256('"s1s0 0.333333 0.500000"'),
     'image': sha256('["a", "b", "c", "\\u00fc"]'),
     'patient': sha256('["2", "1", "3", "3"]'),
   }

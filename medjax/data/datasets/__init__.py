@@ -8,7 +8,7 @@ A source of your own is such a function in a file of your own, named in the conf
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -42,22 +42,19 @@ from medjax.data.datasets import (
 from medjax.errors import InputError, check_option, one_line
 
 
-def read_several(
-  root: pathlib.Path, labels: Sequence[str], sets: Mapping[str, Mapping[str, object]]
-) -> pd.DataFrame:
+def read_several(root: pathlib.Path, sets: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
   """Returns the study table of several sets, as medjax.data.datasets.several joins them.
 
   Sets that share images (RSNA Pneumonia and ChestX-ray14) still do so here: the audit finds them.
 
   Args:
     root: the folder that the sets' roots are relative to.
-    labels: the labels wanted, of which each set gives those that its map names.
     sets: a name of yours → {'source': …, 'root': …, 'settings': {…}, 'labels': {ours: theirs or
       [theirs, …]}}. Without 'root' the set lies in a folder of its name, without 'labels' the map is
       that of medjax.data.datasets.vocabulary for its source.
 
   Raises:
-    InputError: whatever is wrong with a set, or a label that none of them has.
+    InputError: whatever is wrong with a set or its map.
   """
   what = 'config.data.settings.sets'
   if not isinstance(sets, Mapping) or not sets:
@@ -69,17 +66,18 @@ def read_several(
     where = f"{what}['{name}']"
     if not isinstance(each, Mapping) or 'source' not in each:
       raise InputError(f"{where}={each!r}: must be a dict with a 'source'")
+    if ':' in name:  # It parts the set's name from the patient's.
+      raise InputError(f"{where}: take a name without ':'")
     for key in each:
       check_option(where, key, ('source', 'root', 'settings', 'labels'))
     source, roots[name] = str(each['source']), str(each.get('root', name))
+    lookup.find(source, SOURCES, f'{where}.source')
     maps[name] = each.get('labels', vocabulary.CHEST.get(source))
     if not isinstance(maps[name], Mapping):
       raise InputError(
         f"{where}: no label map is known for the source '{source}'; give 'labels': {{ours: theirs, …}}"
       )
-    theirs = tuple(
-      term for label in labels if label in maps[name] for term in several.terms(maps[name][label])
-    )
+    theirs = tuple(term for terms in maps[name].values() for term in several.terms(terms))
     data = Data(source, str(root / roots[name]), theirs, settings=dict(each.get('settings', {})))
     frames[name] = _read(data, where)
     if 'labels' not in each:  # A release may lack some of what its source's vocabulary lists.

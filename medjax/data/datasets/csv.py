@@ -1,12 +1,13 @@
 """Anybody's own table: one row per image, its columns named in the config."""
 
 import pathlib
+import posixpath
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import reader_table, reference, table
 from medjax.errors import InputError, check_option
 
 
@@ -16,12 +17,16 @@ def read(
   table_file: str = 'labels.csv',
   columns: Mapping[str, str] | None = None,
   grouped_by: str = 'patient',
+  readers_file: str = '',
+  consensus: str = 'majority',
+  ties: str = 'uncertain',
+  definitive_file: str = '',
 ) -> pd.DataFrame:
   """Returns the study table of `root / table_file`.
 
   Args:
     root: the folder that image paths are relative to.
-    labels: the columns that are labels: codes 1, 0, -1 and empty; or, where `columns` names a
+    labels: the columns that are labels: codes 1, 0, -1 and empty, or shares between 0 and 1; or, where `columns` names a
       'class', the values of that column, one of which an image has; empty is unknown.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
@@ -29,9 +34,16 @@ def read(
     grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
       with 'image' there is no such column, and every image counts as a patient of its own. Never
       assumed: intervals and splits are as wrong as this is.
+    readers_file: a CSV of who read which image and what they saw, relative to root: image, reader and
+      one column per label (or the class), as medjax.data.reader_table reads it. The labels are then
+      the readers' consensus, whatever table_file says; unknown where nobody read the image.
+    consensus, ties: as in medjax.data.reference.estimate; with 'share' the labels are soft.
+    definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
+      to root. It outranks the readers where it has a value.
 
   Raises:
-    InputError: the file or a named column missing, or an unknown code.
+    InputError: a file or a named column missing, an unknown code, one reader twice on an image, a read
+      image that is not in table_file.
   """
   if not isinstance(columns or {}, Mapping):
     raise InputError(
@@ -50,8 +62,12 @@ def read(
     )
   required = ['image'] if grouped_by == 'image' else ['image', 'patient']
   wanted = [columns.get(ours, ours) for ours in required]
-  in_columns = () if 'class' in columns else labels
-  frame = table.read_csv(path, [*wanted, *columns.values(), *in_columns])
+  if definitive_file and not readers_file:
+    raise InputError('config.data.settings.definitive_file outranks a readers_file; name that too')
+  class_column = columns.pop('class', None)
+  asked = [class_column] if class_column else list(labels)
+  in_table = [] if readers_file else asked
+  frame = table.read_csv(path, [*wanted, *columns.values(), *in_table])
   present = {
     ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
   }
@@ -61,11 +77,58 @@ def read(
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
   _check_official_split(result, path)
-  for name in in_columns:
-    result[name] = table.label_values(frame, name, path)
-  if 'class' in columns:
-    result = result.assign(**_one_of(frame[columns['class']], labels, path))
+  if readers_file:
+    classes = labels if class_column else ()
+    files = (root / readers_file, root / definitive_file if definitive_file else None)
+    read = _by_readers(result['image'], asked, classes, *files, consensus, ties)
+    return table.check(result.assign(**read), str(path))
+  if class_column:
+    result = result.assign(**_one_of(frame[class_column], labels, path))
+  else:
+    values = {name: table.label_values(frame, name, path, soft=True) for name in labels}
+    result = result.assign(**values)
   return table.check(result, str(path))
+
+
+def _by_readers(
+  images: pd.Series,
+  asked: Sequence[str],
+  classes: Sequence[str],
+  readers_file: pathlib.Path,
+  definitive_file: pathlib.Path | None,
+  method: str,
+  ties: str,
+) -> dict[str, np.ndarray]:
+  """Returns what readers say of each image: a column f32[N] per label, and `reference`."""
+  check_option('config.data.settings.consensus', method, reference.METHODS)
+  check_option('config.data.settings.ties', ties, reference.TIES)
+  images = pd.Index([posixpath.normpath(image.strip()) for image in images])
+  readings = reader_table.read(readers_file, classes, images)
+  known = reader_table.labels_of(readings)
+  for label in asked:
+    check_option(f'{readers_file}: the label column', label, known)
+  definitive = None
+  if definitive_file:
+    definitive = reader_table.read_definitive(definitive_file, known, classes, images)
+    definitive = definitive.drop(
+      columns=[label for label in known if label not in asked], errors='ignore'
+    )
+  found = reference.consensus(
+    readings[['image', 'reader', *asked]],
+    method=method,
+    ties=ties,
+    definitive=definitive,
+    classes=classes,
+  )
+  found = found.set_index('image').reindex(images)
+  columns = {label: found[label].to_numpy(np.float32) for label in asked}
+  if classes:
+    (codes,) = columns.values()
+    columns = {
+      name: np.where(codes >= 0, codes == place, np.nan).astype(np.float32)
+      for place, name in enumerate(classes)
+    }
+  return {**columns, 'reference': found['reference'].fillna('').to_numpy(object)}
 
 
 def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -55,7 +55,7 @@ def read(
   path = root / table_file
   rows = table.read_csv(path, ['image', *labels])
   result = _headers(root)
-  result = result.iloc[_joined(rows, result, path)].reset_index(drop=True)
+  result = result.iloc[_joined(rows, result, root, path)].reset_index(drop=True)
   for column in ('patient', 'study'):
     result[column] = [_pseudonym(value, key) for value in result[column]]
   if grouped_by == 'image':
@@ -114,7 +114,9 @@ def _header(path: pathlib.Path) -> dict[str, str] | None:
   return dicom.header(path) if dicom.is_dicom(path, head) else None
 
 
-def _joined(rows: pd.DataFrame, files: pd.DataFrame, path: pathlib.Path) -> list[int]:
+def _joined(
+  rows: pd.DataFrame, files: pd.DataFrame, root: pathlib.Path, path: pathlib.Path
+) -> list[int]:
   """Returns the position in `files` of each row's image."""
   by_path = {image: position for position, image in enumerate(files['image'])}
   by_id = {instance: position for position, instance in enumerate(files['instance'])}
@@ -123,9 +125,11 @@ def _joined(rows: pd.DataFrame, files: pd.DataFrame, path: pathlib.Path) -> list
   for row, name in enumerate(rows['image'].str.strip()):
     position = by_path.get(posixpath.normpath(name), by_id.get(name))
     if position is None:
+      what = 'a file, but no DICOM image, or is cut off' if (root / name).is_file() else ''
       raise InputError(
-        f"{path}: row {row + 2}, column 'image': '{name}' is neither a DICOM image under {path.parent} nor "
-        'the SOPInstanceUID of one; mend the name, or leave the row out'
+        f"{path}: row {row + 2}, column 'image': '{name}' is "
+        f'{what or f"neither a DICOM image under {root} nor the SOPInstanceUID of one"}; mend it, or leave '
+        'the row out'
       )
     if name in twice:
       same = ', '.join(files.loc[files['instance'] == name, 'image'])

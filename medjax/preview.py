@@ -1,0 +1,56 @@
+"""Draws what augmentation does to training images: python -m medjax.preview --config=… --output=preview.png
+
+The first column holds the images as the network would get them, the others what the policy makes of
+them. --config.augment=… looks at another policy, --images=… at more images.
+"""
+
+import pathlib
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+flags.adopt_module_key_flags(commands)
+_OUTPUT = flags.DEFINE_string('output', None, 'The picture to write, such as preview.png.')
+_IMAGES = flags.DEFINE_integer('images', 5, 'How many images to draw.', lower_bound=1)
+_DRAWS = flags.DEFINE_integer('draws', 6, 'How many draws of the policy for each.', lower_bound=1)
+
+
+def main() -> None:
+  """Writes the picture and says where."""
+  config = commands.load_config()
+  if not _OUTPUT.value:
+    raise InputError('--output is missing; try --output=preview.png')
+  output = pathlib.Path(_OUTPUT.value)
+  if output.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
+    raise InputError(f'--output={output}: name a picture, such as preview.png')
+
+  import jax
+  import numpy as np
+
+  from medjax import lookup, modalities, preprocessing, study
+  from medjax.data import augment
+  from medjax.evaluation import contact_sheet
+
+  policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
+  if not config.force_augment:
+    modalities.check_policy(policy, config.augment, config.data.modality, config.data.channels)
+  made, _ = study.make(config)
+  # Of the training images only: the test set stays unseen.
+  rows = made.rows('train')
+  chosen = np.random.default_rng(config.seed).choice(rows, min(_IMAGES.value, len(rows)), False)
+  records = study.records(config, preprocessing.resolve(config, None), made, np.sort(chosen))
+  before = records.load(np.arange(len(chosen)), len(chosen))['image']
+  policy = jax.jit(policy)
+  after = [
+    np.asarray(policy(jax.random.key(config.seed + draw), before.astype(np.float32) / 255))
+    for draw in range(_DRAWS.value)
+  ]
+  columns = np.stack([before, *(np.round(255 * each).astype(np.uint8) for each in after)], axis=1)
+  contact_sheet.draw(columns, ['before', *[config.augment] * len(after)]).save(output)
+  print(f'written: {output}, {len(chosen)} training images, {len(after)} draws of each')
+
+
+if __name__ == '__main__':
+  commands.run(main)

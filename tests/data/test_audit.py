@@ -1,0 +1,270 @@
+"""What the table part of an audit finds, against counts by hand and scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from medjax.data import audit, copies, duplicates, shortcuts, split_files
+from medjax.errors import InputError
+
+
+def study(seed, patients=400, **columns):
+  """Returns a table of up to 5 images a patient, its truth for one label and a split by patient."""
+  rng = np.random.default_rng(seed)
+  of = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+  table = pd.DataFrame(
+    {
+      'image': [f'{number}.png' for number in range(len(of))],
+      'patient': [f'p{number}' for number in of],
+      'view': rng.choice(['AP', 'PA'], len(of)),
+      'site': rng.choice(['a', 'b', 'c', ''], patients, p=(0.5, 0.3, 0.15, 0.05))[of],
+      'age': rng.integers(20, 90, patients)[of].astype(str),
+      'sex': rng.choice(['F', 'M'], patients)[of],
+    }
+  )
+  truth = (rng.random(patients) < 0.3)[of] & (rng.random(len(of)) < 0.9)
+  split = rng.choice(audit.SIDES, patients, p=(0.6, 0.2, 0.2))[of]
+  return table.assign(**columns), split, truth[:, None].astype(np.float32), rng
+
+
+def found(table, split, truth, **further):
+  return audit.tables(table, split, ['Edema'], truth, np.ones(truth.shape, bool), **further)
+
+
+def test_patients_on_both_sides_are_counted_by_pair_of_sides():
+  table = pd.DataFrame(
+    {
+      'image': list('abcdefgh'),
+      'patient': ['1', '1', '2', '2', '3', '3', '4', '4'],
+      'study': ['s1', 's2', 's1', 's1', 's1', 's1', 's1', 's2'],
+      'lesion': ['x', '', 'x', '', '', '', '', ''],
+      'slide': [''] * 8,
+    }
+  )
+  split = np.array(['train', 'train', 'train', 'test', 'validation', 'test', 'unused', 'train'])
+  of = found(table, split, np.zeros((8, 1), np.float32))
+  patients = of['overlap']['patient']
+  assert patients['matrix'] == {
+    'train': {'train': 3, 'validation': 0, 'test': 1},
+    'validation': {'train': 0, 'validation': 1, 'test': 1},
+    'test': {'train': 1, 'validation': 1, 'test': 2},
+  }
+  assert (patients['names'], patients['shared']) == (4, 2)
+  assert patients['examples'][0] == {'name': '2', 'images': {'train': 1, 'test': 1}}
+  # A study1 of every patient is not one study; a lesion of two patients on one side is on one side.
+  assert of['overlap']['study']['names'] == 5 and of['overlap']['lesion']['shared'] == 0
+  assert 'slide' not in of['overlap']
+  assert of['unused'] == 1 and of['sides']['train'] == {'patients': 3, 'images': 4}
+  (first, *_) = audit.sentences(of)
+  assert '2 patients on more than one side' in first and '1 in train and test' in first
+  assert audit.overlapping(of)
+
+
+def test_a_lesion_of_two_patients_on_two_sides_is_found():
+  table, split, truth, _ = study(0)
+  lesions = table['image'].where(table.index > 1, 'one lesion')
+  split[:2] = 'train', 'test'
+  table.loc[:1, 'patient'] = ['someone', 'someone else']
+  of = found(table.assign(lesion=lesions), split, truth)
+  assert not of['overlap']['patient']['shared'] and of['overlap']['lesion']['shared'] == 1
+  assert audit.overlapping(of)
+
+
+def test_prevalence_and_unknown_labels():
+  table, split, truth, rng = study(1)
+  known = rng.random(truth.shape) < 0.7
+  prevalence = audit.tables(table, split, ['Edema'], truth, known)['prevalence']['Edema']
+  for side in audit.SIDES:
+    kept = truth[known & (split == side)[:, None]]
+    assert prevalence[side]['known'] == len(kept)
+    assert prevalence[side]['prevalence'] == pytest.approx(kept.mean())
+
+
+def test_what_differs_between_sides_has_the_published_effect_sizes():
+  table, split, truth, rng = study(2)
+  older = table['age'].astype(int) + 25 * (split == 'test')
+  site = np.where((split == 'test') & (rng.random(len(table)) < 0.7), 'd', table['site'])
+  of = found(table.assign(age=older.astype(str), site=site), split, truth)
+  flagged = {(each['what'], *each['between']) for each in of['differences'] if each['flagged']}
+  assert flagged == {
+    (what, other, 'test') for what in ('age', 'site') for other in ('train', 'validation')
+  }
+  effects = {(each['what'], *each['between']): each['effect'] for each in of['differences']}
+  one, other = older[split == 'train'], older[split == 'test']
+  spread = np.sqrt((one.var(ddof=0) + other.var(ddof=0)) / 2)
+  assert effects['age', 'train', 'test'] == pytest.approx((other.mean() - one.mean()) / spread)
+  counts = pd.crosstab(site, split, normalize='columns')
+  variation = (counts['train'] - counts['test']).abs().sum() / 2
+  assert effects['site', 'train', 'test'] == pytest.approx(variation)
+  assert 'The sides differ' in ' '.join(audit.sentences(of))
+
+
+def test_nothing_is_flagged_where_nothing_was_planted():
+  for seed in range(10):
+    table, split, truth, _ = study(seed, patients=150 + 100 * (seed % 3))
+    of = found(table, split, truth)
+    assert not [each for each in of['differences'] + of['predicts'] if each['flagged']], seed
+    assert audit.sentences(of) == [] and not audit.overlapping(of)
+
+
+def test_chance_is_what_patients_do_not_images():
+  # One patient with many images moves an average far; dealt out again, they do so every time.
+  table, split, truth, _ = study(3, patients=60)
+  many = pd.concat([table, table.iloc[[0] * 200].assign(image=[f'm{n}' for n in range(200)])])
+  many = many.reset_index(drop=True)
+  split, truth = (
+    np.concatenate([split, [split[0]] * 200]),
+    np.concatenate([truth, [truth[0]] * 200]),
+  )
+  of = found(many, split, truth)
+  assert max(each['effect'] for each in of['differences']) > 0.5
+  assert not [each for each in of['differences'] if each['flagged']]
+
+
+def test_auroc_of_a_column_is_that_of_scikit_learn():
+  table, _, truth, rng = study(4)
+  patients = pd.factorize(table['patient'])[0]
+  positive = truth[:, 0] > 0
+  codes = np.where(rng.random(len(table)) < np.where(positive, 0.6, 0.3), 1, 0)
+  codes[rng.random(len(table)) < 0.1] = 2
+  folds = patients % 5
+  auroc, bounds = shortcuts.predictive_auroc(codes, positive, patients, folds)
+  areas, pairs = [], []
+  for fold in range(5):
+    train, test = folds != fold, folds == fold
+    shares = [
+      (positive[train & (codes == code)].sum() + 10 * positive.mean())
+      / ((train & (codes == code)).sum() + 10)
+      for code in range(3)
+    ]
+    areas.append(roc_auc_score(positive[test], np.take(shares, codes[test])))
+    pairs.append(positive[test].sum() * (~positive[test]).sum())
+  assert auroc == pytest.approx(np.average(areas, weights=pairs))
+  assert bounds[0] < auroc < bounds[1]
+
+
+def test_interval_of_an_auroc_is_that_of_drawing_patients_again():
+  # All images of a patient agree, so that by image the interval would be half as wide.
+  rng = np.random.default_rng(5)
+  patients = np.repeat(np.arange(300), 4)
+  positive = (rng.random(300) < 0.3)[patients]
+  codes = (rng.random(300) < np.where(positive[::4], 0.7, 0.4)).astype(int)[patients]
+  folds = patients % 5
+  _, (low, high) = shortcuts.predictive_auroc(codes, positive, patients, folds, 0.95)
+  drawn = []
+  for _ in range(150):
+    weights = np.bincount(rng.integers(0, 300, 300), minlength=300)[patients]
+    areas, pairs = [], []
+    for fold in range(5):
+      rows = (folds == fold) & (weights > 0)
+      areas.append(roc_auc_score(positive[rows], codes[rows], sample_weight=weights[rows]))
+      pairs.append(weights[rows & positive].sum() * weights[rows & ~positive].sum())
+    drawn.append(np.average(areas, weights=pairs))
+  assert (high - low) == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.2)
+
+
+def test_a_size_that_gives_the_label_away_is_found():
+  table, split, truth, rng = study(6)
+  wide = (truth[:, 0] > 0) ^ (rng.random(len(table)) < 0.1)
+  sizes = {'width': np.where(wide, '2048', '1024'), 'height': '1024'}
+  of = found(table.assign(**sizes), split, truth)
+  strongest = of['predicts'][0]
+  assert (strongest['column'], strongest['label']) == ('size', 'Edema')
+  assert strongest['flagged'] and shortcuts.warns(strongest) and strongest['auroc'] > 0.85
+  assert strongest['values'][0]['value'] == '2048 × 1024'
+  share = truth[wide].mean()
+  assert strongest['values'][0]['positive'] / strongest['values'][0]['images'] == pytest.approx(
+    share
+  )
+  assert 'size tells Edema' in ' '.join(audit.sentences(of))
+  assert {each['column'] for each in of['predicts'] if each['flagged']} == {'size'}
+  # The same from the files, where the table does not say.
+  assert (
+    found(table, split, truth, further={'size of the file': pd.Series(sizes['width'])})['predicts'][
+      0
+    ]['column']
+    == 'size of the file'
+  )
+
+
+def test_an_age_that_predicts_is_told_apart_from_a_shortcut():
+  table, split, truth, rng = study(7)
+  ages = np.where(truth[:, 0] > 0, 70, 40) + rng.integers(0, 20, len(table))
+  (sentence,) = audit.sentences(found(table.assign(age=ages.astype(str)), split, truth))
+  assert 'age tells Edema' in sentence and 'in place of the disease' not in sentence
+
+
+def test_too_few_patients_are_not_asked():
+  table, split, truth, _ = study(8)
+  truth[:] = 0
+  truth[:30:3] = 1
+  of = found(table, split, truth)
+  assert of['predicts'] == [] and any('Edema: fewer than 20' in each for each in of['not_asked'])
+
+
+def test_copies_that_leak_and_contradict():
+  pictures = pd.DataFrame(
+    {
+      'image': list('abcdef'),
+      'patient': ['1', '2', '3', '3', '5', '1'],
+      'side': ['train', 'test', 'train', 'train', 'validation', ''],
+      'set': ['ours'] * 5 + ['theirs'],
+    }
+  )
+  truth = np.array([[1, 0], [0, np.nan], [1, 1], [1, 1], [0, 0], [1, 0]])
+  pairs = pd.concat(
+    [
+      duplicates._pairs([0], [1], 'near', [0.98]),
+      duplicates._pairs([2], [3], 'file', [1.0]),
+      duplicates._pairs([0], [5], 'pixels', [1.0]),
+    ],
+    ignore_index=True,
+  )
+  of = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
+  assert of['kinds'] == {'file': 1, 'pixels': 1, 'near': 1, 'mirrored': 0}
+  assert (of['groups'], of['images']) == (2, 5)
+  assert of['across']['test'] == {'train': 1, 'validation': 0, 'test': 0}
+  assert of['across']['train'] == {'train': 2, 'validation': 0, 'test': 1}
+  assert of['sets'] == {'ours and theirs': 1}
+  assert of['two_patients'] == 1  # Patient 1 of another set is another person's name.
+  assert of['conflicts'] == {'Edema': 1}
+  gravest = of['pairs'][0]
+  assert gravest['crossing'] and gravest['images'] == ['a', 'b']
+  assert gravest['conflicts'] == {'Edema': [1, 0]}
+  words = ' '.join(copies.sentences(of))
+  assert '1 image of test shows the same as images of train' in words
+  assert 'ours and theirs share 1 picture.' in words
+  assert 'both present and absent: Edema 1' in words
+
+
+def test_a_published_split_is_joined_by_path_or_by_file_name(tmp_path):
+  images = ['x/a.png', 'x/b.png', 'x/c.png', 'y/c.png', 'x/d.png']
+  table = pd.DataFrame({'image': images, 'patient': list('12345')})
+  path = tmp_path / 'paper.csv'
+  path.write_text(
+    'image,split,patient\nx/c.png,Val,3\na.png,training,1\n./x/b.png,test,9\ngone.png,test,7\n'
+  )
+  split, patients, notes = split_files.read_published(path, table)
+  assert split.tolist() == ['train', 'test', 'validation', 'unused', 'unused']
+  assert patients.tolist() == ['1', '9', '3', '', '']
+  assert (
+    'in paper.csv but not in the table: 1 image, such as' in notes[0] and 'gone.png' in notes[0]
+  )
+  assert 'in the table but not in paper.csv, so on no side: 2 images' in notes[1]
+  # c.png alone could be either of two images.
+  path.write_text('image,split\nc.png,test\na.png,train\n')
+  split, patients, _ = split_files.read_published(path, table)
+  assert split.tolist() == ['train', *['unused'] * 4] and patients is None
+  path.write_text('image,split\na.png,test\nx/a.png,train\n')
+  with pytest.raises(InputError, match=r"row 3: image 'x/a.png' is listed twice"):
+    split_files.read_published(path, table)
+
+
+def test_patients_that_only_the_split_file_names_are_looked_at_too():
+  table, split, truth, _ = study(9)
+  table = table.assign(patient=table['image'], grouped_by='image')
+  whose = pd.Series(['the same person'] * len(table))
+  of = found(table, split, truth, groups={"patient in the split's file": whose})
+  assert of['overlap']["patient in the split's file"]['shared'] == 1 and audit.overlapping(of)
+  assert any('the image stands in' in each for each in of['not_asked'])

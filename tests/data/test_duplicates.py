@@ -1,0 +1,148 @@
+"""Copies under other names, against imagehash, scipy and what was planted."""
+
+import shutil
+
+import imagehash
+import numpy as np
+import pytest
+import scipy.fft
+from PIL import Image, ImageOps
+from scipy.sparse import csgraph, csr_array
+
+from medjax.data import duplicates, phantom
+
+
+@pytest.fixture(scope='module')
+def films(tmp_path_factory):
+  """Files of one generated film of each of 40 patients."""
+  root = tmp_path_factory.mktemp('films') / 'phantom'
+  phantom.generate(root, images=160, image_size=128, seed=3)
+  firsts = [sorted(patient.glob('*/*.jpg'))[0] for patient in sorted(root.glob('*/patient*'))]
+  return [str(path) for path in firsts[:40]]
+
+
+def test_hashes_are_those_of_imagehash_bit_for_bit(films):
+  plain, mirrored = duplicates.hashes(duplicates.look(films).thumbnails)
+  for path, one, other in zip(films, plain, mirrored):
+    with Image.open(path) as film:
+      assert str(imagehash.phash(film)) == f'{one:016x}'
+      assert str(imagehash.phash(ImageOps.mirror(film))) == f'{other:016x}'
+
+
+def test_details_are_pixels_without_their_lowest_and_highest_frequencies(films):
+  thumbnails = duplicates.look(films[:6]).thumbnails
+  vectors, strength = duplicates.details(thumbnails)
+  kept = np.zeros((32, 32))
+  kept[:16, :16], kept[:5, :5] = 1, 0
+  spectrum = scipy.fft.dctn(thumbnails.astype(float), axes=(1, 2), norm='ortho') * kept
+  filtered = scipy.fft.idctn(spectrum, axes=(1, 2), norm='ortho').reshape(6, -1)
+  np.testing.assert_allclose(vectors @ vectors.T, np.corrcoef(filtered), atol=1e-5)
+  np.testing.assert_allclose(strength, filtered.std(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize('radius', [0, 3, 7])
+def test_search_finds_what_comparing_all_with_all_finds(radius):
+  rng = np.random.default_rng(0)
+  hashed = rng.integers(0, 2**63, 60, dtype=np.uint64)
+  near = hashed.copy()
+  for _ in range(6):
+    near ^= np.uint64(1) << rng.integers(0, 64, 60, dtype=np.uint64)
+  # Equal bytes in most hashes, as films have them: a pair must still come once.
+  everything = np.concatenate([hashed, near, hashed & np.uint64(2**40 - 1), hashed[:5]])
+  queries = rng.permutation(everything)
+  found = [pair for i, j in duplicates.search(everything, queries, radius) for pair in zip(i, j)]
+  bits = [
+    np.unpackbits(each.view(np.uint8).reshape(-1, 8), axis=1) for each in (queries, everything)
+  ]
+  distance = (bits[0][:, None] != bits[1]).sum(axis=2)
+  expected = {(i, j) for i, j in np.argwhere(distance <= radius) if i != j}
+  assert len(found) == len(set(found)) and set(found) == expected and expected
+
+
+def _planted(films, folder):
+  """Writes a copy of some films, each changed in one way; returns the files, by how they were changed."""
+  changes = {
+    'file': lambda film, path: None,
+    'pixels': lambda film, path: film.save(path),
+    'colour': lambda film, path: film.convert('RGB').save(path),
+    'reencoded': lambda film, path: film.save(path, quality=60),
+    'smaller': lambda film, path: film.resize((50, 50), Image.Resampling.BICUBIC).save(path),
+    'larger': lambda film, path: film.resize((300, 280)).save(path, quality=60),
+    'mirrored': lambda film, path: ImageOps.mirror(film).save(path, quality=80),
+  }
+  paths = {}
+  for number, (name, change) in enumerate(changes.items()):
+    lossless = name in ('pixels', 'colour', 'smaller')
+    paths[name] = str(folder / f'{name}{".png" if lossless else ".jpg"}')
+    if name == 'file':
+      shutil.copy(films[number], paths[name])
+    else:
+      with Image.open(films[number]) as film:
+        change(film, paths[name])
+  return paths
+
+
+def test_planted_copies_are_found_and_nothing_else(films, tmp_path):
+  planted = _planted(films, tmp_path)
+  pairs = duplicates.find(duplicates.look([*films, *planted.values()]))
+  expected = {
+    'file': 'file',
+    'pixels': 'pixels',
+    'colour': 'pixels',
+    'reencoded': 'near',
+    'smaller': 'near',
+    'larger': 'near',
+    'mirrored': 'mirrored',
+  }
+  assert list(zip(pairs['a'], pairs['b'], pairs['kind'])) == [
+    (number, len(films) + number, expected[name]) for number, name in enumerate(planted)
+  ]
+  assert (pairs['correlation'] >= duplicates.SAME).all() and (pairs['correlation'] <= 1).all()
+
+
+def test_of_identical_images_each_is_linked_to_the_next(films, tmp_path):
+  copies = [str(tmp_path / f'{number}.jpg') for number in range(3)]
+  for copy in copies:
+    shutil.copy(films[0], copy)
+  pairs = duplicates.find(duplicates.look([copies[0], films[1], copies[1], copies[2]]))
+  assert pairs[['a', 'b']].to_numpy().tolist() == [[0, 2], [2, 3]]
+
+
+def test_plain_pictures_are_the_same_only_if_identical(tmp_path):
+  values = {'black': 0, 'black again': 0, 'grey': 90}
+  paths = [str(tmp_path / f'{name}.png') for name in values]
+  for path, value in zip(paths, values.values()):
+    Image.new('L', (64, 64), value).save(path)
+  looks = duplicates.look(paths)
+  assert duplicates.find(looks)[['a', 'b', 'kind']].to_numpy().tolist() == [[0, 1, 'file']]
+  assert duplicates.too_plain(looks).tolist() == [0, 1, 2]
+  assert duplicates.same_picture(*paths[:2]) and not duplicates.same_picture(*paths[1:])
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(films, tmp_path):
+  (tmp_path / 'broken.png').write_bytes(b'not an image')
+  looks = duplicates.look([str(tmp_path / 'broken.png'), films[0], films[0], 'nowhere.png'])
+  assert sorted(looks.broken) == [0, 3]
+  assert 'broken.png' in looks.broken[0] and 'no such image' in looks.broken[3]
+  assert duplicates.find(looks)[['a', 'b']].to_numpy().tolist() == [[1, 2]]
+  assert (looks.widths[1], looks.heights[1], looks.modes[1]) == (128, 128, 'L')
+
+
+def test_groups_are_connected_components():
+  rng = np.random.default_rng(1)
+  edges = rng.integers(0, 80, (50, 2))
+  edges = np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1)
+  pairs = duplicates._pairs(*edges.T, 'near', np.ones(len(edges)))
+  groups = duplicates.groups(pairs, 80)
+  _, theirs = csgraph.connected_components(csr_array((np.ones(len(edges)), edges.T), (80, 80)))
+  paired = np.unique(edges)
+  assert (groups[np.setdiff1d(np.arange(80), paired)] == -1).all()
+  same = groups[paired][:, None] == groups[paired]
+  np.testing.assert_array_equal(same, theirs[paired][:, None] == theirs[paired])
+
+
+def test_a_copy_of_a_film_is_the_same_picture_and_another_film_is_not(films, tmp_path):
+  with Image.open(films[0]) as film:
+    film.resize((60, 60)).save(tmp_path / 'small.jpg', quality=70)
+  assert duplicates.same_picture(films[0], str(tmp_path / 'small.jpg'))
+  assert not any(duplicates.same_picture(films[0], other) for other in films[1:])

@@ -1,0 +1,347 @@
+"""Several sets as one table: vocabulary, patients, what a set does not label, and the mixture."""
+
+import json
+
+import layouts
+import numpy as np
+import pandas as pd
+import pytest
+
+from medjax import config, study
+from medjax.data import datasets, listing
+from medjax.data import labels as policies
+from medjax.data.datasets import (
+  chestxray14,
+  chexpert,
+  padchest,
+  rsna_pneumonia,
+  several,
+  vindr_cxr,
+  vocabulary,
+)
+from medjax.data.sampling import IndexStream
+from medjax.errors import InputError
+
+NAN = np.nan
+LABELS = ('Edema', 'Lung Lesion', 'Pleural Effusion')
+
+
+@pytest.fixture
+def root(tmp_path):
+  layouts.chexpert(tmp_path / 'CheXpert-v1.0-small')
+  layouts.nih(tmp_path / 'nih')
+  layouts.rsna(tmp_path / 'rsna')
+  return tmp_path
+
+
+SETS = {
+  'stanford': {'source': 'chexpert', 'root': 'CheXpert-v1.0-small'},
+  'nih': {'source': 'chestxray14'},
+  'rsna': {'source': 'rsna_pneumonia'},
+}
+
+
+def data(root, labels=LABELS, sets=SETS, views=(), blank='ignore'):
+  settings = {'sets': sets}
+  return config.Data('several', str(root), labels, views=views, blank=blank, settings=settings)
+
+
+def test_one_table(root):
+  table = datasets.read(data(root, (*LABELS, 'Pneumonia')))
+  assert table['dataset'].tolist() == ['stanford'] * 4 + ['nih'] * 3 + ['rsna'] * 3
+  assert all((root / image).is_file() for image in table['image'])
+  assert listing.check(table, root, broken='stop') == []
+  assert table['patient'].tolist() == [
+    'stanford:patient00001', 'stanford:patient00001', 'stanford:patient00002',
+    'stanford:patient64541', 'nih:1', 'nih:1', 'nih:2', 'rsna:u1', 'rsna:u2', 'rsna:u3',
+  ]  # fmt: skip
+  assert table['grouped_by'].tolist() == ['patient'] * 7 + ['image'] * 3
+  assert table['sex'].tolist() == ['F', 'F', 'M', 'M', 'M', 'M', 'F', '', '', '']
+  assert table['age'].tolist() == ['68', '68', '40', '73', '57', '58', '80', '', '', '']
+  assert table['view'].tolist() == ['AP', 'lateral', 'PA', 'AP', 'PA', 'AP', 'PA'] + ['frontal'] * 3
+  np.testing.assert_array_equal(table['width'], [NAN] * 4 + [2682, 2894, 2500] + [NAN] * 3)
+  np.testing.assert_array_equal(table['Edema'], [1, 1, NAN, 1, 0, 0, 0, NAN, NAN, NAN])
+  np.testing.assert_array_equal(table['Lung Lesion'], [NAN] * 4 + [0, 0, 1] + [NAN] * 3)
+  np.testing.assert_array_equal(table['Pleural Effusion'], [-1, -1, NAN, NAN, 1, 0, 0] + [NAN] * 3)
+  np.testing.assert_array_equal(table['Pneumonia'], [NAN] * 4 + [0, 0, 0, 0, 1, 0])
+  assert 'stage_2_train_labels.csv: row 3' in table['named_in'][8]
+
+
+def test_frontal_is_the_same_in_every_set(root):
+  table = datasets.read(data(root, views=('frontal',)))
+  assert len(table) == 9 and 'lateral' not in set(table['view'])
+
+
+def test_what_a_set_does_not_label_is_masked_whatever_the_policy_for_blanks(root):
+  table = datasets.read(data(root))
+  for blank in ('zeros', 'ignore', {'Edema': 'zeros'}):
+    values, mask = policies.resolve(table, LABELS, 'ones', blank)
+    truth, known = policies.reference(table, LABELS, blank)
+    of_rsna = (table['dataset'] == 'rsna').to_numpy()
+    assert not mask[of_rsna].any() and not known[of_rsna].any()
+    assert not values[of_rsna].any() and not truth[of_rsna].any()
+  # A blank of a set that does give the label stays a matter of policy.
+  _, mask = policies.resolve(table, LABELS, 'ones', 'zeros')
+  assert mask[:7].all()
+  _, mask = policies.resolve(table, LABELS, 'ones', 'ignore')
+  np.testing.assert_array_equal(mask[:4, 0], [1, 1, 0, 1])
+
+
+def test_studies_that_a_set_left_unlabelled_stay_so(root):
+  layouts.mimic(root / 'mimic')
+  sets = {'mimic': {'source': 'mimic_cxr'}, 'nih': {'source': 'chestxray14'}}
+  table = datasets.read(data(root, ('Edema', 'Hernia'), sets))
+  _, mask = policies.resolve(table, ('Edema', 'Hernia'), 'ones', 'zeros')
+  np.testing.assert_array_equal(mask, [[1, 0]] * 3 + [[0, 0]] + [[1, 1]] * 3)
+
+
+def test_a_map_of_ones_own(root):
+  sets = {
+    'nih': {
+      'source': 'chestxray14',
+      'labels': {'Heart': 'Cardiomegaly', 'Any': ['Mass', 'Hernia']},
+    },
+    'rsna': {'source': 'rsna_pneumonia', 'labels': {'Any': ['Pneumonia']}},
+  }
+  table = datasets.read(data(root, ('Any', 'Heart'), sets))
+  np.testing.assert_array_equal(table['Any'], [0, 0, 1, 0, 1, 0])
+  np.testing.assert_array_equal(table['Heart'], [1, 0, 0, NAN, NAN, NAN])
+  assert table['unlabelled'].tolist() == [''] * 3 + ['Heart'] * 3
+
+
+def test_terms_of_padchest_and_a_release_that_lacks_some_labels(tmp_path):
+  layouts.padchest(tmp_path / 'padchest')
+  layouts.vindr_kaggle(tmp_path / 'vindr')
+  sets = {
+    'padchest': {'source': 'padchest', 'labels': {'Fibrosis': 'pseudonodule', 'Edema': 'Edema'}},
+    'vindr': {'source': 'vindr_cxr'},
+  }
+  table = datasets.read(data(tmp_path, ('Fibrosis', 'Edema', 'Lung Lesion'), sets))
+  np.testing.assert_array_equal(table['Fibrosis'], [0, 0, 1, 0, NAN, NAN, 0, 0])
+  # Kaggle's release of VinDr-CXR does not ask for edema.
+  np.testing.assert_array_equal(table['Edema'], [0, 0, 0, 0, NAN, NAN, NAN, NAN])
+  unlabelled = [set(each.split('|')) & {'Lung Lesion', 'Edema'} for each in table['unlabelled']]
+  assert unlabelled == [{'Lung Lesion'}] * 6 + [{'Edema'}] * 2
+
+
+@pytest.mark.parametrize(
+  ('codes', 'expected'),
+  [
+    ([0, 0], 0),
+    ([0, 1], 1),
+    ([-1, 1], 1),
+    ([NAN, 1], 1),
+    ([0, -1], -1),
+    ([NAN, -1], -1),
+    ([0, NAN], NAN),
+    ([NAN, NAN], NAN),
+    ([0.25, 0.75], 0.75),
+    ([0.75, NAN], NAN),
+    ([0.75, 1], 1),
+  ],
+)
+def test_one_of_several_terms(codes, expected):
+  for order in (codes, codes[::-1]):
+    np.testing.assert_array_equal(several.either(np.array([order], np.float32)), [expected])
+
+
+def test_the_vocabulary_names_labels_that_the_sources_have():
+  has = {
+    'chexpert': chexpert.LABELS,
+    'mimic_cxr': chexpert.LABELS,
+    'phantom': chexpert.LABELS,
+    'chestxray14': (*chestxray14.LABELS, 'No Finding'),
+    'padchest': padchest.LABELS,
+    'vindr_cxr': vindr_cxr.LABELS,
+    'rsna_pneumonia': ('Pneumonia', *rsna_pneumonia.CLASSES),
+  }
+  assert has.keys() == vocabulary.CHEST.keys() and has.keys() < datasets.SOURCES.keys()
+  for source, mapping in vocabulary.CHEST.items():
+    for ours, theirs in mapping.items():
+      assert set(several.terms(theirs)) <= set(has[source]), (source, ours)
+
+
+@pytest.mark.parametrize(
+  ('labels', 'sets', 'words'),
+  [
+    (('Edma',), SETS, ["no label 'Edma'", "did you mean 'Edema'"]),
+    (('Edema',), {}, ['settings.sets={}']),
+    (('Edema',), {'nih': 'chestxray14'}, ["sets['nih']='chestxray14'", "'source'"]),
+    (('Edema',), {'nih': {'source': 'chestxray13'}}, ["sets['nih']", "did you mean 'chestxray14'"]),
+    (('Edema',), {'nih': {'source': 'chestxray14', 'rot': 'x'}}, ["sets['nih'] is 'rot'", "'root'"]),
+    (('Edema',), {'a:b': {'source': 'chestxray14'}}, ["sets['a:b']", "without ':'"]),
+    (('Edema',), {'mine': {'source': 'csv'}}, ["sets['mine']", "no label map", 'csv']),
+    (('A',), {'nih': {'source': 'chestxray14', 'labels': {'A': 'Edma'}}},
+     ["sets['nih']['labels']['A'] is 'Edma'", "did you mean 'Edema'"]),
+    (('A',), {'nih': {'source': 'chestxray14', 'labels': {'A': []}}}, ["['A'] is empty"]),
+    (('Edema',), {'nih': {'source': 'chestxray14', 'settings': {'x': 1}}},
+     ["sets['nih'].settings", "'x'"]),
+    (('Edema',), {'nih': {'source': 'chestxray14', 'root': 'none'}}, ['none', 'to be had from']),
+    (('Edema',), {'a': SETS['nih'] | {'root': 'nih'}, 'b': SETS['nih'] | {'root': 'nih'}},
+     ['Data_Entry_2017_v2020.csv: row 2', 'listed twice']),
+  ],
+)  # fmt: skip
+def test_mistakes_in_the_sets_are_named(root, labels, sets, words):
+  with pytest.raises(InputError) as error:
+    datasets.read(data(root, labels, sets))
+  assert '\n' not in str(error.value)
+  for word in words:
+    assert word in str(error.value)
+
+
+# Mixtures.
+
+OF = np.array(['a'] * 60 + ['b'] * 25 + ['c'] * 15, object)
+
+
+def stream(mixture, sets=OF, mode='none', seed=0):
+  values = np.zeros((len(sets), 1), np.float32)
+  return IndexStream(
+    mode, values, np.ones_like(values), seed=seed, sets=sets, mixture=mixture, label=0
+  )
+
+
+@pytest.mark.parametrize(
+  'mixture', [{'a': 0.2, 'b': 0.3, 'c': 0.5}, {'a': 1, 'b': 1, 'c': 1}, {'a': 7, 'b': 0, 'c': 2}]
+)
+def test_each_set_has_its_share_of_every_epoch_and_its_images_take_turns(mixture):
+  mixed = stream(mixture)
+  seen = np.zeros(100, int)
+  assert mixed.epoch_length == 100
+  for epoch in range(7):
+    order = mixed.epoch(epoch)
+    for name, share in mixture.items():
+      exact = 100 * share / sum(mixture.values())
+      assert abs((OF[order] == name).sum() - exact) < 1
+    for index in order:
+      seen[index] += 1
+      of_set = seen[OF[index] == OF]
+      assert of_set.max() - of_set.min() <= 1
+  assert (seen[OF == 'b'] == 0).all() == (mixture['b'] == 0)
+
+
+def test_the_share_holds_in_parts_of_an_epoch_too():
+  sets = np.repeat(['a', 'b'], [5000, 5000])
+  order = stream({'a': 0.8, 'b': 0.2}, sets).epoch(0)
+  for start in range(0, 10_000, 100):
+    # 80 expected; drawn independently, three standard deviations would be 12.
+    assert abs((sets[order[start : start + 100]] == 'a').sum() - 80) <= 3
+
+
+def test_a_mixture_is_a_function_of_seed_and_position():
+  mixture = {'a': 0.2, 'b': 0.3, 'c': 0.5}
+  whole = np.concatenate([stream(mixture).epoch(epoch) for epoch in range(4)])
+  again = stream(mixture)
+  for number in (9, 2, 0, 5):
+    np.testing.assert_array_equal(again.batch(number, 37), whole[number * 37 : (number + 1) * 37])
+  other = stream(mixture, seed=1).epoch(0)
+  assert (other != whole[:100]).any() and (whole[:100] != whole[100:200]).any()
+
+
+def test_without_a_mixture_nothing_changes():
+  plain = IndexStream('none', np.zeros((100, 1)), np.ones((100, 1)), seed=0)
+  np.testing.assert_array_equal(stream({}).epoch(3), plain.epoch(3))
+
+
+@pytest.mark.parametrize(
+  ('mixture', 'settings', 'words'),
+  [
+    ({'a': 1, 'b': 1}, {}, ["nothing of the set 'c'"]),
+    ({'a': 1, 'b': 1, 'cc': 1}, {}, ["is 'cc'", 'allowed: a, b, c']),
+    ({'a': 1, 'b': 1, 'c': -1}, {}, ["['c']=-1"]),
+    ({'a': 1, 'b': 1, 'c': 'half'}, {}, ["['c']='half'"]),
+    ({'a': 0, 'b': 0, 'c': 0}, {}, ['all shares are 0']),
+    ({'a': 1}, {'sets': ()}, ["source='several'"]),
+    ({'a': 1, 'b': 1, 'c': 1}, {'mode': 'class_aware'}, ["name='none' alone", "'class_aware'"]),
+  ],
+)
+def test_mistakes_in_a_mixture(mixture, settings, words):
+  values = np.zeros((100, 1), np.float32)
+  given = {'sets': OF, 'mode': 'none'} | settings
+  with pytest.raises(InputError) as error:
+    IndexStream(
+      given['mode'], values, np.ones_like(values), seed=0, sets=given['sets'], mixture=mixture
+    )
+  assert '\n' not in str(error.value)
+  for word in words:
+    assert word in str(error.value)
+
+
+# The shipped config, through the command and into training.
+
+
+@pytest.fixture
+def phantoms(tmp_path, phantom_root, other_root):
+  """Two phantoms under one root: the same patient names, other patients."""
+  for name, source in (('one', phantom_root), ('two', other_root)):
+    (tmp_path / name).symlink_to(source)
+  return tmp_path
+
+
+TWO = {
+  'one': {'source': 'chexpert', 'labels': {'Edema': 'Edema', 'Mass': 'Lung Lesion'}},
+  'two': {'source': 'chexpert', 'labels': {'Edema': ['Edema', 'Consolidation']}},
+}
+
+
+def experiment(root):
+  experiment = config.load('configs/chest_together.py')
+  experiment.data = data(root, ('Edema', 'Mass'), TWO, views=('frontal',), blank='zeros')
+  experiment.sampling.mixture = {'one': 0.75, 'two': 0.25}
+  experiment.batch_size = 8
+  return experiment
+
+
+def test_two_sets_split_and_mix_in_a_study(phantoms):
+  made, _ = study.make(experiment(phantoms))
+  rows, _, order = study.training(experiment(phantoms), made)
+  of = made.table['dataset'].to_numpy(object)[rows['train']]
+  shown = of[order.epoch(0)]
+  assert abs((shown == 'one').mean() - 0.75) < 1 / len(shown)
+  two = (made.table['dataset'] == 'two').to_numpy()
+  assert not made.mask[two, 1].any() and made.mask[~two, 1].any()
+  # The same patient numbers in both sets are different people.
+  bare = made.table['patient'].str.partition(':')[2]
+  assert len(set(bare[two]) & set(bare[~two])) > 10
+  assert made.table['patient'].nunique() == bare[two].nunique() + bare[~two].nunique()
+
+
+def test_the_split_command_on_several_sets(command, phantoms, tmp_path):
+  output = tmp_path / 'split'
+  said = command(
+    'split',
+    '--config=configs/chest_together.py',
+    f'--config.data.root={phantoms}',
+    f'--config.data.settings={ ({"sets": TWO})!r}',
+    '--config.data.labels=Edema,Mass',
+    f'--output={output}',
+    check=True,
+  ).stdout
+  assert 'written' in said and 'note' not in said
+  split = pd.read_csv(output / 'split.csv')
+  assert set(split['patient'].str.partition(':')[0]) == {'one', 'two'}
+  proof = json.loads((output / 'split.json').read_text())
+  known = proof['splits']['train']['labels']
+  assert 0 < known['Mass']['known'] < known['Edema']['known']
+
+
+@pytest.mark.parametrize(
+  'name', ['mimic_cxr', 'padchest', 'vindr_cxr', 'rsna_pneumonia', 'chest_together']
+)
+def test_configs_ask_for_labels_that_their_sources_have(name, tmp_path):
+  asked = config.load(f'configs/{name}.py').data
+  make = {
+    'mimic_cxr': layouts.mimic,
+    'padchest': layouts.padchest,
+    'vindr_cxr': layouts.vindr_kaggle,
+    'rsna_pneumonia': layouts.rsna,
+  }
+  if name == 'chest_together':
+    layouts.chexpert(tmp_path / 'CheXpert-v1.0-small')
+    layouts.nih(tmp_path / 'nih')
+    layouts.padchest(tmp_path / 'padchest')
+  else:
+    make[name](tmp_path)
+  asked.root = str(tmp_path)
+  table = datasets.read(asked)
+  assert set(asked.labels) <= set(table.columns) and len(table)
