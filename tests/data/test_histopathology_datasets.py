@@ -137,7 +137,7 @@ def test_camelyon17_rows_without_images_and_images_without_rows(tmp_path):
   extra = 'patches/patient_004_node_4/patch_patient_004_node_4_x_1_y_1.png'
   picture(tmp_path / extra)
   (note,) = listing.check(read('camelyon17', tmp_path), tmp_path, broken='stop')
-  assert '1 images' in note and extra in note
+  assert extra in note
   (tmp_path / read('camelyon17', tmp_path)['image'][3]).unlink()
   with pytest.raises(InputError, match=r'metadata\.csv: row 5: .*patient_042'):
     listing.check(read('camelyon17', tmp_path), tmp_path, broken='stop')

