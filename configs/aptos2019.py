@@ -3,8 +3,8 @@
 Command:  python -m medjax.main --config=configs/aptos2019.py --workdir=runs/aptos2019
           With --config.model.pretrained=runs/retina it starts from a run of configs/retina.py.
 Data:     train.csv and train_images/ under data/aptos2019 (or --config.data.root=…), from
-          kaggle.com/c/aptos2019-blindness-detection. No patients are published: the split is by image,
-          the two eyes of a patient may be on both sides, and the report says so.
+          kaggle.com/c/aptos2019-blindness-detection. No patients are published: the split is by
+          image, the two eyes of a patient may be on both sides, and the report says so.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

@@ -1,9 +1,10 @@
-"""Metastasis in patches of hospitals never seen: Camelyon17-WILDS (Koh et al. 2021, arXiv 2012.07421).
+"""Metastasis in hospitals never seen: Camelyon17-WILDS (Koh et al. 2021, arXiv 2012.07421).
 
 Command:  python -m medjax.main --config=configs/camelyon17.py --workdir=runs/camelyon17
-Data:     metadata.csv and patches/ under data/camelyon17_v1.0 (or --config.data.root=…), through the
-          wilds package (wilds.stanford.edu). WILDS' split: hospitals 0, 3 and 4 train, 1 validates,
-          2 tests; its in-distribution validation patches, of slides that train, are unused.
+Data:     metadata.csv and patches/ under data/camelyon17_v1.0 (or --config.data.root=…), through
+          the wilds package (wilds.stanford.edu). WILDS' split: hospitals 0, 3 and 4 train, 1
+          validates, 2 tests; its in-distribution validation patches, of slides that train, are
+          unused.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

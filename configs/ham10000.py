@@ -2,8 +2,9 @@
 
 Command:  python -m medjax.main --config=configs/ham10000.py --workdir=runs/ham10000
 Data:     HAM10000_metadata.csv and the two folders of images under data/ham10000 (or
-          --config.data.root=…), from doi.org/10.7910/DVN/DBW86T. No patients are published: the split
-          keeps the pictures of a lesion together, and the report says that this is all it does.
+          --config.data.root=…), from doi.org/10.7910/DVN/DBW86T. No patients are published: the
+          split keeps the pictures of a lesion together, and the report says that this is all it
+          does.
 Head:     softmax, one of the seven. For cancer or not: --config.model.head=sigmoid
           --config.loss.name=weighted_binary_cross_entropy --config.data.labels="('malignant',)"
 """

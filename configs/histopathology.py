@@ -3,12 +3,12 @@
 Command:  python -m medjax.main --config=configs/histopathology.py --workdir=runs/histopathology
           configs/histopathology.py:phantom needs no data: 1,000 generated patches, on a CPU in
           minutes. Both need h5py: pip install 'medjax[h5]'.
-Data:     the nine files camelyonpatch_level_2_split_{train,valid,test}_{x.h5,y.h5,meta.csv}, the .gz
-          unpacked, under data/patchcamelyon (or --config.data.root=…), from github.com/basveeling/pcam.
-          The published split is used; no slide is in two of its parts. HDF5 gives one image at a time
-          to a process, so several workers read.
-Published, not ours: AUROC 0.963 and accuracy 0.898 on the test set, by a rotation-equivariant DenseNet
-          (the benchmark in PatchCamelyon's README). For the phantom nothing is published.
+Data:     the nine files camelyonpatch_level_2_split_{train,valid,test}_{x.h5,y.h5,meta.csv}, the
+          .gz unpacked, under data/patchcamelyon (or --config.data.root=…), from
+          github.com/basveeling/pcam. The published split is used; no slide is in two of its parts.
+          HDF5 gives one image at a time to a process, so several workers read.
+Published, not ours: AUROC 0.963 and accuracy 0.898 on the test set, by a rotation-equivariant
+          DenseNet (the benchmark in PatchCamelyon's README). For the phantom nothing is published.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

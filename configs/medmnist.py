@@ -4,7 +4,8 @@ Command:  python -m medjax.main --config=configs/medmnist.py:bloodmnist --workdi
 Data:     bloodmnist.npz under data/medmnist (or --config.data.root=…), from zenodo.org (see
           medmnist.com); with bloodmnist_64 and so on the larger images of MedMNIST+. The published
           split is used. No patients are published, so nobody can say whether it keeps them apart:
-          DermaMNIST's does not (arXiv 2401.14497), and configs/ham10000.py is the honest form of it.
+          DermaMNIST's does not (arXiv 2401.14497), and configs/ham10000.py is the honest form of
+          it.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

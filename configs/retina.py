@@ -3,14 +3,14 @@
 Command:  python -m medjax.main --config=configs/retina.py --workdir=runs/retina
           configs/retina.py:phantom needs no data: 1,000 generated photographs, on a CPU in minutes.
 Data:     trainLabels.csv and the images, under data/eyepacs/train (or --config.data.root=…), from
-          kaggle.com/c/diabetic-retinopathy-detection. With retinopathy_solution.csv and the images of
-          data/eyepacs/test, Kaggle's private part is the test and its public part the validation set;
-          otherwise both are drawn by patient. Both eyes of a patient are always on one side.
+          kaggle.com/c/diabetic-retinopathy-detection. With retinopathy_solution.csv and the images
+          of data/eyepacs/test, Kaggle's private part is the test and its public part the validation
+          set; otherwise both are drawn by patient. Both eyes of a patient are always on one side.
 Head:     ordinal: the five grades in their order. For the one question of a screening programme,
           referable or not: --config.model.head=sigmoid --config.data.labels="('Referable DR',)"
-Published, not ours: AUROC 0.951 for referable retinopathy on Kaggle's EyePACS test set, by an ensemble
-          of Inception-v3 (Voets, Møllersen and Bongo 2019, doi.org/10.1371/journal.pone.0217541,
-          abstract). For the phantom nothing is published.
+Published, not ours: AUROC 0.951 for referable retinopathy on Kaggle's EyePACS test set
+          (Voets, Møllersen and Bongo 2019, doi.org/10.1371/journal.pone.0217541, abstract). For the
+          phantom nothing is published.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split

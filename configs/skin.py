@@ -3,10 +3,10 @@
 Command:  python -m medjax.main --config=configs/skin.py --workdir=runs/skin
           configs/skin.py:phantom needs no data: 1,000 generated pictures, on a CPU in minutes.
 Data:     ISIC_2020_Training_GroundTruth_v2.csv (or the first release's), ISIC_2020_Training_
-          Duplicates.csv and ISIC_2020_Training_JPEG.zip, unpacked to train/, under data/isic2020 (or
-          --config.data.root=…), from challenge.isic-archive.com/data. Of the pictures that the list
-          of duplicates names, one of each stays. The challenge's own test set has no public labels,
-          so a test set is drawn here, by patient, with a floor of melanomas.
+          Duplicates.csv and ISIC_2020_Training_JPEG.zip, unpacked to train/, under data/isic2020
+          (or --config.data.root=…), from challenge.isic-archive.com/data. Of the pictures that the
+          list of duplicates names, one of each stays. The challenge's own test set has no public
+          labels, so a test set is drawn here, by patient, with a floor of melanomas.
 Published, not ours: AUROC 0.949 on the challenge's hidden test set, by an ensemble that also used
           earlier years' images and what is known of the patient (arXiv 2010.05351, abstract).
           For the phantom nothing is published.

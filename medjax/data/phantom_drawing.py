@@ -1,4 +1,4 @@
-"""What the phantoms' drawings share: soft edges, smooth noise, and marks drawn finely then reduced."""
+"""What the phantoms' drawings share: soft edges, smooth noise, marks drawn finely, then reduced."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -41,7 +41,7 @@ class Marks:
       self._draw.line(points, int(255 * value), pixels)
 
   def shapes(self, x: np.ndarray, y: np.ndarray, value: np.ndarray) -> None:
-    """Fills K outlines through N points each, one after the other: x and y f32[K, N], value f32[K]."""
+    """Fills K outlines through N points each, in order: x and y f32[K, N], value f32[K]."""
     for points, ink in zip(self._points(x, y), (255 * value).astype(int).tolist()):
       self._draw.polygon(points, ink)
 
@@ -63,6 +63,6 @@ class Marks:
     return np.asarray(reduced, np.float32) / 255
 
   def _points(self, x: np.ndarray, y: np.ndarray) -> list:
-    """Returns [x, y, x, y, …] of a line in the layer's pixels, or a list of them for several lines."""
+    """Returns [x, y, x, y, …] in the layer's pixels, or a list of them for several lines."""
     pairs = np.stack([x, y], axis=-1)
     return ((pairs + 1) * self._scale).reshape(*x.shape[:-1], 2 * x.shape[-1]).tolist()

@@ -1,11 +1,11 @@
 """Draws the phantom's retinal photographs as arrays: nothing but the arguments decides a pixel.
 
-Lengths are in half frames: x and y run from -1 to 1, y downwards, the macula near the middle. Eyes are
-drawn as right eyes, whose optic disc is on the image's right, and a left eye is mirrored. Lesions are
-drawn larger than life, so that 96 pixels a side show them.
+Lengths are in half frames: x and y run from -1 to 1, y downwards, the macula near the middle. Eyes
+are drawn as right eyes, whose optic disc is on the image's right, and a left eye is mirrored.
+Lesions are drawn larger than life, so that 96 pixels a side show them.
 
-The grades are those of the International Clinical Diabetic Retinopathy scale: 1, microaneurysms only;
-2, more than that; 3, haemorrhages in all quadrants; 4, new vessels or preretinal haemorrhage.
+The grades are those of the International Clinical Diabetic Retinopathy scale: 1, microaneurysms
+only; 2, more than that; 3, haemorrhages in all quadrants; 4, new vessels or preretinal haemorrhage.
 
 All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
 `FORMAT` in phantom_retina.py before changing it.

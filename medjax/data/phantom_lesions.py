@@ -1,10 +1,10 @@
 """Draws the phantom's dermoscopic pictures as arrays: nothing but the arguments decides a pixel.
 
-Skin reflects light; melanin and blood take some of it away (Beer and Lambert's law, by channel). How
-atypical a lesion is, one number from 0 to 1, drives what dermatologists look for: asymmetry, an
-irregular border, several colours, and structures that lie off centre. The atypical benign lesion and
-the inconspicuous melanoma overlap, so that no reader is perfect. Lengths are in half frames: x and y
-run from -1 to 1.
+Skin reflects light; melanin and blood take some of it away (Beer and Lambert's law, by channel).
+How atypical a lesion is, one number from 0 to 1, drives what dermatologists look for: asymmetry, an
+irregular border, several colours, and structures that lie off centre. The atypical benign lesion
+and the inconspicuous melanoma overlap, so that no reader is perfect. Lengths are in half frames: x
+and y run from -1 to 1.
 
 All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
 `FORMAT` in phantom_skin.py before changing it.
@@ -74,7 +74,7 @@ def draw_lesion(
 def draw_picture(
   rng: np.random.Generator, patient: SimpleNamespace, lesion: SimpleNamespace, *, size: int
 ) -> np.ndarray:
-  """Draws one picture of a lesion, u8[size, size, 3]; its pose, light and hairs are the picture's own."""
+  """Draws one picture of a lesion, u8[size, size, 3], with a pose, light and hairs of its own."""
   p = patient
   across, down = grid(size)
   own = np.random.default_rng(lesion.seed)  # the same in every picture of the lesion

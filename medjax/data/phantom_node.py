@@ -1,9 +1,9 @@
 """Draws the phantom's lymph node patches as arrays: nothing but the arguments decides a pixel.
 
 Light passes through haematoxylin, which stains nuclei blue-violet, and eosin, which stains the rest
-pink (Beer and Lambert's law, by channel). A node is packed with lymphocytes: small, round, dark, alike.
-Tumour cells have nuclei two or three times as wide, uneven in size, shape and stain, crowded into
-nests, with cytoplasm around them. What makes it hard: germinal centres, whose cells are larger
+pink (Beer and Lambert's law, by channel). A node is packed with lymphocytes: small, round, dark,
+alike. Tumour cells have nuclei two or three times as wide, uneven in size, shape and stain, crowded
+into nests, with cytoplasm around them. What makes it hard: germinal centres, whose cells are larger
 and paler than other lymphocytes; and tumour that stays outside the centre.
 
 Lengths are in half frames of a patch of 96 pixels at about 1 µm each: x and y run from -1 to 1.

@@ -5,8 +5,8 @@
     root/truth.csv                 what the graders' errors hide, and how many lesions were drawn
     root/phantom.json              the settings that made it
 
-A patient's eyes share pigment, camera and the lie of the vessels, and mostly the grade. So a split by
-image flatters a model here as it does on real photographs.
+A patient's eyes share pigment, camera and the lie of the vessels, and mostly the grade. So a split
+by image flatters a model here as it does on real photographs.
 """
 
 import csv

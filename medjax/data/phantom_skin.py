@@ -1,4 +1,4 @@
-"""A generated set of dermoscopic pictures in ISIC 2020's own layout, with its hidden truth beside it.
+"""A generated set of dermoscopic pictures in ISIC 2020's layout, with its hidden truth beside it.
 
     root/ISIC_2020_Training_GroundTruth.csv       the first release's header and codes
     root/ISIC_2020_Training_GroundTruth_v2.csv    the second's: lesion_id too
@@ -7,9 +7,9 @@
     root/truth.csv                                how atypical each lesion was drawn, 0 to 1
     root/phantom.json                             the settings that made it
 
-A patient has several lesions on the same skin, photographed with the same dermatoscope, some of them
-more than once; patients with one melanoma have more. So a split by image flatters a model here as it
-does on real pictures.
+A patient has several lesions on the same skin, photographed with the same dermatoscope, some of
+them more than once; patients with one melanoma have more. So a split by image flatters a model here
+as it does on real pictures.
 """
 
 import csv
@@ -35,8 +35,9 @@ SITES = ('torso', 'lower extremity', 'upper extremity', 'head/neck', 'palms/sole
 SITE_SHARES = (0.5, 0.25, 0.15, 0.06, 0.03, 0.01)
 
 LESIONS = 3.0  # per patient, on average beyond the first
-# Share of patients at risk, and of melanomas among their lesions and among other patients'. Together
-# about a tenth of the images: rare, but not as rare as in ISIC 2020, so that a small set has some.
+# Share of patients at risk, and of melanomas among their lesions and among other patients'.
+# Together about a tenth of the images: rare, but not as rare as in ISIC 2020, so that a small set
+# has some.
 AT_RISK, MELANOMA, MELANOMA_ELSEWHERE = 0.18, 0.45, 0.015
 AGAIN = 0.6  # more pictures of a lesion, on average beyond the first; two at most
 DUPLICATE = 0.02  # share of pictures that are in the set under a second name
@@ -47,8 +48,8 @@ def generate(
 ) -> None:
   """Writes the data set at `root`: all of it or, when interrupted, nothing.
 
-  The files' bytes depend on `images` (published duplicates among them), `image_size` (pixels a side)
-  and `seed` alone. A root that holds these settings already is left as it is.
+  The files' bytes depend on `images` (published duplicates among them), `image_size` (pixels a
+  side) and `seed` alone. A root that holds these settings already is left as it is.
 
   Raises:
     InputError: a setting is out of range, or `root` exists and holds anything else.

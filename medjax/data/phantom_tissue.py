@@ -1,4 +1,4 @@
-"""A generated set of lymph node patches in PatchCamelyon's own layout, with its hidden truth beside it.
+"""A generated set of lymph node patches in PatchCamelyon's layout, with its hidden truth beside it.
 
     root/camelyonpatch_level_2_split_{train,valid,test}_x.h5      'x', uint8[N, 96, 96, 3]
     root/camelyonpatch_level_2_split_{train,valid,test}_y.h5      'y', uint8[N, 1, 1, 1]
@@ -6,9 +6,9 @@
     root/truth.csv                   the share of the centre, and of the patch, that is tumour
     root/phantom.json                the settings that made it
 
-A patch is positive where its central third holds any tumour. Slides differ in stain, focus and cells,
-and in whether they hold tumour at all. So a split by patch flatters a model here as it does on real
-slides; as in PatchCamelyon, no slide is in two of the three parts.
+A patch is positive where its central third holds any tumour. Slides differ in stain, focus and
+cells, and in whether they hold tumour at all. So a split by patch flatters a model here as it does
+on real slides; as in PatchCamelyon, no slide is in two of the three parts.
 """
 
 import csv
@@ -39,7 +39,8 @@ def generate(
   `seed` alone. A root that holds these settings already is left as it is.
 
   Raises:
-    InputError: a setting is out of range, `root` exists and holds anything else, or h5py is missing.
+    InputError: a setting is out of range, `root` exists and holds anything else, or h5py is
+    missing.
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   phantom_root.check_least(numbers, LEAST)

@@ -13,7 +13,7 @@ from medjax.data.table import label_columns
 
 
 def read(source, root, **settings):
-  """Reads through the door that training uses, which checks the table; the labels are all of them."""
+  """Reads through the door that training uses, which checks the table; all labels are wanted."""
   columns = label_columns(datasets.SOURCES[source](pathlib.Path(root), **settings))
   return datasets.read(Data(source, str(root), tuple(columns), image_size=32, settings=settings))
 

@@ -107,8 +107,8 @@ def test_camelyon17_cell_by_cell(tmp_path):
   assert table['site'].tolist() == ['0', '0', '1', '2', '3']
   assert table['slide'].tolist() == ['0', '0', '10', '23', '30']
   assert table['Tumor'].tolist() == [1, 0, 1, 0, 0]
-  # WILDS' own code: hospital 1 validates and hospital 2 tests, whatever the column says; split 1 of the
-  # others is of slides that train.
+  # WILDS' own code: hospital 1 validates and hospital 2 tests, whatever the column says; split 1 of
+  # the others is of slides that train.
   assert table['official_split'].tolist() == ['train', '', 'validation', 'test', 'train']
   assert stand_ins_for_patients(table) == {}
 

@@ -1,4 +1,4 @@
-"""The generated retinal, skin and tissue sets: published layouts, learnable findings, honest pitfalls."""
+"""The generated retinal, skin and tissue sets: layouts, learnable findings, honest pitfalls."""
 
 import csv
 import pathlib
@@ -155,7 +155,7 @@ def test_tissue_is_laid_out_as_patchcamelyon(roots, sets):
   assert (table.groupby('slide')['official_split'].nunique() == 1).all()
 
 
-# ---- the findings, and the pitfall that is there to show ------------------------------------------
+# ---- the findings, and the pitfall that is there to show -----------------------------------------
 
 
 def blots(pixels):

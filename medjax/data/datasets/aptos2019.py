@@ -1,7 +1,7 @@
 """APTOS 2019 (Kaggle, Blindness Detection): 3,662 graded photographs from Aravind Eye Hospital.
 
-No patient identifiers are published: both eyes of a patient, or two visits, may be on two sides of a
-split, and every result is as uncertain as that.
+No patient identifiers are published: both eyes of a patient, or two visits, may be on two sides of
+a split, and every result is as uncertain as that.
 """
 
 import pathlib
@@ -26,8 +26,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = root / 'train.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; APTOS 2019 is to be had from Kaggle (kaggle.com/c/aptos2019-blindness-'
-      'detection); configs/retina.py:phantom runs without it'
+      f'{path}: no such table; APTOS 2019 is to be had from Kaggle '
+      '(kaggle.com/c/aptos2019-blindness-detection); configs/retina.py:phantom runs without it'
     )
   frame = table.read_csv(path, ('id_code', 'diagnosis'))
   image = folders.paths(frame['id_code'], root, ('train_images', ''), ('.png', '.jpg', '.jpeg'))

@@ -1,7 +1,7 @@
 """Camelyon17-WILDS patches (Bándi et al. 2018; Koh et al. 2021, arXiv 2012.07421): five hospitals.
 
-The label is tumour in the patch's central 32 × 32 pixels. The official split asks what the field most
-wants to know: hospitals 0, 3 and 4 train, hospital 1 chooses and hospital 2 is the test.
+The label is tumour in the patch's central 32 × 32 pixels. The official split asks what the field
+most wants to know: hospitals 0, 3 and 4 train, hospital 1 chooses and hospital 2 is the test.
 """
 
 import pathlib
@@ -23,8 +23,8 @@ _SPLITS = {'0': 'train', '1': '', '2': 'test', '3': 'validation'}
 def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of metadata.csv; `site` is the hospital.
 
-  WILDS' in-distribution validation patches (split 1 of the training hospitals) are of slides that also
-  train, so they have no official split here: with split.test='official' they are unused.
+  WILDS' in-distribution validation patches (split 1 of the training hospitals) are of slides that
+  also train, so they have no official split here: with split.test='official' they are unused.
 
   Raises:
     InputError: no metadata.csv, a column missing, an unknown code or a patient empty.

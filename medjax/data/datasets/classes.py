@@ -1,4 +1,4 @@
-"""What sources of exclusive classes share: one label for each class, and the grades of retinopathy."""
+"""What sources of exclusive classes share: a label for each class, and retinopathy's grades."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ REFERABLE = 'Referable DR'
 
 
 def one_of(codes: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-  """Returns f32[N, classes]: 1 for the class that a row's code counts to, NaN throughout where it is -1."""
+  """Returns f32[N, classes]: 1 at a row's code, 0 elsewhere; NaN throughout where it is -1."""
   values = (codes[:, None] == np.arange(len(names))).astype(np.float32)
   values[codes < 0] = np.nan
   return pd.DataFrame(values, columns=list(names))

@@ -1,7 +1,7 @@
-"""EyePACS (Kaggle, Diabetic Retinopathy Detection, 2015): 35,126 training images of 17,563 patients.
+"""EyePACS (Kaggle, Diabetic Retinopathy Detection, 2015): 35,126 images, 17,563 patients.
 
-One clinician's grade per eye. Both eyes of a patient are in the set, and their grades agree in 87 %
-of pairs, so a split must be by patient.
+The counts are of the training part. One clinician's grade per eye. Both eyes of a patient are in
+the set, and their grades agree in 87 % of pairs, so a split must be by patient.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ _ENDINGS = ('.jpeg', '.jpg', '.png')
 def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of trainLabels.csv and, where it is there, retinopathy_solution.csv.
 
-  Images lie in `train/` and `test/`, or beside the tables. The solution's rows are the official test
-  set (Usage Private) and validation set (Public); without it there is no official split.
+  Images lie in `train/` and `test/`, or beside the tables. The solution's rows are the official
+  test set (Usage Private) and validation set (Public); without it there is no official split.
 
   Raises:
     InputError: no trainLabels.csv, a column missing, a name of another form, an unknown grade.

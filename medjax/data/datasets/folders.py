@@ -17,8 +17,8 @@ def paths(
     endings: '.jpg' and so on, lower case.
 
   Returns:
-    A path for each name; an image that is in none of the folders is named as if it were in the first
-    of them that exists, with the first ending.
+    A path for each name; an image that is in none of the folders is named as if it were in the
+    first of them that exists, with the first ending.
   """
   found, there = {}, [folder for folder in folders if (root / folder).is_dir()]
   for folder in there:

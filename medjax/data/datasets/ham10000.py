@@ -15,8 +15,9 @@ from medjax.data.datasets.isic2019 import SEXES
 from medjax.errors import InputError
 
 CLASSES = ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
-# akiec is actinic keratoses together with Bowen's disease, which is carcinoma in situ. They cannot be
-# told apart here, and both are treated rather than watched, so akiec counts as malignant.
+# akiec is actinic keratoses together with Bowen's disease, which is carcinoma in situ: the two
+# cannot be told apart here, and a cancer missed weighs more than a precursor called one, so akiec
+# is malignant.
 MALIGNANT = ('akiec', 'bcc', 'mel')
 LABELS = (*CLASSES, 'malignant')
 _COLUMNS = ('lesion_id', 'image_id', 'dx', 'dx_type', 'age', 'sex', 'localization')
@@ -32,7 +33,7 @@ REFERENCES = {
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
-  """Returns the study table; `view` is the anatomical site, `reference` what the diagnosis rests on.
+  """Returns the study table; `view` is the body site, `reference` what the diagnosis rests on.
 
   Images lie in `HAM10000_images_part_1/` and `…_2/`, in `images/` or beside the table.
 

@@ -1,8 +1,8 @@
 """ISIC 2019 (HAM10000, BCN20000 and MSK together): 25,331 dermoscopic images in eight classes.
 
-There are no patient identifiers; `lesion_id` keeps the pictures of a lesion together, and where it is
-empty the image stands for itself. HAM10000 is a part of this set: combined with it,
-the audit finds the images that are in both.
+There are no patient identifiers; `lesion_id` keeps the pictures of a lesion together, and where it
+is empty the image stands for itself. HAM10000 is a part of this set: combined with it, the audit
+finds the images that are in both.
 """
 
 import pathlib

@@ -1,7 +1,6 @@
-"""ISIC 2020 (SIIM-ISIC Melanoma Classification; Rotemberg et al. 2021): 33,126 images, 2,056 patients.
+"""ISIC 2020 (SIIM-ISIC; Rotemberg et al. 2021): 33,126 dermoscopic images of 2,056 patients.
 
-1.8 % of the images show a melanoma, each confirmed by histopathology; the benign ones mostly rest on
-follow-up or a reader's opinion.
+1.8 % of the images show a melanoma, each confirmed by histopathology.
 """
 
 import pathlib
@@ -31,8 +30,8 @@ _TARGETS = {'0': 0.0, '1': 1.0}
 def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
   """Returns the study table; `view` is the anatomical site, 'melanoma' the one label.
 
-  Of the pictures that the published list calls the same, the one named first in it is kept: of a pair
-  `image_name_1`; of pairs that share a picture, the first of all. The file stays where it is.
+  Of the pictures that the published list calls the same, the one named first in it is kept: of a
+  pair `image_name_1`; of pairs that share a picture, the first of all. The file stays where it is.
 
   Args:
     root: the folder of the tables, and of the images in `train/`.

@@ -1,7 +1,8 @@
 """MedMNIST v2 (Yang et al. 2023, arXiv 2110.14795): small two-dimensional sets, one .npz file each.
 
-None of them publishes patients. DermaMNIST is split by image although HAM10000, from which it comes,
-has several images of a lesion: its test set leaks (arXiv 2401.14497). Nobody can check the others.
+None of them publishes patients. DermaMNIST is split by image although HAM10000, from which it
+comes, has several images of a lesion: its test set leaks (arXiv 2401.14497). Nobody can check the
+others.
 """
 
 import pathlib
@@ -58,8 +59,8 @@ def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
 
   Args:
     root: the folder of the file.
-    name: such as 'dermamnist', or 'dermamnist_64' for the larger images of MedMNIST+. A file of another
-      name is read too: its classes are called '0', '1', ….
+    name: such as 'dermamnist', or 'dermamnist_64' for the larger images of MedMNIST+. A file of
+      another name is read too: its classes are called '0', '1', ….
 
   Raises:
     InputError: no such file, an array missing or of another length, volumes, or an unknown class.
@@ -81,7 +82,7 @@ def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
   for part, (shape, labels) in arrays.items():
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
       raise InputError(
-        f'{path}: {part}_images has the shape {shape}; only pictures, [N, H, W] or [N, H, W, 3], are read'
+        f'{path}: {part}_images has the shape {shape}; only [N, H, W] and [N, H, W, 3] are read'
       )
     if len(labels) != shape[0]:
       raise InputError(f'{path}: {part}_labels has {len(labels):,} rows for {shape[0]:,} images')

@@ -1,7 +1,7 @@
-"""Messidor-2 with the adjudicated grades of Krause et al. 2018 (arXiv 1710.01711): 1,748 photographs.
+"""Messidor-2, 1,748 photographs, with the grades of Krause et al. 2018 (arXiv 1710.01711).
 
-Two photographs per examination, one of each eye. Which two belong together stands in Messidor-2's own
-`messidor-2.csv` (left;right); the table of the grades does not say.
+Two photographs per examination, one of each eye. Which two belong together stands in Messidor-2's
+own `messidor-2.csv` (left;right); the table of the grades does not say.
 """
 
 import pathlib
@@ -22,9 +22,9 @@ _ENDINGS = ('.png', '.jpg', '.jpeg', '.tif')
 def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of messidor_data.csv.
 
-  An image that the graders called ungradable has no grade: its labels are unknown. `DME` is referable
-  diabetic macular edema. With messidor-2.csv beside it, `patient` is the pair; without it there are no
-  patients and every image stands for itself.
+  An image that the graders called ungradable has no grade: its labels are unknown. `DME` is
+  referable diabetic macular edema. With messidor-2.csv beside it, `patient` is the pair; without it
+  there are no patients and every image stands for itself.
 
   Raises:
     InputError: no messidor_data.csv, a column missing, an unknown code, an image without a pair.
@@ -32,8 +32,9 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = root / 'messidor_data.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; the grades are to be had from Kaggle (kaggle.com/datasets/google-brain/'
-      'messidor2-dr-grades), the images from ADCIS (adcis.net); configs/retina.py:phantom runs without'
+      f'{path}: no such table; the grades are to be had from Kaggle (kaggle.com/datasets/'
+      'google-brain/messidor2-dr-grades), the images from ADCIS (adcis.net); '
+      'configs/retina.py:phantom runs without'
     )
   frame = table.read_csv(path, ('adjudicated_dr_grade', 'adjudicated_dme'))
   name = next((column for column in ('image_id', 'examid') if column in frame), None)
@@ -69,8 +70,8 @@ def _pair(pairs: pathlib.Path, names: pd.Series, path: pathlib.Path) -> pd.Serie
   found = names.map(lambda name: holder.get(_stem(name)))
   for row in np.flatnonzero(found.isna())[:1]:
     raise InputError(
-      f"{path}: row {row + 2}: image '{names[row]}' is in no pair of {pairs.name}; complete that file, "
-      'or take it away to have every image stand for itself'
+      f"{path}: row {row + 2}: image '{names[row]}' is in no pair of {pairs.name}; complete "
+      'that file, or take it away to have every image stand for itself'
     )
   return found
 

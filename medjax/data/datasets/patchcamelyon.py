@@ -1,7 +1,8 @@
-"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962): 327,680 patches of 96 × 96 from Camelyon16.
+"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962): 327,680 patches of 96 × 96 from
+Camelyon16.
 
-The label is tumour in the patch's central 32 × 32 pixels. The published meta files name each patch's
-slide; without them patches of one slide cannot be kept together.
+The label is tumour in the patch's central 32 × 32 pixels. The published meta files name each
+patch's slide; without them patches of one slide cannot be kept together.
 """
 
 import pathlib
@@ -20,8 +21,8 @@ STEM = 'camelyonpatch_level_2_split_{}'
 def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of the parts that are there; an image is row i of an HDF5 file.
 
-  A part is its three files `camelyonpatch_level_2_split_train_{x.h5, y.h5, meta.csv}`, unpacked. With
-  the meta files of all parts, `patient` is the slide; otherwise every patch stands for itself.
+  A part is its three files `camelyonpatch_level_2_split_train_{x.h5, y.h5, meta.csv}`, unpacked.
+  With the meta files of all parts, `patient` is the slide; otherwise every patch stands for itself.
 
   Raises:
     InputError: no part there, a file of one missing or damaged, or files that differ in length.

@@ -1,4 +1,4 @@
-"""The generated retinal, skin and tissue sets, made where missing and then read like the real ones."""
+"""The generated retinal, skin and tissue sets, made where missing, then read as the real ones."""
 
 import pathlib
 
@@ -19,7 +19,7 @@ def read_retina(
 def read_skin(
   root: pathlib.Path, images: int = 1000, image_size: int = 96, seed: int = 0
 ) -> pd.DataFrame:
-  """Generates dermoscopic pictures under `root` unless they are there; returns their study table."""
+  """Generates pictures of skin under `root` unless they are there; returns their study table."""
   phantom_skin.generate(root, images=images, image_size=image_size, seed=seed)
   return isic2020.read(root)
 

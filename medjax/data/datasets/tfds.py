@@ -93,7 +93,8 @@ def _folder(root: pathlib.Path, builder: str) -> pathlib.Path:
   configs = sorted({path.parent.relative_to(root).as_posix() for path in found})
   if len(configs) > 1:
     raise InputError(
-      f"config.data.settings.builder='{builder}': several are prepared; name one of {', '.join(configs)}"
+      f"config.data.settings.builder='{builder}': several are prepared; name one of "
+      f'{", ".join(configs)}'
     )
   return found[-1]
 
@@ -117,8 +118,8 @@ def _open(folder: pathlib.Path):
   file_format = prepared.info.file_format
   if file_format is None or file_format.value != 'array_record':
     raise InputError(
-      f'{folder}: is prepared as {getattr(file_format, "value", "nothing known")}, which only TensorFlow '
-      'reads; prepare it again with --file_format=array_record'
+      f'{folder}: is prepared as {getattr(file_format, "value", "nothing known")}, which only '
+      'TensorFlow reads; prepare it again with --file_format=array_record'
     )
   return prepared
 
@@ -192,8 +193,8 @@ def _labels(
   feature = prepared.info.features[label_feature]
   if type(feature).__name__ != 'ClassLabel':
     raise InputError(
-      f"{folder}: the feature '{label_feature}' is a {type(feature).__name__}, not a ClassLabel; name "
-      'another in config.data.settings.label_feature'
+      f"{folder}: the feature '{label_feature}' is a {type(feature).__name__}, not a "
+      'ClassLabel; name another in config.data.settings.label_feature'
     )
   codes = np.array(values, np.int64)
   if name == 'patch_camelyon':
