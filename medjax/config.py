@@ -226,6 +226,8 @@ def _read(path: pathlib.Path, arg: str) -> Config:
     raise InputError(f"{path}: defines no get_config(arg='')")
   try:
     config = module.get_config(arg)
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from None
   except Exception as error:
     raise InputError(f'{path}: {one_line(error)}') from error
   if not isinstance(config, Config):
