@@ -1,39 +1,39 @@
-"""One command for each modality trains on a generated set of it, in miniature."""
+"""Policies that would change a label are found out by what they do, not by their names."""
 
-import json
-
+import jax.numpy as jnp
 import pytest
-from conftest import TINY
+
+from medjax.data import augment
+from medjax.errors import InputError
+from medjax.modalities import check_policy
+
+
+def my_flip(key, images):
+  del key
+  return images[:, :, ::-1]
+
+
+def my_turn(key, images):
+  del key
+  return jnp.rot90(images, axes=(1, 2))
+
+
+@pytest.mark.parametrize('policy', [augment.none, augment.plain, augment.chest])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_what_keeps_a_chest_upright_is_let_through(policy, channels):
+  check_policy(policy, 'it', 'chest', channels)
 
 
 @pytest.mark.parametrize(
-  ('modality', 'labels', 'grouped'),
-  [
-    ('retina', ['No DR', 'Mild', 'Moderate', 'Severe', 'Proliferative'], ''),
-    ('skin', ['melanoma'], ''),
-    ('histopathology', ['Tumor'], 'every slide counts as a patient'),
-  ],
+  'policy', [augment.retina, augment.skin, augment.histopathology, my_flip, my_turn]
 )
-def test_one_command_trains_on_the_generated_set(command, tmp_path, modality, labels, grouped):
-  workdir = tmp_path / 'run'
-  said = command(
-    'main',
-    f'--config=configs/{modality}.py:phantom',
-    f'--workdir={workdir}',
-    *TINY,
-    f'--config.data.root={tmp_path / "data"}',
-    check=True,
-  ).stdout
-  assert grouped in said
-  results = json.loads((workdir / 'evaluation/test.json').read_text())
-  assert list(results['labels']) == labels
-  header = (workdir / 'predictions/test.csv').read_text().splitlines()[0]
-  assert [f'prob_{label}' for label in labels] == [
-    name for name in header.split(',') if name.startswith('prob_')
-  ]
-  # Nobody is on two sides: patients, or slides where there are none.
-  split = [line.split(',') for line in (workdir / 'split.csv').read_text().splitlines()[1:]]
-  sides = {}
-  for _, patient, side, *_ in split:
-    sides.setdefault(patient, set()).add(side)
-  assert len(split) > 100 and all(len(side) == 1 for side in sides.values())
+def test_what_mirrors_or_turns_a_chest_is_refused(policy):
+  with pytest.raises(
+    InputError, match=r"config\.augment='it' mirrors or turns .*config\.force_augment"
+  ):
+    check_policy(policy, 'it', 'chest', 3)
+
+
+@pytest.mark.parametrize('modality', ['', 'retina', 'skin', 'histopathology'])
+def test_elsewhere_orientation_is_no_label(modality):
+  check_policy(my_flip, 'it', modality, 3)
