@@ -18,6 +18,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='aptos2019',
+      modality='retina',
       root='data/aptos2019',
       labels=GRADES,
       image_size=380,

@@ -17,6 +17,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='camelyon17',
+      modality='histopathology',
       root='data/camelyon17_v1.0',
       labels=('Tumor',),
       image_size=96,

@@ -20,6 +20,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='ham10000',
+      modality='skin',
       root='data/ham10000',
       labels=CLASSES,
       image_size=224,

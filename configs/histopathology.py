@@ -23,6 +23,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='patchcamelyon',
+      modality='histopathology',
       root='data/patchcamelyon',
       labels=('Tumor',),
       image_size=96,
@@ -46,6 +47,7 @@ def _phantom() -> Config:
   return Config(
     data=Data(
       source='phantom_tissue',
+      modality='histopathology',
       root='data/phantom_tissue',
       labels=('Tumor',),
       image_size=96,

@@ -16,6 +16,13 @@ GREY = (
   'breastmnist', 'chestmnist', 'octmnist', 'organamnist', 'organcmnist', 'organsmnist',
   'pneumoniamnist', 'tissuemnist',
 )  # fmt: skip
+MODALITIES = {
+  'chestmnist': 'chest',
+  'dermamnist': 'skin',
+  'pathmnist': 'histopathology',
+  'pneumoniamnist': 'chest',
+  'retinamnist': 'retina',
+}
 
 
 def get_config(arg: str = '') -> Config:
@@ -29,6 +36,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='medmnist',
+      modality=MODALITIES.get(family, ''),
       root='data/medmnist',
       labels=labels,
       image_size=int(size or 28),

@@ -26,6 +26,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='eyepacs',
+      modality='retina',
       root='data/eyepacs',
       labels=GRADES,
       image_size=380,
@@ -49,6 +50,7 @@ def _phantom() -> Config:
   return Config(
     data=Data(
       source='phantom_retina',
+      modality='retina',
       root='data/phantom_retina',
       labels=GRADES,
       image_size=96,

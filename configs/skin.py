@@ -24,6 +24,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='isic2020',
+      modality='skin',
       root='data/isic2020',
       labels=('melanoma',),
       image_size=380,
@@ -48,6 +49,7 @@ def _phantom() -> Config:
   return Config(
     data=Data(
       source='phantom_skin',
+      modality='skin',
       root='data/phantom_skin',
       labels=('melanoma',),
       image_size=64,
