@@ -23,6 +23,8 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='several',
+      modality='chest',
+      intensity='stretch',
       root='data',
       labels=(
         'Atelectasis',

@@ -20,6 +20,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='mimic_cxr',
+      modality='chest',
       root='data/mimic-cxr-jpg',
       labels=COMPETITION_TASKS,
       image_size=320,

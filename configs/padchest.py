@@ -20,6 +20,8 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='padchest',
+      modality='chest',
+      intensity='stretch',
       root='data/padchest',
       labels=tuple(label for label in LABELS if label not in ('Fracture', 'Normal')),
       image_size=224,

@@ -20,6 +20,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='rsna_pneumonia',
+      modality='chest',
       root='data/rsna-pneumonia',
       labels=('Pneumonia',),
       image_size=320,

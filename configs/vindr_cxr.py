@@ -23,6 +23,7 @@ def get_config(arg: str = '') -> Config:
   return Config(
     data=Data(
       source='vindr_cxr',
+      modality='chest',
       root='data/vindr-cxr',
       labels=KAGGLE_LABELS,
       image_size=320,

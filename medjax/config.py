@@ -29,36 +29,36 @@ class Data:
     labels: the labels to learn, in this order.
     image_size: height and width of the network's input, pixels; 0 takes that of the pretrained
       weights, or the one that the network was published with.
-    modality: 'chest', 'retina', 'skin' or 'histopathology', by which augmentation is checked; ''
-      where it is none of them.
     channels: 1 (grey) or 3 (RGB).
-    fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is black;
-      'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
-    intensity: what becomes black and white of greys of more than 8 bits: 'file', a DICOM's own window,
-      else all that the bits can hold; 'stretch', each image's darkest and brightest value; or values
-      'low..high', such as '0..4095'. See medjax.data.intensity.
     views: keep only these views ('frontal', 'lateral'); empty keeps all.
     uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
     blank: 'ignore' or 'zeros'; or a dict label → policy.
     broken: 'stop' at an image that cannot be read, or 'set_aside' and report it.
     workers: input processes; 0 reads in threads of the main process.
     settings: keyword arguments of the source.
+    fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is black;
+      'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
+    intensity: what becomes black and white of greys of more than 8 bits: 'file', a DICOM's own window,
+      else all that the bits can hold; 'stretch', each image's darkest and brightest value; or values
+      'low..high', such as '0..4095'. See medjax.data.intensity.
+    modality: 'chest', 'retina', 'skin' or 'histopathology', by which augmentation is checked; ''
+      where it is none of them.
   """
 
   source: str
   root: str
   labels: tuple[str, ...]
   image_size: int = 0
-  modality: str = ''
   channels: int = 1
-  fit: str = 'pad'
-  intensity: str = 'file'
   views: tuple[str, ...] = ()
   uncertain: str | dict = 'ignore'
   blank: str | dict = 'ignore'
   broken: str = 'stop'
   workers: int = 0
   settings: dict = dataclasses.field(default_factory=dict)
+  fit: str = 'pad'
+  intensity: str = 'file'
+  modality: str = ''
 
 
 @dataclasses.dataclass
@@ -226,6 +226,8 @@ def _read(path: pathlib.Path, arg: str) -> Config:
     raise InputError(f"{path}: defines no get_config(arg='')")
   try:
     config = module.get_config(arg)
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from None
   except Exception as error:
     raise InputError(f'{path}: {one_line(error)}') from error
   if not isinstance(config, Config):

@@ -349,10 +349,11 @@ def _first_screen(
     f'{learn.preprocessing.image_size} px, {config.precision}',
     f'weights   {provenance.in_words(started)}',
     f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
-    f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}',
+    f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}, '
+    f'{config.data.fit}, intensity {config.data.intensity}',
     f'training  {_what_trains(config)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
-    f'{config.sampling.name}',
+    f'{config.sampling.mixture or config.sampling.name}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',

@@ -253,8 +253,6 @@ def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monk
   experiment = config.load(
     str(PROJECT / 'configs/phantom.py'), [each.removeprefix('--config.') for each in overrides]
   )
-  with pytest.raises(
-    InputError, match=r'the loss returned shape .*must be that of the labels, \(8, 3\)'
-  ):
+  with pytest.raises(InputError, match=r'the loss returned shape .*must be \(8, 3\)'):
     train.run(experiment, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()

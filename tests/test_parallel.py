@@ -80,7 +80,7 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
 
 @pytest.mark.parametrize('batch_size', [4, 16])
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
-  from medjax import config, devices, evaluate, steps, study, train
+  from medjax import config, devices, evaluate, learner, preprocessing, study
   from medjax.data import pipeline
 
   overrides = [each.removeprefix('--config.') for each in TINY]
@@ -90,13 +90,13 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   data, _ = study.make(experiment)
   rows = data.rows('train')
   assert len(rows) % batch_size
-  parts = train._parts(experiment)
+  learn = learner.build(experiment, preprocessing.resolve(experiment, None))
   mesh = devices.data_mesh()
-  eval_step = train._eval_step(parts, mesh)
-  state = parts.init_state()
-  records = study.records(experiment, data, rows)
+  variables = learn.init_state({}).variables
+  records = study.records(experiment, learn.preprocessing, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
-  pooled = evaluate.probabilities(eval_step, state.variables, batches, len(rows), mesh)
+  eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
+  pooled = evaluate.probabilities(eval_step, variables, batches, len(rows), mesh)
   whole = records.load(np.arange(len(rows)), len(rows))
-  at_once = steps.eval_step(state.variables, jax.numpy.asarray(whole['image']), model=parts.model)
+  at_once = learn.eval_step(variables, jax.numpy.asarray(whole['image']))
   np.testing.assert_allclose(pooled, at_once, atol=1e-6)

@@ -11,17 +11,13 @@ patient. So a split by image flatters a model here as it does on real films.
 
 import concurrent.futures
 import csv
-import json
-import os
 import pathlib
-import tempfile
 from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
 
-from medjax.data import phantom_films
-from medjax.errors import InputError
+from medjax.data import phantom_films, phantom_root
 
 # Raise it with every change of the pixels (phantom_films.py) or the tables: an older root then no
 # longer matches.
@@ -65,42 +61,9 @@ def generate(
   Raises:
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
-  root = pathlib.Path(root)
   settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
-  for name, value in (settings | {'workers': workers}).items():
-    if value < LEAST.get(name, 0):
-      raise InputError(f'phantom: {name} is {value}; it must be at least {LEAST[name]}')
-  if _made(root, settings):
-    return
-  root.parent.mkdir(parents=True, exist_ok=True)
-  # A directory beside it is on the same file system, where a rename is atomic.
-  with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
-    made = pathlib.Path(scratch, 'phantom')
-    _write(made, settings, workers)
-    try:
-      made.rename(root)
-    except OSError:
-      # Another process may have finished first; its files are the same.
-      if not _made(root, settings):
-        raise
-
-
-def _made(root: pathlib.Path, settings: dict) -> bool:
-  """Whether `root` holds these settings' phantom; False if nothing is there, else InputError."""
-  if not os.path.lexists(root):
-    return False
-  try:
-    found = json.loads((root / 'phantom.json').read_text(encoding='utf-8'))
-  except (OSError, ValueError):
-    raise InputError(
-      f'{root}: exists and is no phantom; choose a root that does not exist'
-    ) from None
-  if found != settings:
-    raise InputError(
-      f'{root}: holds a phantom of other settings ({found}; wanted {settings}); '
-      'choose another root, or delete this one'
-    )
-  return True
+  phantom_root.check_least(settings | {'workers': workers}, LEAST)
+  phantom_root.make(pathlib.Path(root), settings, lambda made: _write(made, settings, workers))
 
 
 def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
@@ -128,7 +91,6 @@ def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
       writer = csv.DictWriter(file, header, restval='', lineterminator='\n')
       writer.writeheader()
       writer.writerows(lines)
-  (root / 'phantom.json').write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
 
 
 def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> list[dict]:

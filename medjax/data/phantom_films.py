@@ -12,7 +12,8 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
-from PIL import Image
+
+from medjax.data.phantom_drawing import smooth, texture
 
 # What makes a patient's films their own: uniform between two bounds, in half frames unless said.
 ANATOMY = {
@@ -54,8 +55,8 @@ def draw_patient(
   """
   anatomy, lesions = _drawn(rng, ANATOMY), _drawn(rng, LESIONS)
   anatomy.breast *= female
-  anatomy.vessel_map = _texture(rng, (28, 6), (256, 64))
-  anatomy.tissue_map = _texture(rng, (14, 14), (128, 128))
+  anatomy.vessel_map = texture(rng, (28, 6), (256, 64))
+  anatomy.tissue_map = texture(rng, (14, 14), (128, 128))
   lesions.mass, lesions.pneumonia = _place(rng, anatomy), _place(rng, anatomy)
   return anatomy, lesions
 
@@ -93,7 +94,7 @@ def draw_film(
     tissue, air = _frontal(a, x, y, j.breath, 1.1 if projection == 'AP' else 1.0)
   else:
     tissue, air = _lateral(a, x, y, j.breath)
-  cloud = _texture(rng, (9, 9), (size, size))
+  cloud = texture(rng, (9, 9), (size, size))
   opacity, boxes = _opacity(a, lesions, projection, truth, x, y, air, cloud)
   thickness = tissue - 0.58 * air + opacity + 0.012 * cloud
   thickness += _mark(a, x, y) if projection else _mark(a, a.mark_x - a.depth - x, y)
@@ -125,12 +126,12 @@ def _opacity(a, lesions, projection, truth, x, y, air, cloud):
 
   if truth['Edema']:
     wings = np.abs(x) - 0.2 if projection else x - 0.05
-    near = _smooth(1.1 - np.hypot(wings, y - a.hilum_y) / 0.6)
+    near = smooth(1.1 - np.hypot(wings, y - a.hilum_y) / 0.6)
     opacity += lesions.edema_bright * air * (0.55 + 0.45 * near + 0.2 * cloud)
   if truth['Pneumonia']:
     dx, dy = centred(lesions.pneumonia)
     squared = (dx / lesions.pneumonia_wide) ** 2 + (dy / lesions.pneumonia_high) ** 2
-    patch = np.exp(-squared) * _smooth(2 * air)
+    patch = np.exp(-squared) * smooth(2 * air)
     opacity += lesions.pneumonia_bright * patch * (1 + 0.2 * cloud)
     boxes['Pneumonia'] = _box(patch > 0.3 * patch.max())
   if truth['Lung Lesion']:
@@ -151,61 +152,61 @@ def _frontal(a, x, y, breath, magnified):
   """Returns tissue and air, f32[size, size] in 0..1, seen from the front."""
   x = x - a.spine_curve * np.sin(1.5 * y + a.spine_phase)
   u = np.abs(x)
-  arms = 0.7 * _smooth(0.1 - 1.6 * y)
+  arms = 0.7 * smooth(0.1 - 1.6 * y)
   side = a.lung_centre + a.lung_width + a.soft_tissue + 0.1 * y + arms
-  top = a.shoulder + 0.25 * u**2 - 0.9 * _smooth(1 - (u - a.neck) / 0.28)
-  body = _smooth((side - u) / 0.24) * _smooth((y - top) / 0.28)
+  top = a.shoulder + 0.25 * u**2 - 0.9 * smooth(1 - (u - a.neck) / 0.28)
+  body = smooth((side - u) / 0.24) * smooth((y - top) / 0.28)
   # The lungs are round at the sides and the apex; heart and diaphragm cut into them.
   chest = _chest(a, (u - a.lung_centre - 0.1 * y) / (a.lung_width * (1 + 0.12 * y)), y)
   dome = a.diaphragm + breath + a.dome_tilt * np.sign(x) + a.dome * (u - 0.34) ** 2
   heart_y, long, wide = a.diaphragm - a.heart_lift + breath, a.heart_long, a.heart_wide
   ventricle = _ball(x, y, a.heart_x, heart_y, magnified * long, magnified * wide, 0.75)
   atrium = _ball(x, y, -0.05, heart_y, magnified * 0.17, 0.24)
-  heart = 1 - (1 - _smooth(1.8 * ventricle)) * (1 - _smooth(2 * atrium))
-  knob = _smooth(2.5 * _ball(x, y, 0.08, -0.28, a.aorta, 1.5 * a.aorta))
-  middle = _line(u, magnified * a.mediastinum + 0.06 * _smooth(0.7 + 2 * y) + 0.08, 0.14)
+  heart = 1 - (1 - smooth(1.8 * ventricle)) * (1 - smooth(2 * atrium))
+  knob = smooth(2.5 * _ball(x, y, 0.08, -0.28, a.aorta, 1.5 * a.aorta))
+  middle = _line(u, magnified * a.mediastinum + 0.06 * smooth(0.7 + 2 * y) + 0.08, 0.14)
   solid = 1 - (1 - heart) * (1 - 0.7 * knob) * (1 - middle)
-  below = _smooth((y - dome) / 0.15)
-  air = _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (1 - 0.95 * solid)
+  below = smooth((y - dome) / 0.15)
+  air = smooth(chest / 0.5) * smooth((dome - y) / 0.07 + 0.5) * (1 - 0.95 * solid)
 
   tissue = body * (0.68 + 0.14 * solid + 0.03 * heart + 0.12 * below)
-  tissue += a.breast * _smooth(2 * _ball(u, y, 0.46, a.breast_y, 0.36, 0.3))
+  tissue += a.breast * smooth(2 * _ball(u, y, 0.46, a.breast_y, 0.36, 0.3))
   tissue += a.spine_bright * body * _line(u, 0.13, 0.08) * _vertebrae(y)
-  tissue -= 0.1 * _line(u, 0.06, 0.05) * _smooth((-0.25 - y) / 0.1)  # the windpipe
+  tissue -= 0.1 * _line(u, 0.06, 0.05) * smooth((-0.25 - y) / 0.1)  # the windpipe
   # Ribs arch down from the spine behind, and come back down and inwards in front.
   behind = y + 0.2 * u - a.rib_arch * (1 - 0.6 * y) * u**2
   ribs = _bands(behind / a.rib_space + a.rib_phase, a.rib_width)
   before = _bands((y + a.rib_slope * u) / (1.3 * a.rib_space), a.rib_width)
-  ribs += 0.5 * before * _smooth((u - 0.25) / 0.2)
-  tissue += a.rib_bright * ribs * _cage(chest, below) * body * _smooth((u - 0.08) / 0.1)
+  ribs += 0.5 * before * smooth((u - 0.25) / 0.2)
+  tissue += a.rib_bright * ribs * _cage(chest, below) * body * smooth((u - 0.08) / 0.1)
   clavicle = y - a.clavicle_y - a.clavicle_slope * u - 0.5 * (u - 0.4) ** 2
   tissue += a.clavicle_bright * _line(clavicle, 0.06, 0.04) * _line(u - 0.45, 0.4, 0.1)
-  tissue += 0.12 * body * _smooth(2 * _ball(u, y, 0.9, -0.35, 0.24, 0.42, -0.35))  # shoulder blade
+  tissue += 0.12 * body * smooth(2 * _ball(u, y, 0.9, -0.35, 0.24, 0.42, -0.35))  # shoulder blade
   return tissue + _detail(a, u - 0.15, y, body, air, x > 0), air
 
 
 def _lateral(a, z, y, breath):
   """Returns tissue and air, f32[size, size] in 0..1, seen from the side, facing left."""
-  rise = _smooth(-0.2 - 1.2 * y)
+  rise = smooth(-0.2 - 1.2 * y)
   breast = 0.8 * a.breast * _line(y - a.breast_y, 1 / 3, 1 / 3)
   front = -a.depth - 0.08 - 0.3 * a.soft_tissue + 0.4 * rise - breast
   back = a.depth + 0.14 + 0.4 * a.soft_tissue + a.kyphosis * np.cos(2 * y) - 0.2 * rise
-  body = _smooth((z - front) / 0.25) * _smooth((back - z) / 0.3)
+  body = smooth((z - front) / 0.25) * smooth((back - z) / 0.3)
   chest = _chest(a, (z - 0.04 - 0.1 * rise) / a.depth, y)
   dome = a.diaphragm + breath - 0.05 + 0.3 * z + 0.35 * a.dome * (z + 0.15) ** 2
   heart_y = a.diaphragm - a.heart_lift + breath
-  heart = _smooth(1.5 * _ball(z, y, -0.24, heart_y, a.heart_long, 0.85 * a.heart_wide, 1.1))
-  below = _smooth((y - dome) / 0.15)
-  air = _smooth(chest / 0.5) * _smooth((dome - y) / 0.07 + 0.5) * (0.85 - 0.72 * heart)
+  heart = smooth(1.5 * _ball(z, y, -0.24, heart_y, a.heart_long, 0.85 * a.heart_wide, 1.1))
+  below = smooth((y - dome) / 0.15)
+  air = smooth(chest / 0.5) * smooth((dome - y) / 0.07 + 0.5) * (0.85 - 0.72 * heart)
 
-  shoulders = _smooth(-1.2 - 2.5 * y)
+  shoulders = smooth(-1.2 - 2.5 * y)
   tissue = body * (0.7 + 0.1 * heart + 0.14 * below + 0.18 * shoulders)
   spine = _line(z - back + 0.34 + 0.3 * a.soft_tissue, 0.13, 0.07) * _vertebrae(y)
   tissue += (a.spine_bright + 0.06) * (1 - 0.5 * y) * spine
   tissue += 0.08 * _line(z - front - 0.14, 0.05, 0.04) * _line(y + 0.1, 0.5, 0.25)  # the sternum
-  tissue -= 0.1 * _line(z - 0.1 - 0.15 * y, 0.06, 0.05) * _smooth((-0.25 - y) / 0.1)
+  tissue -= 0.1 * _line(z - 0.1 - 0.15 * y, 0.06, 0.05) * smooth((-0.25 - y) / 0.1)
   arch = np.hypot(z - 0.1, y + 0.24) - 1.6 * a.aorta
-  tissue += 0.06 * _line(arch, 0.06, 0.05) * _smooth(-0.6 - 4 * y)
+  tissue += 0.06 * _line(arch, 0.06, 0.05) * smooth(-0.6 - 4 * y)
   ribs = _bands((y + (0.4 + a.rib_slope) * z) / a.rib_space + a.rib_phase, a.rib_width)
   tissue += 0.7 * a.rib_bright * ribs * _cage(chest, below) * body
   return tissue + _detail(a, z - 0.05, y, body, air, 0), air
@@ -218,7 +219,7 @@ def _chest(a, across, y):
 
 def _cage(chest, below):
   """How much of the ribs is seen: to a little outside the lungs, and faintly over the belly."""
-  return _smooth(chest / 0.3 + 1) * (1 - 0.75 * below)
+  return smooth(chest / 0.3 + 1) * (1 - 0.75 * below)
 
 
 def _vertebrae(y):
@@ -229,7 +230,7 @@ def _detail(a, x, y, body, air, side):
   """A patient's own vessels, which run out from the hilum at x = 0 and fade, and soft tissue."""
   r, angle = np.hypot(x, y - a.hilum_y), np.arctan2(y - a.hilum_y, x) / (2 * np.pi) + 0.5
   streaks = 1 - 2 * np.abs(_look_up(a.vessel_map, (angle + side) / 2, r))
-  vessels = _smooth(streaks) * _smooth((0.6 - r) / 0.5) + 1.2 * _line(r, 0.22, 0.2)
+  vessels = smooth(streaks) * smooth((0.6 - r) / 0.5) + 1.2 * _line(r, 0.22, 0.2)
   tissue = _look_up(a.tissue_map, y / 3 + 0.5, x / 3 + 0.5)
   return a.vessels * air * vessels + 0.025 * body * tissue
 
@@ -245,10 +246,10 @@ def _mark(a, x, y):
   elif a.mark < 0.3:
     for at_x, at_y in ((-0.5, -0.45), (a.mark_x, a.mark_y), (0.55, 0.35)):
       wire = x - at_x + 0.25 * (y - at_y) ** 2
-      bright += 0.5 * _smooth(3 * _ball(x, y, at_x, at_y, 0.045, 0.045))
+      bright += 0.5 * smooth(3 * _ball(x, y, at_x, at_y, 0.045, 0.045))
       bright += 0.12 * _line(wire, 0.024, 0.012) * (y > at_y)
   elif a.mark < 0.4:
-    bright += 0.4 * _smooth(3 * _ball(np.abs(x), y, a.mark_x, 0.3, 0.035, 0.035))
+    bright += 0.4 * smooth(3 * _ball(np.abs(x), y, a.mark_x, 0.3, 0.035, 0.035))
   return bright
 
 
@@ -259,15 +260,9 @@ def _letter(a, across, down):
   return upright | ((np.abs(y - 0.05) < 0.012) & (np.abs(x - 0.025) < 0.037))
 
 
-def _smooth(z):
-  """0 below 0, 1 above 1, and smoothly in between."""
-  z = np.clip(z, 0, 1)
-  return z * z * (3 - 2 * z)
-
-
 def _line(off, half, soft):
   """1 where `off` is about 0, 0 from `half` on to either side, fading over the last `soft`."""
-  return _smooth((half - np.abs(off)) / soft)
+  return smooth((half - np.abs(off)) / soft)
 
 
 def _ball(x, y, at_x, at_y, long, wide, turn=0.0):
@@ -280,13 +275,7 @@ def _ball(x, y, at_x, at_y, long, wide, turn=0.0):
 def _bands(phase, width):
   """A bone's profile in every period of `phase`: `width` of it, brighter at its edges."""
   off = np.abs(phase - np.floor(phase) - 0.5) / (0.5 * width)
-  return _smooth((1 - off) / 0.35) * (0.7 + 0.5 * off**2)
-
-
-def _texture(rng, cells, shape):
-  """Smooth noise, f32[shape], about normal: that many cells, drawn out to `shape`."""
-  coarse = Image.fromarray(rng.standard_normal(cells, np.float32))
-  return np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC))
+  return smooth((1 - off) / 0.35) * (0.7 + 0.5 * off**2)
 
 
 def _look_up(texture, row, column):

@@ -22,6 +22,13 @@ def torch_or_skip():
   return torch, timm
 
 
+def first_slow_rest_deep(names, first=()):
+  """Returns a family's names as parameters: the `first` of it (one by default) stand for the others."""
+  first = first or list(names)[:1]
+  marks = {True: pytest.mark.slow, False: pytest.mark.deep}
+  return [pytest.param(name, marks=marks[name in first]) for name in names]
+
+
 def shapes(model, image_size, channels=3):
   """Returns the shapes of a network's variables, computing nothing."""
   images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.float32)

@@ -16,10 +16,6 @@ PUBLISHED = {
   'convnext_small': 50_223_688,
   'convnext_base': 88_591_464,
 }
-DEEP = [
-  pytest.param(name, marks=pytest.mark.slow if name != 'convnext_tiny' else ())
-  for name in PUBLISHED
-]
 
 
 def small(**settings):
@@ -54,8 +50,7 @@ def test_parameters_are_as_published(name):
   assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PUBLISHED[name]
 
 
-@pytest.mark.parametrize('name', DEEP)
-@pytest.mark.slow
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   oracle.check(
@@ -63,8 +58,7 @@ def test_equals_timm(name, tmp_path):
   )
 
 
-@pytest.mark.parametrize('name', DEEP)
-@pytest.mark.slow
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
 def test_equals_torchvision(name, tmp_path):
   oracle.torch_or_skip()
   torchvision = pytest.importorskip('torchvision')

@@ -98,8 +98,7 @@ def test_geometry_equals_torchvision(tmp_path):
   oracle.check(SMALL(num_labels=10), theirs, 97, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   oracle.check(

@@ -33,7 +33,7 @@ TORCHVISION = {
   'efficientnetv2_m': {'epsilon': 1e-3},
 }
 TIMM = (*PUBLISHED, *(f'tf_{name}' for name in PUBLISHED))
-QUICK = ('efficientnet_b0', 'tf_efficientnet_b0')
+FIRST = ('efficientnet_b0', 'tf_efficientnet_b0', 'efficientnetv2_s')
 # Fast to compile.
 SMALL = functools.partial(
   efficientnet.EfficientNet,
@@ -71,10 +71,6 @@ def check(model, theirs, tmp_path):
   # Even down to the last stride, where 'SAME' pads otherwise than torch; odd, where it does not.
   image_size = 96 if model.same_padding else 97
   oracle.check(model, theirs, image_size, tmp_path, batch=4)
-
-
-def all_but_quick_slow(names):
-  return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
 @functools.cache
@@ -120,8 +116,7 @@ def test_batch_norms_can_be_those_of_torchvision(name):
   assert batch_norms(torchvision_network, name) == {(model.epsilon, model.momentum)}
 
 
-@pytest.mark.parametrize('name', all_but_quick_slow(TIMM))
-@pytest.mark.slow
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(TIMM, FIRST))
 def test_equals_timm(name, tmp_path):
   check(network(name, num_labels=10), timm_network(name, num_classes=10), tmp_path)
 
@@ -133,8 +128,7 @@ def test_fused_blocks_equal_timm(tmp_path):
   check(model, theirs, tmp_path)
 
 
-@pytest.mark.parametrize('name', all_but_quick_slow(PUBLISHED))
-@pytest.mark.slow
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED, FIRST))
 def test_equals_torchvision(name, tmp_path):
   # The oracle steps with torch's default momentum.
   model = network(name, num_labels=10, **(TORCHVISION.get(name, {}) | {'momentum': 0.9}))

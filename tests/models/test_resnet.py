@@ -28,7 +28,7 @@ def test_parameters_are_as_published(name):
 
 
 @pytest.mark.parametrize(
-  'name', [pytest.param(name, marks=pytest.mark.slow if name in DEEP else ()) for name in PUBLISHED]
+  'name', [pytest.param(name, marks=pytest.mark.deep if name in DEEP else ()) for name in PUBLISHED]
 )
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()

@@ -19,9 +19,7 @@ PUBLISHED = {
   'vit_small_patch14_dinov2': ('vit_small_patch14_dinov2', 518, 0, 22_056_192),
   'vit_base_patch14_dinov2': ('vit_base_patch14_dinov2', 518, 0, 86_579_712),
 }
-NETWORKS = [
-  pytest.param(name, marks=pytest.mark.slow if 'base' in name else ()) for name in PUBLISHED
-]
+NETWORKS = oracle.first_slow_rest_deep(PUBLISHED, [name for name in PUBLISHED if 'small' in name])
 
 
 def small(**settings):
@@ -83,7 +81,6 @@ def test_parameters_are_as_published(name):
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-@pytest.mark.slow
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   image_size = 4 * getattr(vit, name).keywords['patch_size']
@@ -92,7 +89,6 @@ def test_equals_timm(name, tmp_path):
 
 
 @pytest.mark.parametrize('name', NETWORKS[:2])
-@pytest.mark.slow
 def test_equals_torchvision(name, tmp_path):
   oracle.check(getattr(vit, name)(num_labels=10), torchvisions(name), 48, tmp_path)
 

@@ -16,16 +16,27 @@ from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
 from medjax.data.datasets import (
+  aptos2019,
   camelyon16,
+  camelyon17,
   chestxray14,
   chexpert,
   csv,
   dicom,
+  eyepacs,
+  ham10000,
+  isic2019,
+  isic2020,
+  medmnist,
+  messidor2,
   mimic_cxr,
   padchest,
+  patchcamelyon,
   phantom,
+  phantom_sets,
   rsna_pneumonia,
   several,
+  tfds,
   vindr_cxr,
   vocabulary,
 )
@@ -79,16 +90,29 @@ def read_several(root: pathlib.Path, sets: Mapping[str, Mapping[str, object]]) -
 
 
 SOURCES = {
+  'aptos2019': aptos2019.read,
   'camelyon16': camelyon16.read,
+  'camelyon17': camelyon17.read,
   'chestxray14': chestxray14.read,
   'chexpert': chexpert.read,
   'csv': csv.read,
+  'dicom': dicom.read,
+  'eyepacs': eyepacs.read,
+  'ham10000': ham10000.read,
+  'isic2019': isic2019.read,
+  'isic2020': isic2020.read,
+  'medmnist': medmnist.read,
+  'messidor2': messidor2.read,
   'mimic_cxr': mimic_cxr.read,
   'padchest': padchest.read,
-  'dicom': dicom.read,
+  'patchcamelyon': patchcamelyon.read,
   'phantom': phantom.read,
+  'phantom_retina': phantom_sets.read_retina,
+  'phantom_skin': phantom_sets.read_skin,
+  'phantom_tissue': phantom_sets.read_tissue,
   'rsna_pneumonia': rsna_pneumonia.read,
   'several': read_several,
+  'tfds': tfds.read,
   'vindr_cxr': vindr_cxr.read,
 }
 
