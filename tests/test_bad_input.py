@@ -157,6 +157,7 @@ def test_a_damaged_image_stops_the_run_by_file_and_row(refused, damaged):
   refused(*READ_AS_CHEXPERT, root=root, words=['train.csv: row ', image, '3 more', 'set_aside'])
 
 
+@pytest.mark.slow
 def test_damaged_images_are_set_aside_and_counted(command, damaged, tmp_path):
   root, files = damaged
   workdir = tmp_path / 'run'
@@ -173,6 +174,7 @@ def test_damaged_images_are_set_aside_and_counted(command, damaged, tmp_path):
   assert not any(file.relative_to(root).as_posix() in predicted for file in files)
 
 
+@pytest.mark.slow
 def test_a_label_without_positives_trains_on_and_has_no_auroc(command, phantom_root, tmp_path):
   workdir = tmp_path / 'run'
   labels = '--config.data.labels=Edema,Fracture'
@@ -192,6 +194,7 @@ def test_a_label_without_positives_trains_on_and_has_no_auroc(command, phantom_r
   assert 'No positives in train: Fracture.' in (workdir / 'report' / 'index.html').read_text()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
   command, phantom_root, tmp_path
 ):

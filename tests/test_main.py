@@ -122,6 +122,7 @@ def test_the_loss_and_the_network_of_the_readme_by_import_path(command, phantom_
   assert len(losses) == 6 and all(0 < loss < 2.4 for loss in losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'flags',
   [
@@ -157,6 +158,7 @@ def test_chexpert_config_reads_the_phantom_frontal_views_only(command, phantom_r
   assert tested and all(image.startswith('valid/') for image in tested)
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_the_best_checkpoint_is_tested(command, phantom_root, tmp_path):
   workdir = tmp_path / 'run'
   flags = ('--config.steps=60', '--config.evaluate_every=2', '--config.patience=2')

@@ -6,6 +6,7 @@ import pytest
 from conftest import TINY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('modality', 'labels', 'grouped'),
   [

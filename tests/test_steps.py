@@ -80,6 +80,7 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, parts.params)
 
 
+@pytest.mark.slow
 def test_accumulation_updates_statistics_and_stays_finite():
   state, step = make_step(models.resnet_tiny(num_labels=2, width=4), config.Optimizer(accumulate=2))
   after, metrics = step(state, batch_of(8))

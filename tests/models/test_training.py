@@ -13,19 +13,22 @@ compile_time = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compile_time)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('precision', compile_time.PRECISIONS)
 @pytest.mark.parametrize(
   'name',
   [
-    'resnet18',
-    'densenet121',
-    'inception_v3',
-    'efficientnet_b0',
-    'efficientnetv2_s',
-    'convnext_tiny',
-    'vit_small_patch16',
-    'vit_small_patch14_dinov2',
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ('resnet18', 'vit_small_patch16')),
+    *(
+      pytest.param(name, marks=pytest.mark.deep)
+      for name in (
+        'densenet121',
+        'inception_v3',
+        'efficientnet_b0',
+        'efficientnetv2_s',
+        'convnext_tiny',
+        'vit_small_patch14_dinov2',
+      )
+    ),
   ],
 )
 def test_a_step_has_a_finite_loss(name, precision):
