@@ -39,9 +39,16 @@ def assert_same_run(one, other):
   np.testing.assert_allclose(*losses, rtol=2e-3)
 
 
+# XLA ends a process whose devices have waited 40 s for each other; on a busy machine they may.
+PATIENT = {
+  'XLA_FLAGS': '--xla_cpu_collective_call_terminate_timeout_seconds=600 '
+  '--xla_cpu_collective_timeout_seconds=600'
+}
+
+
 def test_four_devices_do_the_work_of_one(command, phantom_root, one_device, tmp_path):
   workdir = tmp_path / 'run'
-  four = {'JAX_NUM_CPU_DEVICES': '4'}
+  four = {'JAX_NUM_CPU_DEVICES': '4', **PATIENT}
   finished = command('main', *arguments(workdir, phantom_root), check=True, env=four)
   assert 'devices   4 × cpu' in finished.stdout
   assert_same_run(one_device, workdir)
@@ -52,7 +59,7 @@ def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_devic
   finished = subprocess.run(
     [sys.executable, 'launch/processes.py', '2', *arguments(workdir, phantom_root)],
     cwd=PROJECT,
-    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2'},
+    env={**os.environ, **PATIENT, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2'},
     capture_output=True,
     text=True,
     timeout=400,
