@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -34,8 +35,20 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
   except (RuntimeError, ValueError) as error:
     reason = str(error).strip().splitlines()[0]
     raise InputError(f'the devices cannot be started: {reason}') from None
-  # The first exchange between processes has a short deadline; later ones wait as long as it takes.
+  if jax.process_count() > 1:
+    _exchange_once()
+
+
+def _exchange_once() -> None:
+  """Connects all processes, and all devices, while everyone is here.
+
+  The first exchange of a group of devices has a deadline of seconds, which one process may pass
+  while another still reads images or compiles; later exchanges wait as long as it takes.
+  """
   wait_for_all('start')
+  mesh = data_mesh()
+  each = jax.make_array_from_process_local_data(sharded(mesh), np.ones(jax.local_device_count()))
+  jax.jit(jnp.sum, out_shardings=replicated(mesh))(each).block_until_ready()
 
 
 def data_mesh() -> Mesh:

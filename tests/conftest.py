@@ -33,18 +33,21 @@ def phantom_root(tmp_path_factory):
   return root
 
 
+@pytest.fixture(scope='session', autouse=True)
+def compilation_cache(tmp_path_factory):
+  """What one tiny run has compiled, the next need not; the machine's own cache stays out of it."""
+  folder = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:  # All workers share one.
+    folder = folder.parent
+  os.environ['XDG_CACHE_HOME'] = str(folder / 'cache')
+
+
 @pytest.fixture(scope='session')
-def command(tmp_path_factory):
+def command():
   """Runs `python -m medjax.<name> …` in the project's folder and returns the finished process."""
-  cache = tmp_path_factory.mktemp('cache')
 
   def run(name, *arguments, check=False, env=None, **settings):
-    environment = {
-      **os.environ,
-      'JAX_PLATFORMS': 'cpu',
-      'XDG_CACHE_HOME': str(cache),
-      **(env or {}),
-    }
+    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', **(env or {})}
     finished = subprocess.run(
       [sys.executable, '-m', f'medjax.{name}', *map(str, arguments)],
       cwd=PROJECT,

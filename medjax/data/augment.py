@@ -48,7 +48,8 @@ def chest(key: jax.Array, images: jax.Array) -> jax.Array:
       scale=1.0 + _uniform(scale, 0.1),
       shift=_uniform(shift, 0.05, (2,)),
     )
-    image = _light(image, _uniform(brightness, 0.08), _uniform(contrast, 0.15))
+    mean = jnp.mean(image)
+    image = (image - mean) * (1.0 + _uniform(contrast, 0.15)) + mean + _uniform(brightness, 0.08)
     deviation = jax.random.uniform(level, maxval=0.02)
     return image + deviation * jax.random.normal(noise, image.shape)
 
@@ -60,12 +61,13 @@ def retina(key: jax.Array, images: jax.Array) -> jax.Array:
 
   Mirrored left to right: the other eye. Turned by half: the inverted picture that some optics give.
   Rotation up to 15°: how the head is held. Scale up to 10 % and shift up to 5 %: the field and the aim
-  of the camera. Brightness up to 0.08 and contrast up to 15 %: flash, pupil and lens. Each colour up to
-  10 %: the sensor's white balance and the pigment of the eye. Not for labels that name a side.
+  of the camera. Brightness up to 15 % and gamma up to 15 %: flash, pupil and lens; the black around the
+  fundus stays black. Each colour up to 7 %: the sensor's white balance and the pigment of the eye. Not
+  for labels that name a side.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:
-    mirror, turn, rotation, scale, shift, brightness, contrast, colour = jax.random.split(key, 8)
+    mirror, turn, rotation, scale, shift, exposure = jax.random.split(key, 6)
     image = jnp.where(jax.random.bernoulli(mirror), image[:, ::-1], image)
     image = jnp.where(jax.random.bernoulli(turn), image[::-1, ::-1], image)
     image = _affine(
@@ -74,8 +76,7 @@ def retina(key: jax.Array, images: jax.Array) -> jax.Array:
       scale=1.0 + _uniform(scale, 0.1),
       shift=_uniform(shift, 0.05, (2,)),
     )
-    image = _light(image, _uniform(brightness, 0.08), _uniform(contrast, 0.15))
-    return image * (1.0 + _uniform(colour, 0.1, image.shape[-1:]))
+    return _expose(image, exposure)
 
   return _each(key, images, one)
 
@@ -85,12 +86,12 @@ def skin(key: jax.Array, images: jax.Array) -> jax.Array:
 
   Any rotation and mirrored both ways: how camera and body were turned; beyond the picture's edge the
   skin is continued by reflection. Enlarged by up to a quarter and shifted up to 5 %: distance and aim,
-  the lesion staying in the picture. Brightness up to 0.08 and contrast up to 15 %: lamp and exposure.
-  Each colour up to 10 %: the lamp's colour and the complexion, less than what tells pigments apart.
+  the lesion staying in the picture. Brightness up to 15 % and gamma up to 15 %: lamp and exposure.
+  Each colour up to 7 %: the lamp's colour and the complexion, less than what tells pigments apart.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:
-    mirror, rotation, scale, shift, brightness, contrast, colour = jax.random.split(key, 7)
+    mirror, rotation, scale, shift, exposure = jax.random.split(key, 5)
     # Mirrored one way and turned by any angle is mirrored the other way too.
     image = jnp.where(jax.random.bernoulli(mirror), image[:, ::-1], image)
     image = _affine(
@@ -100,8 +101,7 @@ def skin(key: jax.Array, images: jax.Array) -> jax.Array:
       shift=_uniform(shift, 0.05, (2,)),
       outside='reflect',
     )
-    image = _light(image, _uniform(brightness, 0.08), _uniform(contrast, 0.15))
-    return image * (1.0 + _uniform(colour, 0.1, image.shape[-1:]))
+    return _expose(image, exposure)
 
   return _each(key, images, one)
 
@@ -141,9 +141,11 @@ def _stains(image: jax.Array) -> jax.Array:
   return density @ jnp.asarray(np.linalg.inv(_STAINS), image.dtype)
 
 
-def _light(image: jax.Array, brightness: jax.Array, contrast: jax.Array) -> jax.Array:
-  mean = jnp.mean(image)
-  return (image - mean) * (1.0 + contrast) + mean + brightness
+def _expose(image: jax.Array, key: jax.Array) -> jax.Array:
+  """The same scene in another exposure and white balance; what sends no light stays black."""
+  brightness, gamma, colour = jax.random.split(key, 3)
+  gain = (1.0 + _uniform(brightness, 0.15)) * (1.0 + _uniform(colour, 0.07, image.shape[-1:]))
+  return gain * image ** (1.0 + _uniform(gamma, 0.15))
 
 
 def _each(key: jax.Array, images: jax.Array, one) -> jax.Array:

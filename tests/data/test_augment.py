@@ -122,3 +122,12 @@ def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
 
   mirrored = np.count_nonzero(likeness(original[:, ::-1]) > likeness(original))
   assert 110 < mirrored < 190
+
+
+def test_the_black_around_a_fundus_stays_black_while_its_colours_vary():
+  fundus = jnp.zeros((1, 32, 32, 3)).at[:, 8:24, 8:24].set(jnp.array([0.6, 0.3, 0.15]))
+  changed = np.asarray(augment.retina(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))
+  assert (changed[:, :3, :3] == 0).all()
+  centre = changed[:, 16, 16]
+  assert (centre[:, 0] > centre[:, 1]).all() and (centre[:, 1] > centre[:, 2]).all()
+  assert (centre.std(axis=0) > 0.02).all()
