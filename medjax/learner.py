@@ -103,7 +103,7 @@ class Learner:
     return pretrained.load(
       weights,
       self.shapes,
-      getattr(self.network, 'names', None),
+      self.network,
       self.config.model.name,
       self.config.model.settings,
     )

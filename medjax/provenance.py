@@ -25,7 +25,8 @@ class Provenance:
   parameters: how many the network has.
   pretrained: None, or where the weights come from ('from'; and 'revision', 'sha256' or 'step' where
     there are any; 'pretrained', what a run that they come from started from itself) and how they fit:
-    'new', parameters that they do not fill, and 'unused', tensors without a place in the network.
+    'new', parameters that they do not fill, 'unused', tensors without a place in the network, and
+    'adapted', what was done to tensors of another shape, in words.
   """
 
   preprocessing: Preprocessing
@@ -37,7 +38,12 @@ def describe(learner: Learner, weights: Weights | None, fitted: Fitted | None) -
   """Returns what model.json says of a run that starts now."""
   pretrained = None
   if weights and fitted:
-    pretrained = {**weights.origin, 'new': fitted.new, 'unused': fitted.unused}
+    pretrained = {
+      **weights.origin,
+      'new': fitted.new,
+      'unused': fitted.unused,
+      'adapted': fitted.adapted,
+    }
   return Provenance(learner.preprocessing, learner.parameters(), pretrained)
 
 
@@ -75,6 +81,7 @@ def in_words(provenance: Provenance) -> str:
     f'SHA-256 {start["sha256"][:12]}' if 'sha256' in start else '',
     f'new: {", ".join(name.partition("/")[2] for name in start["new"]) or "nothing"}',
     f'{len(start["unused"]):,} tensors unused',
+    *start.get('adapted', ()),
   ]
   return f'{start["from"]}; ' + '; '.join(detail for detail in details if detail)
 

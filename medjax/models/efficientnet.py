@@ -137,8 +137,8 @@ class EfficientNet(nn.Module):
   """Images f[B, H, W, C], normalised, of any size and C → logits f32[B, num_labels].
 
   timm and torchvision agree on the geometry of the names without 'tf_' but not on BatchNorm. The
-  defaults are timm's; torchvision's weights need `epsilon=1e-3` for B5, B6, B7 and both V2, and its
-  B5, B6 and B7 were trained with `momentum=0.99`.
+  defaults are timm's; torchvision's weights need `epsilon=1e-3` for B5, B6, B7 and both V2 (and are
+  refused without), and its B5, B6 and B7 were trained with `momentum=0.99`.
 
   Attributes:
     num_labels: outputs of the linear head.
@@ -199,6 +199,12 @@ class EfficientNet(nn.Module):
       (r'^head', 'classifier.1'),
     ),
   }
+
+  @property
+  def required(self) -> dict[str, dict[str, Any]]:
+    """What torchvision computes with: of B0's blocks, the wide ones have the epsilon of V2."""
+    large = self.stages != _B0 or self.width_multiplier >= 1.6
+    return {'torchvision': {'epsilon': 1e-3 if large else 1e-5, 'same_padding': False}}
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:

@@ -164,7 +164,7 @@ class InceptionV3(nn.Module):
     num_labels: outputs of the linear head.
     auxiliary: whether there is a second head, on stage 2. While that stage trains, its logits
       f32[B, num_labels] are sown into the collection 'auxiliary'. Of the published weights
-      'timm/inception_v3.tv_in1k' have one, all others need auxiliary=False.
+      'timm/inception_v3.tv_in1k' have one, all others need auxiliary=False, which takes both.
     dropout: rate before the head.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
     dtype: of the computation.
@@ -190,6 +190,11 @@ class InceptionV3(nn.Module):
       (r'^head', 'fc'),
     )
   }
+
+  @property
+  def spare(self) -> tuple[str, ...]:
+    """Without the second head, that of published weights, or of another run, has no place."""
+    return () if self.auxiliary else ('AuxLogits.', 'stage2_aux.')
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:

@@ -114,6 +114,7 @@ def test_batch_norms_are_those_of_timm(name):
 def test_batch_norms_can_be_those_of_torchvision(name):
   model = network(name, num_labels=1, **TORCHVISION.get(name, {}))
   assert batch_norms(torchvision_network, name) == {(model.epsilon, model.momentum)}
+  assert model.required['torchvision'] == {'epsilon': model.epsilon, 'same_padding': False}
 
 
 @pytest.mark.parametrize('name', oracle.first_slow_rest_deep(TIMM, FIRST))

@@ -55,9 +55,8 @@ def file(tmp_path):
 
 
 def load(path, network=NETWORK, channels=3, architecture='resnet_tiny'):
-  names = getattr(network, 'names', None)
   shapes = oracle.shapes(network, 64, channels)
-  return weights.load(weights.find(str(path)), shapes, names, architecture, settings={})
+  return weights.load(weights.find(str(path)), shapes, network, architecture, settings={})
 
 
 def test_names_are_those_of_the_published_files():
@@ -95,6 +94,72 @@ def test_a_grey_image_gives_the_features_of_its_tripled_copy(file):
   ]
   assert np.abs(logits[0]).max() > 0
   np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_done_to_a_tensor_is_told(file):
+  assert load(file).adapted == []
+  assert load(file, channels=1).adapted == ['conv1.weight summed over its 3 input channels']
+  vit = models.vit_small_patch16(num_labels=2, depth=1, width=24, heads=3)
+  at_64, at_96 = oracle.shapes(vit, 64), oracle.shapes(vit, 96)
+  tensors = of_scheme(vit.names['timm'], at_64)
+  assert fit.fit(at_96, tensors, vit.names, 'the file').adapted == [
+    'pos_embed resized from a grid of 4 × 4'
+  ]
+
+
+def of_scheme(rules, shapes):
+  """A published file in one naming, all zeros."""
+  return {
+    fit.published_name(path.partition('/')[2], rules): fit.to_torch(
+      np.zeros(leaf.shape, np.float32), path
+    )
+    for path, leaf in traverse_util.flatten_dict(dict(shapes), sep='/').items()
+  }
+
+
+@pytest.mark.parametrize(
+  ('name', 'scheme', 'settings', 'needs'),
+  [
+    ('efficientnetv2_s', 'torchvision', {}, 'epsilon=0.001'),
+    ('efficientnetv2_s', 'torchvision', {'epsilon': 1e-3}, ''),
+    ('efficientnetv2_s', 'timm', {}, ''),
+    ('efficientnet_b0', 'torchvision', {}, ''),
+    ('efficientnet_b0', 'torchvision', {'epsilon': 1e-3}, 'epsilon=1e-05'),
+    ('tf_efficientnet_b0', 'torchvision', {'epsilon': 1e-5}, 'same_padding=False'),
+  ],
+)
+def test_weights_made_with_other_settings_are_refused(name, scheme, settings, needs):
+  network = getattr(models, name)(num_labels=2, **settings)
+  shapes = oracle.shapes(network, 64)
+  tensors = of_scheme(network.names[scheme], shapes)
+  found = weights.Weights(tensors, {'from': 'the file'})
+  if not needs:
+    assert weights.load(found, shapes, network, name, settings).scheme == scheme
+    return
+  with pytest.raises(InputError) as raised:
+    weights.load(found, shapes, network, name, settings)
+  assert f"torchvision's weights of {name} need config.model.settings.{needs}" in str(raised.value)
+
+
+@pytest.mark.parametrize('scheme', ['timm', 'run'])
+def test_an_auxiliary_head_may_be_left_out(scheme):
+  both = models.inception_v3(num_labels=2)
+  rules = both.names['timm'] if scheme == 'timm' else ()
+  tensors = of_scheme(rules, oracle.shapes(both, 299))
+  alone = models.inception_v3(num_labels=2, auxiliary=False)
+  found = weights.Weights(tensors, {'from': 'the file'}, own_names=scheme == 'run')
+  fitted = weights.load(
+    found, oracle.shapes(alone, 128), alone, 'inception_v3', {'auxiliary': False}
+  )
+  assert {name.split('.')[0] for name in fitted.unused} == (
+    {'AuxLogits', 'fc'} if scheme == 'timm' else {'stage2_aux', 'head'}
+  )
+  # The other way round there would be parameters that nothing fills.
+  found = found._replace(
+    tensors={name: each for name, each in tensors.items() if name not in fitted.unused}
+  )
+  with pytest.raises(InputError, match=r'missing: (AuxLogits|stage2_aux)'):
+    weights.load(found, oracle.shapes(both, 299), both, 'inception_v3', {})
 
 
 def positive(variables):
@@ -296,7 +361,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     self.send_header('Content-Length', str(len(content)))
     self.end_headers()
     if body:
-      self.wfile.write(content)
+      self.wfile.write(content[: self.server.breaks_off_after])
 
   def log_message(self, *_):
     pass
@@ -308,6 +373,7 @@ def hub(file, tmp_path, monkeypatch):
   from huggingface_hub import constants, file_download
 
   server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+  server.breaks_off_after = None  # Bytes of each answer.
   server.files = {
     'model.safetensors': file.read_bytes(),
     'config.json': json.dumps(DESCRIPTION).encode(),
@@ -343,4 +409,19 @@ def test_the_hub_s_weights_come_with_their_revision_and_stay_in_the_cache(hub, m
 def test_a_name_that_the_hub_does_not_know_is_one_line(hub):
   with pytest.raises(InputError, match='the hub has no such weights') as raised:
     weights.find('timm/unknown.test')
+  assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('breaks', ['connection', 'proxy'])
+def test_a_download_that_breaks_off_is_one_line(hub, breaks, monkeypatch):
+  monkeypatch.setattr('time.sleep', lambda seconds: None)  # Between the client's attempts.
+  if breaks == 'connection':
+    hub.breaks_off_after = 0
+  else:
+    from huggingface_hub.utils import close_session
+
+    close_session()
+    monkeypatch.setenv('HTTP_PROXY', 'no-such-scheme://here')
+  with pytest.raises(InputError, match='the download broke off') as raised:
+    weights.find('timm/tiny.test')
   assert '\n' not in str(raised.value)

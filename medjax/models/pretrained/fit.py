@@ -27,12 +27,16 @@ class Fitted(NamedTuple):
   Attributes:
     variables: {'params', 'batch_stats'}, nested, float32: the filled leaves alone.
     new: our names 'params/head/kernel' that the file does not fill: the head.
-    unused: the file's names that have no place here: its head, counters.
+    unused: the file's names that have no place here: its head, counters, and what may be spared.
+    scheme: the naming scheme of the file.
+    adapted: what was done to tensors of another shape, in words.
   """
 
   variables: dict[str, Any]
   new: list[str]
   unused: list[str]
+  scheme: str
+  adapted: list[str]
 
 
 def published_name(path: str, rules: Sequence[tuple[str, Any]]) -> str:
@@ -55,6 +59,7 @@ def fit(
   names: Mapping[str, Sequence[tuple[str, Any]]],
   where: str,
   head: bool = False,
+  spare: Sequence[str] = (),
 ) -> Fitted:
   """Fits tensors in torch's layouts to a network.
 
@@ -64,6 +69,7 @@ def fit(
     names: naming scheme → rules, the network's; the scheme that fits most names is taken.
     where: the file, for messages.
     head: also take the file's head, whose labels are then ours.
+    spare: how names may begin that have no place in the network.
 
   Three-channel stems are summed over their input channels where the network takes grey images, so
   that a grey image gives the features of its tripled copy. Position embeddings are resized to the
@@ -73,20 +79,25 @@ def fit(
     InputError: a tensor missing, one without a place, of another shape or not finite; all of them.
   """
   leaves = traverse_util.flatten_dict(dict(variables), sep='/')
-  schemes = [
-    {path: published_name(path.partition('/')[2], rules) for path in leaves}
-    for rules in names.values()
-  ]
-  published = max(schemes, key=lambda scheme: sum(name in tensors for name in scheme.values()))
+  schemes = {
+    scheme: {path: published_name(path.partition('/')[2], rules) for path in leaves}
+    for scheme, rules in names.items()
+  }
+  scheme = max(schemes, key=lambda each: sum(name in tensors for name in schemes[each].values()))
+  published = schemes[scheme]
   heads = {name for path, name in published.items() if is_head(path)}
-  filled, new, problems = {}, [], {'missing': [], 'of another shape': [], 'not finite': []}
+  filled, new, adapted = {}, [], []
+  problems = {'missing': [], 'of another shape': [], 'not finite': []}
   for path, name in published.items():
     if is_head(path) and not head:
       new.append(path)
     elif name not in tensors:
       problems['missing'].append(name)
     else:
-      ours = adapt(to_flax(tensors[name], path), leaves[path].shape, path)
+      theirs = to_flax(tensors[name], path)
+      ours = adapt(theirs, leaves[path].shape, path)
+      if ours.size != theirs.size:
+        adapted.append(f'{name} {_how_adapted(theirs)}')
       if ours.shape != leaves[path].shape:
         wanted = to_torch(np.empty(leaves[path].shape, np.bool_), path).shape
         problems['of another shape'].append(f'{name} {tensors[name].shape}, needs {wanted}')
@@ -99,12 +110,14 @@ def fit(
   problems['without a place'] = [
     name
     for name in unused
-    if not _NO_PARAMETERS.search(name) and name.rpartition('.')[0] not in heads_modules
+    if not _NO_PARAMETERS.search(name)
+    and not name.startswith(tuple(spare))
+    and name.rpartition('.')[0] not in heads_modules
   ]
   for at, name in enumerate(problems['missing'][:_SHOWN]):
     problems['missing'][at] = name + nearest(name, problems['without a place'])
   _raise_all(problems, where, len(known & set(tensors)), len(known))
-  return Fitted(traverse_util.unflatten_dict(filled, sep='/'), new, unused)
+  return Fitted(traverse_util.unflatten_dict(filled, sep='/'), new, unused, scheme, adapted)
 
 
 def _raise_all(problems: Mapping[str, list[str]], where: str, found: int, known: int) -> None:
@@ -149,6 +162,13 @@ def adapt(array: np.ndarray, shape: tuple[int, ...], path: str) -> np.ndarray:
     return resize_positions(array, shape[1])
   squeezed = tuple(size for size in array.shape if size != 1)
   return array.reshape(shape) if squeezed == tuple(size for size in shape if size != 1) else array
+
+
+def _how_adapted(array: np.ndarray) -> str:
+  if array.ndim == 4:
+    return f'summed over its {array.shape[2]} input channels'
+  side = math.isqrt(array.shape[1] - 1)
+  return f'resized from a grid of {side} × {side}'
 
 
 def resize_positions(embedding: np.ndarray, tokens: int) -> np.ndarray:

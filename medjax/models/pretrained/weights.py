@@ -16,14 +16,14 @@ import numpy as np
 from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
-from medjax import checkpoints, files
+from medjax import checkpoints, files, logs
 from medjax.errors import InputError
 from medjax.models.pretrained import fit
 from medjax.models.published import NETWORKS
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
 _PICKLES = {'.pth', '.pt', '.bin', '.pkl', '.ckpt', '.tar'}
-# Settings that change no parameter and nothing that evaluation computes.
+# Settings that change nothing that evaluation computes; fitting accounts for auxiliary parameters.
 _OF_TRAINING = ('dropout', 'stochastic_depth', 'auxiliary', 'momentum')
 _INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'lanczos')
 
@@ -40,7 +40,8 @@ class Weights(NamedTuple):
     interpolation: that their images were resized with; '' where not known.
     architecture: the network's name; '' where not known.
     settings: of the network, where it is one of a run.
-    run: the work directory they come from, or None.
+    run: the work directory of the run that trained them; None where there is none, or not here.
+    own_names: whether they are named as medjax names parameters.
   """
 
   tensors: Mapping[str, np.ndarray]
@@ -52,6 +53,7 @@ class Weights(NamedTuple):
   architecture: str = ''
   settings: dict[str, Any] | None = None
   run: pathlib.Path | None = None
+  own_names: bool = False
 
 
 def find(name: str) -> Weights:
@@ -98,6 +100,8 @@ def _of_hub(name: str) -> Weights:
 
   match = _HUB_NAME.fullmatch(name)
   repository, revision = match['repository'], match['revision']
+  # A hub that does not answer is waited for, a minute and more.
+  logs.say(f"config.model.pretrained='{name}': asking the hub; what it sends is kept in {_cache()}")
   try:
     files = [
       pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
@@ -108,14 +112,25 @@ def _of_hub(name: str) -> Weights:
       f"config.model.pretrained='{name}': no such file or folder here, not in the cache of the hub "
       f'({_cache()}), and the hub cannot be asked (no connection, or HF_HUB_OFFLINE is set)'
     ) from None
-  except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-    reason = next((line for line in str(error).splitlines() if line.strip()), '')
+  except (errors.HfHubHTTPError, errors.HFValidationError) as error:
     raise InputError(
-      f"config.model.pretrained='{name}': the hub has no such weights ({type(error).__name__}: "
-      f'{reason[:200]}); names look like timm/densenet121.tv_in1k, and there is no such file'
+      f"config.model.pretrained='{name}': the hub has no such weights ({_reason(error)}); names look "
+      'like timm/densenet121.tv_in1k, and there is no such file'
+    ) from None
+  # The hub's client has no error of its own for what its connections raise: HTTPError is the base of
+  # those; a proxy's malformed address is a ValueError, a full disk an OSError.
+  except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+    raise InputError(
+      f"config.model.pretrained='{name}': the download broke off ({_reason(error)}); where connection, "
+      'proxy and disk space are as they should be, start again'
     ) from None
   # The cache keeps every file under the commit that it belongs to.
   return _of_file(files[1], files[0], {'from': repository, 'revision': files[1].parent.name})
+
+
+def _reason(error: Exception) -> str:
+  line = next((line for line in str(error).splitlines() if line.strip()), '')
+  return f'{type(error).__name__}: {line[:200]}'
 
 
 def _cache() -> str:
@@ -191,13 +206,14 @@ def _of_run(workdir: pathlib.Path) -> Weights:
     architecture=model['name'],
     settings=model['settings'],
     run=workdir.resolve(),
+    own_names=True,
   )
 
 
 def load(
   weights: Weights,
   variables: Any,
-  names: Mapping[str, Any] | None,
+  network: Any,
   architecture: str,
   settings: Mapping[str, Any],
 ) -> fit.Fitted:
@@ -206,13 +222,13 @@ def load(
   Args:
     weights: from `find`.
     variables: {'params', 'batch_stats'} of the network.
-    names: the network's, see medjax.models; None where it has none.
+    network: whose names, and what else it says of weights (see medjax.models), are gone by.
     architecture: the network's name.
     settings: the network's.
 
   Raises:
-    InputError: they do not fit, they are of another architecture though their shapes may fit, or a
-      network of one's own has no head or says no names.
+    InputError: they do not fit, they are of another architecture or need other settings though their
+      shapes may fit, or a network of one's own has no head or says no names.
   """
   where = f'config.model.pretrained ({weights.origin["from"]})'
   _check_architecture(weights, architecture, settings, where)
@@ -221,13 +237,24 @@ def load(
       f'{where}: the network has no module named head, so nothing says what is new for the labels; '
       'medjax/models/__init__.py says how to name it'
     )
-  schemes = {'run': ()} if weights.run else names
+  schemes = {'medjax': ()} if weights.own_names else getattr(network, 'names', None)
   if not schemes:
     raise InputError(
       f'{where}: the network has no `names`, so published weights cannot be fitted to it; '
       'medjax/models/__init__.py says what to add'
     )
-  return fit.fit(variables, weights.tensors, schemes, where)
+  fitted = fit.fit(variables, weights.tensors, schemes, where, spare=getattr(network, 'spare', ()))
+  required = getattr(network, 'required', {}).get(fitted.scheme, {})
+  missing = [
+    f'config.model.settings.{name}={value!r}'
+    for name, value in required.items()
+    if getattr(network, name) != value
+  ]
+  if missing:
+    raise InputError(
+      f"{where}: {fitted.scheme}'s weights of {architecture} need {' and '.join(missing)}"
+    )
+  return fitted
 
 
 def _check_architecture(
