@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +51,10 @@ def check_settings(
     if setting in ours or not takes_any:
       check_option(f'{what}: the setting', setting, allowed)
     kind = parameters[setting].annotation if setting in parameters else None
+    if kind == Sequence[int]:
+      if not (isinstance(value, tuple | list) and all(type(each) is int for each in value)):
+        raise InputError(f'{what}.{setting}={value!r}: must be whole numbers, such as (2, 2)')
+      continue
     fits = {int: int, float: int | float, str: str, bool: bool}.get(kind, object)
     if not isinstance(value, fits) or (isinstance(value, bool) and kind in (int, float)):
       raise InputError(f'{what}.{setting}={value!r}: must be {kind.__name__}')

@@ -1,7 +1,7 @@
 """Networks in Flax Linen: `model(images f[B, H, W, C], train) -> logits f32[B, num_labels]`.
 
 A network is a callable that takes `num_labels` and, where it can compute in bfloat16, `dtype`, and
-settings of its own. Six conventions, all optional, open more of medjax to it:
+settings of its own. Seven conventions, all optional, open more of medjax to it:
 
 - The names of its top-level parameters say where they stand: 'stem…', then 'stage1…', 'stage2…' in
   the order of computation, then 'head'. Fine-tuning freezes, unfreezes and scales by stage.
@@ -11,6 +11,7 @@ settings of its own. Six conventions, all optional, open more of medjax to it:
   another to 'stage1_block0.conv1.weight', published weights in that naming fit it.
 - With an attribute `required`, naming scheme → settings, weights in that naming are refused unless
   the network has these settings: they were made with others than its defaults.
+- With an attribute `timm_settings`, our names of settings → timm's, timm's config.json says them.
 - With an attribute `spare`, published weights may hold tensors whose names begin with one of these
   and which have no place in the network.
 - In training, further logits f32[B, num_labels] may be sown into the collection 'auxiliary'.

@@ -58,7 +58,7 @@ class ConvNeXt(nn.Module):
     dtype: of the computation.
 
   Raises:
-    ValueError: images too small to leave a pixel for the last stage.
+    ValueError: images too small to leave a pixel for the last stage, or not as many widths as depths.
   """
 
   num_labels: int
@@ -69,6 +69,7 @@ class ConvNeXt(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {'depths': 'depths', 'widths': 'dims'}
   names: ClassVar[dict] = {
     'timm': (
       (r'\.(fc\d)', r'.mlp.\1'),
@@ -100,6 +101,10 @@ class ConvNeXt(nn.Module):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    if len(self.depths) != len(self.widths):
+      raise ValueError(
+        f'depths={self.depths} and widths={self.widths}: each stage needs one of both'
+      )
     height, width = images.shape[1:3]
     smallest = 4 * 2 ** (len(self.depths) - 1)
     if min(height, width) < smallest:
@@ -110,7 +115,7 @@ class ConvNeXt(nn.Module):
     x = conv(self.widths[0], (4, 4), 4, name='stem_conv')(images.astype(self.dtype))
     x = _norm(dtype=self.dtype, name='stem_norm')(x)
     rates = iter(layers.drop_rates(self.stochastic_depth, sum(self.depths)))
-    for stage, (depth, width) in enumerate(zip(self.depths, self.widths), start=1):
+    for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), start=1):
       in_training = train and stage >= self.frozen_stages
       if stage > 1:
         x = _norm(dtype=self.dtype, name=f'stage{stage}_downsample_norm')(x)
@@ -119,7 +124,7 @@ class ConvNeXt(nn.Module):
         name = f'stage{stage}_block{index}'
         x = Block(drop_rate=next(rates), dtype=self.dtype, name=name)(x, in_training)
     features = _norm(name=f'stage{len(self.depths)}_norm')(layers.global_average(x))
-    return layers.linear_head(features, self.num_labels, self.dropout, train)
+    return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 
 
 convnext_tiny = functools.partial(ConvNeXt, depths=(3, 3, 9, 3), widths=(96, 192, 384, 768))

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 
 from medjax.models import layers
 
+# Of torchvision's and timm's.
+_init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 _NAMES = (
   (r'^stem_', 'features.'),
   (r'^stage(\d+)_(denselayer\d+)', r'features.denseblock\1.\2'),
@@ -75,6 +77,7 @@ class DenseNet(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {'depths': 'block_config', 'growth': 'growth_rate'}
   names: ClassVar[dict] = {
     'timm': _NAMES,  # torchvision's own agree
     # Of the files that torchvision offers, and of others as old, such as CheXNet's.
@@ -93,7 +96,7 @@ class DenseNet(nn.Module):
         f'images of {height}×{width} pixels are too small for this DenseNet, '
         f'which needs {least}×{least} or more'
       )
-    conv = layers.convolution(self.dtype)
+    conv = layers.convolution(self.dtype, _init)
     norm = layers.batch_norm(train and self.frozen_stages == 0, self.dtype)
     x = conv(2 * self.growth, (7, 7), 2, padding=3, name='stem_conv0')(images.astype(self.dtype))
     x = nn.relu(norm(name='stem_norm0')(x))

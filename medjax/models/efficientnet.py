@@ -168,6 +168,7 @@ class EfficientNet(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {'epsilon': 'bn_eps'}
   names: ClassVar[dict] = {
     'timm': (
       (r'^stem\.conv', 'conv_stem'),

@@ -14,6 +14,9 @@ import jax.numpy as jnp
 
 from medjax.models import layers
 
+# As trunc_normal_(std=0.1) of torchvision and timm, whose truncation at ±2 never acts.
+_init = nn.initializers.normal(0.1)
+
 
 class ConvNorm(nn.Module):
   """Convolution, BatchNorm, ReLU."""
@@ -83,7 +86,9 @@ class AuxiliaryHead(nn.Module):
     x = nn.avg_pool(x, (5, 5), (3, 3))
     x = self.unit(128, (1, 1), name='conv0')(x)
     x = self.unit(768, (5, 5), name='conv1')(x)
-    return layers.linear_head(layers.global_average(x), self.num_labels, dropout=0.0, train=False)
+    init = nn.initializers.normal(0.001)
+    features = layers.global_average(x)
+    return layers.linear_head(features, self.num_labels, dropout=0.0, train=False, kernel_init=init)
 
 
 def _figure_5(pooled: int) -> Callable[..., Inception]:
@@ -180,6 +185,7 @@ class InceptionV3(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {'auxiliary': 'aux_logits'}
   # Ours → that of timm and torchvision, which agree.
   names: ClassVar[dict] = {
     'timm': (
@@ -202,7 +208,7 @@ class InceptionV3(nn.Module):
       in_training = train and stage >= self.frozen_stages
       return functools.partial(
         ConvNorm,
-        conv=layers.convolution(self.dtype),
+        conv=layers.convolution(self.dtype, _init),
         norm=layers.batch_norm(in_training, self.dtype, epsilon=1e-3),
       )
 
@@ -227,7 +233,8 @@ class InceptionV3(nn.Module):
         # Initialisation makes the parameters, no logits.
         if not self.is_initializing():
           self.sow('auxiliary', 'logits', logits)
-    return layers.linear_head(layers.global_average(x), self.num_labels, self.dropout, train)
+    features = layers.global_average(x)
+    return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 
 
 def _check_size(height: int, width: int, with_auxiliary: bool) -> None:

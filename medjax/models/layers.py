@@ -14,10 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-kernel_init = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+# Of torchvision's and timm's ResNet and EfficientNet (He et al. 2015, arXiv 1502.01852).
+fan_out_init = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+head_init = nn.initializers.lecun_normal()
 
 
-def convolution(dtype: Any) -> Callable[..., nn.Conv]:
+def convolution(
+  dtype: Any, kernel_init: nn.initializers.Initializer = fan_out_init
+) -> Callable[..., nn.Conv]:
   """Returns nn.Conv without bias and, unless told, without padding."""
   return functools.partial(nn.Conv, padding=0, use_bias=False, dtype=dtype, kernel_init=kernel_init)
 
@@ -64,8 +68,14 @@ def global_average(x: jax.Array) -> jax.Array:
   return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
-def linear_head(features: jax.Array, num_labels: int, dropout: float, train: bool) -> jax.Array:
+def linear_head(
+  features: jax.Array,
+  num_labels: int,
+  dropout: float,
+  train: bool,
+  kernel_init: nn.initializers.Initializer = head_init,
+) -> jax.Array:
   """f32[B, C] → logits f32[B, num_labels], through dropout; the parameters are called 'head'."""
   check_rate('dropout', dropout)
   features = nn.Dropout(dropout)(features.astype(jnp.float32), deterministic=not train)
-  return nn.Dense(num_labels, name='head')(features)
+  return nn.Dense(num_labels, kernel_init=kernel_init, name='head')(features)

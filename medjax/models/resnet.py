@@ -97,6 +97,7 @@ class ResNet(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {'depths': 'layers'}
   # Ours → that of timm and torchvision, which agree.
   names: ClassVar[dict] = {
     'timm': (

@@ -101,7 +101,8 @@ class VisionTransformer(nn.Module):
     dtype: of the computation.
 
   Raises:
-    ValueError: images that are not square or do not divide into patches.
+    ValueError: images that are not square or do not divide into patches, a width that does not divide
+      into heads, or no block.
   """
 
   num_labels: int
@@ -115,6 +116,13 @@ class VisionTransformer(nn.Module):
   frozen_stages: int = 0
   dtype: Any = jnp.float32
 
+  timm_settings: ClassVar[dict] = {
+    'patch_size': 'patch_size',
+    'width': 'embed_dim',
+    'heads': 'num_heads',
+    'depth': 'depth',
+    'layer_scale': 'init_values',
+  }
   names: ClassVar[dict] = {
     'timm': (
       (r'\.(qkv|proj)', r'.attn.\1'),
@@ -136,6 +144,10 @@ class VisionTransformer(nn.Module):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    if self.depth < 1:
+      raise ValueError(f'depth={self.depth}: must be 1 or more')
+    if self.heads < 1 or self.width % self.heads:
+      raise ValueError(f'heads={self.heads}: must divide width={self.width}')
     count, height, width, _ = images.shape
     patch = self.patch_size
     if height != width or height % patch:
@@ -158,7 +170,7 @@ class VisionTransformer(nn.Module):
       block = Block(self.heads, self.layer_scale, rate, self.dtype, name=f'stage{stage}')
       x = block(x, train and stage >= self.frozen_stages)
     features = _norm(name=f'stage{self.depth}_norm')(x[:, 0])
-    return layers.linear_head(features, self.num_labels, self.dropout, train)
+    return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 
 
 _small = functools.partial(VisionTransformer, width=384, heads=6)

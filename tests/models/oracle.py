@@ -10,6 +10,9 @@ from flax import traverse_util
 
 from medjax.models.pretrained import fit
 
+# Each program runs once: compiling it carelessly saves more than running it slowly costs.
+_CARELESS = {'xla_backend_optimization_level': 0}
+
 
 def torch_or_skip():
   """Returns (torch, timm), or skips the test. Networks made after it have the same weights each time."""
@@ -69,6 +72,39 @@ def randomise(torch, module, images):
   module.eval()
 
 
+def check_initialisation(model, theirs, image_size, otherwise=()):
+  """Asserts that fresh parameters have the means and deviations of a fresh torch module's.
+
+  Args:
+    model: of ours, with as many labels as theirs.
+    theirs: the torch module, as its library initialises it.
+    image_size: pixels.
+    otherwise: modules of theirs that start otherwise, on purpose.
+  """
+  make = jax.jit(
+    lambda each: model.init(jax.random.key(0), each, train=False), compiler_options=_CARELESS
+  )
+  params = make(jnp.zeros((1, image_size, image_size, 3)))['params']
+  tensors = {name: each.numpy() for name, each in theirs.state_dict().items()}
+  rules = _scheme(model, {'params': params}, tensors)
+  wrong, compared = [], 0
+  for path, leaf in traverse_util.flatten_dict(dict(params), sep='/').items():
+    name = fit.published_name(path, rules)
+    if name.rpartition('.')[0] in otherwise:
+      continue
+    ours, wanted = np.asarray(leaf, np.float64), tensors[name].astype(np.float64)
+    spread = wanted.std()
+    # Of two samples of n each.
+    apart = abs(ours.mean() - wanted.mean()) > 6 * spread * (2 / wanted.size) ** 0.5 + 1e-6
+    other = abs(ours.std() - spread) > 6 * spread / wanted.size**0.5 + 1e-6
+    compared += 1
+    if apart or other:
+      wrong.append(
+        f'{name}: {ours.mean():.3g} ± {ours.std():.3g}, not {wanted.mean():.3g} ± {spread:.3g}'
+      )
+  assert compared and not wrong, wrong
+
+
 def check(model, theirs, image_size, tmp_path, batch=2):
   """Asserts equal parameter counts, logits, and statistics after one step in training mode.
 
@@ -95,9 +131,7 @@ def check(model, theirs, image_size, tmp_path, batch=2):
   assert fitted.new == []
   ours = sum(leaf.size for leaf in jax.tree.leaves(fitted.variables['params']))
   assert ours == sum(parameter.numel() for parameter in theirs.parameters())
-  # Each program runs once: compiling it carelessly saves more than running it slowly costs.
-  careless = {'xla_backend_optimization_level': 0}
-  run = jax.jit(model.apply, static_argnames=('train', 'mutable'), compiler_options=careless)
+  run = jax.jit(model.apply, static_argnames=('train', 'mutable'), compiler_options=_CARELESS)
   logits = run(fitted.variables, jnp.asarray(pixels, jnp.float32), train=False)
   error = np.abs(logits - expected).max() / np.abs(expected).max()
   assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'

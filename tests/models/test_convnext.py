@@ -104,3 +104,11 @@ def test_bfloat16_agrees_and_keeps_parameters_and_logits_in_float32():
   assert ours['stage3_block0'].dtype == jnp.bfloat16
   assert ours['head'].dtype == jnp.float32
   assert np.abs(ours['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
+
+
+def test_starts_as_timm_does():
+  _, timm = oracle.torch_or_skip()
+  depths, widths = (1, 1, 1, 1), (8, 16, 24, 32)
+  theirs = timm.models.convnext.ConvNeXt(num_classes=3, depths=depths, dims=widths)
+  ours = convnext.ConvNeXt(num_labels=3, depths=depths, widths=widths)
+  oracle.check_initialisation(ours, theirs, 32)

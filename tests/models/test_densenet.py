@@ -166,3 +166,11 @@ def test_names_of_torchvisions_downloads_fit():
   matches = [renamed.match(name) for name in old]
   assert sum(map(bool, matches)) == 58 * 2 * 5  # layers, norm and conv of each, their tensors
   assert [match[1] + match[2] if match else name for match, name in zip(matches, old)] == new
+
+
+def test_starts_as_timm_does():
+  oracle.torch_or_skip()
+  from timm.models.densenet import DenseNet
+
+  theirs = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_classes=10)
+  oracle.check_initialisation(SMALL(num_labels=10), theirs, 64, otherwise=['classifier'])

@@ -206,3 +206,10 @@ def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32():
   model = SMALL(num_labels=2, dtype=jnp.bfloat16)
   every = (oracle.shapes(model, 32, channels=1), run(train=True, dtype=jnp.bfloat16))
   assert {leaf.dtype for leaf in jax.tree.leaves(every)} == {jnp.dtype('float32')}
+
+
+def test_starts_as_timm_does():
+  model = network('efficientnetv2_s', num_labels=10, depth_multiplier=0.2)
+  theirs = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
+  # The head's range would be 1 / √labels, made for a thousand of them.
+  oracle.check_initialisation(model, theirs, 64, otherwise=['classifier'])

@@ -206,3 +206,17 @@ def test_computes_in_bfloat16_and_keeps_the_rest_in_float32():
   computed, others = state.pop('intermediates'), (logits, state)
   assert {leaf.dtype for leaf in jax.tree.leaves(computed)} == {jnp.dtype('bfloat16')}
   assert {leaf.dtype for leaf in jax.tree.leaves(others)} == {jnp.dtype('float32')}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('library', ['timm', 'torchvision'])
+def test_starts_as_both_libraries_do(library):
+  _, timm = oracle.torch_or_skip()
+  import torchvision
+
+  if library == 'timm':
+    theirs = timm.create_model('inception_v3', num_classes=10, aux_logits=True)
+  else:
+    theirs = torchvision.models.inception_v3(num_classes=10, init_weights=True)
+  model = inception.inception_v3(num_labels=10)
+  oracle.check_initialisation(model, theirs, 299)

@@ -51,3 +51,11 @@ def test_bfloat16_keeps_parameters_and_statistics_in_float32():
   assert logits.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
   assert {leaf.dtype for leaf in jax.tree.leaves(updated)} == {jnp.dtype('float32')}
+
+
+def test_starts_as_timm_does():
+  _, timm = oracle.torch_or_skip()
+  model = models.resnet18(num_labels=10)
+  theirs = timm.create_model('resnet18', num_classes=10, zero_init_last=False)
+  # Theirs is uniform, and a third as wide.
+  oracle.check_initialisation(model, theirs, 64, otherwise=['fc'])

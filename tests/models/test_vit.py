@@ -195,3 +195,12 @@ def test_each_branch_is_dropped_on_its_own():
   y = block.apply(variables, x, train=True, rngs={'dropout': jax.random.key(2)})
   # Of equal images: both branches kept, the first alone, the second alone, neither.
   assert len(np.unique(np.round(y.reshape(64, -1), 4), axis=0)) == 4
+
+
+def test_starts_as_timm_does():
+  _, timm = oracle.torch_or_skip()
+  theirs = timm.models.VisionTransformer(
+    img_size=32, patch_size=8, embed_dim=24, num_heads=3, depth=3, init_values=1e-5, num_classes=3
+  )
+  # The patches start as the paper's do and torchvision's.
+  oracle.check_initialisation(small(), theirs, 32, otherwise=['patch_embed.proj'])
