@@ -34,7 +34,7 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   tensors, scheme = published_tensors(run)
   contents = {
     'model.stablehlo': bytes(program.mlir_module_serialized),
-    'model.safetensors': save(tensors, metadata={'format': 'pt', 'names': scheme}),
+    'model.safetensors': save(tensors, metadata=_metadata(run, workdir, scheme)),
     'config.json': json.dumps(description(run), indent=2) + '\n',
     'run.py': _runner(run, program),
     'README.md': card,
@@ -42,6 +42,15 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   for name, content in contents.items():
     files.write_whole(directory / name, content)
   return [directory / name for name in contents]
+
+
+def _metadata(run: Trained, workdir: pathlib.Path, scheme: str) -> dict[str, str]:
+  """The naming, and by what the weights are known for those of the run beside them.
+
+  An export is for others to have, so whom the weights were trained on stays in the work directory.
+  """
+  split = files.read_json(workdir / 'split.json')['split_sha256']
+  return {'format': 'pt', 'names': scheme, 'step': str(run.step), 'split_sha256': split}
 
 
 def stablehlo(run: Trained) -> export.Exported:
@@ -72,14 +81,20 @@ def description(run: Trained) -> dict[str, Any]:
   preprocessing, labels = run.started.preprocessing, list(run.config.data.labels)
   channels, size = preprocessing.channels, preprocessing.image_size
   outputs = len(labels) - (run.config.model.head == 'ordinal')
+  network = run.learner.network
+  of_timm = getattr(network, 'timm_settings', {})
   return {
     'architecture': _timm_name(run.config.model.name),
+    'settings': run.config.model.settings,
+    'model_args': {theirs: getattr(network, ours) for ours, theirs in of_timm.items()},
     'num_classes': outputs,
     'label_names': labels,
     'head': run.config.model.head,
     'pretrained_cfg': {
       'num_classes': outputs,
       'input_size': [channels, size, size],
+      # timm's transformers are then built for this size; its other networks refuse the argument.
+      'fixed_input_size': hasattr(network, 'patch_size'),
       'interpolation': preprocessing.interpolation,
       'crop_pct': 1.0,
       'crop_mode': _CROP_MODES[preprocessing.fit],

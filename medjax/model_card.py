@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, files, provenance
+from medjax import __version__, files, provenance, stages
 from medjax.errors import InputError
 from medjax.evaluation import wording
 from medjax.trained import Trained
@@ -19,40 +19,49 @@ def render(workdir: pathlib.Path, run: Trained) -> str:
   """Returns the card as Markdown.
 
   Raises:
-    InputError: the run has not been tested yet.
+    InputError: the run has not been tested yet, or its figures are not all there.
   """
   tested = workdir / 'evaluation' / 'test.json'
   if not tested.is_file():
     raise InputError(f'{tested}: no such file; let the run end before it is exported')
   result, proof = files.read_json(tested), files.read_json(workdir / 'split.json')
+  try:
+    of_result = _metrics(result), _caveats(result)
+  except (KeyError, TypeError, AttributeError) as error:
+    raise InputError(
+      f'{tested}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
+      'the run again, which tests it again'
+    ) from None
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
     _details(run),
     _intended_use(run),
     _data(run, proof),
-    _metrics(result),
-    _caveats(result),
+    *of_result,
   )
   return '\n\n'.join(sections) + '\n'
 
 
 def _details(run: Trained) -> str:
   config, image = run.config, run.started.preprocessing
+  optimizer, sampling = config.optimizer, config.sampling.mixture or config.sampling.name
+  average = f', evaluated as a moving average of decay {optimizer.ema}' if optimizer.ema else ''
   kinds = {
     'sigmoid': 'a probability for each label, on its own',
     'softmax': 'probabilities of exclusive classes, which sum to 1',
     'ordinal': 'probabilities of grades in rising order, which sum to 1',
   }
   return '## Model\n\n' + _list(
-    f'Network: {config.model.name}, {run.started.parameters:,} parameters; checkpoint of step '
-    f'{run.step:,}',
+    f'Network: {config.model.name}{_settings(config.model.settings)}, {run.started.parameters:,} '
+    f'parameters; checkpoint of step {run.step:,}',
     f'Input: {image.in_words}; mean {list(image.mean)}, standard deviation {list(image.std)} of pixels '
     'in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
     f'Started from: {provenance.in_words(run.started)}',
-    f'Training: {config.steps:,} steps of {config.batch_size} images, {config.optimizer.name}, loss '
-    f'{config.loss.name}, augmentation {config.augment}, sampling {config.sampling.name}, seed '
-    f'{config.seed}',
+    f'Training: {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'{optimizer.name} at {optimizer.learning_rate:g}{average}, loss {config.loss.name}'
+    f'{_settings(config.loss.settings)}, augmentation {config.augment}, sampling {sampling}, '
+    f'{config.precision}, seed {config.seed}',
     f'Made with: medjax {__version__}',
   )
 
@@ -113,6 +122,12 @@ def _metrics(result: Mapping[str, Any]) -> str:
 def _caveats(result: Mapping[str, Any]) -> str:
   notes = [*result['study_notes'], *result['notes']]
   return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+  return (
+    f' ({", ".join(f"{name}={value}" for name, value in settings.items())})' if settings else ''
+  )
 
 
 def _list(*items: str) -> str:

@@ -84,10 +84,14 @@ def resolve(config: Config, weights: Weights | None) -> Preprocessing:
       )
     size = NETWORKS[model.name].image_size
   if weights and not weights.mean and not (model.mean and model.std):
+    usual = 'ImageNet: 0.485,0.456,0.406 and 0.229,0.224,0.225; for grey images 0.449 and 0.226'
+    if model.name == 'inception_v3':
+      # Its transform_input turns ImageNet's into these.
+      usual = 'torchvision: 0.5 and 0.5, to which it normalises again what is given to it'
     raise InputError(
       f'config.model.pretrained ({weights.origin["from"]}): nothing says how its images were normalised; '
-      'give config.model.mean and config.model.std (ImageNet: 0.485,0.456,0.406 and 0.229,0.224,0.225; for '
-      'grey images 0.449 and 0.226), or put the config.json published with the weights beside them'
+      f'give config.model.mean and config.model.std ({usual}), or put the config.json published with the '
+      'weights beside them'
     )
   return Preprocessing(
     image_size=size,

@@ -89,7 +89,8 @@ def in_words(provenance: Provenance) -> str:
 def note(provenance: Provenance) -> str | None:
   """Returns what weakens an answer that these weights gave, as a sentence, or None.
 
-  Runs are checked (see medjax.lineage) and timm's weights saw no patients; of others nobody knows.
+  Runs, and their exports where they lie in them, are checked (see medjax.lineage) and timm's weights
+  saw no patients; of others nobody knows.
   """
   start = provenance.pretrained
   while start and 'step' in start:

@@ -53,6 +53,14 @@ def frozen(model: Model, stages: Mapping[str, int], steps_done: int) -> int:
   return max(stages['head'] - unfrozen, 0)
 
 
+def in_words(model: Model) -> str:
+  """Returns what trains."""
+  if model.finetune == 'all':
+    return 'all layers'
+  at = ', '.join(f'{step:,}' for step in model.unfreeze_at)
+  return 'the head alone' + (f', one more stage from steps {at} on' if at else '')
+
+
 def trained(tree: Mapping[str, Any], stages: Mapping[str, int], frozen: int) -> dict[str, Any]:
   """Returns the part of params or batch_stats that trains: whole top-level modules."""
   return {name: each for name, each in tree.items() if not frozen or stages[name] >= frozen}

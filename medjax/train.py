@@ -29,6 +29,7 @@ from medjax import (
   modalities,
   optimizers,
   provenance,
+  stages,
   steps,
   study,
 )
@@ -351,7 +352,7 @@ def _first_screen(
     f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
     f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
-    f'training  {_what_trains(config)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'training  {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
@@ -369,10 +370,3 @@ def _first_screen(
 
 def _rounded(values: tuple[float, ...]) -> str:
   return ' '.join(f'{value:.4g}' for value in values)
-
-
-def _what_trains(config: Config) -> str:
-  if config.model.finetune == 'all':
-    return 'all layers'
-  at = ', '.join(f'{step:,}' for step in config.model.unfreeze_at)
-  return 'the head alone' + (f', one more stage from steps {at} on' if at else '')

@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,11 +11,12 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from medjax import artefact, learner, preprocessing
-from medjax.config import Config, Data, Model
+from medjax import artefact, learner, model_card, preprocessing
+from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data import images
+from medjax.errors import InputError
 from medjax.preprocessing import Preprocessing
 from medjax.provenance import Provenance
 from medjax.trained import Trained
@@ -76,23 +78,40 @@ def test_grades_are_exported_as_probabilities_too(command, graded_root, tmp_path
 
 
 @pytest.mark.parametrize(
-  'name', ['resnet18', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16']
+  ('name', 'settings'),
+  [
+    ('resnet18', {'depths': (1, 1, 1, 1)}),
+    ('densenet121', {'depths': (2, 1, 1, 1), 'growth': 8}),
+    ('efficientnet_b0', {'epsilon': 0.1}),
+    ('convnext_tiny', {'depths': (1, 1, 1, 1), 'widths': (8, 16, 24, 32)}),
+    ('vit_small_patch16', {'depth': 2, 'width': 48, 'heads': 3}),
+    ('vit_small_patch14_dinov2', {'depth': 1, 'width': 48, 'heads': 3, 'layer_scale': 0.5}),
+  ],
 )
-def test_exported_weights_fit_timm(name):
+def test_timm_opens_the_export_and_computes_the_same(name, settings, tmp_path):
   torch, timm = oracle.torch_or_skip()
-  config = Config(Data('', '', ('x', 'y'), 64), Model(name))
-  size = Preprocessing(64, 1, (0.5,), (0.25,), 'bilinear')
+  side = 56 if 'patch14' in name else 64
+  config = Config(Data('', '', ('x', 'y'), side), Model(name, settings=settings))
+  size = Preprocessing(side, 1, (0.5,), (0.25,), 'bilinear')
   learn = learner.build(config, size)
-  variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), learn.shapes)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda leaf: rng.uniform(0.02, 0.2, leaf.shape).astype(np.float32), dict(learn.shapes)
+  )
   run = Trained(config, Provenance(size, 1, None), learn, variables, 1)
   tensors, scheme = artefact.published_tensors(run)
-  settings = {'img_size': 64} if name.startswith('vit') else {}
-  with torch.device('meta'):
-    theirs = timm.create_model(
-      artefact.description(run)['architecture'], num_classes=2, in_chans=1, **settings
-    ).state_dict()
-  shapes = {key: tuple(value.shape) for key, value in theirs.items() if value.ndim}
-  assert scheme == 'timm' and {key: each.shape for key, each in tensors.items()} == shapes
+  said = artefact.description(run)
+  assert scheme == 'timm' and said['settings'] == settings
+  save_file(tensors, tmp_path / 'model.safetensors')
+  (tmp_path / 'config.json').write_text(json.dumps(said))
+  theirs = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
+  images = rng.normal(size=(2, side, side, 1)).astype(np.float32)
+  with torch.no_grad():
+    expected = theirs(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
+  ours = learn.network.apply(
+    {kind: leaves for kind, leaves in variables.items() if leaves}, images, train=False
+  )
+  np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize('fit', ['pad', 'crop', 'stretch'])
@@ -132,6 +151,33 @@ def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
   assert 'whether patients of this study trained those weights is not recorded' in page
 
 
+def test_an_export_in_its_run_knows_who_trained_it(command, finished, phantom_root, tmp_path):
+  from test_finetuning import run
+
+  shutil.copytree(finished[0], tmp_path / 'first')
+  command('export', f'--workdir={tmp_path / "first"}', check=True)
+  exported = f'--config.model.pretrained={tmp_path / "first/export/model.safetensors"}'
+  refused = run(
+    command, tmp_path / 'leak', phantom_root, exported, '--config.split.seed=3', check=False
+  )
+  assert refused.returncode == 1
+  assert 'test patients, such as' in refused.stderr and refused.stderr.count('\n') == 1
+  run(command, tmp_path / 'same', phantom_root, exported)
+  assert (tmp_path / 'same/pretrained_on.csv').is_file()
+  page = (tmp_path / 'same/report/index.html').read_text()
+  assert 'is not recorded' not in page
+  # No patient is in what may be published.
+  patients = {row['patient'] for row in csv.DictReader((finished[0] / 'split.csv').open())}
+  for path in (tmp_path / 'first/export').iterdir():
+    content = path.read_bytes()
+    assert not any(patient.encode() in content for patient in patients), path
+  other = f'--config.model.settings.width=8 {exported}'.split()
+  refused = run(command, tmp_path / 'other', phantom_root, *other, check=False)
+  assert (
+    refused.returncode == 1 and "weights of a network with settings {'width': 4}" in refused.stderr
+  )
+
+
 @pytest.mark.parametrize(
   ('arguments', 'words'),
   [([], '--workdir is missing'), (['--workdir=tests'], 'not the work directory of a run')],
@@ -142,9 +188,33 @@ def test_a_wrong_folder_is_one_line(command, arguments, words):
   assert words in refused.stderr and refused.stderr.strip().count('\n') == 0
 
 
-def test_an_unfinished_run_is_not_exported(command, finished, tmp_path):
-  import shutil
+def test_the_card_says_what_defines_the_training(tmp_path):
+  config = Config(
+    Data('', '', ('x', 'y'), 32), Model('resnet_tiny', settings={'width': 4}),
+    sampling=Sampling(mixture={'a': 0.5, 'b': 0.5}), loss=Loss('focal', {'gamma': 1.5}),
+    optimizer=Optimizer(ema=0.99), precision='bfloat16',
+  )  # fmt: skip
+  size = Preprocessing(32, 1, (0.5,), (0.25,), 'bilinear')
+  run = Trained(config, Provenance(size, 1, None), learner.build(config, size), {}, 1)
+  card = model_card._details(run)
+  for words in (
+    'resnet_tiny (width=4)', 'focal (gamma=1.5)', "sampling {'a': 0.5, 'b': 0.5}", 'bfloat16',
+    'moving average of decay 0.99', 'all layers',
+  ):  # fmt: skip
+    assert words in card
+  config.model.finetune, config.model.unfreeze_at = 'head', (500,)
+  assert 'the head alone, one more stage from steps 500 on' in model_card._details(run)
 
+
+def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
+  shutil.copytree(finished[0], tmp_path / 'run')
+  (tmp_path / 'run/evaluation/test.json').write_text('{}')
+  with pytest.raises(InputError, match=r'test\.json: not the figures that a run wrote') as raised:
+    artefact.write(tmp_path / 'run', tmp_path / 'export')
+  assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()
+
+
+def test_an_unfinished_run_is_not_exported(command, finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
   (tmp_path / 'run/evaluation/test.json').unlink()
   refused = command('export', f'--workdir={tmp_path / "run"}')

@@ -232,14 +232,15 @@ def test_pickles_are_refused_with_the_way_to_convert_them(tmp_path, name):
   assert 'weights_only=True' in line and line.count('\n') == 0
 
 
-def test_the_way_to_convert_a_pickle_works(tmp_path):
+@pytest.mark.parametrize('key', ['state_dict', 'model'])
+def test_the_way_to_convert_a_pickle_works(key, tmp_path):
   torch, _ = oracle.torch_or_skip()
   tensors = {'a': torch.arange(6.0).reshape(2, 3).T, 'b': torch.ones(2), 'epoch': 3}
   path = tmp_path / "it's $HOME.pth"
-  torch.save({'state_dict': tensors}, path)
+  torch.save({key: tensors, 'epoch': 3}, path)
   with pytest.raises(InputError) as raised:
     weights.find(str(path))
-  command = str(raised.value).partition('convert it once: ')[2]
+  command = str(raised.value).partition('code): ')[2]
   subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
   np.testing.assert_array_equal(
     load_file(path.with_suffix('.safetensors'))['a'], tensors['a'].numpy()
@@ -328,6 +329,11 @@ def test_weights_that_do_not_say_how_to_normalise_ask(file):
   with pytest.raises(InputError, match=r'config\.model\.mean and config\.model\.std'):
     preprocessing.resolve(settings(), weights.find(str(file)))
   assert preprocessing.resolve(settings(mean=(0.5,), std=(0.1,)), weights.find(str(file)))
+
+
+def test_torchvision_s_inception_normalises_otherwise(file):
+  with pytest.raises(InputError, match=r'\(torchvision: 0\.5 and 0\.5'):
+    preprocessing.resolve(settings(name='inception_v3'), weights.find(str(file)))
 
 
 def test_without_weights_the_published_size_or_a_question():

@@ -39,7 +39,7 @@ class Weights(NamedTuple):
     std: likewise.
     interpolation: that their images were resized with; '' where not known.
     architecture: the network's name; '' where not known.
-    settings: of the network, where it is one of a run.
+    settings: of the network, where they come from a run.
     run: the work directory of the run that trained them; None where there is none, or not here.
     own_names: whether they are named as medjax names parameters.
   """
@@ -84,13 +84,16 @@ def _convert_first(path: pathlib.Path) -> str:
   convert = (
     'import torch, safetensors.torch as s; '
     f"d = torch.load({str(path)!r}, map_location='cpu', weights_only=True); "
-    "d = d.get('state_dict', d); "
-    's.save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items() '
-    f'if torch.is_tensor(v)}}, {str(converted)!r})'
+    "d = next((d[k] for k in ('state_dict', 'model_state_dict', 'model') if k in d), d); "
+    't = {k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items() '
+    'if torch.is_tensor(v)}; '
+    "assert t, 'no tensors in it, but ' + ', '.join(map(str, d)); "
+    f's.save_file(t, {str(converted)!r})'
   )
   return (
     f'config.model.pretrained={path}: a pickle can run any code, so it is not read; where torch and '
-    f'safetensors are installed, convert it once: python -c {shlex.quote(convert)}'
+    'safetensors are installed, convert it once (of a whole network that was pickled, save its '
+    f'state_dict() first, with its own code): python -c {shlex.quote(convert)}'
   )
 
 
@@ -144,6 +147,7 @@ def _of_file(path: pathlib.Path, description: pathlib.Path, origin: dict[str, An
   try:
     with safe_open(path, 'np') as file:
       tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+      metadata = file.metadata() or {}
     with path.open('rb') as file:
       sha256 = hashlib.file_digest(file, 'sha256').hexdigest()
   except FileNotFoundError:
@@ -153,7 +157,26 @@ def _of_file(path: pathlib.Path, description: pathlib.Path, origin: dict[str, An
       f'config.model.pretrained: {path}: cannot be read as safetensors ({" ".join(str(error).split())}); '
       'it may be cut off: fetch it again'
     ) from None
-  return Weights(tensors, origin | {'sha256': sha256}, **_described(description))
+  run = _exported_from(path, metadata)
+  if run:
+    started = files.read_json(run / 'model.json')['pretrained']
+    origin = {**origin, 'step': int(metadata['step']), 'pretrained': started}
+  return Weights(
+    tensors,
+    origin | {'sha256': sha256},
+    **_described(description),
+    run=run,
+    own_names=metadata.get('names') == 'medjax',
+  )
+
+
+def _exported_from(path: pathlib.Path, metadata: Mapping[str, str]) -> pathlib.Path | None:
+  """The work directory in whose export/ the file lies, if it is that of the run that trained it."""
+  workdir = path.resolve().parent.parent
+  split = metadata.get('split_sha256')
+  if not split or not (workdir / 'split.json').is_file():
+    return None
+  return workdir if files.read_json(workdir / 'split.json').get('split_sha256') == split else None
 
 
 def _described(path: pathlib.Path) -> dict[str, Any]:
@@ -164,6 +187,7 @@ def _described(path: pathlib.Path) -> dict[str, Any]:
     values = whole.get('pretrained_cfg', {})
     described = {
       'architecture': str(whole.get('architecture', '')),
+      'settings': None if whole.get('settings') is None else dict(whole['settings']),
       'image_size': int(values.get('input_size', (0, 0, 0))[-1]),
       'mean': tuple(map(float, values.get('mean', ()))),
       'std': tuple(map(float, values.get('std', ()))),
@@ -269,7 +293,7 @@ def _check_architecture(
     )
   if weights.settings is not None:
     mine, theirs = (
-      {name: value for name, value in each.items() if name not in _OF_TRAINING}
+      json.loads(json.dumps({name: each[name] for name in each if name not in _OF_TRAINING}))
       for each in (settings, weights.settings)
     )
     if mine != theirs:
