@@ -9,7 +9,7 @@ Data:     train.csv and train_images/ under data/aptos2019 (or --config.data.roo
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.classes import GRADES
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -21,7 +21,7 @@ def get_config(arg: str = '') -> Config:
       modality='retina',
       root='data/aptos2019',
       labels=GRADES,
-      image_size=380,
+      image_size=image_size_for(network, 380),
       channels=3,
       workers=8,
     ),
@@ -29,7 +29,13 @@ def get_config(arg: str = '') -> Config:
     augment='retina',
     model=Model(network, head='ordinal', pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=200),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=200,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=32,
     steps=5_000,
     evaluate_every=250,

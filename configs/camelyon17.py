@@ -8,7 +8,7 @@ Data:     metadata.csv and patches/ under data/camelyon17_v1.0 (or --config.data
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -20,7 +20,7 @@ def get_config(arg: str = '') -> Config:
       modality='histopathology',
       root='data/camelyon17_v1.0',
       labels=('Tumor',),
-      image_size=96,
+      image_size=image_size_for(network, 96),
       channels=3,
       workers=8,
     ),
@@ -28,7 +28,13 @@ def get_config(arg: str = '') -> Config:
     augment='histopathology',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=128,
     steps=20_000,
     evaluate_every=1_000,

@@ -14,7 +14,7 @@ Test:     patients of all sets, drawn together; no two sets' patients are taken 
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -38,7 +38,7 @@ def get_config(arg: str = '') -> Config:
         'Pneumonia',
         'Pneumothorax',
       ),
-      image_size=224,
+      image_size=image_size_for(network, 224),
       views=('frontal',),
       uncertain='ignore',
       blank='zeros',
@@ -57,7 +57,13 @@ def get_config(arg: str = '') -> Config:
     augment='chest',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=64,
     steps=40_000,
     evaluate_every=1_000,

@@ -13,7 +13,7 @@ Published, not ours: mean AUROC 0.841 over the fourteen findings by DenseNet-121
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.chestxray14 import LABELS
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -25,14 +25,20 @@ def get_config(arg: str = '') -> Config:
       root='data/nih',
       modality='chest',
       labels=LABELS,
-      image_size=299 if network == 'inception_v3' else 224,
+      image_size=image_size_for(network, 224),
       workers=8,
     ),
     split=Split(test='official or 0.2', validation=0.1, seed=0),
     augment='chest',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=64,
     steps=20_000,
     evaluate_every=1_000,

@@ -18,7 +18,7 @@ Published, not ours: mean AUROC over the five tasks 0.940 on the validation set 
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -30,8 +30,7 @@ def get_config(arg: str = '') -> Config:
       root='data/CheXpert-v1.0-small',
       modality='chest',
       labels=COMPETITION_TASKS,
-      # The DINOv2 networks see patches of 14 pixels.
-      image_size=322 if 'patch14' in network else 320,
+      image_size=image_size_for(network, 320),
       views=('frontal',),
       uncertain={'Atelectasis': 'ones', 'Edema': 'ones', 'default': 'zeros'},
       blank='zeros',
@@ -47,8 +46,7 @@ def get_config(arg: str = '') -> Config:
       learning_rate=1e-4,
       weight_decay=1e-4,
       warmup_steps=500,
-      # Transformers forget what they were pre-trained on unless their lower layers move slowly.
-      layer_decay=0.75 if network.startswith('vit') else 1.0,
+      layer_decay=layer_decay_for(network),
     ),
     batch_size=64,
     steps=20_000,

@@ -11,7 +11,7 @@ Head:     softmax, one of the seven. For cancer or not: --config.model.head=sigm
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
 from medjax.data.datasets.ham10000 import CLASSES
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -23,7 +23,7 @@ def get_config(arg: str = '') -> Config:
       modality='skin',
       root='data/ham10000',
       labels=CLASSES,
-      image_size=224,
+      image_size=image_size_for(network, 224),
       channels=3,
       workers=8,
     ),
@@ -32,7 +32,13 @@ def get_config(arg: str = '') -> Config:
     augment='skin',
     model=Model(network, head='softmax', pretrained=weights_of(network)),
     loss=Loss('cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=200),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=200,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=64,
     steps=6_000,
     evaluate_every=300,

@@ -11,7 +11,7 @@ Labels:   14, read from reports by a program; the official split is used, its te
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -23,7 +23,7 @@ def get_config(arg: str = '') -> Config:
       modality='chest',
       root='data/mimic-cxr-jpg',
       labels=COMPETITION_TASKS,
-      image_size=320,
+      image_size=image_size_for(network, 320),
       views=('frontal',),
       uncertain={'Atelectasis': 'ones', 'Edema': 'ones', 'default': 'zeros'},
       blank='zeros',
@@ -33,7 +33,13 @@ def get_config(arg: str = '') -> Config:
     augment='chest',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=64,
     steps=30_000,
     evaluate_every=1_000,

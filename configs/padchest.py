@@ -11,7 +11,7 @@ Labels:   read from reports, 27 % by physicians, the rest by a network. There is
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.padchest import LABELS
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -24,7 +24,7 @@ def get_config(arg: str = '') -> Config:
       intensity='stretch',
       root='data/padchest',
       labels=tuple(label for label in LABELS if label not in ('Fracture', 'Normal')),
-      image_size=224,
+      image_size=image_size_for(network, 224),
       views=('frontal',),
       broken='set_aside',
       workers=8,
@@ -33,7 +33,13 @@ def get_config(arg: str = '') -> Config:
     augment='chest',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=64,
     steps=20_000,
     evaluate_every=1_000,

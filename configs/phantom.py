@@ -6,6 +6,7 @@ Result:   see README.md; nothing is published for a set that is generated here.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.models.published import image_size_for
 
 
 def get_config(arg: str = '') -> Config:
@@ -16,7 +17,7 @@ def get_config(arg: str = '') -> Config:
       root='data/phantom',
       modality='chest',
       labels=('Lung Lesion', 'Pneumonia', 'Edema'),
-      image_size=64,
+      image_size=image_size_for(arg, 64),
       uncertain='ignore',
       blank='zeros',
       settings={'images': 4_000, 'image_size': 128, 'seed': 0},

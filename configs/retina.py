@@ -15,7 +15,7 @@ Published, not ours: AUROC 0.951 for referable retinopathy on Kaggle's EyePACS t
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.classes import GRADES
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -29,7 +29,7 @@ def get_config(arg: str = '') -> Config:
       modality='retina',
       root='data/eyepacs',
       labels=GRADES,
-      image_size=380,
+      image_size=image_size_for(network, 380),
       channels=3,
       workers=8,
     ),
@@ -37,7 +37,13 @@ def get_config(arg: str = '') -> Config:
     augment='retina',
     model=Model(network, head='ordinal', pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=32,
     steps=20_000,
     evaluate_every=1_000,

@@ -11,7 +11,7 @@ Labels:   boxes drawn by radiologists; with the class table its three classes ar
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -23,14 +23,20 @@ def get_config(arg: str = '') -> Config:
       modality='chest',
       root='data/rsna-pneumonia',
       labels=('Pneumonia',),
-      image_size=320,
+      image_size=image_size_for(network, 320),
       workers=8,
     ),
     split=Split(test=0.1, validation=0.1, seed=0),
     augment='chest',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=200),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=200,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=32,
     steps=10_000,
     evaluate_every=500,

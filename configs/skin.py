@@ -13,7 +13,7 @@ Published, not ours: AUROC 0.949 on the challenge's hidden test set, by an ensem
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import weights_of
+from medjax.models.published import image_size_for, layer_decay_for, weights_of
 
 
 def get_config(arg: str = '') -> Config:
@@ -27,7 +27,7 @@ def get_config(arg: str = '') -> Config:
       modality='skin',
       root='data/isic2020',
       labels=('melanoma',),
-      image_size=380,
+      image_size=image_size_for(network, 380),
       channels=3,
       workers=8,
     ),
@@ -36,7 +36,13 @@ def get_config(arg: str = '') -> Config:
     augment='skin',
     model=Model(network, pretrained=weights_of(network)),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer(
+      'adamw',
+      learning_rate=1e-4,
+      weight_decay=1e-4,
+      warmup_steps=500,
+      layer_decay=layer_decay_for(network),
+    ),
     batch_size=32,
     steps=20_000,
     evaluate_every=1_000,

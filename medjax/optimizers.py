@@ -53,7 +53,7 @@ def optimizer(
   if stage_of:
     head = settings.head_learning_rate or settings.learning_rate
     factors = stages.rates(stage_of, settings.layer_decay, head / settings.learning_rate)
-    chain.append(_scale_by_name(factors))
+    chain.append(_scale(factors))
   return optax.chain(*chain, rate)
 
 
@@ -78,13 +78,14 @@ def _apart(inner: optax.GradientTransformation) -> optax.GradientTransformation:
   return optax.GradientTransformation(init, update)
 
 
-def _scale_by_name(factors: Mapping[str, float]) -> optax.GradientTransformation:
-  return optax.stateless(
-    lambda updates, params: {
-      name: jax.tree.map(lambda each, name=name: each * jnp.float32(factors[name]), updates[name])
-      for name in updates
-    }
-  )
+def _scale(factors: Mapping[str, float]) -> optax.GradientTransformation:
+  """Scales by top-level name; a head has its own factor wherever it stands, such as an auxiliary one."""
+
+  def scale(path: tuple, leaf: jax.Array) -> jax.Array:
+    names = [key.key for key in path]
+    return leaf * jnp.float32(factors['head' if 'head' in names else names[0]])
+
+  return optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(scale, updates))
 
 
 def carry_over(old: Any, new: Any) -> Any:

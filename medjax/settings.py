@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -72,6 +73,8 @@ def _cast(text: str, kind: Any, name: str) -> Any:
 
 
 def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
+  if type(value) is float and not math.isfinite(value):
+    raise InputError(f'config.{name}={value}: must be a finite number')
   if type(value) in kinds:
     return value
   if type(value) is int and float in kinds:

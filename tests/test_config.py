@@ -1,5 +1,7 @@
 """Config files, overrides, and what a wrong name or value is told."""
 
+import pathlib
+
 import pytest
 
 from medjax import config, learner, preprocessing
@@ -74,6 +76,9 @@ def test_overrides(override, path, value):
     ('precision=float23', ['config.precision', "did you mean 'float32'?"]),
     ('optimizer.name=adam', ['config.optimizer.name', "did you mean 'adamw'?"]),
     ('optimizer.learning_rate=0', ['config.optimizer.learning_rate']),
+    ('optimizer.learning_rate=1e999', ['config.optimizer.learning_rate=inf', 'finite']),
+    ('optimizer.clip_norm=1e999', ['config.optimizer.clip_norm=inf', 'finite']),
+    ('model.mean=1e999', ['config.model.mean=inf', 'finite']),
     ('optimizer.ema=1', ['config.optimizer.ema']),
     ('optimizer.warmup_steps=1000000', ['config.optimizer.warmup_steps', 'below steps']),
     ('optimizer.accumulate=5', ['config.batch_size=32', 'divisible', 'accumulate=5']),
@@ -134,6 +139,38 @@ def test_chexpert_takes_a_family_by_one_argument(name):
   assert experiment.model.pretrained == published.NETWORKS[name].weights != ''
 
 
+NETWORK_CONFIGS = [
+  path
+  for path in sorted(pathlib.Path(__file__).parents[1].glob('configs/*.py'))
+  if path.name != 'medmnist.py'
+]
+
+
+@pytest.mark.parametrize('path', NETWORK_CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize('name', ['vit_small_patch16', 'vit_small_patch14_dinov2', 'inception_v3'])
+def test_every_config_takes_networks_of_special_sizes(path, name):
+  experiment = config.load(f'{path}:{name}')
+  if path.name != 'phantom.py':  # It starts from random weights.
+    assert (experiment.optimizer.layer_decay < 1) == name.startswith('vit')
+  # A block is as much of a transformer as sizes depend on.
+  if name.startswith('vit'):
+    experiment.model.settings['depth'] = 1
+  size = preprocessing.resolve(experiment, None)
+  assert learner.build(experiment, size).parameters() > 0
+
+
+def test_sizes_are_the_nearest_that_a_network_takes():
+  assert [published.image_size_for('vit_base_patch16', size) for size in (380, 320, 8)] == [
+    384,
+    320,
+    16,
+  ]
+  assert published.image_size_for('vit_base_patch14_dinov2', 320) == 322
+  assert [published.image_size_for('inception_v3', size) for size in (96, 380)] == [299, 380]
+  for name in ('densenet121', 'my_lab.nets:Net', ''):
+    assert published.image_size_for(name, 381) == 381
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('path', ['configs/chexpert.py', 'configs/chestxray14.py'])
 @pytest.mark.parametrize('name', published.NETWORKS)
@@ -141,3 +178,20 @@ def test_every_network_fits_the_configs(path, name):
   experiment = config.load(f'{path}:{name}')
   size = preprocessing.resolve(experiment, None)
   assert learner.build(experiment, size).parameters() > 0
+
+
+@pytest.mark.parametrize(
+  ('name', 'settings', 'words'),
+  [
+    ('convnext_tiny', {'depths': (1, 1, 1)}, 'each stage needs one of both'),
+    ('resnet18', {'depths': 3}, 'config.model.settings.depths=3: must be whole numbers'),
+    ('vit_small_patch16', {'depth': 0}, 'depth=0: must be 1 or more'),
+    ('vit_small_patch16', {'heads': 5}, 'heads=5: must divide width=384'),
+  ],
+)
+def test_settings_that_no_network_can_have_are_named(name, settings, words):
+  experiment = config.load(f'{PHANTOM}:{name}')
+  experiment.model.settings = settings
+  with pytest.raises(InputError) as raised:
+    learner.build(experiment, preprocessing.resolve(experiment, None))
+  assert words in str(raised.value) and '\n' not in str(raised.value)

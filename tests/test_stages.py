@@ -97,6 +97,16 @@ def test_rates_fall_from_the_head_to_the_stem(name):
       np.testing.assert_allclose(after[stage][leaf], factor * before[stage][leaf], rtol=1e-5)
 
 
+def test_the_head_s_rate_is_an_auxiliary_head_s_too():
+  settings = config.Optimizer('sgd', learning_rate=0.01, layer_decay=0.5, head_learning_rate=0.04)
+  params = {'stage1_aux': {'conv': jnp.ones(2), 'head': {'bias': jnp.ones(2)}}, 'head': jnp.ones(2)}
+  transformation = optimizers.optimizer(settings, 1000, {'stage1_aux': 1, 'head': 2})
+  updates, _ = transformation.update(params, transformation.init(params), params)
+  np.testing.assert_allclose(updates['head'], -0.04, rtol=1e-5)
+  np.testing.assert_allclose(updates['stage1_aux']['head']['bias'], -0.04, rtol=1e-5)
+  np.testing.assert_allclose(updates['stage1_aux']['conv'], -0.005, rtol=1e-5)
+
+
 def test_without_differences_stages_change_nothing():
   settings = config.Optimizer('adamw', learning_rate=0.01, weight_decay=0.1, clip_norm=1.0)
   jax.tree.map(

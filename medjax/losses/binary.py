@@ -2,8 +2,8 @@
 
 Below, p_t is p for a positive and 1 − p for a negative. The loss of a soft label y is the mixture:
 y times that of a positive plus 1 − y times that of a negative. Every loss takes logits f[B, L] of
-any float dtype, computes in float32 and returns f32[B, L]; value and gradient are finite at any
-finite logit. An impossible setting raises ValueError.
+any float dtype, computes in float32 and returns f32[B, L]; value and gradient are finite at
+logits of up to ±1e30. An impossible setting raises ValueError.
 """
 
 import jax

@@ -3,7 +3,7 @@
 The labels of an image are a distribution over the L classes, one-hot or soft, or all masked. The
 loss of an image is the sum over its labels, Σ_c y_c ℓ(p_c) with ℓ the paper's loss of a true class;
 each loss returns the terms of that sum, f32[B, L]. Logits f[B, L] are of any float dtype and the
-computation is in float32; value and gradient are finite at any finite logit. An impossible setting
+computation is in float32; value and gradient are finite at logits of up to ±1e30. An impossible setting
 raises ValueError.
 """
 

@@ -1,5 +1,6 @@
-"""What the networks were published with: the size of their images, and weights to start from."""
+"""What the networks were published with: the size of their images, weights, and what suits them."""
 
+import re
 from typing import NamedTuple
 
 
@@ -61,3 +62,22 @@ NETWORKS = {
 def weights_of(network: str) -> str:
   """Returns published weights for config.model.pretrained, '' where a network has none."""
   return NETWORKS[network].weights if network in NETWORKS else ''
+
+
+def image_size_for(network: str, wanted: int) -> int:
+  """Returns the size nearest to the wanted one, pixels, that a network takes in training.
+
+  A transformer's is a multiple of its patches; Inception-v3's auxiliary head needs 299.
+  """
+  if network == 'inception_v3':
+    return max(wanted, NETWORKS[network].image_size)
+  patch = int(found[1]) if (found := re.search(r'_patch(\d+)', network)) else 1
+  return max(round(wanted / patch), 1) * patch
+
+
+def layer_decay_for(network: str) -> float:
+  """Returns the layer_decay to fine-tune with.
+
+  Transformers forget what they were pre-trained on unless their lower layers move slowly.
+  """
+  return 0.75 if network.startswith('vit') else 1.0
