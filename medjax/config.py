@@ -135,7 +135,7 @@ class Optimizer:
   """Attributes:
   name: 'adamw' or 'sgd'.
   learning_rate: the peak, after warm-up; a cosine then brings it to zero at the last step.
-  head_learning_rate: the peak of the head; 0 takes learning_rate.
+  head_learning_rate: the peak of the head, and of an auxiliary one; 0 takes learning_rate.
   layer_decay: a stage's rate is learning_rate times this to the power of its distance from the head.
   weight_decay: decoupled for adamw, added to the gradient for sgd; on kernels only.
   warmup_steps: linear rise from zero.

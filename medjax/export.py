@@ -6,7 +6,7 @@ Writes, into --output or the work directory's export/:
                      for any batch size, on CPU, CUDA and TPU
   run.py             loads it with nothing but jax and numpy
   model.safetensors  the weights, named and laid out as torch's are
-  config.json        their architecture and preprocessing, as timm describes them
+  config.json        their architecture, settings and preprocessing, as timm describes them
   README.md          the model card
 """
 

@@ -11,7 +11,8 @@ settings of its own. Seven conventions, all optional, open more of medjax to it:
   another to 'stage1_block0.conv1.weight', published weights in that naming fit it.
 - With an attribute `required`, naming scheme → settings, weights in that naming are refused unless
   the network has these settings: they were made with others than its defaults.
-- With an attribute `timm_settings`, our names of settings → timm's, timm's config.json says them.
+- With a class attribute `timm_settings`, our names of settings → timm's, an export's config.json tells
+  timm these settings.
 - With an attribute `spare`, published weights may hold tensors whose names begin with one of these
   and which have no place in the network.
 - In training, further logits f32[B, num_labels] may be sown into the collection 'auxiliary'.
