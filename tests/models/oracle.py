@@ -95,9 +95,7 @@ def check(model, theirs, image_size, tmp_path, batch=2):
   assert fitted.new == []
   ours = sum(leaf.size for leaf in jax.tree.leaves(fitted.variables['params']))
   assert ours == sum(parameter.numel() for parameter in theirs.parameters())
-  # Each program runs once: compiling it carelessly saves more than running it slowly costs.
-  careless = {'xla_backend_optimization_level': 0}
-  run = jax.jit(model.apply, static_argnames=('train', 'mutable'), compiler_options=careless)
+  run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
   logits = run(fitted.variables, jnp.asarray(pixels, jnp.float32), train=False)
   error = np.abs(logits - expected).max() / np.abs(expected).max()
   assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'
