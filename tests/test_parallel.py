@@ -54,6 +54,7 @@ def test_four_devices_do_the_work_of_one(command, phantom_root, one_device, tmp_
   assert_same_run(one_device, workdir)
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_device, tmp_path):
   workdir = tmp_path / 'run'
   finished = subprocess.run(
