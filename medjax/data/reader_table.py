@@ -94,7 +94,7 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
 
   Raises:
     InputError: a column missing, no label, an answer other than 0, 1 (or the places of the classes) and NaN, one reader
-      twice on an image, an image of two patients.
+      twice on an image, a patient empty, an image of two patients.
   """
   for column in KEYS:
     if column not in readings:
@@ -117,6 +117,11 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
     "reader '{1}' reads image '{0}' twice; keep one row per image and reader",
   )
   if 'patient' in readings:
+    empty = readings['patient'].isna() | (readings['patient'].astype(str).str.strip() == '')
+    for row in np.flatnonzero(empty)[:1]:
+      raise InputError(
+        f'{where}: row {row + 2}: the patient is empty; fill it in or leave the row out'
+      )
     several = readings.groupby('image')['patient'].transform('nunique') > 1
     for row in np.flatnonzero(several)[:1]:
       raise InputError(
@@ -140,7 +145,8 @@ def _keyed(
   frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path, images: Collection[str] | None
 ) -> pd.DataFrame:
   """Returns the frame with its keys stripped and paths written as the study table writes them."""
-  for key in keys:
+  named = [*keys, 'patient'] if 'reader' in keys and 'patient' in frame else keys
+  for key in named:
     frame[key] = frame[key].str.strip()
     for row in np.flatnonzero(frame[key] == '')[:1]:
       raise InputError(
