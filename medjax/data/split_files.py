@@ -109,6 +109,14 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
       f'{whose} no patients: every {group} counts as a patient of its own, so the same '
       'person may be on both sides of this split, and nothing here can tell.'
     )
+  for side in ('test', 'validation'):
+    if of := how.get(side, {}).get('sets'):
+      official, drawn = (
+        ', '.join(name for name in of if of[name] == origin) for origin in ('official', 'drawn')
+      )
+      notes.append(
+        f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is none."
+      )
   if enriched := how.get('test', {}).get('enriched'):
     notes.append(
       f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is '
