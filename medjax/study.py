@@ -57,7 +57,8 @@ def make(config: Config) -> tuple[Study, str]:
   """
   whole = datasets.read_all(config.data)
   notes = listing.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
-  table = datasets.keep_views(whole, config.data)
+  table, of_views = datasets.keep_views(whole, config.data)
+  notes += of_views
   targets, reference = _labels(config, table)
   drawn, how = splits.make(
     table,
