@@ -343,7 +343,6 @@ def test_what_the_views_leave_out_is_noted_by_set(command, root):
   kept, notes = datasets.keep_views(datasets.read_all(asked), asked)
   assert kept['view'][kept['dataset'] == 'mine'].tolist() == ['PA', 'PA', 'AP']
   assert notes == [
-    "config.data.views=frontal leaves out 1 of 4 images of the set 'stanford': 1 lateral.",
     "config.data.views=frontal leaves out 2 of 5 images of the set 'mine': 1 of unknown view, 1 lateral.",
   ]
   said = command(
@@ -380,7 +379,7 @@ def test_the_split_command_on_several_sets(command, phantoms, tmp_path):
     f'--output={output}',
     check=True,
   ).stdout
-  assert 'written' in said and 'config.data.views=frontal leaves out' in said
+  assert 'written' in said
   split = pd.read_csv(output / 'split.csv')
   assert set(split['patient'].str.partition(':')[0]) == {'one', 'two'}
   proof = json.loads((output / 'split.json').read_text())

@@ -182,7 +182,7 @@ def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]
         f'config.data.views={data.views}: no image{of_set} is left; it has: {views}. Ask for its views, '
         + ('name its views in a column view, or leave the set out' if name else 'or for none')
       )
-    if len(others):
+    if set(others.index) - set(table.VIEWS):  # Others than those are left out by intention.
       notes.append(
         f'config.data.views={",".join(asked)} leaves out {others.sum():,} of {(sets == name).sum():,} '
         f'images{of_set}: {views}.'
