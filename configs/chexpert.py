@@ -7,7 +7,8 @@ Command:  python -m medjax.main --config=configs/chexpert.py --workdir=runs/chex
           starts from random ones). Add --config.data.views=frontal,lateral for all views. On 16 GB
           of accelerator memory lower --config.batch_size or raise --config.optimizer.accumulate.
 Data:     CheXpert-v1.0-small or CheXpert-v1.0, from the Stanford AIMI Center, under
-          data/CheXpert-v1.0-small (or --config.data.root=…).
+          data/CheXpert-v1.0-small (or --config.data.root=…). With the test set's groundtruth.csv and
+          test/ beside train.csv that is the test set; add --config.split.validation=official.
 Policies: uncertain Atelectasis and Edema count as positive (U-Ones), the other tasks as negative
           (U-Zeros), blank as negative everywhere: the policies of arXiv 1901.07031 as the code
           of LibAUC assigns them (arXiv 2012.03173). Label smoothing after arXiv 1911.06475 instead:

@@ -29,6 +29,7 @@ from medjax.errors import InputError
 
 if TYPE_CHECKING:
   from medjax.config import Config
+  from medjax.data.duplicates import Looks
 
 flags.adopt_module_key_flags(commands)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for index.html and audit.json.')
@@ -48,12 +49,14 @@ class Set(NamedTuple):
 
   Attributes:
     config: that it was read by.
+    named: every image that the source names, of whatever view.
     table: the study table.
     truth: f32[N, L], 1 where positive.
     known: bool[N, L].
   """
 
   config: 'Config'
+  named: pd.Series
   table: pd.DataFrame
   truth: np.ndarray
   known: np.ndarray
@@ -75,6 +78,26 @@ class Split(NamedTuple):
   notes: list[str]
 
 
+class Seen(NamedTuple):
+  """What the images show that are there.
+
+  Attributes:
+    pictures: one row for each image that is there, see `_pictures`.
+    readable: how many of them could be read.
+    found: by `copies.findings`, None where none was opened.
+    further: metadata, what the files say of each image of ours.
+    warnings: sentences on what was to be looked at and could not be.
+    unseen: sentences on what was not looked at.
+  """
+
+  pictures: pd.DataFrame
+  readable: int
+  found: dict | None
+  further: dict[str, pd.Series]
+  warnings: list[str]
+  unseen: list[str]
+
+
 def main() -> None:
   """Audits, writes the page and exits with 2 where patients are on two sides."""
   config = commands.load_config()
@@ -90,14 +113,14 @@ def main() -> None:
 
   if not np.isin(split.sides, audit.SIDES).any():
     raise InputError(f'{split.whence}: no image is in train, validation or test')
-  opened, found, further, unseen = _copies(ours, split.sides, other and _read(other))
+  seen = _copies(ours, split.sides, other and _read(other))
   tables = audit.tables(
     ours.table,
     split.sides,
     config.data.labels,
     ours.truth,
     ours.known,
-    further=further,
+    further=seen.further,
     groups=split.groups,
   )
   result = {
@@ -106,18 +129,18 @@ def main() -> None:
       'Audited': f'{config.data.source} in {config.data.root}, {len(ours.table):,} images',
       'Split': split.whence,
       'Labels': ', '.join(config.data.labels),
-      'Opened': f'{len(opened):,} images',
+      'Opened': f'{seen.readable:,} images',
     },
-    'warnings': _warnings(tables, found),
+    'warnings': [*_warnings(tables, seen.found), *seen.warnings],
     'table': tables,
-    'copies': found,
-    'not_looked_at': [*split.notes, *unseen, *tables['not_asked']],
+    'copies': seen.found,
+    'not_looked_at': [*split.notes, *seen.unseen, *tables['not_asked']],
   }
-  pictures = {row: _data_uri(opened[row]) for row in audit_page.pairs_drawn(found)}
   directory = pathlib.Path(_OUTPUT.value)
   directory.mkdir(parents=True, exist_ok=True)
   title = _set_name(config)
   files.write_whole(directory / 'audit.json', json.dumps(result, indent=2) + '\n')
+  pictures = _drawn(seen.pictures, audit_page.pairs_drawn(seen.found))
   files.write_whole(directory / 'index.html', audit_page.render(title, result, pictures))
   print('\n'.join(f'- {each}' for each in result['warnings']) or 'nothing that it looks for')
   print(f'written: {directory / "index.html"} and {directory / "audit.json"}')
@@ -139,7 +162,8 @@ def _read(config: 'Config') -> Set:
   from medjax.data import datasets, labels
 
   table = datasets.read(config.data)
-  return Set(config, table, *labels.reference(table, config.data.labels, config.data.blank))
+  named = (datasets.read_all(config.data) if config.data.views else table)['image']
+  return Set(config, named, table, *labels.reference(table, config.data.labels, config.data.blank))
 
 
 def _split(of: Set, path: str) -> Split:
@@ -173,47 +197,58 @@ def _split(of: Set, path: str) -> Split:
   return Split(sides, words, {}, [])
 
 
-def _copies(
-  ours: Set, sides: np.ndarray, theirs: Set | None
-) -> tuple[list[str], dict | None, dict[str, pd.Series], list[str]]:
-  """Opens the images that are there and returns what they show.
-
-  Returns:
-    Their paths; what `copies.findings` found, None where none was opened; what their files say of each
-    image of ours, as metadata; and sentences on what was not looked at.
-  """
+def _copies(ours: Set, sides: np.ndarray, theirs: Set | None) -> Seen:
+  """Opens the images that are there and returns what they show."""
   from medjax.data import copies, duplicates
 
-  if not _PIXELS.value:
-    return [], None, {}, ['Pixels: no image was opened (--nopixels).']
   pictures, truth = _pictures(ours, sides, theirs)
+  if not _PIXELS.value:
+    return Seen(pictures[:0], 0, None, {}, [], ['Pixels: no image was opened (--nopixels).'])
   there = np.array([_is_there(path) for path in pictures['path']])
-  unseen = []
+  warnings, unseen = [], []
   if not there.all():
     unseen.append(
       f'{int((~there).sum()):,} of {len(there):,} images are not there, such as '
       f'{pictures["path"][int(np.flatnonzero(~there)[0])]}.'
     )
+  of_theirs = (pictures['row'] < 0).to_numpy()
+  if theirs and not there[of_theirs].any():
+    warnings.append(
+      f'Nothing was compared with the second set: no image of it is under {theirs.config.data.root}.'
+    )
   if not there.any():
-    return [], None, {}, ['Pixels: no image was opened.', *unseen]
+    return Seen(pictures[:0], 0, None, {}, warnings, ['Pixels: no image was opened.', *unseen])
   pictures, truth = (each[there].reset_index(drop=True) for each in (pictures, truth))
 
   from medjax import logs
 
   progress = logs.Progress('image looked at', 0, len(pictures))
   looks = duplicates.look(
-    list(pictures['path']), ours.config.data.intensity, progress=progress.update
+    list(pictures['path']), list(pictures['intensity']), progress=progress.update
   )
   progress.close()
   if looks.broken:
-    unseen.append(
-      f'{len(looks.broken):,} images cannot be read; the first: {next(iter(looks.broken.values()))}.'
+    sentence = (
+      f'{len(looks.broken):,} of {len(pictures):,} images cannot be read, and copies of them not be '
+      f'found; the first: {next(iter(looks.broken.values()))}.'
     )
+    warnings.append(sentence)
+    unseen.append(sentence)
   if plain := len(duplicates.too_plain(looks)):
     unseen.append(f'{plain:,} images are so plain that only identical ones are found.')
+  unseen.append(
+    'Copies that were cropped, given borders, turned by anything but quarter turns or shown in another '
+    'window: they are not found.'
+  )
+  unseen += _strays(ours)
   found = copies.findings(
     duplicates.find(looks), pictures, list(truth.columns), truth.to_numpy(np.float64)
   )
+  readable = len(pictures) - len(looks.broken)
+  return Seen(pictures, readable, found, _of_files(ours, pictures, looks), warnings, unseen)
+
+
+def _of_files(ours: Set, pictures: pd.DataFrame, looks: 'Looks') -> dict[str, pd.Series]:
   further = {
     name: pd.Series('', ours.table.index, dtype=object)
     for name in ('size of the file', 'colour mode')
@@ -225,14 +260,28 @@ def _copies(
   ]
   further['size of the file'].iloc[rows] = written
   further['colour mode'].iloc[rows] = looks.modes[of_ours]
-  return list(pictures['path']), found, further, unseen
+  return further
+
+
+def _strays(of: Set) -> list[str]:
+  from medjax.data import listing
+
+  root = pathlib.Path(of.config.data.root)
+  _, strays = listing.compare(of.named, root)
+  if not strays:
+    return []
+  return [
+    f'{len(strays):,} image{"s" * (len(strays) > 1)} under {root} in no row of the table, such as '
+    f"'{strays[0]}'."
+  ]
 
 
 def _pictures(
   ours: Set, sides: np.ndarray, theirs: Set | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-  """Returns the images of both sets, as `copies.findings` takes them, with `path` and `row` of our table.
+  """Returns the images of both sets, as `copies.findings` takes them, with further columns.
 
+  `path` is the file, `intensity` what its own set's config says of deep greys, `row` that of our table.
   The images of the other set have row -1 and are on no side; unused images of ours are left out.
   """
   parts, truths = [], []
@@ -248,6 +297,7 @@ def _pictures(
       pd.DataFrame(
         {
           'path': [os.path.join(of.config.data.root, image) for image in table['image']],
+          'intensity': of.config.data.intensity,
           'image': table['image'].to_numpy(object),
           'patient': table['patient'].to_numpy(object),
           'side': side[kept] if side is not None else '',
@@ -276,11 +326,22 @@ def _warnings(tables: dict, found: dict | None) -> Iterable[str]:
   return [*audit.sentences(tables), *(copies.sentences(found) if found else ())]
 
 
-def _data_uri(path: str) -> str:
+def _drawn(pictures: pd.DataFrame, rows: Iterable[int]) -> dict[int, str]:
+  """Returns row → data URI of these images; one that cannot be drawn is left out."""
+  drawn = {}
+  for row in rows:
+    try:
+      drawn[row] = _data_uri(pictures['path'][row], pictures['intensity'][row])
+    except (InputError, OSError, MemoryError):  # It went away since, or memory did.
+      continue
+  return drawn
+
+
+def _data_uri(path: str, intensity: str) -> str:
   """Returns the image as a small PNG that a page can hold."""
   from medjax.data import images
 
-  picture = images.whole(path)
+  picture = images.whole(path, intensity)
   picture.thumbnail((PICTURE, PICTURE))
   content = io.BytesIO()
   picture.save(content, 'PNG', optimize=True)

@@ -1,6 +1,7 @@
 """What every command shares: `--config=…`, its overrides, and one line for a user's mistake."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -42,10 +43,17 @@ def run(main: Callable[[], None]) -> None:
           f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides like "
           '--config.steps=100'
         )
-      main()
+      try:
+        main()
+      finally:
+        sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
     except InputError as error:
       print(f'error: {error}', file=sys.stderr)
       sys.exit(1)
+    except BrokenPipeError:
+      if not _reader_is_gone():
+        raise
+      os._exit(141)  # As the signal would have it; an orderly exit would try to write the rest.
     except OSError as error:  # A path of the user's that cannot be read or written.
       if error.filename is None:
         raise
@@ -65,6 +73,14 @@ def run(main: Callable[[], None]) -> None:
       sys.exit(1)
 
   app.run(guarded, argv=argv, flags_parser=_parse_flags)
+
+
+def _reader_is_gone() -> bool:
+  """Whether nobody reads any more what is printed, as after `| head`."""
+  poll = select.poll()
+  for stream in (1, 2):
+    poll.register(stream, 0)
+  return any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0))
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

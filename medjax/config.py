@@ -66,7 +66,8 @@ class Split:
   """Who trains and who is tested; sampled by patient, test first.
 
   Attributes:
-    test: share (0.1) or count (500) of patients, 'official', or 'official or 0.1'.
+    test: share (0.1) or count (500) of patients, 'official', or 'official or 0.1', which asks each of
+      several sets by itself.
     validation: likewise; drawn to match the test set's class distribution.
     test_floor: label → least share (0.2) or count (50) of test patients positive for it.
     seed: of the draw.

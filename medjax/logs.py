@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import tensorboardX
 import tqdm
 
 from medjax import files
@@ -30,6 +29,8 @@ class MetricWriter:
   """
 
   def __init__(self, workdir: pathlib.Path, resume_step: int):
+    import tensorboardX  # It takes seconds where torch is installed, and mistakes need none of it.
+
     self._path = workdir / 'metrics.jsonl'
     rows = [row for row in read_metrics(workdir) if row['step'] <= resume_step]
     files.write_whole(self._path, ''.join(json.dumps(row) + '\n' for row in rows))

@@ -87,8 +87,8 @@ def _data(run: Trained, proof: Mapping[str, Any]) -> str:
       f'Source {run.config.data.source}; no patient is in two splits. SHA-256 of the table '
       f'`{proof["table_sha256"]}`, of the split `{proof["split_sha256"]}`.',
       _table(['split', 'patients', 'images', *(f'{label} positive' for label in labels)], rows),
-      f'Labels that are uncertain: {run.config.data.uncertain}; not mentioned: {run.config.data.blank} '
-      '(in training; evaluation counts definite labels alone).',
+      f'Uncertain labels: {run.config.data.uncertain} in training, left out of evaluation; not mentioned: '
+      f'{run.config.data.blank} in both.',
     )
   )
 

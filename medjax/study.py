@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ class Study:
     values: f32[N, L], the training targets in [0, 1].
     mask: f32[N, L], where a target counts.
     truth: f32[N, L], 0 or 1 where known: what evaluation compares with.
-    known: bool[N, L], where a label is definite.
+    known: bool[N, L], where evaluation counts it: no uncertain label, and a blank one by its policy.
     split: str[N], train, validation, test or unused.
     proof: what split.json holds.
   """
@@ -57,7 +57,8 @@ def make(config: Config) -> tuple[Study, str]:
   """
   whole = datasets.read_all(config.data)
   notes = listing.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
-  table = datasets.keep_views(whole, config.data)
+  table, of_views = datasets.keep_views(whole, config.data)
+  notes += of_views
   targets, reference = _labels(config, table)
   drawn, how = splits.make(
     table,
@@ -77,9 +78,28 @@ def make(config: Config) -> tuple[Study, str]:
     settings=dataclasses.asdict(config.split),
     how=how,
   )
+  notes += _assumed_negatives(table, drawn, config.data.labels, *reference)
   notes += audit.table_findings(table, drawn, config.data.labels, *reference)
   proof['notes'] += notes
   return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
+
+
+def _assumed_negatives(
+  table: pd.DataFrame, split: np.ndarray, names: Sequence[str], truth: np.ndarray, known: np.ndarray
+) -> list[str]:
+  """Returns a note on the test's negatives that nobody has ruled out, if data.blank makes such."""
+  tested = split == 'test'
+  negative = tested[:, None] & known & (truth == 0)
+  assumed = negative & table[list(names)].isna().to_numpy()
+  if not assumed.any():
+    return []
+  shares = assumed.sum(axis=0) / np.maximum(negative.sum(axis=0), 1)
+  worst = int(np.argmax(shares))
+  return [
+    f'Of the negatives of the test, {assumed.sum() / negative.sum():.0%} are findings that were not '
+    f'mentioned, not findings that were ruled out (data.blank); most of all of {names[worst]}, '
+    f'{shares[worst]:.0%}.'
+  ]
 
 
 def read(config: Config, directory: pathlib.Path) -> Study:
@@ -136,7 +156,6 @@ def training(
       f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
     )
   values, mask = study.values[rows['train']], study.mask[rows['train']]
-  loss = _loss(config, *heads.targets(config.model.head, values, mask))
   stream = sampling.IndexStream(
     config.sampling.name,
     values,
@@ -147,11 +166,14 @@ def training(
     sets=study.table['dataset'].iloc[rows['train']] if 'dataset' in study.table else (),
     mixture=config.sampling.mixture,
   )
+  # Weights and priors are those of what training shows: re-sampling has already moved the balance.
+  shown = stream.epoch(0)
+  loss = _loss(config, *heads.targets(config.model.head, values[shown], mask[shown]))
   return rows, loss, stream
 
 
 def _loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
-  """Returns the loss with its settings and what it asks of the training targets f32[N, K] bound."""
+  """Returns the loss with its settings and what it asks of the targets of an epoch, f32[M, K], bound."""
   head = config.model.head
   ours = losses.softmax if head == 'softmax' else losses.binary
   what = f"config.loss.name (with model.head='{head}')"

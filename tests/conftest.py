@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+# Tiny programs run once: compiling them carelessly saves more than running them slowly costs. XLA reads
+# this when the first device is asked for; the started commands inherit it.
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0'
+
 PROJECT = pathlib.Path(__file__).parent.parent
 # Enough to go through everything once; a few seconds.
 TINY = (

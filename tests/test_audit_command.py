@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
+from medjax import audit, study
 from medjax import config as configs
-from medjax import study
 from medjax.data import phantom
+from medjax.evaluation import audit_page
 
 CONFIG = """
 from medjax.config import Config, Data, Model, Split
@@ -141,6 +142,86 @@ def test_everything_planted_is_found(command, planted, tmp_path):
   page = (tmp_path / 'out' / 'index.html').read_text()
   assert len(re.findall('<img src="data:image/png;base64,', page)) == 8
   assert 'src="http' not in page and '<script' not in page
+
+
+@pytest.fixture(scope='module')
+def deep(films, tmp_path_factory):
+  """Thirty of the films as PNGs of 16 bits that hold 11, two of them under two names; and the config."""
+  source, table = films
+  root = tmp_path_factory.mktemp('deep') / 'deep'
+  root.mkdir()
+  table = table.iloc[:30].assign(image=[f'{n}.png' for n in range(30)])
+  for number, name in enumerate(films[1]['image'].head(30)):
+    with Image.open(source / name) as film:
+      pixels = np.asarray(film.convert('L')).astype(np.uint16) * 8
+    Image.fromarray(pixels).save(root / f'{number}.png')
+    if number < 2:
+      Image.fromarray(pixels[::-1].T.copy()).save(root / f'again{number}.png')
+  again = table.iloc[:2].assign(image=['again0.png', 'again1.png'], patient=['x', 'y'])
+  config = write(root, pd.concat([table, again], ignore_index=True))
+  config.write_text(
+    config.read_text().replace('image_size=32', "image_size=32, intensity='0..2040'")
+  )
+  return config
+
+
+def test_of_deep_greys_pairs_are_found_and_drawn_as_the_config_shows_them(command, deep, tmp_path):
+  done = command('audit', f'--config={deep}', f'--output={tmp_path}/out', check=True)
+  result = json.loads((tmp_path / 'out' / 'audit.json').read_text())
+  pairs = {(*pair['images'], pair['kind']) for pair in result['copies']['pairs']}
+  assert pairs == {(f'{n}.png', f'again{n}.png', 'turned by 90°') for n in range(2)}
+  page = (tmp_path / 'out' / 'index.html').read_text()
+  assert len(re.findall('<img src="data:image/png;base64,', page)) == 4
+  assert 'The same picture, turned by 90°' in page and 'The same picture, mirrored' not in page
+  assert 'cannot be read' not in done.stdout
+
+
+def test_each_of_two_sets_is_read_as_its_own_config_says(command, films, deep, tmp_path):
+  done = command(
+    'audit', f'--config={films[0]}/config.py', f'--other={deep}', f'--output={tmp_path}/out',
+    check=True,
+  )  # fmt: skip
+  assert 'deep and phantom share 30 pictures' in done.stdout
+  assert 'cannot be read' not in done.stdout
+
+
+def test_what_could_not_be_read_or_has_no_row_is_said(command, films, deep, tmp_path):
+  root = tmp_path / 'set'
+  shutil.copytree(films[0], root)
+  (root / films[1]['image'][3]).write_bytes(b'no image')
+  rows = set(films[1]['image'])
+  strays = [
+    each for each in root.glob('*/*/*/*.jpg') if each.relative_to(root).as_posix() not in rows
+  ]
+  (tmp_path / 'nowhere').mkdir()
+  shutil.copy(deep.parent / 'labels.csv', tmp_path / 'nowhere')
+  done = command(
+    'audit', f'--config={write(root, films[1])}', f'--other={deep}', f'--output={tmp_path}/out',
+    f'--other_root={tmp_path}/nowhere', check=True,
+  )  # fmt: skip
+  result = json.loads((tmp_path / 'out' / 'audit.json').read_text())
+  unread = f'1 of 200 images cannot be read, and copies of them not be found; the first: {root}'
+  uncompared = 'Nothing was compared with the second set: no image of it is under'
+  page = (tmp_path / 'out' / 'index.html').read_text()
+  first_screen = page.partition('<main')[0]
+  for words in (unread, uncompared):
+    assert words in done.stdout and words in first_screen
+    assert any(each.startswith(words) for each in result['warnings'])
+  assert result['facts']['Opened'] == '199 images'
+  unseen = ' '.join(result['not_looked_at'])
+  assert f'{len(strays):,} images under {root} in no row of the table' in unseen
+  assert 'cropped, given borders' in unseen
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_of_the_page():
+  pictures = pd.DataFrame({'path': ['nowhere.png'], 'intensity': ['file']})
+  assert audit._drawn(pictures, [0]) == {}
+  pair = {
+    'rows': [0, 1], 'images': ['a', 'b'], 'kind': 'near', 'correlation': 0.98, 'sides': ['', ''],
+    'patients': ['1', '2'], 'sets': ['s', 's'], 'conflicts': {}, 'crossing': False,
+  }  # fmt: skip
+  drawn = str(audit_page._pair(pair, {1: 'data:image/png;base64,x'}, False))
+  assert drawn.count('could not be drawn') == 1 and drawn.count('<img') == 1
 
 
 def test_patients_on_both_sides_end_with_two(command, films, tmp_path):

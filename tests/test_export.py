@@ -136,6 +136,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
 
 
+@pytest.mark.slow
 def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
   from test_finetuning import run
 

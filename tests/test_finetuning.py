@@ -122,6 +122,7 @@ def test_patience_begins_with_the_last_unfreezing():
   assert train._stale(config, history)
 
 
+@pytest.mark.slow
 def test_other_patients_under_the_same_names_are_others(command, finished, other_root, tmp_path):
   run(
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',

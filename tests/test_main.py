@@ -92,6 +92,7 @@ def test_the_checkpoint_carries_the_split_and_the_position(finished):
   assert saved['config'] == json.loads((workdir / 'config.json').read_text())
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
   workdir = tmp_path / 'run'
   command(
@@ -145,6 +146,7 @@ def test_other_settings_run_to_the_end(command, phantom_root, tmp_path, flags):
   assert 'report: ' in said
 
 
+@pytest.mark.slow
 def test_chexpert_config_reads_the_phantom_frontal_views_only(command, phantom_root, tmp_path):
   workdir = tmp_path / 'run'
   flags = [flag for flag in TINY if 'settings.image' not in flag and 'floor' not in flag]
@@ -207,6 +209,7 @@ def test_a_forgotten_flag(command, name, words):
   assert '--config is missing' in command(name).stderr
 
 
+@pytest.mark.slow
 def test_a_folder_in_which_nothing_is_trained_yet_takes_another_config(
   command, finished, phantom_root, tmp_path
 ):

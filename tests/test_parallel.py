@@ -41,8 +41,8 @@ def assert_same_run(one, other):
 
 # XLA ends a process whose devices have waited 40 s for each other; on a busy machine they may.
 PATIENT = {
-  'XLA_FLAGS': '--xla_cpu_collective_call_terminate_timeout_seconds=600 '
-  '--xla_cpu_collective_timeout_seconds=600'
+  'XLA_FLAGS': f'{os.environ["XLA_FLAGS"]} --xla_cpu_collective_call_terminate_timeout_seconds=600'
+  ' --xla_cpu_collective_timeout_seconds=600'
 }
 
 
@@ -54,6 +54,7 @@ def test_four_devices_do_the_work_of_one(command, phantom_root, one_device, tmp_
   assert_same_run(one_device, workdir)
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_device, tmp_path):
   workdir = tmp_path / 'run'
   finished = subprocess.run(
@@ -99,7 +100,7 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   assert len(rows) % batch_size
   learn = learner.build(experiment, preprocessing.resolve(experiment, None))
   mesh = devices.data_mesh()
-  variables = learn.init_state({}).variables
+  variables = jax.jit(learn.init_state)({}).variables
   records = study.records(experiment, learn.preprocessing, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))

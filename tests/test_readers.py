@@ -1,6 +1,9 @@
 """`python -m medjax.readers` on a CSV alone, as a user runs it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -89,6 +92,7 @@ def test_grades_by_name(command, tmp_path):
     (('image,', 'picture,'), (), ["reads.csv: no column 'image'", 'picture']),
     (('reader,', 'raeder,'), (), ["no column 'reader'", "did you mean 'raeder'"]),
     (('001.png,P0,ann', '001.png,P9,ann'), (), ["image '001.png' is of two patients"]),
+    (('P0,ann', ' ,ann'), (), ['reads.csv: row 2: the patient is empty']),
     ((), ('--consensus=stapel',), ['--consensus', "did you mean 'staple'"]),
     ((), ('--ties=even',), ['--ties', 'uncertain, positive, negative']),
     ((), ('--definitive=nowhere.csv',), ['nowhere.csv: no such file']),
@@ -109,3 +113,24 @@ def test_a_mistake_is_one_line(command, reads, tmp_path, change, flags, words):
   for word in words:
     assert word in lines[0]
   assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('wrong', [False, True])
+def test_when_nobody_reads_what_it_prints_it_ends_without_a_word(reads, tmp_path, wrong):
+  (tmp_path / 'reads.csv').write_text(reads[0])
+  reading, writing = os.pipe()
+  os.close(reading)  # As `| head` does, having seen enough.
+  finished = subprocess.run(
+    [sys.executable, '-m', 'medjax.readers', f'--readers={tmp_path}/reads.csv']
+    + [f'--output={tmp_path}/out'] * (not wrong),
+    stdout=writing,
+    stderr=subprocess.PIPE,
+    text=True,
+    timeout=300,
+  )
+  os.close(writing)
+  if wrong:  # Which is said elsewhere.
+    assert finished.returncode == 1 and finished.stderr.startswith('error: --output is missing')
+  else:
+    assert finished.returncode == 141 and finished.stderr == ''
+    assert (tmp_path / 'out/agreement.json').is_file()

@@ -103,6 +103,7 @@ def test_ctrl_c_saves_too_and_ends_the_workers(phantom_root, tmp_path):
   assert 'stopped by SIGINT, saved at step' in output and 'Traceback' not in output
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(phantom_root, tmp_path):
   whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
   finish(whole, phantom_root)

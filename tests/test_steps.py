@@ -38,7 +38,8 @@ def batch_of(size, labels=2, seed=0):
 
 def make_step(model, settings=SETTINGS, policy=augment.none, ema=0.0):
   optimizer = optimizers.optimizer(settings, steps=10)
-  variables = steps.init_variables(model, (16, 16, 1), seed=0)
+  init = functools.partial(steps.init_variables, model, (16, 16, 1), seed=0)
+  variables = jax.jit(init)()
   state = steps.init_state(variables, optimizer, trained=dict, average=ema > 0)
   step = functools.partial(
     steps.train_step,
@@ -124,9 +125,10 @@ def test_images_are_uint8_until_the_device_and_probabilities_are_a_sigmoid():
 
 
 def test_weight_decay_is_for_kernels_only():
-  params = models.resnet_tiny(num_labels=2, width=4).init(
-    jax.random.key(0), jnp.zeros((1, 16, 16, 1)), train=False
-  )['params']
+  init = functools.partial(
+    steps.init_variables, models.resnet_tiny(2, width=4), (16, 16, 1), seed=0
+  )
+  params = jax.jit(init)()['params']
   decayed = jax.tree_util.tree_flatten_with_path(optimizers.decayed(params))[0]
   for path, value in decayed:
     assert value == (path[-1].key == 'kernel')

@@ -86,8 +86,9 @@ def skin(key: jax.Array, images: jax.Array) -> jax.Array:
 
   Any rotation and mirrored both ways: how camera and body were turned; beyond the picture's edge the
   skin is continued by reflection. Enlarged by up to a quarter and shifted up to 5 %: distance and aim,
-  the lesion staying in the picture. Brightness up to 15 % and gamma up to 15 %: lamp and exposure.
-  Each colour up to 7 %: the lamp's colour and the complexion, less than what tells pigments apart.
+  what lies in the middle staying in the picture. Brightness up to 15 % and gamma up to 15 %: lamp and
+  exposure. Each colour up to 7 %: the lamp's colour and the complexion, less than what tells pigments
+  apart.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:

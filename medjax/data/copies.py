@@ -13,7 +13,11 @@ KINDS = {
   'file': 'the same file',
   'pixels': 'the same pixels in another file',
   'near': 'the same picture, saved anew',
-  'mirrored': 'the same picture, mirrored',
+}
+KINDS |= {
+  each.kind: f'the same picture, {each.kind}'
+  for each in duplicates.RELATIONS
+  if each.kind not in KINDS
 }
 
 

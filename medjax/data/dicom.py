@@ -88,13 +88,13 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
       f'{path}: its header cannot be read ({type(error).__name__}); fetch it again'
     ) from None
   found = {name: value.strip(' \0') for name, value in found.items()}
-  found['age'] = _years(found['age'])
+  found['age'] = completed_years(found['age'])
   found['laterality'] = found['laterality'] or found['side']
   del found['side']
   return found
 
 
-def _years(age: str) -> str:
+def completed_years(age: str) -> str:
   """058Y → 58; 018M, 030W and 020D → the years completed, 1, 0 and 0; what is no age → ''."""
   digits, unit = (age[:-1], age[-1]) if age[-1:] in ('Y', 'M', 'W', 'D') else (age, 'Y')
   if not digits.isdecimal():

@@ -1,11 +1,12 @@
-"""The same picture under two names: identical files, identical pixels, near-duplicates, mirror images.
+"""The same picture under two names: identical files, identical pixels, saved anew, turned, inverted.
 
 Near-duplicates are found by a perceptual hash and confirmed by correlation. The hash is pHash (Zauner
 2010, "Implementation and benchmarking of perceptual image hash functions", as the package imagehash
 computes it): a grey thumbnail of 32 × 32 pixels, its discrete cosine transform, and for each of the
 8 × 8 lowest coefficients whether it is above their median. Re-encoding and resizing change few of the
-64 bits. A mirror image has the same coefficients with every other column negated, so that it needs no
-thumbnail of its own.
+64 bits. A mirror image has the same coefficients with every other column negated, a picture upside
+down with every other row, one turned on its side has them transposed, and inverted greys negate all but
+their mean: so none of them needs a thumbnail of its own.
 
 Images of one kind look alike: half of all pairs of chest X-rays correlate above 0.6. So the correlation
 leaves out the lowest coefficients, in which any two such images agree: light and outline.
@@ -38,7 +39,43 @@ _HASHED, _KEPT, _OUTLINE = (
 _BLOCK = 2**22  # comparisons at once
 _FREQUENCY = np.arange(_KEPT)[:, None]
 _COSINES = 2 * np.cos(np.pi * _FREQUENCY * (2 * np.arange(SIZE) + 1) / (2 * SIZE))
-_MIRRORED = (-1.0) ** np.arange(_KEPT)
+_WHITE = 4 * 255 * SIZE**2  # the first coefficient of a white thumbnail
+
+
+class Relation(NamedTuple):
+  """How one picture is made of another: turned over its diagonal, then flipped, then inverted.
+
+  Attributes:
+    kind: in words.
+    transposed: rows become columns.
+    flipped: top to bottom, left to right.
+    inverted: black becomes white.
+  """
+
+  kind: str
+  transposed: bool
+  flipped: tuple[bool, bool]
+  inverted: bool
+
+
+# The eight symmetries of the square. The two quarter turns bear one name, and so do their mirror images.
+_SYMMETRIES = {
+  (False, False, False): '',
+  (False, False, True): 'mirrored',
+  (False, True, False): 'flipped top to bottom',
+  (False, True, True): 'turned by 180°',
+  (True, False, True): 'turned by 90°',
+  (True, True, False): 'turned by 90°',
+  (True, False, False): 'turned by 90° and mirrored',
+  (True, True, True): 'turned by 90° and mirrored',
+}
+RELATIONS = tuple(
+  Relation(
+    ', '.join(filter(None, (words, added))) or 'near', transposed, (down, across), bool(added)
+  )
+  for added in ('', 'inverted')
+  for (transposed, down, across), words in _SYMMETRIES.items()
+)
 
 
 class Looks(NamedTuple):
@@ -64,14 +101,15 @@ class Looks(NamedTuple):
 
 def look(
   paths: Sequence[str],
-  intensity: str = 'file',
+  intensity: str | Sequence[str] = 'file',
   threads: int | None = None,
   progress: Callable[[int], None] = lambda done: None,
 ) -> Looks:
   """Reads and decodes every file once, in full; `progress` is given the number done.
 
-  `intensity` is of deep greys, see `images.decode`.
+  `intensity` is of deep greys, one for all or one for each file, see `images.decode`.
   """
+  intensities = [intensity] * len(paths) if isinstance(intensity, str) else intensity
   result = Looks(
     files=np.full(len(paths), '', object),
     pixels=np.full(len(paths), '', object),
@@ -88,7 +126,7 @@ def look(
       if os.path.isfile(path):
         with open(path, 'rb') as file:
           result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
-      picture = images.whole(path, intensity)
+      picture = images.whole(path, intensities[position])
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
       return
@@ -121,18 +159,28 @@ def _thumbnail(picture: Image.Image) -> np.ndarray:
   return np.asarray(picture.convert('L').resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
-def hashes(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the pHash of each thumbnail and of its mirror image, u64[N] each.
+def hashes(thumbnails: np.ndarray) -> np.ndarray:
+  """Returns the pHash of each thumbnail as each of `RELATIONS` would show it, u64[len(RELATIONS), N].
 
   The first bit, row by row from the lowest frequency, is the highest of the number.
   """
-  result = [np.zeros(len(thumbnails), np.uint64) for _ in range(2)]
+  result = np.zeros((len(RELATIONS), len(thumbnails)), np.uint64)
   for block, coefficients in _transformed(thumbnails):
-    for into, signs in zip(result, (np.ones(_HASHED), _MIRRORED[:_HASHED])):
-      lowest = (coefficients[:, :_HASHED, :_HASHED] * signs).reshape(-1, _HASHED**2)
+    for into, relation in zip(result, RELATIONS):
+      lowest = _related(coefficients[:, :_HASHED, :_HASHED], relation)
+      lowest[:, 0, 0] += _WHITE if relation.inverted else 0
+      lowest = lowest.reshape(-1, _HASHED**2)
       bits = lowest > np.median(lowest, axis=1, keepdims=True)
       into[block] = np.packbits(bits, axis=1).view('>u8')[:, 0]
-  return result[0], result[1]
+  return result
+
+
+def _related(coefficients: np.ndarray, relation: Relation) -> np.ndarray:
+  """Returns the coefficients [N, K, K] of related pictures, but for the mean of those inverted."""
+  alternating = (-1) ** np.arange(coefficients.shape[-1])
+  down, across = (alternating if each else np.abs(alternating) for each in relation.flipped)
+  signs = (down[:, None] * across * (-1 if relation.inverted else 1)).astype(coefficients.dtype)
+  return (coefficients.swapaxes(1, 2) if relation.transposed else coefficients) * signs
 
 
 def details(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,11 +250,11 @@ def find(looks: Looks) -> pd.DataFrame:
 
   Of k identical images k - 1 pairs are listed, each image with the next; together with the rest they
   tell which images belong together. Near-duplicates are looked for among one image of each such
-  group. A pair that is alike both ways round is listed as it is more alike.
+  group. A pair that is alike in several ways is listed as it is most alike.
 
   Returns:
     The columns `a` and `b`, positions, a < b; `kind`: 'file' (identical files), 'pixels' (identical once
-    decoded), 'near' or 'mirrored'; `correlation`, of details, 1 for the first two.
+    decoded) or that of a relation; `correlation`, of details, 1 for the first two.
   """
   usable = np.flatnonzero(looks.pixels != '')
   groups, _ = pd.factorize(looks.pixels[usable])
@@ -231,25 +279,24 @@ def too_plain(looks: Looks) -> np.ndarray:
 def _near(rows: np.ndarray, thumbnails: np.ndarray) -> pd.DataFrame:
   vectors, strength = details(thumbnails[rows])
   rows, vectors = rows[strength >= LEAST_DETAIL], vectors[strength >= LEAST_DETAIL]
-  hashed, mirrored = hashes(thumbnails[rows])
+  hashed = hashes(thumbnails[rows])
   parts = [_pairs([], [], 'near', [])]
-  for kind, queries, signs in (
-    ('near', hashed, np.ones(_KEPT, np.float32)),
-    ('mirrored', mirrored, _MIRRORED.astype(np.float32)),
-  ):
-    signs = np.tile(signs, _KEPT)
-    for i, j in search(hashed, queries):
-      # A pair is met from both sides; of mirror images maybe from one.
-      i, j = (i[i < j], j[i < j]) if kind == 'near' else (i, j)
+  for relation, queries in zip(RELATIONS, hashed):
+    for i, j in search(hashed[0], queries):
+      # A pair is met from both sides; of turned images maybe from one.
+      i, j = (i[i < j], j[i < j]) if relation.kind == 'near' else (i, j)
       for start in range(0, len(i), 2**16):
         of, to = i[start : start + 2**16], j[start : start + 2**16]
-        correlation = np.einsum('nd,nd->n', vectors[of] * signs, vectors[to])
+        turned = _related(vectors[of].reshape(-1, _KEPT, _KEPT), relation).reshape(len(of), -1)
+        correlation = np.einsum('nd,nd->n', turned, vectors[to])
         kept = correlation >= SAME
         if kept.any():
           low, high = np.minimum(of, to)[kept], np.maximum(of, to)[kept]
-          parts.append(_pairs(rows[low], rows[high], kind, correlation[kept]))
-  pairs = pd.concat(parts, ignore_index=True).sort_values('correlation', kind='stable')
-  return pairs.drop_duplicates(['a', 'b'], keep='last')
+          parts.append(_pairs(rows[low], rows[high], relation.kind, correlation[kept]))
+  pairs = pd.concat(parts, ignore_index=True)
+  # Of a picture that is its own mirror image all are equal but for rounding: the first says enough.
+  best = (-pairs['correlation'].round(5)).argsort(kind='stable')
+  return pairs.iloc[best].drop_duplicates(['a', 'b'])
 
 
 def _pairs(a, b, kind: str, correlation) -> pd.DataFrame:

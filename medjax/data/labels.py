@@ -82,10 +82,10 @@ def _unlabelled(table: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
 def reference(
   table: pd.DataFrame, labels: Sequence[str], blank: Policy
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Turns label codes into the truth that evaluation and splitting go by: definite labels only.
+  """Turns label codes into the truth that evaluation and splitting go by.
 
   Uncertain is always unknown, whatever the training policy makes of it; blank follows `blank`, as
-  in `resolve`. A soft label is what most readers say; half and half is unknown.
+  in `resolve`: with 'zeros' a finding that is not mentioned counts as negative here too. A soft label is what most readers say; half and half is unknown.
 
   Returns:
     truth f32[N, L], 1 positive and 0 otherwise, and known bool[N, L]. An unknown truth is 0.

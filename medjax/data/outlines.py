@@ -2,8 +2,8 @@
 
 Coordinates are pixels of level 0: (0, 0) is the upper left corner of the first pixel. Of Camelyon16's
 groups `_0`, `_1` and `Tumor` are tumour and `_2` and `Exclusion` are cut out of it; Camelyon17 calls
-them `metastases` and `normal`. `None` is ASAP's word for what was put in no group: it counts as
-neither.
+them `metastases` and `normal`. `None` is ASAP's word for what was put in no group: nobody says what
+lies within.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from medjax.errors import InputError, check_option
 
 TUMOUR = ('_0', '_1', 'Tumor', 'metastases')
 CUT_OUT = ('_2', 'Exclusion', 'normal')
-NEITHER = ('None',)
+UNGROUPED = ('None',)
 
 
 class Outlines(NamedTuple):
@@ -26,10 +26,12 @@ class Outlines(NamedTuple):
   Attributes:
     tumour: around tumour; they may overlap.
     cut_out: around what is no tumour within them.
+    ungrouped: around what nobody says.
   """
 
   tumour: list[np.ndarray]
   cut_out: list[np.ndarray]
+  ungrouped: Sequence[np.ndarray] = ()
 
 
 def read(path: pathlib.Path) -> Outlines:
@@ -48,17 +50,17 @@ def read(path: pathlib.Path) -> Outlines:
     raise InputError(
       f"{path}: holds '{root.tag}', not the ASAP_Annotations that outlines are read of"
     )
-  outlines = Outlines([], [])
+  tumour, cut_out, ungrouped = [], [], []
   for number, annotation in enumerate(root.findall('./Annotations/Annotation'), start=1):
     what = f'{path}: annotation {number} ({annotation.get("Name", "no name")})'
     group = annotation.get('PartOfGroup', 'None')
-    check_option(f'{what}: PartOfGroup', group, TUMOUR + CUT_OUT + NEITHER)
+    check_option(f'{what}: PartOfGroup', group, TUMOUR + CUT_OUT + UNGROUPED)
     polygon = _polygon(annotation, what)
     if group in TUMOUR:
-      outlines.tumour.append(polygon)
-    elif group in CUT_OUT:
-      outlines.cut_out.append(polygon)
-  return outlines
+      tumour.append(polygon)
+    else:
+      (cut_out if group in CUT_OUT else ungrouped).append(polygon)
+  return Outlines(tumour, cut_out, ungrouped)
 
 
 def _polygon(annotation: ET.Element, what: str) -> np.ndarray:
@@ -103,9 +105,25 @@ def inside(polygons: Sequence[np.ndarray], xs: np.ndarray, ys: np.ndarray) -> np
   return found
 
 
+def encloses(polygons: Sequence[np.ndarray]) -> bool:
+  """Whether any of the polygons has an inside; a dot or a line that ASAP calls an annotation has none."""
+  return any(len(polygon) >= 3 for polygon in polygons)
+
+
 def tumour_inside(outlines: Outlines, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
   """Returns which points of a raster are tumour, bool[len(ys), len(xs)]; see `inside`."""
-  found = inside(outlines.tumour, xs, ys)
+  return _without_cut_out(outlines, outlines.tumour, xs, ys)
+
+
+def unknown_inside(outlines: Outlines, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+  """Returns at which points of a raster nobody says what was outlined, bool[len(ys), len(xs)]."""
+  return _without_cut_out(outlines, outlines.ungrouped, xs, ys)
+
+
+def _without_cut_out(
+  outlines: Outlines, polygons: Sequence[np.ndarray], xs: np.ndarray, ys: np.ndarray
+) -> np.ndarray:
+  found = inside(polygons, xs, ys)
   if found.any():
     found &= ~inside(outlines.cut_out, xs, ys)
   return found

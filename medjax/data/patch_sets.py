@@ -200,6 +200,8 @@ def _in_words(job: Job, outcome: dict[str, Any] | str, before: bool) -> str:
   known = f'{outcome["tumor_patches"]:,} with tumour'
   if outcome['unknown_patches']:
     known += f', {outcome["unknown_patches"]:,} unknown'
+  if outcome['ungrouped_outlines']:
+    known += f' ({outcome["ungrouped_outlines"]:,} outlined in no group)'
   when = ', cut before' if before else ''
   return (
     f'{job.slide}: {outcome["patches"]:,} patches, {known}; {outcome["tissue_mm2"]:,.1f} mm² of '
@@ -220,7 +222,7 @@ def _gather(
     carried = {name: row[name] for name in _OF_SLIDES if name in row}
     tumor = row['tumor']
     if np.isnan(tumor) and row['outlines']:
-      tumor = float(outcome['outlined_tumor'])
+      tumor = {True: 1.0, False: 0.0, None: np.nan}[outcome['outlined_tumor']]
     facts = {
       name: outcome[name]
       for name in (

@@ -32,6 +32,7 @@ from medjax.errors import InputError
 JPEG_QUALITY = 95
 _READ_AT_ONCE = 1024  # pixels of patches side by side
 _THUMBNAIL = 2048  # pixels of its longer side at most
+_END = 2**20  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,17 +137,28 @@ def _facts_path(directory: pathlib.Path, slide: str) -> pathlib.Path:
 
 
 def _given(job: Job, cutting: Cutting) -> dict[str, Any]:
-  """Returns what the patches follow from; a slide is told by its size, which needs no reading."""
+  """Returns what the patches follow from; a slide is told by its size and its two ends."""
   digest = ''
   if job.outlines:
     digest = hashlib.sha256(pathlib.Path(job.outlines).read_bytes()).hexdigest()
   return {
     **dataclasses.asdict(cutting),
     'bytes': os.path.getsize(job.path),
+    'sha256_of_ends': _digest_of_ends(pathlib.Path(job.path)),
     'outlines_sha256': digest,
     'wholly_outlined': job.wholly,
     'tumor': None if np.isnan(job.tumor) else job.tumor,
   }
+
+
+def _digest_of_ends(path: pathlib.Path) -> str:
+  # Slides are too large to be read for this. Their time would change with every copy.
+  digest = hashlib.sha256()
+  with path.open('rb') as file:
+    digest.update(file.read(_END))
+    file.seek(max(file.tell(), path.stat().st_size - _END))
+    digest.update(file.read())
+  return digest.hexdigest()
 
 
 def _positions(
@@ -192,9 +204,25 @@ def _positions(
     'patches': len(positions),
     'tumor_patches': int((positions['tumor'] == 1).sum()),
     'unknown_patches': int(positions['tumor'].isna().sum()),
-    'outlined_tumor': bool(drawn and drawn.tumour),
+    'outlined_tumor': _outlined(drawn),
+    'ungrouped_outlines': len(drawn.ungrouped) if drawn else 0,
   }
   return positions, facts
+
+
+def _outlined(drawn: Outlines | None) -> bool | None:
+  """Returns whether the outlines say that the slide has tumour, None where they leave it open."""
+  if drawn is None or (drawn.ungrouped and not drawn.tumour):
+    return None
+  return bool(drawn.tumour)
+
+
+def _outside(drawn: Outlines, job: Job) -> float:
+  """Returns the label of what lies outside the outlines: 0, or NaN where there may be tumour."""
+  if job.tumor == 0:
+    return 0
+  may_have = job.tumor == 1 or _outlined(drawn) is not False
+  return 0 if job.wholly and (outlines.encloses(drawn.tumour) or not may_have) else np.nan
 
 
 def _labels(
@@ -208,8 +236,7 @@ def _labels(
   """Returns f32[N]: 1 tumour in the centre, 0 none, NaN where nobody says."""
   if drawn is None:
     return np.full(len(rows), 0 if job.tumor == 0 else np.nan, np.float32)
-  # Where not all tumour is outlined, what lies outside the outlines is unknown.
-  labels = np.full(len(rows), 0 if job.wholly else np.nan, np.float32)
+  labels = np.full(len(rows), _outside(drawn, job), np.float32)
   margin = (cutting.patch_size - cutting.centre) / 2
   middle = margin + np.arange(cutting.centre) + 0.5
   across, down = (cutting.mpp / own for own in slide.mpp)
@@ -218,8 +245,9 @@ def _labels(
     here = here[np.argsort(columns[here])]
     xs = (columns[here][:, None] * cutting.patch_size + middle).ravel() * across
     ys = (row * cutting.patch_size + middle) * down
-    tumour = outlines.tumour_inside(drawn, xs, ys).reshape(len(ys), len(here), -1)
-    labels[here[tumour.any(axis=(0, 2))]] = 1
+    for label, find in ((np.nan, outlines.unknown_inside), (1, outlines.tumour_inside)):
+      found = find(drawn, xs, ys).reshape(len(ys), len(here), -1)
+      labels[here[found.any(axis=(0, 2))]] = label
   return labels
 
 
@@ -271,7 +299,7 @@ def _write_pictures(
     np.stack([positions['column'], positions['row']], axis=1),
     cutting.patch_size * cutting.mpp / mpp,
     positions['tumor'].to_numpy(),
-    [polygon * shrink for polygon in (drawn.tumour + drawn.cut_out if drawn else [])],
+    [polygon * shrink for polygons in drawn or () for polygon in polygons],
   )
   for path, each in (
     (thumbnail_path(directory, job.slide), picture),

@@ -3,12 +3,13 @@
 Columns are `image` and `reader`, both strings, and one float32 column per label: the reader's answer,
 1 yes, 0 no, NaN not read; where readers choose one of K classes or grades there is one such column, and
 the answer is the class, 0 … K - 1. Not every reader need read every image. `patient` and the study
-table's other optional columns may be there too and are no labels.
+table's other optional columns may be there too and are no labels; in a file `patient` alone may, lest
+answers that bear such a name be lost.
 """
 
 import pathlib
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from medjax.errors import InputError, check_option
 
 ANSWERS = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
 KEYS = ('image', 'reader')
+BESIDE = (*KEYS, 'patient')  # columns of a file that are no labels
 TEST = 'test'  # of a definitive table: the test's name
 
 
@@ -42,9 +44,11 @@ def read(
 
   Raises:
     InputError: a column missing, an unknown answer (file, row and column), one reader twice on an
-      image, an image or reader empty, an image that is not there or of two patients.
+      image, an image or reader empty, an image that is not there or of two patients, a column or label
+      called as a column of the study table is that is no label.
   """
   frame = _keyed(table.read_csv(path, KEYS), KEYS, path, images)
+  _check_names(frame, BESIDE, path)
   if set(labels_of(frame)) == {'label', 'value'}:
     frame = _widened(frame, classes, path)
   else:
@@ -65,6 +69,7 @@ def read_definitive(
       among `images`.
   """
   frame = _keyed(table.read_csv(path, ['image']), ['image'], path, images)
+  _check_names(frame, (*BESIDE, TEST), path)
   for label in labels_of(frame):
     check_option(f'{path}: the label column', label, labels)
   frame = _answered(frame, labels_of(frame), classes, path)
@@ -94,7 +99,7 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
 
   Raises:
     InputError: a column missing, no label, an answer other than 0, 1 (or the places of the classes) and NaN, one reader
-      twice on an image, an image of two patients.
+      twice on an image, a patient empty, an image of two patients.
   """
   for column in KEYS:
     if column not in readings:
@@ -117,6 +122,11 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
     "reader '{1}' reads image '{0}' twice; keep one row per image and reader",
   )
   if 'patient' in readings:
+    empty = readings['patient'].isna() | (readings['patient'].astype(str).str.strip() == '')
+    for row in np.flatnonzero(empty)[:1]:
+      raise InputError(
+        f'{where}: row {row + 2}: the patient is empty; fill it in or leave the row out'
+      )
     several = readings.groupby('image')['patient'].transform('nunique') > 1
     for row in np.flatnonzero(several)[:1]:
       raise InputError(
@@ -140,7 +150,8 @@ def _keyed(
   frame: pd.DataFrame, keys: Sequence[str], path: pathlib.Path, images: Collection[str] | None
 ) -> pd.DataFrame:
   """Returns the frame with its keys stripped and paths written as the study table writes them."""
-  for key in keys:
+  named = [*keys, 'patient'] if 'reader' in keys and 'patient' in frame else keys
+  for key in named:
     frame[key] = frame[key].str.strip()
     for row in np.flatnonzero(frame[key] == '')[:1]:
       raise InputError(
@@ -155,6 +166,15 @@ def _keyed(
         f'({int(missing.sum()):,} such rows); write it as there, or leave these rows out'
       )
   return frame
+
+
+def _check_names(names: Iterable[str], beside: Sequence[str], path: pathlib.Path) -> None:
+  for name in names:
+    if name in (*table.REQUIRED, *table.OPTIONAL, TEST) and name not in beside:
+      raise InputError(
+        f"{path}: '{name}' is the name of a column that is no label and would be lost; rename it if "
+        'readers answered it, else leave it out'
+      )
 
 
 def _answered(
@@ -177,6 +197,7 @@ def _answered(
 def _widened(frame: pd.DataFrame, classes: Sequence[str], path: pathlib.Path) -> pd.DataFrame:
   """Turns one row per answer into one row per image and reader; what is not there is not read."""
   frame['label'] = frame['label'].str.strip()
+  _check_names(frame['label'].unique(), (), path)
   keys = [*KEYS, 'label']
   _check_once(
     frame, keys, str(path), "reader '{1}' reads image '{0}' twice for '{2}'; keep one row of them"

@@ -109,6 +109,14 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
       f'{whose} no patients: every {group} counts as a patient of its own, so the same '
       'person may be on both sides of this split, and nothing here can tell.'
     )
+  for side in ('test', 'validation'):
+    if of := how.get(side, {}).get('sets'):
+      official, drawn = (
+        ', '.join(name for name in of if of[name] == origin) for origin in ('official', 'drawn')
+      )
+      notes.append(
+        f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is none."
+      )
   if enriched := how.get('test', {}).get('enriched'):
     notes.append(
       f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is '
@@ -169,7 +177,7 @@ def read_published(
   """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for it.
 
   Images are joined by their path, or where that is unknown by their file name, if the table has it
-  once. Splits may be called val, valid, dev or training as well.
+  once; which is noted, and how many of those are of another patient there. Splits may be called val, valid, dev or training as well.
 
   Returns:
     The split, str[N] in the table's order, 'unused' where the file says nothing; the file's patients, ''
@@ -189,6 +197,7 @@ def read_published(
   once = ~names.duplicated(keep=False)
   by_name = names[once].get_indexer([posixpath.basename(image.strip()) for image in frame['image']])
   found = np.where(by_name >= 0, np.flatnonzero(once)[by_name], -1) if once.any() else by_name
+  by_name_alone = np.flatnonzero((place < 0) & (found >= 0))
   place = np.where(place >= 0, place, found)
   known = np.flatnonzero(place >= 0)
   if not len(known):
@@ -205,6 +214,27 @@ def read_published(
   split = np.full(len(table), 'unused', object)
   split[place[known]] = written[known].map(_CALLED)
   notes = []
+  if len(by_name_alone):
+    row = by_name_alone[0]
+    notes.append(
+      f'Joined by file name alone: {_images(len(by_name_alone))}, such as '
+      f"'{frame['image'][row]}' of {path.name} to '{images[place[row]]}'."
+    )
+    theirs = frame['patient'].str.strip() if 'patient' in frame else pd.Series('', frame.index)
+    joined = table.iloc[place[by_name_alone]]
+    named = joined.get('grouped_by', 'patient') == 'patient'
+    other = by_name_alone[
+      named
+      & (theirs[by_name_alone] != '').to_numpy()
+      & (theirs[by_name_alone].to_numpy(object) != joined['patient'].to_numpy(object))
+    ]
+    if len(other):
+      row = other[0]
+      notes.append(
+        f'Joined by file name alone although the patients are called differently: {_images(len(other))}, '
+        f"such as '{frame['image'][row]}' of '{theirs[row]}' to '{images[place[row]]}' of "
+        f"'{table['patient'].iloc[place[row]]}': they may be other pictures."
+      )
   if len(known) < len(frame):
     absent = frame['image'][np.flatnonzero(place < 0)[0]]
     images = _images(len(frame) - len(known))

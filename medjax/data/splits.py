@@ -16,6 +16,7 @@ from medjax.data.draws import draw_test, draw_validation
 from medjax.errors import InputError, check_option
 
 SPLITS = ('train', 'validation', 'test', 'unused')
+_OFFICIAL = r'\s*official(?:\s+or\s+(.*))?'
 
 
 def make(
@@ -48,15 +49,18 @@ def make(
 
   The publisher's own split, where one is used, is kept whole. With test='official' its test rows
   are the test set, the rows it leaves out are unused, and its validation rows are validation if
-  that is official too; otherwise they are drawn from like training rows.
+  that is official too; otherwise they are drawn from like training rows. Of several sets (column
+  `dataset`) each is asked by itself: with 'official or 0.2' the test patients of the sets that have
+  official ones are those, and of the others' patients that share is drawn.
 
   Args:
     table: a checked study table of N rows.
     truth: f32[N, L], 1 where positive (`labels.reference`).
     known: bool[N, L], where the truth is known.
     labels: the L labels.
-    test: a share of all patients (0.1 or '0.1'), a count of patients (500 or '500'), 'official', or
-      'official or 0.2': the publisher's where there is one, else that share or count.
+    test: a share of the patients (0.1 or '0.1'), a count of patients (500 or '500'), 'official', or
+      'official or 0.2': the publisher's where there is one, else that share or count. A share is of
+      the patients that are not unused; of the sets it is drawn of, if those are not all.
     validation: likewise.
     test_floor: label -> the share of the test patients (0 < share < 1), or the count of them (1 or
       more), that must be positive. An official test set is only checked against it.
@@ -64,56 +68,77 @@ def make(
 
   Returns:
     The split, str[N], and how it was made, a dict ready for JSON: the seed; whether test and
-    validation are 'official' or 'drawn'; for a drawn test set, the positive patients that each
+    validation are 'official' or 'drawn', or 'official and drawn' and then of which `sets`; for a drawn
+    test set, the positive patients that each
     floor asks for, and the labels enriched beyond chance to meet it; for a drawn validation set,
     the labels matched, those rationed to leave training its half, and the number of patients who
     stand in for a pattern that ran out; the unused images and patients.
 
   Raises:
-    InputError: a size or floor that cannot be read or met, an official split that is not there or
-      has a patient on two sides, no patient left to train on.
+    InputError: a size or floor that cannot be read or met, an official split that is not there, or
+      not of one of several sets, or has a patient on two sides, no patient left to train on.
   """
   if seed < 0:
     raise InputError(f'config.split.seed is {seed}; give a whole number, 0 or more')
   patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
-  official = _official_column(table)
-  test_size = _size('test', test, official, len(names))
-  validation_size = _size('validation', validation, official, len(names))
+  official, sets = _official_column(table), _sets(table)
+  draw_test_of = _sets_to_draw('test', test, official, sets)
+  draw_validation_of = _sets_to_draw('validation', validation, official, sets)
+  of_drawn_test = np.isin(sets, draw_test_of)
+  of_drawn_validation = np.isin(sets, draw_validation_of)
   # The publisher left these rows out on purpose: no ground truth, or poor quality.
-  unused = (official == '') & (test_size is None)
-  test_rows = (official == 'test') & (test_size is None)
-  validation_rows = (official == 'validation') & (validation_size is None)
+  unused = (official == '') & ~of_drawn_test
+  test_rows = (official == 'test') & ~of_drawn_test
+  validation_rows = (official == 'validation') & ~of_drawn_validation
   pool_rows = ~(unused | test_rows | validation_rows)
-  in_test, in_validation, pool, in_unused = (
+  in_test, in_validation, pool, in_unused, test_pool, validation_pool = (
     np.bincount(patients[rows], minlength=len(names)) > 0
-    for rows in (test_rows, validation_rows, pool_rows, unused)
+    for rows in (
+      test_rows,
+      validation_rows,
+      pool_rows,
+      unused,
+      pool_rows & of_drawn_test,
+      pool_rows & of_drawn_validation,
+    )
   )
   _check_sides({'test': in_test, 'validation': in_validation, 'the rest': pool}, names)
-  _check_some_train(pool, test_size, validation_size)
+  test_size = _size('test', test, patients[of_drawn_test & ~unused])
+  validation_size = _size('validation', validation, patients[of_drawn_validation & ~unused])
+  _check_some_train(pool, test_pool, validation_pool, test_size, validation_size)
 
   known = known & ~unused[:, None]
   positive = by_patient(patients, len(names), known & (truth > 0.5))
   rank = np.random.default_rng(seed).permutation(len(names))
-  how = {'seed': int(seed), 'test': {'from': 'official'}, 'validation': {'from': 'official'}}
-  floors = _floors(test_floor or {}, labels, test_size or int(in_test.sum()))
-  if test_size is None:
-    _check_floors_met(floors, positive[in_test], labels, test_floor)
+  how = {
+    'seed': int(seed),
+    'test': _origin(draw_test_of, sets),
+    'validation': _origin(draw_validation_of, sets),
+  }
+  published = in_test
+  floors = _floors(test_floor or {}, labels, test_size + int(published.sum()))
+  if not test_size:
+    _check_floors_met(floors, positive[published], labels, test_floor)
   else:
-    _check_floors_possible(floors, positive[pool], labels, test_floor, test_size)
-    in_test = draw_test(positive, pool, rank, test_size, floors)
-    by_chance = positive[draw_test(positive, pool, rank, test_size, {})].sum(axis=0)
-    how['test'] = {
-      'from': 'drawn',
-      'floor': {labels[column]: need for column, need in floors.items()},
-      'enriched': [labels[column] for column in floors if by_chance[column] < floors[column]],
-    }
-  if validation_size is not None:
-    matched = np.flatnonzero(known[in_test[patients]].any(axis=0))
-    in_validation, stand_ins, rationed = draw_validation(
-      positive[:, matched], in_test, pool & ~in_test, rank, validation_size
+    has = positive[published].sum(axis=0)
+    _check_floors_possible(
+      floors, has, positive[test_pool], labels, test_floor, test_size, int(published.sum())
     )
-    how['validation'] = {
-      'from': 'drawn',
+    lacking = {column: max(0, need - int(has[column])) for column, need in floors.items()}
+    drawn = draw_test(positive, test_pool, rank, test_size, lacking)
+    by_chance = positive[draw_test(positive, test_pool, rank, test_size, {})].sum(axis=0)
+    in_test = published | drawn
+    how['test'] |= {
+      'floor': {labels[column]: need for column, need in floors.items()},
+      'enriched': [labels[column] for column in floors if by_chance[column] < lacking[column]],
+    }
+  if validation_size:
+    matched = np.flatnonzero(known[in_test[patients]].any(axis=0))
+    drawn, stand_ins, rationed = draw_validation(
+      positive[:, matched], in_test, validation_pool & ~in_test, rank, validation_size
+    )
+    in_validation = in_validation | drawn
+    how['validation'] |= {
       'matched': [labels[column] for column in matched],
       'rationed': [labels[column] for column in matched[rationed]],
       'stand_ins': stand_ins,
@@ -151,21 +176,57 @@ def _official_column(table: pd.DataFrame) -> np.ndarray:
   return column
 
 
-def _size(name: str, setting: str | float, official: np.ndarray, patients: int) -> int | None:
-  """Returns how many patients to draw, or None to take the publisher's split."""
-  where = f'config.split.{name}'
-  written = re.fullmatch(r'\s*official(?:\s+or\s+(.*))?', str(setting))
-  if written and (official == name).any():
-    if written[1] is not None:
-      _number(where, written[1])
-    return None
-  if written and written[1] is None:
+def _sets(table: pd.DataFrame) -> np.ndarray:
+  """Returns the set that each row is from, '' for all where there is but one."""
+  if 'dataset' not in table.columns:
+    return np.full(len(table), '', object)
+  return table['dataset'].fillna('').to_numpy(object)
+
+
+def _sets_to_draw(
+  name: str, setting: str | float, official: np.ndarray, sets: np.ndarray
+) -> list[str]:
+  """Returns the sets whose test or validation patients are drawn; the others' are the publisher's."""
+  where, names = f'config.split.{name}', list(pd.unique(sets))
+  written = re.fullmatch(_OFFICIAL, str(setting))
+  if not written:
+    return names
+  if written[1] is not None:
+    return [each for each in names if not (official[sets == each] == name).any()]
+  if not (official == name).any():
     raise InputError(
       f"{where} is 'official', but no row's official_split is '{name}'; give a share or a count of "
       f"patients, such as {where}=0.1, or {where}='official or 0.1'"
     )
+  for each in names:
+    # Its images would all be unused. A set of training rows alone still trains.
+    if name == 'test' and (official[sets == each] == '').all():
+      raise InputError(
+        f"{where} is 'official', but the set '{each}' has no official split; draw its part with "
+        f"{where}='official or 0.1', or leave the set out"
+      )
+  return []
+
+
+def _origin(drawn: Sequence[str], sets: np.ndarray) -> dict:
+  """Returns whether a side is official or drawn, and of several sets which is what."""
+  if len(drawn) in (0, len(pd.unique(sets))):
+    return {'from': 'drawn' if drawn else 'official'}
+  each = {name: 'drawn' if name in drawn else 'official' for name in pd.unique(sets)}
+  return {'from': 'official and drawn', 'sets': each}
+
+
+def _size(name: str, setting: str | float, patients: np.ndarray) -> int:
+  """Returns how many of the patients of these rows to draw, 0 where there are none to draw from."""
+  where = f'config.split.{name}'
+  written = re.fullmatch(_OFFICIAL, str(setting))
+  if written and written[1] is None:
+    return 0
   size = _number(where, written[1] if written else setting, ", 'official', or 'official or 0.1'")
-  return size if isinstance(size, int) else max(1, math.floor(size * patients + 0.5))
+  count = len(np.unique(patients))
+  if not count:
+    return 0
+  return size if isinstance(size, int) else max(1, math.floor(size * count + 0.5))
 
 
 def _number(where: str, setting: str | float, alternatives: str = '') -> float:
@@ -185,19 +246,29 @@ def _number(where: str, setting: str | float, alternatives: str = '') -> float:
   return share
 
 
-def _check_some_train(pool: np.ndarray, test_size: int | None, validation_size: int | None) -> None:
-  drawn = (test_size or 0) + (validation_size or 0)
+def _check_some_train(
+  pool: np.ndarray,
+  test_pool: np.ndarray,
+  validation_pool: np.ndarray,
+  test_size: int,
+  validation_size: int,
+) -> None:
   if not pool.any():
     raise InputError(
       'official_split: no row is left to train on; draw the split instead, with '
       'config.split.test=0.1 and config.split.validation=0.1'
     )
-  if drawn >= pool.sum():
-    raise InputError(
-      f'config.split: test and validation ask for {drawn} of the {int(pool.sum())} patients to '
-      'draw from, and leave none to train on; ask for fewer in config.split.test or '
-      'config.split.validation'
-    )
+  tested = min(test_size, int((test_pool & validation_pool).sum()))
+  for of, drawn in (
+    (validation_pool, validation_size and validation_size + tested),
+    (test_pool, test_size),
+  ):
+    if drawn and drawn >= of.sum():
+      raise InputError(
+        f'config.split: test and validation ask for {drawn} of the {int(of.sum())} patients to '
+        'draw from, and leave none to train on; ask for fewer in config.split.test or '
+        'config.split.validation'
+      )
 
 
 def _check_sides(sides: dict[str, np.ndarray], names: np.ndarray) -> None:
@@ -262,19 +333,22 @@ def _check_floors_met(
 
 def _check_floors_possible(
   floors: dict[int, int],
+  has: np.ndarray,
   positive: np.ndarray,
   labels: Sequence[str],
   test_floor: Mapping[str, float],
-  test_count: int,
+  size: int,
+  published: int,
 ) -> None:
+  """Checks the floors where `size` patients join `published` official ones, who have `has` positive."""
   for column, need in floors.items():
-    there_are = int(positive[:, column].sum())
-    most = min(there_are, test_count)
+    there_are = int(positive[:, column].sum()) + int(has[column])
+    most = min(int(positive[:, column].sum()), size) + int(has[column])
     if need > most:
       # Rounded down: the floor that the message names must itself be possible.
-      share = math.floor(most / test_count * 1000) / 1000
+      share = math.floor(most / (size + published) * 1000) / 1000
       raise InputError(
         f'{_asked(test_floor, labels[column])} needs {need} positive patients of '
-        f'{test_count} in the test set; {there_are} patients are positive: the largest possible '
+        f'{size + published} in the test set; {there_are} patients are positive: the largest possible '
         f'floor is {most} patients, a share of {share:g}'
       )

@@ -11,6 +11,7 @@ import csv
 import gzip
 import pathlib
 import posixpath
+import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -25,7 +26,8 @@ REQUIRED = ('image', 'patient')
 # `laterality` the side of the body, `width` and `height` the original image's, in pixels. `view` is AP,
 # PA, or 'frontal' where it is not told which, 'lateral', or another word of the source's; `sex` M, F
 # or ''; `age` in years. `named_in` is the file and row that name the image: 'train.csv: row 17'.
-# `unlabelled` are the labels, joined by '|', that the image's set does not give at all.
+# `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does not
+# give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
   'study',
   'view',
@@ -45,6 +47,8 @@ OPTIONAL = (
   'named_in',
   'unlabelled',
 )
+# The words for views that every source shares; other words are the source's own.
+VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
 LABEL_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '-1': -1.0, '-1.0': -1.0, '': np.nan}
 
@@ -54,12 +58,35 @@ def label_columns(table: pd.DataFrame) -> list[str]:
   return [column for column in table.columns if column not in REQUIRED + OPTIONAL]
 
 
+def check_label_names(labels: Iterable[str], where: str) -> None:
+  """Raises InputError where a label has the name of a column that is none, and so would be lost."""
+  for label in labels:
+    if label in REQUIRED + OPTIONAL:
+      raise InputError(
+        f"{where}: a label cannot be called '{label}', the name of a column of the study table that is "
+        f"no label; rename it, to '{label}_label' or whatever it says"
+      )
+
+
+def view_called(name: str) -> str:
+  """Returns a view without spaces around it, 'pa' and 'Lateral' as the words of `VIEWS`."""
+  name = name.strip()
+  return {view.casefold(): view for view in VIEWS}.get(name.casefold(), name)
+
+
 def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
   """Returns {'lesion', 'slide' or 'image': how many images are grouped by it, not by patient}."""
   if 'grouped_by' in table:
     counts = table.loc[table['grouped_by'] != 'patient', 'grouped_by'].value_counts()
     return {group: int(count) for group, count in counts.items()}
   return {'image': len(table)} if (table['patient'] == table['image']).all() else {}
+
+
+def unlabelled(values: pd.DataFrame) -> np.ndarray:
+  """Returns the column `unlabelled`: the labels that are NaN in each row of f32[N, L], object[N]."""
+  patterns, rows = np.unique(values.isna().to_numpy(), axis=0, return_inverse=True)
+  texts = np.array(['|'.join(values.columns[pattern]) for pattern in patterns], object)
+  return texts[rows.reshape(-1)]
 
 
 def rows_of(path: pathlib.Path, frame: pd.DataFrame) -> list[str]:
@@ -72,6 +99,19 @@ def named_in(table: pd.DataFrame, row: int, where: object) -> str:
   return table['named_in'].iloc[row] if 'named_in' in table else f'{where}: row {row + 2}'
 
 
+def read_text(path: pathlib.Path) -> str:
+  """Returns the text of a file; raises InputError where there is none, or it is not UTF-8."""
+  try:
+    return path.read_text(encoding='utf-8-sig')
+  except FileNotFoundError:
+    raise InputError(f'{path}: no such file') from None
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise InputError(
+      f'{path}: cannot be read as text in UTF-8 ({reason}); save it as such'
+    ) from None
+
+
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   """Reads every field as a string ('' where empty), checking that `columns` are all there.
 
@@ -79,7 +119,7 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   through gzip.
 
   Raises:
-    InputError: no such file, not UTF-8, a row with more or fewer fields than the header has names, an
+    InputError: no such file, not UTF-8, a damaged .gz, a row with more or fewer fields than the header has names, an
       empty row before the last, a column named twice or missing.
   """
   opened = gzip.open if path.suffix == '.gz' else open
@@ -88,6 +128,10 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
       rows = list(csv.reader(file))
   except FileNotFoundError:
     raise InputError(f'{path}: no such file') from None
+  except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    raise InputError(
+      f'{path}: is damaged or cut off and cannot be unpacked ({error}); fetch it again'
+    ) from None
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     reason = getattr(error, 'strerror', None) or error
     raise InputError(
@@ -199,6 +243,9 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross splits.
     table[column] = table[column].astype(str).str.strip()
   table['image'] = [posixpath.normpath(image) for image in table['image']]
+  if 'view' in table:
+    views = table['view'].fillna('').astype(str)
+    table['view'] = views.map({view: view_called(view) for view in set(views)})
   _check_patients_written_alike(table['patient'], where)
   if 'grouped_by' in table.columns:
     for row in np.flatnonzero(~table['grouped_by'].isin(GROUPS))[:1]:
@@ -238,8 +285,9 @@ def _check_patients_written_alike(patients: pd.Series, where: str) -> None:
 
 
 def check_labels(table: pd.DataFrame, labels: Iterable[str], where: str) -> None:
-  """Raises InputError, with the nearest spelling, where a wanted label is no column of the table."""
+  """Raises InputError, with the nearest spelling, where a wanted label is no label of the table."""
   known = label_columns(table)
+  check_label_names(labels, 'data.labels')
   for label in labels:
     if label not in known:
       raise InputError(

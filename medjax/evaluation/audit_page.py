@@ -28,7 +28,7 @@ def render(title: str, found: Mapping, pictures: Mapping[int, str]) -> str:
   Args:
     title: of the page.
     found: what `medjax.audit` writes to audit.json.
-    pictures: row → data URI of the images in the first `PAIRS` pairs.
+    pictures: row → data URI of the images in the first `PAIRS` pairs, as far as they could be drawn.
   """
   main = tag(
     'main',
@@ -242,7 +242,9 @@ def _copies(found: Mapping | None, pictures: Mapping[int, str]) -> Markup:
     return section(heading, tag('p', 'No image was opened.'))
   if not found['pairs']:
     return section(heading, tag('p', 'None was found.'), _how_copies())
-  kinds = [[wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found['kinds'].items()]
+  kinds = [
+    [wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found['kinds'].items() if n
+  ]
   across = [
     [one, *(_number_in_common(found['across'][one][other], one == other) for other in audit.SIDES)]
     for one in audit.SIDES
@@ -289,7 +291,9 @@ def _pair(pair: Mapping, pictures: Mapping[int, str], several_sets: bool) -> Mar
     sides.append(
       tag(
         'div',
-        tag('img', src=pictures[row], alt=image) if row in pictures else None,
+        tag('img', src=pictures[row], alt=image)
+        if row in pictures
+        else small('could not be drawn'),
         small(image),
         small(about),
       )
@@ -308,10 +312,10 @@ def _pair(pair: Mapping, pictures: Mapping[int, str], several_sets: bool) -> Mar
 def _how_copies() -> Markup:
   return tag(
     'p',
-    'Near-duplicates: perceptual hashes (pHash, of the image and its mirror image) that differ in '
-    f'{duplicates.RADIUS} of 64 bits at most, confirmed by a correlation of {duplicates.SAME:g} or more '
-    f'between thumbnails of {duplicates.SIZE} pixels without their coarse outline. A strongly cropped, '
-    'turned or re-windowed copy is not found; two films of one patient may be. Look at the pictures.',
+    'Near-duplicates: perceptual hashes (pHash, of the image, of its mirror images and quarter turns, and of '
+    f'each of them inverted) that differ in {duplicates.RADIUS} of 64 bits at most, confirmed by a '
+    f'correlation of {duplicates.SAME:g} or more between thumbnails of {duplicates.SIZE} pixels without '
+    'their coarse outline. Two films of one patient may be found too. Look at the pictures.',
     class_='quiet',
   )
 

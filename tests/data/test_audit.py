@@ -222,7 +222,7 @@ def test_copies_that_leak_and_contradict():
     ignore_index=True,
   )
   of = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
-  assert of['kinds'] == {'file': 1, 'pixels': 1, 'near': 1, 'mirrored': 0}
+  assert {kind: n for kind, n in of['kinds'].items() if n} == {'file': 1, 'pixels': 1, 'near': 1}
   assert (of['groups'], of['images']) == (2, 5)
   assert of['across']['test'] == {'train': 1, 'validation': 0, 'test': 0}
   assert of['across']['train'] == {'train': 2, 'validation': 0, 'test': 1}
@@ -249,9 +249,12 @@ def test_a_published_split_is_joined_by_path_or_by_file_name(tmp_path):
   assert split.tolist() == ['train', 'test', 'validation', 'unused', 'unused']
   assert patients.tolist() == ['1', '9', '3', '', '']
   assert (
-    'in paper.csv but not in the table: 1 image, such as' in notes[0] and 'gone.png' in notes[0]
+    notes[0] == "Joined by file name alone: 1 image, such as 'a.png' of paper.csv to 'x/a.png'."
   )
-  assert 'in the table but not in paper.csv, so on no side: 2 images' in notes[1]
+  assert (
+    'in paper.csv but not in the table: 1 image, such as' in notes[1] and 'gone.png' in notes[1]
+  )
+  assert 'in the table but not in paper.csv, so on no side: 2 images' in notes[2]
   # c.png alone could be either of two images.
   path.write_text('image,split\nc.png,test\na.png,train\n')
   split, patients, _ = split_files.read_published(path, table)
@@ -259,6 +262,18 @@ def test_a_published_split_is_joined_by_path_or_by_file_name(tmp_path):
   path.write_text('image,split\na.png,test\nx/a.png,train\n')
   with pytest.raises(InputError, match=r"row 3: image 'x/a.png' is listed twice"):
     split_files.read_published(path, table)
+
+
+def test_images_joined_by_name_to_another_patient_are_noted(tmp_path):
+  table = pd.DataFrame({'image': ['train/1.png', 'train/2.png'], 'patient': ['a', 'b']})
+  path = tmp_path / 'paper.csv'
+  path.write_text('image,patient,split\ntrain/1.png,a,train\ntest/2.png,zz,test\n')
+  notes = split_files.read_published(path, table)[2]
+  assert 'alone: 1 image' in notes[0]
+  assert "1 image, such as 'test/2.png' of 'zz' to 'train/2.png' of 'b'" in notes[1]
+  # Where the table names no patients, theirs contradict nothing.
+  alone = table.assign(patient=table['image'], grouped_by='image')
+  assert len(split_files.read_published(path, alone)[2]) == 1
 
 
 def test_patients_that_only_the_split_file_names_are_looked_at_too():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medjax.config import Data
-from medjax.data import datasets, listing
+from medjax.data import datasets, labels, listing
 from medjax.data.datasets import chexpert, padchest, vindr_cxr
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -15,8 +15,8 @@ from medjax.errors import InputError
 NAN = np.nan
 
 
-def read(source, root, labels=(), views=(), **settings):
-  return datasets.read(Data(source, str(root), labels, views=views, settings=settings))
+def read(source, root, wanted=(), views=(), **settings):
+  return datasets.read(Data(source, str(root), wanted, views=views, settings=settings))
 
 
 def column(table, name):
@@ -25,9 +25,9 @@ def column(table, name):
   return dict(zip(names, table[name]))
 
 
-def refused(source, root, *words, labels=(), **settings):
+def refused(source, root, *words, wanted=(), **settings):
   with pytest.raises(InputError) as error:
-    read(source, root, labels, **settings)
+    read(source, root, wanted, **settings)
   assert '\n' not in str(error.value)
   for word in words:
     assert word in str(error.value)
@@ -123,6 +123,7 @@ def test_mimic_by_the_other_labeler_and_with_columns_in_another_order(tmp_path):
     ('metadata', '3056,2544', 'tall,2544', ['row 2', "column 'Rows'", "'tall' is no number"]),
     ('metadata', '2a2277a9,11000011', '2a2277a9,', ['row 4', 'the patient is empty']),
     ('metadata', '174413ec', '02aa804e', ['row 3', 'is listed twice']),
+    ('metadata', '2a2277a9,', ',', ['metadata.csv.gz: row 4', 'the dicom_id is empty']),
     ('split', 'validate', 'validation', ['row 5', "column 'split'", "did you mean 'validate'"]),
     ('split', '2a2277a9', '2a2277a8', ['metadata.csv.gz: row 4', "'2a2277a9' is not in", 'split']),
     ('split', '174413ec', '02aa804e', ['split.csv.gz: row 4', 'listed twice']),
@@ -135,6 +136,15 @@ def test_mimic_by_the_other_labeler_and_with_columns_in_another_order(tmp_path):
 def test_mimic_bad_input_is_named(tmp_path, file, old, new, words):
   edit(layouts.mimic(tmp_path) / f'mimic-cxr-2.0.0-{file}.csv.gz', old, new)
   refused('mimic_cxr', tmp_path, *words)
+
+
+@pytest.mark.parametrize('keep', [10, 60, -9, -1])
+def test_a_table_cut_off_is_named(tmp_path, keep):
+  path = layouts.mimic(tmp_path) / 'mimic-cxr-2.0.0-metadata.csv.gz'
+  path.write_bytes(path.read_bytes()[:keep])
+  refused('mimic_cxr', tmp_path, 'metadata.csv.gz', 'cut off', 'fetch it again')
+  path.write_bytes(gzip.compress(b'x')[:10] + b'\xff' * 20)
+  refused('mimic_cxr', tmp_path, 'metadata.csv.gz', 'damaged', 'fetch it again')
 
 
 # PadChest.
@@ -163,7 +173,18 @@ def test_padchest(tmp_path):
 def test_padchest_terms_are_labels_by_themselves(tmp_path):
   table = read('padchest', layouts.padchest(tmp_path), ('pseudonodule', 'Nodule'))
   np.testing.assert_array_equal(table['pseudonodule'], [0, 0, 1, 0, NAN, NAN])
-  refused('padchest', tmp_path, "did you mean 'pseudonodule'", labels=('pseudonodul',))
+  refused('padchest', tmp_path, "did you mean 'pseudonodule'", wanted=('pseudonodul',))
+
+
+def test_padchest_kinds_of_effusion(tmp_path):
+  kinds = ('empyema', 'hemothorax', 'hydropneumothorax', 'pneumothorax', 'pleural thickening')
+  rows = [
+    f'{n},{n}.png,0,20140915,s{n},{n},1930.0,F,2000,1500,PA,RNN_model,"[\'{kind}\']"'
+    for n, kind in enumerate(kinds)
+  ]
+  table = read('padchest', layouts.padchest(tmp_path, rows), ('Effusion', 'Pneumothorax'))
+  assert table['Effusion'].tolist() == [1, 1, 1, 0, 0]
+  assert table['Pneumothorax'].tolist() == [0, 0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +241,18 @@ def test_vindr_consensus_is_a_setting(tmp_path):
   refused('vindr_cxr', tmp_path, "did you mean 'majority'", consensus='majorty')
 
 
+def test_vindr_a_question_that_nobody_answered_is_unknown(tmp_path):
+  path = layouts.vindr_physionet(tmp_path) / 'annotations' / 'image_labels_train.csv'
+  lines = path.read_text().splitlines()
+  path.write_text(
+    '\n'.join([*lines[:4], *(line[: line.rindex(',')] + ',' for line in lines[4:])]) + '\n'
+  )
+  table = read('vindr_cxr', tmp_path)
+  assert column(table, 'unlabelled') == {'a': '', 'b': 'No finding', 'c': ''}
+  _, known = labels.reference(table, ('No finding', 'Edema'), 'zeros')
+  assert known.tolist() == [[True, True], [False, True], [True, True]]
+
+
 def test_vindr_readers_are_kept(tmp_path):
   readings = vindr_cxr.readings(layouts.vindr_physionet(tmp_path))
   assert readings['reader'].tolist() == ['R8', 'R9', 'R10', 'R1', 'R2']
@@ -237,7 +270,7 @@ def test_vindr_kaggle(tmp_path):
   assert column(table, 'Cardiomegaly') == {'a': 1, 'b': 0}
   assert column(table, 'Nodule/Mass') == {'a': 0, 'b': 0}
   assert column(table, 'No finding') == {'a': 0, 'b': 1}
-  refused('vindr_cxr', tmp_path, "no label 'Edema'", labels=('Edema',))
+  refused('vindr_cxr', tmp_path, "no label 'Edema'", wanted=('Edema',))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +284,9 @@ def test_vindr_kaggle(tmp_path):
      ['row 3', "reader 'R8' reads image 'a' twice"]),
     (layouts.vindr_physionet, 'annotations/image_labels_test.csv', 'Other disease', 'Other',
      ['image_labels_test.csv', "no column 'Other disease'"]),
+    (layouts.vindr_physionet, 'annotations/image_labels_train.csv', 'a,R9', 'a,',
+     ['image_labels_train.csv: row 3', 'rad_id is empty']),
+    (layouts.vindr_kaggle, 'train.csv', '14,R10,', '14,,', ['train.csv: row 7', 'rad_id is empty']),
     (layouts.vindr_kaggle, 'train.csv', 'class_id', 'klass', ["no column 'class_id'"]),
     (layouts.vindr_kaggle, 'train.csv', ',3,R8', ',15,R8', ['row 2', "column 'class_id'", "'15'"]),
     (layouts.vindr_kaggle, 'train.csv', ',3,R8', ',4,R8', ['row 2', 'Consolidation', 'Cardiomegaly']),
@@ -288,6 +324,8 @@ def test_rsna_without_classes(tmp_path):
     ('train_labels', 'Target', 'target', ["no column 'Target'", "'target'"]),
     ('train_labels', 'u3,,,,,0', 'u3,,,,,2', ['row 5', "column 'Target'", "'2'"]),
     ('train_labels', '453.0,1', '453.0,0', ['row 4', "'u2'", 'in an earlier row']),
+    ('train_labels', 'u3,,,,,0', 'u3,1,,,,0', ['row 5', 'Target is 0', 'has a box']),
+    ('train_labels', 'u3,,,,,0', 'u3,,,,,1', ['row 5', 'Target is 1', 'has no box']),
     ('train_labels', 'u3,,,,,0', 'u4,,,,,0', ['train_labels.csv: row 5', "'u4' is not in"]),
     ('detailed_class_info', 'Normal', 'normal', ['row 2', "column 'class'", "mean 'Normal'"]),
     ('detailed_class_info', 'u3,Normal', 'u3,Lung Opacity', ['row 5', 'Target is 0', 'Opacity']),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medjax.config import Data
-from medjax.data import datasets
+from medjax.data import datasets, labels
 from medjax.data.datasets import chestxray14, chexpert
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -60,6 +60,10 @@ def test_the_full_release_lies_in_batch_folders(phantom_root, tmp_path):
   assert (full['image'].map(lambda image: (tmp_path / image).is_file())).all()
   same = ['patient', 'study', 'view', 'official_split', 'Edema']
   pd.testing.assert_frame_equal(full[same], small[same])
+  with pytest.raises(
+    InputError, match=rf'is one of several batch folders.*holds them all: {tmp_path}$'
+  ):
+    datasets.read(data('chexpert', first, ('Edema',)))
 
 
 def copy_of(phantom_root, tmp_path):
@@ -107,6 +111,47 @@ def test_a_path_of_another_form_is_named(phantom_root, tmp_path):
   root = copy_of(phantom_root, tmp_path)
   edit(root, 'patient00001/', 'person1/')
   with pytest.raises(InputError, match=r"train\.csv: row 2, column 'Path'"):
+    datasets.read(data('chexpert', root, ('Edema',)))
+
+
+@pytest.mark.parametrize(
+  ('column', 'code', 'meant'),
+  [('Frontal/Lateral', 'Frontl', 'Frontal'), ('Frontal/Lateral', '', ''), ('Sex', 'male', 'Male')],
+)
+def test_an_unknown_view_or_sex_is_named(phantom_root, tmp_path, column, code, meant):
+  root = copy_of(phantom_root, tmp_path)
+  frame = pd.read_csv(root / 'train.csv', dtype=str, keep_default_na=False)
+  frame.loc[4, column] = code
+  frame.to_csv(root / 'train.csv', index=False)
+  with pytest.raises(InputError, match=rf"train\.csv: row 6, column '{column}': unknown.*{meant}"):
+    datasets.read(data('chexpert', root, ('Edema',)))
+  frame.loc[4, column] = frame.loc[5, column]
+  frame.loc[4, 'Sex'] = 'Unknown'
+  frame.to_csv(root / 'train.csv', index=False)
+  assert datasets.read(data('chexpert', root, ('Edema',)))['sex'][4] == ''
+
+
+def test_the_released_labels_of_the_test_set_are_the_official_test(phantom_root, tmp_path):
+  root = copy_of(phantom_root, tmp_path)
+  order = [*chexpert.LABELS[::-1]]
+  rows = [
+    ['test/patient64741/study1/view1_frontal.jpg', *(int(name == 'Edema') for name in order)],
+    ['test/patient64741/study1/view2_lateral.jpg', *(int(name == 'Fracture') for name in order)],
+  ]
+  truth = pd.DataFrame(rows, columns=['Path', *order])
+  truth.to_csv(root / 'groundtruth.csv', index=False)
+  table = datasets.read(data('chexpert', root, ('Edema',)))
+  parts = table['image'].str.partition('/')[0]
+  assert set(zip(parts, table['official_split'])) == {
+    ('train', 'train'), ('valid', 'validation'), ('test', 'test'),
+  }  # fmt: skip
+  tested = table[parts == 'test']
+  assert tested['Edema'].tolist() == [1, 0] and tested['Fracture'].tolist() == [0, 1]
+  assert tested['view'].tolist() == ['frontal', 'lateral'] and set(tested['sex']) == {''}
+  assert tested['patient'].tolist() == ['patient64741'] * 2
+  assert set(tested['reference']) == {'consensus of 5 readers, as published'}
+  truth.to_csv(root / 'test.csv', index=False)
+  with pytest.raises(InputError, match=r'groundtruth\.csv and test\.csv, both of the test set'):
     datasets.read(data('chexpert', root, ('Edema',)))
 
 
@@ -175,6 +220,28 @@ def test_chestxray14_official_lists(tmp_path):
   assert table['official_split'].tolist() == ['train', 'train', 'test', '']
 
 
+def test_chestxray14_official_lists_that_do_not_make_a_split(tmp_path):
+  root = nih(tmp_path)
+  train, test = root / 'train_val_list.txt', root / 'test_list.txt'
+  train.write_text('00000001_000.png\n00000002_000.png\n')
+  with pytest.raises(InputError, match=r'train_val_list\.txt: lies there without test_list\.txt'):
+    datasets.read(data('chestxray14', root, ('Hernia',)))
+  test.write_text('00000003_000.png\n00000002_000.png\n')
+  with pytest.raises(InputError, match=r"test_list\.txt: '00000002_000\.png' is in train_val_list"):
+    datasets.read(data('chestxray14', root, ('Hernia',)))
+  train.unlink()
+  with pytest.raises(InputError, match=r'test_list\.txt: lies there without train_val_list\.txt'):
+    datasets.read(data('chestxray14', root, ('Hernia',)))
+
+
+def test_chestxray14_ages_of_children_are_completed_years(tmp_path):
+  ages = ('023M', '006D', '000Y', '12')
+  rows = [f'{n}.png,Hernia,0,{n},{age},M,PA,1,1,1,1' for n, age in enumerate(ages)]
+  assert datasets.read(data('chestxray14', nih(tmp_path, rows), ('Hernia',)))['age'].tolist() == [
+    '1', '0', '0', '12',
+  ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
   ('row', 'words'),
   [
@@ -224,13 +291,14 @@ def test_csv_with_columns_of_its_own(tmp_path):
     ('image;patient;x\na;1;1\n', {}, ["no column 'image'", 'image;patient;x']),
     ('image,patient,x\n', {}, ['no rows']),
     ('image,patient,official_split,x\na,1,trian,1\n', {}, ['row 2', "did you mean 'train'"]),
+    ('image,patient,x\na,1,1\n', {'labels': ('lesion',)}, ["called 'lesion'", 'rename it']),
     ('image,patient,x\na,1,1\n', {'columns': {'patent': 'patient'}}, ["did you mean 'patient'"]),
   ],
 )
 def test_csv_bad_input_is_named(tmp_path, text, settings, words):
   (tmp_path / 'labels.csv').write_text(text)
   with pytest.raises(InputError) as error:
-    datasets.read(data('csv', tmp_path, ('x',), **settings))
+    datasets.read(data('csv', tmp_path, settings.pop('labels', ('x',)), **settings))
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
@@ -242,7 +310,13 @@ def test_a_column_of_classes_becomes_a_label_for_each(tmp_path):
   table = datasets.read(data('csv', tmp_path, ('nv', 'mel'), **settings))
   np.testing.assert_array_equal(table['nv'], [1, 0, np.nan, 1])
   np.testing.assert_array_equal(table['mel'], [0, 1, np.nan, 0])
-  with pytest.raises(InputError, match=r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc"):
+  # An empty class is unknown, never none of them.
+  _, known = labels.reference(table, ('nv', 'mel'), 'zeros')
+  assert known.all(axis=1).tolist() == [True, True, False, True]
+  words = (
+    r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc; every class must be named, in data"
+  )
+  with pytest.raises(InputError, match=words):
     datasets.read(data('csv', tmp_path, ('nv', 'bcc'), **settings))
 
 

@@ -22,11 +22,85 @@ def films(tmp_path_factory):
 
 
 def test_hashes_are_those_of_imagehash_bit_for_bit(films):
-  plain, mirrored = duplicates.hashes(duplicates.look(films).thumbnails)
-  for path, one, other in zip(films, plain, mirrored):
+  kinds = [relation.kind for relation in duplicates.RELATIONS]
+  hashed = dict(zip(kinds, duplicates.hashes(duplicates.look(films).thumbnails)))
+  for number, path in enumerate(films):
     with Image.open(path) as film:
-      assert str(imagehash.phash(film)) == f'{one:016x}'
-      assert str(imagehash.phash(ImageOps.mirror(film))) == f'{other:016x}'
+      assert str(imagehash.phash(film)) == f'{hashed["near"][number]:016x}'
+      assert str(imagehash.phash(ImageOps.mirror(film))) == f'{hashed["mirrored"][number]:016x}'
+
+
+def _related(relation, pixels):
+  """Returns the picture uint8[..., H, W] that bears this relation to another."""
+  if relation.transposed:
+    pixels = pixels.swapaxes(-1, -2)
+  down, across = (-1 if each else 1 for each in relation.flipped)
+  return (255 - pixels if relation.inverted else pixels)[..., ::down, ::across]
+
+
+def test_hashes_of_related_pictures_are_those_of_the_pictures_themselves(films):
+  thumbnails = duplicates.look(films).thumbnails
+  assert len({each[1:] for each in duplicates.RELATIONS}) == 16
+  for relation, found in zip(duplicates.RELATIONS, duplicates.hashes(thumbnails)):
+    themselves = duplicates.hashes(np.ascontiguousarray(_related(relation, thumbnails)))[0]
+    np.testing.assert_array_equal(found, themselves)
+
+
+TURNS = {
+  'FLIP_LEFT_RIGHT': 'mirrored',
+  'FLIP_TOP_BOTTOM': 'flipped top to bottom',
+  'ROTATE_90': 'turned by 90°',
+  'ROTATE_180': 'turned by 180°',
+  'ROTATE_270': 'turned by 90°',
+  'TRANSPOSE': 'turned by 90° and mirrored',
+  'TRANSVERSE': 'turned by 90° and mirrored',
+}
+
+
+def test_turned_and_inverted_copies_are_found_whichever_comes_first_and_nothing_else(
+  films, tmp_path
+):
+  expected, before, after = [], [], []
+  for number, (turn, kind) in enumerate([('', ''), *TURNS.items()] * 2):
+    inverted = number > len(TURNS)
+    if not (turn or inverted):
+      continue
+    with Image.open(films[number]) as film:
+      copy = film.transpose(Image.Transpose[turn]) if turn else film
+      copy = (ImageOps.invert(copy) if inverted else copy).resize((90, 70))
+      path = str(tmp_path / f'{number}.jpg')
+      copy.save(path, quality=70)
+    (before if number % 2 else after).append(path)
+    words = ', '.join(each for each in (kind, 'inverted' if inverted else '') if each)
+    expected.append((films[number], path, words))
+  paths = [*before, *films, *after]
+  pairs = duplicates.find(duplicates.look(paths))
+  found = {
+    (frozenset((paths[a], paths[b])), kind)
+    for a, b, kind in zip(*map(pairs.get, ('a', 'b', 'kind')))
+  }
+  assert found == {(frozenset(pair), kind) for *pair, kind in expected}
+  assert len(found) == 15 and (pairs['a'] < pairs['b']).all()
+
+
+def test_of_a_picture_that_is_its_own_mirror_image_a_copy_is_just_that(films, tmp_path):
+  with Image.open(films[0]) as film:
+    half = np.asarray(film.convert('L'))[:, :64]
+  symmetric = Image.fromarray(np.concatenate([half, half[:, ::-1]], axis=1))
+  symmetric.save(tmp_path / 'one.png')
+  symmetric.resize((256, 256), Image.Resampling.NEAREST).save(tmp_path / 'other.png')
+  looks = duplicates.look([str(tmp_path / 'one.png'), str(tmp_path / 'other.png')])
+  assert duplicates.find(looks)['kind'].tolist() == ['near']
+
+
+def test_each_file_may_have_an_intensity_of_its_own(films, tmp_path):
+  with Image.open(films[0]) as film:
+    shallow = np.asarray(film.convert('L')).astype(np.uint16) * 8  # 11 bits of 16
+  Image.fromarray(shallow).save(tmp_path / 'shallow.png')
+  paths = [films[0], str(tmp_path / 'shallow.png')]
+  assert list(duplicates.look(paths).broken) == [1]
+  looks = duplicates.look(paths, ['file', '0..2040'])
+  assert not looks.broken and duplicates.find(looks)['kind'].tolist() == ['pixels']
 
 
 def test_details_are_pixels_without_their_lowest_and_highest_frequencies(films):

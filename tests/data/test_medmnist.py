@@ -61,6 +61,13 @@ def repack(root, **arrays):
     ({'val_labels': None}, ["holds no array 'val_labels'", 'train_images']),
     ({'val_labels': np.zeros((3, 1), np.uint8)}, ['val_labels has 3 rows for 2 images']),
     ({'val_labels': np.full((2, 1), 7, np.uint8)}, ['val_labels[0] is 7', 'allowed: 0 to 6']),
+    ({'val_labels': np.array([[1], [np.nan]])}, ['val_labels[1] is nan', 'allowed: 0 to 6']),
+    ({'val_labels': np.array([[0.5], [1]])}, ['val_labels[0] is 0.5', 'allowed: 0 to 6']),
+    (
+      {'val_labels': np.array([[None], [1]], object)},
+      ["'val_labels' cannot be read", 'Object arrays'],
+    ),
+    ({'val_labels': np.array([['1'], ['2']])}, ["'val_labels' is <U1", 'whole numbers']),
     ({'val_labels': np.zeros((2, 9), np.uint8)}, ['val_labels has 9 columns for the 7 labels']),
     ({'val_images': np.zeros((2, 8, 8, 8), np.uint8)}, ['val_images has the shape (2, 8, 8, 8)']),
   ],
@@ -72,6 +79,14 @@ def test_bad_arrays_are_named(tmp_path, change, words):
     read('medmnist', tmp_path, name='dermamnist')
   for word in ['dermamnist.npz', *words]:
     assert word in str(error.value)
+
+
+def test_classes_of_an_unknown_set_that_are_no_numbers_are_named(tmp_path):
+  medmnist(tmp_path, 'dermamnist', [4, 0, 6])
+  repack(tmp_path, val_labels=np.array([[1], [np.nan]]), test_labels=np.array([[1], [np.inf]]))
+  (tmp_path / 'dermamnist.npz').rename(tmp_path / 'mine.npz')
+  with pytest.raises(InputError, match=r'val_labels\[1\] is nan; allowed: 0 to 6'):
+    read('medmnist', tmp_path, name='mine')
 
 
 def test_missing_or_damaged_files_are_named(tmp_path):

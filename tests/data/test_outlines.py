@@ -24,7 +24,7 @@ def test_groups_and_order(tmp_path):
      ('Exclusion', SQUARE), ('metastases', SQUARE), ('normal', SQUARE), ('None', SQUARE)],
   )  # fmt: skip
   found = outlines.read(path)
-  assert len(found.tumour) == 4 and len(found.cut_out) == 3
+  assert len(found.tumour) == 4 and len(found.cut_out) == 3 and len(found.ungrouped) == 1
   np.testing.assert_array_equal(found.tumour[0], SQUARE)
   np.testing.assert_array_equal(found.tumour[1], [(0, 0), (5.5, 0), (5.5, 7.25)])
 
@@ -86,6 +86,8 @@ def test_what_is_cut_out_is_no_tumour():
   expected[40:60, 40:60] = False
   np.testing.assert_array_equal(found, expected)
   assert not outlines.tumour_inside(Outlines([], [hole]), xs, ys).any()
+  unknown = outlines.unknown_inside(Outlines([], [hole], [tumour]), xs, ys)
+  np.testing.assert_array_equal(unknown, expected)
 
 
 def test_a_line_holds_nothing():

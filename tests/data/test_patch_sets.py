@@ -163,6 +163,68 @@ def test_what_nobody_says_is_unknown(drawn, tmp_path, tumor, with_outlines, whol
   assert {code.removesuffix('.0') for code in written['tumor']} == codes
 
 
+CENTRE = (600, 500)  # about that of the node
+
+
+@pytest.mark.parametrize(
+  ('groups', 'tumor', 'codes', 'slide_says'),
+  [
+    # Nobody says what the circle is, and tumour may be anywhere.
+    (('None',), '1', {''}, '1'),
+    (('None',), '', {''}, ''),
+    # The rest of the slide has none: somebody says so, or its tumour is outlined elsewhere.
+    (('None',), '0', {'', '0'}, '0'),
+    (('None', '_0'), '1', {'', '0', '1'}, '1'),
+    (('None', '_0'), '', {'', '0', '1'}, '1'),
+    # Nothing is outlined, or a dot.
+    ((), '1', {''}, '1'),
+    ((), '', {'0'}, '0'),
+    (('dot',), '1', {''}, '1'),
+    (('dot',), '', {''}, '1'),
+    # What is in no group but cut out is none.
+    (('None', '_2'), '0', {'0'}, '0'),
+  ],
+)
+def test_what_nobody_put_into_a_group_is_unknown(drawn, tmp_path, groups, tumor, codes, slide_says):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'in/t1.tif').symlink_to(drawn[1]['t1'][0])
+  circles = {
+    'None': ('None', drawn_slides.circle(CENTRE, 150)),
+    '_0': ('_0', drawn_slides.circle((CENTRE[0] + 250, CENTRE[1]), 80)),
+    '_2': ('_2', drawn_slides.circle(CENTRE, 170)),
+    'dot': ('_0', [CENTRE]),
+  }
+  drawn_slides.asap(tmp_path / 'xml/t1.xml', [circles[group] for group in groups])
+  (tmp_path / 'facts.csv').write_text(f'slide,tumor\nt1,{tumor}\n')
+  table = slide_tables.find(
+    tmp_path / 'in', table_file=tmp_path / 'facts.csv', outlines=tmp_path / 'xml'
+  )
+  said = []
+  made = patch_sets.make(table, tmp_path / 'out', CUTTING, progress=said.append)
+  assert set(made.patches['tumor']) == codes and made.slides['tumor'].tolist() == [slide_says]
+  assert ('1 outlined in no group' in said[0]) == ('None' in groups)
+  for code, polygon in (('', 'None'), ('1', '_0')):
+    if {'0', code} <= codes:
+      x, y = (made.patches[name].astype(int) + 32 for name in ('x', 'y'))  # their middles
+      centre = np.mean(circles[polygon][1], axis=0)
+      away = np.hypot(x - centre[0], y - centre[1])
+      of_code = (made.patches['tumor'] == code).to_numpy()
+      assert of_code[away < 60].all() and not of_code[away > 180].any()
+
+
+def test_another_slide_of_the_same_size_is_cut_anew(drawn, tmp_path):
+  path = tmp_path / 't.tif'
+  path.write_bytes(drawn[1]['t1'][0].read_bytes())
+  job = Job('t', str(path), float('nan'), '', True)
+  first = patches.cut(job, tmp_path / 'out', CUTTING, 0.0)
+  os.utime(path, (1, 1))
+  assert patches.done(job, tmp_path / 'out', CUTTING, 0.0) == first
+  content = bytearray(path.read_bytes())
+  content[-10] ^= 255
+  path.write_bytes(content)
+  assert patches.done(job, tmp_path / 'out', CUTTING, 0.0) is None
+
+
 def test_outlines_of_tumour_on_a_slide_without_are_refused(drawn, tmp_path):
   root, made = drawn
   job = Job('t1', str(made['t1'][0]), 0.0, str(root / 'outlines/t1.xml'), True)

@@ -185,15 +185,12 @@ def grain(pixels):
   return np.concatenate([centre.mean(axis=(1, 2)), *(s.std(axis=(1, 2)) for s in scales)], axis=1)
 
 
-def test_parts(table, seed):
+def held_out_parts(table, seed):
   """A third of the images for the test: by patient, and as many by image, bool[N] each."""
   rng = np.random.default_rng(seed)
   place = rng.permutation(table['patient'].nunique())[table['patient'].factorize()[0]]
   by_patient = place < np.sort(place)[len(table) // 3]
   return by_patient, rng.permutation(len(table)) < by_patient.sum()
-
-
-test_parts.__test__ = False
 
 
 @pytest.mark.parametrize(
@@ -205,7 +202,7 @@ def test_findings_can_be_learned_and_hold_on_new_patients(sets, kind, features, 
   label, found = table[LABEL[kind]].to_numpy(int), features(pixels)
   scores = []
   for seed in range(6):
-    test, _ = test_parts(table, seed)
+    test, _ = held_out_parts(table, seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     model.fit(found[~test], label[~test])
     scores.append(roc_auc_score(label[test], model.decision_function(found[test])))
@@ -231,7 +228,7 @@ def test_a_split_by_image_flatters(sets, kind):
   colours = (colours - colours.mean(axis=0)) / (colours.std(axis=0) + 1e-6)
   gaps = []
   for seed in range(20):
-    by_patient, by_image = test_parts(table, seed)
+    by_patient, by_image = held_out_parts(table, seed)
     scores = [nearest_neighbours_auroc(colours, label, test) for test in (by_image, by_patient)]
     gaps.append(scores[0] - scores[1])
   assert np.mean(gaps) > 0.05

@@ -327,6 +327,37 @@ def test_bad_readers_of_a_table_are_named(tmp_path, changed, words):
     from_csv(tmp_path, **changed)
 
 
+@pytest.mark.parametrize(
+  'text',
+  [
+    'image,reader,lesion,mass\na,r1,1,0\n',
+    'image,reader,label,value\na,r1,lesion,1\na,r1,mass,1\n',
+    'image,reader,mass,lesion\na,r1,1,yes\n',
+  ],
+)
+def test_answers_called_as_a_column_that_is_no_label_are_not_lost(tmp_path, text):
+  (tmp_path / 'reads.csv').write_text(text)
+  with pytest.raises(InputError, match=r"reads\.csv: 'lesion' is the name of a column .*rename it"):
+    reader_table.read(tmp_path / 'reads.csv')
+  (tmp_path / 'reads.csv').write_text(text.replace('lesion', 'test'))
+  with pytest.raises(InputError, match=r"reads\.csv: 'test' is the name of a column"):
+    reader_table.read(tmp_path / 'reads.csv')
+
+
+def test_a_definitive_answer_called_so_is_not_lost_either(tmp_path):
+  with pytest.raises(InputError, match=r"definitive\.csv: 'slide' is the name of a column"):
+    from_csv(tmp_path, definitive='image,x,slide,test\na.png,0,1,CT\n')
+
+
+def test_what_nobody_read_is_unknown_whatever_the_policy_for_blanks(tmp_path):
+  _, known = labels.reference(from_csv(tmp_path), ('x',), 'zeros')
+  assert known[:, 0].tolist() == [True, False, True, False]
+  reads = 'image,reader,dx\na.png,r1,mel\n'
+  table = from_csv(tmp_path, ('nv', 'mel'), reads=reads, columns={'class': 'dx'})
+  _, known = labels.reference(table, ('nv', 'mel'), 'zeros')
+  assert known.tolist() == [[True, True]] + [[False, False]] * 3
+
+
 def test_one_reader_twice_in_the_long_layout(tmp_path):
   path = tmp_path / 'long.csv'
   path.write_text('image,reader,label,value\na,r1,x,1\na,r1,y,1\na,r1,x,0\n')

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layouts_other import aptos, edit, eyepacs, messidor, picture, read, there
 
-from medjax.data import listing
+from medjax.data import labels, listing
 from medjax.data.datasets.classes import GRADES
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -64,6 +64,8 @@ def test_messidor_cell_by_cell(tmp_path):
   assert np.isnan(grades(table)[2]).all() and np.isnan(table['Referable DR'][2])
   np.testing.assert_array_equal(table['Referable DR'][[0, 1, 3]], [0, 0, 1])
   np.testing.assert_array_equal(table['DME'], [0, 0, np.nan, 1])
+  _, known = labels.reference(table, ('No DR', 'Referable DR', 'DME'), 'zeros')
+  assert known.all(axis=1).tolist() == known.any(axis=1).tolist() == [True, True, False, True]
   assert stand_ins_for_patients(table) == {'image': 4}
 
 
@@ -91,6 +93,29 @@ def test_messidor_pairs_are_patients_where_their_file_is_there(tmp_path):
   pairs.write_text('left;right\n20051020_43808_0100_PP.png;20051020_43832_0100_PP.png\n')
   with pytest.raises(InputError, match=r'messidor_data\.csv: row 4: .*44261.* is in no pair'):
     read('messidor2', tmp_path)
+  pairs.write_text(
+    'left;right\n20051020_43808_0100_PP.png;20051020_43832_0100_PP.png\n'
+    ';20051020_44261_0100_PP.png\n;IM000099.JPG\n20051020_43808_0100_PP.png;IM000099.JPG\n'
+  )
+  with pytest.raises(
+    InputError, match=r"messidor-2\.csv: image '20051020_43808.*line 2 and line 5"
+  ):
+    read('messidor2', tmp_path)
+  pairs.write_bytes('linké;right\n'.encode('latin-1'))
+  with pytest.raises(InputError, match=r'messidor-2\.csv: cannot be read as text in UTF-8'):
+    read('messidor2', tmp_path)
+
+
+def test_a_name_that_may_be_two_files_is_refused_unless_one_bears_it(tmp_path):
+  eyepacs(tmp_path, solution=False)
+  picture(tmp_path / 'train' / '13_left.png')
+  with pytest.raises(
+    InputError, match=r"'13_left' may be train/13_left\.jpeg or train/13_left\.png"
+  ):
+    read('eyepacs', tmp_path)
+  messidor(tmp_path)
+  picture(tmp_path / 'IMAGES' / '20051020_43808_0100_PP.jpg')
+  assert read('messidor2', tmp_path)['image'][0] == 'IMAGES/20051020_43808_0100_PP.png'
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ SETS = {
 
 
 def data(root, labels=LABELS, sets=SETS, views=(), blank='ignore'):
-  settings = {'sets': sets}
+  settings = {} if sets is None else {'sets': sets}
   return config.Data('several', str(root), labels, views=views, blank=blank, settings=settings)
 
 
@@ -121,7 +121,9 @@ def test_terms_of_padchest_and_a_release_that_lacks_some_labels(tmp_path):
   # Kaggle's release of VinDr-CXR does not ask for edema.
   np.testing.assert_array_equal(table['Edema'], [0, 0, 0, 0, NAN, NAN, NAN, NAN])
   unlabelled = [set(each.split('|')) & {'Lung Lesion', 'Edema'} for each in table['unlabelled']]
-  assert unlabelled == [{'Lung Lesion'}] * 6 + [{'Edema'}] * 2
+  # The fifth report of PadChest has no list, and the sixth says 'unchanged'.
+  nothing = [{'Lung Lesion', 'Edema'}] * 2
+  assert unlabelled == [{'Lung Lesion'}] * 4 + nothing + [{'Edema'}] * 2
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,8 @@ def test_the_vocabulary_names_labels_that_the_sources_have():
   [
     (('Edma',), SETS, ["no label 'Edma'", "did you mean 'Edema'"]),
     (('Edema',), {}, ['settings.sets={}']),
+    (('Edema',), None, ['settings.sets=None', "{'source': 'chestxray14'}"]),
+    (('age',), {'nih': {'source': 'chestxray14', 'labels': {'age': 'Edema'}}}, ["called 'age'", 'rename']),
     (('Edema',), {'nih': 'chestxray14'}, ["sets['nih']='chestxray14'", "'source'"]),
     (('Edema',), {'nih': {'source': 'chestxray13'}}, ["sets['nih']", "did you mean 'chestxray14'"]),
     (('Edema',), {'nih': {'source': 'chestxray14', 'rot': 'x'}}, ["sets['nih'] is 'rot'", "'root'"]),
@@ -292,6 +296,64 @@ def experiment(root):
   return experiment
 
 
+def test_reports_that_say_nothing_are_unknown_in_training_and_in_evaluation(tmp_path):
+  layouts.chexpert(tmp_path / 'CheXpert-v1.0-small')
+  layouts.nih(tmp_path / 'nih')
+  lists = ("['unchanged']", "['exclude']", "['suboptimal study']", '', 'nan', '[]', "['pneumonia']")
+  rows = [
+    f'{n},{n}.png,0,20140915,s{n},{n},1930.0,F,2000,1500,PA,RNN_model,"{text}"'
+    for n, text in enumerate((*lists, "['unchanged', 'pneumonia']", "['suboptimal study', 'mass']"))
+  ]
+  layouts.padchest(tmp_path / 'padchest', rows, images=[f'{n}.png' for n in range(len(rows))])
+  asked = config.load('configs/chest_together.py', [f'data.root={tmp_path}']).data
+  table = datasets.read(asked)
+  of = (table['dataset'] == 'padchest').to_numpy()
+  pneumonia, mass = asked.labels.index('Pneumonia'), asked.labels.index('Lung Lesion')
+  values, mask = policies.resolve(table, asked.labels, asked.uncertain, asked.blank)
+  truth, known = policies.reference(table, asked.labels, asked.blank)
+  assert not mask[of][:6].any() and not known[of][:6].any()
+  assert known[of][6:, pneumonia].all() and truth[of][6:, pneumonia].tolist() == [1, 1, 0]
+  assert known[of][:, mass].tolist() == [False] * 6 + [True, False, True]
+  assert values[of][:, mass].tolist() == [0] * 8 + [1]
+  # What CheXpert's reports do not mention is still negative by the config's policy.
+  assert mask[(table['dataset'] == 'chexpert').to_numpy(), pneumonia].all()
+
+
+def with_views(root, views):
+  """A set of ones own beside NIH's: a.png … have these views, or there is no such column."""
+  (root / 'mine').mkdir()
+  rows = [f'{chr(97 + n)}.png,{n},{view},0' for n, view in enumerate(views)]
+  lines = ['image,patient,view,Edema', *rows]
+  if not any(views):
+    lines = [line.replace(',view', '').replace(',,', ',') for line in lines]
+  layouts.write(root / 'mine' / 'labels.csv', *lines)
+  mine = {'source': 'csv', 'labels': {'Edema': 'Edema'}}
+  return {'nih': SETS['nih'], 'stanford': SETS['stanford'], 'mine': mine}
+
+
+def test_a_set_that_the_views_would_take_away_whole_is_named(root):
+  asked = data(root, ('Edema',), with_views(root, ['', '']), views=('frontal',))
+  with pytest.raises(InputError, match=r"no image of the set 'mine' is left.*2 of unknown view"):
+    datasets.read(asked)
+
+
+def test_what_the_views_leave_out_is_noted_by_set(command, root):
+  views = ['PA ', 'pa', '', 'Lateral', 'AP']
+  asked = data(root, ('Edema',), with_views(root, views), views=('frontal',))
+  kept, notes = datasets.keep_views(datasets.read_all(asked), asked)
+  assert kept['view'][kept['dataset'] == 'mine'].tolist() == ['PA', 'PA', 'AP']
+  assert notes == [
+    "config.data.views=frontal leaves out 2 of 5 images of the set 'mine': 1 of unknown view, 1 lateral.",
+  ]
+  said = command(
+    'split', '--config=configs/chest_together.py', f'--config.data.root={root}',
+    f'--config.data.settings={asked.settings!r}', '--config.data.labels=Edema',
+    f'--output={root / "split"}', check=True,
+  ).stdout  # fmt: skip
+  proof = json.loads((root / 'split' / 'split.json').read_text())
+  assert all(f'note: {note}' in said and note in proof['notes'] for note in notes)
+
+
 def test_two_sets_split_and_mix_in_a_study(phantoms):
   made, _ = study.make(experiment(phantoms))
   rows, _, order = study.training(experiment(phantoms), made)
@@ -317,7 +379,7 @@ def test_the_split_command_on_several_sets(command, phantoms, tmp_path):
     f'--output={output}',
     check=True,
   ).stdout
-  assert 'written' in said and 'note' not in said
+  assert 'written' in said
   split = pd.read_csv(output / 'split.csv')
   assert set(split['patient'].str.partition(':')[0]) == {'one', 'two'}
   proof = json.loads((output / 'split.json').read_text())

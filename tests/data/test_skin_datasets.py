@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layouts_other import edit, ham10000, isic2019, isic2020, picture, read, there, write
 
-from medjax.data import listing
+from medjax.data import labels, listing
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -31,6 +31,8 @@ def test_isic2019_cell_by_cell(tmp_path):
     others = ['MEL', 'NV', 'BCC', 'AK', 'BKL', 'DF', 'VASC', 'SCC', 'UNK']
     np.testing.assert_array_equal(table.loc[row, others], [other == name for other in others])
   np.testing.assert_array_equal(table['malignant'], [0, 1, 0, 1, np.nan])
+  _, known = labels.reference(table, ('MEL', 'malignant'), 'zeros')
+  assert known.all(axis=0).tolist() == [True, False] and known[:4].all()
 
 
 def test_isic2019_unpacked_twice(tmp_path):
@@ -78,7 +80,7 @@ def test_isic2020_cell_by_cell(tmp_path, release, name):
     ('a,b\nc,d\nd,b', 'ae'),
     # The first of these is not in this table.
     ('x,b\nb,c', 'abde'),
-    ('x,y', 'abcde'),
+    ('x,y\na,a', 'abcde'),
     ('a,a', 'abcde'),
   ],
 )
@@ -90,6 +92,16 @@ def test_of_the_same_pictures_the_first_named_stays(tmp_path, pairs, kept):
   table = read('isic2020', tmp_path)
   assert ''.join(patient[1] for patient in table['patient']) == kept
   assert len(read('isic2020', tmp_path, duplicates='keep')) == 5
+
+
+def test_isic2020_the_list_of_duplicates_may_name_files_and_must_name_some(tmp_path):
+  path = isic2020(tmp_path) / 'ISIC_2020_Training_Duplicates.csv'
+  before = read('isic2020', tmp_path)
+  path.write_text(path.read_text().replace('268', '268.jpg').replace('279', '279.JPG'))
+  assert read('isic2020', tmp_path).equals(before)
+  path.write_text('image_name_1,image_name_2\nisic-1,isic-2\n')
+  with pytest.raises(InputError, match=r"Duplicates\.csv: none of its 1 pairs .*'isic-1'.*=keep"):
+    read('isic2020', tmp_path)
 
 
 def test_isic2020_without_the_list_of_duplicates_stops(tmp_path):

@@ -68,6 +68,7 @@ def test_camelyon16_in_older_copies(tmp_path):
     (None, ['no reference.csv']),
     ('test_001,Tumor,IDC,Macro\n', ['test_002.tif', "no row for 'test_002'"]),
     (REFERENCE + 'test_003,Normal,None,None\n', ['row 3', "no slide 'test_003.tif'"]),
+    (REFERENCE + 'test_001,Normal\n', ["slide 'test_001' is listed twice, in row 1 and row 3"]),
     ('test_001,Tumour,IDC,Macro\n', ['row 1, column 2', "'tumour'", "mean 'tumor'"]),
   ],
 )
@@ -79,6 +80,12 @@ def test_camelyon16_s_mistakes_are_named(camelyon, reference, words):
     camelyon16.read(camelyon)
   for word in words:
     assert word in str(error.value)
+
+
+def test_camelyon16_s_reference_in_another_encoding_is_named(camelyon):
+  (camelyon / 'testing/reference.csv').write_bytes('test_001,Tumor,é\n'.encode('latin-1'))
+  with pytest.raises(InputError, match=r'reference\.csv: cannot be read as text in UTF-8'):
+    camelyon16.read(camelyon)
 
 
 def test_a_slide_twice_and_none_at_all(camelyon, tmp_path_factory):

@@ -397,12 +397,12 @@ def test_official_test_and_validation():
 
 def test_official_test_with_a_validation_set_of_ones_own():
   made = study(200, official=OFFICIAL)
-  # The share is of all 200 patients.
+  # The share is of the 190 patients that are not left out.
   split, _ = make(made, 'official or 0.3', 0.2)
   column = made[0]['official_split'].to_numpy()
   np.testing.assert_array_equal(split == 'test', column == 'test')
   np.testing.assert_array_equal(split == 'unused', column == '')
-  assert len(patterns_of(made, split, 'validation')) == 40
+  assert len(patterns_of(made, split, 'validation')) == 38
   assert set(column[split == 'validation']) == {'train', 'validation'}
 
 
@@ -428,6 +428,76 @@ def test_official_or_a_share_where_there_is_no_official_split():
   assert how['test']['from'] == 'drawn'
   assert len(patterns_of(made, split, 'test')) == 30
   assert len(patterns_of(made, split, 'validation')) == 12
+
+
+# Several sets: the first has a test set of its own, the second is of training rows, the third has none.
+SETS = ['nih'] * 60 + ['train'] * 40 + ['pc'] * 100
+PARTS = ['train'] * 30 + ['test'] * 20 + [''] * 10 + ['train'] * 40 + [''] * 100
+
+
+def of_several():
+  made = study(200, official=PARTS)
+  of = np.array(SETS, object)[made[0]['patient'].str[1:].astype(int)]
+  made[0]['dataset'] = of
+  return made, of, made[0]['official_split'].to_numpy()
+
+
+def test_each_of_several_sets_is_asked_for_its_official_split():
+  made, of, column = of_several()
+  split, how = make(made, 'official or 0.2', 0.1)
+  np.testing.assert_array_equal(split[of == 'nih'] == 'test', column[of == 'nih'] == 'test')
+  np.testing.assert_array_equal(split == 'unused', (of == 'nih') & (column == ''))
+  patients = made[0]['patient'].to_numpy()
+  # A fifth of the 140 patients whose sets have no test of their own.
+  assert len(set(patients[(split == 'test') & (of != 'nih')])) == 28
+  assert len(set(patients[split == 'validation'])) == 19  # a tenth of the 190 that are used
+  assert how['test']['from'] == 'official and drawn' and how['validation']['from'] == 'drawn'
+  assert how['test']['sets'] == {'nih': 'official', 'train': 'drawn', 'pc': 'drawn'}
+  proof = split_files.proof(made[0], split, *made[1:], LABELS, settings={}, how=how)
+  assert any("the publisher's for nih, and drawn for train, pc" in n for n in proof['notes'])
+  splits.check_overlap(made[0], split)
+
+
+def test_a_floor_counts_the_official_patients_of_several_sets_too():
+  made, _, _ = of_several()
+  free, _ = make(made, 'official or 0.2', 0.1)
+  floor = int(positives(made, free, 'test', 'Hernia')) + 1
+  split, how = make(made, 'official or 0.2', 0.1, {'Hernia': floor})
+  assert positives(made, split, 'test', 'Hernia') == floor and how['test']['enriched'] == ['Hernia']
+  with pytest.raises(InputError, match='of 48 in the test set') as error:
+    make(made, 'official or 0.2', 0.1, {'Hernia': 47})
+  largest = int(str(error.value).partition('floor is ')[2].split()[0])
+  split, _ = make(made, 'official or 0.2', 0.1, {'Hernia': largest})
+  assert positives(made, split, 'test', 'Hernia') == largest
+
+
+def test_official_validation_of_one_set_and_drawn_of_the_others():
+  made, of, _ = of_several()
+  made[0].loc[of == 'train', 'official_split'] = np.where(
+    made[0]['patient'][of == 'train'].str[1:].astype(int) < 70, 'validation', 'train'
+  )
+  split, how = make(made, 0.1, 'official or 0.2')
+  assert how['validation']['sets'] == {'nih': 'drawn', 'train': 'official', 'pc': 'drawn'}
+  patients = made[0]['patient'].to_numpy()
+  assert len(set(patients[(split == 'validation') & (of == 'train')])) == 10
+  assert len(set(patients[(split == 'validation') & (of != 'train')])) == 32
+
+
+def test_a_set_without_an_official_split_is_not_dropped_silently():
+  made, _, _ = of_several()
+  with pytest.raises(InputError, match=r"the set 'pc' has no official split.*'official or 0\.1'"):
+    make(made, 'official', 0.1)
+
+
+def test_a_set_too_small_for_the_count_asked_of_it_is_named():
+  made, _, _ = of_several()
+  with pytest.raises(InputError, match='ask for 140 of the 140 patients to draw from'):
+    make(made, 'official or 140', 10)
+  # Validation may be more than that set has: the others give theirs.
+  made[0].loc[made[0]['dataset'] == 'pc', 'official_split'] = 'train'
+  made[0].loc[made[0]['patient'].isin(['p100', 'p101', 'p102']), 'official_split'] = 'test'
+  split, _ = make(made, 'official or 0.2', 100)
+  assert len(set(made[0]['patient'][split == 'validation'])) == 100
 
 
 def test_rows_left_out_officially_count_for_nothing():

@@ -11,6 +11,7 @@ from layouts_other import encoded, read, tfds
 from tensorflow_datasets import features
 
 from medjax.data import images
+from medjax.data import labels as policies
 from medjax.data.table import label_columns, stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -89,6 +90,15 @@ def test_diabetic_retinopathy_has_both_eyes_of_a_patient(tmp_path):
   assert table['No DR'].tolist() == [1, 0, 0] and table['Proliferative'].tolist() == [0, 0, 1]
   assert table['Referable DR'].tolist() == [0, 1, 1]
   assert stand_ins_for_patients(table) == {}
+
+
+def test_an_ungraded_eye_is_unknown_whatever_the_policy_for_blanks(tmp_path):
+  kinds = {'name': features.Text(), **IMAGE, 'label': features.ClassLabel(num_classes=5)}
+  rows = examples(2, name=['10_left', '10_right'], label=[-1, 2])
+  tfds(tmp_path, 'diabetic_retinopathy_detection', '3.0.0', kinds, {'train': rows})
+  table = read('tfds', tmp_path, builder='diabetic_retinopathy_detection')
+  _, known = policies.reference(table, ('Moderate', 'Referable DR'), 'zeros')
+  assert sorted(known.all(axis=1)) == sorted(known.any(axis=1)) == [False, True]
 
 
 def test_chexpert_codes_and_patients(tmp_path):

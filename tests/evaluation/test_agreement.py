@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
+from medjax.errors import InputError
 from medjax.evaluation import agreement, classes, intervals
 
 GRADES = ('none', 'mild', 'moderate', 'severe')
@@ -33,6 +34,14 @@ def readings(answers, patients=None, label='grade'):
   if patients is not None:
     frame['patient'] = [f'p{patients[n]:03}' for n in image]
   return frame.assign(**{label: answers[image, reader].astype(np.float32)})
+
+
+@pytest.mark.parametrize('empty', ['', ' ', None, np.nan])
+def test_an_empty_patient_is_none(empty):
+  reads = readings(graded(readers=2, grades=2), np.arange(60), 'Mass')
+  reads.loc[[4, 5], 'patient'] = empty
+  with pytest.raises(InputError, match='readings: row 6: the patient is empty'):
+    agreement.summarise(reads)
 
 
 @pytest.mark.parametrize(

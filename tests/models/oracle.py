@@ -10,9 +10,6 @@ from flax import traverse_util
 
 from medjax.models.pretrained import fit
 
-# Each program runs once: compiling it carelessly saves more than running it slowly costs.
-_CARELESS = {'xla_backend_optimization_level': 0}
-
 
 def torch_or_skip():
   """Returns (torch, timm), or skips the test. Networks made after it have the same weights each time."""
@@ -81,9 +78,7 @@ def check_initialisation(model, theirs, image_size, otherwise=()):
     image_size: pixels.
     otherwise: modules of theirs that start otherwise, on purpose.
   """
-  make = jax.jit(
-    lambda each: model.init(jax.random.key(0), each, train=False), compiler_options=_CARELESS
-  )
+  make = jax.jit(lambda each: model.init(jax.random.key(0), each, train=False))
   params = make(jnp.zeros((1, image_size, image_size, 3)))['params']
   tensors = {name: each.numpy() for name, each in theirs.state_dict().items()}
   rules = _scheme(model, {'params': params}, tensors)
@@ -131,7 +126,7 @@ def check(model, theirs, image_size, tmp_path, batch=2):
   assert fitted.new == []
   ours = sum(leaf.size for leaf in jax.tree.leaves(fitted.variables['params']))
   assert ours == sum(parameter.numel() for parameter in theirs.parameters())
-  run = jax.jit(model.apply, static_argnames=('train', 'mutable'), compiler_options=_CARELESS)
+  run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
   logits = run(fitted.variables, jnp.asarray(pixels, jnp.float32), train=False)
   error = np.abs(logits - expected).max() / np.abs(expected).max()
   assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'

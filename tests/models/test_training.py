@@ -32,5 +32,5 @@ spec.loader.exec_module(compile_time)
   ],
 )
 def test_a_step_has_a_finite_loss(name, precision):
-  _, loss = compile_time.step_once(name, precision, xla_backend_optimization_level=0)
+  _, loss = compile_time.step_once(name, precision)
   assert np.isfinite(loss) and loss > 0

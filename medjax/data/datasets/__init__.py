@@ -43,7 +43,9 @@ from medjax.data.datasets import (
 from medjax.errors import InputError, check_option, one_line
 
 
-def read_several(root: pathlib.Path, sets: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
+def read_several(
+  root: pathlib.Path, sets: Mapping[str, Mapping[str, object]] | None = None
+) -> pd.DataFrame:
   """Returns the study table of several sets, as medjax.data.datasets.several joins them.
 
   Sets that share images (RSNA Pneumonia and ChestX-ray14) still do so here: the audit finds them.
@@ -123,7 +125,7 @@ def read(data: Data) -> pd.DataFrame:
   Raises:
     InputError: whatever is wrong with the files, the settings, the labels or the views.
   """
-  return keep_views(read_all(data), data)
+  return keep_views(read_all(data), data)[0]
 
 
 def read_all(data: Data) -> pd.DataFrame:
@@ -149,23 +151,40 @@ def _read(data: Data, where: str) -> pd.DataFrame:
   return table.check(frame, data.root)
 
 
-def keep_views(frame: pd.DataFrame, data: Data) -> pd.DataFrame:
-  """Returns the images of the views that the config asks for; raises InputError where none is left."""
+def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]]:
+  """Keeps the images of the views that the config asks for; returns them, and notes on the others.
+
+  Raises:
+    InputError: no image has a view that is asked for, or a set has none of them and would be lost.
+  """
   if not data.views:
-    return frame
+    return frame, []
   if 'view' not in frame.columns:
     raise InputError(f"config.data.views={data.views}: the source '{data.source}' tells no views")
+  asked = [table.view_called(view) for view in data.views]
   # 'frontal' is the field's word for both of its directions.
-  wanted = set(data.views) | ({'AP', 'PA'} if 'frontal' in data.views else set())
+  wanted = set(asked) | ({'AP', 'PA'} if 'frontal' in asked else set())
   known = sorted(set(frame['view']) - {''})
-  for view in data.views:
+  for view in asked:
     if view != 'frontal' and view not in known:
       raise InputError(
         f"config.data.views: no image has the view '{view}'; the views are {', '.join(known)}"
       )
-  kept = frame[frame['view'].isin(wanted)]
-  if kept.empty:
-    raise InputError(
-      f'config.data.views={data.views}: no image is left; the views are {", ".join(known)}'
-    )
-  return kept.reset_index(drop=True)
+  kept = frame['view'].isin(wanted)
+  sets = frame['dataset'] if 'dataset' in frame else pd.Series('', frame.index)
+  notes = []
+  for name in dict.fromkeys(sets):
+    of_set = f" of the set '{name}'" if name else ''
+    others = frame['view'][(sets == name) & ~kept].value_counts()
+    views = ', '.join(f'{count:,} {view or "of unknown view"}' for view, count in others.items())
+    if not kept[sets == name].any():
+      raise InputError(
+        f'config.data.views={data.views}: no image{of_set} is left; it has: {views}. Ask for its views, '
+        + ('name its views in a column view, or leave the set out' if name else 'or for none')
+      )
+    if set(others.index) - set(table.VIEWS):  # Others than those are left out by intention.
+      notes.append(
+        f'config.data.views={",".join(asked)} leaves out {others.sum():,} of {(sets == name).sum():,} '
+        f'images{of_set}: {views}.'
+      )
+  return frame[kept].reset_index(drop=True), notes

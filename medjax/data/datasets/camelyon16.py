@@ -14,12 +14,14 @@ Files are known by their names, wherever under the root they lie.
 """
 
 import csv
+import io
 import pathlib
 import re
 
 import numpy as np
 import pandas as pd
 
+from medjax.data import table
 from medjax.errors import InputError, check_option
 
 # Slides with more tumour than is outlined, and the one slide that is there twice, as the set's own
@@ -43,7 +45,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
   Raises:
     InputError: no slides, test slides without reference.csv, or one that it does not list, or whose
-      row is of no known code.
+      row is of no known code or there twice.
   """
   slides = _named(root, '.tif')
   slides.pop(DUPLICATE, None)
@@ -93,20 +95,23 @@ def _reference(root: pathlib.Path, slides: dict[str, pathlib.Path]) -> dict[str,
       f'{root}: holds test slides but no reference.csv, which says what they show; get it from '
       "the set's folder testing/"
     )
-  found = {}
-  with path.open(encoding='utf-8-sig', newline='') as file:
-    for number, row in enumerate(csv.reader(file), start=1):
-      match = _NAME.fullmatch(row[0].strip().removesuffix('.tif')) if row else None
-      if match is None:
-        continue  # A header, or an empty line.
-      slide = f'{match[1].lower()}_{int(match[2]):03}'
-      code = row[1].strip().lower() if len(row) > 1 else ''
-      check_option(f'{path}: row {number}, column 2', code, _CODES)
-      if slide in slides:
-        found[slide] = _CODES[code]
-      elif slide != DUPLICATE:
-        raise InputError(
-          f"{path}: row {number}: there is no slide '{slide}.tif' under {root}; get it, or leave "
-          'the row out'
-        )
+  found, rows = {}, {}
+  for number, row in enumerate(csv.reader(io.StringIO(table.read_text(path))), start=1):
+    match = _NAME.fullmatch(row[0].strip().removesuffix('.tif')) if row else None
+    if match is None:
+      continue  # A header, or an empty line.
+    slide = f'{match[1].lower()}_{int(match[2]):03}'
+    code = row[1].strip().lower() if len(row) > 1 else ''
+    check_option(f'{path}: row {number}, column 2', code, _CODES)
+    if rows.setdefault(slide, number) != number:
+      raise InputError(
+        f"{path}: slide '{slide}' is listed twice, in row {rows[slide]} and row {number}; keep one of them"
+      )
+    if slide in slides:
+      found[slide] = _CODES[code]
+    elif slide != DUPLICATE:
+      raise InputError(
+        f"{path}: row {number}: there is no slide '{slide}.tif' under {root}; get it, or leave "
+        'the row out'
+      )
   return found

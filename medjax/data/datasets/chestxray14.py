@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import dicom, table
 from medjax.errors import InputError
 
 LABELS = (
@@ -41,11 +41,12 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
   The header's last two names hold unquoted commas, so it reads as 11 names over 11 fields; joining
   the columns by name is therefore safe. Images may lie in `images/`, in `images_001/images/` …
-  `images_012/images/`, or beside the table. The official lists are used where both are present; an
-  image on neither has no official split.
+  `images_012/images/`, or beside the table. Of the official lists both must be there, or neither; an
+  image on neither has no official split. Ages are completed years: 013M is 1.
 
   Raises:
-    InputError: no table, a column missing, a patient empty, or an unknown finding.
+    InputError: no table, a column missing, a patient empty, an unknown finding, one official list
+      without the other, or an image on both.
   """
   path = _find_table(root)
   frame = table.read_csv(path, _COLUMNS)
@@ -55,8 +56,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'patient': frame['Patient ID'].str.strip(),
       'view': frame['View Position'],
       'sex': frame['Patient Gender'],
-      # Older copies write 058Y.
-      'age': frame['Patient Age'].str.rstrip('Y').str.lstrip('0').replace('', '0'),
+      # Older copies write 058Y, and 013M of the youngest.
+      'age': frame['Patient Age'].str.strip().map(dicom.completed_years),
       'reference': 'report, mined by a program',
       'named_in': table.rows_of(path, frame),
     }
@@ -95,11 +96,23 @@ def _folders(root: pathlib.Path) -> dict[str, str]:
 
 
 def _official_split(root: pathlib.Path, images: pd.Series) -> pd.Series | str:
-  if not all((root / name).is_file() for name in _OFFICIAL_LISTS.values()):
+  there = [name for name in _OFFICIAL_LISTS.values() if (root / name).is_file()]
+  if not there:
     return ''
+  if len(there) < len(_OFFICIAL_LISTS):
+    (missing,) = {*_OFFICIAL_LISTS.values()} - {*there}
+    raise InputError(
+      f'{root / there[0]}: lies there without {missing}, the other half of the official split; get that, '
+      'or take this away'
+    )
   split = pd.Series('', index=images.index)
   for part, name in _OFFICIAL_LISTS.items():
-    split[images.isin((root / name).read_text().split())] = part
+    listed = images.isin(table.read_text(root / name).split())
+    for image in images[listed & (split != '')][:1]:
+      raise InputError(
+        f"{root / name}: '{image}' is in {there[0]} too; keep it in one of the lists"
+      )
+    split[listed] = part
   return split
 
 

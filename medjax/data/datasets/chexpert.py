@@ -2,12 +2,14 @@
 
 Reads the small release (`train/…`, `valid/…` beside the tables) and the full one (folders named
 'CheXpert-v1.0 batch 1 (validate & csv)', 'CheXpert-v1.0 batch 2 (train 1)', …). `valid.csv`, read by
-three radiologists, is what the field reports on; it is the official test set here unless a
-`test.csv` lies beside it.
+three radiologists, is what the field reports on; it is the official test set here unless the test set's
+`groundtruth.csv` (or `test.csv`) lies beside it, read by five: then that is, and `valid.csv` the
+official validation set.
 """
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,12 @@ LABELS = (
 )
 COMPETITION_TASKS = ('Cardiomegaly', 'Edema', 'Consolidation', 'Atelectasis', 'Pleural Effusion')
 _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
+# The test set's labels come without the other columns, and in another order.
+_TEST_COLUMNS = ('Path', *LABELS)
+_TESTS = ('groundtruth.csv', 'test.csv')
+# Two rows of the published tables say Unknown.
+_SEXES = {'Male': 'M', 'Female': 'F', 'Unknown': '', '': ''}
+_BATCH = 'CheXpert-v1.0 batch '
 # Releases differ in what stands before 'train/': the name of the release, or of one of its batches.
 _PATH = re.compile(
   r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
@@ -48,17 +56,20 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of the release under `root`.
 
   Raises:
-    InputError: no train.csv, a column missing, a path of another form, or an unknown code.
+    InputError: no train.csv, a column missing, a path of another form, an unknown code, two tables of
+      the test set, or a root that is one of several batch folders.
   """
   folder = _table_folder(root)
-  parts = [name for name in ('train', 'valid', 'test') if (folder / f'{name}.csv').is_file()]
-  frames = [_read_table(folder / f'{name}.csv') for name in parts]
+  tests = [name for name in _TESTS if (folder / name).is_file()]
+  if len(tests) > 1:
+    raise InputError(
+      f'{folder}: holds {" and ".join(tests)}, both of the test set; keep one of them'
+    )
+  names = [name for name in ('train.csv', 'valid.csv') if (folder / name).is_file()]
+  frames = [_read_table(folder / name, _COLUMNS) for name in names]
+  frames += [_read_table(folder / name, _TEST_COLUMNS) for name in tests]
   frame = pd.concat(frames, ignore_index=True)
-  official = {
-    'train': 'train',
-    'valid': 'validation' if 'test' in parts else 'test',
-    'test': 'test',
-  }
+  official = {'train': 'train', 'valid': 'validation' if tests else 'test', 'test': 'test'}
   frame['official_split'] = frame['part'].map(official)
   frame['reference'] = frame['part'].map(_REFERENCE)
   frame['image'] = _relative_to(root, folder, frame)
@@ -76,8 +87,8 @@ def _table_folder(root: pathlib.Path) -> pathlib.Path:
   )
 
 
-def _read_table(path: pathlib.Path) -> pd.DataFrame:
-  frame = table.read_csv(path, _COLUMNS)
+def _read_table(path: pathlib.Path, required: Sequence[str]) -> pd.DataFrame:
+  frame = table.read_csv(path, required)
   parsed = frame['Path'].str.extract(_PATH)
   if parsed['image'].isna().any():
     row = int(np.flatnonzero(parsed['image'].isna())[0])
@@ -85,26 +96,35 @@ def _read_table(path: pathlib.Path) -> pd.DataFrame:
       f"{path}: row {row + 2}, column 'Path': '{frame['Path'][row]}' is not of the form "
       'train/patient00001/study1/view1_frontal.jpg'
     )
-  direction = frame['AP/PA'].where(frame['AP/PA'].isin(('AP', 'PA')), 'frontal')
   columns = {
     'image': parsed['image'],
     'patient': parsed['patient'],
     'study': parsed['study'],
-    'view': direction.where(frame['Frontal/Lateral'] == 'Frontal', 'lateral'),
-    # Two rows of the published tables say Unknown.
-    'sex': frame['Sex'].map({'Male': 'M', 'Female': 'F'}).fillna(''),
-    'age': frame['Age'],
+    'view': _views(frame, path),
+    'sex': table.mapped(frame, 'Sex', path, _SEXES) if 'Sex' in frame else '',
+    'age': frame.get('Age', ''),
     'part': parsed['part'],
     'named_in': table.rows_of(path, frame),
   }
   return pd.DataFrame(columns | {name: table.label_values(frame, name, path) for name in LABELS})
 
 
+def _views(frame: pd.DataFrame, path: pathlib.Path) -> pd.Series:
+  if 'Frontal/Lateral' in frame:
+    sides = {'Frontal': 'frontal', 'Lateral': 'lateral'}
+    view = table.mapped(frame, 'Frontal/Lateral', path, sides)
+  else:  # The names of the files tell: view1_frontal.jpg.
+    view = frame['Path'].str.extract(r'_(frontal|lateral)\.[^/]+$')[0].fillna('')
+  if 'AP/PA' not in frame:
+    return view
+  return frame['AP/PA'].where(frame['AP/PA'].isin(('AP', 'PA')) & (view == 'frontal'), view)
+
+
 def _relative_to(root: pathlib.Path, folder: pathlib.Path, frame: pd.DataFrame) -> pd.Series:
   """Paths relative to root; in the full release a patient lies in one of several batch folders."""
   beside = folder.relative_to(root).as_posix()
   prefix = '' if beside == '.' else f'{beside}/'
-  batches = _batch_folders(folder)
+  batches = _batch_folders(root, folder)
   if not batches:
     return prefix + frame['image']
   # train/patient00001/… lies in 'batch 2 (train 1)/patient00001/…', but valid/… in batch 1's valid/.
@@ -116,12 +136,18 @@ def _relative_to(root: pathlib.Path, folder: pathlib.Path, frame: pd.DataFrame) 
   return inside.where(where.notna(), prefix + frame['image'])
 
 
-def _batch_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def _batch_folders(root: pathlib.Path, folder: pathlib.Path) -> dict[str, pathlib.Path]:
   """Returns 'train/patient00001' → the batch folder that holds the patient, {} for the small release."""
+  beside = [*folder.parent.glob(f'{_BATCH}*')] if folder != root else []
+  if folder == root and root.resolve().name.startswith(_BATCH):
+    above = root.resolve().parent
+    if len([*above.glob(f'{_BATCH}*')]) > 1:
+      raise InputError(
+        f'{root}: is one of several batch folders of the full release; set config.data.root to the '
+        f'folder that holds them all: {above}'
+      )
   holders = {}
-  for batch in sorted(
-    {*folder.glob('CheXpert-v1.0 batch *'), *folder.parent.glob('CheXpert-v1.0 batch *')}
-  ):
+  for batch in sorted({*folder.glob(f'{_BATCH}*'), *beside}):
     if not batch.is_dir():
       continue
     for part, inside in (('train', batch), ('train', batch / 'train'), ('valid', batch / 'valid')):

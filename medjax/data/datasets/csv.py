@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import reader_table, reference, table
-from medjax.errors import InputError, check_option
+from medjax.errors import InputError, check_option, nearest
 
 
 def read(
@@ -27,7 +27,8 @@ def read(
   Args:
     root: the folder that image paths are relative to.
     labels: the columns that are labels: codes 1, 0, -1 and empty, or shares between 0 and 1; or, where `columns` names a
-      'class', the values of that column, one of which an image has; empty is unknown.
+      'class', the values of that column, one of which an image has; empty is unknown, whatever
+      data.blank says.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
       reader and official_split that the file names otherwise; and 'class', see labels.
@@ -36,15 +37,17 @@ def read(
       assumed: intervals and splits are as wrong as this is.
     readers_file: a CSV of who read which image and what they saw, relative to root: image, reader and
       one column per label (or the class), as medjax.data.reader_table reads it. The labels are then
-      the readers' consensus, whatever table_file says; unknown where nobody read the image.
+      the readers' consensus, whatever table_file says; unknown where nobody read the image, whatever
+      data.blank says.
     consensus, ties: as in medjax.data.reference.estimate; with 'share' the labels are soft.
     definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
       to root. It outranks the readers where it has a value.
 
   Raises:
     InputError: a file or a named column missing, an unknown code, one reader twice on an image, a read
-      image that is not in table_file.
+      image that is not in table_file, a label called as another column of the study table is.
   """
+  table.check_label_names(labels, 'config.data.labels')
   if not isinstance(columns or {}, Mapping):
     raise InputError(
       f"config.data.settings.columns={columns!r}: must be a dict such as {{'patient': 'case_id'}}"
@@ -83,7 +86,8 @@ def read(
     read = _by_readers(result['image'], asked, classes, *files, consensus, ties)
     return table.check(result.assign(**read), str(path))
   if class_column:
-    result = result.assign(**_one_of(frame[class_column], labels, path))
+    classes = _one_of(frame[class_column], labels, path)
+    result = result.assign(**classes, unlabelled=table.unlabelled(pd.DataFrame(classes)))
   else:
     values = {name: table.label_values(frame, name, path, soft=True) for name in labels}
     result = result.assign(**values)
@@ -99,7 +103,7 @@ def _by_readers(
   method: str,
   ties: str,
 ) -> dict[str, np.ndarray]:
-  """Returns what readers say of each image: a column f32[N] per label, and `reference`."""
+  """Returns what readers say: a column f32[N] per label, `reference`, and what nobody read."""
   check_option('config.data.settings.consensus', method, reference.METHODS)
   check_option('config.data.settings.ties', ties, reference.TIES)
   images = pd.Index([posixpath.normpath(image.strip()) for image in images])
@@ -128,7 +132,11 @@ def _by_readers(
       name: np.where(codes >= 0, codes == place, np.nan).astype(np.float32)
       for place, name in enumerate(classes)
     }
-  return {**columns, 'reference': found['reference'].fillna('').to_numpy(object)}
+  return {
+    **columns,
+    'reference': found['reference'].fillna('').to_numpy(object),
+    'unlabelled': table.unlabelled(pd.DataFrame(columns)),
+  }
 
 
 def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -136,7 +144,11 @@ def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> di
   classes = classes.str.strip()
   for row, value in enumerate(classes):
     if value and value not in labels:
-      check_option(f"{path}: row {row + 2}, column '{classes.name}': the class", value, labels)
+      raise InputError(
+        f"{path}: row {row + 2}, column '{classes.name}': the class is '{value}'; allowed: "
+        f'{", ".join(labels)}{nearest(value, labels)}; every class must be named, in data.labels or, of '
+        "one of several sets, in its 'labels'"
+      )
   unknown = (classes == '').to_numpy()
   return {label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels}
 

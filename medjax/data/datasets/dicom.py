@@ -5,6 +5,9 @@ medjax.data.dicom.header): no name, date or private element. The patient's id is
 one side of the split and joins predictions with other tables, so it stands in split.csv and
 predictions as the files have it. Files that were de-identified hold a pseudonym there; for others give
 `pseudonym_key`.
+
+A file is found by its path, which therefore stands as it is in split.csv, predictions, reports and messages,
+with a `pseudonym_key` too: no folder and no file may be named after a patient.
 """
 
 import concurrent.futures

@@ -70,7 +70,9 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       f'{", ".join(CLASSES)} instead of one'
     )
   malignant = labels[list(MALIGNANT)].sum(axis=1).where(labels['UNK'] == 0)
-  return table.check(pd.concat([result, labels.assign(malignant=malignant)], axis=1), str(truth))
+  labels['malignant'] = malignant
+  result['unlabelled'] = table.unlabelled(labels)
+  return table.check(pd.concat([result, labels], axis=1), str(truth))
 
 
 def _joined(

@@ -24,6 +24,7 @@ _TABLES = (
 )  # fmt: skip
 _DUPLICATES = 'ISIC_2020_Training_Duplicates.csv'
 _FOLDERS = ('train', 'jpeg/train', 'ISIC_2020_Training_JPEG/train', 'ISIC_2020_Training_JPEG', '')
+_ENDINGS = ('.jpg', '.jpeg')
 _TARGETS = {'0': 0.0, '1': 1.0}
 
 
@@ -38,8 +39,8 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
     duplicates: 'drop', which needs ISIC_2020_Training_Duplicates.csv, or 'keep'.
 
   Raises:
-    InputError: a table or column missing, an unknown code, or a target that contradicts
-      benign_malignant.
+    InputError: a table or column missing, an unknown code, a target that contradicts
+      benign_malignant, or a list of duplicates none of which is in the table.
   """
   check_option('config.data.settings.duplicates', duplicates, ('drop', 'keep'))
   path = next((root / name for name in _TABLES if (root / name).is_file()), None)
@@ -58,7 +59,7 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
     )
   result = pd.DataFrame(
     {
-      'image': folders.paths(frame['image_name'], root, _FOLDERS, ('.jpg', '.jpeg')),
+      'image': folders.paths(frame['image_name'], root, _FOLDERS, _ENDINGS),
       'patient': frame['patient_id'],
       'sex': table.mapped(frame, 'sex', path, SEXES),
       'age': frame['age_approx'],
@@ -71,12 +72,17 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
   if 'lesion_id' in frame:
     result['lesion'] = frame['lesion_id']
   if duplicates == 'drop':
-    result = result[~frame['image_name'].str.strip().isin(_second_copies(root, frame, path))]
+    names = _names(frame['image_name'])
+    result = result[~names.isin(_second_copies(root, set(names), path))]
   return table.check(result, str(path))
 
 
-def _second_copies(root: pathlib.Path, frame: pd.DataFrame, path: pathlib.Path) -> set[str]:
-  """Returns the names of pictures that are in the table under an earlier name too."""
+def _names(column: pd.Series) -> pd.Series:
+  return column.map(lambda name: folders.stem(name.strip(), _ENDINGS))
+
+
+def _second_copies(root: pathlib.Path, there: set[str], path: pathlib.Path) -> set[str]:
+  """Returns those of the names `there` of pictures that are there under an earlier name too."""
   list_path = root / _DUPLICATES
   if not list_path.is_file():
     raise InputError(
@@ -85,9 +91,14 @@ def _second_copies(root: pathlib.Path, frame: pd.DataFrame, path: pathlib.Path) 
       'config.data.settings.duplicates=keep'
     )
   pairs = table.read_csv(list_path, ('image_name_1', 'image_name_2'))
-  there = set(frame['image_name'].str.strip())
-  named = pairs[['image_name_1', 'image_name_2']].apply(lambda column: column.str.strip())
+  named = pairs[['image_name_1', 'image_name_2']].apply(_names)
   mention = {name: number for number, name in enumerate(dict.fromkeys(named.to_numpy().ravel()))}
+  if there.isdisjoint(mention):
+    raise InputError(
+      f'{list_path}: none of its {len(pairs):,} pairs is in {path.name}, such as '
+      f"'{pairs['image_name_1'][0]}'; take both files from the same release, or set "
+      'config.data.settings.duplicates=keep'
+    )
   group = {name: {name} for name in mention}
   for first, second in named.itertuples(index=False):
     members = group[first] | group[second]

@@ -63,7 +63,8 @@ def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
       another name is read too: its classes are called '0', '1', ….
 
   Raises:
-    InputError: no such file, an array missing or of another length, volumes, or an unknown class.
+    InputError: no such file, an array missing, of another length or not of numbers, volumes, or an
+      unknown class.
   """
   if not name:
     raise InputError("config.data.settings.name: name the set, such as 'dermamnist'")
@@ -107,7 +108,12 @@ def _class_names(name: str, arrays: dict) -> tuple[str, ...]:
     return known
   labels = [each for _, each in arrays.values()]
   several = labels[0].shape[1]
-  count = several if several > 1 else 1 + max(int(each.max(initial=0)) for each in labels)
+  # What is no class is refused where the labels are read.
+  count = (
+    several
+    if several > 1
+    else 1 + max(int(each[np.isfinite(each)].max(initial=0)) for each in labels)
+  )
   return tuple(str(number) for number in range(count))
 
 
@@ -122,7 +128,7 @@ def _label_columns(
       f'{path}: {part}_labels has {labels.shape[1]} columns for the {len(names)} labels '
       f'{", ".join(names)}'
     )
-  for row, column in np.argwhere((labels < 0) | (labels >= most))[:1]:
+  for row, column in np.argwhere(~np.isin(labels, range(most)))[:1]:
     raise InputError(
       f'{path}: {part}_labels[{row}] is {labels[row, column]}; allowed: 0 to {most - 1}'
     )
@@ -143,7 +149,14 @@ def _shape(path: pathlib.Path, name: str) -> tuple[int, ...]:
 
 def _values(path: pathlib.Path, name: str) -> np.ndarray:
   with _member(path, name) as file:
-    values = np.lib.format.read_array(file, allow_pickle=False)
+    try:
+      values = np.lib.format.read_array(file, allow_pickle=False)
+    except ValueError as error:
+      raise InputError(
+        f"{path}: the array '{name}' cannot be read ({error}); fetch it again"
+      ) from None
+  if values.dtype.kind not in 'biuf':
+    raise InputError(f"{path}: the array '{name}' is {values.dtype}; labels must be whole numbers")
   return values.reshape(len(values), -1)
 
 

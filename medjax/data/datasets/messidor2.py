@@ -27,7 +27,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   there are no patients and every image stands for itself.
 
   Raises:
-    InputError: no messidor_data.csv, a column missing, an unknown code, an image without a pair.
+    InputError: no messidor_data.csv, a column missing, an unknown code, an image without a pair or in
+      two of them.
   """
   path = root / 'messidor_data.csv'
   if not path.is_file():
@@ -58,22 +59,27 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     result['grouped_by'] = 'patient'
   labels = classes.grades(frame, 'adjudicated_dr_grade', path, blank=True)
   labels['DME'] = table.label_values(frame, 'adjudicated_dme', path, _DME)
+  result['unlabelled'] = table.unlabelled(labels)
   return table.check(pd.concat([result, labels], axis=1), str(path))
 
 
 def _pair(pairs: pathlib.Path, names: pd.Series, path: pathlib.Path) -> pd.Series:
   """Returns 'pair12' for each image: the line of the pairs' file that names it."""
-  holder = {}
-  for line, text in enumerate(pairs.read_text(encoding='utf-8-sig').splitlines(), start=1):
-    for name in text.replace(';', ',').split(','):
-      holder[_stem(name)] = f'pair{line}'
+  holder, wanted = {}, {_stem(name) for name in names}
+  for line, text in enumerate(table.read_text(pairs).splitlines(), start=1):
+    for name in map(_stem, text.replace(';', ',').split(',')):
+      if name in wanted and holder.setdefault(name, line) != line:
+        raise InputError(
+          f"{pairs}: image '{name}' is in two pairs, on line {holder[name]} and line {line}; keep the "
+          'right one'
+        )
   found = names.map(lambda name: holder.get(_stem(name)))
   for row in np.flatnonzero(found.isna())[:1]:
     raise InputError(
       f"{path}: row {row + 2}: image '{names[row]}' is in no pair of {pairs.name}; complete "
       'that file, or take it away to have every image stand for itself'
     )
-  return found
+  return found.map('pair{:.0f}'.format)
 
 
 def _stem(name: str) -> str:

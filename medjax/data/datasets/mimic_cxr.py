@@ -38,6 +38,10 @@ def read(root: pathlib.Path, labeler: str = 'chexpert') -> pd.DataFrame:
   where = {name: _find(root, name) for name in ('metadata', 'split', labeler)}
   columns = ('dicom_id', *_STUDY, 'ViewPosition', 'Rows', 'Columns')
   frame = table.read_csv(where['metadata'], columns)
+  for row in np.flatnonzero(frame['dicom_id'].str.strip() == '')[:1]:
+    raise InputError(
+      f'{where["metadata"]}: row {row + 2}: the dicom_id is empty; fill it in, or leave the row out'
+    )
   patient, study = frame['subject_id'], frame['study_id']
   view = frame['ViewPosition'].str.strip()
   folders = 'files/p' + patient.str[:2] + '/p' + patient + '/s' + study

@@ -28,7 +28,15 @@ LABELS = {
   'Cardiomegaly': ('cardiomegaly',),
   'Consolidation': ('consolidation',),
   'Edema': ('pulmonary edema',),
-  'Effusion': ('pleural effusion', 'loculated pleural effusion', 'loculated fissural effusion'),
+  # Pus, blood and fluid beside air are kinds of effusion in the vocabulary's tree.
+  'Effusion': (
+    'pleural effusion',
+    'loculated pleural effusion',
+    'loculated fissural effusion',
+    'empyema',
+    'hemothorax',
+    'hydropneumothorax',
+  ),
   'Emphysema': ('emphysema',),
   'Fibrosis': ('pulmonary fibrosis',),
   'Fracture': (
@@ -54,6 +62,8 @@ LABELS = {
 }
 # Reports that say that nothing has changed, or nothing at all: what they do not name is unknown.
 SILENT_TERMS = ('unchanged', 'exclude')
+# A report of this alone names no finding because little could be seen.
+_POOR = frozenset(('suboptimal study',))
 _TABLE = 'PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv'
 _COLUMNS = (
   'ImageID',
@@ -88,9 +98,10 @@ _METHODS = {
 def read(root: pathlib.Path, labels: Sequence[str] = tuple(LABELS)) -> pd.DataFrame:
   """Returns the study table of the release under `root`.
 
-  Terms are compared whole: 'pseudonodule' is no nodule. A row without a list has no known label; a
-  report that says 'unchanged' (SILENT_TERMS) is known for the terms that it names and no others. Images
-  may lie in folders by their ImageDir (`0/`, `1/` …), in `images/`, or beside the table.
+  Terms are compared whole: 'pseudonodule' is no nodule. A row without a list, or with 'suboptimal
+  study' alone, has no known label; a report that says 'unchanged' (SILENT_TERMS) is known for the terms
+  that it names and no others. `unlabelled` holds what is unknown. Images may lie in folders by their
+  ImageDir (`0/`, `1/` …), in `images/`, or beside the table.
 
   Args:
     root: the folder with the table.
@@ -119,7 +130,9 @@ def read(root: pathlib.Path, labels: Sequence[str] = tuple(LABELS)) -> pd.DataFr
       result[ours] = table.numbers(frame, theirs, path)
   lists, codes = _lists(frame['Labels'], path)
   wanted = {**LABELS, **_single_terms(labels, lists)}
-  return table.check(pd.concat([result, _values(lists, codes, wanted)], axis=1), str(path))
+  values = _values(lists, codes, wanted)
+  result['unlabelled'] = table.unlabelled(values)
+  return table.check(pd.concat([result, values], axis=1), str(path))
 
 
 def _find_table(root: pathlib.Path) -> pathlib.Path:
@@ -190,7 +203,7 @@ def _values(
 ) -> pd.DataFrame:
   values = np.zeros((len(lists), len(wanted)), np.float32)
   for number, terms in enumerate(lists):
-    if terms is None or not terms.isdisjoint(SILENT_TERMS):
+    if terms is None or terms <= _POOR or not terms.isdisjoint(SILENT_TERMS):
       values[number] = np.nan
     for column, synonyms in enumerate(wanted.values()):
       if terms and not terms.isdisjoint(synonyms):

@@ -15,6 +15,7 @@ from medjax.errors import InputError
 
 LABELS = ('Tumor',)
 PARTS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
+_CODES = {'True': 1.0, 'False': 0.0, '1': 1.0, '0': 0.0}
 STEM = 'camelyonpatch_level_2_split_{}'
 
 
@@ -22,10 +23,12 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of the parts that are there; an image is row i of an HDF5 file.
 
   A part is its three files `camelyonpatch_level_2_split_train_{x.h5, y.h5, meta.csv}`, unpacked.
-  With the meta files of all parts, `patient` is the slide; otherwise every patch stands for itself.
+  With the meta files of all parts, `patient` is the slide; otherwise every patch stands for itself. That
+  row i of a meta file is of patch i shows in its center_tumor_patch, which is the label.
 
   Raises:
-    InputError: no part there, a file of one missing or damaged, or files that differ in length.
+    InputError: no part there, a file of one missing or damaged, files that differ in length, or a meta
+      file that contradicts the labels.
   """
   parts = [part for part in PARTS if (root / f'{STEM.format(part)}_x.h5').is_file()]
   if not parts:
@@ -60,9 +63,16 @@ def _read_part(root: pathlib.Path, part: str, *, with_meta: bool) -> pd.DataFram
   )
   if not with_meta:
     return result.assign(patient=result['image'], grouped_by='image')
-  frame = table.read_csv(meta, ('wsi',))
+  frame = table.read_csv(meta, ('center_tumor_patch', 'wsi'))
   if len(frame) != count:
     raise InputError(f'{meta}: has {len(frame):,} rows for the {count:,} images of {images.name}')
+  said = table.label_values(frame, 'center_tumor_patch', meta, _CODES)
+  for row in np.flatnonzero(said != values)[:1]:
+    raise InputError(
+      f"{meta}: row {row + 2}, column 'center_tumor_patch': is {frame['center_tumor_patch'][row]}, but "
+      f'{labels.name} says {values[row]:.0f} ({(said != values).sum():,} such rows); take files of one '
+      'release, and keep their order'
+    )
   slide = frame['wsi'].str.strip()
   return result.assign(
     patient=slide, grouped_by='slide', slide=slide, named_in=table.rows_of(meta, frame)

@@ -13,6 +13,7 @@ from medjax.data import table
 from medjax.errors import InputError
 
 CLASSES = ('Lung Opacity', 'No Lung Opacity / Not Normal', 'Normal')
+_BOX = ('x', 'y', 'width', 'height')
 _TABLE, _CLASS_TABLE = 'stage_2_train_labels.csv', 'stage_2_detailed_class_info.csv'
 
 
@@ -23,8 +24,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   lies beside the table, its three exclusive classes are labels too.
 
   Raises:
-    InputError: the table or a column missing, an unknown code, rows of one image that differ, or an
-      image whose class is not told or contradicts its boxes.
+    InputError: the table or a column missing, an unknown code, rows of one image that differ, a Target
+      that contradicts the row's box, or an image whose class is not told or contradicts its boxes.
   """
   path = root / _TABLE
   if not path.is_file():
@@ -32,9 +33,10 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       f'{root}: no {_TABLE}; the RSNA Pneumonia Detection Challenge is to be had from Kaggle '
       '(kaggle.com/c/rsna-pneumonia-detection-challenge); configs/phantom.py runs without it'
     )
-  boxes = table.read_csv(path, ('patientId', 'x', 'y', 'width', 'height', 'Target'))
+  boxes = table.read_csv(path, ('patientId', *_BOX, 'Target'))
   boxes['Pneumonia'] = table.label_values(boxes, 'Target', path, {'0': 0.0, '1': 1.0})
   frame = _one_each(boxes, 'Pneumonia', path)
+  _check_boxes(boxes, path)
   result = pd.DataFrame(
     {
       'image': 'stage_2_train_images/' + frame['patientId'] + '.dcm',
@@ -51,6 +53,15 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     for name in CLASSES:
       result[name] = (classes == name).to_numpy(np.float32)
   return table.check(result, str(path))
+
+
+def _check_boxes(boxes: pd.DataFrame, path: pathlib.Path) -> None:
+  drawn = (boxes[list(_BOX)].apply(lambda column: column.str.strip()) != '').any(axis=1)
+  for row in np.flatnonzero(drawn != (boxes['Pneumonia'] == 1))[:1]:
+    raise InputError(
+      f'{path}: row {row + 2}: Target is {boxes["Target"][row]}, but the row has '
+      f'{"a" if drawn[row] else "no"} box; mend the row'
+    )
 
 
 def _one_each(frame: pd.DataFrame, column: str, path: pathlib.Path) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data.table import label_columns
+from medjax.data.table import check_label_names, label_columns
 from medjax.errors import InputError, check_option
 
 Map = Mapping[str, str | Sequence[str]]
@@ -30,9 +30,10 @@ def join(
     roots: set → what stands before the set's image paths, '' where nothing does.
 
   Raises:
-    InputError: a map names a label that the set does not have.
+    InputError: a map names a label that the set does not have, or ours as a column that is none.
   """
   labels = list(dict.fromkeys(label for each in maps.values() for label in each))
+  check_label_names(labels, 'config.data.settings.sets')
   parts = []
   for name, frame in frames.items():
     of_set = {label: terms(maps[name][label]) for label in labels if label in maps[name]}

@@ -62,9 +62,11 @@ def read(
     frame = _patients(name, records, folder, split, patient_feature)
     official = _SPLITS.get(split, '')
     frame['official_split'] = 'test' if name == 'chexpert' and split == 'validation' else official
-    frames.append(
-      pd.concat([frame, _labels(name, prepared, records, folder, label_feature)], axis=1)
-    )
+    labels = _labels(name, prepared, records, folder, label_feature)
+    # CheXpert's reports may not mention a finding; elsewhere nothing is known where there is no label.
+    if name != 'chexpert':
+      frame['unlabelled'] = table.unlabelled(labels)
+    frames.append(pd.concat([frame, labels], axis=1))
   frame = pd.concat(frames, ignore_index=True)
   where = folder.relative_to(root).as_posix()
   frame['image'] = [f'{where}#{image}' for image in frame['image']]

@@ -54,7 +54,8 @@ _KEYS = ['image', 'reader']
 def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain') -> pd.DataFrame:
   """Returns the study table of either release, one row per image.
 
-  `reader` names the readers of an image, 'R8|R9|R10'; `readings` gives their answers one by one.
+  `reader` names the readers of an image, 'R8|R9|R10'; `readings` gives their answers one by one. A
+  question that nobody answered is unknown, and named in `unlabelled`.
 
   Args:
     root: the folder with `annotations/` (PhysioNet) or `train.csv` (Kaggle).
@@ -64,8 +65,8 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
     ties: what a label is for which as many say yes as no: 'uncertain', 'positive' or 'negative'.
 
   Raises:
-    InputError: no table of either release, a column missing, an unknown code or class, one reader
-      twice on an image, an unknown method.
+    InputError: no table of either release, a column missing, an unknown code or class, a reader not
+      named or twice on an image, an unknown method.
   """
   read_by = readings(root)
   labels = [name for name in LABELS if name in read_by]
@@ -80,8 +81,9 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
     frame = pd.concat([frame, _test(test)], ignore_index=True)
   frame = frame.assign(patient=frame['image'], view='PA', grouped_by='image')
   frame['reader'] = frame['reader'].fillna('')
+  frame['unlabelled'] = table.unlabelled(frame[labels])
   order = ['image', 'patient', 'view', 'grouped_by', 'official_split', 'reader', 'reference']
-  return table.check(frame[[*order, 'named_in', *labels]], str(root))
+  return table.check(frame[[*order, 'named_in', 'unlabelled', *labels]], str(root))
 
 
 def readings(root: pathlib.Path) -> pd.DataFrame:
@@ -101,8 +103,17 @@ def readings(root: pathlib.Path) -> pd.DataFrame:
   )
 
 
+def _with_readers(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
+  """Returns the frame, every row of which must name its reader, or they would count as one more."""
+  for row in np.flatnonzero(frame['rad_id'].str.strip() == '')[:1]:
+    raise InputError(
+      f'{path}: row {row + 2}: the rad_id is empty; fill it in, or leave the row out'
+    )
+  return frame
+
+
 def _answers(path: pathlib.Path) -> pd.DataFrame:
-  frame = table.read_csv(path, ('image_id', 'rad_id', *LABELS))
+  frame = _with_readers(table.read_csv(path, ('image_id', 'rad_id', *LABELS)), path)
   for row in np.flatnonzero(frame.duplicated(['image_id', 'rad_id']))[:1]:
     raise InputError(
       f"{path}: row {row + 2}: reader '{frame['rad_id'][row]}' reads image '{frame['image_id'][row]}' "
@@ -134,6 +145,7 @@ def _test(path: pathlib.Path) -> pd.DataFrame:
 def _from_boxes(path: pathlib.Path) -> pd.DataFrame:
   """Kaggle's rows are boxes: a reader said yes to the findings that they drew, no to the others."""
   frame = table.read_csv(path, ('image_id', 'class_name', 'class_id', 'rad_id'))
+  frame = _with_readers(frame, path)
   classes = {str(number): name for number, name in enumerate(KAGGLE_LABELS)}
   named = table.mapped(frame, 'class_id', path, classes)
   for row in np.flatnonzero(named != frame['class_name'].str.strip())[:1]:

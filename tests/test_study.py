@@ -1,0 +1,55 @@
+"""What training and evaluation are told about the labels of a split."""
+
+import numpy as np
+import pytest
+from conftest import TINY
+from PIL import Image
+
+from medjax import config, study
+
+
+def experiment(root, **overrides):
+  assignments = [f'{name}={value}' for name, value in overrides.items()]
+  tiny = [flag.removeprefix('--config.') for flag in TINY if 'data.settings' not in flag]
+  return config.load('configs/phantom.py', [f'data.root={root}', *tiny, *assignments])
+
+
+@pytest.mark.parametrize('loss', ['weighted_binary_cross_entropy', 'logit_adjusted'])
+def test_weights_and_priors_are_those_of_what_training_shows(phantom_root, loss):
+  balanced = {'sampling.name': 'balanced', 'sampling.label': 'Edema'}
+  for overrides, expected in (({}, None), (balanced, 0.5)):
+    settings = {'data.settings': "{'images': 120, 'image_size': 32}"}
+    asked = experiment(phantom_root, **settings, **{'loss.name': loss, **overrides})
+    made, _ = study.make(asked)
+    rows, bound, _ = study.training(asked, made)
+    column = asked.data.labels.index('Edema')
+    of_split = made.values[rows['train'], column][made.mask[rows['train'], column] > 0]
+    share = of_split.mean() if expected is None else expected
+    assert 0 < of_split.mean() < 0.4
+    if loss == 'logit_adjusted':
+      positives, negatives = bound.keywords['positives'], bound.keywords['negatives']
+      told = positives / (positives + negatives)
+    else:
+      told = bound.keywords['negative_weight']  # w_n = positives / total
+    assert told[column] == pytest.approx(share, abs=1 / len(rows['train']))
+
+
+def test_negatives_that_nobody_ruled_out_are_said(tmp_path):
+  # Every patient has one image that rules the mass out, one that mentions nothing, one that shows it.
+  lines = ['image,patient,Mass,Edema']
+  for number in range(90):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f'{number}.png')
+    lines.append(f'{number}.png,{number // 3},{("0", "", "1")[number % 3]},{number % 2}')
+  (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+  settings = "{'table_file': 'labels.csv'}"
+  labels = "('Mass','Edema')"
+  flags = {'data.source': 'csv', 'data.labels': labels, 'data.settings': settings}
+  flags |= {'split.test': 0.2}
+  made, _ = study.make(experiment(tmp_path, **flags, **{'data.blank': 'zeros'}))
+  images = np.count_nonzero(made.split == 'test')
+  edema = np.count_nonzero((made.split == 'test') & (made.table['Edema'] == 0))
+  share = images / 3 / (2 * images / 3 + edema)
+  note = next(note for note in made.proof['notes'] if 'not mentioned' in note)
+  assert f'{share:.0%} are findings that were not mentioned' in note and 'Mass, 50%' in note
+  made, _ = study.make(experiment(tmp_path, **flags, **{'data.blank': 'ignore'}))
+  assert not any('not mentioned' in note for note in made.proof['notes'])
