@@ -97,7 +97,7 @@ def _assumed_negatives(
   worst = int(np.argmax(shares))
   return [
     f'Of the negatives of the test, {assumed.sum() / negative.sum():.0%} are findings that were not '
-    f'mentioned, not findings that were ruled out (data.blank); most of all of {names[worst]}, '
+    f'mentioned, not findings that were ruled out (data.blank); the most for {names[worst]}, '
     f'{shares[worst]:.0%}.'
   ]
 
