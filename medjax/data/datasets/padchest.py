@@ -28,7 +28,7 @@ LABELS = {
   'Cardiomegaly': ('cardiomegaly',),
   'Consolidation': ('consolidation',),
   'Edema': ('pulmonary edema',),
-  # Pus, blood and fluid beside air are kinds of effusion in the vocabulary's tree.
+  # Pus, blood, and fluid beside air between the pleurae are effusions too.
   'Effusion': (
     'pleural effusion',
     'loculated pleural effusion',
