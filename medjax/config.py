@@ -159,6 +159,41 @@ class Optimizer:
 
 
 @dataclasses.dataclass
+class Evaluation:
+  """How the test set is read, and what is chosen for it on validation.
+
+  Attributes:
+    calibration: of the probabilities, per label: 'none', 'temperature', 'platt' or 'isotonic'.
+    operating_points: rules by which thresholds are chosen: 'youden', 'sensitivity=0.9',
+      'specificity=0.9', 'cost=5' (a missed positive costs as much as 5 false alarms), or
+      'threshold=0.5', which chooses nothing. The first makes the decisions.
+    prevalence: label → a prevalence in (0, 1) for which PPV and NPV are told too, such as the clinic's.
+    level: what is tested: 'image', 'study', 'patient' or 'slide'; images of one are aggregated first.
+    aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %.
+    subgroups: columns of the study table by whose values the figures are told; those absent are
+      passed over.
+    test_augment: how many times an image is predicted under the policy of config.augment, beside once
+      as it is, and averaged; 0 predicts it as it is.
+    checkpoints: how many of the best checkpoints are averaged.
+    members: work directories of further runs of the same labels and split whose probabilities are
+      averaged with this run's.
+    saliency: of the report's examples: 'grad_cam', 'grad_cam_plus_plus', 'integrated_gradients' or
+      'none'.
+  """
+
+  calibration: str = 'platt'
+  operating_points: tuple[str, ...] = ('youden', 'sensitivity=0.9', 'specificity=0.9')
+  prevalence: dict = dataclasses.field(default_factory=dict)
+  level: str = 'image'
+  aggregate: str = 'max'
+  subgroups: tuple[str, ...] = ('sex', 'age', 'view', 'site', 'dataset')
+  test_augment: int = 0
+  checkpoints: int = 1
+  members: tuple[str, ...] = ()
+  saliency: str = 'grad_cam'
+
+
+@dataclasses.dataclass
 class Config:
   """One experiment.
 
@@ -192,6 +227,7 @@ class Config:
   precision: str = 'float32'
   replicates: int = 2_000
   seed: int = 0
+  evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
 
 def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import bags, devices, evaluate, files, slide_results, study, trained
+from medjax import bags, devices, files, slide_results, study, testing, trained
 from medjax.bags import Bags
 from medjax.data import pipeline
 from medjax.evaluation.predictions import Predictions
@@ -105,4 +105,4 @@ def _features(opened: Trained, data: Study, rows: np.ndarray) -> np.ndarray:
     workers=opened.config.data.workers,
   )
   variables = jax.device_put(opened.variables, devices.replicated(mesh))
-  return evaluate.probabilities(step, variables, batches, len(rows), mesh)
+  return testing.probabilities(step, variables, batches, len(rows), mesh)

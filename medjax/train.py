@@ -21,7 +21,7 @@ from orbax.checkpoint import v1 as ocp
 from medjax import (
   checkpoints,
   devices,
-  evaluate,
+  testing,
   heads,
   learner,
   lineage,
@@ -132,7 +132,7 @@ def _run(
     best = checkpoints.best_validation(history)
     if best is not None and best['step'] != int(state.step):
       state, _ = _restore(checkpointer, best['step'], learn, mesh)
-  evaluate.test_and_report(
+  testing.test_and_report(
     config,
     workdir,
     data,
@@ -190,14 +190,14 @@ def _predict(
     workers=config.data.workers,
     share=pipeline.Share(jax.process_index(), jax.process_count()),
   )
-  return evaluate.probabilities(eval_step, variables, batches, len(rows), mesh)
+  return testing.probabilities(eval_step, variables, batches, len(rows), mesh)
 
 
 def _validate(
   config: Config, data: Study, rows: np.ndarray, predict: Callable, state: steps.TrainState
 ) -> dict[str, Any]:
   scores = predict(state.variables, rows)
-  return evaluate.validation_metrics(config.data.labels, scores, data.truth[rows], data.known[rows])
+  return testing.validation_metrics(config.data.labels, scores, data.truth[rows], data.known[rows])
 
 
 def _train(
@@ -361,8 +361,8 @@ def _first_screen(
     *(
       f'note      {note}'
       for note in (
-        *evaluate.notes(data, broken, ('train', 'validation', 'test')),
-        *evaluate.notes_on_weights(workdir, data, started),
+        *testing.notes(data, broken, ('train', 'validation', 'test')),
+        *testing.notes_on_weights(workdir, data, started),
       )
     ),
   ]

@@ -1,7 +1,8 @@
 """The predictions file: `image, patient, prob_<label>…, true_<label>…`, one row per image.
 
-Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say. The
-file is all that `evaluate` needs, so predictions made by any other program can be evaluated too.
+Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say. Further
+columns say more about the image, such as study, sex and site. The file is all that an evaluation needs,
+so predictions made by any other program can be evaluated too.
 """
 
 import os
@@ -28,6 +29,7 @@ class Predictions(NamedTuple):
     probabilities: f32[N, L] in [0, 1].
     truth: f32[N, L] of 0 and 1; 0 where not known.
     known: bool[N, L], where the reference standard says 0 or 1.
+    about: N rows of text, whatever else is told of the images by column; None where nothing is.
   """
 
   images: list[str]
@@ -36,6 +38,7 @@ class Predictions(NamedTuple):
   probabilities: np.ndarray
   truth: np.ndarray
   known: np.ndarray
+  about: pd.DataFrame | None = None
 
 
 def write(
@@ -46,6 +49,7 @@ def write(
   probabilities: np.ndarray,
   truth: np.ndarray,
   known: np.ndarray,
+  about: pd.DataFrame | None = None,
 ) -> None:
   """Writes the file whole or not at all; `read` gives back the same bits.
 
@@ -57,6 +61,7 @@ def write(
     probabilities: [N, L] in [0, 1], stored as float32.
     truth: [N, L], 0 or 1 where known; anything, NaN too, where not.
     known: bool[N, L].
+    about: N rows of further columns, written as text, or None.
 
   Raises:
     InputError: what `read` would refuse, named by file, row and column; nothing is written.
@@ -88,6 +93,8 @@ def write(
   for index, label in enumerate(predictions.labels):
     digit = np.where(truth[:, index] == 1, '1', '0')
     columns[TRUTH + label] = np.where(known[:, index], digit, '')
+  for name in () if about is None else about.columns:
+    columns[name] = about[name].to_numpy()
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(path.name + '.partial')
   # Nine significant digits tell any two float32 apart, even when read by way of float64.
@@ -96,7 +103,7 @@ def write(
 
 
 def read(path: str | os.PathLike) -> Predictions:
-  """Reads and checks a predictions file; columns of other names are passed over.
+  """Reads and checks a predictions file; columns of other names are what `about` holds.
 
   Raises:
     InputError: naming file, row and column: no such file, a column missing, an image listed twice,
@@ -138,6 +145,9 @@ def read(path: str | os.PathLike) -> Predictions:
     np.stack(probabilities, axis=1).astype(np.float32),
     np.where(known, stacked, 0).astype(np.float32),
     known,
+    frame.drop(
+      columns=['image', 'patient', *(p + label for label in labels for p in (PROBABILITY, TRUTH))]
+    ),
   )
   _check(predictions, path)
   return predictions

@@ -82,7 +82,7 @@ def test_mean_over_labels_with_both_classes(splits, result):
   assert mean['auroc']['value'] == pytest.approx(np.mean(values))
   thresholds = np.full(3, 0.5)
   drawn = intervals.bootstrap(
-    np.array(splits[1].patients), *splits[1][3:], thresholds, replicates=200, seed=5
+    np.array(splits[1].patients), *splits[1][3:6], thresholds, replicates=200, seed=5
   )
   expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
   assert mean['auroc']['interval'] == pytest.approx(list(expected))

@@ -19,6 +19,9 @@ from medjax.evaluation.predictions import Predictions
 from medjax.provenance import Provenance
 from medjax.study import Study
 
+# What of the study table goes with the predictions, for levels and subgroups.
+_ABOUT = tuple('study view sex age site dataset laterality lesion slide grouped_by'.split())
+
 
 def probabilities(
   eval_step: Callable[[Any, jax.Array], jax.Array],
@@ -100,6 +103,7 @@ def test_and_report(
       probabilities=probabilities[part],
       truth=data.truth[rows[part]],
       known=data.known[rows[part]],
+      about=data.table.iloc[rows[part]][[name for name in _ABOUT if name in data.table]],
     )
     for part in rows
   }
