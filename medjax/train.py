@@ -21,7 +21,6 @@ from orbax.checkpoint import v1 as ocp
 from medjax import (
   checkpoints,
   devices,
-  testing,
   heads,
   learner,
   lineage,
@@ -32,6 +31,7 @@ from medjax import (
   stages,
   steps,
   study,
+  testing,
 )
 from medjax import config as configs
 from medjax import preprocessing as preprocess
