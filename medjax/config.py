@@ -15,6 +15,7 @@ from typing import Any
 from medjax import settings
 from medjax.data import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
+from medjax.evaluation import calibration, operating_points
 
 MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
 
@@ -300,6 +301,7 @@ def check(config: Config) -> None:
   check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))
   check_option('config.model.finetune', model.finetune, ('all', 'head'))
   _check_model(config)
+  _check_evaluation(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   for name, value, least in (
@@ -367,6 +369,18 @@ def _check_model(config: Config) -> None:
     raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
   if not all(0 < value <= 1 for value in model.std):
     raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
+
+
+def _check_evaluation(config: Config) -> None:
+  evaluation = config.evaluation
+  check_option('config.evaluation.calibration', evaluation.calibration, calibration.METHODS)
+  operating_points.check_all(evaluation.operating_points)
+  for label, prevalence in evaluation.prevalence.items():
+    check_option('a label of config.evaluation.prevalence', label, config.data.labels)
+    if not (type(prevalence) is float and 0 < prevalence < 1):
+      raise InputError(
+        f"config.evaluation.prevalence['{label}']={prevalence!r}: must be a share in (0, 1), such as 0.02"
+      )
 
 
 def to_dict(config: Config) -> dict[str, Any]:
