@@ -6,7 +6,7 @@ from scipy import special
 
 from medjax.evaluation import calibration_metrics, figures, intervals
 
-TRIALS, PATIENTS, IMAGES, SEPARATION = 1000, 120, 5, 1.2
+TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 120, 5, 1.2
 TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
 TRUE_SENSITIVITY = special.ndtr(SEPARATION)  # at threshold 0
 
@@ -47,15 +47,15 @@ def test_intervals_by_patient_cover_and_those_by_image_fall_short(monkeypatch):
   # They are not asked for here, and take most of the time.
   nothing = lambda nodes, sums, totals: np.full((2, len(totals)), np.nan)  # noqa: E731
   monkeypatch.setattr(calibration_metrics, 'fits', nothing)
-  covered = {'patient': np.zeros((2, 2)), 'image': np.zeros((2, 2))}
-  for seed in range(TRIALS):
-    patients, scores, truth = trial(seed)
-    for name, groups in (('patient', patients), ('image', np.arange(len(patients)))):
-      found = bounds(groups, scores, truth, seed)
-      for row, (figure, true) in enumerate(
-        (('auroc', TRUE_AUROC), ('sensitivity', TRUE_SENSITIVITY))
-      ):
-        covered[name][row] += [low <= true <= high for low, high in found[figure]]
-  by_patient, by_image = covered['patient'] / TRIALS, covered['image'] / TRIALS
+  by_patient = np.mean([covered(seed, by_image=False) for seed in range(TRIALS)], axis=0)
+  by_image = np.mean([covered(seed, by_image=True) for seed in range(TRIALS // 4)], axis=0)
   assert ((by_patient >= 0.93) & (by_patient <= 0.97)).all(), by_patient
-  assert (by_image < 0.85).all(), by_image
+  assert (by_image < 0.88).all(), by_image
+
+
+def covered(seed, by_image):
+  """Returns whether the intervals of AUROC and sensitivity, percentile and BCa, hold the truth."""
+  patients, scores, truth = trial(seed)
+  found = bounds(np.arange(len(patients)) if by_image else patients, scores, truth, seed)
+  true = {'auroc': TRUE_AUROC, 'sensitivity': TRUE_SENSITIVITY}
+  return [[low <= true[name] <= high for low, high in of] for name, of in found.items()]
