@@ -116,7 +116,7 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     replicates=config.replicates if _REPLICATES.value is None else _REPLICATES.value,
     seed=config.seed if _SEED.value is None else _SEED.value,
     chosen=kept['levels'],
-    beside=reporting.beside(workdir, parts['test']),
+    beside=reporting.beside(workdir),
   )
   _check_columns(parts['test'])
   result = found.summary | {name: old[name] for name in ('study_notes', 'facts', 'localisation')}

@@ -10,12 +10,14 @@ from typing import Any
 from medjax import __version__, files, logs
 from medjax.evaluation import (
   localisation_section,
+  predictions,
   reader_section,
   report,
   subgroup_section,
   wording,
 )
 from medjax.evaluation.markup import Markup
+from medjax.evaluation.predictions import Predictions
 
 EXAMPLES = pathlib.Path('evaluation', 'examples.json')
 RESULT = pathlib.Path('evaluation', 'test.json')
@@ -54,6 +56,12 @@ def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     of = result.get(name.lower())
     found.append((name, section.section(of, result) if of else None))
   return [(name, section) for name, section in found if section is not None]
+
+
+def beside(workdir: pathlib.Path) -> dict[str, Predictions]:
+  """Returns name → the test predictions that lie beside those reported, where these are averages."""
+  folders = sorted(path for path in (workdir / 'predictions').iterdir() if path.is_dir())
+  return {folder.name: predictions.read(folder / 'test.csv') for folder in folders}
 
 
 def versions() -> dict[str, str]:

@@ -69,6 +69,24 @@ def _point(rule: str, scores: np.ndarray, truth: np.ndarray) -> dict:
   }
 
 
+def without_validation(labels: Sequence[str], head: str, rules: Sequence[str]) -> dict:
+  """Returns what `freeze` would where there is no validation: only fixed thresholds, no calibration."""
+  operating_points.check_all(rules)
+  nothing = np.zeros((0, len(labels)))
+  fitted = calibrations.fit('none', nothing, nothing, nothing.astype(bool), labels, head)
+  points = {
+    rule: {'rule': rule, 'threshold': None, 'reason': 'no validation to choose it on'}
+    for rule in rules
+  }
+  for rule in rules:
+    if rule.startswith('threshold='):
+      points[rule] |= {'threshold': float(rule.partition('=')[2]), 'reason': ''}
+  return {
+    'calibration': fitted,
+    'operating_points': {label: [dict(points[rule]) for rule in rules] for label in labels},
+  }
+
+
 def calibrated(of_level: dict, predictions: Predictions) -> Predictions:
   """Returns the predictions with calibrated probabilities, f64[N, L]; labels are joined by name.
 
