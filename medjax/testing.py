@@ -20,7 +20,7 @@ from medjax.provenance import Provenance
 from medjax.study import Study
 
 # What of the study table goes with the predictions, for levels and subgroups.
-_ABOUT = tuple('study view sex age site dataset laterality lesion slide grouped_by'.split())
+_ABOUT = tuple('study view sex age site scanner dataset laterality lesion slide grouped_by'.split())
 
 
 def probabilities(
