@@ -22,7 +22,9 @@ _PREDICTIONS = flags.DEFINE_string(
   'predictions', None, 'CSV of image and prob_<label>, or <label>, whoever made it.'
 )
 _TRUTH = flags.DEFINE_string(
-  'truth', None, 'CSV of image, <label> (1, 0, empty), patient and whatever else is told of an image.'
+  'truth',
+  None,
+  'CSV of image, <label> (1, 0, empty), patient and whatever else is told of an image.',
 )
 _VALIDATION = flags.DEFINE_string(
   'validation', None, 'CSV like --predictions, of other patients, to choose thresholds on.'
@@ -42,7 +44,7 @@ _CALIBRATION = flags.DEFINE_string(
   'calibration', 'none', 'none, temperature, platt or isotonic, fitted on --validation.'
 )
 _POINTS = flags.DEFINE_list(
-  'operating_points', ['youden'], "Such as youden, sensitivity=0.9, cost=5 or threshold=0.5."
+  'operating_points', ['youden'], 'Such as youden, sensitivity=0.9, cost=5 or threshold=0.5.'
 )
 _PREVALENCE = flags.DEFINE_list(
   'prevalence', [], 'Prevalences to tell PPV and NPV for, such as Edema=0.02.'
@@ -83,8 +85,8 @@ def main() -> None:
 
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
-  from medjax import files, reporting
   from medjax import config as configs
+  from medjax import files, reporting
   from medjax.evaluation import assessment, frozen, predictions
 
   if not (workdir / reporting.RESULT).is_file():
@@ -127,8 +129,8 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
 
 def _evaluate_files() -> None:
   from medjax import files, reporting
-  from medjax.evaluation import assessment, classes, joining, levels, report
   from medjax.errors import check_option
+  from medjax.evaluation import assessment, classes, levels, report
 
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=evaluation')
@@ -156,7 +158,10 @@ def _evaluate_files() -> None:
   if _AGAINST.value:
     _compare(test, output, (_LEVEL.value, _AGGREGATE.value, _HEAD.value))
     return
-  drawn = {'replicates': 2000 if _REPLICATES.value is None else _REPLICATES.value, 'seed': _SEED.value or 0}
+  drawn = {
+    'replicates': 2000 if _REPLICATES.value is None else _REPLICATES.value,
+    'seed': _SEED.value or 0,
+  }
   found = assessment.assess(
     validation,
     test,
@@ -198,7 +203,9 @@ def _read(path: str, truth: str | None):
 def _check(test) -> None:
   """Raises InputError where nothing can be measured."""
   if len(set(test.patients)) < 2:
-    raise InputError(f'{_PREDICTIONS.value}: all images are of one patient; two are needed at least')
+    raise InputError(
+      f'{_PREDICTIONS.value}: all images are of one patient; two are needed at least'
+    )
   positive = ((test.truth == 1) & test.known).any(axis=0)
   negative = ((test.truth == 0) & test.known).any(axis=0)
   if not (positive & negative).any():
@@ -217,7 +224,7 @@ def _check_columns(test) -> None:
   for name in _SUBGROUPS.value or ():
     if name not in columns:
       raise InputError(
-        f"--subgroups={name}: the predictions and the truth have no such column{nearest(name, columns) or '.'} "
+        f'--subgroups={name}: the predictions and the truth have no such column{nearest(name, columns) or "."} '
         f'There are: {", ".join(columns) or "none"}'
       )
 

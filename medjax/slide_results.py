@@ -24,7 +24,7 @@ from medjax.config import Config
 from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
-from medjax.evaluation import predictions, slides, summary, wording
+from medjax.evaluation import levels, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
 
 _PARTS = ('validation', 'test')
@@ -89,8 +89,8 @@ def origin(config: Config) -> Origin:
   root = pathlib.Path(config.data.root)
   said = _said_of_slides(root / patch_sets.SLIDES, names)
   found = {}
-  for slide, rows in table.groupby('slide', sort=False).indices.items():
-    value, certain = slides.any_of(truth[rows], known[rows])
+  slides, order, starts = levels.grouped(table['slide'])
+  for slide, value, certain in zip(slides, *levels.any_of(truth[order], known[order], starts)):
     if slide in said:
       stated = ~np.isnan(said[slide])
       value, certain = np.where(stated, said[slide] == 1, value), stated | certain
@@ -126,6 +126,21 @@ def of_patches(patches_of: Predictions, where: Origin, path: pathlib.Path) -> li
   return [where.slide[image] for image in patches_of.images]
 
 
+def of_slides(
+  patches_of: Predictions, names: Sequence[str], where: Origin, aggregate: str
+) -> Predictions:
+  """Returns the predictions of slides, made of those of their patches; `names` are their slides."""
+  # The source says more of a slide than do those of its patches that were predicted.
+  slides = levels.of_units(patches_of._replace(about=None), names, aggregate)
+  truth, known = (
+    np.array([where.truth[slide][each] for slide in slides.images], bool).reshape(
+      slides.known.shape
+    )
+    for each in (0, 1)
+  )
+  return slides._replace(truth=(truth & known).astype(np.float32), known=known)
+
+
 def write(
   directory: pathlib.Path,
   parts: Mapping[str, Predictions],
@@ -145,7 +160,8 @@ def write(
   settings = {'replicates': config.replicates, 'seed': config.seed}
   result: dict[str, Any] = {**facts, 'slides': _evaluate(parts, 'slide', settings)}
   several = any(len(set(part.patients)) < len(part.patients) for part in parts.values())
-  of_patients = {name: slides.to_patients(part) for name, part in parts.items()}
+  # A patient is as likely to have it as the most likely of the patient's slides.
+  of_patients = {name: levels.to_level(part, 'patient', 'max') for name, part in parts.items()}
   result['patients'] = _evaluate(of_patients, 'patient', settings) if several else None
   for name, part in parts.items():
     predictions.write(directory / 'predictions' / f'{name}.csv', *part)

@@ -19,8 +19,18 @@ from medjax.provenance import Provenance
 from medjax.study import Study
 
 # What of the study table goes with the predictions, for levels and subgroups.
-_ABOUT = tuple(
-  ['study', 'view', 'sex', 'age', 'site', 'dataset', 'laterality', 'lesion', 'slide', 'grouped_by']
+_ABOUT = (
+  'study',
+  'view',
+  'sex',
+  'age',
+  'site',
+  'scanner',
+  'dataset',
+  'laterality',
+  'lesion',
+  'slide',
+  'grouped_by',
 )
 
 
@@ -208,7 +218,9 @@ def _explain(
       replicates=config.replicates,
       seed=config.seed,
     )
-  except InputError as error:  # A network without a feature map, or boxes that do not fit the images.
+  except (
+    InputError
+  ) as error:  # A network without a feature map, or boxes that do not fit the images.
     result['study_notes'].append(f'No heat maps: {error}.')
     shown = explaining.examples(learner, variables, 'none', chosen, root, labels)
   (workdir / reporting.EXAMPLES).parent.mkdir(exist_ok=True)
