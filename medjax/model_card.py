@@ -97,9 +97,9 @@ def _metrics(result: Mapping[str, Any]) -> str:
   level = f'{result["level"]:.0%}'
   rows = []
   for label, of_label in result['labels'].items():
-    point = of_label['operating_point']
-    threshold = wording.number(point['threshold'] if point else None, 4)
-    figures = [wording.plain(of_label['test'][name], 3) for name in _FIGURES]
+    point = of_label['operating_points'][0]
+    threshold = wording.number(point['threshold'], 4)
+    figures = [wording.plain({**of_label['test'], **point}[name], 3) for name in _FIGURES]
     rows.append([label, *figures, threshold])
   mean = result['mean']
   rows.append(['mean', *(wording.plain(mean[name], 3) for name in ('auroc', 'auprc')), '', '', ''])

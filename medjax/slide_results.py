@@ -24,7 +24,7 @@ from medjax.config import Config
 from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
-from medjax.evaluation import levels, predictions, summary, wording
+from medjax.evaluation import frozen, levels, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
 
 _PARTS = ('validation', 'test')
@@ -187,7 +187,10 @@ def _evaluate(
       name: part._replace(images=[f'patient {each}' for each in part.images])
       for name, part in parts.items()
     }
-  result = summary.evaluate(parts['validation'], parts['test'], **settings)
+  chosen = frozen.freeze(parts['validation'], head='sigmoid', calibration='none', rules=('youden',))
+  result = summary.evaluate(
+    parts['validation'], parts['test'], chosen['operating_points'], **settings
+  )
   return {**result, 'notes': [note.replace('image', thing) for note in result['notes']]}
 
 
@@ -197,10 +200,10 @@ def _decisions(parts: Mapping[str, Predictions], result: Mapping[str, Any]) -> p
     part = parts[name]
     table = pd.DataFrame({'image': part.images, 'patient': part.patients, 'split': name})
     for index, label in enumerate(part.labels):
-      point = result['labels'][label]['operating_point']
+      (point,) = result['labels'][label]['operating_points']
       scores, known = part.probabilities[:, index], part.known[:, index]
       table[f'prob_{label}'] = [f'{score:.6g}' for score in scores]
-      decided = scores >= point['threshold'] if point else None
+      decided = None if point['threshold'] is None else scores >= point['threshold']
       table[f'decided_{label}'] = '' if decided is None else np.where(decided, '1', '0')
       truth = np.where(part.truth[:, index] == 1, '1', '0')
       table[f'true_{label}'] = np.where(known, truth, '')
@@ -222,11 +225,12 @@ def in_words(result: Mapping[str, Any]) -> list[str]:
       if things == 'patients':
         many = f'{figures["patients"]:,} test patients'
       words = f'{things}: {label}: AUROC {wording.plain(figures["auroc"], 3)} on {many}'
-      if of['operating_point']:
+      (point,) = of['operating_points']
+      if point['threshold'] is not None:
         words += (
-          f'; at {of["operating_point"]["threshold"]:.3g}, chosen on validation, sensitivity '
-          f'{wording.plain(figures["sensitivity"], 3)}, specificity '
-          f'{wording.plain(figures["specificity"], 3)}'
+          f'; at {point["threshold"]:.3g}, chosen on validation, sensitivity '
+          f'{wording.plain(point["sensitivity"], 3)}, specificity '
+          f'{wording.plain(point["specificity"], 3)}'
         )
       lines.append(words)
   weak = [*result['slides']['notes'], *(result['patients'] or {'notes': ()})['notes']]

@@ -38,7 +38,8 @@ def bounds(groups, scores, truth, seed):
   for name in ('auroc', 'sensitivity'):
     columns = (np.ravel(of[name]) for of in (drawn, values, left_out))
     replicates, (value,), without = columns
-    found[name] = intervals.percentile(replicates).bounds, intervals.bca(replicates, value, without)
+    percentile = intervals.percentile(replicates).bounds
+    found[name] = percentile, intervals.bca(replicates, value, without) or percentile
   return found
 
 
