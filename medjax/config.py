@@ -300,6 +300,7 @@ def check(config: Config) -> None:
   check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))
   check_option('config.model.finetune', model.finetune, ('all', 'head'))
   _check_model(config)
+  _check_averaging(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   for name, value, least in (
@@ -367,6 +368,24 @@ def _check_model(config: Config) -> None:
     raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
   if not all(0 < value <= 1 for value in model.std):
     raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
+
+
+def _check_averaging(config: Config) -> None:
+  evaluation = config.evaluation
+  for name, least in (('test_augment', 0), ('checkpoints', 1)):
+    value = getattr(evaluation, name)
+    if value < least:
+      raise InputError(f'config.evaluation.{name}={value}: must be {least} or more')
+  if evaluation.test_augment and config.augment == 'none':
+    raise InputError(
+      f"config.evaluation.test_augment={evaluation.test_augment}: with config.augment='none' all passes "
+      'would be the same; name a policy there, or set 0 here'
+    )
+  members = evaluation.members
+  if not all(members) or len(set(members)) < len(members):
+    raise InputError(
+      f'config.evaluation.members={members}: must be work directories, each of them once'
+    )
 
 
 def to_dict(config: Config) -> dict[str, Any]:

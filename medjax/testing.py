@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import __version__, devices, files, lineage, logs, provenance
+from medjax import __version__, devices, ensemble, files, lineage, logs, provenance
 from medjax.config import Config, to_dict
 from medjax.errors import InputError
 from medjax.evaluation import metrics, predictions, report, summary, wording
@@ -30,11 +30,11 @@ def probabilities(
   images: int,
   mesh: Mesh,
 ) -> np.ndarray:
-  """Returns f32[images, L] on every process, each image once, the padding dropped.
+  """Returns f32[images, …] on every process, each image once, the padding dropped.
 
   Args:
-    eval_step: jitted, its result replicated.
-    variables: of the model, replicated.
+    eval_step: jitted, its result f32[B, …] replicated.
+    variables: that it takes, replicated.
     batches: this process's part of the batches, from medjax.data.pipeline.eval_batches.
     images: how many there are.
     mesh: the data mesh.
@@ -76,6 +76,7 @@ def test_and_report(
   rows: Mapping[str, np.ndarray],
   *,
   probabilities: Mapping[str, np.ndarray],
+  beside: Mapping[str, Mapping[str, np.ndarray]],
   best_step: int | None,
   started: Provenance,
 ) -> None:
@@ -89,7 +90,9 @@ def test_and_report(
     data: the study.
     broken: images set aside.
     rows: of 'validation' and 'test'.
-    probabilities: f32[N, L] of these rows.
+    probabilities: f32[N, L] of these rows: what is reported.
+    beside: where they are averages, name → probabilities of these rows, of the single model and of
+      each kind of averaging alone; see `ensemble.beside`.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
     started: what the network is and started from.
   """
@@ -109,6 +112,9 @@ def test_and_report(
   }
   for part, each in predicted.items():
     predictions.write(workdir / 'predictions' / f'{part}.csv', *each)
+    if single := beside.get(ensemble.SINGLE):
+      path = workdir / 'predictions' / 'single' / f'{part}.csv'
+      predictions.write(path, *each._replace(probabilities=single[part]))
   logs.say('computing intervals')
   result = summary.evaluate(
     predicted['validation'],
@@ -134,6 +140,7 @@ def test_and_report(
       'parameters': f'{started.parameters:,}',
       'weights': provenance.in_words(started),
       'images': started.preprocessing.in_words,
+      'reported': ensemble.in_words(config),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
       'notes': result['study_notes'],
