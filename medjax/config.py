@@ -304,6 +304,7 @@ def check(config: Config) -> None:
   _check_model(config)
   _check_evaluation(config)
   _check_level(config)
+  _check_averaging(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   for name, value, least in (
@@ -391,6 +392,24 @@ def _check_level(config: Config) -> None:
   levels.method(evaluation.aggregate)
   if evaluation.level != 'image':
     levels.check_head(evaluation.aggregate, config.model.head)
+
+
+def _check_averaging(config: Config) -> None:
+  evaluation = config.evaluation
+  for name, least in (('test_augment', 0), ('checkpoints', 1)):
+    value = getattr(evaluation, name)
+    if value < least:
+      raise InputError(f'config.evaluation.{name}={value}: must be {least} or more')
+  if evaluation.test_augment and config.augment == 'none':
+    raise InputError(
+      f"config.evaluation.test_augment={evaluation.test_augment}: with config.augment='none' all passes "
+      'would be the same; name a policy there, or set 0 here'
+    )
+  members = evaluation.members
+  if not all(members) or len(set(members)) < len(members):
+    raise InputError(
+      f'config.evaluation.members={members}: must be work directories, each of them once'
+    )
 
 
 def to_dict(config: Config) -> dict[str, Any]:

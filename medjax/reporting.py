@@ -61,7 +61,9 @@ def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
 def beside(workdir: pathlib.Path) -> dict[str, Predictions]:
   """Returns name → the test predictions that lie beside those reported, where these are averages."""
   folders = sorted(path for path in (workdir / 'predictions').iterdir() if path.is_dir())
-  return {folder.name: predictions.read(folder / 'test.csv') for folder in folders}
+  return {
+    folder.name.replace('_', ' '): predictions.read(folder / 'test.csv') for folder in folders
+  }
 
 
 def versions() -> dict[str, str]:

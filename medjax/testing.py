@@ -41,11 +41,11 @@ def probabilities(
   images: int,
   mesh: Mesh,
 ) -> np.ndarray:
-  """Returns f32[images, L] on every process, each image once, the padding dropped.
+  """Returns f32[images, …] on every process, each image once, the padding dropped.
 
   Args:
-    eval_step: jitted, its result replicated.
-    variables: of the model, replicated.
+    eval_step: jitted, its result f32[B, …] replicated.
+    variables: that it takes, replicated.
     batches: this process's part of the batches, from medjax.data.pipeline.eval_batches.
     images: how many there are.
     mesh: the data mesh.
@@ -120,7 +120,8 @@ def test_and_report(
   }
   for folder, parts in (('', predicted), *others.items()):
     for part, each in parts.items():
-      predictions.write(workdir / 'predictions' / folder / f'{part}.csv', *each)
+      path = workdir / 'predictions' / folder.replace(' ', '_') / f'{part}.csv'
+      predictions.write(path, *each)
   logs.say('computing intervals')
   assessed = assessment.assess(
     predicted['validation'],

@@ -103,7 +103,7 @@ def test_without_validation_only_fixed_thresholds(command, files, tmp_path):
 
 
 def test_against_other_predictions(command, files, tmp_path):
-  folder, tables = files
+  folder, _ = files
   command(
     'evaluate', f'--predictions={folder}/t.csv', f'--truth={folder}/t_truth.csv',
     f'--against={folder}/worse.csv', '--replicates=200', f'--output={tmp_path}/out', check=True,
