@@ -185,8 +185,8 @@ def in_words(compared: int, apart: int, level: float) -> str:
   """Returns how many comparisons were made, and how many would stand out by chance; no full stop."""
   chance = compared * (1 - level)
   return (
-    f'Of {wording.count(compared, "comparison")} between subgroups, {apart} '
-    f'{"has" if apart == 1 else "have"} an interval that excludes zero, where about {chance:.1f} would by '
+    f'Of {wording.count(compared, "comparison")} between subgroups, {apart or "none"} '
+    f'{"have" if apart > 1 else "has"} an interval that excludes zero, where about {chance:.1f} would by '
     'chance if there were no gaps'
   )
 
@@ -349,18 +349,14 @@ def _fill(
         of[name] = intervals.figure(value, drawn[place, :, index], reason, level)
   theirs, (their_once, their_drawn) = groups[reference], replicated[reference]
   for group, (once, drawn) in zip(groups, replicated):
-    entered = [each for each in labels if group['labels'][each]['auroc']['value'] is not None]
-    shared = [each for each in entered if theirs['labels'][each]['auroc']['value'] is not None]
-    group['mean_auroc'] = _mean(once[0], drawn[0], labels, entered, level)
-    group['mean_labels'] = entered
+    aurocs = {label: group['labels'][label]['auroc'] for label in labels}
+    group['mean_auroc'], group['mean_labels'] = _mean(once[0, 0], drawn[0], aurocs, level)
     group['mean_gap'], group['gap_labels'] = None, []
     for label in labels:
       group['labels'][label]['gaps'] = None
     if group is theirs:
       continue
     gaps, drawn_gaps = once - their_once, drawn - their_drawn
-    group['mean_gap'] = _mean(gaps[0], drawn_gaps[0], labels, shared, level)
-    group['gap_labels'] = shared
     for index, label in enumerate(labels):
       of, beside = group['labels'][label], theirs['labels'][label]
       of['gaps'] = {}
@@ -372,18 +368,29 @@ def _fill(
           reason = f'{theirs["value"]}: {beside[name]["reason"]}'
         value = np.nan if reason else gaps[place, 0, index]
         of['gaps'][name] = intervals.figure(value, drawn_gaps[place, :, index], reason, level)
+    of_auroc = {label: group['labels'][label]['gaps']['auroc'] for label in labels}
+    group['mean_gap'], group['gap_labels'] = _mean(gaps[0, 0], drawn_gaps[0], of_auroc, level)
 
 
 def _mean(
-  once: np.ndarray, drawn: np.ndarray, labels: Sequence[str], entered: Sequence[str], level: float
-) -> dict:
-  """Averages f64[1, L] and its replicates f64[R, L] over the labels that entered."""
-  columns = [list(labels).index(label) for label in entered]
+  values: np.ndarray, drawn: np.ndarray, figures: Mapping[str, Mapping], level: float
+) -> tuple[dict, list[str]]:
+  """Averages over the labels that have a value; returns the figure and those labels.
+
+  Args:
+    values: f64[L], one for each label.
+    drawn: f64[R, L], the same in every replicate.
+    figures: label → its figure, in the same order.
+    level: of the interval.
+  """
+  columns = [index for index, each in enumerate(figures.values()) if each['value'] is not None]
   if not columns:
-    reason = 'no label has enough patients of both classes'
-    return intervals.figure(np.nan, np.full(len(drawn), np.nan), reason, level)
+    reasons = {each['reason'] for each in figures.values()}
+    reason = reasons.pop() if len(reasons) == 1 else 'no label has enough patients of both classes'
+    return intervals.figure(np.nan, np.full(len(drawn), np.nan), reason, level), []
   # A replicate counts only if every label has its figure: else each would average other labels.
-  return intervals.figure(float(once[0, columns].mean()), drawn[:, columns].mean(axis=1), '', level)
+  mean = intervals.figure(values[columns].mean(), drawn[:, columns].mean(axis=1), '', level)
+  return mean, [list(figures)[index] for index in columns]
 
 
 def _too_little(of: Mapping, name: str, threshold: float, value: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from sklearn import metrics as sklearn
 
 from medjax.evaluation import intervals, levels, subgroups
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.subgroup_section import section
 
 LABELS = ['Edema', 'Mass < 3 cm']
 THRESHOLDS = {'Edema': 0.5, 'Mass < 3 cm': 0.45}
@@ -282,7 +284,7 @@ def test_too_few_patients_say_so_in_place_of_a_figure():
   assert groups['M']['labels'][LABELS[1]]['sensitivity']['reason'] == 'no operating point'
   assert groups['M']['labels'][LABELS[1]]['auroc']['interval']
   assert groups['F']['mean_auroc']['value'] is None and groups['F']['mean_labels'] == []
-  assert 'enough patients' in groups['F']['mean_auroc']['reason']
+  assert 'no label has enough patients' in groups['F']['mean_auroc']['reason']
   assert edema['gaps']['auroc']['reason'] == 'too few positives: 3 patients'
   assert not said  # nothing could be compared
   # Where it is the reference that has too few, the gap names it.
@@ -353,3 +355,33 @@ def test_at_the_level_of_patients_views_that_differ_are_not_told():
   found, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
   assert sum(group['images'] for group in found['view']) == 150
   assert found['view'][-1]['value'] == 'not told' and found['view'][-1]['images'] > 50
+
+
+def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
+  test = drawn()
+  about = test.about.assign(sex=np.where(np.arange(400) < 5, 'X & Y', test.about['sex']))
+  found, _ = subgroups.summarise(
+    test._replace(about=about), THRESHOLDS, ['sex', 'view'], replicates=30
+  )
+  page = section({'subgroups': found, 'level': 0.95})
+  root = ElementTree.fromstring(page)  # whatever is not escaped would not be well-formed
+  tables = list(root.iter('table'))
+  assert len(tables) == 2 * (1 + len(LABELS))
+  rows = [[''.join(cell.itertext()) for cell in row] for row in tables[0].iter('tr')]
+  assert rows[0] == ['Value', 'Patients', 'Prevalence', 'Mean AUROC', 'Gap']
+  assert [row[0] for row in rows[1:]] == ['M', 'F', 'X & Y']
+  assert rows[1][-1] == 'reference' and 'not told' in ''.join(root.itertext())
+  group = by_value(found, 'sex')['F']
+  mean, gap = group['mean_auroc'], group['mean_gap']
+  assert f'{mean["value"]:.3f} ({mean["interval"][0]:.3f}–{mean["interval"][1]:.3f})' in rows[2][3]
+  assert rows[2][-1].startswith(f'{gap["value"]:+.3f}'.replace('-', '−'))
+  assert 'too few positives' in page and 'Mass &lt; 3 cm' in page and 'Of ' in page
+  assert 'several, or not told' in section({'subgroups': found, 'level': 0.95, 'unit': 'study'})
+
+
+def test_the_section_of_one_label_has_no_means():
+  test = drawn(labels=['Mass'])
+  found, said = subgroups.summarise(test, {'Mass': 0.5}, ['sex'], replicates=0)
+  page = section({'subgroups': found, 'level': 0.95})
+  assert 'Mean AUROC' not in page and 'AUROC' in page and not said
+  assert section({'subgroups': {}, 'level': 0.95}) is None and section({'level': 0.95}) is None
