@@ -5,8 +5,8 @@ slide is one number made of those of its images: the highest ('max'), the averag
 average of the highest share of them ('top:0.05' takes 5 %), which a single wrong patch does not decide.
 A unit has a finding if any of its images has.
 
-The maximum is how CheXpert's study has one probability of several views (Irvin et al., AAAI 2019, arXiv
-1901.07031). Of exclusive classes the maxima would not sum to 1. Grades take the same rule for every
+The maximum is how a CheXpert study is said to have one probability of several views (of Irvin et al., AAAI
+2019, arXiv 1901.07031, by others who describe it). Of exclusive classes the maxima would not sum to 1. Grades take the same rule for every
 P(grade ≥ g), which is a finding like any other: 'max' then answers for the worse eye. Classes without an
 order take 'mean'.
 """
