@@ -18,8 +18,8 @@ from medjax.steps import TrainState
 
 
 @contextlib.contextmanager
-def open_checkpoints(directory: pathlib.Path) -> Iterator[ocp.training.Checkpointer]:
-  """Yields a checkpointer that keeps the latest and the best; leaving waits for the last save."""
+def open_checkpoints(directory: pathlib.Path, best: int = 1) -> Iterator[ocp.training.Checkpointer]:
+  """Yields a checkpointer that keeps the latest and so many of the best; leaving waits for the last save."""
   policies = ocp.training.preservation_policies
   checkpointer = ocp.training.Checkpointer(
     directory.absolute(),
@@ -28,7 +28,7 @@ def open_checkpoints(directory: pathlib.Path) -> Iterator[ocp.training.Checkpoin
       [
         policies.LatestN(1),
         policies.BestN(
-          n=1,
+          n=best,
           get_metric_fn=lambda metrics: metrics['auroc_mean'],
           keep_checkpoints_without_metrics=False,
         ),
@@ -91,8 +91,16 @@ def restore(
 
 def best_validation(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
   """The validation with the highest mean AUROC, the latest of equals as the checkpoints keep it."""
+  return next(iter(best_validations(history, 1)), None)
+
+
+def best_validations(history: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+  """The validations with the highest mean AUROC, best first, of equals the latest first.
+
+  Fewer than `count` where fewer had a mean AUROC.
+  """
   defined = [entry for entry in reversed(history) if entry['auroc_mean'] is not None]
-  return max(defined, key=lambda entry: entry['auroc_mean'], default=None)
+  return sorted(defined, key=lambda entry: entry['auroc_mean'], reverse=True)[:count]
 
 
 def best_variables(workdir: pathlib.Path) -> tuple[dict[str, Any], int]:
@@ -103,31 +111,36 @@ def best_variables(workdir: pathlib.Path) -> tuple[dict[str, Any], int]:
   Raises:
     InputError: the run has saved none yet, or it is damaged.
   """
+  return several_best_variables(workdir, 1)[0]
+
+
+def several_best_variables(workdir: pathlib.Path, count: int) -> list[tuple[dict[str, Any], int]]:
+  """As `best_variables`, of the so many best checkpoints, best first; fewer where there are fewer."""
   directory = (workdir / 'checkpoints').absolute()
   saved = sorted(int(each.name) for each in directory.glob('*') if each.name.isdigit())
   if not saved:
     raise InputError(f'{workdir}: this run has no checkpoint yet')
   try:
-    state, step = _best_state(directory, saved[-1])
+    run = ocp.checkpointables_metadata(directory / str(saved[-1])).custom_metadata
+    steps = [entry['step'] for entry in best_validations(run['history'], count)] or [saved[-1]]
+    return [(_variables(directory / str(step)), step) for step in steps]
   except Exception as error:  # Whatever orbax may raise where files are damaged or missing.
+    best = 'its best checkpoint' if count == 1 else f'its {count} best checkpoints'
     raise InputError(
-      f'{directory}: its best checkpoint cannot be read ({one_line(error)}); if the run is still '
+      f'{directory}: {best} cannot be read ({one_line(error)}); if the run is still '
       'training, try again'
     ) from error
-  average = state['average'] or {}
-  variables = {
-    kind: {**(state[kind] or {}), **(average.get(kind) or {})} for kind in ('params', 'batch_stats')
-  }
-  return jax.tree.map(np.asarray, variables), step
 
 
-def _best_state(directory: pathlib.Path, latest: int) -> tuple[dict[str, Any], int]:
-  run = ocp.checkpointables_metadata(directory / str(latest)).custom_metadata
-  best = best_validation(run['history'])
-  step = best['step'] if best else latest
-  metadata = ocp.checkpointables_metadata(directory / str(step)).metadata['state']
+def _variables(checkpoint: pathlib.Path) -> dict[str, Any]:
+  metadata = ocp.checkpointables_metadata(checkpoint).metadata['state']
   here = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
   target = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), metadata
   )
-  return ocp.load_checkpointables(directory / str(step), {'state': target})['state'], step
+  state = ocp.load_checkpointables(checkpoint, {'state': target})['state']
+  average = state['average'] or {}
+  variables = {
+    kind: {**(state[kind] or {}), **(average.get(kind) or {})} for kind in ('params', 'batch_stats')
+  }
+  return jax.tree.map(np.asarray, variables)

@@ -15,6 +15,7 @@ from typing import Any
 from medjax import settings
 from medjax.data import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
+from medjax.evaluation import calibration, levels, operating_points
 
 MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
 
@@ -169,7 +170,8 @@ class Evaluation:
       'threshold=0.5', which chooses nothing. The first makes the decisions.
     prevalence: label → a prevalence in (0, 1) for which PPV and NPV are told too, such as the clinic's.
     level: what is tested: 'image', 'study', 'patient' or 'slide'; images of one are aggregated first.
-    aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %.
+    aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %; with model.head='softmax' only
+      'mean'.
     subgroups: columns of the study table by whose values the figures are told; those absent are
       passed over.
     test_augment: how many times an image is predicted under the policy of config.augment, beside once
@@ -186,7 +188,7 @@ class Evaluation:
   prevalence: dict = dataclasses.field(default_factory=dict)
   level: str = 'image'
   aggregate: str = 'max'
-  subgroups: tuple[str, ...] = ('sex', 'age', 'view', 'site', 'dataset')
+  subgroups: tuple[str, ...] = ('sex', 'age', 'view', 'site', 'scanner', 'dataset')
   test_augment: int = 0
   checkpoints: int = 1
   members: tuple[str, ...] = ()
@@ -300,6 +302,9 @@ def check(config: Config) -> None:
   check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))
   check_option('config.model.finetune', model.finetune, ('all', 'head'))
   _check_model(config)
+  _check_evaluation(config)
+  _check_level(config)
+  _check_averaging(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   for name, value, least in (
@@ -367,6 +372,44 @@ def _check_model(config: Config) -> None:
     raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
   if not all(0 < value <= 1 for value in model.std):
     raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
+
+
+def _check_evaluation(config: Config) -> None:
+  evaluation = config.evaluation
+  check_option('config.evaluation.calibration', evaluation.calibration, calibration.METHODS)
+  operating_points.check_all(evaluation.operating_points)
+  for label, prevalence in evaluation.prevalence.items():
+    check_option('a label of config.evaluation.prevalence', label, config.data.labels)
+    if not (type(prevalence) is float and 0 < prevalence < 1):
+      raise InputError(
+        f"config.evaluation.prevalence['{label}']={prevalence!r}: must be a share in (0, 1), such as 0.02"
+      )
+
+
+def _check_level(config: Config) -> None:
+  evaluation = config.evaluation
+  check_option('config.evaluation.level', evaluation.level, levels.LEVELS)
+  levels.method(evaluation.aggregate)
+  if evaluation.level != 'image':
+    levels.check_head(evaluation.aggregate, config.model.head)
+
+
+def _check_averaging(config: Config) -> None:
+  evaluation = config.evaluation
+  for name, least in (('test_augment', 0), ('checkpoints', 1)):
+    value = getattr(evaluation, name)
+    if value < least:
+      raise InputError(f'config.evaluation.{name}={value}: must be {least} or more')
+  if evaluation.test_augment and config.augment == 'none':
+    raise InputError(
+      f"config.evaluation.test_augment={evaluation.test_augment}: with config.augment='none' all passes "
+      'would be the same; name a policy there, or set 0 here'
+    )
+  members = evaluation.members
+  if not all(members) or len(set(members)) < len(members):
+    raise InputError(
+      f'config.evaluation.members={members}: must be work directories, each of them once'
+    )
 
 
 def to_dict(config: Config) -> dict[str, Any]:

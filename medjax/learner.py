@@ -88,14 +88,20 @@ class Learner:
       ema=self.config.optimizer.ema,
     )
 
-  def eval_step(self, variables: Any, images: jax.Array) -> jax.Array:
-    """uint8[B, H, W, C] → probabilities f32[B, L]."""
+  def eval_step(
+    self,
+    variables: Any,
+    images: jax.Array,
+    augment: Callable[[jax.Array], jax.Array] | None = None,
+  ) -> jax.Array:
+    """uint8[B, H, W, C] → probabilities f32[B, L]; `augment` as in `steps.eval_step`."""
     return steps.eval_step(
       variables,
       images,
       model=self.network,
       normalise=self.preprocessing.normalise,
       probabilities=functools.partial(heads.probabilities, self.config.model.head),
+      augment=augment,
     )
 
   def fit(self, weights: Weights) -> Fitted:

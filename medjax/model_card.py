@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, files, provenance, stages
+from medjax import __version__, ensemble, files, provenance, stages
 from medjax.errors import InputError
 from medjax.evaluation import wording
 from medjax.trained import Trained
@@ -32,12 +32,19 @@ def render(workdir: pathlib.Path, run: Trained) -> str:
       f'{tested}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
       'the run again, which tests it again'
     ) from None
+  caveats = of_result[1]
+  if ensemble.averages(run.config.evaluation):
+    caveats += (
+      f'\n- The figures are of an average ({ensemble.in_words(run.config)}); this is its best checkpoint '
+      'alone, whose predictions stand in predictions/single/ of the run.'
+    )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
     _details(run),
     _intended_use(run),
     _data(run, proof),
-    *of_result,
+    of_result[0],
+    caveats,
   )
   return '\n\n'.join(sections) + '\n'
 
@@ -97,9 +104,9 @@ def _metrics(result: Mapping[str, Any]) -> str:
   level = f'{result["level"]:.0%}'
   rows = []
   for label, of_label in result['labels'].items():
-    point = of_label['operating_point']
-    threshold = wording.number(point['threshold'] if point else None, 4)
-    figures = [wording.plain(of_label['test'][name], 3) for name in _FIGURES]
+    point = of_label['operating_points'][0]
+    threshold = wording.number(point['threshold'], 4)
+    figures = [wording.plain({**of_label['test'], **point}[name], 3) for name in _FIGURES]
     rows.append([label, *figures, threshold])
   mean = result['mean']
   rows.append(['mean', *(wording.plain(mean[name], 3) for name in ('auroc', 'auprc')), '', '', ''])

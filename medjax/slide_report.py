@@ -24,10 +24,10 @@ def main() -> None:
     raise InputError('--workdir is missing; try --workdir=runs/slides')
 
   from medjax import slide_results
-  from medjax.evaluation import predictions, slides
+  from medjax.evaluation import levels, predictions
 
   workdir = pathlib.Path(_WORKDIR.value)
-  of = slides.method(_AGGREGATE.value)
+  levels.method(_AGGREGATE.value, '--aggregate')
   config = slide_results.run_config(workdir, _PATCHES.value)
   parts, counts, values = {}, {}, {}
   where = None
@@ -38,7 +38,7 @@ def main() -> None:
     patches = predictions.read(path)
     where = where or slide_results.origin(config)
     of_patches = slide_results.of_patches(patches, where, path)
-    parts[name] = slides.to_slides(patches, of_patches, of, where.truth)
+    parts[name] = slide_results.of_slides(patches, of_patches, where, _AGGREGATE.value)
     counts |= {slide: of_patches.count(slide) for slide in parts[name].images}
     values |= dict(zip(patches.images, patches.probabilities))
   directory = workdir / 'slides' / _AGGREGATE.value.replace(':', '_')

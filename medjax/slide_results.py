@@ -24,7 +24,7 @@ from medjax.config import Config
 from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
-from medjax.evaluation import predictions, slides, summary, wording
+from medjax.evaluation import frozen, levels, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
 
 _PARTS = ('validation', 'test')
@@ -89,8 +89,8 @@ def origin(config: Config) -> Origin:
   root = pathlib.Path(config.data.root)
   said = _said_of_slides(root / patch_sets.SLIDES, names)
   found = {}
-  for slide, rows in table.groupby('slide', sort=False).indices.items():
-    value, certain = slides.any_of(truth[rows], known[rows])
+  slides, order, starts = levels.grouped(table['slide'])
+  for slide, value, certain in zip(slides, *levels.any_of(truth[order], known[order], starts)):
     if slide in said:
       stated = ~np.isnan(said[slide])
       value, certain = np.where(stated, said[slide] == 1, value), stated | certain
@@ -126,6 +126,21 @@ def of_patches(patches_of: Predictions, where: Origin, path: pathlib.Path) -> li
   return [where.slide[image] for image in patches_of.images]
 
 
+def of_slides(
+  patches_of: Predictions, names: Sequence[str], where: Origin, aggregate: str
+) -> Predictions:
+  """Returns the predictions of slides, made of those of their patches; `names` are their slides."""
+  # The source says more of a slide than do those of its patches that were predicted.
+  slides = levels.of_units(patches_of._replace(about=None), names, aggregate)
+  truth, known = (
+    np.array([where.truth[slide][each] for slide in slides.images], bool).reshape(
+      slides.known.shape
+    )
+    for each in (0, 1)
+  )
+  return slides._replace(truth=(truth & known).astype(np.float32), known=known)
+
+
 def write(
   directory: pathlib.Path,
   parts: Mapping[str, Predictions],
@@ -145,7 +160,8 @@ def write(
   settings = {'replicates': config.replicates, 'seed': config.seed}
   result: dict[str, Any] = {**facts, 'slides': _evaluate(parts, 'slide', settings)}
   several = any(len(set(part.patients)) < len(part.patients) for part in parts.values())
-  of_patients = {name: slides.to_patients(part) for name, part in parts.items()}
+  # A patient is as likely to have it as the most likely of the patient's slides.
+  of_patients = {name: levels.to_level(part, 'patient', 'max') for name, part in parts.items()}
   result['patients'] = _evaluate(of_patients, 'patient', settings) if several else None
   for name, part in parts.items():
     predictions.write(directory / 'predictions' / f'{name}.csv', *part)
@@ -171,7 +187,10 @@ def _evaluate(
       name: part._replace(images=[f'patient {each}' for each in part.images])
       for name, part in parts.items()
     }
-  result = summary.evaluate(parts['validation'], parts['test'], **settings)
+  chosen = frozen.freeze(parts['validation'], head='sigmoid', calibration='none', rules=('youden',))
+  result = summary.evaluate(
+    parts['validation'], parts['test'], chosen['operating_points'], **settings
+  )
   return {**result, 'notes': [note.replace('image', thing) for note in result['notes']]}
 
 
@@ -181,10 +200,10 @@ def _decisions(parts: Mapping[str, Predictions], result: Mapping[str, Any]) -> p
     part = parts[name]
     table = pd.DataFrame({'image': part.images, 'patient': part.patients, 'split': name})
     for index, label in enumerate(part.labels):
-      point = result['labels'][label]['operating_point']
+      (point,) = result['labels'][label]['operating_points']
       scores, known = part.probabilities[:, index], part.known[:, index]
       table[f'prob_{label}'] = [f'{score:.6g}' for score in scores]
-      decided = scores >= point['threshold'] if point else None
+      decided = None if point['threshold'] is None else scores >= point['threshold']
       table[f'decided_{label}'] = '' if decided is None else np.where(decided, '1', '0')
       truth = np.where(part.truth[:, index] == 1, '1', '0')
       table[f'true_{label}'] = np.where(known, truth, '')
@@ -206,11 +225,12 @@ def in_words(result: Mapping[str, Any]) -> list[str]:
       if things == 'patients':
         many = f'{figures["patients"]:,} test patients'
       words = f'{things}: {label}: AUROC {wording.plain(figures["auroc"], 3)} on {many}'
-      if of['operating_point']:
+      (point,) = of['operating_points']
+      if point['threshold'] is not None:
         words += (
-          f'; at {of["operating_point"]["threshold"]:.3g}, chosen on validation, sensitivity '
-          f'{wording.plain(figures["sensitivity"], 3)}, specificity '
-          f'{wording.plain(figures["specificity"], 3)}'
+          f'; at {point["threshold"]:.3g}, chosen on validation, sensitivity '
+          f'{wording.plain(point["sensitivity"], 3)}, specificity '
+          f'{wording.plain(point["specificity"], 3)}'
         )
       lines.append(words)
   weak = [*result['slides']['notes'], *(result['patients'] or {'notes': ()})['notes']]

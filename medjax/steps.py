@@ -235,7 +235,14 @@ def eval_step(
   model: nn.Module,
   normalise: Callable[[jax.Array], jax.Array],
   probabilities: Callable[[jax.Array], jax.Array],
+  augment: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-  """uint8[B, H, W, C] → probabilities f32[B, L], without augmentation; settings as in `train_step`."""
-  logits = model.apply(variables, normalise(images.astype(jnp.float32) / 255), train=False)
+  """uint8[B, H, W, C] → probabilities f32[B, L]; settings as in `train_step`.
+
+  `augment`, f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as they are.
+  """
+  pixels = images.astype(jnp.float32) / 255
+  if augment is not None:
+    pixels = augment(pixels)
+  logits = model.apply(variables, normalise(pixels), train=False)
   return probabilities(logits.astype(jnp.float32))

@@ -14,6 +14,7 @@ from medjax import heads, lookup, losses
 from medjax.config import Config
 from medjax.data import audit, datasets, labels, listing, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
+from medjax.evaluation import levels
 from medjax.preprocessing import Preprocessing
 
 
@@ -53,7 +54,8 @@ def make(config: Config) -> tuple[Study, str]:
   """Reads the source and draws the split; returns the study and the text of split.csv.
 
   Raises:
-    InputError: anything about the source, its labels or the split, or a row whose image is missing.
+    InputError: anything about the source, its labels or the split, a row whose image is missing, or nothing
+      that tells config.evaluation.level.
   """
   whole = datasets.read_all(config.data)
   notes = listing.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
@@ -70,6 +72,9 @@ def make(config: Config) -> tuple[Study, str]:
     seed=config.split.seed,
   )
   splits.check_overlap(table, drawn)
+  tested = table[np.isin(drawn, ('validation', 'test'))]
+  # Now, not after the training: does the table tell which images are tested together?
+  levels.keys(config.evaluation.level, tested['image'], tested['patient'], tested)
   proof = split_files.proof(
     table,
     drawn,

@@ -1,9 +1,7 @@
 """From a trained model to predictions, figures and the report."""
 
-import importlib.metadata
 import json
 import pathlib
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -11,16 +9,29 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import __version__, devices, files, lineage, logs, provenance
-from medjax.config import Config, to_dict
+from medjax import devices, ensemble, explaining, files, lineage, logs, provenance, reporting
+from medjax.config import Config
 from medjax.errors import InputError
-from medjax.evaluation import metrics, predictions, report, summary, wording
+from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
+from medjax.learner import Learner
 from medjax.provenance import Provenance
 from medjax.study import Study
 
 # What of the study table goes with the predictions, for levels and subgroups.
-_ABOUT = tuple('study view sex age site dataset laterality lesion slide grouped_by'.split())
+_ABOUT = (
+  'study',
+  'view',
+  'sex',
+  'age',
+  'site',
+  'scanner',
+  'dataset',
+  'laterality',
+  'lesion',
+  'slide',
+  'grouped_by',
+)
 
 
 def probabilities(
@@ -30,11 +41,11 @@ def probabilities(
   images: int,
   mesh: Mesh,
 ) -> np.ndarray:
-  """Returns f32[images, L] on every process, each image once, the padding dropped.
+  """Returns f32[images, …] on every process, each image once, the padding dropped.
 
   Args:
-    eval_step: jitted, its result replicated.
-    variables: of the model, replicated.
+    eval_step: jitted, its result f32[B, …] replicated.
+    variables: that it takes, replicated.
     batches: this process's part of the batches, from medjax.data.pipeline.eval_batches.
     images: how many there are.
     mesh: the data mesh.
@@ -76,12 +87,15 @@ def test_and_report(
   rows: Mapping[str, np.ndarray],
   *,
   probabilities: Mapping[str, np.ndarray],
+  beside: Mapping[str, Mapping[str, np.ndarray]],
   best_step: int | None,
   started: Provenance,
+  learner: Learner,
+  variables: Any,
 ) -> None:
-  """Writes predictions, evaluation/test.json and the report, and says the result.
+  """Writes predictions, what is frozen on validation, evaluation/test.json and the report.
 
-  Thresholds come from validation. The first process does it; the others return at once.
+  The first process does it; the others return at once.
 
   Args:
     config: of the run.
@@ -89,79 +103,129 @@ def test_and_report(
     data: the study.
     broken: images set aside.
     rows: of 'validation' and 'test'.
-    probabilities: f32[N, L] of these rows.
+    probabilities: f32[N, L] of these rows: what is reported.
+    beside: where they are averages, name → probabilities of these rows, of the single model and of
+      each kind of averaging alone; see `ensemble.beside`.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
     started: what the network is and started from.
+    learner, variables: of the best checkpoint, for heat maps.
   """
   if not devices.is_first():
     return
-  predicted = {
-    part: Predictions(
-      images=list(data.table['image'].iloc[rows[part]]),
-      patients=list(data.table['patient'].iloc[rows[part]]),
-      labels=list(config.data.labels),
-      probabilities=probabilities[part],
-      truth=data.truth[rows[part]],
-      known=data.known[rows[part]],
-      about=data.table.iloc[rows[part]][[name for name in _ABOUT if name in data.table]],
-    )
-    for part in rows
+  settings = config.evaluation
+  predicted = {part: _predictions(config, data, rows[part], probabilities[part]) for part in rows}
+  others = {
+    name: {part: predicted[part]._replace(probabilities=of[part]) for part in rows}
+    for name, of in beside.items()
   }
-  for part, each in predicted.items():
-    predictions.write(workdir / 'predictions' / f'{part}.csv', *each)
+  for folder, parts in (('', predicted), *others.items()):
+    for part, each in parts.items():
+      path = workdir / 'predictions' / folder.replace(' ', '_') / f'{part}.csv'
+      predictions.write(path, *each)
   logs.say('computing intervals')
-  result = summary.evaluate(
+  assessed = assessment.assess(
     predicted['validation'],
     predicted['test'],
     head=config.model.head,
+    calibration=settings.calibration,
+    rules=settings.operating_points,
+    prevalence=settings.prevalence,
+    level=settings.level,
+    aggregate=settings.aggregate,
+    columns=settings.subgroups,
     replicates=config.replicates,
     seed=config.seed,
+    beside={name: of['test'] for name, of in others.items()},
   )
-  # The summary says what weakens the test set itself.
-  result['study_notes'] = [
-    *notes(data, broken, ('train', 'validation')),
-    *notes_on_weights(workdir, data, started),
-  ]
-  page = report.render(
-    title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
-    summary=result,
-    history=logs.read_metrics(workdir),
-    split_proof=data.proof,
-    config=to_dict(config),
-    facts={
+  frozen.write(
+    workdir,
+    {
+      'step': best_step,
+      'split_sha256': data.proof['split_sha256'],
+      'head': config.model.head,
+      'aggregate': settings.aggregate,
+      'levels': assessed.frozen,
+    },
+  )
+  result = assessed.summary | {
+    'facts': {
       'source': config.data.source,
       'model': config.model.name,
       'parameters': f'{started.parameters:,}',
       'weights': provenance.in_words(started),
       'images': started.preprocessing.in_words,
+      'reported': ensemble.in_words(config),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
-      'notes': result['study_notes'],
-      'versions': _versions(),
     },
+    # The summary says what weakens the test set itself.
+    'study_notes': [
+      *notes(data, broken, ('train', 'validation')),
+      *notes_on_weights(workdir, data, started),
+    ],
+    'readers': None,
+    'localisation': None,
+  }
+  if settings.saliency != 'none':
+    logs.say('drawing heat maps')
+  _explain(config, workdir, assessed.frozen['image'], predicted['test'], result, learner, variables)
+  reporting.write(workdir, result)
+  logs.say(reporting.answer(result))
+  logs.say(f'report: {workdir / reporting.REPORT}')
+
+
+def _predictions(
+  config: Config, data: Study, rows: np.ndarray, probabilities: np.ndarray
+) -> Predictions:
+  images = data.table.iloc[rows]
+  return Predictions(
+    images=list(images['image']),
+    patients=list(images['patient']),
+    labels=list(config.data.labels),
+    probabilities=probabilities,
+    truth=data.truth[rows],
+    known=data.known[rows],
+    about=images[[name for name in _ABOUT if name in images]],
   )
-  for folder in ('report', 'evaluation'):
-    (workdir / folder).mkdir(exist_ok=True)
-  files.write_whole(workdir / 'report' / 'index.html', page)
-  # Last, because its presence says that the run is complete.
-  files.write_whole(workdir / 'evaluation' / 'test.json', json.dumps(result, indent=2) + '\n')
-  logs.say(_answer(result))
-  logs.say(f'report: {workdir / "report" / "index.html"}')
 
 
-def _answer(result: Mapping[str, Any]) -> str:
-  auroc = result['mean']['auroc']
-  if auroc['value'] is None:
-    return 'test: no label has both classes, so there is no AUROC'
-  interval = 'no interval: ' + auroc['reason']
-  if auroc['interval']:
-    interval = '95 % interval {:.4f} to {:.4f}'.format(*auroc['interval'])
-  words = f'test mean AUROC {auroc["value"]:.4f} ({interval})'
-  for name in ('balanced_accuracy', 'quadratic_kappa'):
-    figure = (result['classes'] or {}).get(name)
-    if figure and figure['value'] is not None:
-      words += f', {wording.CLASS_FIGURES[name]} {wording.plain(figure, 4)}'
-  return words
+def _explain(
+  config: Config,
+  workdir: pathlib.Path,
+  of_images: Mapping[str, Any],
+  test: Predictions,
+  result: dict[str, Any],
+  learner: Learner,
+  variables: Any,
+) -> None:
+  """Draws the report's examples and scores heat maps against boxes, if the network can be explained."""
+  points = of_images['operating_points']
+  chosen = examples.choose(
+    frozen.calibrated(of_images, test),
+    {label: points[label][0]['threshold'] for label in test.labels},
+  )
+  root, labels = pathlib.Path(config.data.root), list(test.labels)
+  method = config.evaluation.saliency
+  try:
+    shown = explaining.examples(learner, variables, method, chosen, root, labels)
+    result['localisation'] = explaining.localise(
+      learner,
+      variables,
+      method,
+      root,
+      test.images,
+      test.patients,
+      labels,
+      replicates=config.replicates,
+      seed=config.seed,
+    )
+  except (
+    InputError
+  ) as error:  # A network without a feature map, or boxes that do not fit the images.
+    result['study_notes'].append(f'No heat maps: {error}.')
+    shown = explaining.examples(learner, variables, 'none', chosen, root, labels)
+  (workdir / reporting.EXAMPLES).parent.mkdir(exist_ok=True)
+  files.write_whole(workdir / reporting.EXAMPLES, json.dumps(shown) + '\n')
 
 
 def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
@@ -181,9 +245,3 @@ def notes_on_weights(workdir: pathlib.Path, data: Study, started: Provenance) ->
   """Returns what weakens the study because of the weights that it started from."""
   met_again = lineage.note(data.table, data.split, workdir)
   return [note for note in (provenance.note(started), met_again) if note]
-
-
-def _versions() -> dict[str, str]:
-  packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
-  ours = {'medjax': __version__, 'python': platform.python_version()}
-  return ours | {package: importlib.metadata.version(package) for package in packages}

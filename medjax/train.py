@@ -8,7 +8,7 @@ import contextlib
 import functools
 import pathlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from orbax.checkpoint import v1 as ocp
 from medjax import (
   checkpoints,
   devices,
-  testing,
+  ensemble,
   heads,
   learner,
   lineage,
@@ -32,6 +32,7 @@ from medjax import (
   stages,
   steps,
   study,
+  testing,
 )
 from medjax import config as configs
 from medjax import preprocessing as preprocess
@@ -76,6 +77,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
       )
     if seen is not None:
       lineage.check_unseen(data.table, data.split, config.data.root, seen)
+    ensemble.check_members(config, workdir, data.proof['split_sha256'])
 
   started = started or provenance.describe(learn, weights, fitted)
   beside = {
@@ -116,7 +118,8 @@ def _run(
     share=pipeline.Share(jax.process_index(), jax.process_count()),
   )
   validate = functools.partial(_validate, config, data, rows['validation'], predict)
-  with checkpoints.open_checkpoints(workdir / 'checkpoints') as checkpointer:
+  averaged = config.evaluation.checkpoints
+  with checkpoints.open_checkpoints(workdir / 'checkpoints', averaged) as checkpointer:
     state, history = _train(
       config,
       workdir,
@@ -129,18 +132,35 @@ def _run(
       checkpointer=checkpointer,
       split_hash=data.proof['split_sha256'],
     )
-    best = checkpoints.best_validation(history)
-    if best is not None and best['step'] != int(state.step):
-      state, _ = _restore(checkpointer, best['step'], learn, mesh)
+    best = checkpoints.best_validations(history, averaged)
+    chosen = [each['step'] for each in best] or [int(state.step)]
+    variables = [state.variables]
+    if chosen != [int(state.step)]:
+      variables = [_restore(checkpointer, step, learn, mesh)[0].variables for step in chosen]
+  if averaged > len(chosen) and devices.is_first():
+    logs.say(f'of the {averaged} best checkpoints to average there are {len(chosen)}')
+  parts = {part: rows[part] for part in ('validation', 'test')}
+  if ensemble.averages(config.evaluation):
+    members = ensemble.open_members(config, workdir, data.proof['split_sha256'])
+    runs = [ensemble.Run(learn, ensemble.stacked(variables), tuple(chosen)), *members]
+    predicted = _predict_with(config, data, mesh, runs, parts)
+    probabilities = {part: ensemble.mean(predicted[part]) for part in parts}
+    beside = {part: ensemble.beside(config, predicted[part]) for part in parts}
+  else:
+    probabilities = {part: predict(variables[0], parts[part]) for part in parts}
+    beside = {part: {} for part in parts}
   testing.test_and_report(
     config,
     workdir,
     data,
     broken,
-    {part: rows[part] for part in ('validation', 'test')},
-    probabilities={part: predict(state.variables, rows[part]) for part in ('validation', 'test')},
-    best_step=best['step'] if best else None,
+    parts,
+    probabilities=probabilities,
+    beside={name: {part: beside[part][name] for part in parts} for name in beside['test']},
+    best_step=best[0]['step'] if best else None,
     started=started,
+    learner=learn,
+    variables=jax.device_get(variables[0]),
   )
   devices.wait_for_all('report')
 
@@ -191,6 +211,23 @@ def _predict(
     share=pipeline.Share(jax.process_index(), jax.process_count()),
   )
   return testing.probabilities(eval_step, variables, batches, len(rows), mesh)
+
+
+def _predict_with(
+  config: Config,
+  data: Study,
+  mesh: Mesh,
+  runs: Sequence[ensemble.Run],
+  parts: Mapping[str, np.ndarray],
+) -> dict[str, list[np.ndarray]]:
+  """Returns part → f32[N, K, P, L] of each run; each reads the images with its own preprocessing."""
+  replicated, predicted = devices.replicated(mesh), {part: [] for part in parts}
+  for run in runs:
+    step = jax.jit(ensemble.step(run.learner), out_shardings=replicated)
+    variables = jax.device_put(run.variables, replicated)
+    for part, rows in parts.items():
+      predicted[part].append(_predict(config, run.learner, data, step, mesh, variables, rows))
+  return predicted
 
 
 def _validate(
@@ -355,6 +392,7 @@ def _first_screen(
     f'training  {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
+    f'reported  {ensemble.in_words(config)}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',

@@ -43,6 +43,13 @@ def test_shipped_configs_load_and_name_another_network(path):
     ('split.test=official or 0.2', 'split.test', 'official or 0.2'),
     ('split.test_floor.Edema=0.4', 'split.test_floor', {'Lung Lesion': 0.05, 'Edema': 0.4}),
     ('model.settings.width=8', 'model.settings', {'width': 8}),
+    ('evaluation.calibration=isotonic', 'evaluation.calibration', 'isotonic'),
+    (
+      'evaluation.operating_points=cost=5, threshold=0.5',
+      'evaluation.operating_points',
+      ('cost=5', 'threshold=0.5'),
+    ),
+    ('evaluation.prevalence.Edema=0.02', 'evaluation.prevalence', {'Edema': 0.02}),
   ],
 )
 def test_overrides(override, path, value):
@@ -82,6 +89,23 @@ def test_overrides(override, path, value):
     ('optimizer.ema=1', ['config.optimizer.ema']),
     ('optimizer.warmup_steps=1000000', ['config.optimizer.warmup_steps', 'below steps']),
     ('optimizer.accumulate=5', ['config.batch_size=32', 'divisible', 'accumulate=5']),
+    ('evaluation.calibration=plat', ['config.evaluation.calibration', "did you mean 'platt'?"]),
+    ('evaluation.operating_points=', ['config.evaluation.operating_points is empty', 'youden']),
+    ('evaluation.operating_points=Youden', ["no rule 'Youden'", "did you mean 'youden'?"]),
+    (
+      'evaluation.operating_points=youden,sensitivty=0.8',
+      ['config.evaluation.operating_points', "did you mean 'sensitivity=0.8'?"],
+    ),
+    (
+      'evaluation.operating_points=cost=5,cost=5.0',
+      ['config.evaluation.operating_points', "'cost=5.0' and 'cost=5' are the same rule"],
+    ),
+    (
+      'evaluation.prevalence.Edma=0.1',
+      ['config.evaluation.prevalence', 'Edma', "did you mean 'Edema'?"],
+    ),
+    ('evaluation.prevalence.Edema=1', ["config.evaluation.prevalence['Edema']=1", '(0, 1)']),
+    ('evaluation.prevalence.Edema=rare', ["['Edema']='rare'", '(0, 1)']),
   ],
 )
 def test_a_wrong_override_is_one_clear_line(override, words):

@@ -3,12 +3,11 @@
 import csv
 import json
 
-import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from medjax.evaluation import operating_points, predictions
+from medjax.evaluation import calibration, frozen, operating_points, predictions
 
 PHANTOM = '--config=configs/phantom.py'
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
@@ -69,15 +68,15 @@ def test_the_evaluation_is_that_of_the_predictions(finished):
       assert figures['auprc']['value'] == pytest.approx(
         average_precision_score(truth, scores), abs=1e-12
       )
-    chosen = result['labels'][label]['operating_point']
-    known = validation.known[:, index]
-    threshold = operating_points.youden(
-      validation.probabilities[known, index], validation.truth[known, index]
-    )
-    assert np.isnan(threshold) if chosen is None else chosen['threshold'] == threshold
-    if chosen and truth.sum():
-      sensitivity = (scores[truth == 1] >= threshold).mean()
-      assert figures['sensitivity']['value'] == pytest.approx(sensitivity)
+    point = result['labels'][label]['operating_points'][0]
+    kept = frozen.read(workdir, LABELS)['levels']['image']
+    assert kept['operating_points'][label][0]['threshold'] == point['threshold']
+    if point['threshold'] is not None:
+      column = kept['calibration'], validation.probabilities, validation.labels
+      known = validation.known[:, index]
+      calibrated = calibration.apply(*column)[known, index]
+      threshold = operating_points.choose('youden', calibrated, validation.truth[known, index])
+      assert point['threshold'] == threshold
 
 
 def test_the_checkpoint_carries_the_split_and_the_position(finished):

@@ -6,6 +6,7 @@ from conftest import TINY
 from PIL import Image
 
 from medjax import config, study
+from medjax.errors import InputError
 
 
 def experiment(root, **overrides):
@@ -53,3 +54,10 @@ def test_negatives_that_nobody_ruled_out_are_said(tmp_path):
   assert f'{share:.0%} are findings that were not mentioned' in note and 'Mass, 50%' in note
   made, _ = study.make(experiment(tmp_path, **flags, **{'data.blank': 'ignore'}))
   assert not any('not mentioned' in note for note in made.proof['notes'])
+
+
+def test_a_level_that_the_table_does_not_tell_is_refused_before_anything_is_trained(phantom_root):
+  settings = {'data.settings': "{'images': 120, 'image_size': 32}"}
+  study.make(experiment(phantom_root, **settings, **{'evaluation.level': 'study'}))
+  with pytest.raises(InputError, match=r"evaluation.level='slide': there is no column 'slide'"):
+    study.make(experiment(phantom_root, **settings, **{'evaluation.level': 'slide'}))

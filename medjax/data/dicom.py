@@ -31,6 +31,8 @@ _HEADER = {
   'age': 'PatientAge',
   'laterality': 'ImageLaterality',
   'side': 'Laterality',
+  'maker': 'Manufacturer',
+  'model': 'ManufacturerModelName',
   'width': 'Columns',
   'height': 'Rows',
 }
@@ -70,7 +72,7 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
   """Returns what the study table may know of a file, without reading its pixels.
 
   The keys are patient, study, instance, view, sex, age (completed years), laterality (L, R, B or U),
-  width and height (pixels, of the original), '' where the file does not say. Widths and heights are ''
+  width and height (pixels, of the original), scanner (maker and model), '' where the file does not say. Widths and heights are ''
   for what is no image, such as a report.
 
   Raises:
@@ -90,7 +92,9 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
   found = {name: value.strip(' \0') for name, value in found.items()}
   found['age'] = completed_years(found['age'])
   found['laterality'] = found['laterality'] or found['side']
-  del found['side']
+  found['scanner'] = f'{found["maker"]} {found["model"]}'.strip()
+  for name in ('side', 'maker', 'model'):
+    del found[name]
   return found
 
 

@@ -25,7 +25,8 @@ REQUIRED = ('image', 'patient')
 # `reference` is how the labels came to be, `dataset` the set the image is from where there are several,
 # `laterality` the side of the body, `width` and `height` the original image's, in pixels. `view` is AP,
 # PA, or 'frontal' where it is not told which, 'lateral', or another word of the source's; `sex` M, F
-# or ''; `age` in years. `named_in` is the file and row that name the image: 'train.csv: row 17'.
+# or ''; `age` in years; `scanner` the maker and model of the device. `named_in` is the file and row that name
+# the image: 'train.csv: row 17'.
 # `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does not
 # give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
@@ -34,6 +35,7 @@ OPTIONAL = (
   'sex',
   'age',
   'site',
+  'scanner',
   'reader',
   'official_split',
   'grouped_by',

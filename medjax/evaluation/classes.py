@@ -4,10 +4,13 @@ All figures are of a confusion matrix f64[..., K, K], rows the truth and columns
 that the leading axes may be bootstrap replicates. A figure is NaN where it does not exist.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from medjax.errors import InputError
-from medjax.evaluation import agreement
+from medjax.evaluation import agreement, intervals
 from medjax.evaluation.predictions import Predictions
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
@@ -135,3 +138,58 @@ FIGURES = {
     'quadratic_kappa': quadratic_kappa,
   },
 }
+
+
+def summarise(
+  test: Predictions, labels: Mapping, head: str, level: float, replicates: int, seed: int
+) -> dict[str, Any]:
+  """Returns what `medjax.evaluation.summary.evaluate` says of the decision for one class.
+
+  Args:
+    test: predictions on the test split.
+    labels: what it says of each label.
+    head: 'softmax' or 'ordinal'.
+    level, replicates, seed: of the intervals.
+  """
+  known = np.asarray(test.known[:, 0], bool)
+  truth, decided = test.truth.argmax(axis=1), decide(test.probabilities, head)
+  matrix = confusion(truth[known], decided[known], len(labels))
+  drawn = intervals.confusions(
+    np.asarray(test.patients), truth, decided, known, len(labels), replicates=replicates, seed=seed
+  )
+  figures = {
+    name: intervals.figure(of(matrix), of(drawn), _no_interval(labels, name), level)
+    for name, of in FIGURES[head].items()
+  }
+  return {
+    'head': head,
+    'labels': list(labels),
+    'images': int(matrix.sum()),
+    'confusion': matrix.tolist(),
+    **figures,
+    'decision': DECISION[head],
+  }
+
+
+def _no_interval(labels: Mapping, name: str) -> str:
+  """Returns why a figure of exclusive classes has no value or interval, '' if it can have both.
+
+  Kappa needs two classes that vary between patients, balanced accuracy needs all of them to.
+  """
+  patients = {label: of['test']['positive_patients'] for label, of in labels.items()}
+  absent = [label for label, number in patients.items() if not number]
+  present = [label for label in labels if label not in absent]
+  single = [label for label in present if patients[label] < 2]
+  if not present:
+    return 'no image has a known truth'
+  if name == 'balanced_accuracy' and absent:
+    return f'no image is of class {" or ".join(absent)}'
+  if name in ('kappa', 'quadratic_kappa') and len(present) == 1:
+    return f'all images are of class {present[0]}'
+  if next(iter(labels.values()))['test']['patients'] < 2:
+    return 'fewer than two patients'
+  if name == 'balanced_accuracy' and single:
+    return f'all images of class {single[0]} are of one patient'
+  if name in ('kappa', 'quadratic_kappa') and len(present) - len(single) < 2:
+    return 'fewer than two classes are of more than one patient'
+  return ''

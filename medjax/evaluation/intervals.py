@@ -1,4 +1,4 @@
-"""Percentile intervals by resampling patients, all images of a patient together.
+"""Bootstrap intervals by resampling patients, all images of a patient together: percentile and BCa.
 
 Images of one patient resemble each other, so resampling images would give intervals that are too
 narrow. Each replicate draws as many patients as there are, with replacement; an image then weighs
@@ -6,13 +6,11 @@ as often as its patient was drawn (the cluster bootstrap: Field & Welsh, J. R. S
 2007). All labels and all figures share the same replicates, so a mean over labels has an interval.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-
-from medjax.evaluation import metrics
+from scipy import sparse, special
 
 BLOCK_BYTES = 2**24  # a block of weights that stays in a processor's cache sums fastest
 
@@ -70,92 +68,114 @@ def percentile(values: np.ndarray, level: float = 0.95) -> Interval:
   return Interval((float(low), float(high)), len(existing), '')
 
 
-def figure(value: float, replicates: np.ndarray, reason: str = '', level: float = 0.95) -> dict:
-  """Returns a figure with its interval as JSON can hold it: None, never NaN, where one does not exist.
+def bca(
+  values: np.ndarray, estimate: float, left_out: np.ndarray, level: float = 0.95
+) -> tuple[float, float] | None:
+  """Returns the bias-corrected and accelerated interval (Efron, J. Am. Stat. Assoc. 82:171, 1987).
+
+  The acceleration comes from the jackknife, its patients in groups where there are many.
+
+  Args:
+    values: f64[R], the figure in every replicate; NaN where it does not exist.
+    estimate: the figure itself.
+    left_out: f64[G], the figure without each group of patients.
+
+  Returns:
+    (low, high); None where it cannot be computed: too few valid values, all replicates on one side of
+    the estimate, or an endpoint that would lie outside of all replicates.
+  """
+  values = values[~np.isnan(values)]
+  if not len(values) or np.isnan(left_out).any():
+    return None
+  below = (np.sum(values < estimate) + 0.5 * np.sum(values == estimate)) / len(values)
+  if not 0 < below < 1:
+    return None
+  deviations = left_out.mean() - left_out
+  spread = np.sum(deviations**2) ** 1.5
+  acceleration = np.sum(deviations**3) / (6 * spread) if spread > 0 else 0.0
+  bias = special.ndtri(below)
+  normal = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
+  if (acceleration * normal >= 1).any():
+    return None
+  shares = special.ndtr(bias + normal / (1 - acceleration * normal))
+  if shares[0] * len(values) < 1 or (1 - shares[1]) * len(values) < 1:
+    return None
+  low, high = np.quantile(values, shares)
+  return float(low), float(high)
+
+
+def figure(
+  value: float,
+  replicates: np.ndarray,
+  reason: str = '',
+  level: float = 0.95,
+  left_out: np.ndarray | None = None,
+) -> dict:
+  """Returns a figure with its intervals as JSON can hold it: None, never NaN, where one does not exist.
 
   Args:
     value: the figure, NaN where it does not exist.
     replicates: f64[R], the same figure in each replicate.
     reason: why there can be no interval, '' if there can.
+    left_out: f64[G], the figure without each group of patients, for the BCa interval; None for none.
 
   Returns:
-    {'value', 'interval': [low, high] or None, 'valid_replicates', 'reason'}, the reason saying why
-    there is no interval.
+    {'value', 'interval': [low, high] (percentile) or None, 'bca': likewise, 'valid_replicates',
+    'reason'}, the reason saying why there is no interval.
   """
   interval = percentile(replicates, level)
-  bounds = None if reason or interval.bounds is None else list(interval.bounds)
+  found = not reason and interval.bounds is not None
+  corrected = None
+  if found and left_out is not None and not np.isnan(value):
+    corrected = bca(np.asarray(replicates), float(value), left_out, level)
   return {
     'value': None if np.isnan(value) else float(value),
-    'interval': bounds,
+    'interval': list(interval.bounds) if found else None,
+    'bca': list(corrected) if corrected else None,
     'valid_replicates': interval.valid,
     'reason': reason or interval.reason,
   }
 
 
-def bootstrap(
-  patients: np.ndarray,
-  scores: np.ndarray,
-  truth: np.ndarray,
-  known: np.ndarray,
-  thresholds: np.ndarray,
+def replicate(
+  compute: Callable[[np.ndarray], dict[str, np.ndarray]],
+  patients: int,
+  columns: int,
   *,
   replicates: int = 2000,
   seed: int = 0,
 ) -> dict[str, np.ndarray]:
-  """Returns every figure of every label in every replicate.
+  """Computes figures with the patients drawn anew in every replicate.
+
+  Operating points are not chosen again in a replicate: the model in use has one threshold.
 
   Args:
-    patients: [N], the patient of each image; any type that sorts.
-    scores: f[N, L], higher means more likely positive.
-    truth: [N, L] of 0 and 1, read only where known.
-    known: bool[N, L].
-    thresholds: f64[L], operating points, frozen: they are not chosen again in a replicate, for the
-      model in use has one threshold. NaN where a label has none.
+    compute: weights of the patients f64[R, patients] → figures, each [R, …].
+    patients: how many there are.
+    columns: about how many numbers `compute` handles for a replicate, such as the number of images.
     replicates: how many times the patients are drawn.
-    seed: int, not negative; the same seed gives the same figures.
+    seed: int, not negative; the same seed draws the same patients.
 
   Returns:
-    {'auroc', 'auprc', 'sensitivity', 'specificity'}, each f64[replicates, L], NaN in a replicate
-    that lacks a class the figure needs. All NaN with fewer than two patients.
+    the figures, each [replicates, …]; {} with fewer than two patients or without replicates.
   """
-  scores, truth, known = np.asarray(scores, np.float64), np.asarray(truth), np.asarray(known, bool)
-  unique, patient = np.unique(np.asarray(patients), return_inverse=True)
-  labels = scores.shape[1]
-  figures = {
-    name: np.full((replicates, labels), np.nan)
-    for name in ('auroc', 'auprc', 'sensitivity', 'specificity')
-  }
-  if len(unique) < 2:
-    return figures
+  if patients < 2:
+    return {}
+  parts = [compute(counts) for _, counts in _blocks(patients, columns, replicates, seed)]
+  return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
 
-  rankings: list[metrics.Ranking | None] = []
-  tallies = np.zeros((4, labels, len(unique)))  # hits and totals: positives, then negatives
-  for label in range(labels):
-    of = patient[known[:, label]]
-    score, positive = scores[known[:, label], label], truth[known[:, label], label] == 1
-    if not len(of):
-      rankings.append(None)
-      continue
-    ranking = metrics.rank(score, positive)
-    rankings.append(ranking._replace(order=of[ranking.order]))  # read straight from patient counts
-    flagged = score >= thresholds[label]
-    for row, of_class in enumerate((flagged & positive, positive, ~flagged & ~positive, ~positive)):
-      tallies[row, label] = np.bincount(of, weights=of_class, minlength=len(unique))
-  tallies[:, np.isnan(thresholds)] = 0
 
-  for block, counts in _blocks(len(unique), len(patient), replicates, seed):
-    for label, ranking in enumerate(rankings):
-      if ranking is not None:
-        figures['auroc'][block, label], figures['auprc'][block, label] = metrics.areas(
-          ranking, counts
-        )
-    hits, totals, rejected, negatives = (counts @ tally.T for tally in tallies)
-    for name, of_class, total in (
-      ('sensitivity', hits, totals),
-      ('specificity', rejected, negatives),
-    ):
-      np.divide(of_class, total, out=figures[name][block], where=total > 0)
-  return figures
+def jackknife(
+  compute: Callable[[np.ndarray], dict[str, np.ndarray]], patients: int, groups: int = 200
+) -> dict[str, np.ndarray]:
+  """Computes figures with each of G groups of patients left out in turn, each [G, …].
+
+  With more than `groups` patients several are left out together, drawn at random but always alike; with
+  fewer, one at a time.
+  """
+  of_patient = np.arange(patients) % min(groups, patients)
+  np.random.default_rng(0).shuffle(of_patient)
+  return compute((of_patient != np.arange(min(groups, patients))[:, None]).astype(np.float64))
 
 
 def confusions(
@@ -170,7 +190,7 @@ def confusions(
 ) -> np.ndarray:
   """Returns the confusion matrix of exclusive classes in every replicate.
 
-  Replicate r draws the same patients as in `bootstrap`, given the same `patients` and seed.
+  Replicate r draws the same patients as in `replicate`, given the same `patients` and seed.
 
   Args:
     patients: [N], the patient of each image; also of those whose truth is not known.
@@ -178,7 +198,7 @@ def confusions(
     decided: int[N] in [0, classes).
     known: bool[N].
     classes: how many there are, K.
-    replicates, seed: as for `bootstrap`.
+    replicates, seed: as for `replicate`.
 
   Returns:
     f64[replicates, K, K], rows the truth. All NaN with fewer than two patients.
@@ -198,7 +218,7 @@ def totals(
 
   Args:
     tallies: [P, T], an array or a sparse one, one row per patient, the patients in sorted order.
-    replicates, seed: as for `bootstrap`, which then draws the same patients.
+    replicates, seed: as for `replicate`, which then draws the same patients.
 
   Returns:
     f64[replicates, T]. All NaN with fewer than two patients.

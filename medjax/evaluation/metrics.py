@@ -147,23 +147,35 @@ def roc_curve(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.nda
   return curves[0], curves[1], np.concatenate(([np.inf], thresholds))
 
 
-def thin_curve(x: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-  """Drops points of a rising staircase f64[K] that a drawing does not need; both ends stay.
+def precision_recall_curve(
+  scores: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns (sensitivity, PPV, thresholds), each f64[K], exact: one point for each distinct score.
+
+  From the highest threshold down. Sensitivity is NaN without positives.
+  """
+  true_positives, false_positives, thresholds = counts_at_scores(scores, truth)
+  positives = true_positives[-1] if len(true_positives) else 0
+  ppv = true_positives / (true_positives + false_positives)
+  return true_positives / (positives if positives else np.nan), ppv, thresholds
+
+
+def thin_curve(x: np.ndarray, y: np.ndarray, limit: int) -> np.ndarray:
+  """Returns which points of a curve f64[K] a drawing needs, int[M] rising; both ends are among them.
 
   Points on a straight line between their neighbours go first, which loses nothing. If more than
-  `limit` are left, those nearest to even steps along x + y stay: no point of the curve is then
-  further than (2 / (limit - 1)) from a kept one, in either rate.
+  `limit` are left, those nearest to even steps along the curve stay.
   """
+  kept = np.arange(len(x))
   if len(x) > 2:
     turn = np.diff(x[:-1]) * np.diff(y[1:]) - np.diff(y[:-1]) * np.diff(x[1:])
-    keep = np.concatenate(([True], np.abs(turn) > 1e-15, [True]))
-    x, y = x[keep], y[keep]
-  if len(x) > limit:
-    length = x + y
-    steps = np.linspace(length[0], length[-1], limit)
-    keep = np.unique(np.clip(np.searchsorted(length, steps), 0, len(x) - 1))
-    x, y = x[keep], y[keep]
-  return x, y
+    kept = kept[np.concatenate(([True], np.abs(turn) > 1e-15, [True]))]
+  if len(kept) > limit:
+    steps = np.abs(np.diff(x[kept])) + np.abs(np.diff(y[kept]))
+    length = np.concatenate(([0], np.cumsum(steps)))
+    even = np.searchsorted(length, np.linspace(0, length[-1], limit))
+    kept = kept[np.unique(np.clip(even, 0, len(kept) - 1))]
+  return kept
 
 
 def sensitivity_specificity(

@@ -5,14 +5,15 @@ from medjax.evaluation.predictions import Predictions
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
 FEW_OF_A_CLASS = 10  # patients
+_RATES = ('sensitivity', 'specificity')
 
 
-def notes(summary: dict, validation: Predictions, test: Predictions) -> list[str]:
+def notes(summary: dict, validation: Predictions | None, test: Predictions) -> list[str]:
   """Returns sentences, the gravest first; none if nothing was found that weakens the figures.
 
   Args:
     summary: as `medjax.evaluation.summary.evaluate` builds it.
-    validation: the predictions that the operating points were chosen on.
+    validation: the predictions that the operating points were chosen on; None where there are none.
     test: the predictions that the figures are of.
   """
   labels = summary['labels']
@@ -25,16 +26,16 @@ def notes(summary: dict, validation: Predictions, test: Predictions) -> list[str
   ]
 
 
-def _overlap(validation: Predictions, test: Predictions) -> list[str]:
+def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
   found = []
-  patients = len(set(validation.patients) & set(test.patients))
+  patients = len(set(validation.patients) & set(test.patients)) if validation else 0
   if patients:
     found.append(
       f'{wording.count(patients, "patient")} in both validation and test: checkpoint and '
       'operating points were chosen on people they are tested on, so the figures flatter.'
     )
   for split, predictions in (('test', test), ('validation', validation)):
-    if list(predictions.images) == list(predictions.patients):
+    if predictions and list(predictions.images) == list(predictions.patients):
       found.append(
         f'No patient identifiers in {split}: every image counts as its own patient. If some '
         'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
@@ -51,11 +52,13 @@ def _absent(summary: dict, labels: dict) -> list[str]:
   for words, figure in _class_figures(summary):
     if figure['value'] is None:
       found.append(f'No {words}: {figure["reason"]}.')
-  names = [label for label, of in labels.items() if of['operating_point'] is None]
-  if names:
+  first = {
+    label: of['operating_points'][0] for label, of in labels.items() if of['operating_points']
+  }
+  for why in dict.fromkeys(point['reason'] for point in first.values() if point['reason']):
+    names = [label for label, point in first.items() if point['reason'] == why]
     found.append(
-      'Validation lacks positives or negatives, so no operating point, sensitivity or specificity: '
-      f'{_join(names)}.'
+      f'No operating point, so no sensitivity and no specificity ({why}): {_join(names)}.'
     )
   return found
 
@@ -76,7 +79,7 @@ def _few(summary: dict, labels: dict) -> list[str]:
     names = [
       f'{label} {of[split][f"{kind}_patients"]}'
       for label, of in labels.items()
-      if 0 < of[split][f'{kind}_patients'] < FEW_OF_A_CLASS
+      if of[split] and 0 < of[split][f'{kind}_patients'] < FEW_OF_A_CLASS
     ]
     if names:
       found.append(
@@ -110,9 +113,11 @@ def _unsteady(summary: dict, labels: dict) -> list[str]:
   certain = [
     f'{label} {name}'
     for label, of in labels.items()
-    for name in ('auroc', 'sensitivity', 'specificity')
-    if of['test'][name]['interval']
-    and of['test'][name]['interval'][0] == of['test'][name]['interval'][1]
+    for name, figure in (
+      ('auroc', of['test']['auroc']),
+      *((name, point[name]) for point in of['operating_points'][:1] for name in _RATES),
+    )
+    if figure['interval'] and figure['interval'][0] == figure['interval'][1]
   ]
   certain += [
     words

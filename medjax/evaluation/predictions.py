@@ -41,6 +41,12 @@ class Predictions(NamedTuple):
   about: pd.DataFrame | None = None
 
 
+def known_of(predictions: Predictions, index: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (probabilities, truth) of one label's images whose truth is known."""
+  known = predictions.known[:, index]
+  return predictions.probabilities[known, index], predictions.truth[known, index]
+
+
 def write(
   path: str | os.PathLike,
   images: Sequence[str],

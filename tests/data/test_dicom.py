@@ -324,7 +324,7 @@ def test_the_header_holds_what_the_study_table_needs_and_nothing_else(path, ramp
   made = private(
     dataset(
       ramp, PatientID='P7', StudyInstanceUID='1.2.3', ViewPosition='PA', PatientSex='F', PatientAge='058Y',
-      Laterality='L',
+      Laterality='L', Manufacturer='Acme', ManufacturerModelName='X 1', DeviceSerialNumber='4711',
     )
   )  # fmt: skip
   pydicom.dcmwrite(path, made, enforce_file_format=True)
@@ -338,6 +338,7 @@ def test_the_header_holds_what_the_study_table_needs_and_nothing_else(path, ramp
     'width': '64',
     'height': '64',
     'laterality': 'L',
+    'scanner': 'Acme X 1',
   }
 
 
@@ -361,7 +362,9 @@ def test_ages_are_completed_years(path, ramp, age, years):
 def test_a_header_without_these_attributes_is_empty_strings(path, ramp):
   write(path, ramp)
   found = dicom.header(path)
-  assert {found[name] for name in ('patient', 'study', 'view', 'sex', 'age', 'laterality')} == {''}
+  assert {
+    found[name] for name in ('patient', 'study', 'view', 'sex', 'age', 'laterality', 'scanner')
+  } == {''}
 
 
 def test_nothing_private_is_printed_warned_of_or_logged(path, ramp, tmp_path, monkeypatch):

@@ -2,9 +2,24 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
+from scipy import special, stats
+from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation import classes, intervals
+from medjax.evaluation import calibration_metrics, classes, figures, intervals
+
+
+def bootstrap(patients, scores, truth, known, thresholds, **settings):
+  """Returns every figure f64[R, L] of every replicate, one threshold for each label."""
+  prepared = figures.prepare(patients, scores, truth, known, np.asarray(thresholds)[:, None])
+  drawn = intervals.replicate(
+    lambda weights: figures.compute(prepared, weights),
+    prepared.patients,
+    prepared.images,
+    **settings,
+  )
+  return {name: values.reshape(values.shape[:2]) for name, values in drawn.items()}
 
 
 def study(seed=0, patients=60, labels=3):
@@ -12,7 +27,7 @@ def study(seed=0, patients=60, labels=3):
   rng = np.random.default_rng(seed)
   patient = np.repeat(np.arange(patients), rng.integers(1, 5, patients))
   truth = (rng.random((len(patient), labels)) < np.linspace(0.1, 0.5, labels)).astype(np.float32)
-  scores = np.round(np.clip(rng.normal(0.4 + 0.2 * truth, 0.2), 0, 1), 2).astype(np.float32)
+  scores = np.round(np.clip(rng.normal(0.4 + 0.2 * truth, 0.2), 0.01, 0.99), 2).astype(np.float32)
   known = rng.random(truth.shape) < 0.9
   return np.array([f'p{number}' for number in patient]), scores, truth, known
 
@@ -20,7 +35,7 @@ def study(seed=0, patients=60, labels=3):
 def test_equals_a_plain_loop_over_resampled_patients():
   patients, scores, truth, known = study()
   thresholds = np.array([0.3, 0.5, np.nan])
-  figures = intervals.bootstrap(patients, scores, truth, known, thresholds, replicates=40, seed=3)
+  figures = bootstrap(patients, scores, truth, known, thresholds, replicates=40, seed=3)
   unique = np.unique(patients)
   counts = intervals.patient_counts(len(unique), 40, 3)
   for replicate in range(40):
@@ -35,13 +50,46 @@ def test_equals_a_plain_loop_over_resampled_patients():
       assert ours['auprc'] == pytest.approx(
         sklearn_metrics.average_precision_score(y, score), abs=1e-12
       )
-      if label == 2:
-        assert np.isnan(ours['sensitivity']) and np.isnan(ours['specificity'])
-      else:
-        called = score >= thresholds[label]
-        for name, positive in (('sensitivity', 1), ('specificity', 0)):
-          oracle = sklearn_metrics.recall_score(y, called, pos_label=positive)
-          assert ours[name] == pytest.approx(oracle, abs=1e-12)
+      p = score.astype(np.float64)
+      assert ours['brier'] == pytest.approx(sklearn_metrics.brier_score_loss(y, p), abs=1e-12)
+      assert ours['ece'] == pytest.approx(calibration_error(y, p), abs=1e-12)
+      if replicate % 8 == 0:
+        slope, intercept = recalibrated(y, p)
+        assert ours['calibration_slope'] == pytest.approx(slope, rel=1e-4)
+        assert ours['calibration_intercept'] == pytest.approx(intercept, rel=1e-4)
+      called = score >= thresholds[label]
+      for name, oracle in AT_THRESHOLD.items():
+        if label == 2:
+          assert np.isnan(ours[name])
+        else:
+          assert ours[name] == pytest.approx(oracle(y, called), abs=1e-12)
+
+
+AT_THRESHOLD = {
+  'sensitivity': sklearn_metrics.recall_score,
+  'specificity': lambda y, called: sklearn_metrics.recall_score(y, called, pos_label=0),
+  'ppv': sklearn_metrics.precision_score,
+  'npv': lambda y, called: sklearn_metrics.precision_score(y, called, pos_label=0),
+  'f1': sklearn_metrics.f1_score,
+}
+
+
+def calibration_error(y, p, bins=15):
+  """The expected calibration error by scikit-learn's reliability curve."""
+  shares, means = calibration.calibration_curve(y, p, n_bins=bins)
+  # A probability on an edge is in the bin above there and in the one below here: none is on one.
+  assert not np.isin(np.round(p * bins, 9), np.arange(1, bins)).any()
+  counts = np.bincount(np.minimum((p * bins).astype(int), bins - 1), minlength=bins)
+  return np.sum(counts[counts > 0] / len(y) * np.abs(shares - means))
+
+
+def recalibrated(y, p):
+  """Slope, and intercept at slope 1, by statsmodels."""
+  logits = calibration_metrics.logit(p)
+  family = sm.families.Binomial()
+  both = sm.GLM(y, sm.add_constant(logits), family=family).fit()
+  alone = sm.GLM(y, np.ones(len(y)), family=family, offset=logits).fit()
+  return both.params[1], alone.params[0]
 
 
 def graded(seed=0, patients=40, grades=4):
@@ -89,9 +137,7 @@ def test_confusions_equal_a_plain_loop_over_resampled_patients():
 
 def test_confusions_share_the_replicates_of_the_other_figures():
   patients, scores, truth, known = study(4, labels=1)
-  figures = intervals.bootstrap(
-    patients, scores, truth, known, np.array([0.5]), replicates=30, seed=2
-  )
+  figures = bootstrap(patients, scores, truth, known, np.array([0.5]), replicates=30, seed=2)
   matrices = intervals.confusions(
     patients, truth[:, 0], scores[:, 0] >= 0.5, known[:, 0], 2, replicates=30, seed=2
   )
@@ -119,17 +165,17 @@ def test_counts_draw_as_many_patients_as_there_are_and_ignore_block_size():
 
 def test_blocks_do_not_change_the_figures(monkeypatch):
   given = (*study(1), np.full(3, 0.5))
-  whole = intervals.bootstrap(*given, replicates=30, seed=0)
+  whole = bootstrap(*given, replicates=30, seed=0)
   monkeypatch.setattr(intervals, 'BLOCK_BYTES', 1)
-  for name, values in intervals.bootstrap(*given, replicates=30, seed=0).items():
-    np.testing.assert_array_equal(values, whole[name])
+  for name, values in bootstrap(*given, replicates=30, seed=0).items():
+    np.testing.assert_allclose(values, whole[name], rtol=1e-5)
 
 
 def test_images_of_a_patient_stay_together():
   # Every patient's images twice over is the same study: patient intervals must not shrink.
   patients, scores, truth, known = study(2)
-  once = intervals.bootstrap(patients, scores, truth, known, np.full(3, 0.5), replicates=50)
-  twice = intervals.bootstrap(
+  once = bootstrap(patients, scores, truth, known, np.full(3, 0.5), replicates=50)
+  twice = bootstrap(
     *(np.concatenate((array, array)) for array in (patients, scores, truth, known)),
     np.full(3, 0.5),
     replicates=50,
@@ -140,7 +186,7 @@ def test_images_of_a_patient_stay_together():
 def test_a_replicate_without_a_class_is_left_out():
   patients, scores = np.arange(6), np.linspace(0.1, 0.9, 6)[:, None]
   truth = np.array([[0], [0], [0], [0], [0], [1]])
-  figures = intervals.bootstrap(
+  figures = bootstrap(
     patients, scores, truth, np.ones((6, 1), bool), np.array([0.5]), replicates=400
   )
   counts = intervals.patient_counts(6, 400, 0)
@@ -165,12 +211,10 @@ def test_percentile():
 def test_one_patient_and_an_unknown_label_have_no_figures():
   patients, scores, truth, known = study(3)
   known[:, 1] = False
-  figures = intervals.bootstrap(patients, scores, truth, known, np.full(3, 0.5), replicates=5)
+  figures = bootstrap(patients, scores, truth, known, np.full(3, 0.5), replicates=5)
   assert np.isnan(figures['auroc'][:, 1]).all() and not np.isnan(figures['auroc'][:, 2]).any()
-  one = intervals.bootstrap(
-    np.zeros(len(scores)), scores, truth, known, np.full(3, 0.5), replicates=5
-  )
-  assert all(np.isnan(values).all() for values in one.values())
+  one = bootstrap(np.zeros(len(scores)), scores, truth, known, np.full(3, 0.5), replicates=5)
+  assert one == {}
 
 
 def test_coverage_is_near_nominal_for_clustered_images():
@@ -181,7 +225,7 @@ def test_coverage_is_near_nominal_for_clustered_images():
     detected = np.repeat(rng.random(80) < 0.7, 4)  # all four images of a patient alike
     patients = np.repeat(np.arange(80), 4)
     truth = np.ones((320, 1))
-    figures = intervals.bootstrap(
+    figures = bootstrap(
       patients,
       detected[:, None] * 1.0,
       truth,
@@ -193,3 +237,69 @@ def test_coverage_is_near_nominal_for_clustered_images():
     low, high = intervals.percentile(figures['sensitivity'][:, 0]).bounds
     covered += low <= 0.7 <= high
   assert 0.89 <= covered / 200 <= 0.99  # by images instead it would be about 0.67
+
+
+def test_bca_equals_scipys():
+  # Skewed, so that bias and acceleration matter; one image a patient, so that scipy can do it.
+  rng = np.random.default_rng(0)
+  errors = rng.exponential(size=40) ** 1.5 / 20
+  truth = np.zeros((40, 1))
+  prepared = figures.prepare(np.arange(40), np.sqrt(errors)[:, None], truth, truth == 0, [[0.5]])
+
+  def compute(weights):
+    return figures.compute(prepared, weights)
+
+  drawn = intervals.replicate(compute, 40, 40, replicates=20_000)['brier'][:, 0]
+  left_out = intervals.jackknife(compute, 40)['brier'][:, 0]
+  ours = intervals.bca(drawn, errors.mean(), left_out)
+  theirs = stats.bootstrap(
+    (errors,), np.mean, n_resamples=20_000, method='BCa', rng=np.random.default_rng(1)
+  ).confidence_interval
+  assert ours == pytest.approx((theirs.low, theirs.high), rel=0.04)
+  percentile = intervals.percentile(drawn).bounds
+  assert abs(percentile[1] - theirs.high) > 3 * abs(ours[1] - theirs.high)  # it is another interval
+
+
+def test_jackknife_in_groups_leaves_every_patient_out_once():
+  left_out = intervals.jackknife(lambda weights: {'all': weights}, 450, groups=200)['all']
+  assert left_out.shape == (200, 450) and set(np.unique(left_out)) == {0, 1}
+  np.testing.assert_array_equal((left_out == 0).sum(axis=0), 1)
+  assert set((left_out == 0).sum(axis=1)) == {2, 3}
+
+
+def test_bca_has_no_interval_where_it_cannot_be_computed():
+  values = np.linspace(0.5, 1, 100)
+  assert intervals.bca(values, 1.1, np.array([0.9, 1.0])) is None  # all replicates below
+  assert intervals.bca(np.full(5, np.nan), 0.5, np.array([0.9, 1.0])) is None
+  assert intervals.bca(values, 0.75, np.array([np.nan, 1.0])) is None
+  assert intervals.bca(values, 0.99, np.array([0.9, 1.0])) is None  # beyond the highest replicate
+
+
+def test_slope_on_a_grid_equals_the_fit_to_every_image():
+  rng = np.random.default_rng(0)
+  logits = rng.normal(-2, 2, 3000)
+  logits[:2] = -16, 16  # the widest range there is
+  truth = rng.random(3000) < 1 / (1 + np.exp(-(0.4 + 0.6 * logits)))
+  nodes, spread = calibration_metrics.on_grid(logits)
+  sums = np.array([[truth.sum(), logits[truth].sum()]], float)
+  grid = calibration_metrics.fits(nodes, sums, spread.sum(axis=0)[None])
+  exact = calibration_metrics.slope_and_intercept(logits, truth[None] * 1.0, np.ones((1, 3000)))
+  np.testing.assert_allclose(grid, exact, rtol=1e-4)
+  probabilities = special.expit(logits)
+  np.testing.assert_allclose(
+    np.ravel(exact), recalibrated(truth, probabilities), rtol=1e-6, atol=1e-6
+  )
+
+
+def test_slope_where_classes_do_not_overlap():
+  logits, truth = np.array([-2.0, -1, 1, 2]), np.array([[0.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
+  slopes, intercepts = calibration_metrics.slope_and_intercept(logits, truth, np.ones((3, 4)))
+  np.testing.assert_array_equal(np.isnan(slopes), [True, True, False])
+  np.testing.assert_array_equal(np.isnan(intercepts), [False, True, False])
+
+
+def test_predictive_values_at_a_prevalence():
+  # Altman & Bland, BMJ 309:102, 1994 give the formulae; at the sample's own prevalence they change nothing.
+  ppv, npv = figures.predictive_values(np.array(0.9), np.array(0.8), 0.01)
+  assert float(ppv) == pytest.approx(0.009 / (0.009 + 0.198))
+  assert float(npv) == pytest.approx(0.792 / (0.792 + 0.001))

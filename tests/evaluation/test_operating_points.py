@@ -1,9 +1,10 @@
-"""The Youden threshold against a search over every threshold, scikit-learn's curve and by hand."""
+"""Thresholds against a search over every one, scikit-learn's curve and by hand."""
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from medjax.errors import InputError
 from medjax.evaluation import metrics, operating_points
 
 
@@ -44,3 +45,168 @@ def test_neighbouring_numbers_have_no_middle():
 def test_one_class_has_no_threshold(truth):
   assert np.isnan(operating_points.youden([0.1, 0.9], truth))
   assert np.isnan(operating_points.youden([], []))
+
+
+def candidates(scores):
+  """Every way of calling the highest scores positive, from the highest threshold to the lowest."""
+  return [np.inf, *sorted(set(scores), reverse=True)]
+
+
+def counted(scores, truth, threshold):
+  called = scores >= threshold
+  return int((called & (truth == 1)).sum()), int((called & (truth == 0)).sum())
+
+
+def tied(seed):
+  rng = np.random.default_rng(seed)
+  truth = (rng.random(rng.integers(2, 40)) < rng.choice([0.1, 0.3, 0.7])).astype(int)
+  scores = np.round(rng.normal(0.4 + 0.15 * truth, 0.2), int(rng.choice([1, 2, 8])))
+  truth[0], truth[-1] = 0, 1
+  return scores, truth
+
+
+@pytest.mark.parametrize('tenths', range(1, 11))
+def test_sensitivity_and_specificity_by_brute_force(tenths):
+  for seed in range(60):
+    scores, truth = tied(seed)
+    positives, negatives = truth.sum(), (1 - truth).sum()
+    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    # In whole numbers: a share of exactly 0.7 is enough.
+    enough = [at for at in each if 10 * at[0] >= tenths * positives]
+    found = operating_points.choose(f'sensitivity={tenths / 10}', scores, truth)
+    assert counted(scores, truth, found) == enough[0]
+    enough = [at for at in each if 10 * (negatives - at[1]) >= tenths * negatives]
+    found = operating_points.choose(f'specificity={tenths / 10}', scores, truth)
+    assert counted(scores, truth, found) == enough[-1]
+
+
+@pytest.mark.parametrize(('rule', 'missed', 'alarm'), [
+  ('cost=5', 5, 1), ('cost=1', 1, 1), ('cost=0.1', 1, 10), ('cost=0.3', 3, 10), ('cost=200', 200, 1),
+])  # fmt: skip
+def test_cost_by_brute_force(rule, missed, alarm):
+  for seed in range(60):
+    scores, truth = tied(seed)
+    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    costs = [missed * (truth.sum() - hits) + alarm * alarms for hits, alarms in each]
+    lowest = len(costs) - 1 - int(np.argmin(costs[::-1]))  # of equal costs the lowest threshold
+    found = operating_points.choose(rule, scores, truth)
+    assert counted(scores, truth, found) == each[lowest]
+
+
+def test_youden_by_brute_force():
+  for seed in range(60):
+    scores, truth = tied(seed)
+    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    index = [hits * (1 - truth).sum() - alarms * truth.sum() for hits, alarms in each]
+    lowest = len(index) - 1 - int(np.argmax(index[::-1]))
+    found = operating_points.choose('youden', scores, truth)
+    assert found == operating_points.youden(scores, truth)
+    assert counted(scores, truth, found) == each[lowest]
+
+
+def test_by_hand():
+  scores, truth = np.array([0.9, 0.8, 0.6, 0.4, 0.2]), np.array([1, 0, 1, 0, 0])
+  for rule, threshold in (
+    ('sensitivity=0.5', 0.85),
+    ('sensitivity=0.51', 0.5),
+    ('specificity=1', 0.85),
+    ('specificity=0.6', 0.5),
+    ('specificity=0.3', 0.3),
+    ('cost=5', 0.5),  # 1 false alarm; at 0.85 one miss, which is 5
+    ('cost=0.5', 0.85),  # one miss is half; at 0.5 one false alarm is 1
+    ('cost=1', 0.5),  # 1 either way: the lower threshold
+    ('threshold=0.37', 0.37),
+  ):
+    assert operating_points.choose(rule, scores, truth) == pytest.approx(threshold, abs=1e-12), rule
+
+
+def test_nothing_is_called_positive_where_that_is_best():
+  # The highest scores are negative: any alarm is false, and a miss costs next to nothing.
+  scores, truth = np.array([0.9, 0.9, 0.3]), np.array([0, 0, 1])
+  for rule in ('cost=0.1', 'specificity=0.5'):
+    threshold = operating_points.choose(rule, scores, truth)
+    assert threshold == np.nextafter(0.9, 1)
+    assert counted(scores, truth, threshold) == (0, 0)
+
+
+def test_float32_scores_are_decided_as_they_were_counted():
+  scores = np.float32([0.1, 0.2, 0.3, 0.4])
+  threshold = operating_points.choose('sensitivity=1', scores, np.array([0, 0, 1, 1]))
+  assert (scores.astype(np.float64) >= threshold).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+  ('rule', 'without_positives', 'without_negatives'),
+  [
+    ('youden', True, True),
+    ('sensitivity=0.9', True, False),
+    ('specificity=0.9', False, True),
+    ('cost=5', True, True),
+    ('threshold=0.5', False, False),
+  ],
+)
+def test_no_threshold_without_the_class_that_the_rule_needs(
+  rule, without_positives, without_negatives
+):
+  scores = np.array([0.1, 0.5, 0.9])
+  for truth, none, words in (
+    (np.zeros(3), without_positives, 'no positives'),
+    (np.ones(3), without_negatives, 'no negatives'),
+  ):
+    assert np.isnan(operating_points.choose(rule, scores, truth)) == none
+    assert operating_points.lacking(rule, truth) == (words if none else '')
+  empty = operating_points.choose(rule, [], [])
+  assert np.isnan(empty) if rule != 'threshold=0.5' else empty == 0.5
+  assert operating_points.lacking('youden', np.array([])) == 'no positives and no negatives'
+
+
+@pytest.mark.parametrize(
+  ('rule', 'words'),
+  [
+    ('yoden', "did you mean 'youden'"),
+    ('Youden', "did you mean 'youden'"),
+    ('youden=0.5', 'takes no value'),
+    ('sensitivty=0.95', "did you mean 'sensitivity=0.95'"),
+    ('specificity>=0.8', "did you mean 'specificity=0.8'"),
+    ('sensitivity', 'a share in (0, 1]'),
+    ('sensitivity=90', "did you mean 'sensitivity=0.9'"),
+    ('sensitivity=90%', 'a share in (0, 1]'),
+    ('specificity=0', 'a share in (0, 1]'),
+    ('specificity=nan', 'a share in (0, 1]'),
+    ('cost=0', 'false alarms'),
+    ('cost=-1', 'false alarms'),
+    ('cost=inf', 'false alarms'),
+    ('cost=1e999999999', 'false alarms'),
+    ('threshold=1.5', 'a probability in [0, 1]'),
+    ('', 'youden, sensitivity=0.9'),
+  ],
+)
+def test_a_wrong_rule_is_one_clear_line(rule, words):
+  for call in (
+    lambda: operating_points.check(rule),
+    lambda: operating_points.choose(rule, [0.1, 0.9], [0, 1]),
+  ):
+    with pytest.raises(InputError) as error:
+      call()
+    assert words in str(error.value) and f"'{rule}'" in str(error.value)
+    assert '\n' not in str(error.value) and 'operating_points' in str(error.value)
+
+
+def test_right_rules_in_words():
+  for rule, words in (
+    ('youden', 'Youden'),
+    ('sensitivity=0.90', 'sensitivity at least 0.9 on validation'),
+    (' specificity = 1 ', 'specificity at least 1 on validation'),
+    ('cost=2.5', '2.5 false alarms'),
+    ('threshold=0.5', 'fixed at 0.5'),
+  ):
+    operating_points.check(rule)
+    assert words in operating_points.in_words(rule)
+
+
+def test_rules_are_there_and_given_once():
+  operating_points.check_all(operating_points.EXAMPLES)
+  with pytest.raises(InputError, match='is empty'):
+    operating_points.check_all(())
+  with pytest.raises(InputError, match=r"'sensitivity=0\.90' and 'sensitivity=0\.9' are the same"):
+    operating_points.check_all(('youden', 'sensitivity=0.9', 'sensitivity=0.90'))

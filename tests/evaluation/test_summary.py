@@ -7,8 +7,26 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
-from medjax.evaluation import intervals, metrics, operating_points, summary
+from medjax.evaluation import figures, frozen, intervals, metrics, operating_points, summary
 from medjax.evaluation.predictions import Predictions
+
+
+def evaluate(validation, test, *, head='sigmoid', calibration='none', **settings):
+  """Freezes on validation and evaluates, as a run does."""
+  chosen = frozen.freeze(validation, head='sigmoid', calibration=calibration, rules=RULES)
+  raw = {'validation': validation, 'test': test}
+  ready = {name: frozen.calibrated(chosen, part) for name, part in raw.items()}
+  return summary.evaluate(
+    ready['validation'],
+    ready['test'],
+    chosen['operating_points'],
+    uncalibrated=None if calibration == 'none' else raw,
+    head=head,
+    **settings,
+  )
+
+
+RULES = ('youden', 'specificity=0.9')
 
 
 def predicted(
@@ -35,7 +53,7 @@ def splits():
 
 @pytest.fixture(scope='module')
 def result(splits):
-  return summary.evaluate(*splits, replicates=200, seed=5)
+  return evaluate(*splits, replicates=200, seed=5)
 
 
 def test_is_json_without_nan(result):
@@ -56,22 +74,30 @@ def test_figures_and_frozen_threshold(splits, result):
     threshold = operating_points.youden(
       validation.probabilities[chosen, index], validation.truth[chosen, index]
     )
-    assert of['operating_point'] == {
-      'threshold': threshold, 'chosen_on': 'validation', 'by': 'youden',
-    }  # fmt: skip
+    point, other = of['operating_points']
+    assert (point['rule'], point['threshold'], point['reason']) == ('youden', threshold, '')
+    assert other['rule'] == 'specificity=0.9' and other['validation']['specificity'] >= 0.9
     called = score.astype(np.float64) >= threshold
     negative, positive = sklearn_metrics.confusion_matrix(y, called)
-    assert of['test']['confusion'] == {
+    assert point['confusion'] == {
       'true_negatives': negative[0], 'false_positives': negative[1],
       'false_negatives': positive[0], 'true_positives': positive[1],
     }  # fmt: skip
-    assert of['test']['sensitivity']['value'] == pytest.approx(positive[1] / y.sum())
-    assert of['test']['specificity']['value'] == pytest.approx(negative[0] / (y == 0).sum())
+    assert point['sensitivity']['value'] == pytest.approx(positive[1] / y.sum())
+    assert point['specificity']['value'] == pytest.approx(negative[0] / (y == 0).sum())
+    assert point['ppv']['value'] == pytest.approx(sklearn_metrics.precision_score(y, called))
+    assert point['f1']['value'] == pytest.approx(sklearn_metrics.f1_score(y, called))
+    assert of['test']['brier']['value'] == pytest.approx(
+      sklearn_metrics.brier_score_loss(y, score.astype(np.float64)), abs=1e-12
+    )
     assert of['test']['prevalence'] == pytest.approx(y.mean())
     assert of['test']['images'] == len(y) and of['test']['positives'] == y.sum()
     assert of['test']['positive_patients'] == len(set(np.array(test.patients)[known][y == 1]))
-    low, high = of['test']['auroc']['interval']
-    assert low < of['test']['auroc']['value'] < high
+    for interval in ('interval', 'bca'):
+      low, high = of['test']['auroc'][interval]
+      assert low < of['test']['auroc']['value'] < high
+    low, high = of['test']['delong']['interval']
+    assert low < of['test']['auroc']['value'] < high and of['test']['delong']['clustered']
     assert isinstance(of['validation']['auroc'], float)
 
 
@@ -80,10 +106,9 @@ def test_mean_over_labels_with_both_classes(splits, result):
   assert mean['labels'] == ['Edema', 'Mass']
   values = [result['labels'][label]['test']['auroc']['value'] for label in mean['labels']]
   assert mean['auroc']['value'] == pytest.approx(np.mean(values))
-  thresholds = np.full(3, 0.5)
-  drawn = intervals.bootstrap(
-    np.array(splits[1].patients), *splits[1][3:6], thresholds, replicates=200, seed=5
-  )
+  prepared = figures.prepare(np.array(splits[1].patients), *splits[1][3:6], np.full((3, 1), 0.5))
+  counts = intervals.patient_counts(prepared.patients, 200, 5)
+  drawn = figures.compute(prepared, counts.astype(float))
   expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
   assert mean['auroc']['interval'] == pytest.approx(list(expected))
   assert mean['auroc']['valid_replicates'] == 200
@@ -91,16 +116,18 @@ def test_mean_over_labels_with_both_classes(splits, result):
 
 def test_a_label_without_positives_has_no_auroc(result):
   of = result['labels']['Fracture']
-  for name in ('auroc', 'auprc', 'sensitivity'):
-    assert of['test'][name]['value'] is None and of['test'][name]['interval'] is None
-    assert of['test'][name]['reason'] == 'no positives'
-  assert of['operating_point'] is None and of['roc'] is None
+  point = of['operating_points'][0]
+  for figure in (of['test']['auroc'], of['test']['auprc'], point['sensitivity'], point['f1']):
+    assert figure['value'] is None and figure['interval'] is None
+    assert figure['reason'] == 'no positives'
+  assert point['threshold'] is None and of['roc'] is None and of['reliability'] is None
+  assert of['test']['brier']['interval'] is not None  # probabilities can be wrong without positives
   assert any('no AUROC' in note and 'Fracture' in note for note in result['notes'])
 
 
 def test_same_seed_same_dictionary(splits, result):
-  assert summary.evaluate(*splits, replicates=200, seed=5) == result
-  assert summary.evaluate(*splits, replicates=200, seed=6) != result
+  assert evaluate(*splits, replicates=200, seed=5) == result
+  assert evaluate(*splits, replicates=200, seed=6) != result
 
 
 def test_labels_are_joined_by_name(splits, result):
@@ -112,9 +139,9 @@ def test_labels_are_joined_by_name(splits, result):
     truth=validation.truth[:, order],
     known=validation.known[:, order],
   )
-  assert summary.evaluate(shuffled, test, replicates=200, seed=5) == result
+  assert evaluate(shuffled, test, replicates=200, seed=5) == result
   with pytest.raises(InputError, match=r"'Edema'.*did you mean 'edema'"):
-    summary.evaluate(validation._replace(labels=['edema', 'Mass', 'Fracture']), test, replicates=2)
+    evaluate(validation._replace(labels=['edema', 'Mass', 'Fracture']), test, replicates=2)
 
 
 def test_notes_name_what_weakens(splits):
@@ -122,7 +149,7 @@ def test_notes_name_what_weakens(splits):
     predicted(0, 20, shares=(0.3, 0.2, 0.04)),
     predicted(1, 30, shares=(0.3, 0.2, 0.04)),
   )
-  notes = ' '.join(summary.evaluate(validation, test, replicates=20)['notes'])
+  notes = ' '.join(evaluate(validation, test, replicates=20)['notes'])
   for words in ('20 patients in both', 'Only 30 test patients', 'Fewer than 10 positive patients',
                 'operating points rest', 'Truth not known'):  # fmt: skip
     assert words in notes
@@ -134,25 +161,25 @@ def test_no_notes_when_nothing_weakens():
     for seed, prefix in ((0, 'v'), (1, 't'))
   )
   validation, test = (p._replace(known=np.ones(p.truth.shape, bool)) for p in (validation, test))
-  assert summary.evaluate(validation, test, replicates=20)['notes'] == []
+  assert evaluate(validation, test, replicates=20)['notes'] == []
 
 
 def test_positives_of_one_patient_give_no_interval():
   validation, test = predicted(0, 60, ('A',), 'v', (0.3,)), predicted(1, 60, ('A',), 't', (0,))
   test.truth[np.array(test.patients) == 't3'] = 1
   test.known[:] = True
-  result = summary.evaluate(validation, test, replicates=200)
+  result = evaluate(validation, test, replicates=200)
   auroc = result['labels']['A']['test']['auroc']
   assert auroc['value'] is not None and auroc['interval'] is None
   assert 'one patient' in auroc['reason'] and 'one patient' in result['mean']['auroc']['reason']
-  assert result['labels']['A']['test']['specificity']['interval'] is not None
+  assert result['labels']['A']['operating_points'][0]['specificity']['interval'] is not None
   assert any('no interval' in note for note in result['notes'])
 
 
 def test_one_patient_gives_no_interval_with_a_reason():
   test = predicted(1, 60, ('A',), 't', (0.3,))
   test = test._replace(patients=['same'] * len(test.patients))
-  result = summary.evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=50)
+  result = evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=50)
   auroc = result['labels']['A']['test']['auroc']
   assert auroc['interval'] is None and auroc['reason'] == 'fewer than two patients'
 
@@ -160,7 +187,7 @@ def test_one_patient_gives_no_interval_with_a_reason():
 def test_images_as_patients_are_pointed_out():
   test = predicted(1, 60, ('A',), 't', (0.3,))
   test = test._replace(patients=list(test.images))
-  notes = summary.evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=5)['notes']
+  notes = evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=5)['notes']
   assert any('No patient identifiers in test' in note for note in notes)
 
 
@@ -169,10 +196,13 @@ def test_roc_points_keep_the_curve():
   truth = rng.integers(0, 2, 20_000)
   scores = rng.normal(truth, 1)
   x, y, _ = metrics.roc_curve(scores, truth)
-  thin_x, thin_y = metrics.thin_curve(x, y, 400)
+  kept = metrics.thin_curve(x, y, 400)
+  thin_x, thin_y = x[kept], y[kept]
   assert len(thin_x) <= 400 and (thin_x[0], thin_y[0], thin_x[-1], thin_y[-1]) == (0, 0, 1, 1)
   assert np.trapezoid(thin_y, thin_x) == pytest.approx(metrics.auroc(scores, truth), abs=1e-3)
-  few_x, few_y = metrics.thin_curve(*metrics.roc_curve(scores[:200], truth[:200])[:2], 400)
+  x, y, _ = metrics.roc_curve(scores[:200], truth[:200])
+  kept = metrics.thin_curve(x, y, 400)
+  few_x, few_y = x[kept], y[kept]
   assert len(few_x) < 150  # corners only
   assert np.trapezoid(few_y, few_x) == pytest.approx(
     metrics.auroc(scores[:200], truth[:200]), abs=1e-12
@@ -205,7 +235,7 @@ def test_labels_that_are_questions_of_their_own_have_no_classes(result):
 @pytest.mark.parametrize('head', ['softmax', 'ordinal'])
 def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
-  result = summary.evaluate(validation, test, head=head, replicates=50, seed=5)
+  result = evaluate(validation, test, head=head, replicates=50, seed=5)
   assert json.loads(json.dumps(result, allow_nan=False)) == result
   known = test.known[:, 0]
   y, scores = test.truth.argmax(axis=1), test.probabilities.astype(np.float64)
@@ -244,18 +274,19 @@ def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
 
 def test_each_class_keeps_its_figures_against_all_others():
   given = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
-  alone = summary.evaluate(*given, replicates=50)
+  alone = evaluate(*given, replicates=50)
   for head in ('softmax', 'ordinal'):
-    result = summary.evaluate(*given, head=head, replicates=50)
+    result = evaluate(*given, head=head, replicates=50)
     assert result['labels'] == alone['labels'] and result['mean'] == alone['mean']
 
 
 def test_a_class_that_no_test_image_has():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
-  result = summary.evaluate(validation, test, head='softmax', replicates=50)
+  result = evaluate(validation, test, head='softmax', replicates=50)
   of = result['classes']
   assert of['balanced_accuracy'] == {
-    'value': None, 'interval': None, 'valid_replicates': 0, 'reason': 'no image is of class Wart',
+    'value': None, 'interval': None, 'bca': None, 'valid_replicates': 0,
+    'reason': 'no image is of class Wart',
   }  # fmt: skip
   assert of['accuracy']['interval'] and of['kappa']['interval']
   assert 'No balanced accuracy: no image is of class Wart.' in result['notes']
@@ -264,7 +295,7 @@ def test_a_class_that_no_test_image_has():
   assert result['notes'][-1] == note
   for index in (0, 1):
     test.truth[test.known[:, index], index] = 1 - index
-  of = summary.evaluate(validation, test, head='ordinal', replicates=50)['classes']
+  of = evaluate(validation, test, head='ordinal', replicates=50)['classes']
   assert of['balanced_accuracy']['reason'] == 'no image is of class Melanoma or Wart'
   assert of['quadratic_kappa']['value'] is None and of['accuracy']['value'] is not None
   assert of['quadratic_kappa']['reason'] == 'all images are of class Naevus'
@@ -274,7 +305,7 @@ def test_a_class_of_one_patient_has_no_interval():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
   one = np.array(test.patients) == 't3'
   test.known[one], test.truth[one] = True, (0, 0, 1)
-  result = summary.evaluate(validation, test, head='softmax', replicates=100)
+  result = evaluate(validation, test, head='softmax', replicates=100)
   balanced, kappa = result['classes']['balanced_accuracy'], result['classes']['kappa']
   assert balanced['value'] is not None and balanced['interval'] is None
   assert balanced['reason'] == 'all images of class Wart are of one patient'
@@ -282,7 +313,7 @@ def test_a_class_of_one_patient_has_no_interval():
   note = 'The balanced accuracy has no interval (all images of class Wart are of one patient).'
   assert note in result['notes']
   test.truth[~one] = 1, 0, 0
-  kappa = summary.evaluate(validation, test, head='softmax', replicates=100)['classes']['kappa']
+  kappa = evaluate(validation, test, head='softmax', replicates=100)['classes']['kappa']
   assert kappa['value'] is not None and kappa['interval'] is None
   assert kappa['reason'] == 'fewer than two classes are of more than one patient'
 
@@ -290,12 +321,12 @@ def test_a_class_of_one_patient_has_no_interval():
 def test_classes_of_one_patient_and_of_unknown_truth():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
   same = test._replace(patients=['same'] * len(test.patients))
-  of = summary.evaluate(validation, same, head='softmax', replicates=20)['classes']
+  of = evaluate(validation, same, head='softmax', replicates=20)['classes']
   for name in ('accuracy', 'balanced_accuracy', 'kappa'):
     assert of[name]['value'] is not None and of[name]['interval'] is None
     assert of[name]['reason'] == 'fewer than two patients'
   nothing = test._replace(known=np.zeros_like(test.known))
-  of = summary.evaluate(validation, nothing, head='softmax', replicates=20)['classes']
+  of = evaluate(validation, nothing, head='softmax', replicates=20)['classes']
   assert of['images'] == 0 and of['confusion'] == [[0] * 3] * 3
   for name in ('accuracy', 'balanced_accuracy', 'kappa'):
     assert of[name]['value'] is None and of[name]['reason'] == 'no image has a known truth'
@@ -305,7 +336,7 @@ def test_replicates_that_lack_a_class_are_told():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
   few = np.isin(test.patients, ['t3', 't4', 't5'])
   test.known[few], test.truth[few] = True, (0, 0, 1)
-  result = summary.evaluate(validation, test, head='softmax', replicates=200)
+  result = evaluate(validation, test, head='softmax', replicates=200)
   valid = result['classes']['balanced_accuracy']['valid_replicates']
   rows = np.unique(np.array(test.patients), return_inverse=True)[1]
   drawn = intervals.patient_counts(100, 200, 0)[:, np.unique(rows[few])].any(axis=1)
@@ -319,9 +350,48 @@ def test_replicates_that_lack_a_class_are_told():
 def test_exclusive_classes_are_checked_on_both_splits():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
   with pytest.raises(InputError, match=r"head is 'soft'.*did you mean 'softmax'"):
-    summary.evaluate(validation, test, head='soft')
+    evaluate(validation, test, head='soft')
   image = validation.images[3]
   validation.probabilities[3] = 0.5
   with pytest.raises(InputError, match=f"validation: image '{image}': .*sum to 1.5"):
-    summary.evaluate(validation, test, head='softmax', replicates=2)
-  summary.evaluate(validation, test, replicates=2)  # questions of their own need not sum to 1
+    evaluate(validation, test, head='softmax', replicates=2)
+  evaluate(validation, test, replicates=2)  # questions of their own need not sum to 1
+
+
+def test_calibration_is_told_before_and_after():
+  validation, test = (
+    part._replace(probabilities=part.probabilities**3)  # too low by far
+    for part in (predicted(0, 200, prefix='v'), predicted(1, 200, prefix='t'))
+  )
+  result = evaluate(validation, test, calibration='platt', replicates=20)
+  before, after = (evaluate(validation, test, calibration=method, replicates=0)['labels']['Edema']
+                   for method in ('none', 'platt'))  # fmt: skip
+  of = result['labels']['Edema']
+  for name in summary.OF_PROBABILITIES:
+    assert of['uncalibrated']['test'][name] == before['test'][name]['value']
+    assert of['test'][name]['value'] == after['test'][name]['value']
+  assert before['uncalibrated'] is None and before['reliability']['before'] is None
+  assert of['test']['ece']['value'] < 0.6 * of['uncalibrated']['test']['ece']
+  assert of['reliability']['before'] != of['reliability']['after']
+  assert of['test']['auroc']['value'] == before['test']['auroc']['value']  # ranks stay
+
+
+def test_predictive_values_at_a_stated_prevalence(splits):
+  result = evaluate(*splits, prevalence={'Edema': 0.01}, replicates=100)
+  point = result['labels']['Edema']['operating_points'][0]
+  sensitivity, specificity = point['sensitivity']['value'], point['specificity']['value']
+  clinic = point['at_prevalence']
+  hits, alarms = 0.01 * sensitivity, 0.99 * (1 - specificity)
+  assert clinic['prevalence'] == 0.01
+  assert clinic['ppv']['value'] == pytest.approx(hits / (hits + alarms))
+  assert clinic['ppv']['value'] < point['ppv']['value'] / 3 and clinic['ppv']['interval']
+  assert result['labels']['Mass']['operating_points'][0]['at_prevalence'] is None
+
+
+def test_without_validation(splits):
+  points = {
+    label: [{'rule': 'threshold=0.5', 'threshold': 0.5, 'reason': ''}] for label in splits[1].labels
+  }
+  result = summary.evaluate(None, splits[1], points, replicates=20)
+  assert result['validation'] is None and result['labels']['Edema']['validation'] is None
+  assert result['labels']['Edema']['operating_points'][0]['sensitivity']['interval']

@@ -31,7 +31,7 @@ def read(
       data.blank says.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
-      reader and official_split that the file names otherwise; and 'class', see labels.
+      scanner, reader and official_split that the file names otherwise; and 'class', see labels.
     grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
       with 'image' there is no such column, and every image counts as a patient of its own. Never
       assumed: intervals and splits are as wrong as this is.

@@ -1,6 +1,6 @@
 """A folder of DICOM files, its labels in a table beside them.
 
-Patients, studies and views come from the files' headers, of which nothing else is read (see
+Patients, studies, views and scanners come from the files' headers, of which nothing else is read (see
 medjax.data.dicom.header): no name, date or private element. The patient's id is what keeps a patient on
 one side of the split and joins predictions with other tables, so it stands in split.csv and
 predictions as the files have it. Files that were de-identified hold a pseudonym there; for others give

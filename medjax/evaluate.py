@@ -1,0 +1,323 @@
+"""Evaluates a finished run again, or predictions of any model, and compares two of them.
+
+  python -m medjax.evaluate --workdir=runs/a --readers=reads.csv     the run's report, with readers
+  python -m medjax.evaluate --workdir=runs/a --against=runs/b        which is better, by how much
+  python -m medjax.evaluate --predictions=p.csv --truth=t.csv --output=DIR
+
+Calibration and thresholds of a run stay as it has frozen them. For predictions of another program they
+are chosen on --validation; without it only fixed thresholds are told ('--operating_points=threshold=0.5').
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from medjax import commands
+from medjax.errors import InputError
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
+_PREDICTIONS = flags.DEFINE_string(
+  'predictions', None, 'CSV of image and prob_<label>, or <label>, whoever made it.'
+)
+_TRUTH = flags.DEFINE_string(
+  'truth',
+  None,
+  'CSV of image, <label> (1, 0, empty), patient and whatever else is told of an image.',
+)
+_VALIDATION = flags.DEFINE_string(
+  'validation', None, 'CSV like --predictions, of other patients, to choose thresholds on.'
+)
+_VALIDATION_TRUTH = flags.DEFINE_string(
+  'validation_truth', None, 'Its truth, where it holds none itself.'
+)
+_READERS = flags.DEFINE_string('readers', None, 'CSV of image, reader and their answers by label.')
+_AGAINST = flags.DEFINE_string('against', None, 'Another work directory, or CSV of predictions.')
+_MARGIN = flags.DEFINE_float('margin', 0.02, 'AUROC that counts as no worse, for --against.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the results of --predictions.')
+_LABELS = flags.DEFINE_list('labels', [], 'Of the predictions, those to evaluate; all by default.')
+_HEAD = flags.DEFINE_string(
+  'head', 'sigmoid', 'sigmoid, or softmax or ordinal where an image has exactly one label.'
+)
+_CALIBRATION = flags.DEFINE_string(
+  'calibration', 'none', 'none, temperature, platt or isotonic, fitted on --validation.'
+)
+_POINTS = flags.DEFINE_list(
+  'operating_points', ['youden'], 'Such as youden, sensitivity=0.9, cost=5 or threshold=0.5.'
+)
+_PREVALENCE = flags.DEFINE_list(
+  'prevalence', [], 'Prevalences to tell PPV and NPV for, such as Edema=0.02.'
+)
+_LEVEL = flags.DEFINE_string('level', 'image', 'What is tested: image, study, patient or slide.')
+_AGGREGATE = flags.DEFINE_string('aggregate', 'max', 'How images become one: max, mean, top:0.05.')
+_SUBGROUPS = flags.DEFINE_list(
+  'subgroups', None, 'Columns by whose values to tell the figures, such as sex,age,scanner.'
+)
+_REPLICATES = flags.DEFINE_integer('replicates', None, 'Of the bootstrap; 2000 by default.')
+_SEED = flags.DEFINE_integer('seed', None, 'Of the bootstrap; 0 by default.')
+
+_CHOSEN_BY_RUN = (_TRUTH, _VALIDATION, _VALIDATION_TRUTH, _OUTPUT, _LABELS, _HEAD, _CALIBRATION,
+                  _POINTS, _LEVEL, _AGGREGATE)  # fmt: skip
+
+
+def main() -> None:
+  """Evaluates what the flags name and says the answer."""
+  if bool(_WORKDIR.value) == bool(_PREDICTIONS.value):
+    raise InputError(
+      'give either --workdir=runs/phantom, a finished run, or --predictions=p.csv with --truth=t.csv'
+    )
+  for flag in (_REPLICATES, _SEED):
+    if flag.value is not None and flag.value < 0:
+      raise InputError(f'--{flag.name}={flag.value}: must be 0 or more')
+  if not 0 <= _MARGIN.value < 1:
+    raise InputError(f'--margin={_MARGIN.value}: must be in [0, 1)')
+  if _WORKDIR.value:
+    for flag in _CHOSEN_BY_RUN:
+      if flag.present:
+        raise InputError(
+          f'--{flag.name}: a run has chosen it already; evaluate its predictions instead: '
+          f'--predictions={_WORKDIR.value}/predictions/test.csv'
+        )
+    _evaluate_run(pathlib.Path(_WORKDIR.value))
+  else:
+    _evaluate_files()
+
+
+def _evaluate_run(workdir: pathlib.Path) -> None:
+  from medjax import config as configs
+  from medjax import files, reporting
+  from medjax.evaluation import assessment, frozen, predictions
+
+  if not (workdir / reporting.RESULT).is_file():
+    raise InputError(
+      f'{workdir}: not a finished run (it has no {reporting.RESULT}); start it again with the same '
+      '--workdir, and it goes on from where it is'
+    )
+  old = files.read_json(workdir / reporting.RESULT)
+  config = configs.from_dict(files.read_json(workdir / 'config.json'))
+  parts = {
+    part: predictions.read(workdir / 'predictions' / f'{part}.csv')
+    for part in ('validation', 'test')
+  }
+  settings = config.evaluation
+  if _AGAINST.value:
+    _compare(parts['test'], workdir, (settings.level, settings.aggregate, config.model.head))
+    return
+  kept = frozen.read(workdir, config.data.labels)
+  found = assessment.assess(
+    parts['validation'],
+    parts['test'],
+    head=config.model.head,
+    calibration=settings.calibration,
+    rules=settings.operating_points,
+    prevalence=_prevalences(config.data.labels) or settings.prevalence,
+    level=settings.level,
+    aggregate=settings.aggregate,
+    columns=settings.subgroups if _SUBGROUPS.value is None else _SUBGROUPS.value,
+    replicates=config.replicates if _REPLICATES.value is None else _REPLICATES.value,
+    seed=config.seed if _SEED.value is None else _SEED.value,
+    chosen=kept['levels'],
+    beside=reporting.beside(workdir),
+  )
+  _check_columns(parts['test'])
+  result = found.summary | {name: old[name] for name in ('study_notes', 'facts', 'localisation')}
+  result['readers'] = _readers(found) or old['readers']
+  reporting.write(workdir, result)
+  _say(result, workdir / reporting.REPORT)
+
+
+def _evaluate_files() -> None:
+  from medjax import files, reporting
+  from medjax.errors import check_option
+  from medjax.evaluation import assessment, classes, levels, report
+
+  if not _OUTPUT.value:
+    raise InputError('--output is missing; try --output=evaluation')
+  output = pathlib.Path(_OUTPUT.value)
+  check_option('--head', _HEAD.value, ('sigmoid', *classes.FIGURES))
+  check_option('--level', _LEVEL.value, levels.LEVELS)
+  levels.method(_AGGREGATE.value, '--aggregate')
+  test = _read(_PREDICTIONS.value, _TRUTH.value)
+  _check(test)
+  validation = None
+  if _VALIDATION.value:
+    validation = _read(_VALIDATION.value, _VALIDATION_TRUTH.value)
+    both = sorted(set(validation.images) & set(test.images))
+    if both:
+      raise InputError(
+        f"--validation: {len(both):,} of its images are test images too, such as '{both[0]}'; choose "
+        'thresholds on other patients'
+      )
+  elif _CALIBRATION.value != 'none':
+    raise InputError(
+      f'--calibration={_CALIBRATION.value}: is fitted on --validation, which is missing'
+    )
+  _check_columns(test)
+  output.mkdir(parents=True, exist_ok=True)
+  if _AGAINST.value:
+    _compare(test, output, (_LEVEL.value, _AGGREGATE.value, _HEAD.value))
+    return
+  drawn = {
+    'replicates': 2000 if _REPLICATES.value is None else _REPLICATES.value,
+    'seed': _SEED.value or 0,
+  }
+  found = assessment.assess(
+    validation,
+    test,
+    head=_HEAD.value,
+    calibration=_CALIBRATION.value,
+    rules=_POINTS.value,
+    prevalence=_prevalences(test.labels),
+    level=_LEVEL.value,
+    aggregate=_AGGREGATE.value,
+    columns=_SUBGROUPS.value or (),
+    **drawn,
+  )
+  facts = {'predictions': _PREDICTIONS.value, 'truth': _TRUTH.value or _PREDICTIONS.value}
+  if validation is not None:
+    facts['thresholds from'] = _VALIDATION.value
+  result = found.summary | {'facts': facts, 'study_notes': [], 'readers': _readers(found)}
+  page = report.render(
+    title=pathlib.Path(_PREDICTIONS.value).name,
+    summary=result,
+    history=(),
+    split_proof={},
+    config={'evaluation': {'calibration': _CALIBRATION.value, **drawn}},
+    facts={**facts, 'model': 'the model of these predictions', 'versions': reporting.versions()},
+    sections=reporting.sections(result),
+  )
+  files.write_whole(output / 'index.html', page)
+  if found.frozen:
+    files.write_whole(output / 'frozen.json', json.dumps(found.frozen, indent=2) + '\n')
+  files.write_whole(output / 'evaluation.json', json.dumps(result, indent=2) + '\n')
+  _say(result, output / 'index.html')
+
+
+def _read(path: str, truth: str | None):
+  from medjax.evaluation import joining
+
+  return joining.read(pathlib.Path(path), truth and pathlib.Path(truth), _LABELS.value)
+
+
+def _check(test) -> None:
+  """Raises InputError where nothing can be measured."""
+  if len(set(test.patients)) < 2:
+    raise InputError(
+      f'{_PREDICTIONS.value}: all images are of one patient; two are needed at least'
+    )
+  positive = ((test.truth == 1) & test.known).any(axis=0)
+  negative = ((test.truth == 0) & test.known).any(axis=0)
+  if not (positive & negative).any():
+    label = test.labels[0]
+    only = 'positives' if positive[0] else 'negatives' if negative[0] else 'unknown truth'
+    raise InputError(
+      f'{_TRUTH.value or _PREDICTIONS.value}: no label has both positives and negatives ({label} has '
+      f'only {only}), so there is nothing to tell apart'
+    )
+
+
+def _check_columns(test) -> None:
+  from medjax.errors import nearest
+
+  columns = [] if test.about is None else list(test.about)
+  for name in _SUBGROUPS.value or ():
+    if name not in columns:
+      raise InputError(
+        f'--subgroups={name}: the predictions and the truth have no such column{nearest(name, columns) or "."} '
+        f'There are: {", ".join(columns) or "none"}'
+      )
+
+
+def _prevalences(labels) -> dict[str, float]:
+  from medjax.errors import nearest
+
+  found = {}
+  for text in _PREVALENCE.value:
+    label, _, share = text.rpartition('=')
+    try:
+      found[label] = float(share)
+    except ValueError:
+      found[label] = -1.0
+    if label not in labels or not 0 < found[label] < 1:
+      raise InputError(
+        f'--prevalence={text}: give a label and a share in (0, 1), such as {labels[0]}=0.02'
+        f'{nearest(label, labels) if label not in labels else ""}'
+      )
+  return found
+
+
+def _readers(found) -> dict[str, Any] | None:
+  if not _READERS.value:
+    return None
+  from medjax.data import reader_table
+  from medjax.evaluation import reader_study
+
+  readings = reader_table.read(pathlib.Path(_READERS.value), [])
+  points = found.summary['labels']
+  return reader_study.compare(
+    found.test,
+    readings,
+    {label: of['operating_points'][0]['threshold'] for label, of in points.items()},
+    replicates=found.summary['replicates'],
+    seed=found.summary['seed'],
+  )
+
+
+def _compare(test, directory: pathlib.Path, settings) -> None:
+  """Compares with --against; `settings` are level, aggregate and head."""
+  from medjax import files
+  from medjax.evaluation import comparison, comparison_page, joining, levels, predictions
+
+  against, warning = pathlib.Path(_AGAINST.value), ''
+  if against.is_dir():
+    other = predictions.read(against / 'predictions' / 'test.csv')
+    warning = _met_again(test, against)
+  else:
+    own = directory / 'predictions' / 'test.csv' if _WORKDIR.value else _TRUTH.value
+    other = joining.read(against, own and pathlib.Path(own), test.labels)
+  compared = comparison.compare(
+    levels.to_level(test, *settings),
+    levels.to_level(other, *settings),
+    margin=_MARGIN.value,
+    replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
+    seed=_SEED.value or 0,
+  )
+  names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
+  page = comparison_page.render(compared, *names, warning=warning)
+  folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
+  name = f'against_{against.resolve().name.removesuffix(".csv")}'
+  written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
+  for path, content in zip(written, (page, json.dumps({'between': names, **compared}, indent=2))):
+    path.parent.mkdir(exist_ok=True)
+    files.write_whole(path, content + '\n')
+  for line in (*comparison_page.in_words(compared, *names), *filter(None, [warning])):
+    print(line)
+  print(f'report: {written[0]}')
+
+
+def _met_again(test, run: pathlib.Path) -> str:
+  """Returns a sentence if patients who are tested trained or chose the network of another run."""
+  from medjax import lineage
+
+  seen = lineage.seen_by(run)
+  common = sorted(set(seen['patient']) & set(test.patients))
+  if not common:
+    return ''
+  return (
+    f'{len(common):,} of the {len(set(test.patients)):,} test patients, such as {common[0]}, have the '
+    f'names of patients who trained or chose {run}: unless they are other people, its figures are too high.'
+  )
+
+
+def _say(result: dict[str, Any], page: pathlib.Path) -> None:
+  from medjax import reporting
+
+  print(reporting.answer(result))
+  for note in result['notes']:
+    print(f'note: {note}')
+  print(f'report: {page}')
+
+
+if __name__ == '__main__':
+  commands.run(main)

@@ -1,0 +1,123 @@
+"""How far probabilities are from the shares they promise: Brier score, calibration error, slope.
+
+Slope and intercept are those of a logistic regression of the truth on the logit of the probability
+(Cox, Biometrika 45:562, 1958). A slope below 1 says that probabilities are too extreme. The intercept is
+taken with the slope fixed at 1: above 0 it says that probabilities are too low on the whole (Van Calster
+et al., BMC Medicine 17:230, 2019: "calibration in the large").
+"""
+
+import numpy as np
+from scipy import sparse, special
+
+BINS = 15  # of equal width, as in Guo et al., ICML 2017
+EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 before their logit is taken
+_ITERATIONS = 30
+_LARGEST = 100.0  # a coefficient beyond this, in standard deviations of the logit, is running away
+
+
+def logit(probabilities: np.ndarray) -> np.ndarray:
+  """Returns log(p / (1 − p)), f64, of probabilities kept `EPSILON` away from 0 and 1."""
+  clipped = np.clip(np.asarray(probabilities, np.float64), EPSILON, 1 - EPSILON)
+  return np.log(clipped) - np.log1p(-clipped)
+
+
+def bin_of(probabilities: np.ndarray) -> np.ndarray:
+  """Returns the bin, int[N] from 0, of each probability: bin m holds (m / BINS, (m + 1) / BINS].
+
+  Probability 0 is in the first bin.
+  """
+  edges = np.arange(1, BINS) / BINS
+  return np.searchsorted(edges, np.asarray(probabilities, np.float64), side='left')
+
+
+def slope_and_intercept(
+  logits: np.ndarray, positives: np.ndarray, totals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Fits truth ~ sigmoid(a + b · logit) for b, and truth ~ sigmoid(a + logit) for a, by Newton's method.
+
+  Args:
+    logits: f64[G], of images, or the nodes of `on_grid`.
+    positives: f64[R, G], how many positives each logit has in each of R fits.
+    totals: f64[R, G], how many images.
+
+  Returns:
+    (slopes f64[R], intercepts f64[R]); NaN where a class is absent or, for the slope, where no
+    logistic curve fits best because the classes do not overlap or all logits are alike.
+  """
+  return fits(logits, np.stack((positives.sum(axis=1), positives @ logits), axis=1), totals)
+
+
+def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """As `slope_and_intercept`, given the positives' number and sum of logits, f64[R, 2]."""
+  slopes, intercepts = np.full((2, len(totals)), np.nan)
+  number = totals.sum(axis=1)
+  both = (sums[:, 0] > 1e-6) & (sums[:, 0] < number - 1e-6)
+  if not both.any():
+    return slopes, intercepts
+  sums, totals = sums[both], totals[both]
+  intercepts[both] = _newton(np.ones((len(logits), 1)), logits, sums[:, :1], totals)[:, 0]
+  middle, spread = float(np.mean(logits)), float(np.std(logits))
+  if spread > 0:
+    design = np.stack((np.ones(len(logits)), (logits - middle) / spread), axis=1)
+    scaled = np.stack((sums[:, 0], (sums[:, 1] - middle * sums[:, 0]) / spread), axis=1)
+    slopes[both] = _newton(design, np.zeros(len(logits)), scaled, totals)[:, 1] / spread
+  return slopes, intercepts
+
+
+def on_grid(logits: np.ndarray, nodes: int = 128) -> tuple[np.ndarray, sparse.csr_array]:
+  """Returns equally spaced nodes f64[G] and [N, G], which turns images into weights of nodes.
+
+  A smooth function's sum over images is then its sum over nodes: cubic interpolation, exact to about
+  1e-5 for a logistic curve over the widest range of logits. Few images are nodes themselves.
+  """
+  if len(logits) <= nodes or np.ptp(logits) == 0:
+    return logits, sparse.csr_array(sparse.eye_array(len(logits)))
+  low, step = logits.min(), np.ptp(logits) / (nodes - 1)
+  place = (logits - low) / step
+  first = np.clip(np.floor(place).astype(int) - 1, 0, nodes - 4)
+  t = place - first  # in 0 … 3, of four neighbours
+  weights = np.stack(
+    (
+      -(t - 1) * (t - 2) * (t - 3) / 6,
+      t * (t - 2) * (t - 3) / 2,
+      -t * (t - 1) * (t - 3) / 2,
+      t * (t - 1) * (t - 2) / 6,
+    ),
+    axis=1,
+  )
+  columns = first[:, None] + np.arange(4)
+  rows = np.repeat(np.arange(len(logits)), 4)
+  spread = sparse.csr_array((weights.ravel(), (rows, columns.ravel())), (len(logits), nodes))
+  return low + step * np.arange(nodes), spread
+
+
+def _newton(
+  design: np.ndarray, offset: np.ndarray, target: np.ndarray, totals: np.ndarray
+) -> np.ndarray:
+  """Solves Σ totals · sigmoid(offset + design θ) · design = target for θ f64[R, F]; NaN where it fails.
+
+  Args:
+    design: f64[G, F].
+    offset: f64[G].
+    target: f64[R, F], the same sum over the positives.
+    totals: f64[R, G].
+  """
+  size = design.shape[1]
+  products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+  found = np.full(target.shape, np.nan)
+  theta, rows = np.zeros(target.shape), np.arange(len(target))  # the rows that still move
+  for _ in range(_ITERATIONS):
+    chance = special.expit(theta[rows] @ design.T + offset)
+    gradient = target[rows] - (totals[rows] * chance) @ design
+    curvature = (totals[rows] * chance * (1 - chance)) @ products
+    curvature = curvature.reshape(-1, size, size) + 1e-12 * np.eye(size)
+    step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+    # Far from the solution a whole step may overshoot.
+    step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
+    theta[rows] += step
+    done = np.abs(step).max(axis=1) < 1e-9
+    found[rows[done]] = theta[rows[done]]
+    rows = rows[~done & (np.abs(theta[rows]).max(axis=1) < _LARGEST)]
+    if not len(rows):
+      break
+  return found

@@ -1,0 +1,258 @@
+"""DeLong's standard error of AUROCs on the same images, and Obuchowski's where patients have several.
+
+An AUROC is a mean over images of each class: the share of negatives that a positive outscores, and of
+positives that outscore a negative (its placements). How these vary between images, or between patients,
+says how the AUROC varies between test sets, without resampling: DeLong, DeLong & Clarke-Pearson,
+Biometrics 44:837, 1988; with placements from midranks in O(N log N): Sun & Xu, IEEE Signal Processing
+Letters 21:1389, 2014; by patient, who may have images of both classes: Obuchowski, Biometrics 53:567,
+1997.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+_ROUNDING = 1e-14  # of the variances: a difference that varies less than this does not vary
+
+
+class Contributions(NamedTuple):
+  """What each of P patients adds to the AUROCs of K models, on the same images, less its share.
+
+  Attributes:
+    aurocs: f64[K], ties counting half; NaN where a class is absent.
+    positives: f64[K, P], the sum over the patient's positives of (placement - AUROC), divided by all
+      positives; 0 for a patient without.
+    negatives: f64[K, P], the same of the negatives.
+    patients: int[3], how many have a positive, a negative, an image.
+  """
+
+  aurocs: np.ndarray
+  positives: np.ndarray
+  negatives: np.ndarray
+  patients: np.ndarray
+
+
+class PairedTest(NamedTuple):
+  """Whether two AUROCs on the same images differ.
+
+  Attributes:
+    difference: the first less the second.
+    standard_error: of the difference.
+    z: difference / standard error.
+    p: two-sided, from the normal distribution.
+  """
+
+  difference: float
+  standard_error: float
+  z: float
+  p: float
+
+
+def contributions(
+  scores: np.ndarray, truth: np.ndarray, patient: np.ndarray, patients: int
+) -> Contributions:
+  """Returns what every patient adds to the AUROCs, from which all variances here are sums.
+
+  Args:
+    scores: f[K, N] of K models on the same images, higher means more likely positive.
+    truth: [N] of 0 and 1.
+    patient: int[N] in [0, patients), whose image it is.
+    patients: how many there are, also without any of these images.
+
+  Raises:
+    ValueError: shapes that differ, a score that is NaN, or a truth other than 0 and 1.
+  """
+  scores, truth, patient = np.asarray(scores, np.float64), np.asarray(truth), np.asarray(patient)
+  if scores.ndim != 2 or not scores.shape[1:] == truth.shape == patient.shape:
+    raise ValueError(
+      f'scores {scores.shape}, truth {truth.shape} and patients {patient.shape} must be '
+      '[models, images], [images] and [images]'
+    )
+  if np.isnan(scores).any():
+    raise ValueError(f'{int(np.isnan(scores).sum())} scores are NaN; a NaN has no rank')
+  if not np.isin(truth, (0, 1)).all():
+    raise ValueError('truth must be 0 or 1; leave out images whose truth is not known')
+  positive = truth == 1
+  counts = np.array([len(np.unique(patient[of])) for of in (positive, ~positive, slice(None))])
+  total, aurocs = [int(positive.sum()), int((~positive).sum())], np.full(len(scores), np.nan)
+  added = np.full((2, len(scores), patients), np.nan)
+  if all(total):
+    ranks = stats.rankdata(scores, axis=1)
+    for row, of_class in enumerate((positive, ~positive)):
+      # The rank among all, less the rank in its own class, counts the other class below.
+      below = ranks[:, of_class] - stats.rankdata(scores[:, of_class], axis=1)
+      placements = below / total[1 - row] if row == 0 else 1 - below / total[1 - row]
+      if row == 0:
+        aurocs = placements.mean(axis=1)
+      for model, of in enumerate((placements - aurocs[:, None]) / total[row]):
+        added[row, model] = np.bincount(patient[of_class], weights=of, minlength=patients)
+  return Contributions(aurocs, *added, counts)
+
+
+def covariance(of: Contributions) -> np.ndarray:
+  """Returns the covariance f64[K, K] of the AUROCs; NaN with fewer than two patients of a class.
+
+  Obuchowski's estimate. With P patients in all, P1 of them with positives and P0 with negatives, the
+  products of what each adds through its positives are summed and multiplied by P1 / (P1 - 1), those
+  through its negatives by P0 / (P0 - 1), and those across the classes by P / (P - 1). Where every
+  patient has one image nobody has both classes, P1 and P0 are the positives and the negatives, and
+  what is left is DeLong's estimate exactly.
+  """
+  if (of.patients < 2).any() or np.isnan(of.aurocs).any():
+    return np.full((len(of.aurocs),) * 2, np.nan)
+  positives, negatives, every = of.patients / (of.patients - 1)
+  across = _products(of.positives, of.negatives)
+  return (
+    positives * _products(of.positives, of.positives)
+    + negatives * _products(of.negatives, of.negatives)
+    + every * (across + across.T)
+  )
+
+
+def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+  # Not a matrix product, whose order of summation may differ between its cells: the covariance of
+  # two equal models must equal their variances to the last bit.
+  return np.einsum('kp,lp->kl', one, other)
+
+
+def auroc_covariance(
+  scores: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (AUROCs f64[K], their covariance f64[K, K]) of K models on the same images.
+
+  Args:
+    scores: f[K, N], higher means more likely positive.
+    truth: [N] of 0 and 1.
+    groups: [N], the patient of each image, any type that sorts; None where each is another patient's.
+
+  Returns:
+    AUROCs that are NaN where a class is absent, and `covariance`.
+
+  Raises:
+    ValueError: as `contributions`.
+  """
+  patient, patients = _numbered(truth, groups)
+  of = contributions(scores, truth, patient, patients)
+  return of.aurocs, covariance(of)
+
+
+def mean_covariance(
+  of_labels: Sequence[Contributions], patients: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (mean AUROCs f64[K], their covariance f64[K, K]) over labels of the same patients.
+
+  What a patient adds to the mean is the mean of what it adds to each label, so that labels which go
+  together are not taken for independent ones. All products are multiplied by P / (P - 1); for a single
+  label this differs from `covariance` by those factors alone.
+
+  Args:
+    of_labels: at least one, of the same models and the same P patients.
+    patients: how many have an image of known truth, P.
+  """
+  aurocs = np.mean([of.aurocs for of in of_labels], axis=0)
+  if patients < 2 or any((of.patients < 2).any() for of in of_labels):
+    return aurocs, np.full((len(aurocs),) * 2, np.nan)
+  added = np.mean([of.positives + of.negatives for of in of_labels], axis=0)
+  return aurocs, patients / (patients - 1) * _products(added, added)
+
+
+def interval(
+  auroc: float, variance: float, level: float = 0.95
+) -> tuple[tuple[float, float] | None, str]:
+  """Returns ((low, high), '') of an AUROC, or (None, why there is none).
+
+  The normal interval of logit(AUROC), turned back (Pepe, The Statistical Evaluation of Medical Tests,
+  2003). The plain one, AUROC ± z standard errors, runs past 1 where AUROC is high, and cut off there
+  it still covers less than it says; of the intervals that Kottas, Kuss & Zapf compare (BMC Medical
+  Research Methodology 14:26, 2014) it is among the liberal ones and the logit one is not.
+  """
+  if np.isnan(auroc):
+    return None, 'a class is absent'
+  if np.isnan(variance):
+    return None, 'all images of a class are of one patient'
+  if not variance > 0 or not 0 < auroc < 1:
+    return None, 'its estimated variance is 0, as where the scores separate the classes'
+  reach = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (auroc * (1 - auroc))
+  low, high = special.expit(special.logit(auroc) + np.array([-reach, reach]))
+  return (float(low), float(high)), ''
+
+
+def figure(
+  scores: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
+) -> dict:
+  """Returns the interval of one AUROC as JSON can hold it.
+
+  Args:
+    scores: f[N], higher means more likely positive.
+    truth, groups: as for `auroc_covariance`.
+    level: how often such intervals cover.
+
+  Returns:
+    {'interval': [low, high] or None, 'clustered': whether a patient has several of the images,
+    'reason': '' or why there is no interval}.
+  """
+  patient, patients = _numbered(truth, groups)
+  of = contributions(np.asarray(scores)[None], truth, patient, patients)
+  bounds, reason = interval(float(of.aurocs[0]), float(covariance(of)[0, 0]), level)
+  return {
+    'interval': None if bounds is None else list(bounds),
+    'clustered': patients < len(patient),
+    'reason': reason and (no_variance(of, truth) or reason),
+  }
+
+
+def no_variance(of: Contributions, truth: np.ndarray) -> str:
+  """Returns why the AUROCs have no variance between patients, '' where they have."""
+  truth = np.asarray(truth)
+  for name, value, patients in zip(('positives', 'negatives'), (1, 0), of.patients):
+    if not (truth == value).any():
+      return f'no {name}'
+    if of.patients[2] < 2:
+      return 'fewer than two patients'
+    if patients < 2:
+      return f'all {name} are of one patient'
+  return ''
+
+
+def paired_test(aurocs: np.ndarray, covariance: np.ndarray) -> PairedTest:
+  """Tests whether two AUROCs on the same images differ: z = difference / standard error.
+
+  Args:
+    aurocs: f64[2].
+    covariance: f64[2, 2], of `auroc_covariance` or `mean_covariance`.
+
+  Returns:
+    The test of the first less the second. Where the difference does not vary, p is 1 if it is 0, as
+    of a model against itself, and otherwise z and p are NaN; NaN too where the covariance is.
+  """
+  (one, other), ((first, shared), (_, second)) = np.asarray(aurocs), np.asarray(covariance)
+  difference, variance = float(one - other), float(first + second - 2 * shared)
+  if np.isnan(difference) or np.isnan(variance):
+    return PairedTest(difference, np.nan, np.nan, np.nan)
+  if variance <= _ROUNDING * (first + second):
+    z = 0.0 if difference == 0 else np.nan
+    return PairedTest(difference, 0.0, z, 1.0 if difference == 0 else np.nan)
+  z = difference / np.sqrt(variance)
+  return PairedTest(
+    difference, float(np.sqrt(variance)), float(z), float(2 * stats.norm.sf(abs(z)))
+  )
+
+
+def difference_interval(test: PairedTest, level: float = 0.95) -> tuple[float, float] | None:
+  """Returns difference ± z standard errors, None where the standard error is 0 or NaN.
+
+  A difference lies well inside (-1, 1), so it needs no transformation.
+  """
+  if not test.standard_error > 0:
+    return None
+  reach = float(stats.norm.ppf((1 + level) / 2)) * test.standard_error
+  return test.difference - reach, test.difference + reach
+
+
+def _numbered(truth: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
+  if groups is None:
+    return np.arange(len(truth)), len(truth)
+  unique, patient = np.unique(np.asarray(groups), return_inverse=True)
+  return patient, len(unique)

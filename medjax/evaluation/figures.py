@@ -1,0 +1,195 @@
+"""Every figure of every label as a function of how much each patient weighs.
+
+With every patient weighing 1 these are the figures of the test set; with the counts of a bootstrap
+replicate they are the figures of that replicate; without some patients, those of the jackknife. What
+does not depend on the weights (sorting, counting, binning) is done once, by `prepare`.
+"""
+
+import concurrent.futures
+import os
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from medjax.evaluation import calibration_metrics, metrics
+
+OF_SCORES = ('auroc', 'auprc', 'brier', 'ece', 'calibration_slope', 'calibration_intercept')
+AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv', 'f1')
+
+
+class _Label(NamedTuple):
+  """What one label's figures are sums of.
+
+  Attributes:
+    ranking: of its images; its order names patients. None without images.
+    tallies: f64[P, T], what each patient adds to T totals, see `_tallies`.
+    nodes: f64[G], logits, see calibration_metrics.on_grid.
+    at_nodes: f32[P, G], each patient's images there.
+  """
+
+  ranking: metrics.Ranking | None
+  tallies: np.ndarray
+  nodes: np.ndarray
+  at_nodes: np.ndarray
+
+
+class Prepared(NamedTuple):
+  """What `compute` needs of N images.
+
+  Attributes:
+    patients: how many there are, P. Their order is that of numpy.unique.
+    images: N.
+    labels: one entry each.
+    thresholds: f64[L, K].
+  """
+
+  patients: int
+  images: int
+  labels: list[_Label]
+  thresholds: np.ndarray
+
+
+def prepare(
+  patients: np.ndarray,
+  scores: np.ndarray,
+  truth: np.ndarray,
+  known: np.ndarray,
+  thresholds: np.ndarray,
+) -> Prepared:
+  """Sorts, counts and bins once what `compute` then weighs in any number of ways.
+
+  Args:
+    patients: [N], the patient of each image; any type that sorts.
+    scores: f[N, L], probabilities.
+    truth: [N, L] of 0 and 1, read only where known.
+    known: bool[N, L].
+    thresholds: f64[L, K], K operating points each; a score at or above is called positive. NaN where a
+      label has none.
+  """
+  scores, known = np.asarray(scores, np.float64), np.asarray(known, bool)
+  unique, patient = np.unique(np.asarray(patients), return_inverse=True)
+  labels = [
+    _prepare(
+      patient[known[:, label]],
+      len(unique),
+      scores[known[:, label], label],
+      np.asarray(truth)[known[:, label], label] == 1,
+      at,
+    )
+    for label, at in enumerate(thresholds)
+  ]
+  return Prepared(len(unique), len(patient), labels, np.asarray(thresholds, np.float64))
+
+
+def _prepare(
+  patient: np.ndarray, patients: int, scores: np.ndarray, positive: np.ndarray, at: np.ndarray
+) -> _Label:
+  logits = calibration_metrics.logit(scores)
+  nodes, spread = calibration_metrics.on_grid(logits)
+  of_patient = sparse.csr_array(
+    (np.ones(len(patient)), (patient, np.arange(len(patient)))), (patients, len(patient))
+  )
+  ranking = None
+  if len(scores):
+    ranking = metrics.rank(scores, positive)
+    ranking = ranking._replace(order=patient[ranking.order])
+  columns = _columns(scores, positive, logits, at)
+  at_nodes = (of_patient @ spread).toarray().astype(np.float32)
+  return _Label(ranking, of_patient @ columns, nodes, at_nodes)
+
+
+def _columns(
+  scores: np.ndarray, positive: np.ndarray, logits: np.ndarray, at: np.ndarray
+) -> np.ndarray:
+  """Returns f64[N, T], what each image adds to the totals that `_ratios` reads in this order."""
+  bins = np.zeros((len(scores), calibration_metrics.BINS))
+  bins[np.arange(len(scores)), calibration_metrics.bin_of(scores)] = scores - positive
+  flagged = scores[:, None] >= at
+  return np.concatenate(
+    (
+      np.stack((positive, ~positive, (scores - positive) ** 2, positive * logits), axis=1),
+      bins,
+      flagged & positive[:, None],
+      flagged & ~positive[:, None],
+    ),
+    axis=1,
+  ).astype(np.float64)
+
+
+def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns every figure under each of R weightings of the patients.
+
+  Args:
+    weights: f64[R, P], not negative.
+
+  Returns:
+    f64[R, L] for each of `OF_SCORES`: the areas of medjax.evaluation.metrics; the Brier score; the expected
+    calibration error over 15 bins of equal width; slope and intercept of
+    medjax.evaluation.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN where a figure
+    does not exist.
+  """
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+    by_label = list(
+      threads.map(lambda label: _compute(label, weights), prepared.labels)
+    )  # numpy computes without holding the interpreter's lock
+  figures = {name: np.stack([of[name] for of in by_label], axis=1) for name in by_label[0]}
+  for name in AT_THRESHOLD:
+    figures[name][:, np.isnan(prepared.thresholds)] = np.nan
+  return figures
+
+
+def _compute(label: _Label, weights: np.ndarray) -> dict[str, np.ndarray]:
+  if label.ranking is None:
+    nothing = np.full(len(weights), np.nan)
+    points = (label.tallies.shape[1] - 4 - calibration_metrics.BINS) // 2
+    return dict.fromkeys(OF_SCORES, nothing) | dict.fromkeys(
+      AT_THRESHOLD, np.tile(nothing[:, None], points)
+    )
+  auroc, auprc = metrics.areas(label.ranking, weights)
+  totals = weights @ label.tallies
+  sums = totals[:, [0, 3]]
+  at_nodes = (weights.astype(np.float32) @ label.at_nodes).astype(np.float64)
+  slope, intercept = calibration_metrics.fits(label.nodes, sums, at_nodes)
+  return {
+    'auroc': auroc,
+    'auprc': auprc,
+    'calibration_slope': slope,
+    'calibration_intercept': intercept,
+    **_ratios(totals),
+  }
+
+
+def _ratios(totals: np.ndarray) -> dict[str, np.ndarray]:
+  """Turns totals f64[R, T] into the figures that are ratios of them, NaN where of nothing."""
+  positives, negatives, squares = totals[:, 0, None], totals[:, 1, None], totals[:, 2, None]
+  bins, flagged = np.split(totals[:, 4:], [calibration_metrics.BINS], axis=1)
+  hits, alarms = np.split(flagged, 2, axis=1)
+  images = positives + negatives
+
+  def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+  return {
+    'brier': ratio(squares, images)[:, 0],
+    'ece': ratio(np.abs(bins).sum(axis=1, keepdims=True), images)[:, 0],
+    'sensitivity': ratio(hits, positives),
+    'specificity': ratio(negatives - alarms, negatives),
+    'ppv': ratio(hits, hits + alarms),
+    'npv': ratio(negatives - alarms, images - hits - alarms),
+    'f1': ratio(2 * hits, hits + alarms + positives),
+  }
+
+
+def predictive_values(
+  sensitivity: np.ndarray, specificity: np.ndarray, prevalence: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (PPV, NPV) where `prevalence` of the images are positive, by Bayes' theorem.
+
+  A test set with a floor of positives, or one from a ward, is not the clinic. NaN where nothing would be
+  called so.
+  """
+  hits, alarms = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+  missed, rejected = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    return hits / (hits + alarms), rejected / (rejected + missed)

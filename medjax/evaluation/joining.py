@@ -1,0 +1,188 @@
+"""Predictions and truth in two files, whoever made them, joined by the names of images and labels.
+
+Predictions are a CSV with a column `image` and one for each label, `prob_<label>` or just `<label>`. The
+truth is a CSV with `image`, `true_<label>` or `<label>` (1, 0; -1 and empty are not known), and, where
+there are any, `patient` and whatever else is told of an image. The predictions may hold the truth too.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from medjax.data import table
+from medjax.errors import InputError, nearest
+from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions
+
+_CODES = table.LABEL_CODES | {'-1': np.nan, '-1.0': np.nan, 'nan': np.nan}
+
+
+def read(
+  predictions: pathlib.Path, truth: pathlib.Path | None, labels: Sequence[str] = ()
+) -> Predictions:
+  """Reads and joins the two files.
+
+  Args:
+    predictions: the CSV of probabilities.
+    truth: the CSV of the truth; None where the predictions hold it.
+    labels: those to read; empty reads all that are predicted.
+
+  Raises:
+    InputError: naming file, row and column: a column missing, an image listed twice or in one file
+      only, a label in one file only, a probability that is none, a truth of another code, or patients
+      who differ between the files.
+  """
+  predicted = _by_image(predictions)
+  known = predicted if truth is None else _by_image(truth)
+  truth = truth or predictions
+  if known is not predicted:
+    _check_images(predicted, predictions, known, truth)
+    known = known.loc[predicted.index]
+  of_probability, of_truth = _columns(predicted, predictions, known, truth, labels)
+  probabilities = [
+    _probabilities(predicted, column, predictions) for column in of_probability.values()
+  ]
+  values = np.stack(
+    [
+      table.label_values(_in_file(known), of_truth[label], truth, _CODES)
+      for label in of_probability
+    ],
+    axis=1,
+  )
+  about = known.drop(columns=[*of_truth.values()])
+  more = predicted.drop(columns=[*of_probability.values()])
+  about = about.join(more[[name for name in more if name not in about]])
+  used = {*of_probability.values(), *of_truth.values(), 'row', 'patient'}
+  return Predictions(
+    list(predicted.index),
+    _patients(predicted, predictions, known, truth),
+    list(of_probability),
+    np.stack(probabilities, axis=1),
+    np.where(np.isnan(values), 0, values).astype(np.float32),
+    ~np.isnan(values),
+    about[[name for name in about if name not in used]].reset_index(drop=True),
+  )
+
+
+def _by_image(path: pathlib.Path) -> pd.DataFrame:
+  """Returns the table by image, with a column `row`, its row in the file."""
+  frame = table.read_csv(path, ('image',))
+  frame['image'] = frame['image'].str.strip()
+  frame['row'] = frame.index
+  for row in np.flatnonzero(frame['image'] == '')[:1]:
+    raise InputError(f"{path}: row {row + 2}, column 'image': the image is empty")
+  for row in np.flatnonzero(frame['image'].duplicated())[:1]:
+    image = frame['image'][row]
+    first = int(np.flatnonzero(frame['image'] == image)[0])
+    raise InputError(
+      f"{path}: row {row + 2}, column 'image': '{image}' is already in row {first + 2}; an image counts "
+      'once'
+    )
+  return frame.set_index('image')
+
+
+def _in_file(frame: pd.DataFrame) -> pd.DataFrame:
+  """Returns the table with the rows named as they stand in the file, for messages."""
+  return frame.set_index('row')
+
+
+def _check_images(
+  predicted: pd.DataFrame, predictions: pathlib.Path, known: pd.DataFrame, truth: pathlib.Path
+) -> None:
+  for here, where, there, elsewhere in (
+    (known, truth, predicted, predictions),
+    (predicted, predictions, known, truth),
+  ):
+    alone = here.index.difference(there.index, sort=False)
+    if len(alone):
+      raise InputError(
+        f"{where}: {len(alone):,} of {len(here):,} images are not in {elsewhere}, the first '{alone[0]}' in "
+        f'row {here["row"][alone[0]] + 2}; both files must be of the same images'
+      )
+
+
+def _columns(
+  predicted: pd.DataFrame,
+  predictions: pathlib.Path,
+  known: pd.DataFrame,
+  truth: pathlib.Path,
+  labels: Sequence[str],
+) -> tuple[dict[str, str], dict[str, str]]:
+  """Returns label → column of the predictions, and of the truth."""
+  of_truth = _named(known, TRUTH)
+  of_probability = _named(predicted, PROBABILITY)
+  if not any(column.startswith(PROBABILITY) for column in predicted):
+    if predicted is known:
+      raise InputError(
+        f"{predictions}: no column '{PROBABILITY}<label>'; give the truth in a file of its own, with "
+        '--truth'
+      )
+    # Columns of other names may say anything: labels are those of which the truth is told too.
+    of_probability = {label: of_probability[label] for label in of_probability if label in of_truth}
+  for label in labels:
+    if label not in of_probability:
+      raise InputError(
+        f"{predictions}: no column '{PROBABILITY}{label}' and no '{label}'"
+        f'{nearest(label, of_probability)}'
+      )
+  of_probability = {label: of_probability[label] for label in labels or of_probability}
+  if not of_probability:
+    raise InputError(
+      f'{predictions} and {truth} have no label in common: {", ".join(_named(predicted, PROBABILITY))} '
+      f'here, {", ".join(of_truth)} there'
+    )
+  for label in of_probability:
+    if label not in of_truth:
+      raise InputError(
+        f"{truth}: no column '{TRUTH}{label}' and no '{label}'{nearest(label, of_truth)}; the "
+        f'predictions have {", ".join(of_probability)}. Name those to evaluate with --labels'
+      )
+  return of_probability, {label: of_truth[label] for label in of_probability}
+
+
+def _named(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
+  """Returns label → column: those with the prefix, or all columns where none has it."""
+  named = {
+    column.removeprefix(prefix): column for column in frame.columns if column.startswith(prefix)
+  }
+  others = [name for name in frame.columns if name not in ('row', 'patient')]
+  return named or {column: column for column in others}
+
+
+def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
+  text = frame[column].str.strip()
+  values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
+  for row in np.flatnonzero(~((values >= 0) & (values <= 1)))[:1]:
+    said = f"'{text.iloc[row]}'" if text.iloc[row] else 'empty'
+    raise InputError(
+      f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is no probability in [0, 1]; "
+      'every image needs one'
+    )
+  return values
+
+
+def _patients(
+  predicted: pd.DataFrame, predictions: pathlib.Path, known: pd.DataFrame, truth: pathlib.Path
+) -> list[str]:
+  """Returns the patients; where neither file tells any, every image is its own."""
+  told = [
+    (frame, path)
+    for frame, path in ((known, truth), (predicted, predictions))
+    if 'patient' in frame
+  ]
+  if not told:
+    return list(predicted.index)
+  (frame, path), *others = told
+  patients = frame['patient'].str.strip()
+  for row in np.flatnonzero(patients == '')[:1]:
+    raise InputError(
+      f"{path}: row {frame['row'].iloc[row] + 2}, column 'patient': the patient is empty"
+    )
+  for other, elsewhere in others:
+    for row in np.flatnonzero(other['patient'].str.strip() != patients)[:1]:
+      raise InputError(
+        f"{elsewhere}: row {other['row'].iloc[row] + 2}: '{other.index[row]}' is of patient "
+        f"'{other['patient'].iloc[row]}', and of '{patients.iloc[row]}' in {path}"
+      )
+  return patients.tolist()

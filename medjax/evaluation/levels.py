@@ -1,0 +1,262 @@
+"""From images to studies, patients and slides: one rule, stated once.
+
+A network says of every image how likely it shows a finding. What it says of a study, a patient or a
+slide is one number made of those of its images: the highest ('max'), the average ('mean'), or the
+average of the highest share of them ('top:0.05' takes 5 %), which a single wrong patch does not decide.
+A unit has a finding if any of its images has.
+
+The maximum is how a CheXpert study is said to have one probability of several views (of Irvin et al., AAAI
+2019, arXiv 1901.07031, by others who describe it). Of exclusive classes the maxima would not sum to 1. Grades take the same rule for every
+P(grade ≥ g), which is a finding like any other: 'max' then answers for the worse eye. Classes without an
+order take 'mean'.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from medjax.errors import InputError, check_option
+from medjax.evaluation.predictions import Predictions
+
+LEVELS = ('image', 'study', 'patient', 'slide')
+METHODS = ('max', 'mean', 'top')
+SETTING = 'config.evaluation.aggregate'
+
+
+def method(text: str, setting: str = SETTING) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+  """Returns the function that 'max', 'mean' or 'top:share' stands for, such as `highest`.
+
+  Raises:
+    InputError: no such method, or no share in (0, 1], naming `setting`.
+  """
+  name, colon, share = text.partition(':')
+  check_option(setting, name, METHODS)
+  if name != 'top':
+    if colon:
+      raise InputError(f"{setting}={text}: only 'top' takes a share")
+    return highest if name == 'max' else average
+  try:
+    value = float(share)
+  except ValueError:
+    value = math.nan
+  if not 0 < value <= 1:
+    raise InputError(f"{setting}={text}: give a share in (0, 1], such as 'top:0.05'")
+  return functools.partial(top_share, share=value)
+
+
+def check_head(text: str, head: str, setting: str = SETTING) -> None:
+  """Raises InputError where a method does not keep the probabilities of exclusive classes at a sum of 1."""
+  if head == 'softmax' and text != 'mean':
+    raise InputError(
+      f"{setting}='{text}': of exclusive classes (model.head='softmax') only the mean of several images "
+      f"sums to 1; set {setting}='mean'"
+    )
+
+
+def highest(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+  """f[N, L] → f64[G, L]: the highest of each column in each unit.
+
+  Args:
+    values: rows of one unit after another.
+    starts: int[G], rising: the row at which each unit begins.
+  """
+  return np.maximum.reduceat(np.asarray(values, np.float64), starts, axis=0)
+
+
+def average(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+  """f[N, L] → f64[G, L]: the mean of each column in each unit; arguments as of `highest`."""
+  return (
+    np.add.reduceat(np.asarray(values, np.float64), starts, axis=0)
+    / np.diff(starts, append=len(values))[:, None]
+  )
+
+
+def top_share(values: np.ndarray, starts: np.ndarray, share: float) -> np.ndarray:
+  """f[N, L] → f64[G, L]: the mean of the highest ⌈share · n⌉ of a unit's n values, one at least.
+
+  Other arguments as of `highest`.
+  """
+  values, sizes = np.asarray(values, np.float64), np.diff(starts, append=len(values))
+  # 0.1 · 30 is a hair above 3, which must not become 4.
+  taken = np.maximum(1, np.ceil(np.round(share * sizes, 9)))
+  unit = np.repeat(np.arange(len(starts)), sizes)
+  kept = (starts + sizes)[unit] - np.arange(len(values)) <= taken[unit]
+  columns = [
+    np.add.reduceat(column[np.lexsort((column, unit))] * kept, starts) / taken
+    for column in values.T
+  ]
+  return np.stack(columns, axis=1)
+
+
+def grouped(keys: Iterable[Hashable]) -> tuple[list, np.ndarray, np.ndarray]:
+  """Sorts rows by their key.
+
+  Returns:
+    The G keys in the order in which they first occur; int[N], an order of the rows in which those of
+    one key stand together, each in its old order; int[G], where in that order each key begins.
+  """
+  codes, names = pd.factorize(pd.Series(list(keys), dtype=object), use_na_sentinel=False)
+  order = np.argsort(codes, kind='stable')
+  return list(names), order, np.searchsorted(codes[order], np.arange(len(names)))
+
+
+def any_of(
+  truth: np.ndarray, known: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns what is true of each unit, bool[G, L], and whether it is known, bool[G, L].
+
+  A unit has a finding if any of its parts has, and has none if none of them, all known, has.
+
+  Args:
+    truth: [N, L] of 0 and 1, read only where known; rows of one unit after another.
+    known: bool[N, L].
+    starts: int[G], rising: the row at which each unit begins.
+  """
+  known = np.asarray(known, bool)
+  positive = np.logical_or.reduceat((np.asarray(truth) == 1) & known, starts, axis=0)
+  return positive, positive | np.logical_and.reduceat(known, starts, axis=0)
+
+
+def to_level(
+  predictions: Predictions, level: str, aggregate: str = 'max', head: str = 'sigmoid'
+) -> Predictions:
+  """Returns the predictions of studies, patients or slides, made of those of their images.
+
+  Args:
+    predictions: of images.
+    level: one of `LEVELS`; 'image' returns them as they are.
+    aggregate: see `method`.
+    head: 'sigmoid' where each label is a question of its own; 'softmax' for exclusive classes, of which
+      a unit whose images are of several has no known truth; 'ordinal' for grades, `predictions.labels`
+      rising, of which a unit has the highest.
+
+  Returns:
+    Predictions in the order in which the units first occur. `images` are 'patient/study', the patient or
+    the slide; `about` keeps what all images of a unit say alike, '' else.
+
+  Raises:
+    InputError: no such level or method, one that the head forbids, nothing that tells the level, an image
+      without a study or slide, a slide of two patients.
+  """
+  if level == 'image':
+    return predictions
+  return of_units(predictions, _keys(predictions, level), aggregate, head)
+
+
+def of_units(
+  predictions: Predictions, names: Sequence[str], aggregate: str = 'max', head: str = 'sigmoid'
+) -> Predictions:
+  """Returns the predictions of any units, `names` saying which each image is of; else as `to_level`."""
+  of = method(aggregate)
+  check_head(aggregate, head)
+  units, order, starts = grouped(names)
+  values, truth, known = (
+    np.asarray(each)[order]
+    for each in (predictions.probabilities, predictions.truth, predictions.known)
+  )
+  if head == 'ordinal':
+    values, truth = of(_at_least(values), starts), _at_least(truth * known)
+    truth, known = any_of(truth, known, starts)
+    values, truth = (each - np.pad(each, ((0, 0), (0, 1)))[:, 1:] for each in (values, 1.0 * truth))
+  else:
+    values = of(values, starts)
+    truth, known = any_of(truth, known, starts)
+  if head != 'sigmoid':
+    known &= (known.all(axis=1) & (truth.sum(axis=1) == 1))[:, None]
+  patients = np.asarray(predictions.patients, object)[order][starts]
+  about = predictions.about
+  return Predictions(
+    [str(unit) for unit in units],
+    list(patients),
+    list(predictions.labels),
+    # A mean of float32 in float64 may exceed 1 by a rounding.
+    np.clip(values, 0, 1).astype(np.float32),
+    np.where(known, truth, 0).astype(np.float32),
+    known,
+    None
+    if about is None
+    else pd.DataFrame({name: _alike(about[name], order, starts) for name in about}),
+  )
+
+
+def available(predictions: Predictions) -> list[str]:
+  """Returns the levels above 'image' that the data tell, and at which some unit has several images."""
+  found = []
+  for level in LEVELS[1:]:
+    try:
+      names = _keys(predictions, level)
+    except InputError:  # Nothing tells it, or not of every image.
+      continue
+    if len(set(names)) < len(names):
+      found.append(level)
+  return found
+
+
+def keys(
+  level: str, images: Iterable[str], patients: Iterable[str], about: pd.DataFrame | None
+) -> list[str]:
+  """Returns the unit of each of N images: the patient, the slide, or 'patient/study'.
+
+  Patients may number their studies alike, so a study is known by its patient too.
+
+  Args:
+    level: one of `LEVELS`.
+    images, patients: N names each.
+    about: N rows, with a column 'study' or 'slide' if that is the level.
+
+  Raises:
+    InputError: see `to_level`.
+  """
+  setting = 'config.evaluation.level'
+  check_option(setting, level, LEVELS)
+  images, patients = list(images), list(patients)
+  if level in ('image', 'patient'):
+    return images if level == 'image' else patients
+  instead = f"or set {setting}='image'"
+  if about is None or level not in about:
+    raise InputError(
+      f"{setting}='{level}': there is no column '{level}' that says which {level} an image is of; add it to "
+      f'the table, {instead}'
+    )
+  parts = text(about[level])
+  for image, part in zip(images, parts):
+    if not part:
+      raise InputError(
+        f"{setting}='{level}': image '{image}' has no {level} ({parts.count(''):,} such images); fill in the "
+        f"column '{level}', {instead}"
+      )
+  if level == 'study':
+    parts = [f'{patient}/{part}' for patient, part in zip(patients, parts)]
+  first: dict[str, str] = {}
+  for part, patient in zip(parts, patients):
+    if first.setdefault(part, patient) != patient:
+      raise InputError(
+        f"{setting}='{level}': {level} '{part}' is of the patients '{first[part]}' and '{patient}'; give each "
+        f'{level} a name of its own, {instead}'
+      )
+  return parts
+
+
+def text(column: pd.Series) -> list[str]:
+  """Returns a column as text without spaces around it, '' where nothing is told."""
+  return column.astype(object).where(column.notna(), '').astype(str).str.strip().tolist()
+
+
+def _keys(predictions: Predictions, level: str) -> list[str]:
+  return keys(level, predictions.images, predictions.patients, predictions.about)
+
+
+def _at_least(values: np.ndarray) -> np.ndarray:
+  """f[N, K] of grades → f64[N, K], of at least each grade."""
+  return np.cumsum(np.asarray(values, np.float64)[:, ::-1], axis=1)[:, ::-1]
+
+
+def _alike(column: pd.Series, order: np.ndarray, starts: np.ndarray) -> np.ndarray:
+  """Returns object[G]: what all rows of a unit say, '' where they differ."""
+  values = np.asarray(text(column), object)
+  codes = pd.factorize(values)[0][order]
+  same = np.maximum.reduceat(codes, starts) == np.minimum.reduceat(codes, starts)
+  return np.where(same, values[order][starts], '')

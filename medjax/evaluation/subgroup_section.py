@@ -1,0 +1,211 @@
+"""The report's section on subgroups: for whom the answer holds, and how far apart they are."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from medjax.evaluation import charts, markup, subgroups, wording
+from medjax.evaluation.discrimination import figure_bar, figure_words
+from medjax.evaluation.markup import Markup, small, tag
+from medjax.evaluation.subgroups import signed
+
+COLUMNS = {'age': 'Age in years', 'dataset': 'Data set'}  # others by their own name
+PLURAL = {'study': 'studies'}
+SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}
+
+
+def section(summary: Mapping) -> Markup | None:
+  """Returns the section, a table for each column; None where no column told subgroups."""
+  found = summary.get('subgroups')
+  if not found:
+    return None
+  level, gaps = summary['level'], list(subgroups.comparisons(found))
+  apart = sum(subgroups.excludes_zero(gap) for *_, gap in gaps)
+  means = [group['mean_auroc'] for groups in found.values() for group in groups]
+  low = min([0.5, *(math.floor(bound * 10) / 10 for bound in _reached(means))])
+  widest = max([0.05, *(abs(bound) for bound in _reached(_mean_gaps(found)))])
+  return markup.section(
+    'Subgroups',
+    tag(
+      'p',
+      'The figures of the test set for each value of a column by itself. ',
+      f'{subgroups.in_words(len(gaps), apart, level)}.' if gaps else None,
+    ),
+    [
+      _column(column, groups, summary, low, math.ceil(widest * 20) / 20)
+      for column, groups in found.items()
+    ],
+    tag(
+      'p',
+      f'In brackets the {level:.0%} interval. A gap is the difference from the reference, the value with '
+      'most patients; the tick is no gap. Both sides of a gap are drawn from the same replicates of the '
+      f'patients. Of fewer than {subgroups.FEW} patients of a class no figure is told. Thresholds are '
+      'the frozen operating points, the same for all. PPV, NPV, AUPRC and the Brier score differ with the '
+      'prevalence alone, which is why no gaps are told of them.',
+      class_='quiet',
+    ),
+  )
+
+
+def _mean_gaps(found: Mapping) -> list[Mapping]:
+  return [g['mean_gap'] for groups in found.values() for g in groups if g['mean_gap']]
+
+
+def _reached(figures: Sequence[Mapping]) -> list[float]:
+  """Returns the values and bounds that a scale must hold."""
+  reached = [bound for each in figures for bound in (*(each['interval'] or ()), each['value'])]
+  return [bound for bound in reached if bound is not None]
+
+
+def _column(
+  column: str, groups: Sequence[Mapping], summary: Mapping, low: float, widest: float
+) -> Markup:
+  unit, labels = summary.get('unit', 'image'), list(groups[0]['labels'])
+  units = PLURAL.get(unit, f'{unit}s')
+  name = COLUMNS.get(column, wording.capital(column))
+  area = 'Mean AUROC' if len(labels) > 1 else 'AUROC'
+  rows = []
+  for group in groups:
+    value = _value(group, unit)
+    entered = group['mean_labels']
+    rows.append(
+      [
+        value,
+        [f'{group["patients"]:,}', small(f'{group["images"]:,} {units}')],
+        _prevalence(group),
+        [
+          *figure_words(group['mean_auroc'], 3),
+          figure_bar(f'{area}, {column} {value}', group['mean_auroc'], low, 0.5),
+          small(f'of {len(entered)} of {len(labels)} labels')
+          if 0 < len(entered) < len(labels)
+          else None,
+        ],
+        [
+          *_gap(group['mean_gap']),
+          _gap_bar(f'Gap of {column} {value}', group['mean_gap'], widest),
+          _of_fewer(group),
+        ],
+      ]
+    )
+  return tag(
+    'div',
+    tag('h3', name),
+    markup.table(('Value', 'Patients', 'Prevalence', area, 'Gap'), rows, 'cards'),
+    tag(
+      'details',
+      tag('summary', f'Each label by {column}' if len(labels) > 1 else f'Every figure by {column}'),
+      [
+        [
+          tag('h3', label) if len(labels) > 1 else None,
+          _label_table(label, groups, unit),
+        ]
+        for label in labels
+      ],
+      style='margin-top: 10px',
+    ),
+  )
+
+
+def _label_table(label: str, groups: Sequence[Mapping], unit: str) -> Markup:
+  rows = []
+  for group in groups:
+    of = group['labels'][label]
+    cells = []
+    for figure in subgroups.NEEDS:
+      gap = (of['gaps'] or {}).get(figure)
+      cells.append([*_stacked(of[figure]), *_stacked_gap(gap)])
+    positives = [
+      _small_line(f'{of["positives"]:,} of {of["images"]:,}'),
+      _small_line(wording.count(of['positive_patients'], 'patient')),
+    ]
+    rows.append([_value(group, unit), positives, *cells])
+  header = [SHORT.get(figure, wording.capital(figure)) for figure in subgroups.NEEDS]
+  return markup.table(('Value', 'Positive', *header), rows, 'cards')
+
+
+def _value(group: Mapping, unit: str) -> str:
+  """Returns a group's name; of a study or patient whose images differ nothing is told either."""
+  if group['value'] == subgroups.NOT_TOLD and unit != 'image':
+    return f'several, or {subgroups.NOT_TOLD}'
+  if group['merged'] > 1:
+    return f'{group["value"]} ({group["merged"]} values)'
+  return group['value']
+
+
+def _prevalence(group: Mapping) -> list[object]:
+  shares = [of['prevalence'] for of in group['labels'].values() if of['prevalence'] is not None]
+  if not shares:
+    return [wording.percent(None)]
+  if len(group['labels']) == 1:
+    [of] = group['labels'].values()
+    return [wording.percent(shares[0]), small(f'{of["positives"]:,} of {of["images"]:,}')]
+  return [f'{min(shares):.1%} to {max(shares):.1%}', small(f'of {len(shares)} labels')]
+
+
+def _stacked(figure: Mapping) -> list[object]:
+  """Returns a figure for a narrow cell, its interval below it, or why there is none."""
+  if figure['value'] is None:
+    return [small(figure['reason'])]
+  bounds = figure['interval'] and _small_line(f'({wording.bounds(figure["interval"], 2)})')
+  return [wording.number(figure['value'], 2), bounds or None]
+
+
+def _stacked_gap(gap: Mapping | None) -> list[object]:
+  if gap is None or gap['value'] is None:
+    return []
+  value = tag('b', signed(gap['value'])) if subgroups.excludes_zero(gap) else signed(gap['value'])
+  bounds = gap['interval'] and _small_line(
+    f'({signed(gap["interval"][0])} to {signed(gap["interval"][1])})'
+  )
+  return [_small_line('gap ', value), bounds or None]
+
+
+def _small_line(*children: object) -> Markup:
+  return tag('small', *children, class_='line')
+
+
+def _gap(gap: Mapping | None) -> list[object]:
+  """Returns a gap in words, in bold type if its interval excludes zero."""
+  if gap is None:
+    return [tag('span', 'reference', class_='quiet')]
+  if gap['value'] is None:
+    return [tag('span', gap['reason'], class_='quiet')]
+  value = signed(gap['value'])
+  if gap['interval'] is None:
+    return [value]
+  low, high = (signed(bound) for bound in gap['interval'])
+  apart = subgroups.excludes_zero(gap)
+  return [
+    markup.one_line(tag('b', value) if apart else value, f'({low} to {high})'),
+    small('its interval excludes zero') if apart else None,
+  ]
+
+
+def _of_fewer(group: Mapping) -> Markup | None:
+  shared = group['gap_labels']
+  if not shared or len(shared) == len(group['mean_labels']):
+    return None
+  return small(f'of the {wording.count(len(shared), "label")} that both have')
+
+
+def _gap_bar(what: str, gap: Mapping | None, widest: float) -> Markup | None:
+  """Draws a gap and its interval on a scale from −widest to widest, a tick at zero."""
+  if gap is None or gap['value'] is None:
+    return None
+  width, middle = 132, 8
+
+  def place(x: float) -> float:
+    return round(width / 2 + (width / 2 - 4) * x / widest, 1)
+
+  bounds = gap['interval']
+  words = f'{what}: {signed(gap["value"])}'
+  return charts.svg(
+    width,
+    16,
+    words,
+    f'A dot on a scale from {signed(-widest)} to {signed(widest)}; the tick is no gap.',
+    tag('line', x1=4, x2=width - 4, y1=middle, y2=middle, class_='scale'),
+    tag('line', x1=place(0), x2=place(0), y1=2, y2=14, class_='baseline'),
+    bounds
+    and tag('line', x1=place(bounds[0]), x2=place(bounds[1]), y1=middle, y2=middle, class_='range'),
+    tag('circle', cx=place(gap['value']), cy=middle, r=3.6, class_='dot'),
+  )

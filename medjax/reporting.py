@@ -1,0 +1,89 @@
+"""A run's report, made of what its work directory holds, so that it can be made again."""
+
+import importlib.metadata
+import json
+import pathlib
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from medjax import __version__, files, logs
+from medjax.evaluation import (
+  localisation_section,
+  predictions,
+  reader_section,
+  report,
+  subgroup_section,
+  wording,
+)
+from medjax.evaluation.markup import Markup
+from medjax.evaluation.predictions import Predictions
+
+EXAMPLES = pathlib.Path('evaluation', 'examples.json')
+RESULT = pathlib.Path('evaluation', 'test.json')
+REPORT = pathlib.Path('report', 'index.html')
+
+
+def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
+  """Writes report/index.html and then evaluation/test.json, whose presence says that a run is complete.
+
+  Args:
+    workdir: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
+    result: an assessment's summary, with 'facts' for the report's first screen, 'study_notes', and
+      'readers' and 'localisation', None where there are none.
+  """
+  config = files.read_json(workdir / 'config.json')
+  examples = workdir / EXAMPLES
+  page = report.render(
+    title=f'{config["model"]["name"]} on {pathlib.Path(config["data"]["root"]).resolve().name}',
+    summary=result,
+    history=logs.read_metrics(workdir),
+    split_proof=files.read_json(workdir / 'split.json'),
+    config=config,
+    facts={**result['facts'], 'notes': result['study_notes'], 'versions': versions()},
+    sections=sections(result),
+    pictures=json.loads(examples.read_text()) if examples.is_file() else (),
+  )
+  for name, content in ((REPORT, page), (RESULT, json.dumps(result, indent=2) + '\n')):
+    (workdir / name).parent.mkdir(exist_ok=True)
+    files.write_whole(workdir / name, content)
+
+
+def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+  """Returns the report's optional sections, by name."""
+  found = [('Subgroups', subgroup_section.section(result) if result['subgroups'] else None)]
+  for name, section in (('Readers', reader_section), ('Localisation', localisation_section)):
+    of = result.get(name.lower())
+    found.append((name, section.section(of, result) if of else None))
+  return [(name, section) for name, section in found if section is not None]
+
+
+def beside(workdir: pathlib.Path) -> dict[str, Predictions]:
+  """Returns name → the test predictions that lie beside those reported, where these are averages."""
+  folders = sorted(path for path in (workdir / 'predictions').iterdir() if path.is_dir())
+  return {
+    folder.name.replace('_', ' '): predictions.read(folder / 'test.csv') for folder in folders
+  }
+
+
+def versions() -> dict[str, str]:
+  """Returns the versions of what computes: ours, Python's and the libraries'."""
+  packages = ('jax', 'flax', 'optax', 'grain', 'orbax-checkpoint', 'numpy')
+  ours = {'medjax': __version__, 'python': platform.python_version()}
+  return ours | {package: importlib.metadata.version(package) for package in packages}
+
+
+def answer(result: Mapping[str, Any]) -> str:
+  """Returns the result in one line."""
+  auroc = result['mean']['auroc']
+  if auroc['value'] is None:
+    return 'test: no label has both classes, so there is no AUROC'
+  interval = 'no interval: ' + auroc['reason']
+  if auroc['interval']:
+    interval = '95 % interval {:.4f} to {:.4f}'.format(*auroc['interval'])
+  words = f'test mean AUROC {auroc["value"]:.4f} ({interval})'
+  for name in ('balanced_accuracy', 'quadratic_kappa'):
+    figure = (result['classes'] or {}).get(name)
+    if figure and figure['value'] is not None:
+      words += f', {wording.CLASS_FIGURES[name]} {wording.plain(figure, 4)}'
+  return words

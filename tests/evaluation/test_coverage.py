@@ -1,0 +1,62 @@
+"""How often the intervals hold what they claim, by simulation with a known truth."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+from medjax.evaluation import calibration_metrics, figures, intervals
+
+TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 120, 5, 1.2
+TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
+TRUE_SENSITIVITY = special.ndtr(SEPARATION)  # at threshold 0
+
+
+def trial(seed):
+  """Returns (patients, scores in [0, 1], truth): half of a score's variance is the patient's."""
+  rng = np.random.default_rng(seed)
+  truth = np.repeat(rng.random(PATIENTS) < 0.4, IMAGES)  # a patient is ill in all images or none
+  of_patient = np.repeat(rng.normal(size=PATIENTS), IMAGES)
+  noise = rng.normal(size=PATIENTS * IMAGES)
+  scores = SEPARATION * truth + (of_patient + noise) / np.sqrt(2)
+  return np.repeat(np.arange(PATIENTS), IMAGES), special.expit(scores), truth
+
+
+def bounds(groups, scores, truth, seed):
+  """Returns the percentile and BCa intervals of AUROC and sensitivity, resampling `groups`."""
+  known = np.ones((len(truth), 1), bool)
+  prepared = figures.prepare(groups, scores[:, None], truth[:, None], known, np.array([[0.5]]))
+
+  def compute(weights):
+    return figures.compute(prepared, weights)
+
+  drawn = intervals.replicate(
+    compute, prepared.patients, prepared.images, replicates=400, seed=seed
+  )
+  left_out = intervals.jackknife(compute, prepared.patients)
+  values = compute(np.ones((1, prepared.patients)))
+  found = {}
+  for name in ('auroc', 'sensitivity'):
+    columns = (np.ravel(of[name]) for of in (drawn, values, left_out))
+    replicates, (value,), without = columns
+    percentile = intervals.percentile(replicates).bounds
+    found[name] = percentile, intervals.bca(replicates, value, without) or percentile
+  return found
+
+
+@pytest.mark.slow
+def test_intervals_by_patient_cover_and_those_by_image_fall_short(monkeypatch):
+  # They are not asked for here, and take most of the time.
+  nothing = lambda nodes, sums, totals: np.full((2, len(totals)), np.nan)  # noqa: E731
+  monkeypatch.setattr(calibration_metrics, 'fits', nothing)
+  by_patient = np.mean([covered(seed, by_image=False) for seed in range(TRIALS)], axis=0)
+  by_image = np.mean([covered(seed, by_image=True) for seed in range(TRIALS // 4)], axis=0)
+  assert ((by_patient >= 0.93) & (by_patient <= 0.97)).all(), by_patient
+  assert (by_image < 0.88).all(), by_image
+
+
+def covered(seed, by_image):
+  """Returns whether the intervals of AUROC and sensitivity, percentile and BCa, hold the truth."""
+  patients, scores, truth = trial(seed)
+  found = bounds(np.arange(len(patients)) if by_image else patients, scores, truth, seed)
+  true = {'auroc': TRUE_AUROC, 'sensitivity': TRUE_SENSITIVITY}
+  return [[low <= true[name] <= high for low, high in of] for name, of in found.items()]

@@ -1,0 +1,451 @@
+"""Readers beside the model, against scikit-learn, statsmodels, small cases by hand and a plain loop."""
+
+import html.parser
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sklearn_metrics
+from statsmodels.stats import inter_rater
+
+from medjax.data import reference
+from medjax.errors import InputError
+from medjax.evaluation import intervals, markup, reader_figures, reader_section, reader_study
+from medjax.evaluation.predictions import Predictions
+
+LABELS = ['T1 < 2 cm & "N0"', 'Edema']
+READERS = ['Ash', 'Birch', 'Cedar']
+THRESHOLDS = dict(zip(LABELS, (0.5, 0.4)))
+
+
+def predicted(scores, truth, known=None, patients=None, labels=('Edema',)):
+  truth = np.asarray(truth, np.float32).reshape(-1, len(labels))
+  images = [f'i{n:03}.png' for n in range(len(truth))]
+  return Predictions(
+    images,
+    images if patients is None else [str(patient) for patient in patients],
+    list(labels),
+    np.asarray(scores, np.float32).reshape(truth.shape),
+    truth,
+    np.ones(truth.shape, bool) if known is None else np.asarray(known, bool).reshape(truth.shape),
+  )
+
+
+def readings(answers, labels=('Edema',), readers=READERS):
+  """Returns readings of answers [readers, images, labels], NaN where not read."""
+  answers = np.asarray(answers, np.float32)
+  answers = answers.reshape(len(answers), -1, len(labels))
+  frames = []
+  for name, values in zip(readers, answers):
+    images = [f'i{n:03}.png' for n in range(len(values))]
+    frames.append(pd.DataFrame({'image': images, 'reader': name, **dict(zip(labels, values.T))}))
+  return pd.concat(frames, ignore_index=True)
+
+
+def drawn(seed=0, patients=60, missing=0.15, decimals=2):
+  """Returns (predictions, answers f64[3, N, 2]) with tied scores, unknown truth and answers missing."""
+  rng = np.random.default_rng(seed)
+  patient = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
+  truth = (rng.random((len(patient), 2)) < (0.3, 0.4)).astype(np.float32)
+  scores = np.round(np.clip(rng.normal(0.35 + 0.25 * truth, 0.2), 0, 1), decimals)
+  right = np.array([0.7, 0.8, 0.9])[:, None, None]
+  answers = np.where(rng.random((3, *truth.shape)) < right, truth, 1 - truth)
+  answers = np.where(rng.random(answers.shape) < missing, np.nan, answers)
+  known = rng.random(truth.shape) < 0.9
+  return predicted(scores, truth, known, patient, LABELS), answers
+
+
+def compared(test, answers, replicates=20, labels=LABELS, thresholds=THRESHOLDS):
+  table = readings(answers, labels)
+  return reader_study.compare(test, table, thresholds, replicates=replicates, seed=1)
+
+
+def on_curve(truth, scores, alarms, weights=None):
+  """Returns sensitivities at a false positive rate: on the curve, and at its last point to the left."""
+  rate, sensitivity, _ = sklearn_metrics.roc_curve(
+    truth, scores, sample_weight=weights, drop_intermediate=False
+  )
+  to_the_left = np.flatnonzero(rate < alarms - 1e-12)
+  return (
+    np.interp(alarms, rate, sensitivity),
+    sensitivity[to_the_left[-1]] if len(to_the_left) else 0,
+  )
+
+
+@pytest.mark.parametrize('decimals', [1, 2, 6])
+def test_every_figure_is_that_of_scikit_learn(decimals):
+  test, answers = drawn(decimals=decimals)
+  study = compared(test, answers)
+  count, by_competition = [], []
+  for column, label in enumerate(LABELS):
+    of, scores = study['labels'][label], test.probabilities[:, column]
+    called = scores.astype(np.float64) >= THRESHOLDS[label]
+    read = ~np.isnan(answers[:, :, column])
+    below, competition = [], []
+    for number, reader in enumerate(of['readers']):
+      use = read[number] & test.known[:, column]
+      truth, answer = test.truth[use, column], answers[number, use, column]
+      (right_no, alarms), (_, hits) = sklearn_metrics.confusion_matrix(truth, answer)
+      assert reader['images'] == use.sum() and reader['positives'] == truth.sum()
+      assert reader['answered'] == read[number].sum()
+      assert reader['answered'] + reader['unanswered'] == read.any(axis=(0)).sum()
+      assert reader['sensitivity']['value'] == pytest.approx(hits / truth.sum(), abs=1e-12)
+      false_rate = alarms / (alarms + right_no)
+      assert reader['specificity']['value'] == pytest.approx(1 - false_rate, abs=1e-12)
+      curve, left = on_curve(truth, scores[use], false_rate)
+      own = hits / truth.sum()
+      assert reader['at_specificity']['sensitivity'] == pytest.approx(curve, abs=1e-12)
+      assert reader['at_specificity']['difference']['value'] == pytest.approx(
+        curve - own, abs=1e-12
+      )
+      assert reader['below'] == (curve > own + 1e-12)
+      assert reader['below_in_competition'] == (left >= own - 1e-12)
+      below.append(reader['below'])
+      competition.append(reader['below_in_competition'])
+      for positive, name in ((1, 'sensitivity'), (0, 'specificity')):
+        model = sklearn_metrics.recall_score(truth, called[use], pos_label=positive)
+        reads = sklearn_metrics.recall_score(truth, answer, pos_label=positive)
+        assert reader['at_threshold'][name] == pytest.approx(model, abs=1e-12)
+        difference = reader['at_threshold'][f'{name}_difference']
+        assert difference['value'] == pytest.approx(model - reads, abs=1e-12)
+        low, high = difference['interval']
+        assert low <= high
+    some = read.any(axis=0) & test.known[:, column]
+    area = sklearn_metrics.roc_auc_score(test.truth[some, column], scores[some])
+    assert of['auroc']['value'] == pytest.approx(area, abs=1e-12)
+    model = sklearn_metrics.recall_score(test.truth[some, column], called[some])
+    assert of['model']['sensitivity']['value'] == pytest.approx(model, abs=1e-12)
+    assert of['below']['count']['value'] == sum(below)
+    assert of['below']['competition'] == sum(competition)
+    count.append(sum(below))
+    by_competition.append(sum(competition))
+  assert study['below']['average']['value'] == pytest.approx(np.mean(count))
+  assert study['below']['competition'] == pytest.approx(np.mean(by_competition))
+  assert json.loads(json.dumps(study, allow_nan=False)) == study
+
+
+def test_kappas_are_those_of_scikit_learn_and_statsmodels():
+  test, answers = drawn(seed=3)
+  study = compared(test, answers)
+  for column, label in enumerate(LABELS):
+    model = test.probabilities[:, column].astype(np.float64) >= THRESHOLDS[label]
+    columns = [*answers[:, :, column], model.astype(float)]
+    pairs = {}
+    for one, other in itertools.combinations(range(4), 2):
+      both = ~np.isnan(columns[one]) & ~np.isnan(columns[other])
+      pairs[one, other] = sklearn_metrics.cohen_kappa_score(
+        columns[one][both], columns[other][both]
+      )
+    of_readers = [value for pair, value in pairs.items() if 3 not in pair]
+    of_model = [value for pair, value in pairs.items() if 3 in pair]
+    kappa = study['labels'][label]['kappa']
+    means = [np.mean(of_readers), np.mean(of_model), np.mean(list(pairs.values()))]
+    for name, mean in zip(('readers', 'model', 'with_model'), means):
+      assert kappa['cohen'][name]['value'] == pytest.approx(mean, abs=1e-12)
+    change = means[2] - means[0]
+    assert kappa['cohen']['difference']['value'] == pytest.approx(change, abs=1e-12)
+    full = ~np.isnan(answers[:, :, column]).any(axis=0)
+    assert kappa['images_of_all'] == full.sum()
+    for name, some in (('readers', columns[:3]), ('with_model', columns)):
+      table, _ = inter_rater.aggregate_raters(np.stack(some, axis=1)[full].astype(int))
+      assert kappa['fleiss'][name]['value'] == pytest.approx(
+        inter_rater.fleiss_kappa(table), abs=1e-12
+      )
+
+
+def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
+  test, answers = drawn(seed=5, patients=40)
+  study = compared(test, answers, replicates=15)
+  patients = np.asarray(test.patients)
+  unique = np.unique(patients)
+  assert study['patients'] == len(unique)
+  counts = intervals.patient_counts(len(unique), 15, 1)
+  below = []
+  for row in counts:
+    rows = np.concatenate([np.flatnonzero(patients == p).repeat(n) for p, n in zip(unique, row)])
+    found = []
+    for column, label in enumerate(LABELS):
+      called = test.probabilities[:, column].astype(np.float64) >= THRESHOLDS[label]
+      for answer in answers[:, :, column]:
+        use = rows[(~np.isnan(answer) & test.known[:, column])[rows]]
+        truth = test.truth[use, column]
+        (right_no, alarms), (misses, hits) = sklearn_metrics.confusion_matrix(truth, answer[use])
+        own = hits / (hits + misses)
+        curve, _ = on_curve(truth, test.probabilities[use, column], alarms / (alarms + right_no))
+        model = sklearn_metrics.recall_score(truth, called[use])
+        found.append((own, curve - own, model - own, curve > own + 1e-12))
+    below.append(found)
+  oracle = np.array(below, np.float64).reshape(15, 2, 3, 4)
+  for column, label in enumerate(LABELS):
+    for number, reader in enumerate(study['labels'][label]['readers']):
+      for place, figure in enumerate(
+        (
+          reader['sensitivity'],
+          reader['at_specificity']['difference'],
+          reader['at_threshold']['sensitivity_difference'],
+        )
+      ):
+        bounds = np.quantile(oracle[:, column, number, place], (0.025, 0.975))
+        assert figure['interval'] == pytest.approx(bounds, abs=1e-12)
+  average = oracle[..., 3].sum(axis=2).mean(axis=1)
+  bounds = np.quantile(average, (0.025, 0.975))
+  assert study['below']['average']['interval'] == pytest.approx(bounds, abs=1e-12)
+
+
+def test_weights_that_are_no_counts_give_the_weighted_curve():
+  rng = np.random.default_rng(0)
+  truth, answers = rng.random(80) < 0.4, rng.random(80) < 0.5
+  scores, weights = np.round(rng.random(80), 1), rng.random((5, 80))
+  curves, own, _ = reader_figures.curve_at(scores, truth, answers, weights)
+  for row in range(5):
+    alarms = weights[row][answers & ~truth].sum() / weights[row][~truth].sum()
+    curve, _ = on_curve(truth, scores, alarms, weights[row])
+    assert curves[row] == pytest.approx(curve, abs=1e-12)
+    oracle = sklearn_metrics.recall_score(truth, answers, sample_weight=weights[row])
+    assert own[row] == pytest.approx(oracle, abs=1e-12)
+
+
+# Positives score 0.9, 0.7, 0.4 and negatives 0.8, 0.6, 0.2, 0.1: the curve rises to 1/3, runs to 1/4,
+# rises to 2/3, runs to 1/2, rises to 1.
+SCORES = [0.9, 0.7, 0.4, 0.8, 0.6, 0.2, 0.1]
+TRUTH = [1, 1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+  ('answers', 'curve', 'below', 'competition'),
+  [
+    ([1, 0, 0, 0, 0, 0, 0], 1 / 3, False, False),  # on the curve; nothing lies left of it
+    ([0, 0, 0, 0, 0, 0, 0], 1 / 3, True, True),  # as sensitive as (0, 0), below the first rise
+    ([1, 0, 0, 1, 0, 0, 0], 2 / 3, True, True),  # left of it the curve is at 1/3, which is enough
+    ([1, 1, 0, 1, 0, 0, 0], 2 / 3, False, False),  # the very point where the curve rises to 2/3
+    ([1, 1, 0, 1, 1, 0, 0], 1, True, True),
+    ([1, 1, 1, 1, 1, 0, 0], 1, False, False),
+    ([1, 1, 1, 1, 1, 1, 0], 1, False, True),  # on the level top: as much sensitivity is enough
+    ([1, 1, 0, 0, 0, 0, 0], 1 / 3, False, False),  # above
+  ],
+)
+def test_a_reader_beside_a_curve_drawn_by_hand(answers, curve, below, competition):
+  study = compared(predicted(SCORES, TRUTH), [answers], labels=['Edema'], thresholds={})
+  (reader,) = study['labels']['Edema']['readers']
+  assert reader['at_specificity']['sensitivity'] == pytest.approx(curve)
+  assert (reader['below'], reader['below_in_competition']) == (below, competition)
+  assert study['labels']['Edema']['roc']['sensitivity'][0] == 0
+  assert study['labels']['Edema']['model'] is None and reader['at_threshold'] is None
+  assert set(study['labels']['Edema']['kappa']['cohen']) == {'readers'}
+
+
+def test_a_tie_of_scores_is_a_straight_line():
+  # All seven scores are equal: the curve is the diagonal, the reader (1/4, 1/3) above, (1/2, 1/3) below.
+  answers = [[1, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0]]
+  study = compared(predicted([0.5] * 7, TRUTH), answers, labels=['Edema'])
+  above, under = study['labels']['Edema']['readers']
+  assert above['at_specificity']['sensitivity'] == pytest.approx(0.25) and not above['below']
+  assert under['at_specificity']['sensitivity'] == pytest.approx(0.5) and under['below']
+  assert study['labels']['Edema']['below']['count']['value'] == 1
+
+
+def test_the_majority_is_that_of_the_reference_standard():
+  test, answers = drawn(seed=7, missing=0.4)
+  study = compared(test, answers)
+  consensus = reference.consensus(readings(answers, LABELS)).set_index('image').loc[test.images]
+  for column, label in enumerate(LABELS):
+    vote = consensus[label].to_numpy(np.float64)
+    use = (vote >= 0) & test.known[:, column]
+    of = study['labels'][label]['majority']
+    assert of['tied'] == (vote == -1).sum() > 0
+    assert of['images'] == use.sum()
+    oracle = sklearn_metrics.recall_score(test.truth[use, column], vote[use])
+    assert of['sensitivity']['value'] == pytest.approx(oracle, abs=1e-12)
+
+
+def test_without_truth_a_reader_is_measured_against_the_others():
+  test, answers = drawn(seed=8)
+  test = test._replace(known=np.zeros(test.truth.shape, bool))
+  study = compared(test, answers)
+  assert study['truth'] == 'other readers' and 'majority of the other readers' in study['notes'][0]
+  for column, label in enumerate(LABELS):
+    of = study['labels'][label]
+    assert of['majority'] is None
+    for number, reader in enumerate(of['readers']):
+      first, second = np.delete(answers, number, axis=0)[:, :, column]
+      standard = np.where(np.isnan(first), second, first)
+      standard[(first != second) & ~np.isnan(first) & ~np.isnan(second)] = np.nan
+      use = ~np.isnan(standard) & ~np.isnan(answers[number, :, column])
+      oracle = sklearn_metrics.recall_score(standard[use], answers[number, use, column])
+      assert reader['sensitivity']['value'] == pytest.approx(oracle, abs=1e-12)
+  with pytest.raises(InputError, match="'Ash' is the only reader"):
+    compared(test, answers[:1])
+
+
+def rounded(study):
+  """Sums over blocks of other sizes may differ in the last bit."""
+  return json.loads(json.dumps(study), parse_float=lambda text: round(float(text), 12))
+
+
+def test_rows_columns_and_blocks_in_any_order_give_the_same_study(monkeypatch):
+  test, answers = drawn(seed=9)
+  table = readings(answers, LABELS)
+  arguments = {'replicates': 30, 'seed': 2}
+  study = reader_study.compare(test, table, THRESHOLDS, **arguments)
+  assert reader_study.compare(test, table, THRESHOLDS, **arguments) == study
+  shuffled = table.sample(frac=1, random_state=0)[['reader', *LABELS[::-1], 'image']]
+  shuffled['image'] = './' + shuffled['image']
+  monkeypatch.setattr(intervals, 'BLOCK_BYTES', 8 * len(test.images) * 7)
+  again = reader_study.compare(test, shuffled, THRESHOLDS, **arguments)
+  assert rounded(again) == rounded(study)
+
+
+def test_notes_say_what_weakens_the_comparison():
+  test, answers = drawn(seed=10)
+  votes = reader_figures.majority(answers[:, :, 1].T)
+  truth, known = test.truth.copy(), test.known.copy()
+  truth[:, 1], known[:, 1] = np.nan_to_num(votes), ~np.isnan(votes)
+  answers[0, :, 0] = truth[:, 0]
+  table = readings(answers, LABELS)
+  table.loc[len(table)] = ['elsewhere.png', 'Dogwood', 1, 1]
+  test = test._replace(truth=truth, known=known)
+  more = test._replace(
+    labels=[*LABELS, 'Mass'],
+    probabilities=np.column_stack((test.probabilities, test.probabilities[:, 0])),
+    truth=np.column_stack((truth, truth[:, 0])),
+    known=np.column_stack((known, known[:, 0])),
+  )
+  table['Fracture'] = np.float32(1)
+  study = reader_study.compare(more, table, {}, replicates=0, seed=0)
+  text = ' '.join(study['notes'])
+  for words in (
+    "equals the readers' majority on every image (Edema)",
+    'The answers of Ash equal the truth on every image (T1',
+    '1 image that readers read, but not among those tested, passed over: elsewhere.png',
+    'left out: Dogwood',
+    'No reader answered Mass',
+    'not predicted, passed over: Fracture',
+    'answers missing: ',
+    'No frozen threshold',
+  ):
+    assert words in text
+  assert study['readers'] == READERS and 'Fracture' not in study['labels']
+  assert study['below']['average']['reason'] == 'no replicates were drawn'
+
+
+def test_what_does_not_exist_has_a_reason():
+  test = predicted(SCORES, TRUTH, patients=['p'] * 3 + list('abcd'))
+  answers = np.array([[1, 1, 0, 0, 0, 0, 0], [np.nan] * 3 + [0, 0, 0, 0]])
+  study = compared(test, answers, labels=['Edema'], thresholds={'Edema': math.nan})
+  first, second = study['labels']['Edema']['readers']
+  assert first['sensitivity']['interval'] is None
+  assert first['sensitivity']['reason'] == 'the images are of one patient'
+  assert second['sensitivity']['value'] is None and second['below'] is None
+  assert second['sensitivity']['reason'] == 'no positives among the images read'
+  assert study['labels']['Edema']['below']['readers'] == 1
+  assert (
+    study['labels']['Edema']['kappa']['cohen']['readers']['reason'] == 'all answers are the same'
+  )
+  perfect = compared(predicted(SCORES, TRUTH), [TRUTH], labels=['Edema'])
+  assert 'Intervals without width (Edema, Ash: sensitivity; Edema, Ash: specificity)' in ' '.join(
+    perfect['notes']
+  )
+  one = compared(predicted(SCORES, TRUTH, patients=['p'] * 7), answers[:1], labels=['Edema'])
+  assert one['below']['average']['interval'] is None
+  assert one['below']['average']['reason'] == 'there is one patient only'
+  negative = compared(predicted(SCORES, [0] * 7), answers[:1], labels=['Edema'])
+  assert negative['below'] is None and negative['labels']['Edema']['roc'] is None
+  assert 'so no curve: Edema' in ' '.join(negative['notes'])
+
+
+def renamed(**columns):
+  return lambda table: table.rename(columns=columns)
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    (renamed(Edema='Edma'), r"'Edma' is no label of the predictions; did you mean 'Edema'\?"),
+    (lambda t: t[['image', 'reader']].assign(Mass=1), 'no label in common.*answered Mass, pred.*Edema'),
+    (lambda t: t.assign(image='x' + t['image']), "none of their 7 images.*'xi000.png'.*'i000.png'"),
+    (lambda t: t.assign(Edema=np.nan, Cough=np.nan), 'no answer to Cough, Edema on an image'),
+    (lambda t: t.assign(Edema=2), "column 'Edema': unknown answer '2'"),
+    (lambda t: pd.concat([t, t[:1]]), "'Ash' reads image 'i000.png' twice"),
+    (lambda t: t.assign(patient='q'), "'i000.png' is of patient 'q', in the predictions of 'i000.png'"),
+    (lambda t: t[['image', 'reader']].assign(Edema=np.nan, Cough=1), 'has a known truth'),
+  ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(change, words):
+  known = np.column_stack((np.zeros(7, bool), np.ones(7, bool)))
+  test = predicted(
+    np.column_stack((SCORES, SCORES)),
+    np.column_stack((TRUTH, TRUTH)),
+    known,
+    labels=('Cough', 'Edema'),
+  )
+  table = readings([[1, 0, 1, 0, 0, 0, 0]]).assign(Cough=0)
+  with pytest.raises(InputError, match=words) as caught:
+    reader_study.compare(test, change(table), {}, replicates=5, seed=0)
+  assert '\n' not in str(caught.value) and str(caught.value).startswith('readers')
+
+
+def test_labels_that_are_only_alike_are_passed_over():
+  table = readings([[1, 0, 1, 0, 0, 0, 0]]).assign(Pneumonia=1)
+  test = predicted(
+    np.column_stack((SCORES, SCORES)),
+    np.column_stack((TRUTH, TRUTH)),
+    labels=('Edema', 'Pneumothorax'),
+  )
+  study = reader_study.compare(test, table, {}, replicates=5, seed=0)
+  assert list(study['labels']) == ['Edema']
+
+
+class Page(html.parser.HTMLParser):
+  """Collects text and classes, and fails at an element closed out of turn."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.open, self.words, self.classes = [], [], []
+    self.feed(text)
+    self.close()
+    assert self.open == []
+
+  def handle_starttag(self, tag, attrs):
+    self.open.append(tag)
+    self.classes += dict(attrs).get('class', '').split()
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    self.words.append(data)
+
+
+def test_the_section_says_and_draws_the_study():
+  test, answers = drawn(seed=11, missing=0)
+  answers[:, 0, 0] = [1, 0, np.nan]
+  study = compared(test, answers)
+  page = Page(reader_section.section(study, {'classes': None}))
+  text = ''.join(page.words)
+  for label in LABELS:
+    below = study['labels'][label]['below']
+    assert f'The curve lies above {below["count"]["value"]:.0f} of 3 readers for {label}.' in text
+  average = study['below']['average']
+  assert f'{average["value"]:.1f} ({average["interval"][0]:.1f}–' in text
+  assert 'averaged over 2 labels' in text
+  for note in study['notes']:
+    assert note in text
+  assert '1 tied' in text and '1 not answered' in text and '<2' not in text
+  marks = page.classes.count('reader-mark')
+  drawn_marks = 2 * (3 + 1)  # of both labels: the readers and the majority; the rest is the legend
+  assert drawn_marks < marks <= drawn_marks + 2 * 3
+  assert page.classes.count('cross') == drawn_marks
+  assert 'cdn' not in markup.style('reader_section.css') and 'url(' not in markup.style(
+    'reader_section.css'
+  )
+
+
+def test_the_section_stands_without_curves_and_thresholds():
+  study = compared(predicted(SCORES, [0] * 7), [[0] * 7], labels=['Edema'], thresholds={})
+  page = Page(reader_section.section(study, {'classes': None}))
+  text = ''.join(page.words)
+  assert 'No curve to compare readers with.' in text
+  assert 'no positives among the images read' in text and 'None' not in text

@@ -1,0 +1,248 @@
+"""Averages over passes, checkpoints and runs against numpy's means of what each gives by itself."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import PROJECT, TINY
+
+from medjax import checkpoints, ensemble, learner, preprocessing, study, train, trained
+from medjax import config as configs
+from medjax.data import augment
+from medjax.errors import InputError
+from medjax.evaluation import predictions
+
+
+def config(*overrides):
+  tiny = [each.removeprefix('--config.') for each in TINY]
+  return configs.load(str(PROJECT / 'configs/phantom.py'), [*tiny, *overrides])
+
+
+def learn(*overrides):
+  experiment = config(*overrides)
+  return learner.build(experiment, preprocessing.resolve(experiment, None))
+
+
+@pytest.fixture(scope='module')
+def images():
+  return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1), np.uint8)
+
+
+@pytest.fixture(scope='module')
+def variables():
+  """Of two networks with random parameters."""
+  return [jax.jit(learn(f'seed={seed}').init_state)({}).variables for seed in (0, 1)]
+
+
+def predicted(learned, variables, images):
+  step = jax.jit(ensemble.step(learned))
+  return np.asarray(step(ensemble.stacked(variables), images))
+
+
+def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
+  learned = learn('evaluation.test_augment=2')
+  found = predicted(learned, variables, images)
+  assert found.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
+  # The policy by itself, an image after the other, with the key that the pass and the pixels make.
+  weights = 2 * np.arange(32 * 32, dtype=np.uint64) + 1
+  policy = jax.jit(augment.chest)
+  alone = jax.jit(lambda each, shown: learned.eval_step(each, images, lambda _: shown))
+  for number in range(3):
+    shown = images.astype(np.float32) / 255
+    if number:
+      digests = (images.reshape(4, -1) * weights).sum(axis=1) % 2**32
+      key = jax.random.fold_in(jax.random.key(0), number)
+      shown = jnp.concatenate(
+        [
+          policy(jax.random.fold_in(key, np.uint32(digest)), image[None])
+          for digest, image in zip(digests, shown)
+        ]
+      )
+    for place, each in enumerate(variables):
+      np.testing.assert_allclose(found[:, place, number], alone(each, shown), atol=1e-5)
+  assert np.abs(found[:, :, 1] - found[:, :, 2]).max() > 1e-4
+  assert np.abs(found[:, :, 1] - found[:, :, 0]).max() > 1e-4
+  np.testing.assert_allclose(ensemble.mean([found]), found.mean((1, 2)), atol=1e-7)
+
+
+def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
+  plain = predicted(learn(), variables, images)
+  assert plain.shape == (4, 2, 1, 3)
+  identity = dataclasses.replace(learn('evaluation.test_augment=3'), augment=augment.none)
+  found = predicted(identity, variables, images)
+  np.testing.assert_allclose(found, np.repeat(plain, 4, axis=2), atol=1e-6)
+
+
+def test_an_image_is_predicted_alike_in_every_batch_and_again(images, variables):
+  learned = learn('evaluation.test_augment=2')
+  found = predicted(learned, variables, images)
+  np.testing.assert_array_equal(found, predicted(learned, variables, images))
+  order = np.array([3, 0, 3, 2])
+  np.testing.assert_allclose(predicted(learned, variables, images[order]), found[order], atol=1e-5)
+  seeded = dataclasses.replace(learned, config=dataclasses.replace(learned.config, seed=7))
+  other = predicted(seeded, variables, images)
+  np.testing.assert_allclose(other[:, :, 0], found[:, :, 0], atol=1e-6)
+  assert np.abs(other[:, :, 1:] - found[:, :, 1:]).max() > 1e-4
+
+
+def test_what_stands_beside_the_mean():
+  rng = np.random.default_rng(0)
+  own, member = rng.random((5, 2, 4, 3), np.float32), rng.random((5, 1, 1, 3), np.float32)
+  every = config(
+    'evaluation.test_augment=3', 'evaluation.checkpoints=2', 'evaluation.members=runs/a'
+  )
+  beside = ensemble.beside(every, [own, member])
+  expected = {
+    'single model': own[:, 0, 0],
+    'test-time augmentation alone': own[:, 0].mean(1),
+    'several checkpoints alone': own[:, :, 0].mean(1),
+    'several runs alone': (own[:, 0, 0] + member[:, 0, 0]) / 2,
+  }
+  assert list(beside) == list(expected)
+  for name, array in expected.items():
+    np.testing.assert_allclose(beside[name], array, atol=1e-6)
+  np.testing.assert_allclose(
+    ensemble.mean([own, member]), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
+  )
+  one = config('evaluation.checkpoints=2')
+  assert list(ensemble.beside(one, [own[:, :, :1]])) == ['single model']
+  words = ensemble.in_words(every)
+  assert words == (
+    "mean probability of the 2 best checkpoints, each image as it is and 3 times under 'chest', "
+    'and 1 further run'
+  )
+
+
+@pytest.mark.parametrize(
+  ('override', 'words'),
+  [
+    ('evaluation.test_augment=-1', 'config.evaluation.test_augment=-1: must be 0 or more'),
+    ('evaluation.checkpoints=0', 'config.evaluation.checkpoints=0: must be 1 or more'),
+    ('evaluation.members=a,a', 'each of them once'),
+  ],
+)
+def test_values_that_no_average_has_are_refused(override, words):
+  with pytest.raises(InputError, match=words):
+    config(override)
+
+
+def test_passes_that_would_all_be_the_same_are_refused():
+  with pytest.raises(InputError, match="with config.augment='none' all passes"):
+    config('evaluation.test_augment=2', 'augment=none')
+  assert config('augment=none').evaluation.test_augment == 0
+
+
+def test_of_equals_the_latest_are_the_best():
+  history = [
+    {'step': step, 'auroc_mean': value}
+    for step, value in ((1, 0.7), (2, 0.9), (3, None), (4, 0.7), (5, 0.9), (6, 0.8))
+  ]
+  steps = [[each['step'] for each in checkpoints.best_validations(history, n)] for n in (1, 4, 9)]
+  assert steps == [[5], [5, 2, 6, 4], [5, 2, 6, 4, 1]]
+  assert checkpoints.best_validation(history)['step'] == 5
+
+
+def test_as_many_of_the_best_are_kept(tmp_path):
+  learned = learn('optimizer.ema=0')
+  state = jax.jit(learned.init_state)({})
+  history = []
+  with checkpoints.open_checkpoints(tmp_path / 'checkpoints', 3) as checkpointer:
+    for step, value in enumerate((0.7, 0.9, 0.7, None, 0.7, 0.5), start=1):
+      history.append({'step': step, 'auroc_mean': value})
+      params = jax.tree.map(lambda leaf, step=step: leaf + step, state.params)
+      checkpoints.save(
+        checkpointer, state.replace(params=params), step, {'history': list(history)}, value
+      )
+    checkpointer.wait()
+  kept = sorted(int(each.name) for each in (tmp_path / 'checkpoints').iterdir())
+  best = checkpoints.several_best_variables(tmp_path, 3)
+  assert [step for _, step in best] == [2, 5, 3] and kept == [2, 3, 5, 6]
+  first = jax.tree.leaves(state.params)[0]
+  for each, step in best:
+    np.testing.assert_allclose(jax.tree.leaves(each['params'])[0], first + step, rtol=1e-6)
+  np.testing.assert_array_equal(
+    jax.tree.leaves(checkpoints.best_variables(tmp_path)[0])[0], jax.tree.leaves(best[0][0])[0]
+  )
+
+
+def member(folder, experiment, split='a' * 64, finished=True):
+  """What a run leaves that a check looks at."""
+  (folder / 'evaluation').mkdir(parents=True)
+  (folder / 'config.json').write_text(json.dumps(configs.to_dict(experiment)))
+  (folder / 'split.json').write_text(json.dumps({'split_sha256': split}))
+  if finished:
+    (folder / 'evaluation' / 'test.json').write_text('{}')
+  return folder
+
+
+def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
+  member(tmp_path / 'right', config('model.name=resnet18', 'data.image_size=64'))
+  member(tmp_path / 'split', config(), split='b' * 64)
+  member(tmp_path / 'labels', config('data.labels=Edema'))
+  member(tmp_path / 'head', config('model.head=softmax'))
+  member(tmp_path / 'unfinished', config(), finished=False)
+  member(tmp_path / 'ensemble', config('evaluation.members=x'))
+  for name, words in (
+    ('right', ''),
+    ('split', 'another split (SHA-256 bbbbbbbbbbbb, here aaaaaaaaaaaa)'),
+    ('labels', "has labels ['Edema'], not ['Lung Lesion', 'Pneumonia', 'Edema']"),
+    ('head', 'has a head softmax, not sigmoid'),
+    ('unfinished', 'a run that is not finished'),
+    ('ensemble', 'averages further runs itself'),
+    ('nowhere', 'is not the work directory of a run'),
+    ('own', 'is this run itself'),
+  ):
+    ours = config(f'evaluation.members={tmp_path / name}')
+    if not words:
+      ensemble.check_members(ours, tmp_path / 'own', 'a' * 64)
+      continue
+    with pytest.raises(InputError) as raised:
+      ensemble.check_members(ours, tmp_path / 'own', 'a' * 64)
+    assert words in str(raised.value) and str(tmp_path / name) in str(raised.value)
+    assert '\n' not in str(raised.value)
+
+
+def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
+  shutil.copytree(finished[0], tmp_path / 'run')
+  written = json.loads((tmp_path / 'run/config.json').read_text())
+  written['data']['labels'].append('Mass')
+  (tmp_path / 'run/config.json').write_text(json.dumps(written))
+  with pytest.raises(InputError, match=r'is not of the network and the 4 labels') as raised:
+    trained.open_run(tmp_path / 'run')
+  assert '\n' not in str(raised.value)
+
+
+def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, tmp_path):
+  experiment = config(
+    f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.test_augment=2',
+    f'evaluation.members={finished[0]}', 'seed=3', 'replicates=0',
+  )  # fmt: skip
+  workdir = tmp_path / 'run'
+  train.run(experiment, workdir)
+  run, other = ensemble.open_run(workdir), ensemble.open_run(finished[0])
+  assert sorted(run.steps) == [3, 6] and len(other.steps) == 1
+  data = study.read(experiment, workdir)
+  for part in ('validation', 'test'):
+    rows = data.rows(part)
+    read = study.records(experiment, run.learner.preprocessing, data, rows).load(
+      np.arange(len(rows)), len(rows)
+    )
+    own, theirs = (
+      np.asarray(jax.jit(ensemble.step(each.learner))(each.variables, read['image']))
+      for each in (run, other)
+    )
+    expected = (own.reshape(len(rows), 6, 3).mean(1) + theirs[:, 0, 0]) / 2
+    whole = predictions.read(workdir / 'predictions' / f'{part}.csv')
+    single = predictions.read(workdir / 'predictions' / 'single' / f'{part}.csv')
+    np.testing.assert_allclose(whole.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(single.probabilities, own[:, 0, 0], atol=1e-5)
+    assert whole.images == single.images and (whole.truth == single.truth).all()
+    alone = predictions.read(finished[0] / 'predictions' / f'{part}.csv')
+    np.testing.assert_allclose(alone.probabilities, theirs[:, 0, 0], atol=1e-5)
+  assert not (finished[0] / 'predictions' / 'single').exists()
+  page = (workdir / 'report' / 'index.html').read_text()
+  assert 'mean probability of the 2 best checkpoints' in page
