@@ -177,11 +177,19 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def legend(*entries: tuple[str, str]) -> Markup:
-  """Returns (class, words) pairs as a key under a drawing; the shapes differ, not only the colours."""
+  """Returns (class, words) pairs as a key to a drawing; the shapes differ, not only the colours.
+
+  The class 'number 2' gives the mark of the second operating point.
+  """
   shapes = {
     'point': tag('circle', cx=14, cy=6, r=4.5, class_='point'),
     'best': tag('path', d=_diamond(14, 6, 5.5), class_='point'),
     'chance': tag('path', d='M2,6L26,6', class_='chance'),
+    'hollow': tag('rect', x=11, y=3, width=6, height=6, class_='hollow'),
+    'wilson': [
+      tag('path', d='M14,-1V13', class_='wilson'),
+      tag('circle', cx=14, cy=6, r=3.6, class_='dot'),
+    ],
   }
   return tag(
     'ul',
@@ -190,7 +198,7 @@ def legend(*entries: tuple[str, str]) -> Markup:
         'li',
         tag(
           'svg',
-          shapes.get(kind) or tag('path', d='M2,6L26,6', class_=f'line {kind}'),
+          shapes.get(kind) or _numbered(kind) or tag('path', d='M2,6L26,6', class_=f'line {kind}'),
           viewBox='0 0 28 12',
           width=28,
           height=12,
@@ -202,6 +210,17 @@ def legend(*entries: tuple[str, str]) -> Markup:
     ],
     class_='legend',
   )
+
+
+def _numbered(kind: str) -> list[Markup] | None:
+  name, _, number = kind.partition(' ')
+  if name != 'number':
+    return None
+  first = ' decides' if number == '1' else ''
+  return [
+    tag('circle', cx=14, cy=6, r=6.5, class_=f'mark{first}'),
+    tag('text', number, x=14, y=9.3, class_=f'middle numeral{first}'),
+  ]
 
 
 def _diamond(x: float, y: float, r: float) -> str:

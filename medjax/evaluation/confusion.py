@@ -31,7 +31,7 @@ def decisions(summary: Mapping) -> Markup | None:
     f'Decision between {several} on the test set',
     table(('Figure', 'Value', 'What it says'), _figures(classes, one), 'cards'),
     tag('h3', 'Confusion matrix'),
-    _matrix(classes, one, several),
+    _matrix(classes, one, several, wording.unit(summary)),
     tag(
       'p',
       f'In brackets the {summary["level"]:.0%} interval. Each percentage is a share of its row: in the '
@@ -67,22 +67,20 @@ def _figures(classes: Mapping, one: str) -> list[list[object]]:
   return rows
 
 
-def _matrix(classes: Mapping, one: str, several: str) -> Markup:
+def _matrix(classes: Mapping, one: str, several: str, unit: str) -> Markup:
   labels = classes['labels']
   long = max(map(len, labels)) > SHORT
   kinds = ['matrix', long and 'long', long and len(labels) > MANY and 'many']
   head = [tag('th', tag('span', label), scope='col') for label in labels]
   caption = (
-    f'{wording.count(classes["images"], "test image")}: in rows by the {one} that the reference '
+    f'{wording.count(classes["images"], f"test {unit}")}: in rows by the {one} that the reference '
     f'standard says, in columns by the {one} that the model decides for'
   )
   rows = []
   for at, (label, counts) in enumerate(zip(labels, classes['confusion'])):
     images = sum(counts)
     cells = [_cell(count, images, at == column) for column, count in enumerate(counts)]
-    rows.append(
-      tag('tr', tag('th', label, small(wording.count(images, 'image')), scope='row'), cells)
-    )
+    rows.append(tag('tr', tag('th', label, small(wording.count(images, unit)), scope='row'), cells))
   matrix = tag(
     'table',
     tag('caption', caption),

@@ -64,6 +64,11 @@ def style(*names: str) -> str:
   return '\n'.join(folder.joinpath(name).read_text('utf-8') for name in names)
 
 
+def identity(name: str) -> str:
+  """Returns the id of a part of a page that its contents call so: 'Operating points' is #operating-points."""
+  return re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
+
+
 def section(heading: str, *children: object) -> Markup:
   """Returns a section of the report under its heading."""
   return tag('section', tag('h2', heading), *children)

@@ -23,9 +23,43 @@ def capital(words: str) -> str:
   return words[:1].upper() + words[1:]
 
 
+def plural(thing: str) -> str:
+  """Writes 'study' as 'studies', 'image' as 'images'."""
+  return f'{thing[:-1]}ies' if thing.endswith('dy') else f'{thing}s'
+
+
 def count(number: int, thing: str) -> str:
   """Writes '1 patient' and '1,200 patients'."""
-  return f'{number:,} {thing}' + ('' if number == 1 else 's')
+  return f'{number:,} {thing if number == 1 else plural(thing)}'
+
+
+def unit(summary: Mapping) -> str:
+  """Returns what was counted once in the test: 'image', 'study', 'patient' or 'slide'."""
+  return summary.get('unit') or 'image'
+
+
+def aggregate(rule: str) -> str:
+  """Writes what a study's probability is of those of its images: 'max' as 'the highest'."""
+  if rule.startswith('top:'):
+    return f'the mean of the highest {float(rule.removeprefix("top:")):.0%}'
+  return {'max': 'the highest', 'mean': 'the mean'}.get(rule, rule)
+
+
+def rule(name: str) -> str:
+  """Writes how a threshold was chosen: 'sensitivity=0.9' as 'sensitivity of 0.9'."""
+  what, _, value = name.partition('=')
+  return {
+    'youden': 'Youden',
+    'cost': f'a miss costs {value} false alarms',
+    'threshold': f'threshold {value} as given',
+  }.get(what, f'{what} of {value}' if value else what)
+
+
+def threshold(value: float | None) -> str:
+  """Writes a threshold so that those of rare labels, 0.0042, do not all read 0.00."""
+  if value is None:
+    return DASH
+  return f'{value:.2g}' if 0 < value < 0.01 else f'{value:.3f}'
 
 
 def percent(share: float | None) -> str:
@@ -35,12 +69,13 @@ def percent(share: float | None) -> str:
 
 def number(value: float | None, digits: int) -> str:
   """Writes a figure with so many decimals, a dash for None."""
-  return DASH if value is None else f'{value:.{digits}f}'
+  return DASH if value is None else f'{value:.{digits}f}'.replace('-', '−')
 
 
 def bounds(interval: Sequence[float], digits: int) -> str:
-  """Writes an interval as '0.81–0.92'."""
-  return f'{interval[0]:.{digits}f}–{interval[1]:.{digits}f}'
+  """Writes an interval as '0.81–0.92', and '−0.16 to 0.09' where a dash would read as a minus."""
+  between = ' to ' if interval[0] < 0 else '–'
+  return between.join(number(bound, digits) for bound in interval)
 
 
 def plain(figure: Mapping, digits: int) -> str:
