@@ -40,7 +40,14 @@ print(LABELS)
 def check_artefact(command, workdir, root, size, tmp_path):
   """Asserts that a bare process gives the calibrated probabilities of the run's predictions."""
   said = command('export', f'--workdir={workdir}', f'--output={tmp_path / "export"}', check=True)
-  for name in ('model.stablehlo', 'run.py', 'model.safetensors', 'config.json', 'frozen.json', 'README.md'):
+  for name in (
+    'model.stablehlo',
+    'run.py',
+    'model.safetensors',
+    'config.json',
+    'frozen.json',
+    'README.md',
+  ):
     assert (tmp_path / 'export' / name).is_file() and name in said.stdout
   rows = list(csv.DictReader((workdir / 'predictions/test.csv').open()))[:11]
   pixels = np.stack([images.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
