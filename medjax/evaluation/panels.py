@@ -112,12 +112,10 @@ def reliability(
   Args:
     label: its name.
     before: bins of the probabilities before calibration, none where they were left alone.
-    after: bins of those that are tested; bins without an image may be among either.
+    after: bins of those that are tested, as `medjax.evaluation.calibration.reliability` gives them.
     error: the calibration error in words.
     unit: what a bin counts, such as 'image'.
   """
-  before = [each for each in before if each['share_positive'] is not None]
-  after = [each for each in after if each['share_positive'] is not None]
   shown = [*((each, 'before') for each in before), *((each, 'after') for each in after)]
   reach = max(
     (each[name] for each, _ in shown for name in ('mean_probability', 'share_positive')), default=1
