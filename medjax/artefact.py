@@ -3,6 +3,7 @@
 import importlib.resources
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,7 +13,8 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import files, model_card, trained
+from medjax import calibrating, files, model_card, trained
+from medjax.evaluation import frozen
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
 from medjax.trained import Trained
@@ -30,12 +32,14 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   run = trained.open_run(workdir)
   card = model_card.render(workdir, run)
   directory.mkdir(parents=True, exist_ok=True)
-  program = stablehlo(run)
+  chosen = frozen.read(workdir, run.config.data.labels)
+  program = stablehlo(run, chosen['levels']['image']['calibration'])
   tensors, scheme = published_tensors(run)
   contents = {
     'model.stablehlo': bytes(program.mlir_module_serialized),
     'model.safetensors': save(tensors, metadata=_metadata(run, workdir, scheme)),
     'config.json': json.dumps(description(run), indent=2) + '\n',
+    frozen.NAME: json.dumps(chosen, indent=2) + '\n',
     'run.py': _runner(run, program),
     'README.md': card,
   }
@@ -53,13 +57,22 @@ def _metadata(run: Trained, workdir: pathlib.Path, scheme: str) -> dict[str, str
   return {'format': 'pt', 'names': scheme, 'step': str(run.step), 'split_sha256': split}
 
 
-def stablehlo(run: Trained) -> export.Exported:
-  """Returns the program uint8[batch, H, W, C] → probabilities f32[batch, L], weights included."""
+def stablehlo(run: Trained, calibration: Mapping[str, Any]) -> export.Exported:
+  """Returns the program uint8[batch, H, W, C] → calibrated probabilities f32[batch, L].
+
+  Args:
+    run: whose weights it includes.
+    calibration: from medjax.evaluation.calibration.fit, of single images.
+  """
   variables = jax.tree.map(jnp.asarray, run.variables)
   (batch,) = export.symbolic_shape('batch')
   images = jax.ShapeDtypeStruct((batch, *run.started.preprocessing.image_shape), jnp.uint8)
-  predict = jax.jit(lambda images: run.learner.eval_step(variables, images))
-  return export.export(predict, platforms=PLATFORMS)(images)
+
+  def predict(images: jax.Array) -> jax.Array:
+    probabilities = run.learner.eval_step(variables, images)
+    return calibrating.apply(calibration, probabilities, run.config.data.labels)
+
+  return export.export(jax.jit(predict), platforms=PLATFORMS)(images)
 
 
 def published_tensors(run: Trained) -> tuple[dict[str, np.ndarray], str]:

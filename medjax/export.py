@@ -2,11 +2,12 @@
 
 Writes, into --output or the work directory's export/:
 
-  model.stablehlo    the network with its weights and preprocessing, uint8 images to probabilities,
-                     for any batch size, on CPU, CUDA and TPU
+  model.stablehlo    the network with its weights, preprocessing and calibration, uint8 images to
+                     probabilities, for any batch size, on CPU, CUDA and TPU
   run.py             loads it with nothing but jax and numpy
   model.safetensors  the weights, named and laid out as torch's are
   config.json        their architecture, settings and preprocessing, as timm describes them
+  frozen.json        calibration and thresholds, as validation chose them
   README.md          the model card
 """
 

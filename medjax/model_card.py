@@ -26,7 +26,7 @@ def render(workdir: pathlib.Path, run: Trained) -> str:
     raise InputError(f'{tested}: no such file; let the run end before it is exported')
   result, proof = files.read_json(tested), files.read_json(workdir / 'split.json')
   try:
-    of_result = _metrics(result), _caveats(result)
+    of_result = _metrics(result, run.config.evaluation.calibration), _caveats(result)
   except (KeyError, TypeError, AttributeError) as error:
     raise InputError(
       f'{tested}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
@@ -100,7 +100,7 @@ def _data(run: Trained, proof: Mapping[str, Any]) -> str:
   )
 
 
-def _metrics(result: Mapping[str, Any]) -> str:
+def _metrics(result: Mapping[str, Any], calibration: str) -> str:
   level = f'{result["level"]:.0%}'
   rows = []
   for label, of_label in result['labels'].items():
@@ -115,7 +115,15 @@ def _metrics(result: Mapping[str, Any]) -> str:
     f'On {result["test"]["images"]:,} test images of {result["test"]["patients"]:,} patients, with '
     f'{level} intervals ({result["method"]}, {result["replicates"]:,} replicates).',
     _table(header, rows),
+    'Probabilities are as the exported program gives them'
+    + ('' if calibration == 'none' else f', calibrated on validation (calibration: {calibration})')
+    + ', and thresholds are of those.',
   ]
+  if result['unit'] != 'image':
+    parts.append(
+      f'Figures and thresholds are of the {result["unit"]}, whose probability is made of those of its images '
+      f'(aggregation: {result["aggregate"]}); the calibration of either stands in frozen.json.'
+    )
   if classes := result['classes']:
     figures = [
       f'{wording.capital(words)}: {wording.plain(classes[name], 3)}'

@@ -182,14 +182,9 @@ def write(
 def _evaluate(
   parts: Mapping[str, Predictions], thing: str, settings: Mapping[str, int]
 ) -> dict[str, Any]:
-  if thing == 'patient':  # Whose name is no sign here that nobody told patients apart.
-    parts = {
-      name: part._replace(images=[f'patient {each}' for each in part.images])
-      for name, part in parts.items()
-    }
   chosen = frozen.freeze(parts['validation'], head='sigmoid', calibration='none', rules=('youden',))
   result = summary.evaluate(
-    parts['validation'], parts['test'], chosen['operating_points'], **settings
+    parts['validation'], parts['test'], chosen['operating_points'], unit=thing, **settings
   )
   return {**result, 'notes': [note.replace('image', thing) for note in result['notes']]}
 

@@ -17,6 +17,7 @@ from medjax import artefact, learner, model_card, preprocessing
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data import images
 from medjax.errors import InputError
+from medjax.evaluation import calibration, frozen
 from medjax.preprocessing import Preprocessing
 from medjax.provenance import Provenance
 from medjax.trained import Trained
@@ -37,9 +38,16 @@ print(LABELS)
 
 
 def check_artefact(command, workdir, root, size, tmp_path):
-  """Asserts that a bare process gives the probabilities of the run's predictions."""
+  """Asserts that a bare process gives the calibrated probabilities of the run's predictions."""
   said = command('export', f'--workdir={workdir}', f'--output={tmp_path / "export"}', check=True)
-  for name in ('model.stablehlo', 'run.py', 'model.safetensors', 'config.json', 'README.md'):
+  for name in (
+    'model.stablehlo',
+    'run.py',
+    'model.safetensors',
+    'config.json',
+    'frozen.json',
+    'README.md',
+  ):
     assert (tmp_path / 'export' / name).is_file() and name in said.stdout
   rows = list(csv.DictReader((workdir / 'predictions/test.csv').open()))[:11]
   pixels = np.stack([images.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
@@ -50,7 +58,9 @@ def check_artefact(command, workdir, root, size, tmp_path):
   assert finished.returncode == 0, finished.stderr[-2000:]
   labels = [name.removeprefix('prob_') for name in rows[0] if name.startswith('prob_')]
   assert finished.stdout.strip() == str(tuple(labels))
-  expected = [[float(row[f'prob_{label}']) for label in labels] for row in rows]
+  raw = np.array([[float(row[f'prob_{label}']) for label in labels] for row in rows])
+  fitted = frozen.read(workdir, labels)['levels']['image']['calibration']
+  expected = calibration.apply(fitted, raw, labels)
   np.testing.assert_allclose(np.load(tmp_path / 'export/ours.npy'), expected, atol=1e-5)
 
 

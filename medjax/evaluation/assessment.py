@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import figures, frozen, intervals, levels, metrics, subgroups, summary
+from medjax.evaluation import figures, frozen, intervals, levels, metrics, notes, subgroups, summary
 from medjax.evaluation.predictions import Predictions
 
 
@@ -18,7 +18,7 @@ class Assessment(NamedTuple):
 
   Attributes:
     frozen: level → what medjax.evaluation.frozen.freeze returns.
-    summary: what medjax.evaluation.summary.evaluate returns, and 'unit', 'aggregate', 'levels',
+    summary: what medjax.evaluation.summary.evaluate returns, and 'aggregate', 'levels',
       'subgroups' and 'beside'.
     validation: at the level that is tested, calibrated; None without validation.
     test: likewise.
@@ -82,10 +82,11 @@ def assess(
     uncalibrated=None if of_level['calibration']['method'] == 'none' else raw,
     head=head,
     prevalence=prevalence,
+    unit=level,
     replicates=replicates,
     seed=seed,
   )
-  by_group, notes = subgroups.summarise(
+  by_group, of_groups = subgroups.summarise(
     ready['test'],
     {label: points[label][0]['threshold'] for label in test.labels},
     columns,
@@ -95,7 +96,6 @@ def assess(
   )
   drawn = {'replicates': replicates, 'seed': seed}
   found |= {
-    'unit': level,
     'aggregate': aggregate,
     'levels': {
       each: mean_areas(levels.to_level(test, each, aggregate, head), **drawn)
@@ -106,7 +106,11 @@ def assess(
       {'name': name, **mean_areas(levels.to_level(part, level, aggregate, head), **drawn)}
       for name, part in (beside or {}).items()
     ],
-    'notes': [*found['notes'], *notes],
+    'notes': [
+      *(() if level == 'image' else notes.unidentified(validation, test)),
+      *found['notes'],
+      *of_groups,
+    ],
   }
   return Assessment(chosen, found, ready.get('validation'), ready['test'])
 

@@ -19,6 +19,7 @@ def notes(summary: dict, validation: Predictions | None, test: Predictions) -> l
   labels = summary['labels']
   return [
     *_overlap(validation, test),
+    *(unidentified(validation, test) if summary['unit'] == 'image' else ()),
     *_absent(summary, labels),
     *_few(summary, labels),
     *_unsteady(summary, labels),
@@ -34,13 +35,17 @@ def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
       f'{wording.count(patients, "patient")} in both validation and test: checkpoint and '
       'operating points were chosen on people they are tested on, so the figures flatter.'
     )
-  for split, predictions in (('test', test), ('validation', validation)):
-    if predictions and list(predictions.images) == list(predictions.patients):
-      found.append(
-        f'No patient identifiers in {split}: every image counts as its own patient. If some '
-        'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
-      )
   return found
+
+
+def unidentified(validation: Predictions | None, test: Predictions) -> list[str]:
+  """Returns a sentence for each split whose images, unaggregated, are named as their patients are."""
+  return [
+    f'No patient identifiers in {split}: every image counts as its own patient. If some '
+    'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
+    for split, predictions in (('test', test), ('validation', validation))
+    if predictions and list(predictions.images) == list(predictions.patients)
+  ]
 
 
 def _absent(summary: dict, labels: dict) -> list[str]:

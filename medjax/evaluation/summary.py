@@ -39,6 +39,7 @@ def evaluate(
   uncalibrated: Mapping[str, Predictions] | None = None,
   head: str = 'sigmoid',
   prevalence: Mapping[str, float] | None = None,
+  unit: str = 'image',
   replicates: int = 2000,
   seed: int = 0,
 ) -> dict:
@@ -54,6 +55,7 @@ def evaluate(
     head: 'sigmoid' where each label is a question of its own, 'softmax' where an image has exactly
       one of them, 'ordinal' where they are grades, of which it has one; rising as `test` has them.
     prevalence: label → a prevalence for which PPV and NPV are told too.
+    unit: what the predictions are of, one of medjax.evaluation.levels.LEVELS.
     replicates: bootstrap replicates over the test patients; 0 for no intervals.
     seed: of the bootstrap, not negative; the same seed gives the same dictionary.
 
@@ -63,6 +65,7 @@ def evaluate(
     'reason'}, the reason saying why there is no interval.
 
       'level', 'replicates', 'seed', 'method': how the intervals were made.
+      'unit': as given. What is said of images holds of these.
       'test', 'validation': {'images', 'patients'}; 'validation' may be None.
       'mean': {'labels': those with both classes on test, and a figure for each of `NEEDS`, those at a
         threshold being at the first operating point}, averaged over these labels.
@@ -144,6 +147,7 @@ def evaluate(
     'replicates': replicates,
     'seed': seed,
     'method': 'percentile bootstrap over patients',
+    'unit': unit,
     'test': _size(test),
     'validation': _size(parts['validation']) if 'validation' in parts else None,
     'mean': _mean(labels, values['test'], drawn, left_out),

@@ -1,0 +1,95 @@
+"""From predictions to everything that is said of them: the order, the levels, and what stays frozen."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from medjax.evaluation import assessment, frozen
+from medjax.evaluation.predictions import Predictions
+
+
+def predicted(seed, patients=80, prefix='p'):
+  """Two studies of two images for each patient; a finding is a study's."""
+  rng = np.random.default_rng(seed)
+  patient = np.repeat(np.arange(patients), 4)
+  study = np.tile([0, 0, 1, 1], patients)
+  ill = np.repeat(rng.random((patients * 2, 2)) < (0.4, 0.2), 2, axis=0)
+  scores = 1 / (1 + np.exp(-rng.normal(1.5 * ill - 2, 1)))
+  return Predictions(
+    [f'{prefix}{p}/{i}.jpg' for i, p in enumerate(patient)],
+    [f'{prefix}{p}' for p in patient],
+    ['Edema', 'Mass'],
+    scores.astype(np.float32),
+    ill.astype(np.float32),
+    np.ones(ill.shape, bool),
+    pd.DataFrame({'study': study.astype(str), 'sex': np.where(patient % 2, 'F', 'M')}),
+  )
+
+
+VALIDATION, TEST = predicted(0, prefix='v'), predicted(1, prefix='t')
+SETTINGS = {'calibration': 'platt', 'columns': ('sex', 'scanner'), 'replicates': 40}
+
+
+@pytest.fixture(scope='module')
+def by_study():
+  return assessment.assess(VALIDATION, TEST, level='study', **SETTINGS)
+
+
+def test_what_json_can_hold(by_study):
+  assert json.loads(json.dumps(by_study.summary, allow_nan=False)) == by_study.summary
+
+
+def test_studies_are_tested_by_the_highest_of_their_images(by_study):
+  frame = pd.DataFrame({'p': TEST.probabilities[:, 0], 'y': TEST.truth[:, 0]})
+  units = frame.groupby([TEST.patients, TEST.about['study']], sort=False).max()
+  found = by_study.summary
+  assert found['test'] == {'images': 160, 'patients': 80} and found['unit'] == 'study'
+  auroc = found['labels']['Edema']['test']['auroc']['value']
+  assert auroc == pytest.approx(metrics.roc_auc_score(units['y'], units['p']), abs=1e-9)
+  assert list(found['levels']) == ['image', 'study', 'patient']
+  assert found['levels']['study']['auroc']['value'] == found['mean']['auroc']['value']
+  assert found['levels']['image']['units'] == 320 and found['levels']['patient']['units'] == 80
+  assert {group['value'] for group in found['subgroups']['sex']} == {'F', 'M'}
+
+
+def test_images_and_the_level_are_frozen_apart(by_study):
+  assert list(by_study.frozen) == ['image', 'study']
+  image = frozen.freeze(VALIDATION, head='sigmoid', calibration='platt', rules=('youden',))
+  assert by_study.frozen['image'] == image
+  assert by_study.frozen['study']['operating_points'] != image['operating_points']
+  point = by_study.summary['labels']['Mass']['operating_points'][0]
+  assert point['threshold'] == by_study.frozen['study']['operating_points']['Mass'][0]['threshold']
+
+
+def test_the_test_set_chooses_nothing(by_study):
+  other = assessment.assess(VALIDATION, predicted(2, prefix='t'), level='study', **SETTINGS)
+  assert other.frozen == by_study.frozen
+  again = assessment.assess(
+    predicted(3, prefix='v'), TEST, level='study', chosen=by_study.frozen, **SETTINGS
+  )
+  assert again.frozen == by_study.frozen
+  assert again.summary['labels']['Mass']['test'] == by_study.summary['labels']['Mass']['test']
+
+
+def test_other_predictions_stand_beside():
+  worse = TEST._replace(probabilities=TEST.probabilities[::-1])
+  (beside,) = assessment.assess(
+    VALIDATION, TEST, replicates=40, beside={'single model': worse}
+  ).summary['beside']
+  assert beside['name'] == 'single model'
+  expected = [metrics.roc_auc_score(TEST.truth[:, i], worse.probabilities[:, i]) for i in (0, 1)]
+  assert beside['auroc']['value'] == pytest.approx(np.mean(expected), abs=1e-9)
+  low, high = beside['auroc']['interval']
+  assert low < beside['auroc']['value'] < high
+
+
+def test_patients_need_identifiers_at_every_level():
+  unnamed = TEST._replace(patients=list(TEST.images))
+  for level in ('image', 'patient'):
+    notes = assessment.assess(VALIDATION, unnamed, level=level, replicates=5).summary['notes']
+    assert sum('No patient identifiers in test' in note for note in notes) == 1
+    notes = assessment.assess(VALIDATION, TEST, level=level, replicates=5).summary['notes']
+    assert not any('No patient identifiers' in note for note in notes)

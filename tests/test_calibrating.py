@@ -1,0 +1,34 @@
+"""Calibration on the device equals that of numpy."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from medjax import calibrating
+from medjax.evaluation import calibration
+
+LABELS = ['Edema', 'Mass', 'Nodule']
+
+
+@pytest.mark.parametrize('method', calibration.METHODS)
+@pytest.mark.parametrize('head', ['sigmoid', 'softmax', 'ordinal'])
+def test_equals_numpys(method, head):
+  rng = np.random.default_rng(0)
+  scores = rng.normal(size=(400, 3))
+  if head == 'sigmoid':
+    truth = rng.random(scores.shape) < 1 / (1 + np.exp(-2 * scores - 0.5))
+    probabilities = 1 / (1 + np.exp(-scores))
+  else:
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    chosen = (np.log(probabilities) * 2 + rng.gumbel(size=scores.shape)).argmax(axis=1)
+    truth = np.eye(3, dtype=bool)[chosen]
+  probabilities = probabilities.astype(np.float32)
+  fitted = calibration.fit(method, probabilities, truth, np.ones(truth.shape, bool), LABELS, head)
+  order = [2, 0, 1]
+  given, names = probabilities[:, order], [LABELS[at] for at in order]
+  if head == 'sigmoid':
+    given[:2] = [[0], [1]]
+  expected = calibration.apply(fitted, given, names)
+  found = calibrating.apply(fitted, jnp.asarray(given), names)
+  np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+  assert method == 'none' or np.abs(expected - given).max() > 0.01
