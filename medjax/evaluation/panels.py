@@ -15,7 +15,7 @@ from medjax.evaluation import wording
 from medjax.evaluation.markup import Markup, tag
 
 HITS = 40  # samples of a curve that can be pointed at
-_SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 42, 8, 36, 8
+_SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 46, 8, 36, 8
 _LETTER, _LINE = 6.2, 14.5  # of the words: width and height, pixels
 _LIMITS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the axes of a reliability plot
 _FULL = (0.0, 0.5, 1.0)
