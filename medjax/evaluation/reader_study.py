@@ -312,7 +312,8 @@ def _described(of: _Found) -> dict:
     }
   if not any(lacking):
     curve = metrics.roc_curve(question.scores[known], truth)[:2]
-    rate, sensitivity = metrics.thin_curve(*curve, CURVE_POINTS)
+    kept = metrics.thin_curve(*curve, CURVE_POINTS)
+    rate, sensitivity = curve[0][kept], curve[1][kept]
     roc = {'false_positive_rate': rate.tolist(), 'sensitivity': sensitivity.tolist()}
   counted = reader_figures.counted(question)
   if counted:

@@ -6,7 +6,7 @@ from scipy import special
 
 from medjax.evaluation import calibration_metrics, figures, intervals
 
-TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 120, 5, 1.2
+TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 300, 4, 1.2
 TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
 TRUE_SENSITIVITY = special.ndtr(SEPARATION)  # at threshold 0
 
