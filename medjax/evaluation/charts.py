@@ -5,7 +5,7 @@ that cannot see it, and tells its figures on hover.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from medjax.evaluation.markup import Markup, tag
 
@@ -45,58 +45,6 @@ def interval_bar(
     and tag('line', x1=place(bounds[0]), x2=place(bounds[1]), y1=middle, y2=middle, class_='range'),
     tag('circle', cx=place(value), cy=middle, r=3.6, class_='dot'),
   )
-
-
-def roc_panel(
-  label: str,
-  curve: Mapping[str, Sequence[float]],
-  area: str,
-  point: tuple[float, float] | None,
-  at: str,
-) -> Markup:
-  """Draws one label's ROC curve with its operating point (false positive rate, sensitivity).
-
-  Args:
-    label: its name.
-    curve: 'false_positive_rate' and 'sensitivity', as long as each other.
-    area: the AUROC with its interval, in words.
-    point: where the operating point lies, or None.
-    at: what is true there, in words.
-  """
-  size, left, top = 150, 20, 6
-
-  def place(x: float, y: float) -> tuple[float, float]:
-    return round(left + size * x, 1), round(top + size * (1 - y), 1)
-
-  points = [place(*xy) for xy in zip(curve['false_positive_rate'], curve['sensitivity'])]
-  path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in points)
-  x1, y1 = place(1, 0)
-  marks: list[object] = [
-    tag('rect', x=left, y=top, width=size, height=size, class_='frame'),
-    tag('path', d=f'M{left},{y1}L{x1},{top}', class_='chance'),
-    tag('path', d=f'{path}L{x1},{y1}Z', class_='area'),
-    tag('path', tag('title', f'{label}: AUROC {area}'), d=path, class_='curve'),
-  ]
-  for tick in (0, 1):
-    x, y = place(tick, tick)
-    marks.append(tag('text', f'{tick:g}', x=x, y=y1 + 13, class_='tick middle'))
-    marks.append(tag('text', f'{tick:g}', x=left - 5, y=y + 3.5, class_='tick end'))
-  if point:
-    x, y = place(*point)
-    marks.append(tag('circle', tag('title', at), cx=x, cy=y, r=5, class_='point'))
-  marks.append(tag('text', '1 − specificity', x=left + size / 2, y=y1 + 13, class_='axis middle'))
-  marks.append(
-    tag(
-      'text',
-      'sensitivity',
-      x=0,
-      y=0,
-      class_='axis middle',
-      transform=f'translate({left - 7} {top + size / 2}) rotate(-90)',
-    )
-  )
-  description = f'AUROC {area}.' + (f' {at}.' if point else ' No operating point.')
-  return svg(left + size + 6, top + size + 18, f'ROC curve of {label}', description, *marks)
 
 
 def line_chart(

@@ -136,7 +136,7 @@ def items(
   say('', '16c', 'From when on the reference standard counts as positive', YOURS,
       '')  # fmt: skip
   say('', '17a', 'What the reader of the index test knew', HERE,
-      'The network is given the image alone; thresholds were frozen before the test set was read.',
+      f'The network is given the image alone; thresholds were {wording.chosen(summary)}.',
       'Operating points', unless=not (settings and chosen))  # fmt: skip
   say('', '17b', 'What the assessors of the reference standard knew', YOURS,
       '')  # fmt: skip
@@ -184,7 +184,7 @@ def items(
       f'{wording.capital(summary["method"])}, {summary["replicates"]:,} replicates.', _FIRST,
       unless=not summary['replicates'])  # fmt: skip
   say('', '15c', 'Thresholds: which, why, set beforehand or explored', HERE,
-      'Chosen on validation by a rule stated beforehand, then frozen.', 'Operating points',
+      f'{wording.capital(wording.chosen(summary))}.', 'Operating points',
       unless=not chosen)  # fmt: skip
   say('30', '21', 'Robustness; variability of the accuracy', PARTLY,
       'Between subgroups, levels or ensembles; noise and other scanners are yours.', 'Subgroups',

@@ -48,7 +48,7 @@ def _key(summary: Mapping) -> Markup:
     tag(
       'p',
       'Point at a curve, or tap it, to read threshold and figures there. The numbered points are '
-      'the thresholds chosen on validation and frozen before the test set was read.',
+      f'the thresholds {wording.chosen(summary)}.',
       class_='quiet',
     ),
     charts.legend(*entries),
@@ -108,7 +108,7 @@ def _points(of: Mapping) -> tuple[list[panels.Point], list[panels.Point]]:
       continue
     rule = wording.rule(point['rule'])
     words = [
-      f'{wording.capital(rule)}, frozen',
+      wording.capital(rule),
       f'threshold {wording.threshold(point["threshold"])}',
       f'sensitivity {wording.plain(point["sensitivity"], 2)}',
       f'specificity {wording.plain(point["specificity"], 2)}',

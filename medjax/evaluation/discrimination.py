@@ -75,10 +75,12 @@ def label_table(summary: Mapping) -> Markup:
       f'In brackets the {summary["level"]:.0%} interval. The tick on each scale is what guessing '
       'reaches: 0.5 for AUROC, about the prevalence for AUPRC. ',
       'Sensitivity and specificity are those at the threshold that decides '
-      f'({", ".join(sorted(map(wording.rule, rules)))}), chosen on validation and then frozen. '
+      f'({", ".join(sorted(map(wording.rule, rules)))}), {wording.chosen(summary)}. '
       if rules
       else None,
-      'Validation figures flatter, because the checkpoint was chosen there.',
+      'Validation figures flatter, because the checkpoint was chosen there.'
+      if summary.get('validation')
+      else None,
       class_='quiet',
     ),
     _other_intervals(summary),
@@ -200,7 +202,7 @@ def figure_words(figure: Mapping, digits: int) -> list[object]:
 
 
 def _beside_validation(of: Mapping, name: str) -> Markup | None:
-  value = of['validation'][name]
+  value = of['validation'] and of['validation'][name]
   return None if value is None else small(f'validation {value:.3f}')
 
 

@@ -85,7 +85,7 @@ def _decision(summary: Mapping) -> Markup | None:
   return tag(
     'dl',
     [_figure(some + name, mean[name], 2, summary) for name in names],
-    tag('div', tag('dd', small(f'At the frozen threshold: {", ".join(rules)}'))),
+    tag('div', tag('dd', small(f'At the threshold: {", ".join(rules)}'))),
     class_='decision',
   )
 

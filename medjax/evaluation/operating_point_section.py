@@ -50,12 +50,12 @@ def operating_points(summary: Mapping) -> Markup:
     'Operating points',
     tag(
       'p',
-      'Each threshold was chosen on validation and frozen before the test set was read: a '
+      f'Each threshold was {wording.chosen(summary)}: a '
       'probability at or above it is called positive. PPV and NPV hold for a clinic with the test '
       'set’s own prevalence',
       '; below them stands what they are at the stated one.' if stated else '.',
       f' In brackets the {summary["level"]:.0%} interval, below it the counts'
-      f'{_of_unit(summary)} and the figure on validation.',
+      f'{_of_unit(summary)}{" and the figure on validation" if summary.get("validation") else ""}.',
       class_='quiet lead',
     ),
     tables,

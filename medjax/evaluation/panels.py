@@ -15,7 +15,7 @@ from medjax.evaluation import wording
 from medjax.evaluation.markup import Markup, tag
 
 HITS = 40  # samples of a curve that can be pointed at
-_SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 42, 8, 36, 8
+_SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 46, 8, 36, 8
 _LETTER, _LINE = 6.2, 14.5  # of the words: width and height, pixels
 _LIMITS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the axes of a reliability plot
 _FULL = (0.0, 0.5, 1.0)
@@ -112,12 +112,10 @@ def reliability(
   Args:
     label: its name.
     before: bins of the probabilities before calibration, none where they were left alone.
-    after: bins of those that are tested; bins without an image may be among either.
+    after: bins of those that are tested, as `medjax.evaluation.calibration.reliability` gives them.
     error: the calibration error in words.
     unit: what a bin counts, such as 'image'.
   """
-  before = [each for each in before if each['share_positive'] is not None]
-  after = [each for each in after if each['share_positive'] is not None]
   shown = [*((each, 'before') for each in before), *((each, 'after') for each in after)]
   reach = max(
     (each[name] for each, _ in shown for name in ('mean_probability', 'share_positive')), default=1

@@ -71,7 +71,7 @@ def render(
   parts += [('Checklist', checklist.section(checked)), *end]
   first = first_screen(title, summary, split_proof, facts)
   body = [tag('div', content, id=identity(name), class_='part') for name, content in parts]
-  css = style('report.css', 'sections.css')
+  css = style('report.css', 'sections.css', 'reader_section.css')
   return page(
     f'{title} · medjax report', css, first, _contents([n for n, _ in parts]), tag('main', body)
   )

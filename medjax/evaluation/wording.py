@@ -55,6 +55,13 @@ def rule(name: str) -> str:
   }.get(what, f'{what} of {value}' if value else what)
 
 
+def chosen(summary: Mapping) -> str:
+  """Says where thresholds come from."""
+  if summary.get('validation') is None:
+    return 'given before the test set was read'
+  return 'chosen on validation and frozen before the test set was read'
+
+
 def threshold(value: float | None) -> str:
   """Writes a threshold so that those of rare labels, 0.0042, do not all read 0.00."""
   if value is None:

@@ -181,12 +181,13 @@ def _bins(scores, truth):
   bins = []
   for low in np.arange(10) / 10:
     inside = (scores >= low) & (scores < low + 0.1)
-    some = inside.any()
-    share = float(truth[inside].mean()) if some else None
+    if not inside.any():
+      continue
+    share = float(truth[inside].mean())
     bins.append({
       'low': float(low), 'high': float(low + 0.1), 'images': int(inside.sum()),
-      'mean_probability': float(scores[inside].mean()) if some else None, 'share_positive': share,
-      'interval': [max(share - 0.1, 0), min(share + 0.12, 1)] if some else None,
+      'mean_probability': float(scores[inside].mean()), 'share_positive': share,
+      'interval': [max(share - 0.1, 0), min(share + 0.12, 1)],
     })  # fmt: skip
   return bins
 

@@ -6,12 +6,14 @@ import re
 
 import numpy as np
 import pytest
+import synthetic_summary
 
-from medjax.evaluation import charts, report, summary
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation import assessment, charts, markup, report, wording
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema', 'Fracture']
-VOID = {'meta', 'wbr'}
+CLASSES = ['Naevus <i>', 'Melanoma', 'Wart & "co"']
+VOID = {'meta', 'wbr', 'img'}
+PICTURE = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
 
 
 class Page(html.parser.HTMLParser):
@@ -42,20 +44,6 @@ class Page(html.parser.HTMLParser):
 
   def count(self, tag):
     return sum(name == tag for name, _ in self.elements)
-
-
-def predicted(seed, prefix, patients=150):
-  rng = np.random.default_rng(seed)
-  truth = (rng.random((patients, 3)) < np.array([0.3, 0.2, 0])).astype(np.float32)
-  scores = 1 / (1 + np.exp(-rng.normal(truth * 1.5 - 1, 1)))
-  return Predictions(
-    [f'{prefix}{i}.jpg' for i in range(patients)],
-    [f'{prefix}{i // 2}' for i in range(patients)],
-    LABELS,
-    scores.astype(np.float32),
-    truth,
-    np.ones(truth.shape, bool),
-  )
 
 
 def proof(shared=0):
@@ -89,12 +77,20 @@ def given():
     {'step': 600, 'split': 'validation', 'loss': 0.4, 'auroc_mean': 0.83, 'auroc': {'Edema': 0.8}},
     {'step': 900, 'split': 'validation', 'loss': math.nan, 'auroc_mean': None, 'auroc': None},
   ]
+  example = {
+    'kind': 'false positive', 'label': 'Edema', 'image': 'a/<1>.jpg', 'patient': 'p&q',
+    'probability': 0.91, 'threshold': 0.3, 'truth': 0, 'picture': PICTURE, 'heat': PICTURE,
+    'boxes': [],
+  }  # fmt: skip
   return {
     'title': 'Chest <b>films</b>',
-    'summary': summary.evaluate(predicted(0, 'v'), predicted(1, 't'), replicates=100),
+    'summary': synthetic_summary.evaluated(LABELS, absent=('Fracture',)),
     'history': history,
     'split_proof': proof(),
-    'config': {'data': {'root': '/data/<x>', 'labels': ['a', 'b']}, 'note': None, 'seed': 0},
+    'config': {
+      'data': {'root': '/data/<x>', 'labels': ['a', 'b']}, 'note': None, 'seed': 0,
+      'evaluation': {'calibration': 'platt'},
+    },
     'facts': {
       'source': 'https://example.org/films',
       'model': 'densenet121',
@@ -103,7 +99,9 @@ def given():
       'notes': ['Labels were read from reports & not by eye.'],
       'versions': {'jax': '0.10.2'},
     },
-  }
+    'sections': [('Subgroups', markup.section('For <whom>', markup.tag('p', 'By sex.')))],
+    'pictures': [example],
+  }  # fmt: skip
 
 
 @pytest.fixture(scope='module')
@@ -118,19 +116,25 @@ def test_well_formed_and_accessible(page):
   assert len(drawings) > 6
   for attributes in drawings:
     assert attributes.get('aria-hidden') or (
-      attributes['role'] == 'img' and attributes['aria-label']
+      attributes['role'] in ('img', 'group') and attributes['aria-label']
     )
   identities = [attributes['id'] for _, attributes in page.elements if 'id' in attributes]
   assert len(identities) == len(set(identities))
+  for tag, attributes in page.elements:
+    assert tag != 'a' or attributes['href'][1:] in identities
+    if attributes.get('class') == 'hit' and attributes['tabindex'] == '0':
+      assert 'threshold' in attributes['aria-label']
 
 
 def test_needs_nothing_from_outside(given, page):
   text = report.render(**given)
   assert 'https://example.org/films' in page.text()  # as words only
   for tag, attributes in page.elements:
-    assert tag not in ('script', 'link', 'img', 'iframe', 'object')
+    assert tag not in ('script', 'link', 'iframe', 'object')
     for name, value in attributes.items():
-      assert name not in ('src', 'href', 'style') and not name.startswith('on')
+      assert name != 'style' and not name.startswith('on')
+      assert name != 'src' or value.startswith('data:image/')
+      assert name != 'href' or value.startswith('#')
       assert 'http' not in (value or '') or name in ('http-equiv', 'aria-label')
   assert 'url(' not in text and '@import' not in text
 
@@ -139,46 +143,102 @@ def test_everything_is_escaped(given, page):
   text = report.render(**given)
   assert '<b>films' not in text and 'Chest <b>films</b>' in page.text()
   assert 'T1 < 2' not in text and LABELS[0] in page.text()
-  assert '/data/<x>' in page.text()
+  assert '/data/<x>' in page.text() and 'For <whom>' in page.text() and '<1>' not in text
   labels = [attributes.get('aria-label', '') for _, attributes in page.elements]
   assert any(LABELS[0] in label for label in labels)
 
 
 def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
   text = page.text()
-  mean = given['summary']['mean']['auroc']
+  mean = given['summary']['mean']
   first = text[: text.index('Every label on the test set')]
   for words in (
-    'How well does densenet121 read 3 labels', '75 patients, 150 images in the test set',
-    'none of them in training or validation', 'Mean test AUROC of 2 labels', f'{mean["value"]:.3f}',
-    f'95% interval {mean["interval"][0]:.3f} to {mean["interval"][1]:.3f}', 'Without Fracture',
-    'What weakens this answer', 'could not be read: 7', 'Labels were read from reports & not by eye.',
-    *given['summary']['notes'],
+    'How well does densenet121 read 3 labels', '200 patients, 400 images in the test set',
+    'none of them in training or validation', 'Mean test AUROC of 2 labels',
+    *(
+      f'{mean[name]["value"]:.{digits}f}95% interval {mean[name]["interval"][0]:.{digits}f} '
+      f'to {mean[name]["interval"][1]:.{digits}f}'
+      for name, digits in (('auroc', 3), ('sensitivity', 2), ('specificity', 2))
+    ),
+    'Without Fracture', 'What weakens this answer', 'could not be read: 7',
+    'Labels were read from reports & not by eye.', *given['summary']['notes'],
   ):  # fmt: skip
     assert words in first
 
 
+def test_contents_lead_to_every_part(page):
+  links = [attributes['href'] for tag, attributes in page.elements if tag == 'a']
+  parts = [attributes['id'] for _, attributes in page.elements if attributes.get('class') == 'part']
+  assert links[: len(parts)] == [f'#{part}' for part in parts]
+  assert parts == [
+    'labels', 'operating-points', 'curves', 'calibration', 'subgroups', 'levels-and-ensembles',
+    'examples', 'learning', 'split', 'checklist', 'configuration', 'versions',
+  ]  # fmt: skip
+  assert '#label-1' in links and '#label-3' not in links  # Fracture has no curves
+
+
 def test_every_figure_is_there(given, page):
   text = page.text()
+
+  def written(figure, digits):
+    low, high = (f'{bound:.{digits}f}'.replace('-', '−') for bound in figure['interval'])
+    between = ' to ' if figure['interval'][0] < 0 else '–'
+    value = f'{figure["value"]:.{digits}f}'.replace('-', '−')
+    return f'{value} ({low}{between}{high})'
+
   for label in LABELS[:2]:
     of = given['summary']['labels'][label]
-    for name, digits in (('auroc', 3), ('auprc', 3), ('sensitivity', 2), ('specificity', 2)):
-      figure = of['test'][name]
-      low, high = figure['interval']
-      assert f'{figure["value"]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})' in text
-    assert f'{of["operating_point"]["threshold"]:.3f}' in text
-    assert f'{of["test"]["prevalence"]:.1%} {of["test"]["positives"]} of 150' in text
+    for name, digits in (
+      ('auroc', 3), ('auprc', 3), ('brier', 3), ('ece', 3), ('calibration_slope', 2),
+      ('calibration_intercept', 2),
+    ):  # fmt: skip
+      assert written(of['test'][name], digits) in text
+    assert f'before {of["uncalibrated"]["test"]["brier"]:.3f}' in text
+    for point in of['operating_points']:
+      assert f'{point["threshold"]:.3f}' in text
+      for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
+        assert written(point[name], 2) in text
+      assert f'at 2.0%: {written(point["at_prevalence"]["ppv"], 2)}' in text
+      counts = point['confusion']
+      called = counts['true_positives'] + counts['false_positives']
+      assert f'{counts["true_positives"]} of {called}' in text
+    low, high = of['test']['delong']['interval']
+    assert f'{low:.3f}–{high:.3f}' in text
+    assert f'{of["test"]["prevalence"]:.1%} {of["test"]["positives"]} of 400' in text
+  assert 'Youden, makes the decisions' in text and 'Sensitivity of 0.9' in text
   assert 'no positives' in text and 'Not drawn, for want of a class: Fracture.' in text
+  assert 'By Platt scaling, fitted for each label on validation' in text
+  assert 'mean of 5 checkpoints' in text and '200 studies' in text
   for words in (
-    'a' * 64,
-    'b' * 64,
-    'Pixels are not compared.',
-    'data.root',
-    '0.10.2',
-    'settings.test',
-  ):
+    'a' * 64, 'b' * 64, 'Pixels are not compared.', 'data.root', '0.10.2', 'settings.test',
+    'Worst false alarms', 'patient p&q', '91.0% threshold 30.0%',
+  ):  # fmt: skip
     assert words in text
-  assert 'unused' not in text
+  assert 'unused' not in text and 'nan' not in text
+
+
+def test_a_curve_tells_threshold_and_figures_where_it_is_pointed_at(given):
+  text = report.render(**given)
+  row = text[text.index('id="label-2"') : text.index('Not drawn')]
+  tips = re.findall(r'<g class="tip"><rect[^>]*></rect><text>(.*?)</text>', row)
+  tips = [re.findall(r'>([^<]*)</tspan>', tip) for tip in tips]
+  curve = given['summary']['labels']['Edema']['roc']
+  expected = {
+    (f'threshold {wording.threshold(at)}', f'sensitivity {y:.2f}', f'specificity {1 - x:.2f}')
+    for x, y, at in zip(*(curve[n] for n in ('false_positive_rate', 'sensitivity', 'threshold')))
+    if at is not None
+  }
+  shown = {tuple(tip) for tip in tips if len(tip) == 3 and 'specificity' in tip[2]}
+  assert 20 < len(shown & expected) <= 60
+  assert shown - expected <= {('above every probability', 'sensitivity 0.00', 'specificity 1.00')}
+  point = given['summary']['labels']['Edema']['operating_points'][0]
+  assert any(tip[:2] == ['Youden', f'threshold {point["threshold"]:.3f}'] for tip in tips)
+
+
+def test_fourteen_labels_stay_small():
+  summary = synthetic_summary.evaluated(synthetic_summary.FINDINGS, images=2000)
+  text = report.render(title='x', summary=summary, history=[], split_proof={}, config={}, facts={})
+  assert len(text.encode()) < 2e6
 
 
 def test_the_named_best_step_is_marked(given):
@@ -198,48 +258,55 @@ def test_overlapping_patients_are_said_on_the_first_line(given):
   assert text.index('Trained on another split.') < text.index('medjax evaluation report')
 
 
-def test_bare_evaluation_still_renders():
-  one = predicted(1, 't', 20)
+@pytest.mark.parametrize('with_validation', [True, False])
+def test_bare_evaluation_still_renders(with_validation):
+  one = synthetic_summary.predicted(1, LABELS, 20)
   nothing = one._replace(known=np.zeros_like(one.known))
   for test in (one, nothing):
+    found = assessment.assess(
+      nothing if with_validation else None, test, rules=('youden', 'threshold=0.5'), replicates=10
+    )
     text = Page(
       report.render(
-        title='x',
-        summary=summary.evaluate(nothing, test, replicates=10),
-        history=[],
-        split_proof={},
-        config={},
-        facts={},
+        title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
     assert 'No training history was given.' in text and 'No split proof was given.' in text
     assert 'Whether they are also in training is not recorded.' in text
-    assert 'nan' not in text
+    assert ('chosen on validation' in text) == with_validation
+    assert 'nan' not in text and 'None)' not in text
   assert 'No AUROC' in text
 
 
 def test_nothing_weakens():
-  labels = ['Edema']
-  validation, test = (
-    p._replace(
-      labels=labels,
-      probabilities=p.probabilities[:, :1],
-      truth=p.truth[:, :1],
-      known=p.known[:, :1],
-    )
-    for p in (predicted(0, 'v'), predicted(1, 't'))
-  )
+  summary = synthetic_summary.evaluated(['Edema'], calibrated=False)
   text = Page(
     report.render(
-      title='x',
-      summary=summary.evaluate(validation, test, replicates=50),
-      history=[],
-      split_proof=proof(),
-      config={},
+      title='x', summary=summary, history=[], split_proof=proof(), config={},
       facts={'images set aside': 0},
     )
-  ).text()
+  ).text()  # fmt: skip
   assert 'Nothing that medjax looks for.' in text and 'Test AUROC of Edema' in text
+  assert 'nothing was fitted' in text and 'before calibration' not in text
+
+
+def test_colours_can_be_read():
+  """Against what W3C's contrast (WCAG 2.1, 1.4.3) asks of words: 4.5 to 1, in both themes."""
+  css = markup.style('report.css')
+  themes = [dict(re.findall(r'--([a-z]+): (#[0-9a-f]{6});', block))
+            for block in re.findall(r':root \{(.*?)\}', css, re.S)]  # fmt: skip
+  assert len(themes) == 2
+
+  def light(colour):
+    parts = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    parts = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return parts @ (0.2126, 0.7152, 0.0722) + 0.05
+
+  for theme in themes:
+    for ink in ('ink', 'quiet', 'first', 'second', 'alarm'):
+      for paper in ('paper', 'sheet', 'warn'):
+        low, high = sorted((light(theme[ink]), light(theme[paper])))
+        assert high / low >= 4.5, (ink, paper)
 
 
 @pytest.mark.parametrize(
@@ -269,23 +336,8 @@ def test_thinned_lines_keep_their_mean():
   assert charts.thinned(points[:5]) == points[:5]
 
 
-CLASSES = ['Naevus <i>', 'Melanoma', 'Wart & "co"']
-
-
-def decided(seed, prefix, absent=False):
-  """Returns predictions for 150 images of one class each, the last class in none if absent."""
-  rng = np.random.default_rng(seed)
-  truth = np.eye(3, dtype=np.float32)[rng.integers(0, 2 if absent else 3, 150)]
-  odds = np.exp(rng.normal(1.5 * truth, 1))
-  return predicted(seed, prefix)._replace(
-    labels=CLASSES,
-    probabilities=(odds / odds.sum(axis=1, keepdims=True)).astype(np.float32),
-    truth=truth,
-  )
-
-
-def report_of(head, absent=False):
-  result = summary.evaluate(decided(0, 'v'), decided(1, 't', absent), head=head, replicates=100)
+def report_of(head, absent=()):
+  result = synthetic_summary.evaluated(CLASSES, head, absent=absent)
   text = report.render(
     title='x', summary=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
   )
@@ -334,12 +386,12 @@ def test_names_of_classes_are_escaped_and_nothing_is_fetched():
   _, text, page = report_of('ordinal')
   assert '<i>' not in text and CLASSES[0] in page.text() and CLASSES[2] in page.text()
   for tag, attributes in page.elements:
-    assert tag != 'script' and not {'src', 'href', 'style'} & set(attributes)
+    assert tag != 'script' and not {'src', 'style'} & set(attributes)
   assert page.elements[0] == ('html', {'lang': 'en'})
 
 
 def test_a_class_without_images_is_said_where_its_figure_would_stand():
-  of, _, page = report_of('ordinal', absent=True)
+  of, _, page = report_of('ordinal', absent=(CLASSES[2],))
   first, section = page.text().split('Decision between grades on the test set')
   assert of['balanced_accuracy']['value'] is None and of['quadratic_kappa']['value'] is not None
   for part in (first, section):

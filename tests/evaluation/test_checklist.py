@@ -1,0 +1,80 @@
+"""The checklist: every item once, and nothing called documented that this run does not hold."""
+
+import pytest
+import synthetic_summary
+
+from medjax.evaluation import checklist
+from medjax.evaluation.checklist import HERE, PARTLY, YOURS
+
+NAMES = [
+  'Labels', 'Operating points', 'Curves', 'Calibration', 'Subgroups', 'Readers', 'Localisation',
+  'Levels and ensembles', 'Examples', 'Learning', 'Split', 'Configuration', 'Versions',
+]  # fmt: skip
+FACTS = {'source': 'chexpert', 'model': 'densenet121', 'weights': 'timm', 'best step': '900'}
+PROOF = {'splits': {'train': {}}, 'patient_overlap': {'test': {'train': 0, 'test': 9}}}
+CONFIG = {'data': {'root': 'x'}}
+
+
+def found(summary=None, proof=PROOF, config=CONFIG, facts=FACTS, names=NAMES):
+  summary = summary or synthetic_summary.evaluated(['Edema', 'Mass'])
+  return checklist.items(summary, proof, config, facts, names)
+
+
+def item(items, number, which='claim'):
+  (one,) = (each for each in items if number in getattr(each, which))
+  return one
+
+
+def test_every_item_of_both_lists_stands_once():
+  # CLAIM 2024 has 44 items; STARD-AI 40, of which these five have parts (its table 2).
+  claim = [str(number) for number in range(1, 45)]
+  parts = {'15': 'abcd', '16': 'abc', '17': 'ab', '26': 'ab', '40': 'ab'}
+  stard = [str(n) + part for n in range(1, 41) for part in parts.get(str(n), [''])]
+  items = found()
+  assert sorted(number for each in items for number in each.claim) == sorted(claim)
+  assert sorted(number for each in items for number in each.stard) == sorted(stard)
+  assert all(each.claim or each.stard for each in items)
+
+
+def test_a_full_run_documents_what_it_holds():
+  items = found()
+  for number in ('19', '20', '23', '24', '25', '26', '28', '29', '31', '32', '37', '38'):
+    assert item(items, number).status == HERE, number
+  for number in ('18', '22', '30', '39', '40'):
+    assert item(items, number).status == PARTLY, number
+  for number in ('1', '3', '15', '21', '33', '41', '44'):
+    assert item(items, number).status == YOURS, number
+  for each in items:
+    assert set(each.where) <= {*NAMES, 'First screen'}
+    assert each.status == YOURS or each.where, each.asks
+
+
+def test_a_bare_evaluation_documents_little():
+  summary = synthetic_summary.evaluated(['Edema'], absent=('Edema',)) | {
+    'replicates': 0, 'beside': [],
+  }  # fmt: skip
+  items = found(summary, {}, {}, {}, ['Labels', 'Operating points', 'Curves', 'Calibration'])
+  for number in ('7', '9', '12', '18', '19', '20', '23', '24', '26', '27', '29', '31', '38', '39'):
+    assert item(items, number).status == YOURS, number
+    assert not item(items, number).where
+  assert item(items, '15c', 'stard').status == YOURS
+
+
+@pytest.mark.parametrize(
+  'change, words',
+  [
+    ({'proof': {**PROOF, 'patient_overlap': {'test': {'train': 3}}}}, '3 also in train'),
+    ({'facts': {**FACTS, 'notes': ['No patient identifiers in test: …']}}, 'image only'),
+  ],
+)
+def test_overlap_and_missing_patients_are_not_a_split_by_patient(change, words):
+  of = item(found(**change), '20')
+  assert of.status == PARTLY and words in of.words
+
+
+def test_the_section_counts_and_links():
+  text = checklist.section(found())
+  here = sum(len(each.claim) for each in found() if each.status == HERE)
+  assert f'Of the 44 items of CLAIM, {here} are documented here' in text
+  assert 'Of the 48 items and parts of items of STARD-AI' in text
+  assert 'href="#operating-points"' in text and 'href="#first"' in text
