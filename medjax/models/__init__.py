@@ -1,7 +1,7 @@
 """Networks in Flax Linen: `model(images f[B, H, W, C], train) -> logits f32[B, num_labels]`.
 
 A network is a callable that takes `num_labels` and, where it can compute in bfloat16, `dtype`, and
-settings of its own. Seven conventions, all optional, open more of medjax to it:
+settings of its own. Eight conventions, all optional, open more of medjax to it:
 
 - The names of its top-level parameters say where they stand: 'stem…', then 'stage1…', 'stage2…' in
   the order of computation, then 'head'. Fine-tuning freezes, unfreezes and scales by stage.
@@ -15,6 +15,8 @@ settings of its own. Seven conventions, all optional, open more of medjax to it:
   timm these settings.
 - With an attribute `spare`, published weights may hold tensors whose names begin with one of these
   and which have no place in the network.
+- Heat maps show the last array f[B, h, w, C] that a module inside takes or gives; or, with an attribute
+  `feature_map`, what the module of that path gives, which may be tokens f[B, N, C].
 - In training, further logits f32[B, num_labels] may be sown into the collection 'auxiliary'.
 """
 

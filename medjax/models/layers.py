@@ -63,9 +63,17 @@ def drop_branch(branch: jax.Array, rate: float, train: bool) -> jax.Array:
   return nn.Dropout(rate, broadcast_dims=every_axis_but_the_first)(branch, deterministic=not train)
 
 
+class GlobalAverage(nn.Module):
+  """f[B, H, W, C] → f32[B, C]. A module, so that what it averages can be found: heat maps show it."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+
+
 def global_average(x: jax.Array) -> jax.Array:
   """f[B, H, W, C] → f32[B, C]."""
-  return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+  return GlobalAverage()(x)
 
 
 def linear_head(

@@ -142,6 +142,11 @@ class VisionTransformer(nn.Module):
     ),
   }
 
+  @property
+  def feature_map(self) -> str:
+    """What heat maps show: the tokens that the last block attends to. It gives the patches' for naught."""
+    return f'stage{self.depth}/norm1'
+
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
     if self.depth < 1:
