@@ -13,7 +13,7 @@ import pytest
 from scipy.special import logit
 
 from medjax import config as configs
-from medjax import heads, learner, localise, models, saliency
+from medjax import explaining, heads, learner, models, saliency
 from medjax.data.datasets import phantom as phantom_source
 from medjax.errors import InputError
 from medjax.models import convnext, densenet, efficientnet, inception, resnet, vit
@@ -365,15 +365,20 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   variables = random_variables(learn.network, drawn(channels=1))
   table = phantom_source.read(phantom_root, images=120, image_size=32)
   names, patients = list(table['image']), list(table['patient'])
-  found = localise.score(
-    learn, variables, 'grad_cam', phantom_root, names, patients, batch_size=8, replicates=2
+  labels = list(config.data.labels)
+  arguments = (names, patients, labels)
+  found = explaining.localise(
+    learn, variables, 'grad_cam', phantom_root, *arguments, replicates=2, seed=0
   )
   truth = pd.read_csv(phantom_root / 'truth.csv')
-  assert set(found) == {'Lung Lesion', 'Pneumonia'}
-  for label, each in found.items():
+  assert set(found['labels']) == {'Lung Lesion', 'Pneumonia'}
+  for label, each in found['labels'].items():
     assert each['images'] == each['boxes'] == truth[label].sum()
     assert 0 < each['pointing']['chance'] < 0.3
-  assert localise.score(learn, variables, 'grad_cam', tmp_path, names, patients) == {}
+  nowhere = explaining.localise(
+    learn, variables, 'grad_cam', tmp_path, *arguments, replicates=2, seed=0
+  )
+  assert nowhere is None
 
 
 def test_a_misspelt_method_is_named():
