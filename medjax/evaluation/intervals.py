@@ -110,6 +110,7 @@ def figure(
   reason: str = '',
   level: float = 0.95,
   left_out: np.ndarray | None = None,
+  biased: bool = False,
 ) -> dict:
   """Returns a figure with its intervals as JSON can hold it: None, never NaN, where one does not exist.
 
@@ -118,6 +119,8 @@ def figure(
     replicates: f64[R], the same figure in each replicate.
     reason: why there can be no interval, '' if there can.
     left_out: f64[G], the figure without each group of patients, for the BCa interval; None for none.
+    biased: whether replicates of the figure lie off the figure itself, so that percentiles may even leave
+      it out: the BCa interval, which corrects that, is then the only one.
 
   Returns:
     {'value', 'interval': [low, high] (percentile) or None, 'bca': likewise, 'valid_replicates',
@@ -128,6 +131,9 @@ def figure(
   corrected = None
   if found and left_out is not None and not np.isnan(value):
     corrected = bca(np.asarray(replicates), float(value), left_out, level)
+  if found and biased:
+    reason = '' if corrected else 'its replicates are too far off the figure itself'
+    interval, found = interval._replace(bounds=corrected), bool(corrected)
   return {
     'value': None if np.isnan(value) else float(value),
     'interval': list(interval.bounds) if found else None,

@@ -28,6 +28,8 @@ _ABSENT = {  # why a figure may not exist though both classes do
   'npv': 'everything is called positive',
   'calibration_slope': 'no logistic curve fits: the classes do not overlap',
 }
+# Noise in a bin's share counts as miscalibration, and a replicate has more noise than the test set.
+BIASED = ('ece',)
 OF_PROBABILITIES = ('brier', 'ece', 'calibration_slope', 'calibration_intercept')
 
 
@@ -121,6 +123,7 @@ def evaluate(
         _column(drawn, name, index),
         _column(left_out, name, index),
         _no_interval(counts, name),
+        name in BIASED,
       )
       for name in figures.OF_SCORES
     }
@@ -207,9 +210,9 @@ def _column(figures_of: Mapping[str, np.ndarray], name: str, *place: int) -> np.
 
 
 def _figure(
-  value: float, replicates: np.ndarray, left_out: np.ndarray, reason: str
+  value: float, replicates: np.ndarray, left_out: np.ndarray, reason: str, biased: bool = False
 ) -> dict[str, Any]:
-  return intervals.figure(value, replicates, reason, LEVEL, left_out)
+  return intervals.figure(value, replicates, reason, LEVEL, left_out, biased)
 
 
 def _at_point(
@@ -373,5 +376,6 @@ def _mean(
       _column(drawn, name, *place).mean(axis=-1) if drawn else np.zeros(0),
       _column(left_out, name, *place).mean(axis=-1) if drawn else np.zeros(0),
       reason,
+      name in BIASED,
     )
   return mean

@@ -303,3 +303,14 @@ def test_predictive_values_at_a_prevalence():
   ppv, npv = figures.predictive_values(np.array(0.9), np.array(0.8), 0.01)
   assert float(ppv) == pytest.approx(0.009 / (0.009 + 0.198))
   assert float(npv) == pytest.approx(0.792 / (0.792 + 0.001))
+
+
+def test_a_biased_figure_has_its_corrected_interval_alone():
+  values, left_out = np.linspace(1, 2, 2000), np.linspace(1.34, 1.36, 40)
+  plain = intervals.figure(1.35, values, left_out=left_out)
+  assert plain['interval'][0] > plain['bca'][0]  # most replicates lie above the figure
+  biased = intervals.figure(1.35, values, left_out=left_out, biased=True)
+  assert biased['interval'] == biased['bca'] == plain['bca']
+  assert intervals.figure(1.01, values)['interval'][0] > 1.01
+  beyond = intervals.figure(1.01, values, left_out=left_out, biased=True)
+  assert beyond['interval'] is None and 'too far' in beyond['reason']
