@@ -8,13 +8,14 @@ import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from medjax import devices, ensemble, files, lineage, logs, result_file, trained
+from medjax import devices, ensemble, files, heat_files, lineage, logs, result_file, trained
 from medjax.config import Config
 from medjax.data import image_lists, images, split_files
 from medjax.data.image_lists import ImageList, Item
@@ -23,6 +24,7 @@ from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
 from medjax.preprocessing import Preprocessing
+from medjax.result_file import Results
 
 DECISION, RAW = 'decision_', 'raw_'
 _LEVEL = 'image'  # A file of images has no studies.
@@ -62,6 +64,8 @@ def predict(
   root: pathlib.Path | None = None,
   raw: bool = False,
   allow_training_images: bool = False,
+  heat_maps: pathlib.Path | None = None,
+  heat_map_labels: Sequence[str] = (),
 ) -> None:
   """Writes the predictions of all images, or goes on with it, and says what became of them.
 
@@ -75,14 +79,16 @@ def predict(
     root: what the paths of a CSV are relative to; None is its own folder.
     raw: adds the probabilities before calibration.
     allow_training_images: predicts what the model has seen, too.
+    heat_maps: a folder for heat maps drawn over the images; None draws none.
+    heat_map_labels: what is drawn; none is each image's most probable label.
 
   Raises:
     InputError: the run is not finished or not whole; there are no images, or images that trained it;
       the output cannot be written, or was begun with other settings.
   """
   opened = open_run(workdir)
-  images_listed = _listed(source, root)
-  seen = _check_unseen(opened, images_listed, allow_training_images)
+  listed = _listed(source, root)
+  seen = _check_unseen(opened, listed, allow_training_images)
   mesh = devices.data_mesh()
   batch_size = -(-opened.config.batch_size // mesh.size) * mesh.size
   settings = {
@@ -93,38 +99,71 @@ def predict(
     'averaged': ensemble.in_words(opened.config),
     'source': str(source.resolve()),
     'root': str(root.resolve()) if root else None,
-    'images': images_listed.count,
-    'images_sha256': images_listed.sha256,
+    'images': listed.count,
+    'images_sha256': listed.sha256,
     'batch_size': batch_size,
     'raw': raw,
+    'heat_maps': str(heat_maps.resolve()) if heat_maps else None,
+    'heat_map_labels': list(heat_map_labels),
     'training_images': seen,
   }
-  columns = _columns(opened.config, images_listed.has_patients, raw)
-  names = (result_file.printable(item.image) for item in image_lists.items(images_listed))
+  draw = None
+  if heat_maps:
+    heat_files.check_folder(heat_maps, source)
+    draw = heat_files.drawer(opened.runs[0], heat_maps, heat_map_labels, mesh)
+  columns = _columns(opened.config, listed.has_patients, raw)
+  names = (result_file.printable(item.image) for item in image_lists.items(listed))
   with result_file.opened(output, settings, columns, names) as results:
     if results.done:
-      logs.say(f'going on after {results.done:,} of {images_listed.count:,} images')
-    rows, broken = results.rows, results.done - results.rows
-    batches = _batches(images_listed, batch_size, results.done, _preprocessings(opened.runs))
-    steps = {'total': -(-images_listed.count // batch_size), 'start': results.done // batch_size}
-    progress = logs.Progress('batch', **steps, images=batch_size)
-    with contextlib.closing(batches), contextlib.closing(progress):
-      for number, (batch, probabilities) in enumerate(
-        _predicted(opened.runs, batches, batch_size, mesh), start=steps['start'] + 1
-      ):
-        # The first batch of a run that goes on may be half done; it is predicted whole, as it was.
-        skipped = max(results.done - (number - 1) * batch_size, 0)
-        reasons = [_broken_row(read) for read in batch[skipped:] if read.reason]
-        predicted = _rows(opened, batch, probabilities, skipped, images_listed.has_patients, raw)
-        result_file.append(results.broken, reasons)
-        result_file.append(results.good, predicted)
-        rows, broken = rows + len(predicted), broken + len(reasons)
-        progress.update(number)
+      logs.say(f'going on after {results.done:,} of {listed.count:,} images')
+    rows = _write(results, opened, listed, batch_size, mesh, raw, draw)
   if not rows:
     raise InputError(
-      f'{source}: none of its {broken:,} images can be read; {result_file.broken_path(output)} says why'
+      f'{source}: none of its {listed.count:,} images can be read; {result_file.broken_path(output)} '
+      'says why'
     )
-  logs.say(_answer(output, rows, broken, images_listed.passed_over))
+  logs.say(_answer(output, rows, listed))
+
+
+def _write(
+  results: Results,
+  opened: Opened,
+  listed: ImageList,
+  batch_size: int,
+  mesh: Mesh,
+  raw: bool,
+  draw: Callable[[list[Item], np.ndarray, np.ndarray], None] | None,
+) -> int:
+  """Predicts what is still to be done, a batch at a time; returns how many images are good."""
+  rows, preprocessings = results.rows, _preprocessings(opened.runs)
+  start, total = results.done // batch_size, -(-listed.count // batch_size)
+  batches = _batches(listed, batch_size, results.done, preprocessings)
+  progress = logs.Progress('batch', start, total, images=batch_size)
+  with contextlib.closing(batches), contextlib.closing(progress):
+    for number, (batch, probabilities) in enumerate(
+      _predicted(opened.runs, batches, batch_size, mesh), start=start
+    ):
+      # The first batch of a run that goes on may be half done; it is predicted whole, as it was.
+      skipped = max(results.done - number * batch_size, 0)
+      kept = [row for row in range(skipped, len(batch)) if not batch[row].reason]
+      items, before = [batch[row].item for row in kept], probabilities[kept]
+      after, decisions = decide(opened, [item.image for item in items], before)
+      if draw and kept:
+        # The run's own preprocessing is the first.
+        reads = [batch[row] for row in kept]
+        draw(items, _stacked(reads, 0, preprocessings[0], batch_size), after)
+      good = [
+        _row(item, *of_item, listed.has_patients, given if raw else None)
+        for item, *of_item, given in zip(items, after, decisions, before)
+      ]
+      # Last, because a row says that everything else of its image is there.
+      result_file.append(
+        results.broken, [_broken_row(read) for read in batch[skipped:] if read.reason]
+      )
+      result_file.append(results.good, good)
+      rows += len(kept)
+      progress.update(number + 1)
+  return rows
 
 
 def open_run(workdir: pathlib.Path) -> Opened:
@@ -249,7 +288,7 @@ def _read(item: Item, preprocessings: Sequence[Preprocessing]) -> _Read:
 
 
 def _predicted(
-  runs: Sequence[Run], batches: Iterable[list[_Read]], batch_size: int, mesh: jax.sharding.Mesh
+  runs: Sequence[Run], batches: Iterable[list[_Read]], batch_size: int, mesh: Mesh
 ) -> Iterator[tuple[list[_Read], np.ndarray]]:
   """Yields each batch with its probabilities f32[B, L], the averages of all runs."""
   replicated = devices.replicated(mesh)
@@ -297,29 +336,19 @@ def _stacked(
   return stack
 
 
-def _rows(
-  opened: Opened,
-  batch: list[_Read],
+def _row(
+  item: Item,
   probabilities: np.ndarray,
-  skipped: int,
+  decisions: Sequence[str],
   has_patients: bool,
-  raw: bool,
-) -> list[list[str]]:
-  """Returns the rows of the good images of a batch, less those skipped."""
-  kept = [row for row, read in enumerate(batch) if row >= skipped and not read.reason]
-  if not kept:
-    return []
-  items, before = [batch[row].item for row in kept], probabilities[kept]
-  after, decisions = decide(opened, [item.image for item in items], before)
+  raw: np.ndarray | None,
+) -> list[str]:
   return [
-    [
-      result_file.printable(item.image),
-      *([result_file.printable(item.patient)] if has_patients else []),
-      *(f'{value:.9g}' for value in after[row]),
-      *decisions[row],
-      *(f'{value:.9g}' for value in before[row] if raw),
-    ]
-    for row, item in enumerate(items)
+    result_file.printable(item.image),
+    *([result_file.printable(item.patient)] if has_patients else []),
+    *(f'{value:.9g}' for value in probabilities),
+    *decisions,
+    *(f'{value:.9g}' for value in (() if raw is None else raw)),
   ]
 
 
@@ -348,10 +377,10 @@ def _broken_row(read: _Read) -> list[str]:
   return [result_file.printable(read.item.image), result_file.printable(read.reason)]
 
 
-def _answer(output: pathlib.Path, rows: int, broken: int, passed_over: dict[str, int]) -> str:
+def _answer(output: pathlib.Path, rows: int, listed: ImageList) -> str:
   words = f'{output}: {rows:,} image{"s" * (rows != 1)} predicted'
-  if broken:
+  if broken := listed.count - rows:
     words += f'; {broken:,} could not be read ({result_file.broken_path(output)})'
-  if passed_over:
-    words += f'; passed over as no images: {image_lists.in_words(passed_over)}'
+  if listed.passed_over:
+    words += f'; passed over as no images: {image_lists.in_words(listed.passed_over)}'
   return words

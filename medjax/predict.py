@@ -30,6 +30,12 @@ _RAW = flags.DEFINE_bool('raw', False, 'Adds the probabilities before calibratio
 _ALLOW = flags.DEFINE_bool(
   'allow_training_images', False, 'Predicts images that trained the model too.'
 )
+_HEAT_MAPS = flags.DEFINE_string(
+  'heat_maps', None, 'Folder for heat maps drawn over the images, IMAGE.LABEL.png.'
+)
+_HEAT_MAP_LABELS = flags.DEFINE_list(
+  'heat_map_labels', [], "Labels of the heat maps; each image's most probable one by default."
+)
 
 
 def main() -> None:
@@ -39,6 +45,10 @@ def main() -> None:
       raise InputError(
         f'--{flag} is missing; try --workdir=runs/phantom --images=FOLDER --output=out.csv'
       )
+  if _HEAT_MAP_LABELS.value and not _HEAT_MAPS.value:
+    raise InputError(
+      '--heat_map_labels is given without --heat_maps=FOLDER, where they would be written'
+    )
   output = pathlib.Path(_OUTPUT.value)
 
   from medjax import result_file
@@ -54,6 +64,8 @@ def main() -> None:
     root=pathlib.Path(_ROOT.value) if _ROOT.value else None,
     raw=_RAW.value,
     allow_training_images=_ALLOW.value,
+    heat_maps=pathlib.Path(_HEAT_MAPS.value) if _HEAT_MAPS.value else None,
+    heat_map_labels=_HEAT_MAP_LABELS.value,
   )
 
 

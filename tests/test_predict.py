@@ -17,11 +17,11 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import files, inference, lineage, result_file, trained
+from medjax import files, inference, lineage, result_file, saliency, trained
 from medjax.data import images
 from medjax.data.image_lists import Item
 from medjax.errors import InputError
-from medjax.evaluation import classes, frozen, predictions
+from medjax.evaluation import classes, frozen, heat, predictions
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'data'))
 from dicom_files import write as write_dicom
@@ -191,6 +191,28 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
   assert rows(tmp_path / 'out.broken.csv') == [
     {'image': 'no.png', 'reason': f'{mixed}/no.png: no such image file'}
   ]
+
+
+def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
+  folder = tmp_path / 'maps'
+  inference.predict(
+    run, mixed, tmp_path / 'out.csv', heat_maps=folder, heat_map_labels=['Edema', 'Pneumonia']
+  )
+  found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
+  names = [row['image'] for row in rows(tmp_path / 'out.csv')]
+  assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
+  opened = trained.open_run(run)
+  pixels = images.decode(mixed / 'sub' / 'IM1', 32, 1)
+  maps = saliency.of_learner(opened.learner, opened.variables, 'grad_cam')
+  expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
+  written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
+  np.testing.assert_allclose(written.astype(int), expected, atol=2)
+  for wrong, words in (
+    ({'heat_maps': mixed / 'maps'}, 'would be predicted next time'),
+    ({'heat_maps': folder, 'heat_map_labels': ['Edma']}, "did you mean 'Edema'"),
+  ):
+    with pytest.raises(InputError, match=words):
+      inference.predict(run, mixed, tmp_path / 'other.csv', **wrong)
 
 
 def split_of(run):

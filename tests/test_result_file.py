@@ -12,7 +12,7 @@ BROKEN = {1, 4, 5, 7}
 SETTINGS = {'step': 3, 'raw': False}
 
 
-def write(path, settings=SETTINGS, stop=len(NAMES)):
+def write(path, settings=SETTINGS, stop=8):
   """Writes what is still to be written, two images at a time, up to image `stop`."""
   names = [result_file.printable(name) for name in NAMES]
   with result_file.opened(path, settings, ('image', 'prob_x'), names) as results:

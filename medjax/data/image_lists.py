@@ -84,9 +84,8 @@ def of_folder(folder: pathlib.Path) -> ImageList:
   if not folder.is_dir():
     raise InputError(f'{folder}: no such folder')
   passed_over = collections.Counter()
-  found = (
-    Item(os.path.relpath(path, folder), path, '') for path in _walk(str(folder), passed_over)
-  )
+  top = os.path.join(os.path.abspath(folder), '')
+  found = (Item(path.removeprefix(top), path, '') for path in _walk(top, passed_over))
   images = _listed(found, has_patients=False)._replace(passed_over=passed_over)
   if not images.count:
     others = f'; {in_words(passed_over)} passed over' if passed_over else ''
@@ -140,7 +139,7 @@ def _listed(found: Iterable[Item], has_patients: bool) -> ImageList:
   digest, count = hashlib.sha256(), 0
   for count, item in enumerate(found, start=1):  # noqa: B007
     file.write(json.dumps(item) + '\n')
-    digest.update(json.dumps([item.image, item.patient]).encode() + b'\n')
+    digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))
   return ImageList(count, digest.hexdigest(), has_patients, {}, file)
 
 
