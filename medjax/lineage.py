@@ -4,8 +4,12 @@ A patient who trained the weights that a run starts from is no new patient to it
 validation nor test may contain one.
 """
 
+import collections
+import functools
+import heapq
 import os
 import pathlib
+import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -13,11 +17,13 @@ import pandas as pd
 
 from medjax import files
 from medjax.data import duplicates, table
+from medjax.data.image_lists import Item
 from medjax.errors import InputError
 
 FILE = 'pretrained_on.csv'
 _COLUMNS = ['image', 'patient', 'split', 'root']
 _COMPARED = 50  # images of one name in two folders, which say whether the folders hold the same set
+_DID = {'train': 'trained', 'validation': 'chose'}
 
 
 def seen_by(run: pathlib.Path) -> pd.DataFrame:
@@ -32,6 +38,11 @@ def seen_by(run: pathlib.Path) -> pd.DataFrame:
   if (run / FILE).is_file():
     parts.append(table.read_csv(run / FILE, _COLUMNS))
   return pd.concat(parts, ignore_index=True)[_COLUMNS]
+
+
+def seen_by_any(runs: Iterable[pathlib.Path]) -> pd.DataFrame:
+  """As `seen_by`, of the networks of several runs."""
+  return pd.concat([seen_by(run) for run in runs], ignore_index=True).drop_duplicates()
 
 
 def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.DataFrame) -> None:
@@ -103,3 +114,88 @@ def _show_the_same(theirs: str, ours: str) -> bool:
     return duplicates.same_picture(theirs, ours)
   except InputError:
     return True
+
+
+def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
+  """Counts the images that trained or chose a network, and says which is the first; (0, '') for none.
+
+  An image is such a one if it is the same file, or of a patient of the same name. Files that are called
+  as some of those seen, in another folder, may be copies: of `_COMPARED` of them, drawn evenly, the
+  pictures are compared, and those that show the same are counted too, as are those whose counterpart
+  is gone.
+
+  Args:
+    images: each met once, so they may be many.
+    seen: from `seen_by`.
+  """
+  real = _resolver()
+  paths = [os.path.join(root, image) for root, image in zip(seen['root'], seen['image'])]
+  split_of = dict(zip(map(real, paths), seen['split']))
+  split_of_patient = dict(zip(seen['patient'], seen['split']))
+  namesakes = _by_distinct_end(set(paths))
+  deepest = max((name.count('/') for name in namesakes), default=0) + 1
+  count, first = 0, ''
+
+  def possible_copies() -> Iterator[tuple[Item, str]]:
+    nonlocal count, first
+    for item in images:
+      if split := split_of.get(real(item.path)):
+        words = f"'{item.image}' {_DID[split]} this model"
+      elif split := split_of_patient.get(item.patient):
+        words = f"'{item.image}' is of patient '{item.patient}', who {_DID[split]} this model"
+      else:
+        parts = item.path.split('/')[-deepest:]
+        ends = ('/'.join(parts[-depth:]) for depth in range(1, len(parts) + 1))
+        if original := next((namesakes[end] for end in ends if end in namesakes), None):
+          yield item, original
+        continue
+      count, first = count + 1, first or words
+
+  def draw(pair: tuple[Item, str]) -> int:
+    return zlib.crc32(os.fsencode(pair[0].image))
+
+  for item, original in heapq.nsmallest(_COMPARED, possible_copies(), key=draw):
+    gone = not os.path.exists(original.partition('#')[0])
+    if gone or _is_copy(original, item.path):
+      how = 'is called as' if gone else 'shows the same as'
+      first = (
+        first
+        or f"'{item.image}' {how} {original}, which {_DID[split_of[real(original)]]} this model"
+      )
+      count += 1
+  return count, first
+
+
+def _is_copy(original: str, path: str) -> bool:
+  try:
+    return duplicates.same_picture(original, path)
+  except InputError:  # What cannot be read is not predicted either.
+    return False
+
+
+def _resolver():
+  """Returns path → the path without links; folders are looked up once."""
+  folder_of = functools.cache(os.path.realpath)
+
+  def real(path: str) -> str:
+    file, hash_sign, key = path.partition('#')
+    folder, name = os.path.split(os.path.abspath(file))
+    file = os.path.join(folder_of(folder), name)
+    return (os.path.realpath(file) if os.path.islink(file) else file) + hash_sign + key
+
+  return real
+
+
+def _by_distinct_end(paths: Iterable[str]) -> dict[str, str]:
+  """Returns the shortest end of each path that no other one has → the path.
+
+  Of sets that call all their files alike the folders tell: patient1/study1/view1_frontal.jpg.
+  """
+  found, left, depth = {}, list(paths), 1
+  while left:
+    ends = ['/'.join(path.split('/')[-depth:]) for path in left]
+    times = collections.Counter(ends)
+    found |= {end: path for end, path in zip(ends, left) if times[end] == 1}
+    left = [path for end, path in zip(ends, left) if times[end] > 1]
+    depth += 1
+  return found

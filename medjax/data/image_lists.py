@@ -1,0 +1,170 @@
+"""The images of a folder, or those that a CSV names, as a list that may be of millions.
+
+The list is written to a temporary file, so that it takes no memory, the folder is walked once, and what
+comes or goes there later changes nothing.
+"""
+
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, NamedTuple
+
+from medjax.data import dicom, table
+from medjax.errors import InputError
+
+# What Pillow reads of what images are kept in, and DICOM.
+ENDINGS = {
+  *(
+    '.bmp',
+    '.dcm',
+    '.dib',
+    '.dicom',
+    '.gif',
+    '.j2c',
+    '.j2k',
+    '.jfif',
+    '.jp2',
+    '.jpe',
+    '.jpeg',
+    '.jpf',
+  ),
+  *('.jpg', '.jpx', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp'),
+}
+
+
+class Item(NamedTuple):
+  """Attributes:
+  image: its name: relative to the folder, or as the CSV has it.
+  path: the file, or `container#key`.
+  patient: '' where nobody says.
+  """
+
+  image: str
+  path: str
+  patient: str
+
+
+class ImageList(NamedTuple):
+  """Attributes:
+  count: how many images.
+  sha256: of their names and patients, in their order.
+  has_patients: whether a patient can be told for any of them.
+  passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder' too.
+  file: one JSON line per image; `items` reads it.
+  """
+
+  count: int
+  sha256: str
+  has_patients: bool
+  passed_over: dict[str, int]
+  file: IO[str]
+
+
+def items(images: ImageList) -> Iterator[Item]:
+  """Yields the images in their order, from the first; one such reading at a time."""
+  images.file.seek(0)
+  for line in images.file:
+    yield Item(*json.loads(line))
+
+
+def of_folder(folder: pathlib.Path) -> ImageList:
+  """Lists what lies in a folder and below, folder by folder in the order of names.
+
+  Images are the files with one of the `ENDINGS`, and those without an ending (or one of digits alone,
+  as identifiers have) that are DICOM by their content, DICOMDIR excepted. Hidden files and folders and
+  links to folders are passed over.
+
+  Raises:
+    InputError: no such folder, a folder in it that cannot be read, or no image in it.
+  """
+  if not folder.is_dir():
+    raise InputError(f'{folder}: no such folder')
+  passed_over = collections.Counter()
+  top = os.path.join(os.path.abspath(folder), '')
+  found = (Item(path.removeprefix(top), path, '') for path in _walk(top, passed_over))
+  images = _listed(found, has_patients=False)._replace(passed_over=passed_over)
+  if not images.count:
+    others = f'; {in_words(passed_over)} passed over' if passed_over else ''
+    raise InputError(f'{folder}: no image in this folder or below{others}')
+  return images
+
+
+def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
+  """Lists what the column `image` (or `path`) of a CSV names, with the column `patient` where it is.
+
+  Args:
+    path: of the CSV.
+    root: what its paths are relative to; None is its own folder.
+
+  Raises:
+    InputError: no such file or column, a row without an image, or an image on two rows.
+  """
+  frame = table.read_csv(path)
+  column = next((name for name in ('image', 'path') if name in frame), None)
+  if column is None:
+    raise InputError(
+      f"{path}: no column 'image' (or 'path') that names the images; the columns are: "
+      f'{", ".join(frame.columns)}'
+    )
+  root = os.path.abspath(path.parent if root is None else root)
+  names = frame[column].str.strip()
+  first: dict[str, int] = {}
+  for row, name in enumerate(names):
+    if not name:
+      raise InputError(f"{path}: row {row + 2}, column '{column}': the image is empty")
+    earlier = first.setdefault(os.path.normpath(os.path.join(root, name)), row)
+    if earlier != row:
+      raise InputError(
+        f"{path}: row {row + 2}, column '{column}': '{name}' is already in row {earlier + 2}; keep one "
+        'row per image'
+      )
+  patients = frame['patient'].str.strip() if 'patient' in frame else [''] * len(frame)
+  found = (Item(name, os.path.join(root, name), who) for name, who in zip(names, patients))
+  return _listed(found, has_patients='patient' in frame)
+
+
+def in_words(passed_over: dict[str, int]) -> str:
+  """Returns '12 files (8 .txt, 4 hidden)'."""
+  parts = sorted(passed_over.items(), key=lambda part: (-part[1], part[0]))
+  total, named = sum(passed_over.values()), ', '.join(f'{n:,} {what}' for what, n in parts[:6])
+  return f'{total:,} file{"s" * (total > 1)} ({named}{", …" * (len(parts) > 6)})'
+
+
+def _listed(found: Iterable[Item], has_patients: bool) -> ImageList:
+  file = tempfile.TemporaryFile('w+', encoding='ascii')  # noqa: SIM115  It is read later.
+  digest, count = hashlib.sha256(), 0
+  for count, item in enumerate(found, start=1):  # noqa: B007
+    file.write(json.dumps(item) + '\n')
+    digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))
+  return ImageList(count, digest.hexdigest(), has_patients, {}, file)
+
+
+def _walk(folder: str, passed_over: collections.Counter) -> Iterator[str]:
+  with os.scandir(folder) as entries:
+    ordered = sorted(entries, key=lambda entry: entry.name)
+  for entry in ordered:
+    ending = os.path.splitext(entry.name)[1].lower()
+    if entry.name.startswith('.'):
+      passed_over['hidden'] += 1
+    elif entry.is_dir(follow_symlinks=False):
+      yield from _walk(entry.path, passed_over)
+    elif entry.is_dir():
+      passed_over['link to a folder'] += 1
+    elif ending in ENDINGS or (not ending.strip('.0123456789') and _is_dicom(entry)):
+      yield entry.path
+    else:
+      passed_over[ending or 'without an ending'] += 1
+
+
+def _is_dicom(entry: os.DirEntry) -> bool:
+  if entry.name.upper() == 'DICOMDIR' or not entry.is_file():
+    return False
+  try:
+    with open(entry.path, 'rb') as file:
+      return dicom.is_dicom('', file.read(dicom.HEAD))
+  except OSError:
+    return True  # It may be one: what cannot be read is listed with its reason.

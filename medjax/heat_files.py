@@ -1,0 +1,85 @@
+"""Heat maps of predicted images, each drawn over its image and written as a PNG."""
+
+import concurrent.futures
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from PIL import Image
+
+from medjax import devices, saliency
+from medjax.data.image_lists import Item
+from medjax.ensemble import Run
+from medjax.errors import InputError, check_option
+from medjax.evaluation import heat
+
+
+def check_folder(folder: pathlib.Path, source: pathlib.Path) -> None:
+  """Raises InputError if heat maps would lie among the images that they are of."""
+  if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+    raise InputError(
+      f'--heat_maps={folder}: lies in --images={source}, where they would be predicted next time; '
+      'take a folder elsewhere'
+    )
+
+
+def drawer(
+  run: Run, folder: pathlib.Path, labels: Sequence[str], mesh: Mesh
+) -> Callable[[Sequence[Item], np.ndarray, np.ndarray], None]:
+  """Returns (N items, uint8[B, H, W, C] with B ≥ N, probabilities f[N, L]) → None, which writes the files.
+
+  A map is that of the run's best checkpoint alone, by the method of config.evaluation.saliency, or
+  Grad-CAM where that is 'none'; the file is called as `path` says.
+
+  Args:
+    run: whose heat maps.
+    folder: where to; made if need be.
+    labels: those that are drawn; none draws each image's most probable one.
+    mesh: the data mesh.
+
+  Raises:
+    InputError: no such label, or the folder cannot be made.
+  """
+  config = run.learner.config
+  known = list(config.data.labels)
+  for label in labels:
+    check_option('--heat_map_labels', label, known)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(f'--heat_maps={folder}: cannot be made ({error.strerror})') from None
+  method = config.evaluation.saliency
+  best = jax.device_put(jax.tree.map(lambda leaf: leaf[0], run.variables), devices.replicated(mesh))
+  maps = saliency.of_learner(run.learner, best, 'grad_cam' if method == 'none' else method)
+  draw_one = functools.partial(_draw_one, folder)
+
+  def draw(items: Sequence[Item], images: np.ndarray, probabilities: np.ndarray) -> None:
+    asked = [np.full(len(items), known.index(label)) for label in labels]
+    on_device = devices.put_batch({'image': images}, mesh)['image']
+    for of_images in asked or [probabilities.argmax(axis=1)]:
+      # One shape, whatever could be read.
+      padded = np.pad(of_images, (0, len(images) - len(items)))
+      found = np.asarray(maps(on_device, padded))
+      names = [known[index] for index in of_images]
+      with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(draw_one, items, names, images, found))
+
+  return draw
+
+
+def path(folder: pathlib.Path, item: Item, label: str) -> pathlib.Path:
+  """FOLDER/sub/a.png.Edema.png for the image sub/a.png."""
+  parts = [part for part in item.image.split('/') if part not in ('', '.', '..')]
+  return folder.joinpath(*parts[:-1], f'{parts[-1]}.{label.replace("/", "_")}.png')
+
+
+def _draw_one(
+  folder: pathlib.Path, item: Item, label: str, image: np.ndarray, found: np.ndarray
+) -> None:
+  to = path(folder, item, label)
+  os.makedirs(to.parent, exist_ok=True)
+  Image.fromarray(heat.overlay(image, found)).save(to)

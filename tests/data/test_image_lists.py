@@ -1,0 +1,87 @@
+"""Which files of a folder are images, in which order, and what a CSV names."""
+
+import os
+
+import numpy as np
+import pytest
+from dicom_files import write
+
+from medjax.data import image_lists
+from medjax.errors import InputError
+
+
+def names(images):
+  return [item.image for item in image_lists.items(images)]
+
+
+def touch(root, *files):
+  for file in files:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_bytes(b'')
+
+
+def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
+  root, elsewhere = tmp_path / 'images', tmp_path / 'elsewhere'
+  touch(root, 'b.PNG', 'a.jpeg', 'c/2.tif', 'c/10.tif', 'c.txt', 'notes', '.hidden.png', 'no.npz')
+  touch(root, '.trash/x.png', 'Thumbs.db', 'table.csv', 'a b/ü.dcm')
+  touch(elsewhere, 'linked.png')
+  pixels = np.zeros((4, 4), np.uint16)
+  write(root / 'IM0001', pixels)
+  write(root / '1.2.840.1', pixels)
+  write(root / 'DICOMDIR', pixels)
+  write(root / 'made.txt', pixels)
+  os.symlink(elsewhere, root / 'link')
+  os.symlink(elsewhere / 'linked.png', root / 'z.png')
+  images = image_lists.of_folder(root)
+  expected = [
+    *('1.2.840.1', 'IM0001', 'a b/ü.dcm', 'a.jpeg', 'b.PNG'), *('c/10.tif', 'c/2.tif', 'z.png')
+  ]  # fmt: skip
+  assert names(images) == expected == names(images) and images.count == len(expected)
+  assert images.passed_over == {
+    '.txt': 2, 'hidden': 2, 'without an ending': 2, '.npz': 1, '.db': 1, '.csv': 1, 'link to a folder': 1
+  }  # fmt: skip
+  assert '10 files (2 .txt, 2 hidden, 2 without an ending,' in image_lists.in_words(
+    images.passed_over
+  )
+  again = image_lists.of_folder(root)
+  assert again.sha256 == images.sha256
+  touch(root, 'd.png')
+  assert image_lists.of_folder(root).sha256 != images.sha256
+  assert names(images) == expected  # What comes later is not in the list.
+
+
+def test_a_folder_without_images_is_one_line(tmp_path):
+  touch(tmp_path, 'notes.txt')
+  with pytest.raises(InputError, match=r'no image in this folder or below; 1 file \(1 \.txt\)'):
+    image_lists.of_folder(tmp_path)
+  with pytest.raises(InputError, match='no such folder'):
+    image_lists.of_folder(tmp_path / 'no')
+
+
+def test_a_csv_names_images_and_patients(tmp_path):
+  path = tmp_path / 'list.csv'
+  path.write_text('age,path,patient\n3,b.png,p1\n4,/abs/a.png,\n5,x.h5#3,p2\n')
+  images = image_lists.of_csv(path, None)
+  assert images.has_patients
+  assert list(image_lists.items(images)) == [
+    ('b.png', str(tmp_path / 'b.png'), 'p1'),
+    ('/abs/a.png', '/abs/a.png', ''),
+    ('x.h5#3', str(tmp_path / 'x.h5#3'), 'p2'),
+  ]
+  other = image_lists.of_csv(path, tmp_path / 'root')
+  assert next(image_lists.items(other)).path == str(tmp_path / 'root' / 'b.png')
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [
+    ('file,patient\na.png,1\n', "no column 'image'"),
+    ('image\na.png\nb.png\n./a.png\n', "row 4, column 'image': './a.png' is already in row 2"),
+    ('image,patient\na.png,1\n,2\n', "row 3, column 'image': the image is empty"),
+  ],
+)
+def test_a_csv_that_is_wrong_is_one_line(tmp_path, text, words):
+  (tmp_path / 'list.csv').write_text(text)
+  with pytest.raises(InputError, match=words) as raised:
+    image_lists.of_csv(tmp_path / 'list.csv', None)
+  assert '\n' not in str(raised.value)

@@ -1,0 +1,353 @@
+"""Predicting a folder as people have it: good, broken and foreign files, interruptions, known patients."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PROJECT
+from PIL import Image
+
+from medjax import files, inference, lineage, result_file, saliency, trained
+from medjax.data import images
+from medjax.data.image_lists import Item
+from medjax.errors import InputError
+from medjax.evaluation import classes, frozen, heat, predictions
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / 'data'))
+from dicom_files import write as write_dicom
+
+LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
+
+
+@pytest.fixture(scope='module')
+def run(finished, tmp_path_factory):
+  """A finished run of its own, with what validation chose."""
+  workdir = tmp_path_factory.mktemp('predict') / 'run'
+  shutil.copytree(finished[0], workdir)
+  # Tiny validation sets choose next to nothing, so another one chooses here.
+  rng = np.random.default_rng(0)
+  truth = rng.integers(0, 2, (200, len(LABELS))).astype(np.float32)
+  probabilities = (0.3 * truth + 0.4 * rng.random(truth.shape) + 0.2).astype(np.float32)
+  names = [str(row) for row in range(200)]
+  validation = predictions.Predictions(
+    names, names, LABELS, probabilities, truth, np.ones(truth.shape, bool)
+  )
+  of_level = frozen.freeze(validation, head='sigmoid', calibration='platt', rules=['youden'])
+  content = {
+    'step': trained.open_run(workdir).step,
+    'split_sha256': files.read_json(workdir / 'split.json')['split_sha256'],
+    'head': 'sigmoid',
+    'aggregate': 'max',
+    'levels': {'image': of_level},
+  }
+  frozen.write(workdir, content)
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def mixed(tmp_path_factory):
+  """21 good images of every kind, 4 broken ones, and what is no image."""
+  root, rng = tmp_path_factory.mktemp('mixed'), np.random.default_rng(0)
+  (root / 'sub').mkdir()
+  for number in range(16):
+    pixels = rng.integers(0, 256, (40, 50), np.uint8)
+    Image.fromarray(pixels).save(root / f'new{number:02}.jpg')
+  Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(root / 'colour.png')
+  Image.fromarray(rng.integers(0, 2**16, (40, 50), np.uint16)).save(root / 'sub' / 'deep.tiff')
+  write_dicom(root / 'film.dcm', rng.integers(0, 4096, (40, 50)).astype(np.uint16), bits=12)
+  write_dicom(root / 'sub' / 'IM1', rng.integers(0, 4096, (40, 50)).astype(np.uint16), bits=12)
+  Image.fromarray(rng.integers(0, 256, (40, 50), np.uint8)).save(root / 'sub' / 'a, "b" ü.png')
+  (root / 'empty.png').write_bytes(b'')
+  (root / 'cut.jpg').write_bytes((root / 'new00.jpg').read_bytes()[:400])
+  (root / 'no.dcm').write_bytes(b'no DICOM' * 40)
+  (root / 'sub' / 'text.png').write_text('no picture')
+  for name in ('notes.txt', 'list.csv', '.hidden.png', 'sub/README'):
+    (root / name).write_text('x')
+  return root
+
+
+def rows(path):
+  with path.open(newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+def content(output):
+  return output.read_bytes(), result_file.broken_path(output).read_bytes()
+
+
+def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, capsys):
+  output = tmp_path / 'out.csv'
+  inference.predict(run, mixed, output, raw=True)
+  said = capsys.readouterr().out
+  assert f'{output}: 21 images predicted; 4 could not be read' in said
+  assert 'passed over as no images: 4 files' in said
+  found = rows(output)
+  names = [row['image'] for row in found]
+  assert names == [
+    'colour.png', 'film.dcm', *(f'new{number:02}.jpg' for number in range(16)),
+    'sub/IM1', 'sub/a, "b" ü.png', 'sub/deep.tiff',
+  ]  # fmt: skip
+  assert list(found[0]) == [
+    'image', *(prefix + label for prefix in ('prob_', 'decision_', 'raw_') for label in LABELS)
+  ]  # fmt: skip
+  broken = rows(tmp_path / 'out.broken.csv')
+  assert [row['image'] for row in broken] == ['cut.jpg', 'empty.png', 'no.dcm', 'sub/text.png']
+  assert all(str(mixed) in row['reason'] for row in broken)
+  # The network on each image by itself, calibrated and decided by what is frozen.
+  opened = trained.open_run(run)
+  size = opened.started.preprocessing
+  pixels = np.stack([images.decode(mixed / name, size.image_size, size.channels) for name in names])
+  raw = np.asarray(jax.jit(opened.learner.eval_step)(opened.variables, pixels))
+  prob, before = (
+    np.array([[float(row[prefix + label]) for label in LABELS] for row in found])
+    for prefix in ('prob_', 'raw_')
+  )
+  np.testing.assert_allclose(before, raw, atol=1e-5)
+  assert not np.allclose(prob, before, atol=1e-3)
+  points = frozen.read(run, LABELS)['levels']['image']['operating_points']
+  for column, label in enumerate(LABELS):
+    threshold = points[label][0]['threshold']
+    decided = [str(int(p >= threshold)) for p in prob[:, column]]
+    assert [row[f'decision_{label}'] for row in found] == decided
+  beside = json.loads((tmp_path / 'out.csv.json').read_text())
+  assert beside['images'] == 25 and beside['training_images'] == 0
+
+
+def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, capsys):
+  output = tmp_path / 'out.csv'
+  inference.predict(run, mixed, output)
+  good, broken = content(output)
+  # After the header, in a row of the second batch of eight, and before the last byte.
+  for of_good, of_broken in (
+    (good.index(b'\n') + 1, 13),
+    (good.index(b'new09') + 9, len(broken)),
+    (-1, 0),
+  ):
+    output.write_bytes(good[:of_good])
+    result_file.broken_path(output).write_bytes(broken[:of_broken])
+    inference.predict(run, mixed, output)
+    assert content(output) == (good, broken)
+  assert 'going on after' in capsys.readouterr().out
+  inference.predict(run, mixed, output)
+  assert content(output) == (good, broken)
+  assert 'going on after 25 of 25 images' in capsys.readouterr().out
+  with pytest.raises(InputError, match=r'raw: was False, is now True'):
+    inference.predict(run, mixed, output, raw=True)
+  Image.new('L', (40, 40)).save(tmp_path / 'one.png')
+  with pytest.raises(InputError, match=r'begun with other settings'):
+    inference.predict(run, tmp_path, output)
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on(run, tmp_path):
+  root, rng = tmp_path / 'images', np.random.default_rng(0)
+  root.mkdir()
+  for number in range(600):
+    pixels = rng.integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(pixels).save(root / f'{number}.png')
+  for number in range(0, 600, 7):
+    (root / f'{number}.png').write_bytes(b'broken')
+
+  def start(output):
+    command = [
+      sys.executable, '-m', 'medjax.predict', f'--workdir={run}', f'--images={root}', f'--output={output}'
+    ]  # fmt: skip
+    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
+    return subprocess.Popen(
+      command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )  # fmt: skip
+
+  whole, killed = tmp_path / 'whole.csv', tmp_path / 'killed.csv'
+  said, _ = start(whole).communicate(timeout=300)
+  assert '514 images predicted; 86 could not be read' in said, said
+  for _ in range(3):
+    process = start(killed)
+    before = killed.stat().st_size if killed.exists() else 0
+    while process.poll() is None and (not killed.exists() or killed.stat().st_size <= before + 100):
+      time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+  said, _ = start(killed).communicate(timeout=300)
+  assert 'going on after' in said and content(killed) == content(whole)
+
+
+def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
+  (tmp_path / 'list.csv').write_text('patient,image\nnew 1,film.dcm\n,colour.png\nnew 2,no.png\n')
+  inference.predict(run, tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed)
+  found = rows(tmp_path / 'out.csv')
+  assert [(row['image'], row['patient']) for row in found] == [
+    ('film.dcm', 'new 1'), ('colour.png', '')
+  ]  # fmt: skip
+  assert rows(tmp_path / 'out.broken.csv') == [
+    {'image': 'no.png', 'reason': f'{mixed}/no.png: no such image file'}
+  ]
+
+
+def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
+  folder = tmp_path / 'maps'
+  inference.predict(
+    run, mixed, tmp_path / 'out.csv', heat_maps=folder, heat_map_labels=['Edema', 'Pneumonia']
+  )
+  found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
+  names = [row['image'] for row in rows(tmp_path / 'out.csv')]
+  assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
+  opened = trained.open_run(run)
+  pixels = images.decode(mixed / 'sub' / 'IM1', 32, 1)
+  maps = saliency.of_learner(opened.learner, opened.variables, 'grad_cam')
+  expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
+  written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
+  np.testing.assert_allclose(written.astype(int), expected, atol=2)
+  for wrong, words in (
+    ({'heat_maps': mixed / 'maps'}, 'would be predicted next time'),
+    ({'heat_maps': folder, 'heat_map_labels': ['Edma']}, "did you mean 'Edema'"),
+  ):
+    with pytest.raises(InputError, match=words):
+      inference.predict(run, mixed, tmp_path / 'other.csv', **wrong)
+
+
+def split_of(run):
+  return pd.read_csv(run / 'split.csv', dtype=str)
+
+
+def test_images_that_trained_the_model_are_refused_unless_allowed(
+  run, phantom_root, other_root, tmp_path, capsys
+):
+  split = split_of(run)
+  of = {part: split[split['split'] == part] for part in ('train', 'validation', 'test')}
+  listed = tmp_path / 'list.csv'
+  # The test images of the run's own folder are new to it.
+  of['test'][['image', 'patient']].to_csv(listed, index=False)
+  inference.predict(run, listed, tmp_path / 'test.csv', root=phantom_root)
+  assert len(rows(tmp_path / 'test.csv')) == len(of['test'])
+  refusals = {}
+  # The folder itself, a link to it, and one image by its path.
+  os.symlink(phantom_root, tmp_path / 'link')
+  refusals['folder'] = (phantom_root, None)
+  refusals['link'] = (tmp_path / 'link', None)
+  one = of['validation']['image'].iloc[0]
+  (tmp_path / 'one.csv').write_text(f'image\n{one}\n')
+  refusals['csv'] = (tmp_path / 'one.csv', phantom_root)
+  # A copy, and another image of a patient who trained.
+  for name in of['train']['image'][:3]:
+    (tmp_path / 'copy' / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(phantom_root / name, tmp_path / 'copy' / name)
+  refusals['copy'] = (tmp_path / 'copy', None)
+  patient = of['train']['patient'].iloc[0]
+  Image.new('L', (40, 40)).save(tmp_path / 'x.png')
+  (tmp_path / 'patient.csv').write_text(f'image,patient\nx.png,{patient}\n')
+  refusals['patient'] = (tmp_path / 'patient.csv', None)
+  words = {
+    'folder': f'({len(split) - len(of["test"])} of the',
+    'link': 'this model (',
+    'csv': f"'{one}' chose this model (1 of the 1 images",
+    'copy': f'shows the same as {phantom_root}',
+    'patient': f"'x.png' is of patient '{patient}', who trained this model",
+  }
+  for name, (source, root) in refusals.items():
+    with pytest.raises(InputError) as raised:
+      inference.predict(run, source, tmp_path / 'refused.csv', root=root)
+    assert words[name] in str(raised.value) and '--allow_training_images' in str(raised.value)
+    assert '\n' not in str(raised.value) and not (tmp_path / 'refused.csv').exists()
+  # Other pictures of the same names are new.
+  assert lineage.find_seen(
+    (Item(name, str(other_root / name), '') for name in split['image']), lineage.seen_by(run)
+  ) == (0, '')
+  capsys.readouterr()
+  inference.predict(
+    run, tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
+  )  # fmt: skip
+  said = capsys.readouterr().out
+  assert 'note: 3 of the 3 images trained or chose this model' in said
+  assert json.loads((tmp_path / 'allowed.csv.json').read_text())['training_images'] == 3
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders():
+  paths = ['/r/a/s1/v.png', '/r/b/s1/v.png', '/r/b/s2/v.png', '/r/b/s2/w.png']
+  assert lineage._by_distinct_end(paths) == {
+    'w.png': paths[3], 's2/v.png': paths[2], 'a/s1/v.png': paths[0], 'b/s1/v.png': paths[1]
+  }  # fmt: skip
+
+
+@pytest.mark.parametrize('head', ['softmax', 'ordinal'])
+def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
+  opened = inference.open_run(run)
+  opened.config.model.head = head
+  probabilities = np.random.default_rng(0).dirichlet((1, 1, 1), 20).astype(np.float32)
+  validation = predictions.Predictions(
+    [str(row) for row in range(20)], [''] * 20, LABELS, probabilities,
+    np.eye(3, dtype=np.float32)[np.arange(20) % 3], np.ones((20, 3), bool),
+  )  # fmt: skip
+  of_level = frozen.freeze(validation, head=head, calibration='none', rules=['youden'])
+  opened = opened._replace(frozen={'levels': {'image': of_level}})
+  calibrated, words = inference.decide(opened, validation.images, probabilities)
+  np.testing.assert_allclose(calibrated, probabilities, atol=1e-6)
+  assert words == [[LABELS[index]] for index in classes.decide(probabilities, head)]
+  assert inference._columns(opened.config, False, False) == [
+    'image', *(f'prob_{label}' for label in LABELS), 'decision'
+  ]  # fmt: skip
+
+
+def test_a_label_without_a_threshold_has_no_decision(run):
+  opened = inference.open_run(run)
+  opened.frozen['levels']['image']['operating_points']['Pneumonia'][0]['threshold'] = None
+  _, words = inference.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
+  assert words[0][1] == '' and {words[0][0], words[0][2]} <= {'0', '1'}
+
+
+def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
+  def broken_run(name, change):
+    folder = tmp_path / name
+    shutil.copytree(run, folder)
+    change(folder)
+    return folder
+
+  def edit(file, **values):
+    def change(folder):
+      (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | values))
+
+    return change
+
+  cases = [
+    (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'the run is not finished'),
+    (broken_run('b', edit('frozen.json', step=99)), 'made for step 99'),
+    (broken_run('c', edit('frozen.json', split_sha256='x')), "made for split_sha256 'x'"),
+    (tmp_path, 'not the work directory of a run'),
+  ]
+  for folder, words in cases:
+    with pytest.raises(InputError) as raised:
+      inference.predict(folder, mixed, tmp_path / 'out.csv')
+    assert words in str(raised.value) and '\n' not in str(raised.value)
+  (tmp_path / 'bad').mkdir()
+  (tmp_path / 'bad' / 'x.png').write_bytes(b'')
+  for source, words in (
+    (tmp_path / 'bad', 'none of its 1 images can be read'),
+    (tmp_path / 'nowhere', 'no such folder or CSV'),
+  ):
+    with pytest.raises(InputError) as raised:
+      inference.predict(run, source, tmp_path / 'other.csv')
+    assert words in str(raised.value) and '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
+    ([], '--workdir is missing'),
+    (['--workdir=x', '--images=x'], '--output is missing'),
+    (['--workdir=x', '--images=x', '--output=no/out.csv'], 'there is no folder no'),
+    (['--workdir=tests', '--images=x', '--output=out.csv'], 'not the work directory of a run'),
+  ],
+)
+def test_wrong_arguments_are_one_line(command, arguments, words):
+  refused = command('predict', *arguments)
+  assert refused.returncode == 1
+  assert words in refused.stderr and refused.stderr.strip().count('\n') == 0
