@@ -22,7 +22,7 @@ from medjax.evaluation.predictions import Predictions
 
 FEW = 10  # patients of a class, below which a figure is not told
 MOST = 12  # values of a column that are told apart, and different numbers that are no bands yet
-SAID = 6  # gaps that the notes tell one by one
+SAID = 2  # gaps that the notes tell one by one
 NOT_TOLD, OTHER = 'not told', 'other'
 # Years. The bands are ours: children, then adults in steps of twenty years.
 AGES = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 120))
