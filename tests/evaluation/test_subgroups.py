@@ -273,7 +273,8 @@ def test_too_few_patients_say_so_in_place_of_a_figure():
   groups = by_value(found, 'sex')
   edema, mass = (groups['F']['labels'][label] for label in LABELS)
   assert edema['auroc'] == {
-    'value': None, 'interval': None, 'valid_replicates': 0, 'reason': 'too few positives: 3 patients'
+    'value': None, 'interval': None, 'bca': None, 'valid_replicates': 0,
+    'reason': 'too few positives: 3 patients',
   }  # fmt: skip
   for name in ('sensitivity', 'ppv', 'npv', 'auprc'):
     assert edema[name]['value'] is None and edema[name]['reason'].endswith(': 3 patients')
