@@ -5,7 +5,7 @@ Data:     generated under data/phantom at the first start, in seconds.
 Result:   see README.md; nothing is published for a set that is generated here.
 """
 
-from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config import Config, Data, Evaluation, Loss, Model, Optimizer, Split
 from medjax.models.published import image_size_for
 
 
@@ -31,4 +31,6 @@ def get_config(arg: str = '') -> Config:
     steps=2_000,
     evaluate_every=200,
     seed=0,
+    # The last feature map of resnet_tiny is 4 × 4 for a whole film: too coarse for Grad-CAM to find a mass.
+    evaluation=Evaluation(saliency='integrated_gradients'),
   )
