@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-COLUMNS = ('dataset', 'site', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
+COLUMNS = ('dataset', 'site', 'scanner', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
 PERSONAL = ('age', 'sex')
 LEVEL = 0.05  # chance of any false finding among all questions
 PREDICTS = 0.05  # by which the lower bound of an AUROC exceeds 0.5
