@@ -34,15 +34,17 @@ def drawn(count=2, size=32, channels=3):
   return np.random.default_rng(0).integers(0, 256, (count, size, size, channels), np.uint8)
 
 
-def random_variables(model, images, scale=0.3):
-  shapes = jax.eval_shape(
-    lambda: model.init(jax.random.key(0), jnp.zeros(images.shape), train=False)
-  )
+def random_variables(model, images):
+  """Returns variables of which none is 0 or 1, and that keep the spread of what passes through."""
+  init = functools.partial(model.init, train=False)
+  shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros(images.shape))
   rng = np.random.default_rng(1)
 
   def fill(path, leaf):
-    values = rng.normal(scale=scale, size=leaf.shape).astype(np.float32)
-    return np.abs(values) + 0.5 if path[-1].key == 'var' else values
+    values = rng.normal(size=leaf.shape).astype(np.float32)
+    if path[-1].key in ('var', 'scale'):
+      return 0.5 + np.abs(values)
+    return values * (2 / np.prod(leaf.shape[:-1])) ** 0.5 if len(leaf.shape) > 1 else 0.3 * values
 
   return jax.tree_util.tree_map_with_path(fill, shapes)
 
@@ -260,8 +262,8 @@ FAMILIES = {
   'convnext_tiny': (models.convnext_tiny, 64),
   'vit_small_patch16': (models.vit_small_patch16, 64),
 }
-_LARGE = ('inception_v3', 'resnet18')
-_LARGEST = ('densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16')
+_LARGE = ('resnet18',)
+_LARGEST = ('inception_v3', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16')
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ _LARGEST = ('densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch1
 def test_every_family_has_heat_maps(name):
   make, size = FAMILIES[name]
   model, images = make(num_labels=3), drawn(size=size)
-  variables = random_variables(model, images, scale=0.1)
+  variables = random_variables(model, images)
   for method in saliency.METHODS:
     both = maps_of(model, variables, images, np.array([0, 1]), method)
     other = maps_of(model, variables, images, np.array([1, 2]), method)

@@ -155,3 +155,12 @@ def test_an_overlay_shows_heat_where_it_is_and_the_image_elsewhere():
   np.testing.assert_array_equal(heat.overlay(colours, np.zeros((4, 6))), colours)
   with pytest.raises(ValueError, match='does not fit'):
     heat.overlay(image, hot.T)
+
+
+def test_a_single_hot_pixel_can_be_seen():
+  hot = np.zeros((100, 100))
+  hot[30, 60] = 1
+  changed = (heat.overlay(np.full((100, 100, 1), 100, np.uint8), hot) != 100).any(axis=-1)
+  rows, columns = np.nonzero(changed)
+  assert 20 < changed.sum() < 200
+  np.testing.assert_allclose([rows.mean(), columns.mean()], [30, 60])
