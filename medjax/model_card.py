@@ -36,7 +36,7 @@ def render(workdir: pathlib.Path, run: Trained) -> str:
   if ensemble.averages(run.config.evaluation):
     caveats += (
       f'\n- The figures are of an average ({ensemble.in_words(run.config)}); this is its best checkpoint '
-      'alone, whose predictions stand in predictions/single/ of the run.'
+      'alone, whose predictions stand in predictions/single_model/ of the run.'
     )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',

@@ -237,12 +237,12 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     )
     expected = (own.reshape(len(rows), 6, 3).mean(1) + theirs[:, 0, 0]) / 2
     whole = predictions.read(workdir / 'predictions' / f'{part}.csv')
-    single = predictions.read(workdir / 'predictions' / 'single' / f'{part}.csv')
+    single = predictions.read(workdir / 'predictions' / 'single_model' / f'{part}.csv')
     np.testing.assert_allclose(whole.probabilities, expected, atol=1e-5)
     np.testing.assert_allclose(single.probabilities, own[:, 0, 0], atol=1e-5)
     assert whole.images == single.images and (whole.truth == single.truth).all()
     alone = predictions.read(finished[0] / 'predictions' / f'{part}.csv')
     np.testing.assert_allclose(alone.probabilities, theirs[:, 0, 0], atol=1e-5)
-  assert not (finished[0] / 'predictions' / 'single').exists()
+  assert not (finished[0] / 'predictions' / 'single_model').exists()
   page = (workdir / 'report' / 'index.html').read_text()
   assert 'mean probability of the 2 best checkpoints' in page
