@@ -139,7 +139,9 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> dict[
   ]
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
-    areas = [metrics.areas(prepared.labels[index].ranking, weights) for index in both]
+    areas = intervals.in_threads(
+      lambda index: metrics.areas(prepared.labels[index].ranking, weights), both
+    )
     auroc, auprc = np.mean(areas, axis=0)
     return {'auroc': auroc, 'auprc': auprc}
 

@@ -56,7 +56,9 @@ def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.n
     return slopes, intercepts
   sums, totals = sums[both], totals[both]
   intercepts[both] = _newton(np.ones((len(logits), 1)), logits, sums[:, :1], totals)[:, 0]
-  middle, spread = float(np.mean(logits)), float(np.std(logits))
+  images = totals.sum(axis=0)
+  middle = images @ logits / images.sum()
+  spread = np.sqrt(images @ (logits - middle) ** 2 / images.sum())
   if spread > 0:
     design = np.stack((np.ones(len(logits)), (logits - middle) / spread), axis=1)
     scaled = np.stack((sums[:, 0], (sums[:, 1] - middle * sums[:, 0]) / spread), axis=1)
@@ -65,15 +67,22 @@ def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.n
 
 
 def on_grid(logits: np.ndarray, nodes: int = 128) -> tuple[np.ndarray, sparse.csr_array]:
-  """Returns equally spaced nodes f64[G] and [N, G], which turns images into weights of nodes.
+  """Returns nodes f64[G] and [N, G], which turns images into weights of nodes.
 
-  A smooth function's sum over images is then its sum over nodes: cubic interpolation, exact to about
-  1e-5 for a logistic curve over the widest range of logits. Few images are nodes themselves.
+  A smooth function's sum over images is then its sum over nodes: cubic interpolation on a scale that is
+  even where most logits lie and logarithmic far from there, so that a probability of exactly 0 or 1 does
+  not make the steps between all others coarse. Exact to about 1e-5 for a logistic curve; few different
+  logits are nodes themselves.
   """
-  if len(logits) <= nodes or np.ptp(logits) == 0:
-    return logits, sparse.csr_array(sparse.eye_array(len(logits)))
-  low, step = logits.min(), np.ptp(logits) / (nodes - 1)
-  place = (logits - low) / step
+  distinct, place = np.unique(logits, return_inverse=True)
+  if len(distinct) <= nodes:
+    of_image = (np.ones(len(logits)), (np.arange(len(logits)), place))
+    return distinct, sparse.csr_array(of_image, (len(logits), len(distinct)))
+  low, middle, high = np.quantile(logits, (0.1, 0.5, 0.9))
+  unit = (high - low) / 2 or np.std(logits)
+  bent = np.arcsinh((logits - middle) / unit)
+  low, step = bent.min(), np.ptp(bent) / (nodes - 1)
+  place = (bent - low) / step
   first = np.clip(np.floor(place).astype(int) - 1, 0, nodes - 4)
   t = place - first  # in 0 … 3, of four neighbours
   weights = np.stack(
@@ -88,7 +97,7 @@ def on_grid(logits: np.ndarray, nodes: int = 128) -> tuple[np.ndarray, sparse.cs
   columns = first[:, None] + np.arange(4)
   rows = np.repeat(np.arange(len(logits)), 4)
   spread = sparse.csr_array((weights.ravel(), (rows, columns.ravel())), (len(logits), nodes))
-  return low + step * np.arange(nodes), spread
+  return middle + unit * np.sinh(low + step * np.arange(nodes)), spread
 
 
 def _newton(

@@ -7,8 +7,6 @@ answered by where the interval of the difference ends, not by a p value (Piaggio
 2012: CONSORT for non-inferiority trials).
 """
 
-import concurrent.futures
-import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -85,12 +83,10 @@ def compare(
     truth = one.truth[known, index]
     reason = delong.no_variance(parts[index], truth)
     test = delong.paired_test(parts[index].aurocs, delong.covariance(parts[index]))
-    both = bool(np.isfinite(parts[index].aurocs).all())
     values = {
       'auroc': parts[index].aurocs,
       'auprc': [
-        metrics.average_precision(of.probabilities[known, index], truth) if both else np.nan
-        for of in (one, other)
+        metrics.average_precision(of.probabilities[known, index], truth) for of in (one, other)
       ],
     }
     positive_patients, negative_patients, patients = (int(n) for n in parts[index].patients)
@@ -218,15 +214,13 @@ def _bootstrap(
     for label in labels
   ]
   patients = int(patient.max(initial=-1)) + 1
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-    # Both sums and look-ups of numpy let other threads work.
-    drawn = intervals.replicate(
-      lambda counts: _differences(threads.map(lambda pair: _less(pair, counts), pairs)),
-      patients,
-      max(1, len(patient)),
-      replicates=replicates,
-      seed=seed,
-    )
+  drawn = intervals.replicate(
+    lambda counts: _differences(intervals.in_threads(lambda pair: _less(pair, counts), pairs)),
+    patients,
+    max(1, len(patient)),
+    replicates=replicates,
+    seed=seed,
+  )
   return {name: drawn.get(name, np.empty((0, len(labels)))) for name in FIGURES}
 
 
@@ -242,8 +236,7 @@ def _less(pair: Sequence[metrics.Ranking], counts: np.ndarray) -> np.ndarray:
   if not pair:
     return np.full((len(FIGURES), len(counts)), np.nan)
   first, second = (np.stack(metrics.areas(ranking, counts)) for ranking in pair)
-  # Average precision exists without negatives, but is then 1 whatever the scores.
-  return np.where(np.isnan(first[0]), np.nan, first - second)
+  return first - second
 
 
 def _differences(of_labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

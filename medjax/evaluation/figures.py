@@ -5,14 +5,12 @@ replicate they are the figures of that replicate; without some patients, those o
 does not depend on the weights (sorting, counting, binning) is done once, by `prepare`.
 """
 
-import concurrent.futures
-import os
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from medjax.evaluation import calibration_metrics, metrics
+from medjax.evaluation import calibration_metrics, intervals, metrics
 
 OF_SCORES = ('auroc', 'auprc', 'brier', 'ece', 'calibration_slope', 'calibration_intercept')
 AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv', 'f1')
@@ -23,15 +21,14 @@ class _Label(NamedTuple):
 
   Attributes:
     ranking: of its images; its order names patients. None without images.
-    tallies: f64[P, T], what each patient adds to T totals, see `_tallies`.
     nodes: f64[G], logits, see calibration_metrics.on_grid.
-    at_nodes: f32[P, G], each patient's images there.
+    adds: f64[T + G, P], what each patient adds to T totals, see `_columns`, and to the images at each node.
+      Sparse, as an image adds to few of them; and numpy's own product would start threads in every thread.
   """
 
   ranking: metrics.Ranking | None
-  tallies: np.ndarray
   nodes: np.ndarray
-  at_nodes: np.ndarray
+  adds: sparse.csr_array
 
 
 class Prepared(NamedTuple):
@@ -94,9 +91,9 @@ def _prepare(
   if len(scores):
     ranking = metrics.rank(scores, positive)
     ranking = ranking._replace(order=patient[ranking.order])
-  columns = _columns(scores, positive, logits, at)
-  at_nodes = (of_patient @ spread).toarray().astype(np.float32)
-  return _Label(ranking, of_patient @ columns, nodes, at_nodes)
+  columns = sparse.csr_array(_columns(scores, positive, logits, at))
+  adds = of_patient @ sparse.hstack((columns, spread), format='csr')
+  return _Label(ranking, nodes, sparse.csr_array(adds.T))
 
 
 def _columns(
@@ -129,28 +126,25 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
     medjax.evaluation.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN where a figure
     does not exist.
   """
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-    by_label = list(
-      threads.map(lambda label: _compute(label, weights), prepared.labels)
-    )  # numpy computes without holding the interpreter's lock
+  by_patient = np.ascontiguousarray(weights.T)
+  by_label = intervals.in_threads(
+    lambda label: _compute(label, weights, by_patient), prepared.labels
+  )
   figures = {name: np.stack([of[name] for of in by_label], axis=1) for name in by_label[0]}
   for name in AT_THRESHOLD:
     figures[name][:, np.isnan(prepared.thresholds)] = np.nan
   return figures
 
 
-def _compute(label: _Label, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _compute(label: _Label, weights: np.ndarray, by_patient: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns one label's figures; `by_patient` f64[P, R] are the weights f64[R, P] once more."""
+  drawn = np.ascontiguousarray((label.adds @ by_patient).T)
+  totals, at_nodes = np.split(drawn, [label.adds.shape[0] - len(label.nodes)], axis=1)
   if label.ranking is None:
     nothing = np.full(len(weights), np.nan)
-    points = (label.tallies.shape[1] - 4 - calibration_metrics.BINS) // 2
-    return dict.fromkeys(OF_SCORES, nothing) | dict.fromkeys(
-      AT_THRESHOLD, np.tile(nothing[:, None], points)
-    )
+    return _ratios(totals) | dict.fromkeys(set(OF_SCORES) - {'brier', 'ece'}, nothing)
   auroc, auprc = metrics.areas(label.ranking, weights)
-  totals = weights @ label.tallies
-  sums = totals[:, [0, 3]]
-  at_nodes = (weights.astype(np.float32) @ label.at_nodes).astype(np.float64)
-  slope, intercept = calibration_metrics.fits(label.nodes, sums, at_nodes)
+  slope, intercept = calibration_metrics.fits(label.nodes, totals[:, [0, 3]], at_nodes)
   return {
     'auroc': auroc,
     'auprc': auprc,
@@ -161,7 +155,10 @@ def _compute(label: _Label, weights: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _ratios(totals: np.ndarray) -> dict[str, np.ndarray]:
-  """Turns totals f64[R, T] into the figures that are ratios of them, NaN where of nothing."""
+  """Turns totals f64[R, T] into the figures that are ratios of them, NaN where of nothing.
+
+  F1 is too where there are no positives, of which it would be 0 whatever is called one.
+  """
   positives, negatives, squares = totals[:, 0, None], totals[:, 1, None], totals[:, 2, None]
   bins, flagged = np.split(totals[:, 4:], [calibration_metrics.BINS], axis=1)
   hits, alarms = np.split(flagged, 2, axis=1)
@@ -177,7 +174,7 @@ def _ratios(totals: np.ndarray) -> dict[str, np.ndarray]:
     'specificity': ratio(negatives - alarms, negatives),
     'ppv': ratio(hits, hits + alarms),
     'npv': ratio(negatives - alarms, images - hits - alarms),
-    'f1': ratio(2 * hits, hits + alarms + positives),
+    'f1': ratio(2 * hits, np.where(positives > 0, hits + alarms + positives, 0)),
   }
 
 

@@ -68,7 +68,8 @@ def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
   AUROC is the weighted share of (positive, negative) pairs in which the positive scores higher, a
   tie counting half (Hanley & McNeil, Radiology 143:29, 1982; the midrank Mann-Whitney statistic);
-  NaN where either class weighs nothing. Average precision is NaN where no positive weighs anything.
+  NaN where either class weighs nothing. So is average precision, which without negatives would be 1
+  whatever the scores.
   """
   weights = np.asarray(weights, np.float64)
   runs = np.add.reduceat(weights.take(ranking.order, axis=1), ranking.starts, axis=1)
@@ -83,8 +84,9 @@ def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
   flagged = true_positives + through
   precision = np.divide(true_positives, flagged, out=np.zeros_like(flagged), where=flagged > 0)
   with np.errstate(invalid='ignore', divide='ignore'):
-    auroc_values = np.where(positives * negatives > 0, pairs / (positives * negatives), np.nan)
-    precisions = np.where(positives > 0, (found * precision).sum(axis=1) / positives, np.nan)
+    both = positives * negatives > 0
+    auroc_values = np.where(both, pairs / (positives * negatives), np.nan)
+    precisions = np.where(both, (found * precision).sum(axis=1) / positives, np.nan)
   return auroc_values, precisions
 
 
@@ -112,7 +114,7 @@ def average_precision(
   """AUPRC as average precision: the sum over distinct scores of precision x step in sensitivity.
 
   The step-wise sum, not the trapezium, which is too kind between points (Davis & Goadrich, ICML
-  2006). A scorer that knows nothing reaches about the prevalence. NaN without positives.
+  2006). A scorer that knows nothing reaches about the prevalence. NaN if one class is absent.
   """
   return _areas(scores, truth, weights, 1)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from medjax.evaluation import intervals, metrics, wording
 from medjax.evaluation.levels import text
@@ -39,7 +40,6 @@ NEEDS = {  # the classes that a figure rests on; the precisions, on how common e
 }
 AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv')
 GAPS = ('auroc', 'sensitivity', 'specificity')
-_BLOCK_BYTES = 2**24  # of weights, as many as a processor's cache holds
 
 
 class _Group(NamedTuple):
@@ -48,13 +48,15 @@ class _Group(NamedTuple):
   Attributes:
     patients: int[P], which of all patients they are of.
     rankings: for each label the ranking of its images, `order` reading from `patients`, or None.
-    tallies: f64[5, L, P]: images of each patient that are positive, negative, rightly called positive,
-      rightly called negative, and their squared errors. NaN where there is no threshold.
+    adds: sparse f64[5 · L, P]: images of each patient that are positive, negative, rightly called
+      positive, rightly called negative, and their squared errors, each of every label.
+    undecided: bool[L], labels without a threshold.
   """
 
   patients: np.ndarray
   rankings: list[metrics.Ranking | None]
-  tallies: np.ndarray
+  adds: sparse.csr_array
+  undecided: np.ndarray
 
 
 def summarise(
@@ -110,14 +112,16 @@ def summarise(
       found[column].append(group | _describe(test, patient, rows))
       rows_of.append(rows)
   groups = [_group(test, patient, rows, cutoffs) for rows in rows_of]
-  once = [_figures(group, np.ones((1, len(unique)))) for group in groups]
-  shape = (len(NEEDS), replicates, len(test.labels))
-  drawn = [np.full(shape, np.nan) for _ in groups]
-  if len(unique) > 1:
-    for block, counts in _blocks(len(unique), len(patient), replicates, seed):
-      for group, of_group in zip(groups, drawn):
-        of_group[:, block] = _figures(group, counts)
-  numbered = iter(zip(once, drawn))
+
+  def compute(counts: np.ndarray) -> dict[str, np.ndarray]:
+    of_groups = intervals.in_threads(lambda group: _figures(group, counts), groups)
+    return {str(place): of_group for place, of_group in enumerate(of_groups)}
+
+  once = compute(np.ones((1, len(unique))))
+  drawn = intervals.replicate(
+    compute, len(unique), len(patient), replicates=replicates, seed=seed
+  ) or {place: of_group[:0] for place, of_group in once.items()}
+  numbered = iter(zip(once.values(), drawn.values()))
   for of_column in found.values():
     replicated = [next(numbered) for _ in of_column]
     _fill(of_column, replicated, test.labels, cutoffs, level)
@@ -282,12 +286,12 @@ def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np
       (positive, ~positive, flagged & positive, ~flagged & ~positive, (scores - positive) ** 2),
     ):
       tally[:] = np.bincount(of, weights=weights, minlength=len(patients))
-  tallies[2:4, np.isnan(cutoffs)] = np.nan
-  return _Group(patients, rankings, tallies)
+  adds = sparse.csr_array(tallies.reshape(-1, len(patients)))
+  return _Group(patients, rankings, adds, np.isnan(cutoffs))
 
 
 def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
-  """Returns every figure of a group, f64[figures, R, L], NaN where one does not exist.
+  """Returns every figure of a group, f64[R, figures, L], NaN where one does not exist.
 
   Args:
     group: of P patients.
@@ -299,7 +303,9 @@ def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
     if ranking is not None:
       areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, drawn)
   with np.errstate(invalid='ignore', divide='ignore'):
-    positives, negatives, hits, rejected, errors = (drawn @ tally.T for tally in group.tallies)
+    sums = (group.adds @ drawn.T).reshape(5, -1, len(drawn)).swapaxes(1, 2)
+    sums[2:4, :, group.undecided] = np.nan
+    positives, negatives, hits, rejected, errors = sums
     return np.stack(
       [
         *areas,
@@ -308,19 +314,9 @@ def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
         hits / (hits + negatives - rejected),
         rejected / (rejected + positives - hits),
         errors / (positives + negatives),
-      ]
+      ],
+      axis=1,
     )
-
-
-def _blocks(
-  patients: int, images: int, replicates: int, seed: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-  """Yields (rows, patient counts f64[rows, patients]), so few that a block of weights stays in cache."""
-  step = max(1, _BLOCK_BYTES // (8 * images))
-  for first in range(0, replicates, step):
-    block = slice(first, min(first + step, replicates))
-    counts = intervals.patient_counts(patients, block.stop - first, seed, first)
-    yield block, counts.astype(np.float64)
 
 
 def _fill(
@@ -334,7 +330,7 @@ def _fill(
 
   Args:
     groups: as `_split` and `_describe` made them.
-    replicated: of each group its figures f64[figures, 1, L], and those of the replicates [figures, R, L].
+    replicated: of each group its figures f64[1, figures, L], and those of the replicates [R, figures, L].
     labels, cutoffs: L labels, and f64[L] of their thresholds.
     level: of the intervals.
   """
@@ -343,14 +339,14 @@ def _fill(
     for index, label in enumerate(labels):
       of = group['labels'][label]
       for place, name in enumerate(NEEDS):
-        value = once[place, 0, index]
+        value = once[0, place, index]
         reason = _too_little(of, name, cutoffs[index], value)
         value = np.nan if reason else value
-        of[name] = intervals.figure(value, drawn[place, :, index], reason, level)
+        of[name] = intervals.figure(value, drawn[:, place, index], reason, level)
   theirs, (their_once, their_drawn) = groups[reference], replicated[reference]
   for group, (once, drawn) in zip(groups, replicated):
     aurocs = {label: group['labels'][label]['auroc'] for label in labels}
-    group['mean_auroc'], group['mean_labels'] = _mean(once[0, 0], drawn[0], aurocs, level)
+    group['mean_auroc'], group['mean_labels'] = _mean(once[0, 0], drawn[:, 0], aurocs, level)
     group['mean_gap'], group['gap_labels'] = None, []
     for label in labels:
       group['labels'][label]['gaps'] = None
@@ -366,10 +362,10 @@ def _fill(
           reason = of[name]['reason']
         elif beside[name]['value'] is None:
           reason = f'{theirs["value"]}: {beside[name]["reason"]}'
-        value = np.nan if reason else gaps[place, 0, index]
-        of['gaps'][name] = intervals.figure(value, drawn_gaps[place, :, index], reason, level)
+        value = np.nan if reason else gaps[0, place, index]
+        of['gaps'][name] = intervals.figure(value, drawn_gaps[:, place, index], reason, level)
     of_auroc = {label: group['labels'][label]['gaps']['auroc'] for label in labels}
-    group['mean_gap'], group['gap_labels'] = _mean(gaps[0, 0], drawn_gaps[0], of_auroc, level)
+    group['mean_gap'], group['gap_labels'] = _mean(gaps[0, 0], drawn_gaps[:, 0], of_auroc, level)
 
 
 def _mean(

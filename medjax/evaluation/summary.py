@@ -12,7 +12,7 @@ from medjax.evaluation.predictions import Predictions, known_of
 LEVEL = 0.95
 NEEDS = {  # the classes without which a figure does not exist
   'auroc': ('positive', 'negative'),
-  'auprc': ('positive', 'negative'),  # without negatives it is 1 whatever the scores
+  'auprc': ('positive', 'negative'),
   'brier': (),
   'ece': (),
   'calibration_slope': ('positive', 'negative'),
@@ -26,7 +26,7 @@ NEEDS = {  # the classes without which a figure does not exist
 _ABSENT = {  # why a figure may not exist though both classes do
   'ppv': 'nothing is called positive',
   'npv': 'everything is called positive',
-  'calibration_slope': 'no logistic curve fits: the classes do not overlap',
+  'calibration_slope': 'no logistic curve fits: the classes do not overlap, or all probabilities are alike',
 }
 # Noise in a bin's share counts as miscalibration, and a replicate has more noise than the test set.
 BIASED = ('ece',)
@@ -131,7 +131,7 @@ def evaluate(
       'test': counts | of_scores | {'delong': _delong(test, index)},
       'validation': None,
       'operating_points': [
-        _at_point(test, index, point, at, values, drawn, left_out, (prevalence or {}).get(label))
+        _at_point(test, index, point, at, counts, values, drawn, left_out, prevalence or {})
         for at, point in enumerate(points[label])
       ],
       'uncalibrated': {
@@ -185,8 +185,6 @@ def _values(predictions: Predictions, thresholds: np.ndarray) -> dict[str, np.nd
   """Returns every figure, f64[L] or f64[L, K], NaN where it does not exist."""
   prepared = figures.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
   found = figures.compute(prepared, np.ones((1, prepared.patients)))
-  # Without negatives the area under precision and recall is 1 whatever the scores.
-  found['auprc'][np.isnan(found['auroc'])] = np.nan
   return {name: values[0] for name, values in found.items()}
 
 
@@ -220,13 +218,14 @@ def _at_point(
   index: int,
   point: Mapping,
   at: int,
+  counts: Mapping[str, Any],
   values: Mapping[str, Mapping[str, np.ndarray]],
   drawn: Mapping[str, np.ndarray],
   left_out: Mapping[str, np.ndarray],
-  prevalence: float | None,
+  prevalences: Mapping[str, float],
 ) -> dict[str, Any]:
   """Returns one label's figures at one operating point; see `evaluate`."""
-  counts = _counts(test, index)
+  prevalence = prevalences.get(test.labels[index])
   found = {
     name: _figure(
       values['test'][name][index, at],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+import threadpoolctl
 from scipy import special, stats
 from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
@@ -288,6 +289,66 @@ def test_slope_on_a_grid_equals_the_fit_to_every_image():
   probabilities = special.expit(logits)
   np.testing.assert_allclose(
     np.ravel(exact), recalibrated(truth, probabilities), rtol=1e-6, atol=1e-6
+  )
+
+
+@pytest.mark.parametrize('times', [0.05, 0.3, 1, 4])
+def test_two_certain_images_do_not_move_the_slope_of_all_others(times):
+  rng = np.random.default_rng(1)
+  logits = rng.normal(size=3000)
+  truth = rng.random(3000) < special.expit(logits)
+  probabilities = special.expit(times * logits)
+  probabilities[:2], truth[:2] = (0, 1), (False, True)
+  prepared = figures.prepare(
+    np.arange(3000),
+    probabilities[:, None],
+    truth[:, None],
+    np.ones((3000, 1), bool),
+    np.zeros((1, 0)),
+  )
+  found = figures.compute(prepared, np.ones((1, 3000)))
+  ours = [found[name][0, 0] for name in ('calibration_slope', 'calibration_intercept')]
+  theirs = recalibrated(truth, np.clip(probabilities, 1e-7, 1 - 1e-7))
+  np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_equal_probabilities_are_one_node():
+  logits = np.repeat([-1.0, 2.0], 1000)
+  nodes, spread = calibration_metrics.on_grid(logits)
+  np.testing.assert_array_equal(nodes, [-1, 2])
+  np.testing.assert_array_equal(spread.sum(axis=0), [1000, 1000])
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
+  rng = np.random.default_rng(2)
+  patients, scores = rng.integers(0, 900, 1500), rng.random((1500, 3))
+  truth = rng.random((1500, 3)) < scores
+  prepared = figures.prepare(
+    patients, scores, truth, np.ones((1500, 3), bool), np.full((3, 1), 0.5)
+  )
+  weights = rng.integers(0, 3, (300, prepared.patients)).astype(float)
+  many = figures.compute(prepared, weights)
+  monkeypatch.setattr(intervals.os, 'cpu_count', lambda: 1)
+  with threadpoolctl.threadpool_limits(1):
+    one = figures.compute(prepared, weights)
+  for name, values in many.items():
+    np.testing.assert_array_equal(values, one[name], err_msg=name)
+
+
+def test_a_replicate_without_a_class_has_no_figure_that_needs_it():
+  # All positives are of patient 0.
+  truth, scores = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.4, 0.5, 0.2, 0.1])
+  prepared = figures.prepare(
+    np.array([0, 0, 1, 1, 2]),
+    scores[:, None],
+    truth[:, None],
+    np.ones((5, 1), bool),
+    np.array([[0.3]]),
+  )
+  found = figures.compute(prepared, np.array([[3.0, 0, 0], [0, 1, 2], [1, 1, 1]]))
+  np.testing.assert_allclose(found['auprc'][:, 0], [np.nan, np.nan, (1 + 2 / 3) / 2])
+  np.testing.assert_allclose(
+    found['f1'][:, 0, 0], [1, np.nan, sklearn_metrics.f1_score(truth, scores >= 0.3)]
   )
 
 
