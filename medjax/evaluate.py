@@ -175,16 +175,26 @@ def _evaluate_files() -> None:
     **drawn,
   )
   facts = {'predictions': _PREDICTIONS.value, 'truth': _TRUTH.value or _PREDICTIONS.value}
+  study_notes = [_not_recorded(_PREDICTIONS.value)]
+  if validation is None and any(rule.startswith('threshold=') for rule in _POINTS.value):
+    study_notes.append(
+      'Thresholds were given as numbers: whether anybody had seen the test set by then is not recorded.'
+    )
   if validation is not None:
     facts['thresholds from'] = _VALIDATION.value
-  result = found.summary | {'facts': facts, 'study_notes': [], 'readers': _readers(found)}
+  result = found.summary | {'facts': facts, 'study_notes': study_notes, 'readers': _readers(found)}
   page = report.render(
     title=pathlib.Path(_PREDICTIONS.value).name,
     summary=result,
     history=(),
     split_proof={},
     config={'evaluation': {'calibration': _CALIBRATION.value, **drawn}},
-    facts={**facts, 'model': 'the model of these predictions', 'versions': reporting.versions()},
+    facts={
+      **facts,
+      'model': 'the model of these predictions',
+      'notes': study_notes,
+      'versions': reporting.versions(),
+    },
     sections=reporting.sections(result),
   )
   files.write_whole(output / 'index.html', page)
@@ -270,12 +280,14 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   from medjax.evaluation import comparison, comparison_page, joining, levels, predictions
 
   against, warning = pathlib.Path(_AGAINST.value), ''
+  notes = [] if _WORKDIR.value else [_not_recorded(_PREDICTIONS.value)]
   if against.is_dir():
     other = predictions.read(against / 'predictions' / 'test.csv')
     warning = _met_again(test, against)
   else:
     own = directory / 'predictions' / 'test.csv' if _WORKDIR.value else _TRUTH.value
     other = joining.read(against, own and pathlib.Path(own), test.labels)
+    notes.append(_not_recorded(_AGAINST.value))
   compared = comparison.compare(
     levels.to_level(test, *settings),
     levels.to_level(other, *settings),
@@ -284,16 +296,24 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     seed=_SEED.value or 0,
   )
   names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
-  page = comparison_page.render(compared, *names, warning=warning)
+  page = comparison_page.render(compared, *names, notes=notes, warning=warning)
   folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
   name = f'against_{against.resolve().name.removesuffix(".csv")}'
   written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
   for path, content in zip(written, (page, json.dumps({'between': names, **compared}, indent=2))):
     path.parent.mkdir(exist_ok=True)
     files.write_whole(path, content + '\n')
-  for line in (*comparison_page.in_words(compared, *names), *filter(None, [warning])):
+  notes = [f'note: {note}' for note in dict.fromkeys(notes)]
+  for line in (*comparison_page.in_words(compared, *names), *notes, *filter(None, [warning])):
     print(line)
   print(f'report: {written[0]}')
+
+
+def _not_recorded(path: str) -> str:
+  return (
+    f'Whom the model of {path} was trained on is not recorded: if test patients were among them, its '
+    'figures flatter.'
+  )
 
 
 def _met_again(test, run: pathlib.Path) -> str:
@@ -314,7 +334,7 @@ def _say(result: dict[str, Any], page: pathlib.Path) -> None:
   from medjax import reporting
 
   print(reporting.answer(result))
-  for note in result['notes']:
+  for note in (*result['study_notes'], *result['notes']):
     print(f'note: {note}')
   print(f'report: {page}')
 

@@ -6,10 +6,10 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from PIL import Image
 
-from medjax import saliency
 from medjax.data import boxes
 from medjax.data.pipeline import Records, eval_batches
 from medjax.evaluation import heat, localisation
@@ -19,18 +19,20 @@ DISPLAY = 256  # pixels of a shown picture; enough to see a finding, small enoug
 BATCH = 8
 
 
+Explain = Callable[[np.ndarray, np.ndarray], jax.Array]  # what medjax.saliency.of_learner returns
+
+
 def maps(
-  learner: Learner, variables: Any, method: str, paths: Sequence[str], labels: Sequence[int]
+  learner: Learner, explain: Explain, paths: Sequence[str], labels: Sequence[int]
 ) -> np.ndarray:
   """Returns the heat map of a label for each image, f32[N, H, W] of the network's input.
 
   Args:
-    learner, variables: the network.
-    method: of medjax.saliency.
+    learner: whose input the images become.
+    explain: of the network; the same one for all calls, because it is compiled once.
     paths: N images.
     labels: int[N], the label asked for in each.
   """
-  explain = saliency.of_learner(learner, variables, method)
   parts = []
   for number, batch in enumerate(eval_batches(records(learner, paths), batch_size=BATCH)):
     asked = np.zeros(BATCH, np.int32)
@@ -58,43 +60,63 @@ def records(learner: Learner, paths: Sequence[str], image_size: int = 0) -> Reco
 
 def examples(
   learner: Learner,
-  variables: Any,
-  method: str,
+  explain: Explain | None,
   chosen: Sequence[dict[str, Any]],
   root: pathlib.Path,
   labels: Sequence[str],
 ) -> list[dict[str, Any]]:
-  """Returns the chosen examples with a picture each and, unless the method is 'none', its heat map.
+  """Returns the chosen examples with a picture each and, where it can be explained, its heat map.
 
   Args:
-    learner, variables, method: as for `maps`.
+    learner, explain: as for `maps`; None for no heat maps.
     chosen: what medjax.evaluation.examples.choose returns.
     root: the folder that images are relative to.
     labels: of the network, in order.
   """
   paths = [str(root / each['image']) for each in chosen]
   heats: Sequence[np.ndarray | None] = [None] * len(chosen)
-  if method != 'none':
-    heats = list(
-      maps(learner, variables, method, paths, [labels.index(each['label']) for each in chosen])
-    )
-  size = max(DISPLAY, learner.preprocessing.image_size)
+  if explain is not None:
+    heats = list(maps(learner, explain, paths, [labels.index(each['label']) for each in chosen]))
+  size = _display(learner)
   pictures = records(learner, paths, size).load(np.arange(len(paths)), len(paths))['image']
-  marked = _boxes(root, [each['image'] for each in chosen], size, learner.preprocessing.fit)
   shown = []
-  for row, (each, picture, heat_map) in enumerate(zip(chosen, pictures, heats)):
-    drawn = {'picture': _data_uri(picture), 'boxes': marked(row, each['label']) / size}
+  for each, picture, heat_map in zip(chosen, pictures, heats):
+    drawn = {'picture': _data_uri(picture)}
     if heat_map is not None:
       resized = Image.fromarray(heat_map).resize((size, size), Image.Resampling.BILINEAR)
       drawn['heat'] = _data_uri(heat.overlay(picture, np.asarray(resized)))
-    shown.append(each | drawn | {'boxes': drawn['boxes'].tolist()})
+    shown.append(each | drawn)
   return shown
+
+
+def framed(
+  learner: Learner, shown: Sequence[dict[str, Any]], root: pathlib.Path
+) -> list[dict[str, Any]]:
+  """Returns the examples with 'boxes', those that readers drew of the label, as shares of the picture.
+
+  Raises:
+    InputError: boxes beside the data that cannot be read or do not fit the images.
+  """
+  path = boxes.find(root)
+  if path is None:
+    return list(shown)
+  size = _display(learner)
+  names = [each['image'] for each in shown]
+  marked = boxes.in_input(boxes.read(path), root, names, size, learner.preprocessing.fit)
+  return [
+    each
+    | {
+      'boxes': (
+        _sides(marked[(marked['row'] == row) & (marked['label'] == each['label'])]) / size
+      ).tolist()
+    }
+    for row, each in enumerate(shown)
+  ]
 
 
 def localise(
   learner: Learner,
-  variables: Any,
-  method: str,
+  explain: Explain,
   root: pathlib.Path,
   names: Sequence[str],
   patients: Sequence[str],
@@ -106,17 +128,20 @@ def localise(
   """Scores heat maps against the boxes beside the data; None where none are of these images.
 
   Args:
-    learner, variables, method, root: as for `examples`.
+    learner, explain, root: as for `examples`.
     names: of the images tested.
     patients: of each.
     labels: of the network, in order.
     replicates, seed: of the intervals.
 
   Returns:
-    {'method', 'file', 'labels': {label: what medjax.evaluation.localisation.score returns}}.
+    {'file', 'labels': {label: what medjax.evaluation.localisation.score returns}}.
+
+  Raises:
+    InputError: as `framed`.
   """
   path = boxes.find(root)
-  if path is None or method == 'none':
+  if path is None:
     return None
   pixels = learner.preprocessing
   marked = boxes.in_input(boxes.read(path), root, names, pixels.image_size, pixels.fit)
@@ -128,24 +153,18 @@ def localise(
       continue
     paths = [str(root / names[row]) for row in rows]
     found[label] = localisation.score(
-      maps(learner, variables, method, paths, [index] * len(rows)),
+      maps(learner, explain, paths, [index] * len(rows)),
       [_sides(of_label[of_label['row'] == row]) for row in rows],
       [patients[row] for row in rows],
       replicates=replicates,
       seed=seed,
     )
-  return {'method': method, 'file': path.name, 'labels': found} if found else None
+  return {'file': path.name, 'labels': found} if found else None
 
 
-def _boxes(
-  root: pathlib.Path, names: Sequence[str], size: int, fit: str
-) -> Callable[[int, str], np.ndarray]:
-  """Returns a function (image's place, label) → f64[M, 4], its boxes in a picture of that size."""
-  path = boxes.find(root)
-  if path is None:
-    return lambda row, label: np.zeros((0, 4))
-  marked = boxes.in_input(boxes.read(path), root, names, size, fit)
-  return lambda row, label: _sides(marked[(marked['row'] == row) & (marked['label'] == label)])
+def _display(learner: Learner) -> int:
+  """Returns the side of a shown picture, pixels."""
+  return max(DISPLAY, learner.preprocessing.image_size)
 
 
 def _sides(of_image) -> np.ndarray:

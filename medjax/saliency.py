@@ -51,7 +51,8 @@ def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., j
       normalise=learner.preprocessing.normalise,
     )
 
-  return functools.partial(jax.jit(maps), variables)
+  # Once, not with every batch.
+  return functools.partial(jax.jit(maps), jax.device_put(variables))
 
 
 def heat_maps(

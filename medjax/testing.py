@@ -9,7 +9,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import devices, ensemble, explaining, files, lineage, logs, provenance, reporting
+from medjax import (
+  devices,
+  ensemble,
+  explaining,
+  files,
+  lineage,
+  logs,
+  provenance,
+  reporting,
+  saliency,
+)
 from medjax.config import Config
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
@@ -206,24 +216,22 @@ def _explain(
   )
   root, labels = pathlib.Path(config.data.root), list(test.labels)
   method = config.evaluation.saliency
+  explain = None if method == 'none' else saliency.of_learner(learner, variables, method)
   try:
-    shown = explaining.examples(learner, variables, method, chosen, root, labels)
-    result['localisation'] = explaining.localise(
-      learner,
-      variables,
-      method,
-      root,
-      test.images,
-      test.patients,
-      labels,
-      replicates=config.replicates,
-      seed=config.seed,
-    )
-  except (
-    InputError
-  ) as error:  # A network without a feature map, or boxes that do not fit the images.
+    shown = explaining.examples(learner, explain, chosen, root, labels)
+  except InputError as error:  # A network without a feature map.
     result['study_notes'].append(f'No heat maps: {error}.')
-    shown = explaining.examples(learner, variables, 'none', chosen, root, labels)
+    explain = None
+    shown = explaining.examples(learner, explain, chosen, root, labels)
+  try:
+    shown = explaining.framed(learner, shown, root)
+    drawn = {'replicates': config.replicates, 'seed': config.seed}
+    found = explain and explaining.localise(
+      learner, explain, root, test.images, test.patients, labels, **drawn
+    )
+    result['localisation'] = found and {'method': method, **found}
+  except InputError as error:
+    result['study_notes'].append(f'The boxes beside the data were passed over: {error}.')
   (workdir / reporting.EXAMPLES).parent.mkdir(exist_ok=True)
   files.write_whole(workdir / reporting.EXAMPLES, json.dumps(shown) + '\n')
 

@@ -85,6 +85,8 @@ def test_predictions_of_another_program(command, files, tmp_path):
   assert result['readers']['readers'] == ['ann', 'bo', 'cy']
   assert result['labels']['Mass']['operating_points'][0]['at_prevalence']['prevalence'] == 0.01
   page = (tmp_path / 'out/index.html').read_text()
+  unknown = f'Whom the model of {folder}/t.csv was trained on is not recorded'
+  assert unknown in said and unknown in page
   assert 'Readers beside the model' in page and 'http:' not in page and 'https:' not in page
 
 
@@ -100,6 +102,8 @@ def test_without_validation_only_fixed_thresholds(command, files, tmp_path):
   assert points[0]['threshold'] is None and 'no validation' in points[0]['reason']
   assert points[1]['threshold'] == 0.5 and points[1]['sensitivity']['interval']
   assert not (tmp_path / 'out/frozen.json').exists()
+  page = (tmp_path / 'out/index.html').read_text()
+  assert 'whether anybody had seen the test set by then is not recorded' in page
 
 
 def test_against_other_predictions(command, files, tmp_path):
@@ -111,7 +115,8 @@ def test_against_other_predictions(command, files, tmp_path):
   compared = json.loads((tmp_path / 'out/against_worse.json').read_text())
   difference = compared['mean']['auroc']['difference']
   assert difference['value'] > 0.2 and difference['interval'][0] > 0
-  assert (tmp_path / 'out/against_worse.html').is_file()
+  page = (tmp_path / 'out/against_worse.html').read_text()
+  assert f'Whom the model of {folder}/t.csv was' in page and '/worse.csv was trained on is' in page
 
 
 def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp_path):

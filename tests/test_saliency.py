@@ -1,6 +1,8 @@
 """Heat maps: worked cases, torch with hooks where it is installed, and every family."""
 
+import dataclasses
 import functools
+import json
 import pathlib
 import sys
 
@@ -13,9 +15,11 @@ import pytest
 from scipy.special import logit
 
 from medjax import config as configs
-from medjax import explaining, heads, learner, models, saliency
+from medjax import explaining, heads, learner, models, reporting, saliency, testing
 from medjax.data.datasets import phantom as phantom_source
 from medjax.errors import InputError
+from medjax.evaluation import calibration
+from medjax.evaluation.predictions import Predictions
 from medjax.models import convnext, densenet, efficientnet, inception, resnet, vit
 from medjax.models.pretrained import fit
 from medjax.preprocessing import Preprocessing
@@ -369,18 +373,39 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   names, patients = list(table['image']), list(table['patient'])
   labels = list(config.data.labels)
   arguments = (names, patients, labels)
-  found = explaining.localise(
-    learn, variables, 'grad_cam', phantom_root, *arguments, replicates=2, seed=0
-  )
+  drawn_twice = {'replicates': 2, 'seed': 0}
+  explain = saliency.of_learner(learn, variables, 'grad_cam')
+  found = explaining.localise(learn, explain, phantom_root, *arguments, **drawn_twice)
   truth = pd.read_csv(phantom_root / 'truth.csv')
   assert set(found['labels']) == {'Lung Lesion', 'Pneumonia'}
   for label, each in found['labels'].items():
     assert each['images'] == each['boxes'] == truth[label].sum()
     assert 0 < each['pointing']['chance'] < 0.3
-  nowhere = explaining.localise(
-    learn, variables, 'grad_cam', tmp_path, *arguments, replicates=2, seed=0
+  assert explain.func._cache_size() == 1  # compiled once for all labels
+  assert explaining.localise(learn, explain, tmp_path, *arguments, **drawn_twice) is None
+
+
+def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path):
+  config = configs.load('configs/phantom.py', ['data.image_size=32', 'model.settings.width=4'])
+  learn = learner.build(config, Preprocessing(32, 1, (0.4,), (0.2,), 'bilinear'))
+  variables = random_variables(learn.network, drawn(channels=1))
+  names = [str(path) for path in sorted(phantom_root.rglob('*.jpg'))[:4]]
+  truth = np.array([[0, 0, 0], [1, 1, 1]] * 2, np.float32)
+  test = Predictions(
+    names, list('abcd'), list(config.data.labels), 0.8 - 0.6 * truth, truth, truth >= 0
   )
-  assert nowhere is None
+  points = {label: [{'rule': 'youden', 'threshold': 0.5}] for label in test.labels}
+  frozen = {'calibration': calibration.fit('none', *test[3:6], test.labels, 'sigmoid')}
+  (tmp_path / 'boxes.csv').write_text('image,x,y\na.png,1,2\n')
+  config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path)))
+  result = {'study_notes': [], 'localisation': None}
+  testing._explain(
+    config, tmp_path, frozen | {'operating_points': points}, test, result, learn, variables
+  )
+  (note,) = result['study_notes']
+  assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
+  shown = json.loads((tmp_path / reporting.EXAMPLES).read_text())
+  assert shown and all(each['heat'].startswith('data:image/jpeg') for each in shown)
 
 
 def test_a_misspelt_method_is_named():

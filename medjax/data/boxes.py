@@ -12,6 +12,7 @@ several boxes of a label.
 """
 
 import collections
+import csv
 import pathlib
 import posixpath
 from collections.abc import Sequence
@@ -36,8 +37,19 @@ _NIH_LABELS = {'Infiltrate': 'Infiltration'}
 
 
 def find(root: pathlib.Path) -> pathlib.Path | None:
-  """Returns the file of boxes in a data root, or None where none of `FILES` is there."""
-  return next((root / name for name in FILES if (root / name).is_file()), None)
+  """Returns the file of boxes in a data root, or None where none of `FILES` is there.
+
+  A truth.csv of somebody's labels is no file of boxes.
+  """
+  for path in (root / name for name in FILES):
+    if path.is_file() and (path.name != 'truth.csv' or _is_the_phantoms(path)):
+      return path
+  return None
+
+
+def _is_the_phantoms(path: pathlib.Path) -> bool:
+  with open(path, encoding='utf-8', errors='replace', newline='') as file:
+    return set(phantom.TRUTH_HEADER) <= set(next(csv.reader(file), []))
 
 
 def read(path: pathlib.Path) -> pd.DataFrame:

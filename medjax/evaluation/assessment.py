@@ -109,6 +109,7 @@ def assess(
     'notes': [
       *(() if level == 'image' else notes.unidentified(validation, test)),
       *found['notes'],
+      *notes.not_calibrated(of_level['calibration']),
       *of_groups,
     ],
   }

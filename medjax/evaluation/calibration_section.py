@@ -46,9 +46,11 @@ def calibration(summary: Mapping, method: str = '') -> Markup:
     )
   how = METHODS.get(method, 'calibration')
   if fitted:
-    said = f'By {how}, fitted for each label on validation and then frozen. Small: before it. '
+    one, several = wording.things(summary)
+    each = f'for each {one}' if summary['classes'] is None else f'for all {several} together'
+    said = f'By {how}, fitted {each} on validation and then frozen. Small: before it. '
   else:
-    said = 'The probabilities are the network’s own: nothing was fitted. '
+    said = 'The probabilities are as the model gave them: nothing was fitted. '
   one = wording.capital(wording.things(summary)[0])
   return section(
     'Calibration: is what is called 20% there in 20%?',

@@ -43,13 +43,19 @@ class Item(NamedTuple):
 
 
 def items(
-  summary: Mapping, proof: Mapping, config: Mapping, facts: Mapping, names: Sequence[str]
+  summary: Mapping,
+  proof: Mapping,
+  config: Mapping,
+  facts: Mapping,
+  names: Sequence[str],
+  explained: bool,
 ) -> list[Item]:
   """Returns every item of both checklists once, in the order of a paper.
 
   Args:
     summary, proof, config, facts: as `medjax.evaluation.report.render` has them.
     names: of the parts that the report has, as in its contents.
+    explained: whether examples have heat maps.
   """
   found: list[Item] = []
   topic = ''
@@ -73,11 +79,15 @@ def items(
 
   labels = summary['labels']
   points = [point for of in labels.values() for point in of['operating_points']]
-  chosen = any(point['threshold'] is not None for point in points)
+  chosen = wording.chosen(points)
   stated = any(point['at_prevalence'] for point in points)
   splits = bool(proof.get('splits'))
   settings = bool(config.get('data'))
   shared = first_screen.shared_with_test(proof)
+  overlap = proof.get('patient_overlap', {})
+  shared_elsewhere = any(
+    number for one in overlap for other, number in overlap[one].items() if other != one
+  )
   subgroups, readers, boxes = (name in names for name in ('Subgroups', 'Readers', 'Localisation'))
   variants, pictures = 'Levels and ensembles' in names, 'Examples' in names
   figures = names[1] if 'Decision' in names else names[0]  # the table of labels or classes
@@ -136,7 +146,7 @@ def items(
   say('', '16c', 'From when on the reference standard counts as positive', YOURS,
       '')  # fmt: skip
   say('', '17a', 'What the reader of the index test knew', HERE,
-      f'The network is given the image alone; thresholds were {wording.chosen(summary)}.',
+      f'The network is given the image alone; thresholds were {chosen}.',
       'Operating points', unless=not (settings and chosen))  # fmt: skip
   say('', '17b', 'What the assessors of the reference standard knew', YOURS,
       '')  # fmt: skip
@@ -144,14 +154,19 @@ def items(
   topic = 'Partitions'
   say('19', '', 'How data were assigned to partitions', HERE,
       'Settings, seed, sizes and hashes.', 'Split', unless=not splits)  # fmt: skip
-  unnamed = any('patient identifiers' in note for note in _all_notes(summary, proof, facts))
+  unnamed = any(
+    'patient identifiers' in note or 'names no patients' in note
+    for note in _all_notes(summary, proof, facts)
+  )
   if shared:
     level = f'The test is not disjoint from training: of its patients, {shared}.'
+  elif shared_elsewhere:
+    level = 'Training and validation are not disjoint; the matrix says by how many patients.'
   elif unnamed:
-    level = 'By image only: there are no patient identifiers, so overlap cannot be ruled out.'
+    level = 'By what stands in for patients: some are not named, so overlap cannot be ruled out.'
   else:
     level = 'By patient, with the matrix of patients in common.'
-  say('20', '', 'The level at which partitions are disjoint', PARTLY if shared or unnamed else HERE,
+  say('20', '', 'The level at which partitions are disjoint', PARTLY if shared_elsewhere or unnamed else HERE,
       level, 'Split', unless=not splits)  # fmt: skip
   say('21', '22', 'Intended sample size, and how it was found', YOURS,
       'How many there are is here; why so many is yours.')  # fmt: skip
@@ -159,7 +174,7 @@ def items(
   topic = 'Model and training'
   say('22', '15a', 'The model, so that it can be repeated', PARTLY,
       'Its name, settings and input are here; its layers are in medjax’s code of this version.',
-      _FIRST, 'Configuration', unless='model' not in facts)  # fmt: skip
+      _FIRST, 'Configuration', unless=not settings)  # fmt: skip
   say('23', '', 'Software, with versions', HERE, 'Libraries and versions.', 'Versions',
       unless='Versions' not in names)  # fmt: skip
   say('24', '', 'Initial parameters', HERE, 'Where the weights started from.', _FIRST,
@@ -169,7 +184,9 @@ def items(
       'Every setting, the learning curves, the size of each split.', 'Configuration', 'Learning',
       'Split', unless=not (settings and splits))  # fmt: skip
   say('26', '', 'How the final model was chosen', HERE,
-      'The checkpoint with the highest mean AUROC on validation.', 'Learning',
+      'The last one: no validation had a mean AUROC to choose by.'
+      if facts.get('best step') == 'the last one'
+      else 'The checkpoint with the highest mean AUROC on validation.', 'Learning',
       unless='best step' not in facts)  # fmt: skip
   say('27', '', 'Ensembles', HERE,
       'Reported beside the single model.' if summary.get('beside') else 'None: a single model.',
@@ -178,21 +195,22 @@ def items(
 
   topic = 'Evaluation'
   say('28', '18', 'Measures of performance, and how they were estimated', HERE,
-      'Ranking, decisions and calibration, each with its formula’s name.', figures,
+      f'{"Ranking, decisions" if chosen or summary["classes"] else "Ranking"} and calibration, each '
+      'by its name.', figures,
       'Operating points', 'Calibration')  # fmt: skip
   say('29', '', 'Uncertainty and significance', HERE,
       f'{wording.capital(summary["method"])}, {summary["replicates"]:,} replicates.', _FIRST,
       unless=not summary['replicates'])  # fmt: skip
   say('', '15c', 'Thresholds: which, why, set beforehand or explored', HERE,
-      f'{wording.capital(wording.chosen(summary))}.', 'Operating points',
+      f'{wording.capital(chosen)}.', 'Operating points',
       unless=not chosen)  # fmt: skip
   say('30', '21', 'Robustness; variability of the accuracy', PARTLY,
       'Between subgroups, levels or ensembles; noise and other scanners are yours.', 'Subgroups',
       'Levels and ensembles', unless=not (subgroups or variants))  # fmt: skip
   say('31', '', 'Explanations, and how they were checked', HERE if boxes else PARTLY,
-      'Heat maps, scored against boxes that readers drew.' if boxes
+      'Heat maps, scored against boxes around the findings.' if boxes
       else 'Heat maps of examples, not checked against readers.', 'Examples', 'Localisation',
-      unless=not (pictures or boxes))  # fmt: skip
+      unless=not (explained or boxes))  # fmt: skip
   say('32', '', 'Evaluation on internal data', HERE, 'A test set of the same source.', _FIRST,
       'Split', unless=not splits)  # fmt: skip
   say('33', '29', 'Testing on external data, and how these differ', YOURS,
@@ -210,21 +228,25 @@ def items(
       'Those of the test set by subgroup, and the labels of every split.', 'Subgroups', 'Split',
       unless=not (subgroups and splits))  # fmt: skip
   say('', '26a 26b', 'Severity of disease; other diagnoses', PARTLY,
-      'How often each label is in each split; how grave it was is yours.', 'Split', figures,
+      f'How often each label is in {"each split" if splits else "the test set"}; how grave it was is '
+      'yours.', *(['Split'] if splits else []), figures,
       unless=len(labels) < 2)  # fmt: skip
   say('', '27', 'Time and treatment between index test and reference standard', YOURS,
       '')  # fmt: skip
   say('', '28', 'Whether the test set is like those it is meant for', PARTLY,
       'PPV and NPV are told at a stated prevalence too; whether the patients are alike is yours.',
       'Operating points', unless=not stated)  # fmt: skip
-  say('37', '', 'Performance on every partition, with uncertainty', HERE,
-      'Test with intervals, validation beside it, training in the learning curves.', figures,
-      'Learning')  # fmt: skip
+  say('37', '', 'Performance on every partition, with uncertainty', PARTLY,
+      'Test with intervals, validation beside it without; of training the loss alone.'
+      if 'best step' in facts else 'Test with intervals, validation beside it without.', figures,
+      'Learning', unless=not summary['validation'] or not summary['replicates'])  # fmt: skip
   say('38', '31', 'Diagnostic accuracy, with its precision', HERE,
-      f'{summary["level"]:.0%} intervals of every figure.', _FIRST, figures, 'Operating points',
+      f'{summary["level"]:.0%} intervals, or why a figure has none.', _FIRST, figures, 'Operating points',
       unless=not summary['mean']['auroc']['interval'])  # fmt: skip
   say('', '30', 'Index test by reference standard, counted', HERE,
-      'Counts at every threshold; the confusion matrix of classes.', 'Operating points', 'Decision',
+      ' '.join([*(['Counts at every threshold.'] if chosen else []),
+                *(['The confusion matrix.'] if summary['classes'] else [])]),
+      *(['Operating points'] if chosen else []), 'Decision',
       unless=not (chosen or summary['classes']))  # fmt: skip
   say('39', '', 'Analysis of the failures', PARTLY,
       'The worst misses and false alarms are shown; why they failed is yours.', 'Examples',

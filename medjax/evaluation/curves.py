@@ -32,23 +32,31 @@ def curves(summary: Mapping) -> Markup:
 
 def _key(summary: Mapping) -> Markup:
   drawn = [of for label, of in summary['labels'].items() if anchor(summary, label)]
-  entries = []
-  points = max((of['operating_points'] for of in drawn), key=len, default=[])
-  for number, point in enumerate(points, 1):
+  entries, points = [], [point for of in drawn for point in of['operating_points']]
+  chosen = wording.chosen(points)
+  numbers = {
+    number: point['rule']
+    for of in drawn
+    for number, point in enumerate(of['operating_points'], 1)
+    if point['threshold'] is not None
+  }
+  for number, rule in sorted(numbers.items()):
     decides = ', makes the decisions' if number == 1 else ''
-    entries.append((f'number {number}', f'{wording.capital(wording.rule(point["rule"]))}{decides}'))
+    entries.append((f'number {number}', f'{wording.capital(wording.rule(rule))}{decides}'))
   entries.append(('chance', 'guessing; prevalence; perfectly calibrated'))
   plots = [of['reliability'] for of in drawn if of['reliability']]
   if any(each['before'] for each in plots):
     entries.append(('hollow', 'before calibration'))
   if plots:
-    entries.append(('wilson', 'as tested, with Wilson interval'))
+    entries.append(
+      ('wilson', f'as tested, with Wilson interval, every {wording.unit(summary)} for itself')
+    )
   return tag(
     'div',
     tag(
       'p',
-      'Point at a curve, or tap it, to read threshold and figures there. The numbered points are '
-      f'the thresholds {wording.chosen(summary)}.',
+      'Point at a curve, or tap it, to read threshold and figures there.',
+      f' The numbered points are the thresholds {chosen}.' if chosen else None,
       class_='quiet',
     ),
     charts.legend(*entries),

@@ -51,7 +51,8 @@ def label_table(summary: Mapping) -> Markup:
         figure_words(mean['specificity'], 2),
       ]
     )
-  rules = {of['operating_points'][0]['rule'] for of in labels.values() if of['operating_points']}
+  first = [of['operating_points'][0] for of in labels.values() if of['operating_points']]
+  rules = {point['rule'] for point in first if point['threshold'] is not None}
   apart = summary['classes'] and f'Each {one} is tested against all other {several} together. '
   counted = unit != 'image' and f'Counts are {wording.plural(unit)}. '
   return section(
@@ -75,10 +76,10 @@ def label_table(summary: Mapping) -> Markup:
       f'In brackets the {summary["level"]:.0%} interval. The tick on each scale is what guessing '
       'reaches: 0.5 for AUROC, about the prevalence for AUPRC. ',
       'Sensitivity and specificity are those at the threshold that decides '
-      f'({", ".join(sorted(map(wording.rule, rules)))}), {wording.chosen(summary)}. '
+      f'({", ".join(sorted(map(wording.rule, rules)))}), {wording.chosen(first)}. '
       if rules
       else None,
-      'Validation figures flatter, because the checkpoint was chosen there.'
+      'Validation figures flatter where checkpoint or thresholds were chosen there.'
       if summary.get('validation')
       else None,
       class_='quiet',

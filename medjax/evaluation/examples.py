@@ -86,10 +86,12 @@ def _log_odds(probability: np.ndarray) -> np.ndarray:
   return np.log(bounded) - np.log1p(-bounded)
 
 
-def section(examples: Sequence[Mapping]) -> Markup:
+def section(examples: Sequence[Mapping], method: str = 'heat maps', unit: str = 'image') -> Markup:
   """Returns the section.
 
   Args:
+    method: of the heat maps, in words.
+    unit: what the report is of.
     examples: what `choose` returns, each with 'picture' too: the bytes of a PNG or JPEG file or a
       data URI, None where it could not be drawn; and, where there are any, 'heat': the same of the
       picture under its heat map, and 'boxes': (left, top, width, height) as shares of the picture's
@@ -109,11 +111,16 @@ def section(examples: Sequence[Mapping]) -> Markup:
     tag(
       'p',
       'The ones furthest from the threshold, no two of one patient: extremes, not a fair sample.',
-      ' Beside each picture is where the network looked; that it looked there does not say that it '
-      'saw what a reader sees.'
+      None
+      if unit == 'image'
+      else f' They are single images at the thresholds of images, while this report is of {wording.plural(unit)}.',
+      ' Below each stand its probability and the threshold.',
+      f' Beside each picture is what speaks for that label, by {method} of the single best checkpoint: '
+      'every map has a scale of its own, one without colour found nothing that does. That it points '
+      'there does not say that the network saw what a reader sees.'
       if heat
       else None,
-      ' Frames are where readers marked the finding.' if boxes else None,
+      ' Frames are where the finding is marked.' if boxes else None,
       class_='quiet lead',
     ),
     groups,

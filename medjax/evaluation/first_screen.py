@@ -77,8 +77,10 @@ def _decision(summary: Mapping) -> Markup | None:
     ]
     return tag('dl', entries, class_='decision')
   points = [summary['labels'][label]['operating_points'] for label in mean['labels']]
-  rules = sorted({wording.rule(of[0]['rule']) for of in points if of})
-  if not rules:
+  rules = sorted(
+    {wording.rule(of[0]['rule']) for of in points if of and of[0]['threshold'] is not None}
+  )
+  if not rules:  # The weaknesses say why.
     return None
   names = ('sensitivity', 'specificity')
   some = 'mean ' if len(points) > 1 else ''

@@ -28,7 +28,11 @@ def section(found: Mapping, summary: Mapping) -> Markup:
   rows = [
     [
       label,
-      [f'{of["images"]:,}', small(wording.count(of['patients'], 'patient'))],
+      [
+        f'{of["images"]:,}',
+        small(wording.count(of['patients'], 'patient')),
+        small(f'{wording.count(of["blank"], "map")} without heat') if of['blank'] else None,
+      ],
       *([*_figure(of[name])] for name in HEADINGS),
     ]
     for label, of in found['labels'].items()

@@ -48,6 +48,21 @@ def unidentified(validation: Predictions | None, test: Predictions) -> list[str]
   ]
 
 
+def not_calibrated(fitted: dict) -> list[str]:
+  """Returns a sentence for each reason why a calibration left labels as they were.
+
+  Args:
+    fitted: what `medjax.evaluation.calibration.fit` returns.
+  """
+  of_labels = fitted.get('labels') or {', '.join(fitted['classes']['labels']): fitted['classes']}
+  reasons = {label: of['reason'] for label, of in of_labels.items() if of['reason']}
+  return [
+    f'Not calibrated ({why}): '
+    f'{_join([label for label, reason in reasons.items() if reason == why])}.'
+    for why in dict.fromkeys(reasons.values())
+  ]
+
+
 def _absent(summary: dict, labels: dict) -> list[str]:
   found = []
   for kind in ('positives', 'negatives'):
@@ -71,6 +86,9 @@ def _absent(summary: dict, labels: dict) -> list[str]:
 def _few(summary: dict, labels: dict) -> list[str]:
   found = []
   patients = summary['test']['patients']
+  chosen = 'the operating points rest'
+  if any(of['uncalibrated'] for of in labels.values()):
+    chosen = 'calibration and operating points rest'
   if patients < FEW_PATIENTS:
     found.append(
       f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too narrow.'
@@ -78,8 +96,8 @@ def _few(summary: dict, labels: dict) -> list[str]:
   for split, kind, consequence in (
     ('test', 'positive', 'one patient more or less moves AUROC, AUPRC and sensitivity visibly'),
     ('test', 'negative', 'one patient more or less moves AUROC and specificity visibly'),
-    ('validation', 'positive', 'the operating points rest on very little'),
-    ('validation', 'negative', 'the operating points rest on very little'),
+    ('validation', 'positive', f'{chosen} on very little'),
+    ('validation', 'negative', f'{chosen} on very little'),
   ):
     names = [
       f'{label} {of[split][f"{kind}_patients"]}'

@@ -25,8 +25,11 @@ def operating_points(summary: Mapping) -> Markup:
   rules = [point['rule'] for point in rules]
   stated = any(point['at_prevalence'] for of in labels.values() for point in of['operating_points'])
   one = wording.capital(wording.things(summary)[0])
-  if not rules:
-    return section('Operating points', tag('p', 'No threshold was chosen.'))
+  points = [point for of in labels.values() for point in of['operating_points']]
+  chosen = wording.chosen(points)
+  if not chosen:
+    why = ', '.join(dict.fromkeys(point['reason'] for point in points if point['reason']))
+    return section('Operating points', tag('p', f'No threshold{f": {why}" if why else ""}.'))
   if len(labels) == 1:
     (of,) = labels.values()
     rows = [
@@ -50,7 +53,7 @@ def operating_points(summary: Mapping) -> Markup:
     'Operating points',
     tag(
       'p',
-      f'Each threshold was {wording.chosen(summary)}: a '
+      f'Each threshold was {chosen}: a '
       'probability at or above it is called positive. PPV and NPV hold for a clinic with the test '
       'set’s own prevalence',
       '; below them stands what they are at the stated one.' if stated else '.',
@@ -111,7 +114,8 @@ def _counts(point: Mapping, figure: str) -> Markup | None:
 def _at_prevalence(of: Mapping | None, name: str) -> Markup | None:
   if of is None or name not in of:
     return None
-  words = f'at {wording.percent(of["prevalence"])}: {wording.plain(of[name], 2)}'
+  # Three digits: of a rare finding the NPV is nearly 1.
+  words = f'at {wording.percent(of["prevalence"])}: {wording.plain(of[name], 3)}'
   return tag('small', words, class_='line')
 
 

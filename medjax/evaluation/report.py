@@ -13,6 +13,7 @@ from medjax.evaluation import (
   discrimination,
   examples,
   learning,
+  localisation_section,
   operating_point_section,
   split_section,
   wording,
@@ -50,7 +51,9 @@ def render(
     pictures: images to show, as `medjax.evaluation.examples.section` takes them.
   """
   labels = list(summary['labels'])
-  method = str(config.get('evaluation', {}).get('calibration', ''))
+  chosen = config.get('evaluation', {})
+  method = str(chosen.get('calibration', ''))
+  heat_maps = localisation_section.METHODS.get(chosen.get('saliency'), 'heat maps')
   parts = [
     ('Decision', confusion.decisions(summary)),
     (wording.capital(wording.things(summary)[1]), discrimination.label_table(summary)),
@@ -59,7 +62,10 @@ def render(
     ('Calibration', calibration_section.calibration(summary, method)),
     *sections,
     ('Levels and ensembles', discrimination.variants(summary)),
-    ('Examples', examples.section(pictures) if pictures else None),
+    (
+      'Examples',
+      examples.section(pictures, heat_maps, wording.unit(summary)) if pictures else None,
+    ),
     ('Learning', learning.curves(history, str(facts.get('best step', '')))),
     ('Split', split_section.split(split_proof, labels)),
   ]
@@ -67,7 +73,8 @@ def render(
   end = [('Configuration', _configuration(config)), ('Versions', _versions(facts))]
   end = [(name, content) for name, content in end if content is not None]
   names = [name for name, _ in (*parts, *end)]
-  checked = checklist.items(summary, split_proof, config, facts, names)
+  explained = any(picture.get('heat') for picture in pictures)
+  checked = checklist.items(summary, split_proof, config, facts, names, explained)
   parts += [('Checklist', checklist.section(checked)), *end]
   first = first_screen(title, summary, split_proof, facts)
   body = [tag('div', content, id=identity(name), class_='part') for name, content in parts]

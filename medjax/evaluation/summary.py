@@ -369,6 +369,8 @@ def _mean(
     found = [labels[label]['test' if of_scores else 'operating_points'] for label in entered]
     reasons = [(of if of_scores else of[0])[name]['reason'] for of in found]
     reason = next((f'{label}: {why}' for label, why in zip(entered, reasons) if why), '')
+    if len(set(reasons)) == 1:
+      reason = reasons[0]
     # A replicate counts only if every label has its figure: else each would average other labels.
     mean[name] = _figure(
       float(np.mean(values[name][*place])),

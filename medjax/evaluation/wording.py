@@ -1,6 +1,6 @@
 """Numbers as the report and its notes write them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 DASH = '–'
 CLASS_FIGURES = {
@@ -55,11 +55,14 @@ def rule(name: str) -> str:
   }.get(what, f'{what} of {value}' if value else what)
 
 
-def chosen(summary: Mapping) -> str:
-  """Says where thresholds come from."""
-  if summary.get('validation') is None:
-    return 'given before the test set was read'
-  return 'chosen on validation and frozen before the test set was read'
+def chosen(points: Iterable[Mapping]) -> str:
+  """Says where the thresholds of operating points come from; '' where there are none."""
+  fixed = {at['rule'].startswith('threshold=') for at in points if at['threshold'] is not None}
+  words = {
+    False: 'chosen on validation and frozen before the test set was read',
+    True: 'given as a number',
+  }
+  return ', or '.join(words[each] for each in sorted(fixed))
 
 
 def threshold(value: float | None) -> str:

@@ -114,6 +114,13 @@ def test_files_are_found_by_their_names(tmp_path):
   assert boxes.find(tmp_path) == path
 
 
+def test_anybodys_truth_is_no_file_of_boxes(tmp_path):
+  written(tmp_path, 'image,Mass\na.png,1\n', 'truth.csv')
+  assert boxes.find(tmp_path) is None
+  path = written(tmp_path, 'image,label,x,y,width,height\na.png,Mass,1,2,3,4\n')
+  assert boxes.find(tmp_path) == path
+
+
 def test_images_are_matched_by_the_ends_of_their_paths(tmp_path):
   for name in ('a/1.png', 'b/1.png', 'b/11.png'):
     square(tmp_path, name, 8, 8, (0, 0, 1, 1))

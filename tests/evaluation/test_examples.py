@@ -111,6 +111,9 @@ def test_section_says_what_is_seen_and_marks_boxes():
   assert 'Worst misses' in text and 'Surest hits' not in text
   assert 'Mass &lt;2 cm' in text and '2.0%' in text and 'could not be drawn' in text
   assert 'x="0.2500" y="0.5000" width="0.1250" height="0.2500"' in text
-  assert 'where the network looked' in text and 'alt="Heat map of Mass' in text
+  assert 'what speaks for that label, by heat maps of' in text and 'alt="Heat map of Mass' in text
   plain = examples.section([{**example, 'heat': None, 'boxes': []}])
-  assert 'where the network looked' not in plain and 'Frames' not in plain
+  assert 'what speaks' not in plain and 'Frames' not in plain
+  assert 'single images' not in text
+  of_studies = examples.section([example], 'Grad-CAM', 'study')
+  assert 'by Grad-CAM' in of_studies and 'while this report is of studies' in of_studies

@@ -198,7 +198,7 @@ def test_every_figure_is_there(given, page):
       assert f'{point["threshold"]:.3f}' in text
       for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
         assert written(point[name], 2) in text
-      assert f'at 2.0%: {written(point["at_prevalence"]["ppv"], 2)}' in text
+      assert f'at 2.0%: {written(point["at_prevalence"]["ppv"], 3)}' in text
       counts = point['confusion']
       called = counts['true_positives'] + counts['false_positives']
       assert f'{counts["true_positives"]} of {called}' in text
@@ -273,9 +273,49 @@ def test_bare_evaluation_still_renders(with_validation):
     ).text()
     assert 'No training history was given.' in text and 'No split proof was given.' in text
     assert 'Whether they are also in training is not recorded.' in text
-    assert ('chosen on validation' in text) == with_validation
+    assert 'chosen on validation' not in text and 'given as a number' in text
     assert 'nan' not in text and 'None)' not in text
   assert 'No AUROC' in text
+
+
+def test_without_a_threshold_none_is_spoken_of():
+  found = assessment.assess(None, synthetic_summary.predicted(1, LABELS, 60), replicates=10)
+  text = Page(
+    report.render(title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={})
+  ).text()
+  assert 'No threshold: no validation to choose it on.' in text
+  for words in ('Youden', 'numbered points', 'frozen', 'Mean sensitivity', 'makes the decisions'):
+    assert words not in text, words
+
+
+def test_thresholds_say_where_each_comes_from():
+  validation = synthetic_summary.predicted(2, LABELS, 200)
+  validation = validation._replace(patients=[f'v{each}' for each in validation.patients])
+  for rules, words in (
+    (
+      ('youden',),
+      ['Each threshold was chosen on validation and frozen before the test set was read: a'],
+    ),
+    (('threshold=0.5',), ['Each threshold was given as a number: a']),
+    (('youden', 'threshold=0.5'), ['before the test set was read, or given as a number: a']),
+  ):
+    found = assessment.assess(
+      validation, synthetic_summary.predicted(1, LABELS, 60), rules=rules, replicates=10
+    )
+    text = Page(
+      report.render(
+        title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
+      )
+    ).text()
+    assert all(each in text for each in words)
+
+
+def test_what_is_not_calibrated_is_said():
+  validation = synthetic_summary.predicted(2, LABELS, 200)
+  validation.truth[:, 0] = 0
+  test = synthetic_summary.predicted(1, LABELS, 200)
+  found = assessment.assess(validation, test, calibration='platt', replicates=10)
+  assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in found.summary['notes']
 
 
 def test_nothing_weakens():
