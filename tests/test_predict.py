@@ -297,6 +297,20 @@ def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
   ]  # fmt: skip
 
 
+def test_whoever_reads_a_probability_back_decides_alike():
+  # Of the lowest three one is positive: isotonic calibration says 1/3, and from there on all are called.
+  scores = np.repeat([0.1, 0.5, 0.9], [3, 9, 9])[:, None]
+  truth = (np.arange(21) % 3 == 0)[:, None] | (scores > 0.5)
+  names = [str(number) for number in range(21)]
+  tested = predictions.Predictions(names, names, ['Edema'], scores, truth, np.ones((21, 1), bool))
+  chosen = frozen.freeze(tested, head='sigmoid', calibration='isotonic', rules=['sensitivity=1'])
+  calibrated = frozen.calibrated(chosen, tested).probabilities
+  item = Item('a.jpg', 'a.jpg', '')
+  written = [inference._row(item, each, ['1'], False, None)[1] for each in calibrated]
+  read = np.array(written, np.float64)[:, None]
+  assert calibrated[0, 0] == 1 / 3 and frozen.decide(chosen, ['Edema'], read).all()
+
+
 def test_a_label_without_a_threshold_has_no_decision(run):
   opened = inference.open_run(run)
   opened.frozen['levels']['image']['operating_points']['Pneumonia'][0]['threshold'] = None

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import figures, frozen, intervals, levels, metrics, notes, subgroups, summary
+from medjax.evaluation import (
+  classes,
+  figures,
+  frozen,
+  intervals,
+  levels,
+  metrics,
+  notes,
+  subgroups,
+  summary,
+)
 from medjax.evaluation.predictions import Predictions
 
 
@@ -62,14 +72,23 @@ def assess(
     replicates, seed: of the bootstrap over patients.
     chosen: what an earlier call has frozen, which then stays.
     beside: name → other predictions of the same images, whose mean areas are told too.
+
+  Raises:
+    InputError: as medjax.evaluation.summary.evaluate.
   """
+  if head != 'sigmoid':
+    # Once calibrated, whatever it was sums to 1.
+    for name, part in (('test', test), ('validation', validation)):
+      if part is not None:
+        classes.check(part, name)
   chosen = dict(chosen or {})
   of_test = levels.to_level(test, level, aggregate, head)
   of_validation = None
   if validation is not None:
     of_validation = levels.to_level(validation, level, aggregate, head)
-    for each, part in (('image', validation), (level, of_validation)):
+    for each in dict.fromkeys(('image', level, *_told(validation, aggregate, head))):
       if each not in chosen:
+        part = levels.to_level(validation, each, aggregate, head)
         chosen[each] = frozen.freeze(part, head=head, calibration=calibration, rules=rules)
   of_level = chosen.get(level) or frozen.without_validation(test.labels, head, rules)
   raw = {'test': of_test} | ({} if of_validation is None else {'validation': of_validation})
@@ -98,8 +117,11 @@ def assess(
   found |= {
     'aggregate': aggregate,
     'levels': {
-      each: mean_areas(levels.to_level(test, each, aggregate, head), **drawn)
-      for each in _told(test, aggregate, head)
+      each: mean_areas(frozen.calibrated(chosen[each], part) if each in chosen else part, **drawn)
+      for each, part in (
+        (each, levels.to_level(test, each, aggregate, head))
+        for each in _told(test, aggregate, head)
+      )
     },
     'subgroups': by_group,
     'beside': [
@@ -116,11 +138,11 @@ def assess(
   return Assessment(chosen, found, ready.get('validation'), ready['test'])
 
 
-def _told(test: Predictions, aggregate: str, head: str) -> list[str]:
-  """Returns the levels at which the test set can be told, the image's first."""
+def _told(predictions: Predictions, aggregate: str, head: str) -> list[str]:
+  """Returns the levels at which predictions can be told, the image's first."""
   if head == 'softmax' and aggregate != 'mean':
     return ['image']  # The maxima of exclusive classes do not sum to 1.
-  return list(dict.fromkeys(('image', *levels.available(test))))
+  return list(dict.fromkeys(('image', *levels.available(predictions))))
 
 
 def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> dict[str, Any]:

@@ -124,7 +124,9 @@ def _newton(
     # Far from the solution a whole step may overshoot.
     step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
     theta[rows] += step
-    done = np.abs(step).max(axis=1) < 1e-9
+    # The next step would be about the square of this one; far smaller ones are lost in rounding where
+    # nearly all probabilities are 0 or 1.
+    done = np.abs(step).max(axis=1) < 1e-6
     found[rows[done]] = theta[rows[done]]
     rows = rows[~done & (np.abs(theta[rows]).max(axis=1) < _LARGEST)]
     if not len(rows):

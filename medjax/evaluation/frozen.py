@@ -74,16 +74,12 @@ def without_validation(labels: Sequence[str], head: str, rules: Sequence[str]) -
   operating_points.check_all(rules)
   nothing = np.zeros((0, len(labels)))
   fitted = calibrations.fit('none', nothing, nothing, nothing.astype(bool), labels, head)
-  points = {
-    rule: {'rule': rule, 'threshold': None, 'reason': 'no validation to choose it on'}
-    for rule in rules
-  }
-  for rule in rules:
-    if rule.startswith('threshold='):
-      points[rule] |= {'threshold': float(rule.partition('=')[2]), 'reason': ''}
+  points = [_point(rule, nothing[:, 0], nothing[:, 0]) for rule in rules]
+  for point in points:
+    point['reason'] = point['reason'] and 'no validation to choose it on'
   return {
     'calibration': fitted,
-    'operating_points': {label: [dict(points[rule]) for rule in rules] for label in labels},
+    'operating_points': {label: [dict(point) for point in points] for label in labels},
   }
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse, special
 
+NONE_DRAWN = 'no replicates were drawn'
 BLOCK_BYTES = 2**24  # a block of weights that stays in a processor's cache sums fastest
 
 
@@ -62,7 +63,7 @@ def percentile(values: np.ndarray, level: float = 0.95) -> Interval:
   values = np.asarray(values, np.float64)
   existing = values[~np.isnan(values)]
   if not len(values):
-    return Interval(None, 0, 'no replicates were drawn')
+    return Interval(None, 0, NONE_DRAWN)
   if 2 * len(existing) < len(values):
     reason = f'the figure exists in only {len(existing)} of {len(values)} replicates'
     return Interval(None, len(existing), reason)

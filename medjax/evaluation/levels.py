@@ -172,8 +172,7 @@ def of_units(
     [str(unit) for unit in units],
     list(patients),
     list(predictions.labels),
-    # A mean of float32 in float64 may exceed 1 by a rounding.
-    np.clip(values, 0, 1).astype(np.float32),
+    np.clip(values, 0, 1),  # a mean may exceed 1 by a rounding
     np.where(known, truth, 0).astype(np.float32),
     known,
     None

@@ -122,7 +122,7 @@ def evaluate(
         values['test'][name][index],
         _column(drawn, name, index),
         _column(left_out, name, index),
-        _no_interval(counts, name),
+        _no_interval(counts, name, value=values['test'][name][index]),
         name in BIASED,
       )
       for name in figures.OF_SCORES
@@ -271,12 +271,17 @@ def _at_prevalence(
   prevalence: float, found: Mapping[str, Mapping], values: tuple, drawn: tuple, left_out: tuple
 ) -> dict[str, Any]:
   by_name = zip(*(figures.predictive_values(*of, prevalence) for of in (values, drawn, left_out)))
-  reason = found['sensitivity']['reason'] or found['specificity']['reason']
+  rates = sorted((found[name] for name in ('sensitivity', 'specificity')), key=_exists)
+  reason = rates[0]['reason'] or rates[1]['reason']
   of_values = {
-    name: _figure(*of, reason or (_ABSENT[name] if np.isnan(of[0]) else ''))
+    name: _figure(*of, _ABSENT[name] if np.isnan(of[0]) and _exists(rates[0]) else reason)
     for name, of in zip(('ppv', 'npv'), by_name)
   }
   return {'prevalence': prevalence} | of_values
+
+
+def _exists(figure: Mapping[str, Any]) -> bool:
+  return figure['value'] is not None
 
 
 def _size(predictions: Predictions) -> dict[str, int]:
@@ -368,8 +373,11 @@ def _mean(
     place = (columns,) if of_scores else (columns, 0)
     found = [labels[label]['test' if of_scores else 'operating_points'] for label in entered]
     reasons = [(of if of_scores else of[0])[name]['reason'] for of in found]
-    reason = next((f'{label}: {why}' for label, why in zip(entered, reasons) if why), '')
-    if len(set(reasons)) == 1:
+    missing = [
+      each for each in zip(entered, reasons) if each[1] not in ('', intervals.NONE_DRAWN)
+    ]
+    reason = next((f'{label}: {why}' for label, why in missing), '')
+    if len(missing) == len(entered) and len(set(reasons)) == 1:
       reason = reasons[0]
     # A replicate counts only if every label has its figure: else each would average other labels.
     mean[name] = _figure(

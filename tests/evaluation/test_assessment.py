@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from medjax.errors import InputError
 from medjax.evaluation import assessment, frozen
 from medjax.evaluation.predictions import Predictions
 
@@ -56,7 +57,7 @@ def test_studies_are_tested_by_the_highest_of_their_images(by_study):
 
 
 def test_images_and_the_level_are_frozen_apart(by_study):
-  assert list(by_study.frozen) == ['image', 'study']
+  assert list(by_study.frozen) == ['image', 'study', 'patient']
   image = frozen.freeze(VALIDATION, head='sigmoid', calibration='platt', rules=('youden',))
   assert by_study.frozen['image'] == image
   assert by_study.frozen['study']['operating_points'] != image['operating_points']
@@ -72,6 +73,45 @@ def test_the_test_set_chooses_nothing(by_study):
   )
   assert again.frozen == by_study.frozen
   assert again.summary['labels']['Mass']['test'] == by_study.summary['labels']['Mass']['test']
+
+
+@pytest.mark.parametrize('level', ['image', 'study'])
+def test_the_level_of_the_report_is_told_alike_in_the_table_of_levels(level):
+  # Isotonic calibration ties probabilities, which moves the areas.
+  settings = SETTINGS | {'calibration': 'isotonic', 'replicates': 20}
+  found = assessment.assess(VALIDATION, TEST, level=level, **settings).summary
+  for name in ('auroc', 'auprc'):
+    assert found['levels'][level][name]['value'] == pytest.approx(
+      found['mean'][name]['value'], abs=1e-12
+    )
+    assert found['levels'][level][name]['interval'] == pytest.approx(
+      found['mean'][name]['interval']
+    )
+
+
+@pytest.mark.parametrize('method', ['none', 'temperature', 'platt', 'isotonic'])
+def test_calibration_does_not_hide_that_classes_are_not_exclusive(method):
+  # Two answers of their own, as a sigmoid gives them, for two classes.
+  truth = np.stack((TEST.truth[:, 0], 1 - TEST.truth[:, 0]), axis=1)
+  wrong = TEST._replace(truth=truth)
+  right = wrong._replace(
+    probabilities=wrong.probabilities / wrong.probabilities.sum(axis=1)[:, None]
+  )
+  for parts, named in (((right, wrong), 'test'), ((wrong, right), 'validation')):
+    with pytest.raises(InputError, match=f"^{named}: image 't0/0.jpg': probabilities sum to"):
+      assessment.assess(*parts, head='softmax', calibration=method, aggregate='mean', replicates=0)
+
+
+def test_a_fixed_threshold_decides_alike_at_every_level():
+  # 0.7 in float32 is below 0.7.
+  one = Predictions(
+    list('abcd'), list('stuv'), ['Edema'], np.array([[0.7], [0.2], [0.7], [0.1]]),
+    np.array([[1], [0], [0], [1]], np.float32), np.ones((4, 1), bool),
+  )  # fmt: skip
+  for level in ('image', 'patient'):
+    found = assessment.assess(None, one, rules=('threshold = 0.7',), level=level, replicates=0)
+    (point,) = found.summary['labels']['Edema']['operating_points']
+    assert list(point['confusion'].values()) == [1, 1, 1, 1]
 
 
 def test_other_predictions_stand_beside():

@@ -352,6 +352,19 @@ def test_a_replicate_without_a_class_has_no_figure_that_needs_it():
   )
 
 
+def test_intercept_where_all_probabilities_are_certain():
+  # 19 images said to be certainly positive, 11 of which are; 8 of 11 others. By symmetry of the two steps
+  # of Σ sigmoid(logit + a), which is 19 nearly everywhere between them, 19 exp(-a) = 11 exp(a).
+  truth = np.repeat([1.0, 0, 1, 0], [11, 8, 8, 3])
+  logits = calibration_metrics.logit(np.repeat([1.0, 0.0], [19, 11]))
+  for seed in range(5):
+    order = np.random.default_rng(seed).permutation(30)
+    _, (intercept,) = calibration_metrics.slope_and_intercept(
+      logits[order], truth[None, order], np.ones((1, 30))
+    )
+    assert intercept == pytest.approx(np.log(19 / 11) / 2, abs=1e-6)
+
+
 def test_slope_where_classes_do_not_overlap():
   logits, truth = np.array([-2.0, -1, 1, 2]), np.array([[0.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
   slopes, intercepts = calibration_metrics.slope_and_intercept(logits, truth, np.ones((3, 4)))

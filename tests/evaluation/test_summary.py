@@ -395,3 +395,25 @@ def test_without_validation(splits):
   result = summary.evaluate(None, splits[1], points, replicates=20)
   assert result['validation'] is None and result['labels']['Edema']['validation'] is None
   assert result['labels']['Edema']['operating_points'][0]['sensitivity']['interval']
+
+
+@pytest.mark.parametrize('replicates', [0, 10])
+def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
+  def alike(prefix):
+    names = [f'{prefix}{number}' for number in range(40)]
+    truth = np.resize([0, 1], (40, 1)).astype(np.float32)
+    scores = np.full((40, 1), 0.5)
+    return Predictions(names, names, ['Edema'], scores, truth, np.ones((40, 1), bool))
+
+  chosen = {'Edema': [{'rule': 'threshold=0.6', 'threshold': 0.6, 'reason': ''}]}
+  found = summary.evaluate(
+    alike('v'), alike('t'), chosen, prevalence={'Edema': 0.1}, replicates=replicates
+  )
+  of = found['labels']['Edema']
+  (point,) = of['operating_points']
+  assert of['test']['calibration_slope']['reason'].endswith('all probabilities are alike')
+  for where in (point, point['at_prevalence']):
+    assert where['ppv']['reason'] == 'nothing is called positive'
+  for figure in (found['mean']['auroc'], found['mean']['sensitivity']):
+    assert figure['reason'] == ('' if replicates else 'no replicates were drawn')
+  assert found['mean']['ppv']['reason'] == 'Edema: nothing is called positive'
