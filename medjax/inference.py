@@ -346,7 +346,8 @@ def _row(
   return [
     result_file.printable(item.image),
     *([result_file.printable(item.patient)] if has_patients else []),
-    *(f'{value:.9g}' for value in probabilities),
+    # In full: rounded, one that is at its threshold would fall below it.
+    *(repr(float(value)) for value in probabilities),
     *decisions,
     *(f'{value:.9g}' for value in (() if raw is None else raw)),
   ]
