@@ -96,7 +96,7 @@ def predict(
     'members': [str(member.resolve()) for member in opened.folders[1:]],
     'steps': [list(run.steps) for run in opened.runs],
     'frozen_sha256': hashlib.sha256((workdir / frozen.NAME).read_bytes()).hexdigest(),
-    'averaged': ensemble.in_words(opened.config),
+    'averaged': ensemble.in_words(opened.config, len(opened.runs[0].steps)),
     'source': str(source.resolve()),
     'root': str(root.resolve()) if root else None,
     'images': listed.count,
