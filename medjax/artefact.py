@@ -13,8 +13,9 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import calibrating, files, model_card, trained
-from medjax.evaluation import frozen
+from medjax import calibrating, ensemble, files, model_card, reporting, trained
+from medjax.evaluation import assessment, frozen, predictions
+from medjax.evaluation.assessment import Assessment
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
 from medjax.trained import Trained
@@ -30,9 +31,13 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
     InputError: the run is not finished.
   """
   run = trained.open_run(workdir)
-  card = model_card.render(workdir, run)
-  directory.mkdir(parents=True, exist_ok=True)
+  result = model_card.read_figures(workdir)
   chosen = frozen.read(workdir, run.config.data.labels)
+  if ensemble.averages(run.config.evaluation):
+    alone = _single_model(workdir, run)
+    result, chosen = result | alone.summary, chosen | {'levels': alone.frozen}
+  card = model_card.render(workdir, run, result)
+  directory.mkdir(parents=True, exist_ok=True)
   program = stablehlo(run, chosen['levels']['image']['calibration'])
   tensors, scheme = published_tensors(run)
   contents = {
@@ -46,6 +51,26 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   for name, content in contents.items():
     files.write_whole(directory / name, content)
   return [directory / name for name in contents]
+
+
+def _single_model(workdir: pathlib.Path, run: Trained) -> Assessment:
+  """Assesses the one checkpoint that is exported: what the run has frozen is of its average."""
+  config, settings = run.config, run.config.evaluation
+  parts = (
+    predictions.read(reporting.beside_path(workdir, ensemble.SINGLE, part))
+    for part in ('validation', 'test')
+  )
+  return assessment.assess(
+    *parts,
+    head=config.model.head,
+    calibration=settings.calibration,
+    rules=settings.operating_points,
+    prevalence=settings.prevalence,
+    level=settings.level,
+    aggregate=settings.aggregate,
+    replicates=config.replicates,
+    seed=config.seed,
+  )
 
 
 def _metadata(run: Trained, workdir: pathlib.Path, scheme: str) -> dict[str, str]:

@@ -42,12 +42,12 @@ def averages(evaluation: Evaluation) -> bool:
   return bool(evaluation.test_augment or evaluation.checkpoints > 1 or evaluation.members)
 
 
-def in_words(config: Config) -> str:
-  """Returns what is averaged, for a person."""
+def in_words(config: Config, count: int) -> str:
+  """Returns what is averaged, for a person; `count` is how many checkpoints there are to average."""
   evaluation = config.evaluation
   if not averages(evaluation):
     return 'the best checkpoint, each image as it is'
-  count, times, members = evaluation.checkpoints, evaluation.test_augment, len(evaluation.members)
+  times, members = evaluation.test_augment, len(evaluation.members)
   return 'mean probability of ' + ', '.join(
     (
       f'the {count} best checkpoints' if count > 1 else 'the best checkpoint',

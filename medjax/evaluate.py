@@ -59,6 +59,7 @@ _SEED = flags.DEFINE_integer('seed', None, 'Of the bootstrap; 0 by default.')
 
 _CHOSEN_BY_RUN = (_TRUTH, _VALIDATION, _VALIDATION_TRUTH, _OUTPUT, _LABELS, _HEAD, _CALIBRATION,
                   _POINTS, _LEVEL, _AGGREGATE)  # fmt: skip
+_OF_ONE = (_VALIDATION, _VALIDATION_TRUTH, _READERS, _CALIBRATION, _POINTS, _PREVALENCE, _SUBGROUPS)
 
 
 def main() -> None:
@@ -72,6 +73,12 @@ def main() -> None:
       raise InputError(f'--{flag.name}={flag.value}: must be 0 or more')
   if not 0 <= _MARGIN.value < 1:
     raise InputError(f'--margin={_MARGIN.value}: must be in [0, 1)')
+  if _AGAINST.value:
+    for flag in _OF_ONE:
+      if flag.present:
+        raise InputError(f'--{flag.name}: is for evaluating one; leave it out, or --against')
+  elif _MARGIN.present:
+    raise InputError('--margin: is for --against, which is missing')
   if _WORKDIR.value:
     for flag in _CHOSEN_BY_RUN:
       if flag.present:
@@ -95,6 +102,11 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
       '--workdir, and it goes on from where it is'
     )
   old = files.read_json(workdir / reporting.RESULT)
+  if not {'beside', 'facts', 'study_notes', 'readers', 'localisation'} <= old.keys():
+    raise InputError(
+      f'{workdir / reporting.RESULT}: not the figures that this medjax writes; delete it and start the run '
+      'again, which tests it again'
+    )
   config = configs.from_dict(files.read_json(workdir / 'config.json'))
   parts = {
     part: predictions.read(workdir / 'predictions' / f'{part}.csv')
@@ -118,11 +130,13 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     replicates=config.replicates if _REPLICATES.value is None else _REPLICATES.value,
     seed=config.seed if _SEED.value is None else _SEED.value,
     chosen=kept['levels'],
-    beside=reporting.beside(workdir),
+    beside={
+      name: predictions.read(reporting.beside_path(workdir, name, 'test'))
+      for name in (each['name'] for each in old['beside'])
+    },
   )
   _check_columns(parts['test'])
-  result = found.summary | {name: old[name] for name in ('study_notes', 'facts', 'localisation')}
-  result['readers'] = _readers(found) or old['readers']
+  result = old | found.summary | {'readers': _readers(found) or old['readers']}
   reporting.write(workdir, result)
   _say(result, workdir / reporting.REPORT)
 
@@ -154,10 +168,10 @@ def _evaluate_files() -> None:
       f'--calibration={_CALIBRATION.value}: is fitted on --validation, which is missing'
     )
   _check_columns(test)
-  output.mkdir(parents=True, exist_ok=True)
   if _AGAINST.value:
     _compare(test, output, (_LEVEL.value, _AGGREGATE.value, _HEAD.value))
     return
+  output.mkdir(parents=True, exist_ok=True)
   drawn = {
     'replicates': 2000 if _REPLICATES.value is None else _REPLICATES.value,
     'seed': _SEED.value or 0,
@@ -301,7 +315,7 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   name = f'against_{against.resolve().name.removesuffix(".csv")}'
   written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
   for path, content in zip(written, (page, json.dumps({'between': names, **compared}, indent=2))):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, content + '\n')
   notes = [f'note: {note}' for note in dict.fromkeys(notes)]
   for line in (*comparison_page.in_words(compared, *names), *notes, *filter(None, [warning])):

@@ -96,7 +96,7 @@ def predict(
     'members': [str(member.resolve()) for member in opened.folders[1:]],
     'steps': [list(run.steps) for run in opened.runs],
     'frozen_sha256': hashlib.sha256((workdir / frozen.NAME).read_bytes()).hexdigest(),
-    'averaged': ensemble.in_words(opened.config),
+    'averaged': ensemble.in_words(opened.config, len(opened.runs[0].steps)),
     'source': str(source.resolve()),
     'root': str(root.resolve()) if root else None,
     'images': listed.count,
@@ -346,7 +346,7 @@ def _row(
   return [
     result_file.printable(item.image),
     *([result_file.printable(item.patient)] if has_patients else []),
-    # All digits: with nine, one that equals a threshold may read as below it.
+    # In full: rounded, one that is at its threshold would fall below it.
     *(repr(float(value)) for value in probabilities),
     *decisions,
     *(f'{value:.9g}' for value in (() if raw is None else raw)),

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, ensemble, files, provenance, stages
+from medjax import __version__, ensemble, files, provenance, reporting, stages
 from medjax.errors import InputError
 from medjax.evaluation import wording
 from medjax.trained import Trained
@@ -15,28 +15,38 @@ from medjax.trained import Trained
 _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
 
 
-def render(workdir: pathlib.Path, run: Trained) -> str:
-  """Returns the card as Markdown.
-
-  Raises:
-    InputError: the run has not been tested yet, or its figures are not all there.
-  """
-  tested = workdir / 'evaluation' / 'test.json'
+def read_figures(workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns what a run's test has found; raises InputError if it has not been tested yet."""
+  tested = workdir / reporting.RESULT
   if not tested.is_file():
     raise InputError(f'{tested}: no such file; let the run end before it is exported')
-  result, proof = files.read_json(tested), files.read_json(workdir / 'split.json')
+  return files.read_json(tested)
+
+
+def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> str:
+  """Returns the card as Markdown.
+
+  Args:
+    workdir: of the run.
+    run: its best checkpoint.
+    result: what `read_figures` reads, its figures those of this checkpoint by itself.
+
+  Raises:
+    InputError: its figures are not all there.
+  """
+  proof = files.read_json(workdir / 'split.json')
   try:
     of_result = _metrics(result, run.config.evaluation.calibration), _caveats(result)
   except (KeyError, TypeError, AttributeError) as error:
     raise InputError(
-      f'{tested}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
+      f'{workdir / reporting.RESULT}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
       'the run again, which tests it again'
     ) from None
   caveats = of_result[1]
   if ensemble.averages(run.config.evaluation):
     caveats += (
-      f'\n- The figures are of an average ({ensemble.in_words(run.config)}); this is its best checkpoint '
-      'alone, whose predictions stand in predictions/single_model/ of the run.'
+      f'\n- This is one checkpoint of an average ({result["facts"]["reported"]}), and its figures and '
+      "thresholds are its own: those of the run's report are of the average."
     )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',

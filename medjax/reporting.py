@@ -10,14 +10,12 @@ from typing import Any
 from medjax import __version__, files, logs
 from medjax.evaluation import (
   localisation_section,
-  predictions,
   reader_section,
   report,
   subgroup_section,
   wording,
 )
 from medjax.evaluation.markup import Markup
-from medjax.evaluation.predictions import Predictions
 
 EXAMPLES = pathlib.Path('evaluation', 'examples.json')
 RESULT = pathlib.Path('evaluation', 'test.json')
@@ -58,12 +56,9 @@ def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
   return [(name, section) for name, section in found if section is not None]
 
 
-def beside(workdir: pathlib.Path) -> dict[str, Predictions]:
-  """Returns name → the test predictions that lie beside those reported, where these are averages."""
-  folders = sorted(path for path in (workdir / 'predictions').iterdir() if path.is_dir())
-  return {
-    folder.name.replace('_', ' '): predictions.read(folder / 'test.csv') for folder in folders
-  }
+def beside_path(workdir: pathlib.Path, name: str, part: str) -> pathlib.Path:
+  """Returns where predictions lie that stand beside those reported, such as of the 'single model'."""
+  return workdir / 'predictions' / name.replace(' ', '_') / f'{part}.csv'
 
 
 def versions() -> dict[str, str]:

@@ -47,12 +47,20 @@ def check_writable(path: pathlib.Path) -> None:
   """Raises InputError unless the file could be written, before any work is done for it."""
   if path.is_dir():
     raise InputError(f'--output={path}: is a folder; name a file in it, such as {path / "out.csv"}')
+  if path.exists() and not path.is_file():
+    raise InputError(f'--output={path}: is no file that rows can be added to; take another place')
   if not path.parent.is_dir():
     raise InputError(f'--output={path}: there is no folder {path.parent}; make it first')
   if not os.access(path.parent, os.W_OK | os.X_OK) or (
     path.exists() and not os.access(path, os.W_OK)
   ):
     raise InputError(f'--output={path}: cannot be written to; take another place')
+  for beside in (broken_path(path), settings_path(path)):
+    # The file itself is made first: what stands here without it is of something else.
+    if beside.is_dir() or (beside.exists() and not path.exists()):
+      raise InputError(
+        f'--output={path}: {beside} is there already, without it; delete that, or take another --output'
+      )
 
 
 @contextlib.contextmanager
@@ -70,6 +78,7 @@ def opened(
   Raises:
     InputError: the files were begun with other settings, are none of ours, or are being written.
   """
+  check_writable(path)
   with path.open('a+b') as good, broken_path(path).open('a+b') as broken:
     try:
       fcntl.flock(good, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,9 +86,12 @@ def opened(
       raise InputError(
         f'{path}: another process is writing it; wait for it, stop it, or take another --output'
       ) from None
-    _check_same(path, settings, empty=os.path.getsize(path) == 0)
-    for file, header in ((good, columns), (broken, ('image', 'reason'))):
-      _begin(file, header)
+    empty = os.path.getsize(path) == 0
+    _check_same(path, settings, empty)
+    _begin(broken, ('image', 'reason'))
+    if empty:  # What was broken then may be good now.
+      broken.truncate(len(_line(('image', 'reason'))))
+    _begin(good, columns)
     done, rows = _cut(good, broken, images)
     yield Results(good, broken, done, rows)
 
@@ -99,7 +111,7 @@ def printable(text: str) -> str:
 def _check_same(path: pathlib.Path, settings: dict[str, Any], empty: bool) -> None:
   beside = settings_path(path)
   if empty:
-    beside.write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+    files.write_whole(beside, json.dumps(settings, indent=2) + '\n')
     return
   if not beside.is_file():
     raise InputError(

@@ -99,6 +99,7 @@ def test_and_report(
   probabilities: Mapping[str, np.ndarray],
   beside: Mapping[str, Mapping[str, np.ndarray]],
   best_step: int | None,
+  checkpoints: int,
   started: Provenance,
   learner: Learner,
   variables: Any,
@@ -117,6 +118,7 @@ def test_and_report(
     beside: where they are averages, name → probabilities of these rows, of the single model and of
       each kind of averaging alone; see `ensemble.beside`.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
+    checkpoints: how many of them the probabilities are averages of.
     started: what the network is and started from.
     learner, variables: of the best checkpoint, for heat maps.
   """
@@ -128,10 +130,9 @@ def test_and_report(
     name: {part: predicted[part]._replace(probabilities=of[part]) for part in rows}
     for name, of in beside.items()
   }
-  for folder, parts in (('', predicted), *others.items()):
+  for name, parts in (('', predicted), *others.items()):
     for part, each in parts.items():
-      path = workdir / 'predictions' / folder.replace(' ', '_') / f'{part}.csv'
-      predictions.write(path, *each)
+      predictions.write(reporting.beside_path(workdir, name, part), *each)
   logs.say('computing intervals')
   assessed = assessment.assess(
     predicted['validation'],
@@ -164,7 +165,7 @@ def test_and_report(
       'parameters': f'{started.parameters:,}',
       'weights': provenance.in_words(started),
       'images': started.preprocessing.in_words,
-      'reported': ensemble.in_words(config),
+      'reported': ensemble.in_words(config, checkpoints),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
     },

@@ -158,6 +158,7 @@ def _run(
     probabilities=probabilities,
     beside={name: {part: beside[part][name] for part in parts} for name in beside['test']},
     best_step=best[0]['step'] if best else None,
+    checkpoints=len(chosen),
     started=started,
     learner=learn,
     variables=jax.device_get(variables[0]),
@@ -392,7 +393,7 @@ def _first_screen(
     f'training  {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
-    f'reported  {ensemble.in_words(config)}',
+    f'reported  {ensemble.in_words(config, config.evaluation.checkpoints)}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',

@@ -10,11 +10,23 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import checkpoints, ensemble, learner, preprocessing, study, train, trained
+from medjax import (
+  artefact,
+  checkpoints,
+  ensemble,
+  learner,
+  preprocessing,
+  reporting,
+  study,
+  train,
+  trained,
+)
 from medjax import config as configs
 from medjax.data import augment
 from medjax.errors import InputError
-from medjax.evaluation import predictions
+from medjax.evaluation import frozen, predictions
+
+LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 
 
 def config(*overrides):
@@ -218,7 +230,7 @@ def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
 
 def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, tmp_path):
   experiment = config(
-    f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.test_augment=2',
+    f'data.root={phantom_root}', 'evaluation.checkpoints=3', 'evaluation.test_augment=2',
     f'evaluation.members={finished[0]}', 'seed=3', 'replicates=0',
   )  # fmt: skip
   workdir = tmp_path / 'run'
@@ -245,4 +257,41 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     np.testing.assert_allclose(alone.probabilities, theirs[:, 0, 0], atol=1e-5)
   assert not (finished[0] / 'predictions' / 'single_model').exists()
   page = (workdir / 'report' / 'index.html').read_text()
-  assert 'mean probability of the 2 best checkpoints' in page
+  assert 'mean probability of the 2 best checkpoints' in page  # Of three asked for there are two.
+
+
+def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
+  command, phantom_root, tmp_path
+):
+  experiment = config(
+    f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.level=study', 'replicates=20'
+  )  # fmt: skip
+  workdir = tmp_path / 'run'
+  train.run(experiment, workdir)
+  folder = workdir / 'predictions' / 'single_model'
+  parts = {part: predictions.read(folder / f'{part}.csv') for part in ('validation', 'test')}
+  own = frozen.freeze(
+    parts['validation'], head='sigmoid', calibration='platt', rules=experiment.evaluation.operating_points
+  )  # fmt: skip
+  artefact.write(workdir, tmp_path / 'export')
+  exported = json.loads((tmp_path / 'export' / 'frozen.json').read_text())
+  assert exported['levels']['image'] == own != frozen.read(workdir, LABELS)['levels']['image']
+  program = artefact.stablehlo(
+    trained.open_run(workdir), exported['levels']['image']['calibration']
+  )
+  rows = study.read(experiment, workdir).rows('test')
+  pixels = study.records(
+    experiment, trained.open_run(workdir).started.preprocessing, study.read(experiment, workdir), rows
+  ).load(np.arange(len(rows)), len(rows))  # fmt: skip
+  np.testing.assert_allclose(
+    program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5
+  )
+  card = (tmp_path / 'export' / 'README.md').read_text()
+  of_study = exported['levels']['study']['operating_points']
+  shown = [of_study[label][0]['threshold'] for label in LABELS]
+  assert all(f'{each:.4f}' in card for each in shown if each is not None)
+  assert 'one checkpoint of an average (mean probability of the 2 best checkpoints' in card
+  # Told again, the run says the same: also in which order.
+  before = [(workdir / name).read_bytes() for name in (reporting.RESULT, reporting.REPORT)]
+  command('evaluate', f'--workdir={workdir}', check=True)
+  assert [(workdir / name).read_bytes() for name in (reporting.RESULT, reporting.REPORT)] == before

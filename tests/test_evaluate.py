@@ -121,10 +121,10 @@ def test_against_other_predictions(command, files, tmp_path):
 
 def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp_path):
   workdir, _ = finished
-  before = json.loads((workdir / 'evaluation/test.json').read_text())
+  before = (workdir / 'evaluation/test.json').read_bytes()
   frozen = (workdir / 'frozen.json').read_bytes()
   command('evaluate', f'--workdir={workdir}', check=True)
-  assert json.loads((workdir / 'evaluation/test.json').read_text()) == before
+  assert (workdir / 'evaluation/test.json').read_bytes() == before
   assert (workdir / 'frozen.json').read_bytes() == frozen
   command('evaluate', f'--workdir={workdir}', f'--against={workdir}', '--replicates=50', check=True)
   compared = json.loads((workdir / f'evaluation/against_{workdir.name}.json').read_text())
@@ -138,6 +138,9 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp
     (['--workdir=runs', '--predictions=p.csv'], ['either']),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv'], ['--output is missing']),
     (['--workdir={f}'], ['not a finished run']),
+    (['--workdir={f}', '--against={f}', '--readers=r.csv'], ['--readers', '--against']),
+    (['--workdir={f}', '--margin=0.1'], ['--margin', '--against']),
+    (['--workdir={f}/old'], ['test.json: not the figures', 'delete it']),
     (['--predictions={f}/t.csv', '--truth={f}/v_truth.csv'], ['180 of 180 images', 'v_truth', 'v']),
     (['--predictions={f}/t.csv', '--truth={f}/none.csv'], ['none.csv', 'no such file']),
     (['--predictions={f}/one.csv'], ['no label has both positives and negatives', 'X']),
@@ -156,6 +159,8 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp
 )  # fmt: skip
 def test_bad_input_is_one_line(command, files, tmp_path, arguments, words):
   folder, _ = files
+  (folder / 'old/evaluation').mkdir(parents=True, exist_ok=True)
+  (folder / 'old/evaluation/test.json').write_text('{"mean": {}}')
   (folder / 'one.csv').write_text('image,patient,prob_X,true_X\na,1,0.5,1\nb,2,0.25,1\n')
   (folder / 'patient.csv').write_text('image,patient,prob_X,true_X\na,1,0.5,1\nb,1,0.25,0\n')
   (folder / 'outside.csv').write_text('image,patient,prob_X,true_X\na,1,0.5,1\nb,2,1.5,0\n')

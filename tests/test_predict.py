@@ -18,7 +18,7 @@ from conftest import PROJECT
 from PIL import Image
 
 from medjax import files, inference, lineage, result_file, saliency, trained
-from medjax.data import images
+from medjax.data import image_lists, images
 from medjax.data.image_lists import Item
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, heat, predictions
@@ -213,6 +213,31 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   ):
     with pytest.raises(InputError, match=words):
       inference.predict(run, mixed, tmp_path / 'other.csv', **wrong)
+
+
+def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
+  Image.new('L', (40, 40)).save(tmp_path / 'a.png')
+  for name in ('loop.png', 'loop'):
+    os.symlink(name, tmp_path / name)
+  os.mkfifo(tmp_path / 'pipe.png')
+  found = image_lists.of_folder(tmp_path)
+  assert [item.image for item in image_lists.items(found)] == ['a.png', 'loop.png']
+  assert found.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
+
+
+def test_a_probability_at_its_threshold_reads_as_decided(run):
+  opened = inference.open_run(run)
+  third = {
+    'method': 'isotonic',
+    'labels': {each: {'breakpoints': [[0, 1 / 3], [1, 1 / 3]]} for each in LABELS},
+  }
+  points = {each: [{'rule': 'youden', 'threshold': 1 / 3, 'reason': ''}] for each in LABELS}
+  opened = opened._replace(
+    frozen={'levels': {'image': {'calibration': third, 'operating_points': points}}}
+  )
+  after, words = inference.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
+  row = inference._row(Item('a', 'a', ''), after[0], words[0], False, None)
+  assert row[4:7] == ['1'] * 3 and all(float(value) >= 1 / 3 for value in row[1:4])
 
 
 def split_of(run):

@@ -1,6 +1,7 @@
 """A result cut off at any byte, and gone on with, ends in the same bytes."""
 
 import json
+import os
 
 import pytest
 
@@ -91,3 +92,25 @@ def test_a_place_that_cannot_be_written_is_refused_first(tmp_path):
     with pytest.raises(InputError, match=words):
       result_file.check_writable(path)
   result_file.check_writable(tmp_path / 'out.csv')
+
+
+def test_what_is_left_of_other_results_is_neither_taken_for_these_nor_lost(tmp_path):
+  path = tmp_path / 'out.csv'
+  broken, settings = result_file.broken_path(path), result_file.settings_path(path)
+  for beside in (broken, settings):
+    beside.write_text('image,reason\na.png,of last week\n')
+    with pytest.raises(InputError, match='is there already'):
+      write(path)
+    assert not path.exists() and 'last week' in beside.read_text()
+    beside.unlink()
+  path.touch()
+  broken.write_text('image,reason\na.png,of last week\n')
+  write(path)
+  assert path.read_text().splitlines()[1] == 'a.png,0.0' and 'last week' not in broken.read_text()
+
+
+def test_rows_go_to_a_file(tmp_path):
+  fifo = tmp_path / 'pipe'
+  os.mkfifo(fifo)
+  with pytest.raises(InputError, match='is no file'):
+    write(fifo)

@@ -152,8 +152,10 @@ def _walk(folder: str, passed_over: collections.Counter) -> Iterator[str]:
       passed_over['hidden'] += 1
     elif entry.is_dir(follow_symlinks=False):
       yield from _walk(entry.path, passed_over)
-    elif entry.is_dir():
+    elif entry.is_symlink() and os.path.isdir(entry.path):
       passed_over['link to a folder'] += 1
+    elif not (entry.is_symlink() or entry.is_file()):  # To open a pipe would wait for ever.
+      passed_over['neither file nor folder'] += 1
     elif ending in ENDINGS or (not ending.strip('.0123456789') and _is_dicom(entry)):
       yield entry.path
     else:
@@ -161,7 +163,7 @@ def _walk(folder: str, passed_over: collections.Counter) -> Iterator[str]:
 
 
 def _is_dicom(entry: os.DirEntry) -> bool:
-  if entry.name.upper() == 'DICOMDIR' or not entry.is_file():
+  if entry.name.upper() == 'DICOMDIR' or not os.path.isfile(entry.path):
     return False
   try:
     with open(entry.path, 'rb') as file:

@@ -139,6 +139,12 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> dict:
   """
   path = pathlib.Path(workdir) / NAME
   if not path.is_file():
+    tested = path.parent / 'evaluation' / 'test.json'
+    if tested.is_file():
+      raise InputError(
+        f'{path}: no such file, though the run is finished; delete {tested} and start the run again, '
+        'which tests it again'
+      )
     raise InputError(
       f'{path}: no such file; the run is not finished, and its thresholds are chosen at its end. '
       'Start it again with the same --workdir, and it goes on from where it is'
