@@ -42,7 +42,8 @@ def render(
   """Returns the page as the text of one HTML file.
 
   Args:
-    compared: what `medjax.evaluation.comparison.compare` returns.
+    compared: what `medjax.evaluation.comparison.compare` returns, and 'unit', what is tested, if that is
+      not the image.
     one, other: names of the two runs, the one that is asked about first; plain text, like all that is
       given here.
     facts: name -> words, shown beside the answer in the order given.
@@ -128,11 +129,14 @@ def _first_screen(
   found = list(dict.fromkeys((*notes, *compared['notes'])))
   weaknesses = findings('What weakens this answer', found, NOTHING)
   margin = f'{compared["margin"]:g}'
-  patients, images = (wording.count(size[f'{thing}s'], thing) for thing in ('patient', 'image'))
+  unit = wording.unit(compared)
+  tested = [wording.count(size['patients'], 'patient')]
+  if unit != 'patient':
+    tested.append(wording.count(size['images'], unit))
   asked = tag(
     'dl',
     term('Asked', f'Is {one} better than {other}, or worse by less than {margin} in AUROC?'),
-    term('On whom', f'{patients}, {images} in the test set, the same for both'),
+    term('On whom', f'{", ".join(tested)} in the test set, the same for both'),
     term(f'AUROC of {one}', wording.number(mean['auroc']['one'], 3)),
     term(f'AUROC of {other}', wording.number(mean['auroc']['other'], 3)),
     term('Difference in AUPRC', *_difference(mean['auprc']['difference'])),
@@ -213,7 +217,7 @@ def _labels(compared: Mapping, one: str, other: str) -> Markup:
     p = [p_value(mean['delong']['p']), small(f'not{NO_BREAK}adjusted')]
     rows.append([name, *_row('the mean', mean, scale, margin, p)])
   for label, of in labels.items():
-    counts = f'{of["positives"]:,} of {of["images"]:,} images'
+    counts = f'{of["positives"]:,} of {wording.count(of["images"], wording.unit(compared))}'
     alone = of['delong']['p']
     adjusted = [p_value(of['p_holm'])] + (
       []

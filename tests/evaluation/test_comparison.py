@@ -384,3 +384,10 @@ def test_signs_and_small_p_values():
     '–',
   ]
   assert comparison_page.p_value(1e-9).startswith('<') and comparison_page.p_value(0.04) == '0.040'
+
+
+def test_the_page_counts_what_is_tested():
+  compared = compare(*runs())
+  for unit, words in (('study', 'studies'), ('image', 'images')):
+    text = read(comparison_page.render({'unit': unit, **compared}, 'a', 'b'))
+    assert f'{compared["test"]["images"]:,} {words} in the test set' in text
