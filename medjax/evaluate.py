@@ -302,7 +302,7 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     own = directory / 'predictions' / 'test.csv' if _WORKDIR.value else _TRUTH.value
     other = joining.read(against, own and pathlib.Path(own), test.labels)
     notes.append(_not_recorded(_AGAINST.value))
-  compared = comparison.compare(
+  compared = {'unit': settings[0]} | comparison.compare(
     levels.to_level(test, *settings),
     levels.to_level(other, *settings),
     margin=_MARGIN.value,

@@ -7,6 +7,7 @@ from medjax.data import audit, copies, duplicates, shortcuts
 from medjax.evaluation import charts, wording
 from medjax.evaluation.markup import (
   Markup,
+  findings,
   one_line,
   page,
   section,
@@ -67,15 +68,10 @@ def _first_screen(title: str, found: Mapping) -> Markup:
     class_='banner',
     role='alert',
   )
-  warnings = found['warnings']
-  weaknesses = tag(
-    'section',
-    tag('h2', 'What this audit found', id='weak'),
-    tag('ul', [tag('li', warning) for warning in warnings])
-    if warnings
-    else tag('p', 'Nothing that it looks for. What it did not look at stands below.'),
-    class_='weak' if warnings else 'weak none',
-    aria_labelledby='weak',
+  weaknesses = findings(
+    'What this audit found',
+    found['warnings'],
+    'Nothing that it looks for. What it did not look at stands below.',
   )
   asked = tag('dl', [term(name, text) for name, text in found['facts'].items()], class_='asked')
   heading = tag('div', banner or None, tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title))

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import charts, comparison, wording
 from medjax.evaluation.markup import (
+  NOTHING,
   Markup,
+  findings,
   one_line,
   page,
   section,
@@ -40,7 +42,8 @@ def render(
   """Returns the page as the text of one HTML file.
 
   Args:
-    compared: what `medjax.evaluation.comparison.compare` returns.
+    compared: what `medjax.evaluation.comparison.compare` returns, and 'unit', what is tested, if that is
+      not the image.
     one, other: names of the two runs, the one that is asked about first; plain text, like all that is
       given here.
     facts: name -> words, shown beside the answer in the order given.
@@ -67,7 +70,7 @@ def in_words(compared: Mapping, one: str, other: str) -> list[str]:
     beside = f'no interval: {difference["reason"]}'
   numbers = (
     f'{wording.capital(_figure_name(entered))}: {one} {wording.number(auroc["one"], 3)}, '
-    f'{other} {wording.number(auroc["other"], 3)}, difference {signed(difference["value"], 3)} ({beside})'
+    f'{other} {wording.number(auroc["other"], 3)}, difference {wording.signed(difference["value"], 3)} ({beside})'
   )
   return [numbers, _answer_in_words(compared, one, other), *_as_notes(compared)]
 
@@ -80,14 +83,6 @@ def _figure_name(labels: Sequence[str]) -> str:
   return f'AUROC of {labels[0]}' if len(labels) == 1 else f'mean AUROC of {len(labels)} labels'
 
 
-def signed(value: float | None, digits: int) -> str:
-  """Writes a difference with its sign, a dash for None: '+0.012', '−0.004', '0.000'."""
-  if value is None:
-    return wording.DASH
-  text = f'{value:+.{digits}f}'
-  return text[1:] if float(text) == 0 else text.replace('-', MINUS)
-
-
 def p_value(p: float | None) -> str:
   """Writes a p value, never as 0."""
   if p is None:
@@ -96,7 +91,7 @@ def p_value(p: float | None) -> str:
 
 
 def _bounds(interval: Sequence[float], digits: int) -> str:
-  return ' to '.join(signed(bound, digits) for bound in interval)
+  return ' to '.join(wording.signed(bound, digits) for bound in interval)
 
 
 def _first_screen(
@@ -121,7 +116,7 @@ def _first_screen(
       ),
       tag(
         'p',
-        'None' if difference['value'] is None else signed(difference['value'], 3),
+        'None' if difference['value'] is None else wording.signed(difference['value'], 3),
         class_='number',
       ),
       _interval(difference, compared['level']),
@@ -132,21 +127,16 @@ def _first_screen(
     aria_labelledby='answer',
   )
   found = list(dict.fromkeys((*notes, *compared['notes'])))
-  weaknesses = tag(
-    'section',
-    tag('h2', 'What weakens this answer', id='weak'),
-    tag('ul', [tag('li', note) for note in found])
-    if found
-    else tag('p', 'Nothing that medjax looks for. It cannot see how the patients were chosen.'),
-    class_='weak' if found else 'weak none',
-    aria_labelledby='weak',
-  )
+  weaknesses = findings('What weakens this answer', found, NOTHING)
   margin = f'{compared["margin"]:g}'
-  patients, images = (wording.count(size[f'{thing}s'], thing) for thing in ('patient', 'image'))
+  unit = wording.unit(compared)
+  tested = [wording.count(size['patients'], 'patient')]
+  if unit != 'patient':
+    tested.append(wording.count(size['images'], unit))
   asked = tag(
     'dl',
     term('Asked', f'Is {one} better than {other}, or worse by less than {margin} in AUROC?'),
-    term('On whom', f'{patients}, {images} in the test set, the same for both'),
+    term('On whom', f'{", ".join(tested)} in the test set, the same for both'),
     term(f'AUROC of {one}', wording.number(mean['auroc']['one'], 3)),
     term(f'AUROC of {other}', wording.number(mean['auroc']['other'], 3)),
     term('Difference in AUPRC', *_difference(mean['auprc']['difference'])),
@@ -166,7 +156,7 @@ def _first_screen(
 def _interval(figure: Mapping, level: float) -> Markup:
   if figure['interval'] is None:
     return tag('p', f'No interval: {figure["reason"]}.', class_='interval')
-  low, high = (signed(bound, 3) for bound in figure['interval'])
+  low, high = (wording.signed(bound, 3) for bound in figure['interval'])
   return tag(
     'p', f'{level:.0%} interval ', tag('b', low), ' to ', tag('b', high), class_='interval'
   )
@@ -203,7 +193,7 @@ def _difference(figure: Mapping) -> list[object]:
   """Returns a difference with its interval, or why it has no value or no interval."""
   if figure['value'] is None:
     return [tag('span', figure['reason'], class_='quiet')]
-  value = tag('b', signed(figure['value'], 3))
+  value = tag('b', wording.signed(figure['value'], 3))
   if figure['interval'] is None:
     return [value, small(f'no interval: {figure["reason"]}')]
   return [one_line(value, f'({_bounds(figure["interval"], 3)})')]
@@ -227,7 +217,7 @@ def _labels(compared: Mapping, one: str, other: str) -> Markup:
     p = [p_value(mean['delong']['p']), small(f'not{NO_BREAK}adjusted')]
     rows.append([name, *_row('the mean', mean, scale, margin, p)])
   for label, of in labels.items():
-    counts = f'{of["positives"]:,} of {of["images"]:,} images'
+    counts = f'{of["positives"]:,} of {wording.count(of["images"], wording.unit(compared))}'
     alone = of['delong']['p']
     adjusted = [p_value(of['p_holm'])] + (
       []
@@ -263,7 +253,7 @@ def _labels(compared: Mapping, one: str, other: str) -> Markup:
 
 
 def _lines(margin: float) -> list[tuple[str, str]]:
-  at_margin = [('chance', f'the margin, {signed(-margin, 3)}')] if margin else []
+  at_margin = [('chance', f'the margin, {wording.signed(-margin, 3)}')] if margin else []
   return [('baseline', 'no difference'), *at_margin]
 
 
@@ -300,7 +290,7 @@ def _bar(what: str, of: Mapping, scale: Sequence[float], margin: float) -> Marku
   if figure['value'] is None:
     return None
   middle, height = 9, 18
-  words = signed(figure['value'], 3)
+  words = wording.signed(figure['value'], 3)
   if figure['interval']:
     words += f' ({_bounds(figure["interval"], 3)})'
   ends = figure['interval'] and [_place(bound, scale) for bound in figure['interval']]
@@ -350,7 +340,7 @@ def _how(compared: Mapping, one: str, other: str) -> Markup:
       term(
         'Margin',
         f'{margin} in AUROC. {one} counts as non-inferior where the interval lies wholly above '
-        f'{signed(-compared["margin"], 3)}. A margin says something only if it was chosen before '
+        f'{wording.signed(-compared["margin"], 3)}. A margin says something only if it was chosen before '
         'anyone saw the figures.',
       ),
       term(

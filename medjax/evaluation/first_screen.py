@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
-from medjax.evaluation.markup import Markup, join, small, tag, term
+from medjax.evaluation.markup import NOTHING, Markup, findings, join, small, tag, term
 
 _APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts
 
@@ -39,16 +39,7 @@ def first_screen(title: str, summary: Mapping, proof: Mapping, facts: Mapping) -
     [term(name, text) for name, text in facts.items() if name not in _APART],
     class_='asked',
   )
-  weak = _weaknesses(summary, proof, facts)
-  weaknesses = tag(
-    'section',
-    tag('h2', 'What weakens this answer', id='weak'),
-    tag('ul', [tag('li', note) for note in weak])
-    if weak
-    else tag('p', 'Nothing that medjax looks for. It cannot see how the patients were chosen.'),
-    class_='weak' if weak else 'weak none',
-    aria_labelledby='weak',
-  )
+  weaknesses = findings('What weakens this answer', _weaknesses(summary, proof, facts), NOTHING)
   heading = tag(
     'div',
     _banner(proof, facts),

@@ -74,6 +74,20 @@ def section(heading: str, *children: object) -> Markup:
   return tag('section', tag('h2', heading), *children)
 
 
+NOTHING = 'Nothing that medjax looks for. It cannot see how the patients were chosen.'
+
+
+def findings(heading: str, found: Sequence[str], nothing: str) -> Markup:
+  """Returns the box of a first screen that lists what was found, or says that it was nothing."""
+  return tag(
+    'section',
+    tag('h2', heading, id='weak'),
+    tag('ul', [tag('li', sentence) for sentence in found]) if found else tag('p', nothing),
+    class_='weak' if found else 'weak none',
+    aria_labelledby='weak',
+  )
+
+
 def table(
   header: Sequence[str], rows: Sequence[Sequence[object]], class_: str | None = None
 ) -> Markup:

@@ -55,12 +55,7 @@ def not_calibrated(fitted: dict) -> list[str]:
     fitted: what `medjax.evaluation.calibration.fit` returns.
   """
   of_labels = fitted.get('labels') or {', '.join(fitted['classes']['labels']): fitted['classes']}
-  reasons = {label: of['reason'] for label, of in of_labels.items() if of['reason']}
-  return [
-    f'Not calibrated ({why}): '
-    f'{_join([label for label, reason in reasons.items() if reason == why])}.'
-    for why in dict.fromkeys(reasons.values())
-  ]
+  return [f'Not calibrated ({why}): {_join(names)}.' for why, names in _by_reason(of_labels)]
 
 
 def _absent(summary: dict, labels: dict) -> list[str]:
@@ -75,12 +70,19 @@ def _absent(summary: dict, labels: dict) -> list[str]:
   first = {
     label: of['operating_points'][0] for label, of in labels.items() if of['operating_points']
   }
-  for why in dict.fromkeys(point['reason'] for point in first.values() if point['reason']):
-    names = [label for label, point in first.items() if point['reason'] == why]
+  for why, names in _by_reason(first):
     found.append(
       f'No operating point, so no sensitivity and no specificity ({why}): {_join(names)}.'
     )
   return found
+
+
+def _by_reason(of_labels: dict) -> list[tuple[str, list[str]]]:
+  """Returns each 'reason' that is told, with the labels that have it."""
+  reasons = dict.fromkeys(of['reason'] for of in of_labels.values() if of['reason'])
+  return [
+    (why, [label for label, of in of_labels.items() if of['reason'] == why]) for why in reasons
+  ]
 
 
 def _few(summary: dict, labels: dict) -> list[str]:

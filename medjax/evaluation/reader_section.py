@@ -352,9 +352,7 @@ def _cell(figure: Mapping, *, signed: bool = False) -> object:
 
 
 def _number(value: float, signed: bool) -> str:
-  """Writes 0.123 as '0.12', or with a sign; a nought has none."""
-  text = f'{value:+.2f}' if signed else f'{value:.2f}'
-  return text[1:] if signed and float(text) == 0 else text.replace('-', '−')
+  return wording.signed(value, 2) if signed else wording.number(value, 2)
 
 
 def _bounds(interval: Sequence[float], signed: bool) -> str:

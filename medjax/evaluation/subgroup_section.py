@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from medjax.evaluation import charts, markup, subgroups, wording
 from medjax.evaluation.discrimination import figure_bar, figure_words
 from medjax.evaluation.markup import Markup, small, tag
-from medjax.evaluation.subgroups import signed
 
 COLUMNS = {'age': 'Age in years', 'dataset': 'Data set'}  # others by their own name
-PLURAL = {'study': 'studies'}
 SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}
 
 
@@ -60,7 +58,6 @@ def _column(
   column: str, groups: Sequence[Mapping], summary: Mapping, low: float, widest: float
 ) -> Markup:
   unit, labels = summary.get('unit', 'image'), list(groups[0]['labels'])
-  units = PLURAL.get(unit, f'{unit}s')
   name = COLUMNS.get(column, wording.capital(column))
   area = 'Mean AUROC' if len(labels) > 1 else 'AUROC'
   rows = []
@@ -70,7 +67,7 @@ def _column(
     rows.append(
       [
         value,
-        [f'{group["patients"]:,}', small(f'{group["images"]:,} {units}')],
+        [f'{group["patients"]:,}', small(f'{group["images"]:,} {wording.plural(unit)}')],
         _prevalence(group),
         [
           *figure_words(group['mean_auroc'], 3),
@@ -152,9 +149,13 @@ def _stacked(figure: Mapping) -> list[object]:
 def _stacked_gap(gap: Mapping | None) -> list[object]:
   if gap is None or gap['value'] is None:
     return []
-  value = tag('b', signed(gap['value'])) if subgroups.excludes_zero(gap) else signed(gap['value'])
+  value = (
+    tag('b', wording.signed(gap['value']))
+    if subgroups.excludes_zero(gap)
+    else wording.signed(gap['value'])
+  )
   bounds = gap['interval'] and _small_line(
-    f'({signed(gap["interval"][0])} to {signed(gap["interval"][1])})'
+    f'({wording.signed(gap["interval"][0])} to {wording.signed(gap["interval"][1])})'
   )
   return [_small_line('gap ', value), bounds or None]
 
@@ -169,10 +170,10 @@ def _gap(gap: Mapping | None) -> list[object]:
     return [tag('span', 'reference', class_='quiet')]
   if gap['value'] is None:
     return [tag('span', gap['reason'], class_='quiet')]
-  value = signed(gap['value'])
+  value = wording.signed(gap['value'])
   if gap['interval'] is None:
     return [value]
-  low, high = (signed(bound) for bound in gap['interval'])
+  low, high = (wording.signed(bound) for bound in gap['interval'])
   apart = subgroups.excludes_zero(gap)
   return [
     markup.one_line(tag('b', value) if apart else value, f'({low} to {high})'),
@@ -197,12 +198,12 @@ def _gap_bar(what: str, gap: Mapping | None, widest: float) -> Markup | None:
     return round(width / 2 + (width / 2 - 4) * x / widest, 1)
 
   bounds = gap['interval']
-  words = f'{what}: {signed(gap["value"])}'
+  words = f'{what}: {wording.signed(gap["value"])}'
   return charts.svg(
     width,
     16,
     words,
-    f'A dot on a scale from {signed(-widest)} to {signed(widest)}; the tick is no gap.',
+    f'A dot on a scale from {wording.signed(-widest)} to {wording.signed(widest)}; the tick is no gap.',
     tag('line', x1=4, x2=width - 4, y1=middle, y2=middle, class_='scale'),
     tag('line', x1=place(0), x2=place(0), y1=2, y2=14, class_='baseline'),
     bounds

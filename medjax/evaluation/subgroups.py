@@ -176,8 +176,8 @@ def notes(found: Mapping[str, Sequence[Mapping]], level: float = 0.95) -> list[s
     reference = next(each['value'] for each in found[column] if each['reference'])
     low, high = gap['interval']
     said.append(
-      f'{wording.capital(words)} differs by {column}: {signed(gap["value"])} ({signed(low)} to '
-      f'{signed(high)}) for {group["value"]} beside {reference}.'
+      f'{wording.capital(words)} differs by {column}: {wording.signed(gap["value"])} ({wording.signed(low)} to '
+      f'{wording.signed(high)}) for {group["value"]} beside {reference}.'
     )
   if apart:
     more = f'; the other {len(apart) - SAID} are in the tables' if len(apart) > SAID else ''
@@ -214,11 +214,6 @@ def comparisons(
 def excludes_zero(gap: Mapping) -> bool:
   """Whether a gap's interval lies on one side of zero."""
   return bool(gap['interval']) and (gap['interval'][0] > 0 or gap['interval'][1] < 0)
-
-
-def signed(value: float) -> str:
-  """Writes a gap with its sign: '+0.031', '−0.120'."""
-  return f'{value:+.3f}'.replace('-', '−')
 
 
 def _distance(gap: Mapping) -> float:

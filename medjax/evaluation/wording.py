@@ -82,6 +82,14 @@ def number(value: float | None, digits: int) -> str:
   return DASH if value is None else f'{value:.{digits}f}'.replace('-', '−')
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+  """Writes a difference with its sign, a dash for None: '+0.012', '−0.004', '0.000'."""
+  if value is None:
+    return DASH
+  text = f'{value:+.{digits}f}'
+  return text[1:] if float(text) == 0 else text.replace('-', '−')
+
+
 def bounds(interval: Sequence[float], digits: int) -> str:
   """Writes an interval as '0.81–0.92', and '−0.16 to 0.09' where a dash would read as a minus."""
   between = ' to ' if interval[0] < 0 else '–'

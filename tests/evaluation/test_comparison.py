@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
 from medjax.errors import InputError
-from medjax.evaluation import comparison, comparison_page, delong, intervals, multiplicity
+from medjax.evaluation import comparison, comparison_page, delong, intervals, multiplicity, wording
 from medjax.evaluation.predictions import Predictions
 
 LABELS = ['Edema', 'Mass', 'Fracture']
@@ -333,7 +333,7 @@ def test_the_page_says_the_answer_first_and_escapes_what_it_is_given():
   places = [text.index(words) for words in order]
   assert places == sorted(places)
   for of in (compared['mean'], *compared['labels'].values()):
-    assert comparison_page.signed(of['auroc']['difference']['value'], 3) in text
+    assert wording.signed(of['auroc']['difference']['value'], 3) in text
 
 
 @pytest.mark.parametrize('verdict', comparison_page.WORDS)
@@ -355,7 +355,7 @@ def test_the_answer_in_words_begins_with_the_numbers():
   auroc = compared['mean']['auroc']
 
   def signed(value):
-    return comparison_page.signed(value, 3)
+    return wording.signed(value, 3)
 
   value, bounds = auroc['difference']['value'], auroc['difference']['interval']
   assert first.startswith(
@@ -377,10 +377,17 @@ def test_the_page_without_any_figure():
 
 
 def test_signs_and_small_p_values():
-  assert [comparison_page.signed(x, 3) for x in (0.0121, -0.0004, -0.02, None)] == [
+  assert [wording.signed(x, 3) for x in (0.0121, -0.0004, -0.02, None)] == [
     '+0.012',
     '0.000',
     '−0.020',
     '–',
   ]
   assert comparison_page.p_value(1e-9).startswith('<') and comparison_page.p_value(0.04) == '0.040'
+
+
+def test_the_page_counts_what_is_tested():
+  compared = compare(*runs())
+  for unit, words in (('study', 'studies'), ('image', 'images')):
+    text = read(comparison_page.render({'unit': unit, **compared}, 'a', 'b'))
+    assert f'{compared["test"]["images"]:,} {words} in the test set' in text

@@ -318,6 +318,13 @@ def test_what_is_not_calibrated_is_said():
   assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in found.summary['notes']
 
 
+def test_a_gap_of_nothing_has_no_sign():
+  # Format alone writes '-0.000'.
+  assert [wording.signed(x) for x in (-0.0004, 0.0004, -0.12, None)] == [
+    '0.000', '0.000', '−0.120', wording.DASH
+  ]  # fmt: skip
+
+
 def test_nothing_weakens():
   summary = synthetic_summary.evaluated(['Edema'], calibrated=False)
   text = Page(
