@@ -2,7 +2,7 @@
 
   python -m medjax.evaluate --workdir=runs/a --readers=reads.csv     the run's report, with readers
   python -m medjax.evaluate --workdir=runs/a --against=runs/b        which is better, by how much
-  python -m medjax.evaluate --predictions=p.csv --truth=t.csv --output=DIR
+  python -m medjax.evaluate --predictions=p.csv --truth=t.csv        written to p_evaluation/
 
 Calibration and thresholds of a run stay as it has frozen them. For predictions of another program they
 are chosen on --validation; without it only fixed thresholds are told ('--operating_points=threshold=0.5').
@@ -35,7 +35,9 @@ _VALIDATION_TRUTH = flags.DEFINE_string(
 _READERS = flags.DEFINE_string('readers', None, 'CSV of image, reader and their answers by label.')
 _AGAINST = flags.DEFINE_string('against', None, 'Another work directory, or CSV of predictions.')
 _MARGIN = flags.DEFINE_float('margin', 0.02, 'AUROC that counts as no worse, for --against.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the results of --predictions.')
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Folder for the results of --predictions; PREDICTIONS_evaluation by default.'
+)
 _LABELS = flags.DEFINE_list('labels', [], 'Of the predictions, those to evaluate; all by default.')
 _HEAD = flags.DEFINE_string(
   'head', 'sigmoid', 'sigmoid, or softmax or ordinal where an image has exactly one label.'
@@ -146,9 +148,8 @@ def _evaluate_files() -> None:
   from medjax.errors import check_option
   from medjax.evaluation import assessment, classes, levels, report
 
-  if not _OUTPUT.value:
-    raise InputError('--output is missing; try --output=evaluation')
-  output = pathlib.Path(_OUTPUT.value)
+  given = pathlib.Path(_PREDICTIONS.value)
+  output = pathlib.Path(_OUTPUT.value or given.with_name(f'{given.stem}_evaluation'))
   check_option('--head', _HEAD.value, ('sigmoid', *classes.FIGURES))
   check_option('--level', _LEVEL.value, levels.LEVELS)
   levels.method(_AGGREGATE.value, '--aggregate')

@@ -90,19 +90,19 @@ def test_predictions_of_another_program(command, files, tmp_path):
   assert 'Readers beside the model' in page and 'http:' not in page and 'https:' not in page
 
 
-def test_without_validation_only_fixed_thresholds(command, files, tmp_path):
+def test_without_validation_only_fixed_thresholds(command, files):
   folder, _ = files
   command(
     'evaluate', f'--predictions={folder}/t.csv', f'--truth={folder}/t_truth.csv', '--replicates=20',
-    '--operating_points=youden,threshold=0.5', f'--output={tmp_path}/out', check=True,
+    '--operating_points=youden,threshold=0.5', check=True,
   )  # fmt: skip
-  points = json.loads((tmp_path / 'out/evaluation.json').read_text())['labels']['Mass'][
+  points = json.loads((folder / 't_evaluation/evaluation.json').read_text())['labels']['Mass'][
     'operating_points'
   ]
   assert points[0]['threshold'] is None and 'no validation' in points[0]['reason']
   assert points[1]['threshold'] == 0.5 and points[1]['sensitivity']['interval']
-  assert not (tmp_path / 'out/frozen.json').exists()
-  page = (tmp_path / 'out/index.html').read_text()
+  assert not (folder / 't_evaluation/frozen.json').exists()
+  page = (folder / 't_evaluation/index.html').read_text()
   assert 'whether anybody had seen the test set by then is not recorded' in page
 
 
@@ -136,7 +136,6 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp
   [
     ([], ['--workdir', '--predictions']),
     (['--workdir=runs', '--predictions=p.csv'], ['either']),
-    (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv'], ['--output is missing']),
     (['--workdir={f}'], ['not a finished run']),
     (['--workdir={f}', '--against={f}', '--readers=r.csv'], ['--readers', '--against']),
     (['--workdir={f}', '--margin=0.1'], ['--margin', '--against']),
@@ -165,8 +164,8 @@ def test_bad_input_is_one_line(command, files, tmp_path, arguments, words):
   (folder / 'patient.csv').write_text('image,patient,prob_X,true_X\na,1,0.5,1\nb,1,0.25,0\n')
   (folder / 'outside.csv').write_text('image,patient,prob_X,true_X\na,1,0.5,1\nb,2,1.5,0\n')
   (folder / 'other.csv').write_text('image,reader,Mass\nv0.png,ann,1\nv1.png,ann,0\n')
-  if arguments and '--output is missing' not in words:
-    arguments = [*arguments, *(['--output={o}'] if 'predictions' in arguments[0] else [])]
+  if arguments and 'predictions' in arguments[0]:
+    arguments = [*arguments, '--output={o}']
   given = [each.format(f=folder, o=tmp_path / 'out') for each in arguments]
   ended = command('evaluate', *given)
   assert ended.returncode == 1

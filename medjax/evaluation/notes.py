@@ -32,8 +32,9 @@ def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
   patients = len(set(validation.patients) & set(test.patients)) if validation else 0
   if patients:
     found.append(
-      f'{wording.count(patients, "patient")} in both validation and test: checkpoint and '
-      'operating points were chosen on people they are tested on, so the figures flatter.'
+      f'{wording.count(patients, "patient")} in both validation and test: calibration and '
+      'operating points, and of a run the checkpoint, were chosen on people they are tested on, so the '
+      'figures flatter.'
     )
   return found
 

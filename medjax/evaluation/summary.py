@@ -373,9 +373,7 @@ def _mean(
     place = (columns,) if of_scores else (columns, 0)
     found = [labels[label]['test' if of_scores else 'operating_points'] for label in entered]
     reasons = [(of if of_scores else of[0])[name]['reason'] for of in found]
-    missing = [
-      each for each in zip(entered, reasons) if each[1] not in ('', intervals.NONE_DRAWN)
-    ]
+    missing = [each for each in zip(entered, reasons) if each[1] not in ('', intervals.NONE_DRAWN)]
     reason = next((f'{label}: {why}' for label, why in missing), '')
     if len(missing) == len(entered) and len(set(reasons)) == 1:
       reason = reasons[0]

@@ -416,4 +416,4 @@ def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
     assert where['ppv']['reason'] == 'nothing is called positive'
   for figure in (found['mean']['auroc'], found['mean']['sensitivity']):
     assert figure['reason'] == ('' if replicates else 'no replicates were drawn')
-  assert found['mean']['ppv']['reason'] == 'Edema: nothing is called positive'
+  assert found['mean']['ppv']['reason'] == 'nothing is called positive'
