@@ -106,7 +106,7 @@ def test_and_report(
 ) -> None:
   """Writes predictions, what is frozen on validation, evaluation/test.json and the report.
 
-  The first process does it; the others return at once.
+  For one process alone to do, while the others wait.
 
   Args:
     config: of the run.
@@ -122,8 +122,6 @@ def test_and_report(
     started: what the network is and started from.
     learner, variables: of the best checkpoint, for heat maps.
   """
-  if not devices.is_first():
-    return
   settings = config.evaluation
   predicted = {part: _predictions(config, data, rows[part], probabilities[part]) for part in rows}
   others = {

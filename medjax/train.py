@@ -149,7 +149,8 @@ def _run(
   else:
     probabilities = {part: predict(variables[0], parts[part]) for part in parts}
     beside = {part: {} for part in parts}
-  testing.test_and_report(
+  report = functools.partial(
+    testing.test_and_report,
     config,
     workdir,
     data,
@@ -163,7 +164,7 @@ def _run(
     learner=learn,
     variables=jax.device_get(variables[0]),
   )
-  devices.wait_for_all('report')
+  devices.first_does(report)
 
 
 def _check_fit(config: Config, learn: Learner, data: Study) -> None:
