@@ -202,12 +202,13 @@ def _listed(source: pathlib.Path, root: pathlib.Path | None) -> ImageList:
 
 
 def _check_unseen(opened: Opened, listed: ImageList, allowed: bool) -> int:
-  """Returns how many of the images the model has seen; raises InputError unless that is allowed."""
+  """Returns how many images the model has seen, at least; raises InputError unless that is allowed."""
   seen = lineage.seen_by_any(opened.folders)
   count, words = lineage.find_seen(image_lists.items(listed), seen)
   if not count:
     return 0
-  of = f'{count:,} of the {listed.count:,} images trained or chose this model'
+  # Of possible copies a sample is looked at.
+  of = f'at least {count:,} of the {listed.count:,} images trained or chose this model'
   if not allowed:
     raise InputError(
       f'{words} ({of}): what it says of them says nothing of new patients; leave them out, or insist '

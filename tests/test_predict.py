@@ -272,9 +272,9 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   (tmp_path / 'patient.csv').write_text(f'image,patient\nx.png,{patient}\n')
   refusals['patient'] = (tmp_path / 'patient.csv', None)
   words = {
-    'folder': f'({len(split) - len(of["test"])} of the',
+    'folder': f'(at least {len(split) - len(of["test"])} of the',
     'link': 'this model (',
-    'csv': f"'{one}' chose this model (1 of the 1 images",
+    'csv': f"'{one}' chose this model (at least 1 of the 1 images",
     'copy': f'shows the same as {phantom_root}',
     'patient': f"'x.png' is of patient '{patient}', who trained this model",
   }
@@ -292,7 +292,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
     run, tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
   )  # fmt: skip
   said = capsys.readouterr().out
-  assert 'note: 3 of the 3 images trained or chose this model' in said
+  assert 'note: at least 3 of the 3 images trained or chose this model' in said
   assert json.loads((tmp_path / 'allowed.csv.json').read_text())['training_images'] == 3
 
 
