@@ -123,8 +123,6 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     parts['validation'],
     parts['test'],
     head=config.model.head,
-    calibration=settings.calibration,
-    rules=settings.operating_points,
     prevalence=_prevalences(config.data.labels) or settings.prevalence,
     level=settings.level,
     aggregate=settings.aggregate,

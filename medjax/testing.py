@@ -131,20 +131,13 @@ def test_and_report(
   for name, parts in (('', predicted), *others.items()):
     for part, each in parts.items():
       predictions.write(reporting.beside_path(workdir, name, part), *each)
-  logs.say('computing intervals')
-  assessed = assessment.assess(
+  chosen = assessment.freeze(
     predicted['validation'],
-    predicted['test'],
     head=config.model.head,
     calibration=settings.calibration,
     rules=settings.operating_points,
-    prevalence=settings.prevalence,
     level=settings.level,
     aggregate=settings.aggregate,
-    columns=settings.subgroups,
-    replicates=config.replicates,
-    seed=config.seed,
-    beside={name: of['test'] for name, of in others.items()},
   )
   frozen.write(
     workdir,
@@ -153,8 +146,22 @@ def test_and_report(
       'split_sha256': data.proof['split_sha256'],
       'head': config.model.head,
       'aggregate': settings.aggregate,
-      'levels': assessed.frozen,
+      'levels': chosen,
     },
+  )
+  logs.say('computing intervals')
+  assessed = assessment.assess(
+    predicted['validation'],
+    predicted['test'],
+    head=config.model.head,
+    prevalence=settings.prevalence,
+    level=settings.level,
+    aggregate=settings.aggregate,
+    columns=settings.subgroups,
+    replicates=config.replicates,
+    seed=config.seed,
+    chosen=chosen,
+    beside={name: of['test'] for name, of in others.items()},
   )
   result = assessed.summary | {
     'facts': {
@@ -177,7 +184,7 @@ def test_and_report(
   }
   if settings.saliency != 'none':
     logs.say('drawing heat maps')
-  _explain(config, workdir, assessed.frozen['image'], predicted['test'], result, learner, variables)
+  _explain(config, workdir, chosen['image'], predicted['test'], result, learner, variables)
   reporting.write(workdir, result)
   logs.say(reporting.answer(result))
   logs.say(f'report: {workdir / reporting.REPORT}')

@@ -19,6 +19,12 @@ from medjax.data import images, split_files
 from medjax.errors import InputError
 from medjax.study import Study
 
+# Settings that choose nothing, which the report of a finished run can be made again with.
+_TOLD_AGAIN = (
+  'config.evaluation.subgroups:',
+  'config.evaluation.prevalence',
+  'config.replicates:',
+)
 # Settings that say where and how fast, never what: a run started again may change them.
 _FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
 
@@ -79,9 +85,11 @@ def _check_writable(workdir: pathlib.Path) -> None:
 def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
   changed = _changes(config, workdir)
   if changed:
+    told_again = all(line.startswith(_TOLD_AGAIN) for line in changed)
     raise InputError(
       f'{workdir} holds a run with another config: {"; ".join(changed)}. Take another --workdir, or '
       'the old settings to go on with that run'
+      + (f', or python -m medjax.evaluate --workdir={workdir} once it is finished' * told_again)
     )
 
 

@@ -86,10 +86,15 @@ def assess(
   of_validation = None
   if validation is not None:
     of_validation = levels.to_level(validation, level, aggregate, head)
-    for each in dict.fromkeys(('image', level, *_told(validation, aggregate, head))):
-      if each not in chosen:
-        part = levels.to_level(validation, each, aggregate, head)
-        chosen[each] = frozen.freeze(part, head=head, calibration=calibration, rules=rules)
+    if level not in chosen:
+      chosen = freeze(
+        validation,
+        head=head,
+        calibration=calibration,
+        rules=rules,
+        level=level,
+        aggregate=aggregate,
+      )
   of_level = chosen.get(level) or frozen.without_validation(test.labels, head, rules)
   raw = {'test': of_test} | ({} if of_validation is None else {'validation': of_validation})
   ready = {name: frozen.calibrated(of_level, part) for name, part in raw.items()}
@@ -136,6 +141,36 @@ def assess(
     ],
   }
   return Assessment(chosen, found, ready.get('validation'), ready['test'])
+
+
+def freeze(
+  validation: Predictions,
+  *,
+  head: str,
+  calibration: str,
+  rules: Sequence[str],
+  level: str,
+  aggregate: str,
+) -> dict[str, dict]:
+  """Returns what validation chooses, level → of medjax.evaluation.frozen.freeze; as for `assess`.
+
+  Of images, of the level that is tested, and of every other level that validation tells.
+
+  Raises:
+    InputError: with exclusive classes, probabilities that do not sum to 1 or a truth of more or less
+      than one class.
+  """
+  if head != 'sigmoid':
+    classes.check(validation, 'validation')
+  return {
+    each: frozen.freeze(
+      levels.to_level(validation, each, aggregate, head),
+      head=head,
+      calibration=calibration,
+      rules=rules,
+    )
+    for each in dict.fromkeys(('image', level, *_told(validation, aggregate, head)))
+  }
 
 
 def _told(predictions: Predictions, aggregate: str, head: str) -> list[str]:
