@@ -24,7 +24,7 @@ from medjax.config import Config
 from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
-from medjax.evaluation import frozen, levels, predictions, summary, wording
+from medjax.evaluation import frozen, levels, notes, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
 
 _PARTS = ('validation', 'test')
@@ -186,7 +186,10 @@ def _evaluate(
   result = summary.evaluate(
     parts['validation'], parts['test'], chosen['operating_points'], unit=thing, **settings
   )
-  return {**result, 'notes': [note.replace('image', thing) for note in result['notes']]}
+  of_units = [*result['notes']]
+  if thing == 'slide':
+    of_units = [*notes.unidentified(parts['validation'], parts['test']), *of_units]
+  return {**result, 'notes': [note.replace('image', thing) for note in of_units]}
 
 
 def _decisions(parts: Mapping[str, Predictions], result: Mapping[str, Any]) -> pd.DataFrame:

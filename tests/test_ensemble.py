@@ -122,7 +122,7 @@ def test_what_stands_beside_the_mean():
   )
   one = config('evaluation.checkpoints=2')
   assert list(ensemble.beside(one, [own[:, :, :1]])) == ['single model']
-  words = ensemble.in_words(every)
+  words = ensemble.in_words(every, 2)
   assert words == (
     "mean probability of the 2 best checkpoints, each image as it is and 3 times under 'chest', "
     'and 1 further run'

@@ -203,7 +203,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
   opened = trained.open_run(run)
   pixels = images.decode(mixed / 'sub' / 'IM1', 32, 1)
-  maps = saliency.of_learner(opened.learner, opened.variables, 'grad_cam')
+  maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
   expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
   written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
   np.testing.assert_allclose(written.astype(int), expected, atol=2)
@@ -357,7 +357,7 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
     return change
 
   cases = [
-    (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'the run is not finished'),
+    (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'though the run is finished'),
     (broken_run('b', edit('frozen.json', step=99)), 'made for step 99'),
     (broken_run('c', edit('frozen.json', split_sha256='x')), "made for split_sha256 'x'"),
     (tmp_path, 'not the work directory of a run'),

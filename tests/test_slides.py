@@ -89,7 +89,7 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
   expected = roc_auc_score([name in TUMOUR for name in tested], means[tested])
   assert found['test']['auroc']['value'] == pytest.approx(expected)
   # Chosen on validation, and what the decisions follow from.
-  threshold = found['operating_point']['threshold']
+  threshold = found['operating_points'][0]['threshold']
   assert all(
     (float(r['prob_tumor']) >= threshold) == (r['decided_tumor'] == '1') for r in slides.values()
   )
