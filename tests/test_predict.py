@@ -182,14 +182,19 @@ def test_killed_it_goes_on(run, tmp_path):
 
 
 def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
-  (tmp_path / 'list.csv').write_text('patient,image\nnew 1,film.dcm\n,colour.png\nnew 2,no.png\n')
+  pipe = tmp_path / 'pipe.png'
+  os.mkfifo(pipe)
+  (tmp_path / 'list.csv').write_text(
+    f'patient,image\nnew 1,film.dcm\n,colour.png\nnew 2,no.png\nnew 2,{pipe}\n'
+  )
   inference.predict(run, tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed)
   found = rows(tmp_path / 'out.csv')
   assert [(row['image'], row['patient']) for row in found] == [
     ('film.dcm', 'new 1'), ('colour.png', '')
   ]  # fmt: skip
   assert rows(tmp_path / 'out.broken.csv') == [
-    {'image': 'no.png', 'reason': f'{mixed}/no.png: no such image file'}
+    {'image': 'no.png', 'reason': f'{mixed}/no.png: no such image file'},
+    {'image': str(pipe), 'reason': f'{pipe}: a folder, pipe or device, not an image file'},
   ]
 
 

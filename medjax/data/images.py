@@ -11,6 +11,7 @@ in containers, see medjax.data.containers. They are shown as a viewer would show
 """
 
 import concurrent.futures
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -116,6 +117,8 @@ def _load(
   try:
     if containers.is_inside(path):
       return Image.fromarray(containers.read(path)).convert(mode)
+    if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
+      raise InputError(f'{path}: a folder, pipe or device, not an image file')
     with open(path, 'rb') as file:
       if dicom.is_dicom(path, file.read(dicom.HEAD)):
         return Image.fromarray(dicom.read(path, intensity)).convert(mode)

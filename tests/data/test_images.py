@@ -1,5 +1,6 @@
 """Decoding, against Pillow itself and images whose pixels are known."""
 
+import os
 import struct
 import warnings
 import zlib
@@ -143,7 +144,9 @@ def broken_files(folder):
   (folder / 'text.jpg').write_text('not an image')
   (folder / 'cut.jpg').write_bytes((folder / 'ok.jpg').read_bytes()[:-900])
   (folder / 'cut.png').write_bytes((folder / 'ok.png').read_bytes()[:-900])
-  return ['empty.jpg', 'text.jpg', 'cut.jpg', 'cut.png', 'missing.jpg']
+  os.mkfifo(folder / 'pipe.png')
+  (folder / 'folder.png').mkdir()
+  return ['empty.jpg', 'text.jpg', 'cut.jpg', 'cut.png', 'missing.jpg', 'pipe.png', 'folder.png']
 
 
 def test_a_broken_image_is_named_in_one_line(tmp_path):
@@ -157,7 +160,7 @@ def test_find_broken_finds_the_broken_ones_and_no_others(tmp_path):
   names = broken_files(tmp_path)
   paths = [str(tmp_path / name) for name in ['ok.jpg', *names, 'ok.png']]
   found = images.find_broken(paths)
-  assert sorted(found) == [1, 2, 3, 4, 5]
+  assert sorted(found) == [1, 2, 3, 4, 5, 6, 7]
   assert all(names[at - 1] in reason for at, reason in found.items())
 
 
