@@ -293,6 +293,15 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   from medjax.evaluation import comparison, comparison_page, joining, levels, predictions
 
   against, warning = pathlib.Path(_AGAINST.value), ''
+  names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
+  folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
+  name = f'against_{against.resolve().name.removesuffix(".csv")}'
+  written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
+  earlier = files.read_json(written[1])['between'][1] if written[1].is_file() else against
+  if pathlib.Path(earlier).resolve() != against.resolve():
+    raise InputError(
+      f'{written[1]}: holds the comparison with {earlier}, which {against} would replace; move or delete it'
+    )
   notes = [] if _WORKDIR.value else [_not_recorded(_PREDICTIONS.value)]
   if against.is_dir():
     other = predictions.read(against / 'predictions' / 'test.csv')
@@ -308,11 +317,7 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
     seed=_SEED.value or 0,
   )
-  names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
   page = comparison_page.render(compared, *names, notes=notes, warning=warning)
-  folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
-  name = f'against_{against.resolve().name.removesuffix(".csv")}'
-  written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
   for path, content in zip(written, (page, json.dumps({'between': names, **compared}, indent=2))):
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, content + '\n')
