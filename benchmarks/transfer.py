@@ -2,18 +2,18 @@
 
   python benchmarks/transfer.py --output=runs/transfer --nih=data/nih
 
-A small ResNet learns from 16,000 generated films. Then a few patients train it: of other generated films
-and, with --nih, of ChestX-ray14's. For each seed the same patients train, choose the checkpoint and test,
-whether the network starts from scratch, is fine-tuned as a whole, or in its head alone.
+A small ResNet learns from generated films. Then a few patients train it: 80 of other generated films and,
+with --nih, 15 % of those in a folder of ChestX-ray14, which should therefore be a small one. For each seed
+the same patients train, choose the checkpoint (more of them than train) and test, whether the network starts
+from scratch, is fine-tuned as a whole, or in its head alone.
 
 Generated films are all exposed alike, real ones are not: a network pre-trained on them as they are calls
-every real film abnormal. `exposures` therefore varies what differs from film to film by more than
+nearly every real film abnormal. `exposures` therefore varies what differs from film to film by more than
 augment='chest' does, as domain randomisation does (Tobin et al. 2017, arXiv 1703.06907).
 """
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -28,7 +28,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PRETRAINING = (
   '--config.data.settings.images=16000',
   '--config.data.settings.seed=100',
-  '--config.augment=transfer:exposures',
+  '--config.augment=benchmarks.transfer:exposures',
   '--config.data.labels=Lung Opacity,Lung Lesion,Pneumonia,Edema',
   '--config.steps=4000',
 )
@@ -87,14 +87,8 @@ def _blurred(images: jax.Array) -> jax.Array:
 def run(workdir: pathlib.Path, config: str, *settings: str) -> float:
   """Trains one network, or goes on where it was, and returns the test set's mean AUROC."""
   command = (sys.executable, '-m', 'medjax.main', f'--config={config}', f'--workdir={workdir}')
-  folders = [str(PROJECT), str(pathlib.Path(__file__).parent), os.environ.get('PYTHONPATH', '')]
-  found = subprocess.run(
-    [*command, *settings],
-    cwd=PROJECT,
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(folders)},
-    capture_output=True,
-    text=True,
-  )
+  print(f'training {workdir.name}', file=sys.stderr)
+  found = subprocess.run([*command, *settings], cwd=PROJECT, capture_output=True, text=True)
   if found.returncode:
     sys.exit(found.stderr)
   return json.loads((workdir / 'evaluation' / 'test.json').read_text())['mean']['auroc']['value']
@@ -124,6 +118,10 @@ def main() -> None:
   parser.add_argument('--nih', help='the folder of ChestX-ray14', type=pathlib.Path)
   parser.add_argument('--seeds', type=int, default=3)
   args = parser.parse_args()
+  if args.nih and not args.nih.is_dir():
+    parser.error(f'--nih={args.nih}: no such folder')
+  if args.seeds < 1:
+    parser.error(f'--seeds={args.seeds}: must be 1 or more')
   generated = f'--config.data.root={args.output / "generated"}'
   run(args.output / 'pretrained', PHANTOM[0], generated, *PRETRAINING)
   config, settings = PHANTOM
@@ -141,4 +139,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  main()
+  try:
+    main()
+  except KeyboardInterrupt:
+    sys.exit(130)

@@ -297,10 +297,11 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
   name = f'against_{against.resolve().name.removesuffix(".csv")}'
   written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
-  earlier = files.read_json(written[1])['between'][1] if written[1].is_file() else against
-  if pathlib.Path(earlier).resolve() != against.resolve():
+  # A run may have moved; what lies in its folder is of that run.
+  compares = [str(pathlib.Path(each).resolve()) for each in names[bool(_WORKDIR.value) :]]
+  if written[1].exists() and files.read_json(written[1]).get('compares') != compares:
     raise InputError(
-      f'{written[1]}: holds the comparison with {earlier}, which {against} would replace; move or delete it'
+      f'{written[1]}: holds another comparison than of {" and ".join(compares)}; move or delete it'
     )
   notes = [] if _WORKDIR.value else [_not_recorded(_PREDICTIONS.value)]
   if against.is_dir():
@@ -318,7 +319,8 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     seed=_SEED.value or 0,
   )
   page = comparison_page.render(compared, *names, notes=notes, warning=warning)
-  for path, content in zip(written, (page, json.dumps({'between': names, **compared}, indent=2))):
+  result = {'between': names, 'compares': compares, **compared}
+  for path, content in zip(written, (page, json.dumps(result, indent=2))):
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, content + '\n')
   notes = [f'note: {note}' for note in dict.fromkeys(notes)]

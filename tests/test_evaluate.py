@@ -117,14 +117,19 @@ def test_against_other_predictions(command, files, tmp_path):
   assert difference['value'] > 0.2 and difference['interval'][0] > 0
   page = (tmp_path / 'out/against_worse.html').read_text()
   assert f'Whom the model of {folder}/t.csv was' in page and '/worse.csv was trained on is' in page
-  # Another model whose file has the same name is not written over it.
+  # Other predictions whose file has the same name are not written over it, nor is a file of others.
   (tmp_path / 'worse.csv').write_bytes((folder / 't.csv').read_bytes())
-  refused = command(
-    'evaluate', f'--predictions={folder}/t.csv', f'--truth={folder}/t_truth.csv',
-    f'--against={tmp_path}/worse.csv', '--replicates=200', f'--output={tmp_path}/out',
-  )  # fmt: skip
-  assert refused.returncode and f'holds the comparison with {folder}/worse.csv' in refused.stderr
-  assert json.loads((tmp_path / 'out/against_worse.json').read_text()) == compared
+  for broken, against in ((None, tmp_path), ('{}', folder)):
+    if broken:
+      (tmp_path / 'out/against_worse.json').write_text(broken)
+    before = (tmp_path / 'out/against_worse.json').read_bytes()
+    refused = command(
+      'evaluate', f'--predictions={folder}/t.csv', f'--truth={folder}/t_truth.csv',
+      f'--against={against}/worse.csv', '--replicates=200', f'--output={tmp_path}/out',
+    )  # fmt: skip
+    assert refused.returncode and 'holds another comparison than of' in refused.stderr
+    assert 'Traceback' not in refused.stderr
+    assert (tmp_path / 'out/against_worse.json').read_bytes() == before
 
 
 def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files, tmp_path):

@@ -71,6 +71,8 @@ def _open(container: str, name: str, process: int) -> Any:
   path = pathlib.Path(container)
   if path.is_dir():
     return _tfds(container, name, process)
+  if path.exists() and not path.is_file():  # To open a pipe would wait for ever.
+    raise InputError(f'{container}: a pipe or device, not a container')
   if path.suffix in _HDF5:
     return _hdf5(container, name or 'x', process)
   if path.suffix == '.npz':

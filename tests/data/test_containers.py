@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import io
+import os
 import subprocess
 import sys
 
@@ -207,3 +208,9 @@ def test_workers_import_no_jax(root):
     "assert not {'jax', 'tensorflow', 'torch'} & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, '-c', code, *all_paths(root)[::5]], check=True)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+  os.mkfifo(tmp_path / 'pipe.npz')
+  with pytest.raises(InputError, match=r'pipe\.npz: a pipe or device'):
+    containers.read(f'{tmp_path}/pipe.npz#x/0')
