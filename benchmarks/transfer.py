@@ -7,8 +7,8 @@ with --nih, 15 % of those in a folder of ChestX-ray14, which should therefore be
 the same patients train, choose the checkpoint (more of them than train) and test, whether the network starts
 from scratch, is fine-tuned as a whole, or in its head alone.
 
-Generated films are all exposed alike, real ones are not: a network pre-trained on them as they are calls
-nearly every real film abnormal. `exposures` therefore varies what differs from film to film by more than
+Generated films are all exposed alike, real ones are not: what a network learns from them as they are says
+little about real ones. `exposures` therefore varies what differs from film to film by more than
 augment='chest' does, as domain randomisation does (Tobin et al. 2017, arXiv 1703.06907).
 """
 
