@@ -222,11 +222,11 @@ def _copies(ours: Set, sides: np.ndarray, theirs: Set | None) -> Seen:
 
   from medjax import logs
 
-  progress = logs.Progress('image looked at', 0, len(pictures))
+  bar = logs.Progress('image looked at', 0, len(pictures))
   looks = duplicates.look(
-    list(pictures['path']), list(pictures['intensity']), progress=progress.update
+    list(pictures['path']), list(pictures['intensity']), progress=bar.update
   )
-  progress.close()
+  bar.close()
   if looks.broken:
     sentence = (
       f'{len(looks.broken):,} of {len(pictures):,} images cannot be read, and copies of them not be '

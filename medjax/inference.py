@@ -138,8 +138,8 @@ def _write(
   rows, preprocessings = results.rows, _preprocessings(opened.runs)
   start, total = results.done // batch_size, -(-listed.count // batch_size)
   batches = _batches(listed, batch_size, results.done, preprocessings)
-  progress = logs.Progress('batch', start, total, images=batch_size)
-  with contextlib.closing(batches), contextlib.closing(progress):
+  bar = logs.Progress('batch', start, total, images=batch_size)
+  with contextlib.closing(batches), contextlib.closing(bar):
     for number, (batch, probabilities) in enumerate(
       _predicted(opened.runs, batches, batch_size, mesh), start=start
     ):
@@ -162,7 +162,7 @@ def _write(
       )
       result_file.append(results.good, good)
       rows += len(kept)
-      progress.update(number + 1)
+      bar.update(number + 1)
   return rows
 
 

@@ -151,11 +151,11 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   """Decodes every image that has a split; returns image, split and reason of the broken ones."""
   rows = np.flatnonzero(data.split != 'unused')
   paths = study.paths(config, data.table['image'].iloc[rows])
-  progress = logs.Progress('image checked', 0, len(rows))
+  bar = logs.Progress('image checked', 0, len(rows))
   reasons = images.find_broken(
-    paths, config.data.image_size, config.data.intensity, progress=progress.update
+    paths, config.data.image_size, config.data.intensity, progress=bar.update
   )
-  progress.close()
+  bar.close()
   if reasons and config.data.broken == 'stop':
     others = f' (and {len(reasons) - 1:,} more)' if len(reasons) > 1 else ''
     first, reason = next(iter(reasons.items()))
