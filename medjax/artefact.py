@@ -13,11 +13,12 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import calibrating, ensemble, files, model_card, reporting, trained
+from medjax import calibrating, ensemble, model_card, reporting, trained
 from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.assessment import Assessment
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
+from medjax.runtime import files
 from medjax.trained import Trained
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')

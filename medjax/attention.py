@@ -11,8 +11,8 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run on patches.')
 _PATCHES = flags.DEFINE_string('patches', '', "Folder of the patches; the run's own by default.")
@@ -40,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

@@ -24,14 +24,14 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 if TYPE_CHECKING:
   from medjax.config import Config
   from medjax.data.duplicates import Looks
 
-flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for index.html and audit.json.')
 _SPLIT = flags.DEFINE_string(
   'split', '', 'Work directory or CSV (image, split) of the split; the config draws it otherwise.'
@@ -100,16 +100,16 @@ class Seen(NamedTuple):
 
 def main() -> None:
   """Audits, writes the page and exits with 2 where patients are on two sides."""
-  config = commands.load_config()
+  config = command_line.load_config()
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=audits/phantom')
   other = _other()
   ours = _read(config)
   split = _split(ours, _SPLIT.value)
 
-  from medjax import files
   from medjax.data import audit
   from medjax.evaluation import audit_page
+  from medjax.runtime import files
 
   if not np.isin(split.sides, audit.SIDES).any():
     raise InputError(f'{split.whence}: no image is in train, validation or test')
@@ -220,12 +220,10 @@ def _copies(ours: Set, sides: np.ndarray, theirs: Set | None) -> Seen:
     return Seen(pictures[:0], 0, None, {}, warnings, ['Pixels: no image was opened.', *unseen])
   pictures, truth = (each[there].reset_index(drop=True) for each in (pictures, truth))
 
-  from medjax import logs
+  from medjax.runtime import progress
 
-  bar = logs.Progress('image looked at', 0, len(pictures))
-  looks = duplicates.look(
-    list(pictures['path']), list(pictures['intensity']), progress=bar.update
-  )
+  bar = progress.Progress('image looked at', 0, len(pictures))
+  looks = duplicates.look(list(pictures['path']), list(pictures['intensity']), progress=bar.update)
   bar.close()
   if looks.broken:
     sentence = (
@@ -349,4 +347,4 @@ def _data_uri(path: str, intensity: str) -> str:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

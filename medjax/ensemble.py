@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax import checkpoints, files, trained
+from medjax import checkpoints, trained
 from medjax.config import Config, Evaluation
 from medjax.data import split_files
 from medjax.errors import InputError
 from medjax.learner import Learner
+from medjax.runtime import files
 
 SINGLE = 'single model'
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _PREDICTIONS = flags.DEFINE_string(
@@ -95,8 +95,9 @@ def main() -> None:
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
   from medjax import config as configs
-  from medjax import files, reporting
+  from medjax import reporting
   from medjax.evaluation import assessment, frozen, predictions
+  from medjax.runtime import files
 
   if not (workdir / reporting.RESULT).is_file():
     raise InputError(
@@ -142,9 +143,10 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
 
 
 def _evaluate_files() -> None:
-  from medjax import files, reporting
+  from medjax import reporting
   from medjax.errors import check_option
   from medjax.evaluation import assessment, classes, levels, report
+  from medjax.runtime import files
 
   given = pathlib.Path(_PREDICTIONS.value)
   output = pathlib.Path(_OUTPUT.value or given.with_name(f'{given.stem}_evaluation'))
@@ -289,8 +291,8 @@ def _readers(found) -> dict[str, Any] | None:
 
 def _compare(test, directory: pathlib.Path, settings) -> None:
   """Compares with --against; `settings` are level, aggregate and head."""
-  from medjax import files
   from medjax.evaluation import comparison, comparison_page, joining, levels, predictions
+  from medjax.runtime import files
 
   against, warning = pathlib.Path(_AGAINST.value), ''
   names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
@@ -360,4 +362,4 @@ def _say(result: dict[str, Any], page: pathlib.Path) -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

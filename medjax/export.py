@@ -15,8 +15,8 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _OUTPUT = flags.DEFINE_string('output', None, "Folder to write to; the run's export/ by default.")
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

@@ -11,11 +11,12 @@ import numpy as np
 from jax.sharding import Mesh
 from PIL import Image
 
-from medjax import devices, saliency
+from medjax import saliency
 from medjax.data.image_lists import Item
 from medjax.ensemble import Run
 from medjax.errors import InputError, check_option
 from medjax.evaluation import heat
+from medjax.runtime import devices
 
 
 def check_folder(folder: pathlib.Path, source: pathlib.Path) -> None:

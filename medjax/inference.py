@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import devices, ensemble, files, heat_files, lineage, logs, result_file, trained
+from medjax import ensemble, heat_files, lineage, result_file, trained
 from medjax.config import Config
 from medjax.data import image_lists, images, split_files
 from medjax.data.image_lists import ImageList, Item
@@ -25,6 +25,7 @@ from medjax.evaluation import classes, frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
 from medjax.preprocessing import Preprocessing
 from medjax.result_file import Results
+from medjax.runtime import devices, files, progress
 
 DECISION, RAW = 'decision_', 'raw_'
 _LEVEL = 'image'  # A file of images has no studies.
@@ -115,14 +116,14 @@ def predict(
   names = (result_file.printable(item.image) for item in image_lists.items(listed))
   with result_file.opened(output, settings, columns, names) as results:
     if results.done:
-      logs.say(f'going on after {results.done:,} of {listed.count:,} images')
+      progress.say(f'going on after {results.done:,} of {listed.count:,} images')
     rows = _write(results, opened, listed, batch_size, mesh, raw, draw)
   if not rows:
     raise InputError(
       f'{source}: none of its {listed.count:,} images can be read; {result_file.broken_path(output)} '
       'says why'
     )
-  logs.say(_answer(output, rows, listed))
+  progress.say(_answer(output, rows, listed))
 
 
 def _write(
@@ -138,7 +139,7 @@ def _write(
   rows, preprocessings = results.rows, _preprocessings(opened.runs)
   start, total = results.done // batch_size, -(-listed.count // batch_size)
   batches = _batches(listed, batch_size, results.done, preprocessings)
-  bar = logs.Progress('batch', start, total, images=batch_size)
+  bar = progress.Progress('batch', start, total, images=batch_size)
   with contextlib.closing(batches), contextlib.closing(bar):
     for number, (batch, probabilities) in enumerate(
       _predicted(opened.runs, batches, batch_size, mesh), start=start
@@ -214,7 +215,7 @@ def _check_unseen(opened: Opened, listed: ImageList, allowed: bool) -> int:
       f'{words} ({of}): what it says of them says nothing of new patients; leave them out, or insist '
       'with --allow_training_images'
     )
-  logs.say(f'note: {of}, such as: {words}; what it says of them says nothing of new patients')
+  progress.say(f'note: {of}, such as: {words}; what it says of them says nothing of new patients')
   return count
 
 

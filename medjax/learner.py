@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from medjax import heads, lookup, models, optimizers, stages, steps
+from medjax import heads, models, optimizers, stages, steps
 from medjax.config import Config
 from medjax.data import augment
 from medjax.errors import InputError, one_line
@@ -19,6 +19,7 @@ from medjax.models.pretrained import weights as pretrained
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.preprocessing import Preprocessing
+from medjax.runtime import import_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,7 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
       not tell its stages where the config treats them differently.
   """
   network = _network(config)
-  policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
+  policy = import_by_name.find(config.augment, import_by_name.public(augment), 'config.augment')
   init = functools.partial(steps.init_variables, network, preprocessing.image_shape, config.seed)
   try:
     shapes = jax.eval_shape(init)
@@ -144,11 +145,11 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
 
 def _network(config: Config) -> nn.Module:
   name, given = config.model.name, config.model.settings
-  network = lookup.find(name, lookup.public(models), 'config.model.name')
+  network = import_by_name.find(name, import_by_name.public(models), 'config.model.name')
   ours = ('num_labels', 'dtype', 'frozen_stages', 'name', 'parent')
-  lookup.check_settings(network, given, 'config.model.settings', ours)
+  import_by_name.check_settings(network, given, 'config.model.settings', ours)
   settings = {'num_labels': heads.outputs(config.model.head, len(config.data.labels)), **given}
-  if lookup.takes(network, 'dtype'):
+  if import_by_name.takes(network, 'dtype'):
     settings['dtype'] = jnp.dtype(config.precision)
   elif config.precision != 'float32':
     raise InputError(f'config.precision={config.precision}: {name} takes no dtype to compute in')

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from medjax import files
 from medjax.data import duplicates, table
 from medjax.data.image_lists import Item
 from medjax.errors import InputError
+from medjax.runtime import files
 
 FILE = 'pretrained_on.csv'
 _COLUMNS = ['image', 'patient', 'split', 'root']

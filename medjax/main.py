@@ -12,10 +12,10 @@ import sys
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
-flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(command_line)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for everything the run leaves.')
 _COORDINATOR = flags.DEFINE_string(
   'coordinator', '', "Address host:port of process 0; 'auto' on TPU pods, Slurm and Open MPI."
@@ -26,13 +26,14 @@ _PROCESS = flags.DEFINE_integer('process', 0, 'Number of this process, with --co
 
 def main() -> None:
   """Sets up the devices and runs the experiment."""
-  config = commands.load_config()
+  config = command_line.load_config()
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/phantom')
 
   import jax
 
-  from medjax import devices, train
+  from medjax import train
+  from medjax.runtime import devices
 
   # Compiled programs are kept, so that the second start of a large network takes seconds.
   if not jax.config.jax_compilation_cache_dir:
@@ -60,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, ensemble, files, provenance, reporting, stages
+from medjax import __version__, ensemble, provenance, reporting, stages
 from medjax.errors import InputError
 from medjax.evaluation import wording
+from medjax.runtime import files
 from medjax.trained import Trained
 
 _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')

@@ -19,8 +19,8 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _IMAGES = flags.DEFINE_string('images', None, 'Folder of images, or CSV that names them.')
@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

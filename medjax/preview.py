@@ -8,10 +8,10 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
-flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'The picture to write, such as preview.png.')
 _IMAGES = flags.DEFINE_integer('images', 5, 'How many images to draw.', lower_bound=1)
 _DRAWS = flags.DEFINE_integer('draws', 6, 'How many draws of the policy for each.', lower_bound=1)
@@ -19,7 +19,7 @@ _DRAWS = flags.DEFINE_integer('draws', 6, 'How many draws of the policy for each
 
 def main() -> None:
   """Writes the picture and says where."""
-  config = commands.load_config()
+  config = command_line.load_config()
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=preview.png')
   output = pathlib.Path(_OUTPUT.value)
@@ -29,11 +29,12 @@ def main() -> None:
   import jax
   import numpy as np
 
-  from medjax import lookup, modalities, preprocessing, study
+  from medjax import modalities, preprocessing, study
   from medjax.data import augment
   from medjax.evaluation import contact_sheet
+  from medjax.runtime import import_by_name
 
-  policy = lookup.find(config.augment, lookup.public(augment), 'config.augment')
+  policy = import_by_name.find(config.augment, import_by_name.public(augment), 'config.augment')
   if not config.force_augment:
     modalities.check_policy(policy, config.augment, config.data.modality, config.data.channels)
   made, _ = study.make(config)
@@ -53,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

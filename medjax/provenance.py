@@ -8,12 +8,12 @@ import json
 import pathlib
 from typing import Any
 
-from medjax import files
 from medjax.errors import InputError
 from medjax.learner import Learner
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.preprocessing import Preprocessing
+from medjax.runtime import files
 
 FILE = 'model.json'
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError, check_option
+from medjax.runtime import command_line
 
 _READERS = flags.DEFINE_string('readers', None, 'CSV of image, reader and the labels.')
 _DEFINITIVE = flags.DEFINE_string(
@@ -46,9 +46,9 @@ def main() -> None:
     if not value:
       raise InputError(f'{flag} is missing; try {flag}={example}')
 
-  from medjax import files
   from medjax.data import reader_table, reference
   from medjax.evaluation import agreement
+  from medjax.runtime import files
 
   check_option('--consensus', _CONSENSUS.value, reference.METHODS)
   check_option('--ties', _TIES.value, reference.TIES)
@@ -192,4 +192,4 @@ def _figure(figure: dict) -> str:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from medjax import __version__, files, logs
+from medjax import __version__
 from medjax.evaluation import (
   localisation_section,
   reader_section,
@@ -16,6 +16,7 @@ from medjax.evaluation import (
   wording,
 )
 from medjax.evaluation.markup import Markup
+from medjax.runtime import files, progress
 
 EXAMPLES = pathlib.Path('evaluation', 'examples.json')
 RESULT = pathlib.Path('evaluation', 'test.json')
@@ -35,7 +36,7 @@ def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
   page = report.render(
     title=f'{config["model"]["name"]} on {pathlib.Path(config["data"]["root"]).resolve().name}',
     summary=result,
-    history=logs.read_metrics(workdir),
+    history=progress.read_metrics(workdir),
     split_proof=files.read_json(workdir / 'split.json'),
     config=config,
     facts={**result['facts'], 'notes': result['study_notes'], 'versions': versions()},

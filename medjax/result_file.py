@@ -15,8 +15,8 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from medjax import files
 from medjax.errors import InputError
+from medjax.runtime import files
 
 
 class Results(NamedTuple):

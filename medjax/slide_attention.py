@@ -9,10 +9,11 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import bags, devices, files, slide_results, study, testing, trained
+from medjax import bags, slide_results, study, testing, trained
 from medjax.bags import Bags
 from medjax.data import pipeline
 from medjax.evaluation.predictions import Predictions
+from medjax.runtime import devices, files
 from medjax.study import Study
 from medjax.trained import Trained
 

@@ -10,8 +10,8 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run on patches.')
 _AGGREGATE = flags.DEFINE_string('aggregate', 'top:0.05', "'max', 'mean' or 'top:SHARE'.")
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

@@ -19,13 +19,13 @@ import pandas as pd
 from PIL import Image
 
 from medjax import config as configs
-from medjax import files
 from medjax.config import Config
 from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
 from medjax.evaluation import frozen, levels, notes, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
+from medjax.runtime import files
 
 _PARTS = ('validation', 'test')
 

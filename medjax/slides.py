@@ -19,8 +19,8 @@ import sys
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
 _SLIDES = flags.DEFINE_string('slides', None, 'Folder of slides, searched through.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the patches.')
@@ -92,4 +92,4 @@ def _groups(grouped_by) -> str:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

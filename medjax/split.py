@@ -7,16 +7,16 @@ import pathlib
 
 from absl import flags
 
-from medjax import commands
 from medjax.errors import InputError
+from medjax.runtime import command_line
 
-flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for split.csv and split.json.')
 
 
 def main() -> None:
   """Writes split.csv and split.json and says what they hold."""
-  config = commands.load_config()
+  config = command_line.load_config()
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=splits/phantom')
 
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  commands.run(main)
+  command_line.run(main)

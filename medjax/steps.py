@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from medjax import lookup, losses, optimizers
+from medjax import losses, optimizers
+from medjax.runtime import import_by_name
 
 Batch = Mapping[str, jax.Array]
 
@@ -208,7 +209,7 @@ def _batch_loss(loss: Callable, logits: jax.Array, batch: Batch, images: jax.Arr
   labels, mask, weight = batch['label'], batch['mask'], batch['weight']
   _check_shape('the model', logits, labels.shape, 'one value for each image and label')
   logits = logits.astype(jnp.float32)
-  if lookup.takes(loss, 'mask'):
+  if import_by_name.takes(loss, 'mask'):
     by_label = loss(logits, labels, mask=mask * weight[:, None])
     _check_shape('the loss', by_label, labels.shape[1:], 'one value for each label')
     return jnp.sum(by_label)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax import heads, lookup, losses
+from medjax import heads, losses
 from medjax.config import Config
 from medjax.data import audit, datasets, labels, listing, pipeline, sampling, split_files, splits
 from medjax.errors import InputError
 from medjax.evaluation import levels
 from medjax.preprocessing import Preprocessing
+from medjax.runtime import import_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +183,11 @@ def _loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
   head = config.model.head
   ours = losses.softmax if head == 'softmax' else losses.binary
   what = f"config.loss.name (with model.head='{head}')"
-  loss = lookup.find(config.loss.name, lookup.public(ours), what)
-  lookup.check_settings(
+  loss = import_by_name.find(config.loss.name, import_by_name.public(ours), what)
+  import_by_name.check_settings(
     loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels', 'mask')
   )
-  if lookup.takes(loss, 'mask') and config.optimizer.accumulate > 1:
+  if import_by_name.takes(loss, 'mask') and config.optimizer.accumulate > 1:
     raise InputError(
       f'config.optimizer.accumulate={config.optimizer.accumulate}: {config.loss.name} compares the '
       'images of a batch with each other and cannot be computed in parts; set it to 1'
@@ -200,7 +201,7 @@ def _loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
     'positives': positives.astype(np.float32),
     'negatives': (known - positives).astype(np.float32),
   }
-  given = {name: value for name, value in of_training.items() if lookup.takes(loss, name)}
+  given = {name: value for name, value in of_training.items() if import_by_name.takes(loss, name)}
   return functools.partial(loss, **{**given, **config.loss.settings})
 
 

@@ -9,23 +9,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import (
-  devices,
-  ensemble,
-  explaining,
-  files,
-  lineage,
-  logs,
-  provenance,
-  reporting,
-  saliency,
-)
+from medjax import ensemble, explaining, lineage, provenance, reporting, saliency
 from medjax.config import Config
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
 from medjax.learner import Learner
 from medjax.provenance import Provenance
+from medjax.runtime import devices, files, progress
 from medjax.study import Study
 
 # What of the study table goes with the predictions, for levels and subgroups.
@@ -149,7 +140,7 @@ def test_and_report(
       'levels': chosen,
     },
   )
-  logs.say('computing intervals')
+  progress.say('computing intervals')
   assessed = assessment.assess(
     predicted['validation'],
     predicted['test'],
@@ -183,11 +174,11 @@ def test_and_report(
     'localisation': None,
   }
   if settings.saliency != 'none':
-    logs.say('drawing heat maps')
+    progress.say('drawing heat maps')
   _explain(config, workdir, chosen['image'], predicted['test'], result, learner, variables)
   reporting.write(workdir, result)
-  logs.say(reporting.answer(result))
-  logs.say(f'report: {workdir / reporting.REPORT}')
+  progress.say(reporting.answer(result))
+  progress.say(f'report: {workdir / reporting.REPORT}')
 
 
 def _predictions(

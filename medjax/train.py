@@ -20,12 +20,10 @@ from orbax.checkpoint import v1 as ocp
 
 from medjax import (
   checkpoints,
-  devices,
   ensemble,
   heads,
   learner,
   lineage,
-  logs,
   modalities,
   optimizers,
   provenance,
@@ -42,6 +40,7 @@ from medjax.errors import InputError, one_line
 from medjax.learner import Learner
 from medjax.models.pretrained import weights as pretrained
 from medjax.provenance import Provenance
+from medjax.runtime import devices, progress
 from medjax.study import Study
 from medjax.workdir import has_checkpoint, locked, open_workdir
 
@@ -101,11 +100,11 @@ def _run(
   rows, loss, stream = study.training(config, data, broken)
   if (workdir / 'evaluation' / 'test.json').is_file():
     if devices.is_first():
-      logs.say(f'this run is complete: {workdir / "report" / "index.html"}')
+      progress.say(f'this run is complete: {workdir / "report" / "index.html"}')
     return
   mesh = devices.data_mesh()
   if devices.is_first():
-    logs.say('\n'.join(_first_screen(config, learn, started, data, broken, workdir)))
+    progress.say('\n'.join(_first_screen(config, learn, started, data, broken, workdir)))
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
   predict = functools.partial(_predict, config, learn, data, eval_step, mesh)
   batches = functools.partial(
@@ -138,7 +137,7 @@ def _run(
     if chosen != [int(state.step)]:
       variables = [_restore(checkpointer, step, learn, mesh)[0].variables for step in chosen]
   if averaged > len(chosen) and devices.is_first():
-    logs.say(f'of the {averaged} best checkpoints to average there are {len(chosen)}')
+    progress.say(f'of the {averaged} best checkpoints to average there are {len(chosen)}')
   parts = {part: rows[part] for part in ('validation', 'test')}
   if ensemble.averages(config.evaluation):
     members = ensemble.open_members(config, workdir, data.proof['split_sha256'])
@@ -265,13 +264,13 @@ def _train(
       )
     history, losses = saved['history'], saved['unwritten_losses']
     if devices.is_first():
-      logs.say(f'going on from the checkpoint of step {step:,}')
+      progress.say(f'going on from the checkpoint of step {step:,}')
   else:
     state = jax.jit(learn.init_state, out_shardings=replicated)(filled)
   step_function = _train_step(learn, loss, frozen, replicated)
   rate = optimizers.schedule(config.optimizer, config.steps)
   with (
-    logs.TrainingLog(workdir, config, step, rate, losses, quiet=not devices.is_first()) as log,
+    progress.TrainingLog(workdir, config, step, rate, losses, quiet=not devices.is_first()) as log,
     contextlib.closing(batches(start=step)) as input_batches,
     _signals_noted() as signals,
   ):
@@ -305,7 +304,7 @@ def _train(
       if stopping:
         checkpointer.wait()
         if devices.is_first():
-          logs.say(
+          progress.say(
             f'stopped by {stopping.name}, saved at step {step:,}; the same command goes on from there'
           )
         raise SystemExit(128 + stopping)

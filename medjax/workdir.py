@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from medjax import config as configs
-from medjax import devices, files, logs, study
+from medjax import study
 from medjax.config import Config
 from medjax.data import images, split_files
 from medjax.errors import InputError
+from medjax.runtime import devices, files, progress
 from medjax.study import Study
 
 # Settings that choose nothing, which the report of a finished run can be made again with.
@@ -151,7 +152,7 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   """Decodes every image that has a split; returns image, split and reason of the broken ones."""
   rows = np.flatnonzero(data.split != 'unused')
   paths = study.paths(config, data.table['image'].iloc[rows])
-  bar = logs.Progress('image checked', 0, len(rows))
+  bar = progress.Progress('image checked', 0, len(rows))
   reasons = images.find_broken(
     paths, config.data.image_size, config.data.intensity, progress=bar.update
   )

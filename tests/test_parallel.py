@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import logs
 from medjax.evaluation import predictions
+from medjax.runtime import progress
 
 
 def arguments(workdir, root, *more):
@@ -30,7 +30,7 @@ def assert_same_run(one, other):
   left, right = (predictions.read(each / 'predictions' / 'test.csv') for each in (one, other))
   assert left.images == right.images and left.patients == right.patients
   np.testing.assert_allclose(left.probabilities, right.probabilities, atol=2e-3)
-  rows = [logs.read_metrics(each) for each in (one, other)]
+  rows = [progress.read_metrics(each) for each in (one, other)]
   assert [(row['step'], row['split']) for row in rows[0]] == [
     (row['step'], row['split']) for row in rows[1]
   ]
@@ -88,8 +88,9 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
 
 @pytest.mark.parametrize('batch_size', [4, 16])
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
-  from medjax import config, devices, learner, preprocessing, study, testing
+  from medjax import config, learner, preprocessing, study, testing
   from medjax.data import pipeline
+  from medjax.runtime import devices
 
   overrides = [each.removeprefix('--config.') for each in TINY]
   experiment = config.load(

@@ -17,11 +17,12 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import files, inference, lineage, result_file, saliency, trained
+from medjax import inference, lineage, result_file, saliency, trained
 from medjax.data import image_lists, images
 from medjax.data.image_lists import Item
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, heat, predictions
+from medjax.runtime import files
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'data'))
 from dicom_files import write as write_dicom

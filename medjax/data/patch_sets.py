@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax import files
 from medjax.data import patches, slides
 from medjax.data.patches import Cutting, Job
 from medjax.data.table import read_csv
 from medjax.errors import InputError, one_line
+from medjax.runtime import files
 
 PATCHES, SLIDES, SET_ASIDE, SETTINGS = 'patches.csv', 'slides.csv', 'set_aside.csv', 'patches.json'
 _OF_SLIDES = (

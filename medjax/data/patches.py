@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from medjax import files
 from medjax.data import outlines, slide_pictures, slides, tissue
 from medjax.data.outlines import Outlines
 from medjax.data.slides import Slide
 from medjax.errors import InputError
+from medjax.runtime import files
 
 JPEG_QUALITY = 95
 _READ_AT_ONCE = 1024  # pixels of patches side by side

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medjax import files
 from medjax.errors import InputError, nearest
 from medjax.evaluation import calibration as calibrations
 from medjax.evaluation import operating_points
 from medjax.evaluation.predictions import Predictions
+from medjax.runtime import files
 
 NAME = 'frozen.json'
 VERSION = 1

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
-from medjax import lookup, models
+from medjax import models
 from medjax.models.published import NETWORKS
+from medjax.runtime import import_by_name
 
 
 def table() -> str:
@@ -21,7 +22,7 @@ def table() -> str:
     '| network | parameters (M) | multiply-adds (G) | image size | published weights |',
     '|---|---|---|---|---|',
   ]
-  for name, network in lookup.public(models).items():
+  for name, network in import_by_name.public(models).items():
     if name in NETWORKS:
       size, weights = NETWORKS[name]
       parameters, operations = measure(network(num_labels=1000), size)

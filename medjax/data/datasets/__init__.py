@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from medjax import lookup
 from medjax.config import Data
 from medjax.data import table
 from medjax.data.datasets import (
@@ -41,6 +40,7 @@ from medjax.data.datasets import (
   vocabulary,
 )
 from medjax.errors import InputError, check_option, one_line
+from medjax.runtime import import_by_name
 
 
 def read_several(
@@ -74,7 +74,7 @@ def read_several(
     for key in each:
       check_option(where, key, ('source', 'root', 'settings', 'labels'))
     source, roots[name] = str(each['source']), str(each.get('root', name))
-    lookup.find(source, SOURCES, f'{where}.source')
+    import_by_name.find(source, SOURCES, f'{where}.source')
     maps[name] = each.get('labels', vocabulary.CHEST.get(source))
     if not isinstance(maps[name], Mapping):
       raise InputError(
@@ -137,10 +137,10 @@ def read_all(data: Data) -> pd.DataFrame:
 
 def _read(data: Data, where: str) -> pd.DataFrame:
   """Returns the checked study table; `where` is the part of the config that asks for it."""
-  source = lookup.find(data.source, SOURCES, f'{where}.source')
-  lookup.check_settings(source, data.settings, f'{where}.settings', ours=('root', 'labels'))
+  source = import_by_name.find(data.source, SOURCES, f'{where}.source')
+  import_by_name.check_settings(source, data.settings, f'{where}.settings', ours=('root', 'labels'))
   settings = dict(data.settings)
-  if lookup.takes(source, 'labels'):
+  if import_by_name.takes(source, 'labels'):
     settings['labels'] = data.labels
   try:
     frame = source(pathlib.Path(data.root), **settings)

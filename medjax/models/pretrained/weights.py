@@ -16,10 +16,11 @@ import numpy as np
 from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
-from medjax import checkpoints, files, logs
+from medjax import checkpoints
 from medjax.errors import InputError
 from medjax.models.pretrained import fit
 from medjax.models.published import NETWORKS
+from medjax.runtime import files, progress
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
 _PICKLES = {'.pth', '.pt', '.bin', '.pkl', '.ckpt', '.tar'}
@@ -104,7 +105,9 @@ def _of_hub(name: str) -> Weights:
   match = _HUB_NAME.fullmatch(name)
   repository, revision = match['repository'], match['revision']
   # A hub that does not answer is waited for, a minute and more.
-  logs.say(f"config.model.pretrained='{name}': asking the hub; what it sends is kept in {_cache()}")
+  progress.say(
+    f"config.model.pretrained='{name}': asking the hub; what it sends is kept in {_cache()}"
+  )
   try:
     files = [
       pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))

@@ -10,9 +10,9 @@ from typing import Any
 
 import tqdm
 
-from medjax import files
 from medjax.config import Config
 from medjax.errors import InputError
+from medjax.runtime import files
 
 
 def say(text: str = '') -> None:

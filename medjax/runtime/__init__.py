@@ -1,0 +1,1 @@
+"""The floor that everything stands on: devices, files, progress, names → objects, command lines."""
