@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from medjax import settings
+from medjax.config import fields
 from medjax.data import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
 from medjax.evaluation import calibration, levels, operating_points
@@ -240,7 +240,7 @@ def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
     name, equals, text = override.partition('=')
     if not equals:
       raise InputError(f'--config.{override}: give the value as --config.{name}=value')
-    settings.override(config, name, text)
+    fields.override(config, name, text)
   check(config)
   return config
 
@@ -281,7 +281,7 @@ def check(config: Config) -> None:
 
   Names of losses, models, policies and labels are checked where they are looked up.
   """
-  settings.check_types(config)
+  fields.check_types(config)
   try:
     to_dict(config)
   except TypeError as error:
@@ -419,7 +419,7 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> Config:
   """Returns the checked config that `to_dict` gave."""
-  config = settings.from_dict(Config, values)
+  config = fields.from_dict(Config, values)
   check(config)
   return config
 
