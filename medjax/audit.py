@@ -337,9 +337,9 @@ def _drawn(pictures: pd.DataFrame, rows: Iterable[int]) -> dict[int, str]:
 
 def _data_uri(path: str, intensity: str) -> str:
   """Returns the image as a small PNG that a page can hold."""
-  from medjax.data import images
+  from medjax.data.images import decoding
 
-  picture = images.whole(path, intensity)
+  picture = decoding.whole(path, intensity)
   picture.thumbnail((PICTURE, PICTURE))
   content = io.BytesIO()
   picture.save(content, 'PNG', optimize=True)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from medjax.data import boxes
+from medjax.data.images import boxes
 from medjax.data.pipeline import Records, eval_batches
 from medjax.evaluation import heat, localisation
 from medjax.learner import Learner

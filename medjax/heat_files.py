@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from medjax import saliency
-from medjax.data.image_lists import Item
+from medjax.data.images.lists import Item
 from medjax.ensemble import Run
 from medjax.errors import InputError, check_option
 from medjax.evaluation import heat

@@ -17,8 +17,9 @@ from jax.sharding import Mesh
 
 from medjax import ensemble, heat_files, lineage, result_file, trained
 from medjax.config import Config
-from medjax.data import image_lists, images, split_files
-from medjax.data.image_lists import ImageList, Item
+from medjax.data import split_files
+from medjax.data.images import decoding, lists
+from medjax.data.images.lists import ImageList, Item
 from medjax.ensemble import Run
 from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen
@@ -113,7 +114,7 @@ def predict(
     heat_files.check_folder(heat_maps, source)
     draw = heat_files.drawer(opened.runs[0], heat_maps, heat_map_labels, mesh)
   columns = _columns(opened.config, listed.has_patients, raw)
-  names = (result_file.printable(item.image) for item in image_lists.items(listed))
+  names = (result_file.printable(item.image) for item in lists.items(listed))
   with result_file.opened(output, settings, columns, names) as results:
     if results.done:
       progress.say(f'going on after {results.done:,} of {listed.count:,} images')
@@ -196,16 +197,16 @@ def _listed(source: pathlib.Path, root: pathlib.Path | None) -> ImageList:
   if source.is_dir():
     if root is not None:
       raise InputError(f'--root={root}: is for a CSV; --images={source} is a folder')
-    return image_lists.of_folder(source)
+    return lists.of_folder(source)
   if not source.exists():
     raise InputError(f'--images={source}: no such folder or CSV')
-  return image_lists.of_csv(source, root)
+  return lists.of_csv(source, root)
 
 
 def _check_unseen(opened: Opened, listed: ImageList, allowed: bool) -> int:
   """Returns how many images the model has seen, at least; raises InputError unless that is allowed."""
   seen = lineage.seen_by_any(opened.folders)
-  count, words = lineage.find_seen(image_lists.items(listed), seen)
+  count, words = lineage.find_seen(lists.items(listed), seen)
   if not count:
     return 0
   # Of possible copies a sample is looked at.
@@ -245,7 +246,7 @@ def _batches(
 ) -> Iterator[list[_Read]]:
   """Yields the list's batches from the one that holds the first image not done, decoded ahead."""
   items = itertools.islice(
-    image_lists.items(listed),
+    lists.items(listed),
     done // batch_size * batch_size if done < listed.count else done,
     None,
   )
@@ -276,7 +277,7 @@ def _read(item: Item, preprocessings: Sequence[Preprocessing]) -> _Read:
     return _Read(
       item,
       tuple(
-        images.decode(
+        decoding.decode(
           item.path, each.image_size, each.channels, each.interpolation, each.fit, each.intensity
         )
         for each in preprocessings
@@ -385,5 +386,5 @@ def _answer(output: pathlib.Path, rows: int, listed: ImageList) -> str:
   if broken := listed.count - rows:
     words += f'; {broken:,} could not be read ({result_file.broken_path(output)})'
   if listed.passed_over:
-    words += f'; passed over as no images: {image_lists.in_words(listed.passed_over)}'
+    words += f'; passed over as no images: {lists.in_words(listed.passed_over)}'
   return words

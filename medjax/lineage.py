@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import duplicates, table
-from medjax.data.image_lists import Item
+from medjax.data.images.lists import Item
 from medjax.errors import InputError
 from medjax.runtime import files
 

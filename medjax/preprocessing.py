@@ -33,8 +33,8 @@ class Preprocessing:
   mean: subtracted from the channels in [0, 1].
   std: divided by.
   interpolation: of the resizing.
-  fit: how other shapes become square, see medjax.data.images.decode.
-  intensity: what becomes black and white of deep greys, see medjax.data.intensity.
+  fit: how other shapes become square, see medjax.data.images.decoding.decode.
+  intensity: what becomes black and white of deep greys, see medjax.data.images.intensity.
   """
 
   image_size: int

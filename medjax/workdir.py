@@ -15,7 +15,8 @@ import pandas as pd
 from medjax import config as configs
 from medjax import study
 from medjax.config import Config
-from medjax.data import images, split_files
+from medjax.data import split_files
+from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.runtime import devices, files, progress
 from medjax.study import Study
@@ -153,7 +154,7 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
   rows = np.flatnonzero(data.split != 'unused')
   paths = study.paths(config, data.table['image'].iloc[rows])
   bar = progress.Progress('image checked', 0, len(rows))
-  reasons = images.find_broken(
+  reasons = decoding.find_broken(
     paths, config.data.image_size, config.data.intensity, progress=bar.update
   )
   bar.close()

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from medjax import artefact, learner, model_card, preprocessing
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
-from medjax.data import images
+from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
 from medjax.preprocessing import Preprocessing
@@ -50,7 +50,7 @@ def check_artefact(command, workdir, root, size, tmp_path):
   ):
     assert (tmp_path / 'export' / name).is_file() and name in said.stdout
   rows = list(csv.DictReader((workdir / 'predictions/test.csv').open()))[:11]
-  pixels = np.stack([images.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
+  pixels = np.stack([decoding.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
   np.save(tmp_path / 'export/images.npy', pixels)
   finished = subprocess.run(
     [sys.executable, '-c', BARE], cwd=tmp_path / 'export', capture_output=True, text=True
@@ -140,7 +140,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
     crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
   )  # fmt: skip
   theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
-  ours = images.decode(tmp_path / 'wide.png', 64, 1, size.interpolation, size.fit)[..., 0]
+  ours = decoding.decode(tmp_path / 'wide.png', 64, 1, size.interpolation, size.fit)[..., 0]
   # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
   np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)

@@ -18,8 +18,8 @@ from conftest import PROJECT
 from PIL import Image
 
 from medjax import inference, lineage, result_file, saliency, trained
-from medjax.data import image_lists, images
-from medjax.data.image_lists import Item
+from medjax.data.images import decoding, lists
+from medjax.data.images.lists import Item
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, heat, predictions
 from medjax.runtime import files
@@ -107,7 +107,9 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   # The network on each image by itself, calibrated and decided by what is frozen.
   opened = trained.open_run(run)
   size = opened.started.preprocessing
-  pixels = np.stack([images.decode(mixed / name, size.image_size, size.channels) for name in names])
+  pixels = np.stack(
+    [decoding.decode(mixed / name, size.image_size, size.channels) for name in names]
+  )
   raw = np.asarray(jax.jit(opened.learner.eval_step)(opened.variables, pixels))
   prob, before = (
     np.array([[float(row[prefix + label]) for label in LABELS] for row in found])
@@ -208,7 +210,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   names = [row['image'] for row in rows(tmp_path / 'out.csv')]
   assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
   opened = trained.open_run(run)
-  pixels = images.decode(mixed / 'sub' / 'IM1', 32, 1)
+  pixels = decoding.decode(mixed / 'sub' / 'IM1', 32, 1)
   maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
   expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
   written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
@@ -226,8 +228,8 @@ def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
   for name in ('loop.png', 'loop'):
     os.symlink(name, tmp_path / name)
   os.mkfifo(tmp_path / 'pipe.png')
-  found = image_lists.of_folder(tmp_path)
-  assert [item.image for item in image_lists.items(found)] == ['a.png', 'loop.png']
+  found = lists.of_folder(tmp_path)
+  assert [item.image for item in lists.items(found)] == ['a.png', 'loop.png']
   assert found.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medjax.config import fields
-from medjax.data import intensity
+from medjax.data.images import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
 from medjax.evaluation import calibration, levels, operating_points
 
@@ -41,7 +41,7 @@ class Data:
       'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
     intensity: what becomes black and white of greys of more than 8 bits: 'file', a DICOM's own window,
       else all that the bits can hold; 'stretch', each image's darkest and brightest value; or values
-      'low..high', such as '0..4095'. See medjax.data.intensity.
+      'low..high', such as '0..4095'. See medjax.data.images.intensity.
     modality: 'chest', 'retina', 'skin' or 'histopathology', by which augmentation is checked; ''
       where it is none of them.
   """

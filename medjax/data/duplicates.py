@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from medjax.data import images
+from medjax.data.images import decoding
 from medjax.errors import InputError
 
 SIZE = 32  # pixels of a thumbnail's side
@@ -126,7 +126,7 @@ def look(
       if os.path.isfile(path):
         with open(path, 'rb') as file:
           result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
-      picture = images.whole(path, intensities[position])
+      picture = decoding.whole(path, intensities[position])
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
       return
@@ -339,7 +339,7 @@ def same_picture(one: str, other: str) -> bool:
   Raises:
     InputError: a file cannot be read.
   """
-  pictures = [images.whole(path) for path in (one, other)]
+  pictures = [decoding.whole(path) for path in (one, other)]
   thumbnails = np.stack([_thumbnail(picture) for picture in pictures])
   vectors, strength = details(thumbnails)
   if strength.min() < LEAST_DETAIL:

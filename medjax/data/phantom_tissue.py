@@ -16,7 +16,8 @@ import pathlib
 
 import numpy as np
 
-from medjax.data import containers, phantom_node, phantom_root
+from medjax.data import phantom_node, phantom_root
+from medjax.data.images import containers
 
 # Raise it with every change of the pixels (phantom_node.py) or the tables.
 FORMAT = 1

@@ -18,7 +18,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from medjax.data import images
+from medjax.data.images import decoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Records:
     mask: f32[N, L], 1 where the label is known.
     image_size: pixels.
     channels: 1 or 3.
-    interpolation: of the resizing, see medjax.data.images.decode.
+    interpolation: of the resizing, see medjax.data.images.decoding.decode.
     fit: how other shapes become square, see there.
     intensity: what becomes black and white of deep greys, see there.
   """
@@ -55,7 +55,7 @@ class Records:
       'weight': np.zeros(size, np.float32),
     }
     for position, row in enumerate(rows):
-      batch['image'][position] = images.decode(
+      batch['image'][position] = decoding.decode(
         self.paths[row],
         self.image_size,
         self.channels,

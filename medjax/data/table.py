@@ -1,7 +1,7 @@
 """The study table: one row per image, and the checks every source's table must pass.
 
 Required columns are `image` and `patient`, both strings. An image is a file, its path relative to
-the data root, or one of many in a container: `container#key`, as medjax.data.containers reads it. A
+the data root, or one of many in a container: `container#key`, as medjax.data.images.containers reads it. A
 column that is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0 negative, -1
 uncertain, NaN not mentioned; between 0 and 1 it is soft, the share of readers who say so. Columns are
 joined by name, never by position.

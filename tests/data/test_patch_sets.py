@@ -11,7 +11,8 @@ import pytest
 from skimage.measure import points_in_poly
 
 from medjax.config import Data
-from medjax.data import containers, datasets, outlines, patch_sets, patches, slide_tables, slides
+from medjax.data import datasets, outlines, patch_sets, patches, slide_tables, slides
+from medjax.data.images import containers
 from medjax.data.patches import Cutting, Job
 from medjax.errors import InputError
 

@@ -15,7 +15,8 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medjax.data import images, phantom_retina, phantom_skin, phantom_tissue
+from medjax.data import phantom_retina, phantom_skin, phantom_tissue
+from medjax.data.images import decoding
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -39,7 +40,7 @@ def sets(roots):
   loaded = {}
   for kind in MODULES:
     table = read(f'phantom_{kind}', roots / kind, images=IMAGES, image_size=SIZE, seed=1)
-    pixels = [images.decode(roots / kind / image, SIZE, 3) for image in table['image']]
+    pixels = [decoding.decode(roots / kind / image, SIZE, 3) for image in table['image']]
     loaded[kind] = table, np.stack(pixels).astype(np.float32) / 255
   return loaded
 

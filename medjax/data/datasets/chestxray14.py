@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import dicom, table
+from medjax.data import table
+from medjax.data.images import dicom
 from medjax.errors import InputError
 
 LABELS = (

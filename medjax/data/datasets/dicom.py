@@ -1,7 +1,7 @@
 """A folder of DICOM files, its labels in a table beside them.
 
 Patients, studies, views and scanners come from the files' headers, of which nothing else is read (see
-medjax.data.dicom.header): no name, date or private element. The patient's id is what keeps a patient on
+medjax.data.images.dicom.header): no name, date or private element. The patient's id is what keeps a patient on
 one side of the split and joins predictions with other tables, so it stands in split.csv and
 predictions as the files have it. Files that were de-identified hold a pseudonym there; for others give
 `pseudonym_key`.
@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from medjax.data import dicom, table
+from medjax.data import table
+from medjax.data.images import dicom
 from medjax.errors import InputError, check_option
 
 _DIRECTORY = 'DICOMDIR'  # A table of contents in DICOM's own format.

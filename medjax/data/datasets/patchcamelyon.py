@@ -10,7 +10,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import containers, table
+from medjax.data import table
+from medjax.data.images import containers
 from medjax.errors import InputError
 
 LABELS = ('Tumor',)

@@ -1,12 +1,12 @@
 """Image files → uint8 arrays of the network's size, and the check that every file can be read.
 
 JPEG, JPEG 2000, PNG, TIFF, BMP and whatever else Pillow reads; DICOM, known by its content; and images
-in containers, see medjax.data.containers. They are shown as a viewer would show them:
+in containers, see medjax.data.images.containers. They are shown as a viewer would show them:
 
 - turned as their EXIF orientation says;
 - what is transparent over black, as the padding is; alpha that hides nothing changes nothing;
 - CMYK and palettes as RGB, without colour profiles;
-- grey of more than 8 bits by `intensity`, see medjax.data.intensity; colour of 16 bits by its upper
+- grey of more than 8 bits by `intensity`, see medjax.data.images.intensity; colour of 16 bits by its upper
   eight.
 """
 
@@ -19,8 +19,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from medjax.data import containers, dicom
-from medjax.data import intensity as intensities
+from medjax.data.images import containers, dicom
+from medjax.data.images import intensity as intensities
 from medjax.errors import InputError
 
 _FITS = {'pad': ImageOps.pad, 'crop': ImageOps.fit, 'stretch': Image.Image.resize}
@@ -55,7 +55,7 @@ def decode(
     interpolation: nearest, bilinear, bicubic or lanczos, antialiased but for the first.
     fit: 'pad' makes the longer side fill the square and the rest black, 'crop' the shorter side and
       cuts the longer one at both ends, 'stretch' both.
-    intensity: what becomes black and white of deep greys, see medjax.data.intensity.
+    intensity: what becomes black and white of deep greys, see medjax.data.images.intensity.
 
   Raises:
     InputError: the file is missing, of zero size, truncated, of many images, or no image that is

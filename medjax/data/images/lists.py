@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
-from medjax.data import dicom, table
+from medjax.data import table
+from medjax.data.images import dicom
 from medjax.errors import InputError
 
 # What Pillow reads of what images are kept in, and DICOM.

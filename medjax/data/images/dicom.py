@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from medjax.data import intensity as intensities
+from medjax.data.images import intensity as intensities
 from medjax.errors import InputError
 
 HEAD = 132  # bytes of a file that tell whether it is a DICOM
@@ -110,7 +110,7 @@ def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:
   """Returns uint8[H, W] of a grey image, uint8[H, W, 3] (RGB) of one in colour.
 
   `intensity` says which values, after the rescaling, become black and white of grey images of more than
-  8 bits (see medjax.data.intensity). With 'file' it is the first VOI LUT, else the first window; without either all
+  8 bits (see medjax.data.images.intensity). With 'file' it is the first VOI LUT, else the first window; without either all
   values that the bits stored can have. Padding is black, and does not count in a 'stretch'.
 
   Raises:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from dicom_files import write
 
-from medjax.data import image_lists
+from medjax.data.images import lists
 from medjax.errors import InputError
 
 
 def names(images):
-  return [item.image for item in image_lists.items(images)]
+  return [item.image for item in lists.items(images)]
 
 
 def touch(root, *files):
@@ -32,7 +32,7 @@ def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
   write(root / 'made.txt', pixels)
   os.symlink(elsewhere, root / 'link')
   os.symlink(elsewhere / 'linked.png', root / 'z.png')
-  images = image_lists.of_folder(root)
+  images = lists.of_folder(root)
   expected = [
     *('1.2.840.1', 'IM0001', 'a b/ü.dcm', 'a.jpeg', 'b.PNG'), *('c/10.tif', 'c/2.tif', 'z.png')
   ]  # fmt: skip
@@ -40,36 +40,34 @@ def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
   assert images.passed_over == {
     '.txt': 2, 'hidden': 2, 'without an ending': 2, '.npz': 1, '.db': 1, '.csv': 1, 'link to a folder': 1
   }  # fmt: skip
-  assert '10 files (2 .txt, 2 hidden, 2 without an ending,' in image_lists.in_words(
-    images.passed_over
-  )
-  again = image_lists.of_folder(root)
+  assert '10 files (2 .txt, 2 hidden, 2 without an ending,' in lists.in_words(images.passed_over)
+  again = lists.of_folder(root)
   assert again.sha256 == images.sha256
   touch(root, 'd.png')
-  assert image_lists.of_folder(root).sha256 != images.sha256
+  assert lists.of_folder(root).sha256 != images.sha256
   assert names(images) == expected  # What comes later is not in the list.
 
 
 def test_a_folder_without_images_is_one_line(tmp_path):
   touch(tmp_path, 'notes.txt')
   with pytest.raises(InputError, match=r'no image in this folder or below; 1 file \(1 \.txt\)'):
-    image_lists.of_folder(tmp_path)
+    lists.of_folder(tmp_path)
   with pytest.raises(InputError, match='no such folder'):
-    image_lists.of_folder(tmp_path / 'no')
+    lists.of_folder(tmp_path / 'no')
 
 
 def test_a_csv_names_images_and_patients(tmp_path):
   path = tmp_path / 'list.csv'
   path.write_text('age,path,patient\n3,b.png,p1\n4,/abs/a.png,\n5,x.h5#3,p2\n')
-  images = image_lists.of_csv(path, None)
+  images = lists.of_csv(path, None)
   assert images.has_patients
-  assert list(image_lists.items(images)) == [
+  assert list(lists.items(images)) == [
     ('b.png', str(tmp_path / 'b.png'), 'p1'),
     ('/abs/a.png', '/abs/a.png', ''),
     ('x.h5#3', str(tmp_path / 'x.h5#3'), 'p2'),
   ]
-  other = image_lists.of_csv(path, tmp_path / 'root')
-  assert next(image_lists.items(other)).path == str(tmp_path / 'root' / 'b.png')
+  other = lists.of_csv(path, tmp_path / 'root')
+  assert next(lists.items(other)).path == str(tmp_path / 'root' / 'b.png')
 
 
 @pytest.mark.parametrize(
@@ -83,5 +81,5 @@ def test_a_csv_names_images_and_patients(tmp_path):
 def test_a_csv_that_is_wrong_is_one_line(tmp_path, text, words):
   (tmp_path / 'list.csv').write_text(text)
   with pytest.raises(InputError, match=words) as raised:
-    image_lists.of_csv(tmp_path / 'list.csv', None)
+    lists.of_csv(tmp_path / 'list.csv', None)
   assert '\n' not in str(raised.value)

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, convert_color_space
 from pydicom.sequence import Sequence
 
-from medjax.data import dicom, images
+from medjax.data.images import decoding, dicom
 from medjax.errors import InputError
 
 SECRET = 'Doe^Jane of Elm Street'
@@ -159,7 +159,7 @@ def test_colour_is_rgb_whatever_it_was_stored_as(path):
   np.testing.assert_array_equal(dicom.read(path), rgb)
   write(path, convert_color_space(rgb, 'RGB', 'YBR_FULL'), 'YBR_FULL')
   np.testing.assert_allclose(dicom.read(path).astype(int), rgb, atol=3)
-  np.testing.assert_array_equal(images.decode(path, 16, 3), dicom.read(path))
+  np.testing.assert_array_equal(decoding.decode(path, 16, 3), dicom.read(path))
   planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)).reshape(16, 16, 3)
   write(path, planes, 'RGB', PlanarConfiguration=1)
   np.testing.assert_array_equal(dicom.read(path), rgb)
@@ -228,7 +228,7 @@ def test_colour_in_every_syntax_gives_the_same_bars(name, tolerance):
 
 def refusal(path):
   with pytest.raises(InputError) as error:
-    images.decode(path, 8, 1)
+    decoding.decode(path, 8, 1)
   assert str(path) in str(error.value) and '\n' not in str(error.value)
   assert SECRET not in str(error.value)
   return str(error.value)
@@ -280,15 +280,15 @@ def test_a_damaged_file_is_named(tmp_path, ramp):
 def test_a_dicom_is_known_by_its_content_not_by_its_name(tmp_path, ramp):
   for name in ('IM000001', 'film.dicom', 'film.png'):
     write(tmp_path / name, ramp, bits=12)
-    assert images.decode(tmp_path / name, 64, 1).max() == 255
-  found = images.find_broken([str(tmp_path / name) for name in ('IM000001', 'film.png', 'none')])
+    assert decoding.decode(tmp_path / name, 64, 1).max() == 255
+  found = decoding.find_broken([str(tmp_path / name) for name in ('IM000001', 'film.png', 'none')])
   assert list(found) == [2]
 
 
 def test_threads_decode_as_one_does():
   names = ['MR_small_RLE.dcm', 'MR_small_jp2klossless.dcm', 'MR_small_jpeg_ls_lossless.dcm']
   paths = [bundled(name) for name in [*names, 'SC_rgb_jpeg_gdcm.dcm']] * 10
-  assert images.find_broken(paths) == {}
+  assert decoding.find_broken(paths) == {}
 
 
 def test_without_pydicom_it_is_said_what_to_install(path, ramp):

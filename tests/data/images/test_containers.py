@@ -13,7 +13,8 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
-from medjax.data import containers, images, pipeline
+from medjax.data import pipeline
+from medjax.data.images import containers, decoding
 from medjax.errors import InputError
 
 COUNT = 12
@@ -112,16 +113,16 @@ def test_decoding_goes_on_as_with_a_file(root, pictures, tmp_path):
   Image.fromarray(pictures[5]).save(tmp_path / 'five.png')
   for settings in ((8, 1), (20, 3), (8, 3, 'bicubic', 'crop')):
     np.testing.assert_array_equal(
-      images.decode(root / 'tissue.h5#5', *settings),
-      images.decode(tmp_path / 'five.png', *settings),
+      decoding.decode(root / 'tissue.h5#5', *settings),
+      decoding.decode(tmp_path / 'five.png', *settings),
     )
 
 
 def test_a_file_whose_name_holds_the_sign_is_a_file(tmp_path):
   Image.new('L', (8, 8), 77).save(tmp_path / 'lesion#2.png')
-  assert images.decode(tmp_path / 'lesion#2.png', 8, 1).max() == 77
+  assert decoding.decode(tmp_path / 'lesion#2.png', 8, 1).max() == 77
   with pytest.raises(InputError, match=r'lesion: no such file'):
-    images.decode(tmp_path / 'lesion#3.png', 8, 1)
+    decoding.decode(tmp_path / 'lesion#3.png', 8, 1)
 
 
 def all_paths(root):
@@ -142,7 +143,7 @@ def test_threads_read_what_one_reads(root):
 def test_workers_read_what_threads_read(root):
   """Spawned processes, after this one has opened every container."""
   paths = all_paths(root)
-  assert images.find_broken(paths) == {}
+  assert decoding.find_broken(paths) == {}
   values = np.zeros((len(paths), 1), np.float32)
   records = pipeline.Records(paths, values, values, image_size=16, channels=3)
   batches = [
@@ -179,9 +180,9 @@ def test_what_is_not_there_is_one_line(root, key, words):
   for name in ('cut.h5', 'cut.npz', 'cut.array_record', 'x.h5.gz'):
     (root / name).write_bytes((root / 'tissue.h5').read_bytes()[:100])
   with pytest.raises(InputError, match=words) as error:
-    images.decode(root / key, 8, 1)
+    decoding.decode(root / key, 8, 1)
   assert '\n' not in str(error.value)
-  assert list(images.find_broken([str(root / key)])) == [0]
+  assert list(decoding.find_broken([str(root / key)])) == [0]
 
 
 @pytest.mark.parametrize(

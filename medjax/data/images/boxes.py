@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import images as decoding
 from medjax.data import phantom, table
+from medjax.data.images import decoding
 from medjax.errors import InputError
 
 SIDES = phantom.BOX
@@ -95,7 +95,7 @@ def in_input(
   image_size: int,
   fit: str = 'pad',
 ) -> pd.DataFrame:
-  """Brings the boxes of some images into pixels of what `medjax.data.images.decode` returns of them.
+  """Brings the boxes of some images into pixels of what `medjax.data.images.decoding.decode` returns of them.
 
   A box's image is the one of `images` of that path, or whose path ends in it, or that ends its path.
   Boxes of other images are left out, and so is what `fit` cuts away.
@@ -134,7 +134,7 @@ def in_input(
 
 
 def to_input(boxes: np.ndarray, sizes: np.ndarray, image_size: int, fit: str = 'pad') -> np.ndarray:
-  """Moves boxes as `medjax.data.images.decode` moves the pixels, and cuts them at the frame.
+  """Moves boxes as `medjax.data.images.decoding.decode` moves the pixels, and cuts them at the frame.
 
   Args:
     boxes: f64[N, 4], x, y, width and height in pixels of the image.
