@@ -19,7 +19,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from medjax.data import phantom, pipeline, sampling
+from medjax.data import pipeline, sampling
+from medjax.data.phantom import chest
 
 WARM_UP = 12  # batches
 
@@ -86,7 +87,7 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as folder:
     root = pathlib.Path(folder, 'phantom')
     print(f'generating {arguments.images:,} JPEG files of {arguments.file_size} px')
-    phantom.generate(root, images=arguments.images, image_size=arguments.file_size)
+    chest.generate(root, images=arguments.images, image_size=arguments.file_size)
     paths = [str(path) for path in sorted(root.glob('*/*/*/*.jpg'))]
     settings = (paths, arguments.image_size, arguments.batch_size, arguments.workers)
     turns = [(ours(*settings), theirs(*settings)) for _ in range(arguments.turns + 1)][1:]

@@ -30,10 +30,10 @@ TINY = (
 @pytest.fixture(scope='session')
 def phantom_root(tmp_path_factory):
   """120 generated images of 32 px."""
-  from medjax.data import phantom
+  from medjax.data.phantom import chest
 
   root = tmp_path_factory.mktemp('data') / 'phantom'
-  phantom.generate(root, images=120, image_size=32, seed=0)
+  chest.generate(root, images=120, image_size=32, seed=0)
   return root
 
 
@@ -86,10 +86,10 @@ def finished(command, phantom_root, tmp_path_factory):
 @pytest.fixture(scope='session')
 def other_root(tmp_path_factory):
   """Another 120 generated images: other patients under the same names."""
-  from medjax.data import phantom
+  from medjax.data.phantom import chest
 
   root = tmp_path_factory.mktemp('data') / 'other'
-  phantom.generate(root, images=120, image_size=32, seed=1)
+  chest.generate(root, images=120, image_size=32, seed=1)
   return root
 
 

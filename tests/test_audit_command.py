@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from medjax import audit, study
 from medjax import config as configs
-from medjax.data import phantom
+from medjax.data.phantom import chest
 from medjax.evaluation import audit_page
 
 CONFIG = """
@@ -37,7 +37,7 @@ def write(root, table):
 def films(tmp_path_factory):
   """A folder with one film of each of 200 patients, and its table, in which nothing is wrong."""
   root = tmp_path_factory.mktemp('films') / 'phantom'
-  phantom.generate(root, images=800, image_size=64, seed=5)
+  chest.generate(root, images=800, image_size=64, seed=5)
   rng = np.random.default_rng(0)
   rows = []
   for patient in sorted(root.glob('*/patient*'))[:200]:

@@ -9,14 +9,15 @@ import scipy.fft
 from PIL import Image, ImageOps
 from scipy.sparse import csgraph, csr_array
 
-from medjax.data import duplicates, phantom
+from medjax.data import duplicates
+from medjax.data.phantom import chest
 
 
 @pytest.fixture(scope='module')
 def films(tmp_path_factory):
   """Files of one generated film of each of 40 patients."""
   root = tmp_path_factory.mktemp('films') / 'phantom'
-  phantom.generate(root, images=160, image_size=128, seed=3)
+  chest.generate(root, images=160, image_size=128, seed=3)
   firsts = [sorted(patient.glob('*/*.jpg'))[0] for patient in sorted(root.glob('*/patient*'))]
   return [str(path) for path in firsts[:40]]
 

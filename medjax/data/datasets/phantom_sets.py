@@ -4,15 +4,15 @@ import pathlib
 
 import pandas as pd
 
-from medjax.data import phantom_retina, phantom_skin, phantom_tissue
 from medjax.data.datasets import eyepacs, isic2020, patchcamelyon
+from medjax.data.phantom import retina, skin, tissue
 
 
 def read_retina(
   root: pathlib.Path, images: int = 1000, image_size: int = 96, seed: int = 0
 ) -> pd.DataFrame:
   """Generates retinal photographs under `root` unless they are there; returns their study table."""
-  phantom_retina.generate(root, images=images, image_size=image_size, seed=seed)
+  retina.generate(root, images=images, image_size=image_size, seed=seed)
   return eyepacs.read(root)
 
 
@@ -20,7 +20,7 @@ def read_skin(
   root: pathlib.Path, images: int = 1000, image_size: int = 96, seed: int = 0
 ) -> pd.DataFrame:
   """Generates pictures of skin under `root` unless they are there; returns their study table."""
-  phantom_skin.generate(root, images=images, image_size=image_size, seed=seed)
+  skin.generate(root, images=images, image_size=image_size, seed=seed)
   return isic2020.read(root)
 
 
@@ -28,5 +28,5 @@ def read_tissue(
   root: pathlib.Path, images: int = 1000, image_size: int = 96, seed: int = 0
 ) -> pd.DataFrame:
   """Generates lymph node patches under `root` unless they are there; returns their study table."""
-  phantom_tissue.generate(root, images=images, image_size=image_size, seed=seed)
+  tissue.generate(root, images=images, image_size=image_size, seed=seed)
   return patchcamelyon.read(root)

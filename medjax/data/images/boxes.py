@@ -20,11 +20,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import phantom, table
+from medjax.data import table
 from medjax.data.images import decoding
+from medjax.data.phantom import chest
 from medjax.errors import InputError
 
-SIDES = phantom.BOX
+SIDES = chest.BOX
 COLUMNS = ('image', 'label', *SIDES)
 # The names under which a data root holds its boxes.
 FILES = ('BBox_List_2017.csv', 'truth.csv', 'boxes.csv')
@@ -49,7 +50,7 @@ def find(root: pathlib.Path) -> pathlib.Path | None:
 
 def _is_the_phantoms(path: pathlib.Path) -> bool:
   with open(path, encoding='utf-8', errors='replace', newline='') as file:
-    return set(phantom.TRUTH_HEADER) <= set(next(csv.reader(file), []))
+    return set(chest.TRUTH_HEADER) <= set(next(csv.reader(file), []))
 
 
 def read(path: pathlib.Path) -> pd.DataFrame:
@@ -69,7 +70,7 @@ def read(path: pathlib.Path) -> pd.DataFrame:
   if set(_NIH) <= set(frame):
     frame, frame_side = frame.rename(columns=_NIH), _NIH_SIDE
     frame['label'] = frame['label'].replace(_NIH_LABELS)
-  elif set(phantom.TRUTH_HEADER) <= set(frame):
+  elif set(chest.TRUTH_HEADER) <= set(frame):
     frame = _of_the_phantom(frame)
   else:
     frame = table.read_csv(path, COLUMNS)
@@ -163,7 +164,7 @@ def to_input(boxes: np.ndarray, sizes: np.ndarray, image_size: int, fit: str = '
 def _of_the_phantom(frame: pd.DataFrame) -> pd.DataFrame:
   """Returns a row per box of truth.csv, which has one per image; the index stays that of the file."""
   parts = []
-  for label in phantom.BOXED:
+  for label in chest.BOXED:
     names = {'Path': 'image'} | {f'{label} {side}': side for side in SIDES}
     there = frame[frame[f'{label} {SIDES[0]}'] != '']
     parts.append(there[list(names)].rename(columns=names).assign(label=label))

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medjax.data import phantom
 from medjax.data.images import boxes, decoding
+from medjax.data.phantom import chest
 from medjax.errors import InputError
 
 # As published: an unquoted header of which three names are empty, and more digits than pixels.
@@ -98,8 +98,8 @@ def test_of_chestxray14_boxes_are_in_pixels_of_1024(tmp_path):
 def test_of_the_phantom_boxes_hold_the_planted_findings(phantom_root):
   read = boxes.read(boxes.find(phantom_root))
   truth = pd.read_csv(phantom_root / 'truth.csv')
-  assert set(read['label']) == set(phantom.BOXED)
-  for label in phantom.BOXED:
+  assert set(read['label']) == set(chest.BOXED)
+  for label in chest.BOXED:
     assert (read['label'] == label).sum() == truth[label].sum()
   films = ['/'.join(path.split('/')[1:]) for path in truth['Path']]
   found = boxes.in_input(read, phantom_root, films, 64)

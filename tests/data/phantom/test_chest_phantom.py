@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from medjax.data import phantom
+from medjax.data.phantom import chest
 from medjax.errors import InputError
 
 # Copied from the published train.csv.
@@ -27,7 +27,7 @@ IMAGES, SIZE = 800, 48
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
   root = tmp_path_factory.mktemp('phantom') / 'root'
-  phantom.generate(root, images=IMAGES, image_size=SIZE, seed=3)
+  chest.generate(root, images=IMAGES, image_size=SIZE, seed=3)
   return root
 
 
@@ -83,7 +83,7 @@ def test_every_image_is_a_grey_jpeg_in_one_table(root):
 
 def test_codes(root):
   train, valid = read(root, 'train'), read(root, 'valid')
-  other = [label for label in phantom.LABELS if label not in [*LABELLED, 'No Finding']]
+  other = [label for label in chest.LABELS if label not in [*LABELLED, 'No Finding']]
   assert set(train[LABELLED].to_numpy().ravel()) == {'1.0', '0.0', '-1.0', ''}
   assert set(train['No Finding']) == {'1.0', ''}
   # The validation labels are the radiologists': definite.
@@ -119,7 +119,7 @@ def test_patients(root):
 
 @pytest.mark.parametrize('images', [1, 2, 3, 9])
 def test_small_sets_have_the_right_size(tmp_path, images):
-  phantom.generate(tmp_path / 'root', images=images, image_size=16)
+  chest.generate(tmp_path / 'root', images=images, image_size=16)
   table, _ = rows(tmp_path / 'root')
   assert len(table) == images
   assert len(read(tmp_path / 'root', 'valid')) >= (images > 1)
@@ -249,7 +249,7 @@ def test_a_split_by_image_flatters(root):
 
 def test_bytes_depend_on_the_settings_alone(tmp_path):
   for name, seed, workers in (('one', 0, 1), ('many', 0, 4), ('other', 1, 1)):
-    phantom.generate(tmp_path / name, images=24, image_size=32, seed=seed, workers=workers)
+    chest.generate(tmp_path / name, images=24, image_size=32, seed=seed, workers=workers)
   one, many, other = (contents(tmp_path / name) for name in ('one', 'many', 'other'))
   assert one == many
   films = [{value for name, value in c.items() if name.endswith('.jpg')} for c in (one, other)]
@@ -262,28 +262,28 @@ def test_images_of_one_seed_differ_from_each_other(root):
 
 
 def test_the_same_settings_again_leave_it_alone(tmp_path, monkeypatch):
-  phantom.generate(tmp_path / 'root', images=4, image_size=16)
+  chest.generate(tmp_path / 'root', images=4, image_size=16)
   before = contents(tmp_path / 'root')
-  monkeypatch.setattr(phantom, '_write', lambda *_: pytest.fail('made again'))
-  phantom.generate(tmp_path / 'root', images=4, image_size=16, workers=3)
+  monkeypatch.setattr(chest, '_write', lambda *_: pytest.fail('made again'))
+  chest.generate(tmp_path / 'root', images=4, image_size=16, workers=3)
   assert contents(tmp_path / 'root') == before
 
 
 @pytest.mark.parametrize('other', [{'images': 5}, {'image_size': 17}, {'seed': 1}])
 def test_other_settings_are_refused(tmp_path, other):
   settings = {'images': 4, 'image_size': 16, 'seed': 0}
-  phantom.generate(tmp_path / 'root', **settings)
+  chest.generate(tmp_path / 'root', **settings)
   before = contents(tmp_path / 'root')
   with pytest.raises(InputError, match=r'other settings.*another root'):
-    phantom.generate(tmp_path / 'root', **(settings | other))
+    chest.generate(tmp_path / 'root', **(settings | other))
   assert contents(tmp_path / 'root') == before
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
-  phantom.generate(tmp_path / 'root', images=4, image_size=16)
-  monkeypatch.setattr(phantom, 'FORMAT', phantom.FORMAT + 1)
+  chest.generate(tmp_path / 'root', images=4, image_size=16)
+  monkeypatch.setattr(chest, 'FORMAT', chest.FORMAT + 1)
   with pytest.raises(InputError, match='other settings'):
-    phantom.generate(tmp_path / 'root', images=4, image_size=16)
+    chest.generate(tmp_path / 'root', images=4, image_size=16)
 
 
 @pytest.mark.parametrize('content', [{}, {'train.csv': 'mine'}, {'phantom.json': 'no json'}])
@@ -293,14 +293,14 @@ def test_a_root_that_is_no_phantom_is_refused_and_untouched(tmp_path, content):
   for name, text in content.items():
     (root / name).write_text(text)
   with pytest.raises(InputError, match='no phantom'):
-    phantom.generate(root, images=4, image_size=16)
+    chest.generate(root, images=4, image_size=16)
   assert contents(tmp_path) == {f'root/{name}': text.encode() for name, text in content.items()}
 
 
 def test_a_file_is_refused(tmp_path):
   (tmp_path / 'root').write_text('mine')
   with pytest.raises(InputError, match='no phantom'):
-    phantom.generate(tmp_path / 'root', images=4, image_size=16)
+    chest.generate(tmp_path / 'root', images=4, image_size=16)
   assert (tmp_path / 'root').read_text() == 'mine'
 
 
@@ -318,14 +318,14 @@ def test_a_file_is_refused(tmp_path):
 def test_settings_out_of_range(tmp_path, wrong):
   name, value = next(iter(wrong.items()))
   with pytest.raises(InputError, match=f'{name} is {value}; it must be at least'):
-    phantom.generate(tmp_path / 'root', **({'images': 4, 'image_size': 16} | wrong))
+    chest.generate(tmp_path / 'root', **({'images': 4, 'image_size': 16} | wrong))
   assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
   made = []
-  whole = phantom._write_patient
+  whole = chest._write_patient
 
   def interrupted(*args):
     if len(made) == 3:
@@ -333,9 +333,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
     made.append(whole(*args))
     return made[-1]
 
-  monkeypatch.setattr(phantom, '_write_patient', interrupted)
+  monkeypatch.setattr(chest, '_write_patient', interrupted)
   with pytest.raises(error):
-    phantom.generate(tmp_path / 'root', images=40, image_size=16)
+    chest.generate(tmp_path / 'root', images=40, image_size=16)
   assert len(made) >= 3
   assert not list(tmp_path.iterdir())
 
@@ -344,7 +344,7 @@ def test_two_that_race_both_succeed(tmp_path):
   root = tmp_path / 'deep' / 'root'
 
   def make(_):
-    phantom.generate(root, images=30, image_size=16)
+    chest.generate(root, images=30, image_size=16)
 
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     list(pool.map(make, range(4)))
@@ -355,5 +355,5 @@ def test_two_that_race_both_succeed(tmp_path):
 
 def test_root_may_be_relative(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  phantom.generate(pathlib.Path('root'), images=2, image_size=16)
+  chest.generate(pathlib.Path('root'), images=2, image_size=16)
   assert (tmp_path / 'root' / 'train.csv').exists()

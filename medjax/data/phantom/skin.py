@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from medjax.data import phantom_lesions, phantom_root
+from medjax.data.phantom import folder, skin_drawing
 
 # Raise it with every change of the pixels (phantom_lesions.py) or the tables.
 FORMAT = 1
@@ -55,11 +55,9 @@ def generate(
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
-  phantom_root.check_least(numbers, LEAST)
+  folder.check_least(numbers, LEAST)
   settings = {'kind': 'skin', 'format': FORMAT, **numbers}
-  phantom_root.make(
-    pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed)
-  )
+  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
@@ -71,7 +69,7 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
   while names:
     patient += 1
     rng = np.random.default_rng([seed, patient])
-    look = phantom_lesions.draw_patient(rng)
+    look = skin_drawing.draw_patient(rng)
     person = _person(rng, patient)
     for lesion in range(1 + int(rng.poisson(LESIONS))):
       _write_lesion(root, rng, look, person, lesion, names, size, rows, pairs, truths)
@@ -101,7 +99,7 @@ def _person(rng: np.random.Generator, number: int) -> SimpleNamespace:
 def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, truths) -> None:
   """Writes the pictures of one lesion and adds their rows; takes their names from `names`."""
   malignant = rng.random() < person.melanomas
-  lesion, truth = phantom_lesions.draw_lesion(rng, look, malignant=malignant)
+  lesion, truth = skin_drawing.draw_lesion(rng, look, malignant=malignant)
   row = {
     'lesion_id': f'IL_{int(person.name[3:]):05d}{number:02d}',
     'patient_id': person.name,
@@ -114,7 +112,7 @@ def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, tru
     'target': int(malignant),
   }
   for _ in range(1 + min(2, int(rng.poisson(AGAIN)))):
-    pixels = phantom_lesions.draw_picture(rng, look, lesion, size=size)
+    pixels = skin_drawing.draw_picture(rng, look, lesion, size=size)
     copies = 2 if rng.random() < DUPLICATE else 1
     taken = [names.pop() for _ in range(min(copies, len(names)))]
     for name, quality in zip(taken, (92, 80)):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medjax.data.phantom_drawing import Marks, grid, smooth, texture
+from medjax.data.phantom.drawing import Marks, grid, smooth, texture
 
 LESIONS = ('microaneurysms', 'haemorrhages', 'exudates', 'cotton_wool', 'new_vessels', 'preretinal')
 # By grade, how many there are: from, to (inclusive). The ranges overlap, as grades do.

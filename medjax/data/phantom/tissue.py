@@ -16,8 +16,8 @@ import pathlib
 
 import numpy as np
 
-from medjax.data import phantom_node, phantom_root
 from medjax.data.images import containers
+from medjax.data.phantom import folder, tissue_drawing
 
 # Raise it with every change of the pixels (phantom_node.py) or the tables.
 FORMAT = 1
@@ -44,11 +44,9 @@ def generate(
     missing.
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
-  phantom_root.check_least(numbers, LEAST)
+  folder.check_least(numbers, LEAST)
   settings = {'kind': 'tissue', 'format': FORMAT, **numbers}
-  phantom_root.make(
-    pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed)
-  )
+  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
@@ -88,7 +86,7 @@ def _draw_slide(
   rng: np.random.Generator, number: int, tumour: bool, count: int, size: int
 ) -> tuple[list[np.ndarray], list[dict]]:
   """Returns a slide's patches and their rows of the meta file."""
-  slide = phantom_node.draw_slide(rng)
+  slide = tissue_drawing.draw_slide(rng)
   # No two patches of a slide come from one place.
   places = rng.permutation(64 * 64)[:count]
   pixels, rows = [], []
@@ -96,7 +94,7 @@ def _draw_slide(
     where = 'elsewhere' if tumour and rng.random() < 0.5 else 'nowhere'
     if tumour and rng.random() < POSITIVE:
       where = 'centre'
-    patch, mask = phantom_node.draw_patch(rng, slide, tumour=where, size=size)
+    patch, mask = tissue_drawing.draw_patch(rng, slide, tumour=where, size=size)
     third = size // 3
     centre = mask[third : size - third, third : size - third]
     pixels.append(patch)

@@ -15,12 +15,12 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medjax.data import phantom_retina, phantom_skin, phantom_tissue
 from medjax.data.images import decoding
+from medjax.data.phantom import retina, skin, tissue
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
-MODULES = {'retina': phantom_retina, 'skin': phantom_skin, 'tissue': phantom_tissue}
+MODULES = {'retina': retina, 'skin': skin, 'tissue': tissue}
 LABEL = {'retina': 'Referable DR', 'skin': 'melanoma', 'tissue': 'Tumor'}
 IMAGES, SIZE = 480, 96
 each = pytest.mark.parametrize('kind', list(MODULES))
@@ -286,9 +286,9 @@ def test_the_same_settings_again_leave_it_alone_and_others_are_refused(tmp_path,
 
 
 def test_one_kind_is_not_taken_for_another(tmp_path):
-  phantom_retina.generate(tmp_path / 'root', images=12, image_size=32)
+  retina.generate(tmp_path / 'root', images=12, image_size=32)
   with pytest.raises(InputError, match='other settings'):
-    phantom_skin.generate(tmp_path / 'root', images=12, image_size=32)
+    skin.generate(tmp_path / 'root', images=12, image_size=32)
 
 
 @each
@@ -310,7 +310,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, kind, monkeypatch):
   if whole:
     monkeypatch.setattr(Image.Image, 'save', interrupted)
   else:
-    monkeypatch.setattr(phantom_tissue, '_write_csv', interrupted)
+    monkeypatch.setattr(tissue, '_write_csv', interrupted)
   with pytest.raises(KeyboardInterrupt):
     MODULES[kind].generate(tmp_path / 'root', images=12, image_size=32)
   assert not list(tmp_path.iterdir())

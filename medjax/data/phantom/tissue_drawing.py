@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medjax.data.phantom_drawing import Marks, grid, smooth, texture
+from medjax.data.phantom.drawing import Marks, grid, smooth, texture
 
 # What a slide's patches share: uniform between two bounds.
 SLIDE = {

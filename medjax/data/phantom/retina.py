@@ -15,14 +15,14 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from medjax.data import phantom_fundus, phantom_root
+from medjax.data.phantom import folder, retina_drawing
 
 # Raise it with every change of the pixels (phantom_fundus.py) or the tables.
 FORMAT = 1
 # In a smaller photograph a microaneurysm falls between the pixels.
 LEAST = {'images': 2, 'image_size': 32}
 HEADER = ('image', 'level')
-TRUTH_HEADER = ('image', 'level', *phantom_fundus.LESIONS)
+TRUTH_HEADER = ('image', 'level', *retina_drawing.LESIONS)
 
 # Share of patients by the grade of their worse eye. Graver disease is commoner than in a screening
 # programme, so that a small set has some of it.
@@ -43,11 +43,9 @@ def generate(
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
-  phantom_root.check_least(numbers, LEAST)
+  folder.check_least(numbers, LEAST)
   settings = {'kind': 'retina', 'format': FORMAT, **numbers}
-  phantom_root.make(
-    pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed)
-  )
+  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
@@ -55,11 +53,11 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
   rows, truths = [], []
   for number in range((images + 1) // 2):
     rng = np.random.default_rng([seed, number])
-    patient = phantom_fundus.draw_patient(rng)
+    patient = retina_drawing.draw_patient(rng)
     levels = _levels(rng)
     for side, level in list(zip(('left', 'right'), levels))[: images - 2 * number]:
       name = f'{number + 1}_{side}'
-      pixels, lesions = phantom_fundus.draw_eye(rng, patient, side=side, level=level, size=size)
+      pixels, lesions = retina_drawing.draw_eye(rng, patient, side=side, level=level, size=size)
       # Without subsampling: a lesion is a pixel or two of colour.
       Image.fromarray(pixels).save(root / 'train' / f'{name}.jpeg', quality=92, subsampling=0)
       rows.append({'image': name, 'level': _read(rng, level)})

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medjax.data.phantom_drawing import smooth, texture
+from medjax.data.phantom.drawing import smooth, texture
 
 # What makes a patient's films their own: uniform between two bounds, in half frames unless said.
 ANATOMY = {

@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from medjax.data import phantom_films, phantom_root
+from medjax.data.phantom import chest_drawing
+from medjax.data.phantom import folder as phantom_folder
 
 # Raise it with every change of the pixels (phantom_films.py) or the tables: an older root then no
 # longer matches.
@@ -62,8 +63,8 @@ def generate(
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
-  phantom_root.check_least(settings | {'workers': workers}, LEAST)
-  phantom_root.make(pathlib.Path(root), settings, lambda made: _write(made, settings, workers))
+  phantom_folder.check_least(settings | {'workers': workers}, LEAST)
+  phantom_folder.make(pathlib.Path(root), settings, lambda made: _write(made, settings, workers))
 
 
 def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
@@ -96,10 +97,10 @@ def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
 def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> list[dict]:
   """Writes a patient's films; returns their rows of truth.csv."""
   rng = np.random.default_rng(patient.stream)
-  anatomy, lesions = phantom_films.draw_patient(rng, female=patient.sex == 'Female')
+  anatomy, lesions = chest_drawing.draw_patient(rng, female=patient.sex == 'Female')
   rows = []
   for image in patient.images:
-    pixels, boxes = phantom_films.draw_film(
+    pixels, boxes = chest_drawing.draw_film(
       rng, anatomy, lesions, projection=image.projection, truth=image.truth, size=size
     )
     Image.fromarray(pixels).save(root / image.path, quality=92)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medjax.data.phantom_drawing import Marks, grid, smooth, texture
+from medjax.data.phantom.drawing import Marks, grid, smooth, texture
 
 # What a patient's pictures share: uniform between two bounds.
 PATIENT = {
