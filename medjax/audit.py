@@ -168,7 +168,7 @@ def _read(config: 'Config') -> Set:
 
 def _split(of: Set, path: str) -> Split:
   """Returns the split that `path` names, or else the one that the config draws."""
-  from medjax.data import split_files, splits
+  from medjax.data.split import by_patient, split_files
 
   table, settings = of.table, of.config.split
   if path:
@@ -180,10 +180,10 @@ def _split(of: Set, path: str) -> Split:
   if str(settings.test).strip().startswith('official') and 'official_split' in table:
     published = table['official_split'].fillna('').replace('', 'unused').to_numpy(str)
     try:
-      splits.check_overlap(table, published)
+      by_patient.check_overlap(table, published)
     except InputError:  # Training refuses it; here it is what was asked about.
       return Split(published, 'as published', {}, [])
-  sides, how = splits.make(
+  sides, how = by_patient.make(
     table,
     of.truth,
     of.known,

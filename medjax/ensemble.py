@@ -16,7 +16,7 @@ import numpy as np
 
 from medjax import checkpoints, trained
 from medjax.config import Config, Evaluation
-from medjax.data import split_files
+from medjax.data.split import split_files
 from medjax.errors import InputError
 from medjax.learner import Learner
 from medjax.runtime import files

@@ -17,9 +17,9 @@ from jax.sharding import Mesh
 
 from medjax import ensemble, heat_files, lineage, result_file, trained
 from medjax.config import Config
-from medjax.data import split_files
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import ImageList, Item
+from medjax.data.split import split_files
 from medjax.ensemble import Run
 from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen

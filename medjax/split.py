@@ -21,7 +21,7 @@ def main() -> None:
     raise InputError('--output is missing; try --output=splits/phantom')
 
   from medjax import study
-  from medjax.data import split_files
+  from medjax.data.split import split_files
 
   made, csv = study.make(config)
   directory = pathlib.Path(_OUTPUT.value)

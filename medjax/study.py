@@ -12,7 +12,8 @@ import pandas as pd
 
 from medjax import heads, losses
 from medjax.config import Config
-from medjax.data import audit, datasets, labels, listing, pipeline, sampling, split_files, splits
+from medjax.data import audit, datasets, labels, listing, pipeline, sampling
+from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
 from medjax.evaluation import levels
 from medjax.preprocessing import Preprocessing
@@ -63,7 +64,7 @@ def make(config: Config) -> tuple[Study, str]:
   table, of_views = datasets.keep_views(whole, config.data)
   notes += of_views
   targets, reference = _labels(config, table)
-  drawn, how = splits.make(
+  drawn, how = by_patient.make(
     table,
     *reference,
     config.data.labels,
@@ -72,7 +73,7 @@ def make(config: Config) -> tuple[Study, str]:
     test_floor=config.split.test_floor,
     seed=config.split.seed,
   )
-  splits.check_overlap(table, drawn)
+  by_patient.check_overlap(table, drawn)
   tested = table[np.isin(drawn, ('validation', 'test'))]
   # Now, not after the training: does the table tell which images are tested together?
   levels.keys(config.evaluation.level, tested['image'], tested['patient'], tested)

@@ -15,8 +15,8 @@ import pandas as pd
 from medjax import config as configs
 from medjax import study
 from medjax.config import Config
-from medjax.data import split_files
 from medjax.data.images import decoding
+from medjax.data.split import split_files
 from medjax.errors import InputError
 from medjax.runtime import devices, files, progress
 from medjax.study import Study

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import shortcuts
-from medjax.data.splits import SPLITS
+from medjax.data.split.by_patient import SPLITS
 from medjax.data.table import stand_ins_for_patients
 
 SIDES = SPLITS[:-1]  # an unused image is on no side

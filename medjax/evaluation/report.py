@@ -40,7 +40,7 @@ def render(
     summary: what `medjax.evaluation.summary.evaluate` returns.
     history: the lines of metrics.jsonl: {'step', 'split': 'train' or 'validation', 'loss', and on
       validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are passed over.
-    split_proof: what `medjax.data.splits.proof` returns, or {} where there is none.
+    split_proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
     config: the settings as plain types, nested as they like.
     facts: name -> words, shown first in the order given ('source', 'model', 'best step', 'images
       set aside', …), except 'notes', a list of sentences that weaken the answer, and 'versions',

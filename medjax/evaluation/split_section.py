@@ -10,7 +10,7 @@ def split(proof: Mapping, labels: Sequence[str]) -> Markup:
   """Returns the section.
 
   Args:
-    proof: what `medjax.data.splits.proof` returns, or {} where there is none.
+    proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
     labels: whose prevalence in each split is shown.
   """
   splits = {name: of for name, of in proof.get('splits', {}).items() if of['images']}

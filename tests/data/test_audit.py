@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medjax.data import audit, copies, duplicates, shortcuts, split_files
+from medjax.data import audit, copies, duplicates, shortcuts
+from medjax.data.split import split_files
 from medjax.errors import InputError
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data.splits import SPLITS, by_patient, check_overlap, members_of
+from medjax.data.split.by_patient import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
 from medjax.errors import InputError, check_option
 from medjax.runtime import files

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data.draws import draw_test, draw_validation
+from medjax.data.split.draws import draw_test, draw_validation
 from medjax.errors import InputError, check_option
 
 SPLITS = ('train', 'validation', 'test', 'unused')

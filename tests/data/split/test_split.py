@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medjax.data import split_files, splits
+from medjax.data.split import by_patient as splits
+from medjax.data.split import split_files
 from medjax.errors import InputError
 
 LABELS = ('Mass', 'Edema', 'Hernia')
