@@ -275,7 +275,7 @@ def _prevalences(labels) -> dict[str, float]:
 def _readers(found) -> dict[str, Any] | None:
   if not _READERS.value:
     return None
-  from medjax.data import reader_table
+  from medjax.data.reference import reader_table
   from medjax.evaluation import reader_study
 
   readings = reader_table.read(pathlib.Path(_READERS.value), [])

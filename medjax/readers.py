@@ -46,12 +46,12 @@ def main() -> None:
     if not value:
       raise InputError(f'{flag} is missing; try {flag}={example}')
 
-  from medjax.data import reader_table, reference
+  from medjax.data.reference import consensus, reader_table
   from medjax.evaluation import agreement
   from medjax.runtime import files
 
-  check_option('--consensus', _CONSENSUS.value, reference.METHODS)
-  check_option('--ties', _TIES.value, reference.TIES)
+  check_option('--consensus', _CONSENSUS.value, consensus.METHODS)
+  check_option('--ties', _TIES.value, consensus.TIES)
   classes = [name.strip() for name in _CLASSES.value]
   if classes and (len(classes) < 2 or len(set(classes)) < len(classes)):
     raise InputError(
@@ -62,7 +62,7 @@ def main() -> None:
   definitive = None
   if _DEFINITIVE.value:
     definitive = reader_table.read_definitive(pathlib.Path(_DEFINITIVE.value), labels, classes)
-  standard = reference.estimate(
+  standard = consensus.estimate(
     readings,
     method=_CONSENSUS.value,
     ties=_TIES.value,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from medjax.data import reader_table
+from medjax.data.reference import reader_table
 from medjax.evaluation import intervals
 
 WEIGHTS = {'kappa': 'none', 'linear_kappa': 'linear', 'quadratic_kappa': 'quadratic'}
@@ -109,7 +109,7 @@ def summarise(
   """Returns the agreement of readers on each label, with percentile intervals.
 
   Args:
-    readings: as medjax.data.reader_table describes them. Where they have a column `patient`, the
+    readings: as medjax.data.reference.reader_table describes them. Where they have a column `patient`, the
       bootstrap draws patients, else images; intervals are then too narrow if patients have several.
     classes: where an answer is one of K classes, their names, grades in rising order.
     replicates, seed: of the bootstrap.

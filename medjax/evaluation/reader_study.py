@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import reader_table
+from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
 from medjax.evaluation import intervals, metrics, reader_figures, reader_notes
 from medjax.evaluation.predictions import Predictions
@@ -63,7 +63,7 @@ def compare(
 
   Args:
     test: the model's, or anybody's, predictions. What they call images are the units that readers read.
-    readings: as medjax.data.reader_table describes them, answers 0, 1 and NaN. Answers to images and
+    readings: as medjax.data.reference.reader_table describes them, answers 0, 1 and NaN. Answers to images and
       labels that are not in the predictions are passed over, and a note says so.
     thresholds: frozen, per label; without one (None, NaN, not there) the model decides nothing.
     replicates, seed: of the bootstrap over the patients whose images were read.

@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import inter_rater
 
-from medjax.data import reference
+from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
 from medjax.evaluation import intervals, markup, reader_figures, reader_section, reader_study
 from medjax.evaluation.predictions import Predictions
@@ -250,7 +250,9 @@ def test_a_tie_of_scores_is_a_straight_line():
 def test_the_majority_is_that_of_the_reference_standard():
   test, answers = drawn(seed=7, missing=0.4)
   study = compared(test, answers)
-  consensus = reference.consensus(readings(answers, LABELS)).set_index('image').loc[test.images]
+  consensus = (
+    reader_consensus.consensus(readings(answers, LABELS)).set_index('image').loc[test.images]
+  )
   for column, label in enumerate(LABELS):
     vote = consensus[label].to_numpy(np.float64)
     use = (vote >= 0) & test.known[:, column]

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import reader_table, reference, table
+from medjax.data import table
+from medjax.data.reference import consensus as reader_consensus
+from medjax.data.reference import reader_table
 from medjax.errors import InputError, check_option, nearest
 
 
@@ -36,10 +38,10 @@ def read(
       with 'image' there is no such column, and every image counts as a patient of its own. Never
       assumed: intervals and splits are as wrong as this is.
     readers_file: a CSV of who read which image and what they saw, relative to root: image, reader and
-      one column per label (or the class), as medjax.data.reader_table reads it. The labels are then
+      one column per label (or the class), as medjax.data.reference.reader_table reads it. The labels are then
       the readers' consensus, whatever table_file says; unknown where nobody read the image, whatever
       data.blank says.
-    consensus, ties: as in medjax.data.reference.estimate; with 'share' the labels are soft.
+    consensus, ties: as in medjax.data.reference.consensus.estimate; with 'share' the labels are soft.
     definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
       to root. It outranks the readers where it has a value.
 
@@ -104,8 +106,8 @@ def _by_readers(
   ties: str,
 ) -> dict[str, np.ndarray]:
   """Returns what readers say: a column f32[N] per label, `reference`, and what nobody read."""
-  check_option('config.data.settings.consensus', method, reference.METHODS)
-  check_option('config.data.settings.ties', ties, reference.TIES)
+  check_option('config.data.settings.consensus', method, reader_consensus.METHODS)
+  check_option('config.data.settings.ties', ties, reader_consensus.TIES)
   images = pd.Index([posixpath.normpath(image.strip()) for image in images])
   readings = reader_table.read(readers_file, classes, images)
   known = reader_table.labels_of(readings)
@@ -117,7 +119,7 @@ def _by_readers(
     definitive = definitive.drop(
       columns=[label for label in known if label not in asked], errors='ignore'
     )
-  found = reference.consensus(
+  found = reader_consensus.consensus(
     readings[['image', 'reader', *asked]],
     method=method,
     ties=ties,

@@ -10,7 +10,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import reference, table
+from medjax.data import table
+from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
 
 KAGGLE_LABELS = (
@@ -60,7 +61,7 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
   Args:
     root: the folder with `annotations/` (PhysioNet) or `train.csv` (Kaggle).
     consensus: how the readers' answers become one label, a method of
-      medjax.data.reference.consensus: 'majority'; 'share', the share of readers who say yes, a soft
+      medjax.data.reference.consensus.consensus: 'majority'; 'share', the share of readers who say yes, a soft
       label; 'dawid_skene' or 'staple'. The test images come with a consensus of their own.
     ties: what a label is for which as many say yes as no: 'uncertain', 'positive' or 'negative'.
 
@@ -70,7 +71,7 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
   """
   read_by = readings(root)
   labels = [name for name in LABELS if name in read_by]
-  agreed = reference.consensus(read_by[[*_KEYS, *labels]], method=consensus, ties=ties)
+  agreed = reader_consensus.consensus(read_by[[*_KEYS, *labels]], method=consensus, ties=ties)
   by_image = read_by.groupby('image', sort=False)
   frame = agreed.set_index('image').assign(
     reader=by_image['reader'].agg('|'.join), named_in=by_image['named_in'].first()
@@ -87,7 +88,7 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
 
 
 def readings(root: pathlib.Path) -> pd.DataFrame:
-  """Returns what each reader said of each training image, as medjax.data.reader_table describes.
+  """Returns what each reader said of each training image, as medjax.data.reference.reader_table describes.
 
   Columns image (relative to `root`), reader, named_in and the labels, f32; errors as `read`.
   """

@@ -6,7 +6,9 @@ import pytest
 import SimpleITK
 
 from medjax.config import Data
-from medjax.data import datasets, labels, reader_errors, reader_table, reference
+from medjax.data import datasets, labels
+from medjax.data.reference import consensus as reader_consensus
+from medjax.data.reference import reader_errors, reader_table
 from medjax.errors import InputError
 
 NOTHING = np.nan
@@ -45,7 +47,7 @@ THREE = readings(
   ],
 )
 def test_majority_and_the_rule_for_ties(ties, called, how):
-  found = reference.consensus(THREE, ties=ties)
+  found = reader_consensus.consensus(THREE, ties=ties)
   assert found['image'].tolist() == ['a', 'b', 'c']
   np.testing.assert_array_equal(found['Mass'], np.float32([1, called, NOTHING]))
   np.testing.assert_array_equal(found['Edema'], np.float32([0, 0, 1]))
@@ -58,7 +60,7 @@ def test_majority_and_the_rule_for_ties(ties, called, how):
 
 
 def test_a_share_is_a_soft_label_that_training_takes_and_evaluation_rounds():
-  found = reference.consensus(THREE, method='share')
+  found = reader_consensus.consensus(THREE, method='share')
   np.testing.assert_allclose(found['Mass'], [2 / 3, 0.5, NOTHING], rtol=1e-6)
   assert found['reference'][0] == 'share of 3 readers'
   table = found.assign(patient=found['image'])
@@ -69,18 +71,20 @@ def test_a_share_is_a_soft_label_that_training_takes_and_evaluation_rounds():
   assert truth[:, 0].tolist() == [1, 0, 0] and known[:, 0].tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize('method', reference.METHODS)
+@pytest.mark.parametrize('method', reader_consensus.METHODS)
 def test_a_definitive_test_outranks_every_reader(method):
   definitive = pd.DataFrame(
     {'image': ['a', 'z'], 'Mass': [0, 1], 'test': ['histopathology', '']}
   ).astype({'Mass': np.float32})
-  found = reference.consensus(THREE, method=method, definitive=definitive)
+  found = reader_consensus.consensus(THREE, method=method, definitive=definitive)
   assert found['image'].tolist() == ['a', 'b', 'c', 'z']
   assert found['Mass'][0] == 0 and found['Mass'][3] == 1 and np.isnan(found['Edema'][3])
   assert found['reference'][0].startswith('Mass: histopathology; Edema: ')
   assert found['reference'][3] == 'Mass: definitive test'
   # The readers are measured against it: two of three called mass where there was none.
-  rates = reference.estimate(THREE[THREE['image'] == 'a'], method=method, definitive=definitive)
+  rates = reader_consensus.estimate(
+    THREE[THREE['image'] == 'a'], method=method, definitive=definitive
+  )
   of_mass = rates.readers[rates.readers['label'] == 'Mass'].set_index('reader')
   assert of_mass['specificity'].tolist() == [0, 0, 1] and of_mass['sensitivity'].isna().all()
 
@@ -88,14 +92,16 @@ def test_a_definitive_test_outranks_every_reader(method):
 def test_readers_against_the_majority():
   # Ties are left out; every image's majority by hand: a 1, b 0, c tie.
   answers = readings('a r1 1\na r2 1\na r3 0\nb r1 0\nb r2 0\nb r3 1\nc r1 1\nc r2 0', 'Mass')
-  rates = reference.estimate(answers).readers.set_index('reader')
+  rates = reader_consensus.estimate(answers).readers.set_index('reader')
   assert rates['reads'].tolist() == [3, 3, 2]
   assert rates['sensitivity'].tolist() == [1, 1, 0] and rates['specificity'].tolist() == [1, 1, 0]
 
 
 def test_it_joins_a_study_table_by_image():
   table = pd.DataFrame({'image': ['c', 'a', 'q'], 'patient': ['1', '2', '3']})
-  joined = table.merge(reference.consensus(THREE), on='image', how='left', validate='one_to_one')
+  joined = table.merge(
+    reader_consensus.consensus(THREE), on='image', how='left', validate='one_to_one'
+  )
   assert joined['Edema'].tolist()[:2] == [1, 0] and np.isnan(joined['Edema'][2])
 
 
@@ -197,7 +203,7 @@ def test_grades(method):
       'grade': np.concatenate(answers).astype(np.float32),
     }
   )
-  found = reference.estimate(frame, method=method, classes=('none', 'mild', 'severe'))
+  found = reader_consensus.estimate(frame, method=method, classes=('none', 'mild', 'severe'))
   known = found.labels['grade'] >= 0
   assert (found.labels['grade'] == truth)[known].mean() > 0.93
   rates = found.readers.pivot(index='reader', columns='label', values='sensitivity')
@@ -215,12 +221,12 @@ def test_ties_between_grades():
     ('positive', [2, 2, 1]),
     ('negative', [1, 0, 1]),
   ):
-    assert reference.consensus(frame, ties=ties, classes=classes)['grade'].tolist() == called
+    assert reader_consensus.consensus(frame, ties=ties, classes=classes)['grade'].tolist() == called
 
 
-@pytest.mark.parametrize('method', reference.METHODS)
+@pytest.mark.parametrize('method', reader_consensus.METHODS)
 def test_a_label_that_nobody_read_is_unknown(method):
-  found = reference.estimate(THREE.assign(Edema=np.float32(NOTHING)), method=method)
+  found = reader_consensus.estimate(THREE.assign(Edema=np.float32(NOTHING)), method=method)
   assert found.labels['Edema'].isna().all()
   assert not found.labels['reference'].str.contains('Edema:').any()
   nobody = found.readers[found.readers['label'] == 'Edema']
@@ -243,7 +249,7 @@ def test_a_label_that_nobody_read_is_unknown(method):
 )
 def test_bad_input(frame, settings, words):
   with pytest.raises(InputError, match=words):
-    reference.consensus(frame, **settings)
+    reader_consensus.consensus(frame, **settings)
 
 
 # The files, and anybody's CSV as a source.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import reader_errors, reader_table
+from medjax.data.reference import reader_errors, reader_table
 from medjax.errors import InputError, check_option
 
 METHODS = {
@@ -55,10 +55,10 @@ def estimate(
 
   Args:
     readings: columns `image`, `reader` and one float32 column per label: 1, 0, NaN where the reader
-      did not read; see medjax.data.reader_table.
+      did not read; see medjax.data.reference.reader_table.
     method: 'majority': what most readers of the image say. 'share': the share of them who say 1, a
       soft label. 'dawid_skene' and 'staple': the likelier truth, see
-      medjax.data.reader_errors.
+      medjax.data.reference.reader_errors.
     ties: what an image is called for which two answers have as much behind them: 'uncertain' (-1),
       'positive' (of classes: the highest) or 'negative' (the lowest). A share needs no such rule.
     definitive: columns `image`, any of the labels (1, 0, NaN where the test says nothing) and, where
