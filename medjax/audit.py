@@ -29,7 +29,7 @@ from medjax.runtime import command_line
 
 if TYPE_CHECKING:
   from medjax.config import Config
-  from medjax.data.duplicates import Looks
+  from medjax.data.leakage.duplicates import Looks
 
 flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for index.html and audit.json.')
@@ -107,14 +107,14 @@ def main() -> None:
   ours = _read(config)
   split = _split(ours, _SPLIT.value)
 
-  from medjax.data import audit
+  from medjax.data.leakage import table_audit
   from medjax.evaluation import audit_page
   from medjax.runtime import files
 
-  if not np.isin(split.sides, audit.SIDES).any():
+  if not np.isin(split.sides, table_audit.SIDES).any():
     raise InputError(f'{split.whence}: no image is in train, validation or test')
   seen = _copies(ours, split.sides, other and _read(other))
-  tables = audit.tables(
+  tables = table_audit.tables(
     ours.table,
     split.sides,
     config.data.labels,
@@ -144,7 +144,7 @@ def main() -> None:
   files.write_whole(directory / 'index.html', audit_page.render(title, result, pictures))
   print('\n'.join(f'- {each}' for each in result['warnings']) or 'nothing that it looks for')
   print(f'written: {directory / "index.html"} and {directory / "audit.json"}')
-  if audit.overlapping(tables):
+  if table_audit.overlapping(tables):
     sys.exit(2)
 
 
@@ -199,7 +199,7 @@ def _split(of: Set, path: str) -> Split:
 
 def _copies(ours: Set, sides: np.ndarray, theirs: Set | None) -> Seen:
   """Opens the images that are there and returns what they show."""
-  from medjax.data import copies, duplicates
+  from medjax.data.leakage import copies, duplicates
 
   pictures, truth = _pictures(ours, sides, theirs)
   if not _PIXELS.value:
@@ -319,9 +319,9 @@ def _is_there(path: str) -> bool:
 
 
 def _warnings(tables: dict, found: dict | None) -> Iterable[str]:
-  from medjax.data import audit, copies
+  from medjax.data.leakage import copies, table_audit
 
-  return [*audit.sentences(tables), *(copies.sentences(found) if found else ())]
+  return [*table_audit.sentences(tables), *(copies.sentences(found) if found else ())]
 
 
 def _drawn(pictures: pd.DataFrame, rows: Iterable[int]) -> dict[int, str]:

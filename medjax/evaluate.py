@@ -340,9 +340,9 @@ def _not_recorded(path: str) -> str:
 
 def _met_again(test, run: pathlib.Path) -> str:
   """Returns a sentence if patients who are tested trained or chose the network of another run."""
-  from medjax import lineage
+  from medjax.data.leakage import seen_before
 
-  seen = lineage.seen_by(run)
+  seen = seen_before.seen_by(run)
   common = sorted(set(seen['patient']) & set(test.patients))
   if not common:
     return ''

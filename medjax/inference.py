@@ -15,10 +15,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import ensemble, heat_files, lineage, result_file, trained
+from medjax import ensemble, heat_files, result_file, trained
 from medjax.config import Config
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import ImageList, Item
+from medjax.data.leakage import seen_before
 from medjax.data.split import split_files
 from medjax.ensemble import Run
 from medjax.errors import InputError, one_line
@@ -205,8 +206,8 @@ def _listed(source: pathlib.Path, root: pathlib.Path | None) -> ImageList:
 
 def _check_unseen(opened: Opened, listed: ImageList, allowed: bool) -> int:
   """Returns how many images the model has seen, at least; raises InputError unless that is allowed."""
-  seen = lineage.seen_by_any(opened.folders)
-  count, words = lineage.find_seen(lists.items(listed), seen)
+  seen = seen_before.seen_by_any(opened.folders)
+  count, words = seen_before.find_seen(lists.items(listed), seen)
   if not count:
     return 0
   # Of possible copies a sample is looked at.

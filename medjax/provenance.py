@@ -89,7 +89,7 @@ def in_words(provenance: Provenance) -> str:
 def note(provenance: Provenance) -> str | None:
   """Returns what weakens an answer that these weights gave, as a sentence, or None.
 
-  Runs, and their exports where they lie in them, are checked (see medjax.lineage) and timm's weights
+  Runs, and their exports where they lie in them, are checked (see medjax.data.leakage.seen_before) and timm's weights
   saw no patients; of others nobody knows.
   """
   start = provenance.pretrained

@@ -12,7 +12,8 @@ import pandas as pd
 
 from medjax import heads, losses
 from medjax.config import Config
-from medjax.data import audit, datasets, labels, listing, pipeline, sampling
+from medjax.data import datasets, labels, listing, pipeline, sampling
+from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
 from medjax.evaluation import levels
@@ -86,7 +87,7 @@ def make(config: Config) -> tuple[Study, str]:
     how=how,
   )
   notes += _assumed_negatives(table, drawn, config.data.labels, *reference)
-  notes += audit.table_findings(table, drawn, config.data.labels, *reference)
+  notes += table_audit.table_findings(table, drawn, config.data.labels, *reference)
   proof['notes'] += notes
   return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
 

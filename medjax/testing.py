@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import ensemble, explaining, lineage, provenance, reporting, saliency
+from medjax import ensemble, explaining, provenance, reporting, saliency
 from medjax.config import Config
+from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
@@ -248,5 +249,5 @@ def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
 
 def notes_on_weights(workdir: pathlib.Path, data: Study, started: Provenance) -> list[str]:
   """Returns what weakens the study because of the weights that it started from."""
-  met_again = lineage.note(data.table, data.split, workdir)
+  met_again = seen_before.note(data.table, data.split, workdir)
   return [note for note in (provenance.note(started), met_again) if note]

@@ -23,7 +23,6 @@ from medjax import (
   ensemble,
   heads,
   learner,
-  lineage,
   modalities,
   optimizers,
   provenance,
@@ -36,6 +35,7 @@ from medjax import config as configs
 from medjax import preprocessing as preprocess
 from medjax.config import Config
 from medjax.data import pipeline
+from medjax.data.leakage import seen_before
 from medjax.errors import InputError, one_line
 from medjax.learner import Learner
 from medjax.models.pretrained import weights as pretrained
@@ -66,7 +66,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   preprocessing = started.preprocessing if started else preprocess.resolve(config, weights)
   learn = learner.build(config, preprocessing)
   fitted = learn.fit(weights) if weights else None
-  seen = lineage.seen_by(weights.run) if weights and weights.run else None
+  seen = seen_before.seen_by(weights.run) if weights and weights.run else None
 
   def check(data: Study) -> None:
     _check_fit(config, learn, data)
@@ -75,13 +75,13 @@ def run(config: Config, workdir: pathlib.Path) -> None:
         learn.augment, config.augment, config.data.modality, config.data.channels
       )
     if seen is not None:
-      lineage.check_unseen(data.table, data.split, config.data.root, seen)
+      seen_before.check_unseen(data.table, data.split, config.data.root, seen)
     ensemble.check_members(config, workdir, data.proof['split_sha256'])
 
   started = started or provenance.describe(learn, weights, fitted)
   beside = {
     provenance.FILE: provenance.to_json(started),
-    lineage.FILE: None if seen is None else seen.to_csv(index=False),
+    seen_before.FILE: None if seen is None else seen.to_csv(index=False),
   }
   data, broken = open_workdir(config, workdir, check, beside)
   with locked(workdir):

@@ -8,8 +8,9 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from medjax import checkpoints, lineage, provenance, train, workdir
+from medjax import checkpoints, provenance, train, workdir
 from medjax import config as configs
+from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.preprocessing import Preprocessing
 
@@ -81,13 +82,13 @@ def test_patients_that_trained_the_weights_are_not_tested(
 
 
 def test_the_same_films_at_another_size_are_the_same_patients(finished, phantom_root, tmp_path):
-  seen = lineage.seen_by(finished[0])
+  seen = seen_before.seen_by(finished[0])
   for image in seen['image']:
     (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
     Image.open(phantom_root / image).resize((48, 48)).save(tmp_path / image, quality=80)
   split = np.full(len(seen), 'test', object)
   with pytest.raises(InputError, match='test patients'):
-    lineage.check_unseen(seen[['image', 'patient']], split, str(tmp_path), seen)
+    seen_before.check_unseen(seen[['image', 'patient']], split, str(tmp_path), seen)
 
 
 def test_weights_changed_before_anything_was_trained_are_noticed(finished, tmp_path):

@@ -17,9 +17,10 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import inference, lineage, result_file, saliency, trained
+from medjax import inference, result_file, saliency, trained
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
+from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, heat, predictions
 from medjax.runtime import files
@@ -292,8 +293,8 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
     assert words[name] in str(raised.value) and '--allow_training_images' in str(raised.value)
     assert '\n' not in str(raised.value) and not (tmp_path / 'refused.csv').exists()
   # Other pictures of the same names are new.
-  assert lineage.find_seen(
-    (Item(name, str(other_root / name), '') for name in split['image']), lineage.seen_by(run)
+  assert seen_before.find_seen(
+    (Item(name, str(other_root / name), '') for name in split['image']), seen_before.seen_by(run)
   ) == (0, '')
   capsys.readouterr()
   inference.predict(
@@ -306,7 +307,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
 
 def test_files_of_one_name_are_told_apart_by_their_folders():
   paths = ['/r/a/s1/v.png', '/r/b/s1/v.png', '/r/b/s2/v.png', '/r/b/s2/w.png']
-  assert lineage._by_distinct_end(paths) == {
+  assert seen_before._by_distinct_end(paths) == {
     'w.png': paths[3], 's2/v.png': paths[2], 'a/s1/v.png': paths[0], 'b/s1/v.png': paths[1]
   }  # fmt: skip
 

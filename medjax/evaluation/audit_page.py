@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from medjax.data import audit, copies, duplicates, shortcuts
+from medjax.data.leakage import copies, duplicates, shortcuts, table_audit
 from medjax.evaluation import charts, wording
 from medjax.evaluation.markup import (
   Markup,
@@ -87,7 +87,7 @@ def _shared(bad: Mapping) -> str:
 
 
 def _plural(group: str) -> str:
-  return audit.PLURALS.get(group, f'{group}s')
+  return table_audit.PLURALS.get(group, f'{group}s')
 
 
 def _sides(of: Mapping) -> Markup:
@@ -101,9 +101,12 @@ def _sides(of: Mapping) -> Markup:
     rows = [
       [
         one,
-        *(_number_in_common(overlap['matrix'][one][other], one == other) for other in audit.SIDES),
+        *(
+          _number_in_common(overlap['matrix'][one][other], one == other)
+          for other in table_audit.SIDES
+        ),
       ]
-      for one in audit.SIDES
+      for one in table_audit.SIDES
     ]
     examples = [
       f'{each["name"]} ({", ".join(f"{side} {n:,}" for side, n in each["images"].items())})'
@@ -113,7 +116,7 @@ def _sides(of: Mapping) -> Markup:
       tag(
         'div',
         tag('h3', f'{wording.capital(_plural(name))} in common'),
-        table(('', *audit.SIDES), rows),
+        table(('', *table_audit.SIDES), rows),
         examples and tag('p', f'Such as, with images: {"; ".join(examples)}.', class_='quiet'),
       )
     )
@@ -139,7 +142,7 @@ def _prevalence(of: Mapping) -> Markup:
     ]
     for label, sides in of['prevalence'].items()
   ]
-  return section('Prevalence', table(('Label', *audit.SIDES), rows))
+  return section('Prevalence', table(('Label', *table_audit.SIDES), rows))
 
 
 def _differences(differences: Sequence[Mapping]) -> Markup:
@@ -161,8 +164,8 @@ def _differences(differences: Sequence[Mapping]) -> Markup:
     tag(
       'p',
       f'The largest of {len(differences):,} comparisons first. Underlined: an effect of '
-      f'{audit.DIFFERENT:g} or more that is not chance: p below {audit.LEVEL:g}, corrected for all '
-      f'comparisons, over {audit.DEALS} random deals of the patients.',
+      f'{table_audit.DIFFERENT:g} or more that is not chance: p below {table_audit.LEVEL:g}, corrected for all '
+      f'comparisons, over {table_audit.DEALS} random deals of the patients.',
       class_='quiet',
     ),
   )
@@ -242,8 +245,13 @@ def _copies(found: Mapping | None, pictures: Mapping[int, str]) -> Markup:
     [wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found['kinds'].items() if n
   ]
   across = [
-    [one, *(_number_in_common(found['across'][one][other], one == other) for other in audit.SIDES)]
-    for one in audit.SIDES
+    [
+      one,
+      *(
+        _number_in_common(found['across'][one][other], one == other) for other in table_audit.SIDES
+      ),
+    ]
+    for one in table_audit.SIDES
   ]
   shown = found['pairs'][:PAIRS]
   several = len({each for pair in found['pairs'] for each in pair['sets']}) > 1
@@ -255,7 +263,7 @@ def _copies(found: Mapping | None, pictures: Mapping[int, str]) -> Markup:
       tag(
         'div',
         tag('h3', 'Images of one side with a copy in the other'),
-        table(('', *audit.SIDES), across),
+        table(('', *table_audit.SIDES), across),
       ),
       class_='pair',
     ),
@@ -325,8 +333,8 @@ def _how() -> Markup:
     'Exit status',
     tag(
       'p',
-      f'2 where {", ".join(_plural(name) for name in audit.GROUPS[:-1])} or '
-      f'{_plural(audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; 1 for a '
+      f'2 where {", ".join(_plural(name) for name in table_audit.GROUPS[:-1])} or '
+      f'{_plural(table_audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; 1 for a '
       'mistake in what was given.',
     ),
   )

@@ -9,7 +9,7 @@ import scipy.fft
 from PIL import Image, ImageOps
 from scipy.sparse import csgraph, csr_array
 
-from medjax.data import duplicates
+from medjax.data.leakage import duplicates
 from medjax.data.phantom import chest
 
 

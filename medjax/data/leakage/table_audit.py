@@ -2,7 +2,7 @@
 
 - Who is on both sides of the split: patients, studies, lesions, slides.
 - What differs between the sides: the prevalence of the labels, and the metadata.
-- What of the metadata predicts a label on its own (medjax.data.shortcuts).
+- What of the metadata predicts a label on its own (medjax.data.leakage.shortcuts).
 
 Many questions are asked of one table, so a finding must be both large, by a margin that is stated, and
 more than chance after correction for the number of questions. Images of one patient count as one
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import shortcuts
+from medjax.data.leakage import shortcuts
 from medjax.data.split.by_patient import SPLITS
 from medjax.data.table import stand_ins_for_patients
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from medjax.data import duplicates, table
+from medjax.data import table
 from medjax.data.images.lists import Item
+from medjax.data.leakage import duplicates
 from medjax.errors import InputError
 from medjax.runtime import files
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import duplicates
-from medjax.data.audit import SIDES
+from medjax.data.leakage import duplicates
+from medjax.data.leakage.table_audit import SIDES
 
 KINDS = {
   'file': 'the same file',

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medjax.data import audit, copies, duplicates, shortcuts
+from medjax.data.leakage import copies, duplicates, shortcuts, table_audit
 from medjax.data.split import split_files
 from medjax.errors import InputError
 
@@ -25,12 +25,12 @@ def study(seed, patients=400, **columns):
     }
   )
   truth = (rng.random(patients) < 0.3)[of] & (rng.random(len(of)) < 0.9)
-  split = rng.choice(audit.SIDES, patients, p=(0.6, 0.2, 0.2))[of]
+  split = rng.choice(table_audit.SIDES, patients, p=(0.6, 0.2, 0.2))[of]
   return table.assign(**columns), split, truth[:, None].astype(np.float32), rng
 
 
 def found(table, split, truth, **further):
-  return audit.tables(table, split, ['Edema'], truth, np.ones(truth.shape, bool), **further)
+  return table_audit.tables(table, split, ['Edema'], truth, np.ones(truth.shape, bool), **further)
 
 
 def test_patients_on_both_sides_are_counted_by_pair_of_sides():
@@ -57,9 +57,9 @@ def test_patients_on_both_sides_are_counted_by_pair_of_sides():
   assert of['overlap']['study']['names'] == 5 and of['overlap']['lesion']['shared'] == 0
   assert 'slide' not in of['overlap']
   assert of['unused'] == 1 and of['sides']['train'] == {'patients': 3, 'images': 4}
-  (first, *_) = audit.sentences(of)
+  (first, *_) = table_audit.sentences(of)
   assert '2 patients on more than one side' in first and '1 in train and test' in first
-  assert audit.overlapping(of)
+  assert table_audit.overlapping(of)
 
 
 def test_a_lesion_of_two_patients_on_two_sides_is_found():
@@ -69,14 +69,14 @@ def test_a_lesion_of_two_patients_on_two_sides_is_found():
   table.loc[:1, 'patient'] = ['someone', 'someone else']
   of = found(table.assign(lesion=lesions), split, truth)
   assert not of['overlap']['patient']['shared'] and of['overlap']['lesion']['shared'] == 1
-  assert audit.overlapping(of)
+  assert table_audit.overlapping(of)
 
 
 def test_prevalence_and_unknown_labels():
   table, split, truth, rng = study(1)
   known = rng.random(truth.shape) < 0.7
-  prevalence = audit.tables(table, split, ['Edema'], truth, known)['prevalence']['Edema']
-  for side in audit.SIDES:
+  prevalence = table_audit.tables(table, split, ['Edema'], truth, known)['prevalence']['Edema']
+  for side in table_audit.SIDES:
     kept = truth[known & (split == side)[:, None]]
     assert prevalence[side]['known'] == len(kept)
     assert prevalence[side]['prevalence'] == pytest.approx(kept.mean())
@@ -98,7 +98,7 @@ def test_what_differs_between_sides_has_the_published_effect_sizes():
   counts = pd.crosstab(site, split, normalize='columns')
   variation = (counts['train'] - counts['test']).abs().sum() / 2
   assert effects['site', 'train', 'test'] == pytest.approx(variation)
-  assert 'The sides differ' in ' '.join(audit.sentences(of))
+  assert 'The sides differ' in ' '.join(table_audit.sentences(of))
 
 
 def test_nothing_is_flagged_where_nothing_was_planted():
@@ -106,7 +106,7 @@ def test_nothing_is_flagged_where_nothing_was_planted():
     table, split, truth, _ = study(seed, patients=150 + 100 * (seed % 3))
     of = found(table, split, truth)
     assert not [each for each in of['differences'] + of['predicts'] if each['flagged']], seed
-    assert audit.sentences(of) == [] and not audit.overlapping(of)
+    assert table_audit.sentences(of) == [] and not table_audit.overlapping(of)
 
 
 def test_chance_is_what_patients_do_not_images():
@@ -178,7 +178,7 @@ def test_a_size_that_gives_the_label_away_is_found():
   assert strongest['values'][0]['positive'] / strongest['values'][0]['images'] == pytest.approx(
     share
   )
-  assert 'size tells Edema' in ' '.join(audit.sentences(of))
+  assert 'size tells Edema' in ' '.join(table_audit.sentences(of))
   assert {each['column'] for each in of['predicts'] if each['flagged']} == {'size'}
   # The same from the files, where the table does not say.
   assert (
@@ -192,7 +192,7 @@ def test_a_size_that_gives_the_label_away_is_found():
 def test_an_age_that_predicts_is_told_apart_from_a_shortcut():
   table, split, truth, rng = study(7)
   ages = np.where(truth[:, 0] > 0, 70, 40) + rng.integers(0, 20, len(table))
-  (sentence,) = audit.sentences(found(table.assign(age=ages.astype(str)), split, truth))
+  (sentence,) = table_audit.sentences(found(table.assign(age=ages.astype(str)), split, truth))
   assert 'age tells Edema' in sentence and 'in place of the disease' not in sentence
 
 
@@ -282,5 +282,5 @@ def test_patients_that_only_the_split_file_names_are_looked_at_too():
   table = table.assign(patient=table['image'], grouped_by='image')
   whose = pd.Series(['the same person'] * len(table))
   of = found(table, split, truth, groups={"patient in the split's file": whose})
-  assert of['overlap']["patient in the split's file"]['shared'] == 1 and audit.overlapping(of)
+  assert of['overlap']["patient in the split's file"]['shared'] == 1 and table_audit.overlapping(of)
   assert any('the image stands in' in each for each in of['not_asked'])
