@@ -262,10 +262,10 @@ def _of_files(ours: Set, pictures: pd.DataFrame, looks: 'Looks') -> dict[str, pd
 
 
 def _strays(of: Set) -> list[str]:
-  from medjax.data import listing
+  from medjax.data import missing_files
 
   root = pathlib.Path(of.config.data.root)
-  _, strays = listing.compare(of.named, root)
+  _, strays = missing_files.compare(of.named, root)
   if not strays:
     return []
   return [

@@ -29,8 +29,8 @@ def main() -> None:
   import jax
   import numpy as np
 
-  from medjax import modalities, preprocessing, study
-  from medjax.data import augment
+  from medjax import modalities, preprocessing
+  from medjax.data import augment, study
   from medjax.evaluation import contact_sheet
   from medjax.runtime import import_by_name
 

@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import bags, slide_results, study, testing, trained
+from medjax import bags, slide_results, testing, trained
 from medjax.bags import Bags
-from medjax.data import pipeline
+from medjax.data import pipeline, study
+from medjax.data.study import Study
 from medjax.evaluation.predictions import Predictions
 from medjax.runtime import devices, files
-from medjax.study import Study
 from medjax.trained import Trained
 
 _SPLITS = ('train', 'validation', 'test')

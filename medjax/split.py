@@ -20,7 +20,7 @@ def main() -> None:
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=splits/phantom')
 
-  from medjax import study
+  from medjax.data import study
   from medjax.data.split import split_files
 
   made, csv = study.make(config)

@@ -12,13 +12,13 @@ from jax.sharding import Mesh
 from medjax import ensemble, explaining, provenance, reporting, saliency
 from medjax.config import Config
 from medjax.data.leakage import seen_before
+from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
 from medjax.learner import Learner
 from medjax.provenance import Provenance
 from medjax.runtime import devices, files, progress
-from medjax.study import Study
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (

@@ -28,20 +28,19 @@ from medjax import (
   provenance,
   stages,
   steps,
-  study,
   testing,
 )
 from medjax import config as configs
 from medjax import preprocessing as preprocess
 from medjax.config import Config
-from medjax.data import pipeline
+from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
+from medjax.data.study import Study
 from medjax.errors import InputError, one_line
 from medjax.learner import Learner
 from medjax.models.pretrained import weights as pretrained
 from medjax.provenance import Provenance
 from medjax.runtime import devices, progress
-from medjax.study import Study
 from medjax.workdir import has_checkpoint, locked, open_workdir
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from medjax import config as configs
-from medjax import study
 from medjax.config import Config
+from medjax.data import study
 from medjax.data.images import decoding
 from medjax.data.split import split_files
+from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.runtime import devices, files, progress
-from medjax.study import Study
 
 # Settings that choose nothing, which the report of a finished run can be made again with.
 _TOLD_AGAIN = (

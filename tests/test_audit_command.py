@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from medjax import audit, study
+from medjax import audit
 from medjax import config as configs
+from medjax.data import study
 from medjax.data.phantom import chest
 from medjax.evaluation import audit_page
 

@@ -9,7 +9,8 @@ import pytest
 from conftest import PROJECT, TINY
 from orbax.checkpoint import v1 as ocp
 
-from medjax import config, study, train
+from medjax import config, train
+from medjax.data import study
 from medjax.errors import InputError
 
 CONFIG = str(PROJECT / 'configs/phantom.py')

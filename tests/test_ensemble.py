@@ -17,12 +17,11 @@ from medjax import (
   learner,
   preprocessing,
   reporting,
-  study,
   train,
   trained,
 )
 from medjax import config as configs
-from medjax.data import augment
+from medjax.data import augment, study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medjax.config import Data
-from medjax.data import datasets, labels, listing
+from medjax.data import datasets, labels, missing_files
 from medjax.data.datasets import chexpert, padchest, vindr_cxr
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -56,16 +56,16 @@ def edit(path, old, new):
 )
 def test_rows_and_images_of_each_layout_agree_until_one_is_gone(tmp_path, source, make):
   table = read(source, make(tmp_path))
-  assert listing.check(table, tmp_path, broken='stop') == []
+  assert missing_files.check(table, tmp_path, broken='stop') == []
   gone = table['image'][1]
   (tmp_path / gone).unlink()
   beside = (tmp_path / gone).with_stem('stray')
   beside.touch()
   with pytest.raises(InputError) as error:
-    listing.check(table, tmp_path, broken='stop')
+    missing_files.check(table, tmp_path, broken='stop')
   assert str(error.value).startswith(f"{table['named_in'][1]}: image '{gone}'")
   assert gone.rpartition('/')[2].partition('.')[0] in _line_named(table['named_in'][1])
-  (note,) = listing.check(table, tmp_path, broken='set_aside')
+  (note,) = missing_files.check(table, tmp_path, broken='set_aside')
   assert beside.name in note
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layouts_other import camelyon17, edit, patchcamelyon, picture, read, there
 
-from medjax.data import listing
+from medjax.data import missing_files
 from medjax.data.images import decoding
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -140,11 +140,11 @@ def test_camelyon17_rows_without_images_and_images_without_rows(tmp_path):
   camelyon17(tmp_path)
   extra = 'patches/patient_004_node_4/patch_patient_004_node_4_x_1_y_1.png'
   picture(tmp_path / extra)
-  (note,) = listing.check(read('camelyon17', tmp_path), tmp_path, broken='stop')
+  (note,) = missing_files.check(read('camelyon17', tmp_path), tmp_path, broken='stop')
   assert extra in note
   (tmp_path / read('camelyon17', tmp_path)['image'][3]).unlink()
   with pytest.raises(InputError, match=r'metadata\.csv: row 5: .*patient_042'):
-    listing.check(read('camelyon17', tmp_path), tmp_path, broken='stop')
+    missing_files.check(read('camelyon17', tmp_path), tmp_path, broken='stop')
 
 
 def test_camelyon17_missing(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layouts_other import aptos, edit, eyepacs, messidor, picture, read, there
 
-from medjax.data import labels, listing
+from medjax.data import labels, missing_files
 from medjax.data.datasets.classes import GRADES
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -161,8 +161,8 @@ def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
 def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gone, row, extra):
   make(tmp_path)
   picture(tmp_path / extra)
-  (note,) = listing.check(read(source, tmp_path), pathlib.Path(tmp_path), broken='stop')
+  (note,) = missing_files.check(read(source, tmp_path), pathlib.Path(tmp_path), broken='stop')
   assert extra in note
   (tmp_path / gone).unlink()
   with pytest.raises(InputError, match=row):
-    listing.check(read(source, tmp_path), tmp_path, broken='stop')
+    missing_files.check(read(source, tmp_path), tmp_path, broken='stop')

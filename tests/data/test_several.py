@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medjax import config, study
-from medjax.data import datasets, listing
+from medjax import config
+from medjax.data import datasets, missing_files, study
 from medjax.data import labels as policies
 from medjax.data.datasets import (
   chestxray14,
@@ -50,7 +50,7 @@ def test_one_table(root):
   table = datasets.read(data(root, (*LABELS, 'Pneumonia')))
   assert table['dataset'].tolist() == ['stanford'] * 4 + ['nih'] * 3 + ['rsna'] * 3
   assert all((root / image).is_file() for image in table['image'])
-  assert listing.check(table, root, broken='stop') == []
+  assert missing_files.check(table, root, broken='stop') == []
   assert table['patient'].tolist() == [
     'stanford:patient00001', 'stanford:patient00001', 'stanford:patient00002',
     'stanford:patient64541', 'nih:1', 'nih:1', 'nih:2', 'rsna:u1', 'rsna:u2', 'rsna:u3',

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layouts_other import edit, ham10000, isic2019, isic2020, picture, read, there, write
 
-from medjax.data import labels, listing
+from medjax.data import labels, missing_files
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -201,18 +201,18 @@ def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
 def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gone, row, extra):
   make(tmp_path)
   picture(tmp_path / extra)
-  (note,) = listing.check(read(source, tmp_path), tmp_path, broken='stop')
+  (note,) = missing_files.check(read(source, tmp_path), tmp_path, broken='stop')
   assert extra in note
   (tmp_path / gone).unlink()
   with pytest.raises(InputError, match=row):
-    listing.check(read(source, tmp_path), tmp_path, broken='stop')
+    missing_files.check(read(source, tmp_path), tmp_path, broken='stop')
 
 
 def test_isic2020_a_row_without_its_image(tmp_path):
   isic2020(tmp_path)
   # What the list of duplicates drops is there, and in no row.
-  (note,) = listing.check(read('isic2020', tmp_path), tmp_path, broken='stop')
+  (note,) = missing_files.check(read('isic2020', tmp_path), tmp_path, broken='stop')
   assert 'ISIC_0068279.jpg' in note
   (tmp_path / 'train/ISIC_0074311.jpg').unlink()
   with pytest.raises(InputError, match=r'GroundTruth_v2\.csv: row 6: .*ISIC_0074311\.jpg'):
-    listing.check(read('isic2020', tmp_path), tmp_path, broken='stop')
+    missing_files.check(read('isic2020', tmp_path), tmp_path, broken='stop')

@@ -5,7 +5,7 @@ import os
 import pandas as pd
 import pytest
 
-from medjax.data import listing
+from medjax.data import missing_files
 from medjax.errors import InputError
 
 
@@ -21,31 +21,31 @@ def table(*images):
 
 def test_nothing_to_say_where_all_agree(tmp_path):
   touch(tmp_path, 'a/1.png', 'a/b/2.png', '3.png', 'labels.csv', 'a/notes.txt', 'a/.hidden.png')
-  assert listing.check(table('a/1.png', 'a/b/2.png', '3.png'), tmp_path, broken='stop') == []
+  assert missing_files.check(table('a/1.png', 'a/b/2.png', '3.png'), tmp_path, broken='stop') == []
 
 
 def test_a_row_without_an_image_is_named_with_file_and_row(tmp_path):
   touch(tmp_path, 'a/1.png')
   rows = table('a/1.png', 'a/2.png', 'a/3.png')
   with pytest.raises(InputError, match=r"row 3: image 'a/2\.png' is not under .* \(2 such rows\)"):
-    listing.check(rows, tmp_path, broken='stop')
+    missing_files.check(rows, tmp_path, broken='stop')
   named = rows.assign(named_in=['x.csv: row 7', 'x.csv: row 9', 'x.csv: row 8'])
   with pytest.raises(InputError, match=r"^x\.csv: row 9: image 'a/2\.png'.*set_aside"):
-    listing.check(named, tmp_path, broken='stop')
-  assert listing.check(named, tmp_path, broken='set_aside') == []
+    missing_files.check(named, tmp_path, broken='stop')
+  assert missing_files.check(named, tmp_path, broken='set_aside') == []
 
 
 def test_images_without_a_row_are_counted_and_one_is_named(tmp_path):
   touch(tmp_path, 'train/p1/1.png', 'train/p2/2.png', 'train/p3/3.PNG', 'train/p3/3.txt')
-  (note,) = listing.check(table('train/p1/1.png', 'train/p2/2.png'), tmp_path, broken='stop')
+  (note,) = missing_files.check(table('train/p1/1.png', 'train/p2/2.png'), tmp_path, broken='stop')
   assert note.startswith('1 image under') and "'train/p3/3.PNG'" in note
 
 
 def test_other_sizes_and_folders_are_no_strays(tmp_path):
   touch(tmp_path, 'images/128/1.png', 'images/256/1.png', 'other/2.png', 'top.png')
-  assert listing.compare(['images/128/1.png'], tmp_path)[1] == []
+  assert missing_files.compare(['images/128/1.png'], tmp_path)[1] == []
   # Beside an image that lies at the top only the top itself is looked at.
-  assert listing.compare(['top.png'], tmp_path)[1] == []
+  assert missing_files.compare(['top.png'], tmp_path)[1] == []
 
 
 def test_links_containers_and_paths_out_of_the_root_are_there(tmp_path):
@@ -54,10 +54,10 @@ def test_links_containers_and_paths_out_of_the_root_are_there(tmp_path):
   touch(tmp_path, 'real/1.png', 'beside.png')
   os.symlink(tmp_path / 'real', root / 'linked')
   images = ['linked/1.png', 'x.h5#12', 'with#sign.png', '../beside.png', str(root / 'x.h5')]
-  assert listing.compare(images, root)[0].tolist() == []
-  assert listing.compare([*images, 'y.h5#0', '../none.png'], root)[0].tolist() == [5, 6]
+  assert missing_files.compare(images, root)[0].tolist() == []
+  assert missing_files.compare([*images, 'y.h5#0', '../none.png'], root)[0].tolist() == [5, 6]
 
 
 def test_a_table_without_its_images_is_said_to_be_one(tmp_path):
-  (note,) = listing.check(table('a/1.png', 'a/2.png'), tmp_path, broken='stop')
+  (note,) = missing_files.check(table('a/1.png', 'a/2.png'), tmp_path, broken='stop')
   assert 'No image of the table' in note

@@ -12,7 +12,7 @@ import pandas as pd
 
 from medjax import heads, losses
 from medjax.config import Config
-from medjax.data import datasets, labels, listing, pipeline, sampling
+from medjax.data import datasets, labels, missing_files, pipeline, sampling
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
@@ -61,7 +61,7 @@ def make(config: Config) -> tuple[Study, str]:
       that tells config.evaluation.level.
   """
   whole = datasets.read_all(config.data)
-  notes = listing.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
+  notes = missing_files.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
   table, of_views = datasets.keep_views(whole, config.data)
   notes += of_views
   targets, reference = _labels(config, table)

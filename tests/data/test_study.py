@@ -5,7 +5,8 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from medjax import config, study
+from medjax import config
+from medjax.data import study
 from medjax.errors import InputError
 
 
