@@ -22,7 +22,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from medjax.data import augment
+from medjax.augment import policies
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PRETRAINING = (
@@ -60,7 +60,7 @@ def exposures(key: jax.Array, images: jax.Array) -> jax.Array:
   def uniform(key: jax.Array, low: float, high: float) -> jax.Array:
     return jax.random.uniform(key, (len(images), 1, 1, 1), minval=low, maxval=high)
 
-  images = jax.vmap(_framed)(jax.random.split(frame, len(images)), augment.chest(chest, images))
+  images = jax.vmap(_framed)(jax.random.split(frame, len(images)), policies.chest(chest, images))
   images = jnp.clip(images, 1e-3, 1.0) ** jnp.exp(uniform(gamma, -0.9, 0.9))
   images = 0.5 + (images - 0.5) * jnp.exp(uniform(contrast, -0.9, 0.1))
   images += uniform(brightness, -0.25, 0.25)

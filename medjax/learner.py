@@ -12,8 +12,8 @@ import optax
 from flax import traverse_util
 
 from medjax import heads, models, optimizers, stages, steps
+from medjax.augment import policies
 from medjax.config import Config
-from medjax.data import augment
 from medjax.errors import InputError, one_line
 from medjax.models.pretrained import weights as pretrained
 from medjax.models.pretrained.fit import Fitted
@@ -130,7 +130,7 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
       not tell its stages where the config treats them differently.
   """
   network = _network(config)
-  policy = import_by_name.find(config.augment, import_by_name.public(augment), 'config.augment')
+  policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
   init = functools.partial(steps.init_variables, network, preprocessing.image_shape, config.seed)
   try:
     shapes = jax.eval_shape(init)

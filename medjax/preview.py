@@ -29,14 +29,14 @@ def main() -> None:
   import jax
   import numpy as np
 
-  from medjax import modalities, preprocessing
-  from medjax.data import augment, study
-  from medjax.evaluation import contact_sheet
+  from medjax import preprocessing
+  from medjax.augment import contact_sheet, label_check, policies
+  from medjax.data import study
   from medjax.runtime import import_by_name
 
-  policy = import_by_name.find(config.augment, import_by_name.public(augment), 'config.augment')
+  policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
   if not config.force_augment:
-    modalities.check_policy(policy, config.augment, config.data.modality, config.data.channels)
+    label_check.check_policy(policy, config.augment, config.data.modality, config.data.channels)
   made, _ = study.make(config)
   # Of the training images only: the test set stays unseen.
   rows = made.rows('train')

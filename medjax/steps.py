@@ -127,7 +127,7 @@ def train_step(
     model: see medjax.models.
     loss: see medjax.losses; settings already bound. That of auxiliary logits is added.
     optimizer: from medjax.optimizers.
-    augment: see medjax.data.augment.
+    augment: see medjax.augment.policies.
     normalise: f32[B, H, W, C] in [0, 1] → the network's input.
     trained: params or batch_stats → the top-level modules of them that train.
     seed: of augmentation and dropout.

@@ -23,7 +23,6 @@ from medjax import (
   ensemble,
   heads,
   learner,
-  modalities,
   optimizers,
   provenance,
   stages,
@@ -32,6 +31,7 @@ from medjax import (
 )
 from medjax import config as configs
 from medjax import preprocessing as preprocess
+from medjax.augment import label_check
 from medjax.config import Config
 from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
@@ -70,7 +70,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   def check(data: Study) -> None:
     _check_fit(config, learn, data)
     if not config.force_augment:
-      modalities.check_policy(
+      label_check.check_policy(
         learn.augment, config.augment, config.data.modality, config.data.channels
       )
     if seen is not None:

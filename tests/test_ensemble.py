@@ -21,7 +21,8 @@ from medjax import (
   trained,
 )
 from medjax import config as configs
-from medjax.data import augment, study
+from medjax.augment import policies
+from medjax.data import study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
 
@@ -60,7 +61,7 @@ def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
   assert found.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
   # The policy by itself, an image after the other, with the key that the pass and the pixels make.
   weights = 2 * np.arange(32 * 32, dtype=np.uint64) + 1
-  policy = jax.jit(augment.chest)
+  policy = jax.jit(policies.chest)
   alone = jax.jit(lambda each, shown: learned.eval_step(each, images, lambda _: shown))
   for number in range(3):
     shown = images.astype(np.float32) / 255
@@ -83,7 +84,7 @@ def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
 def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
   plain = predicted(learn(), variables, images)
   assert plain.shape == (4, 2, 1, 3)
-  identity = dataclasses.replace(learn('evaluation.test_augment=3'), augment=augment.none)
+  identity = dataclasses.replace(learn('evaluation.test_augment=3'), augment=policies.none)
   found = predicted(identity, variables, images)
   np.testing.assert_allclose(found, np.repeat(plain, 4, axis=2), atol=1e-6)
 

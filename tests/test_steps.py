@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from medjax import config, losses, models, optimizers, steps
-from medjax.data import augment
+from medjax.augment import policies
 
 NORMALISE = functools.partial(steps.normalise, mean=(0.5,), std=(0.25,))
 SETTINGS = config.Optimizer('sgd', learning_rate=0.1, weight_decay=0.0)
@@ -36,7 +36,7 @@ def batch_of(size, labels=2, seed=0):
   }
 
 
-def make_step(model, settings=SETTINGS, policy=augment.none, ema=0.0):
+def make_step(model, settings=SETTINGS, policy=policies.none, ema=0.0):
   optimizer = optimizers.optimizer(settings, steps=10)
   init = functools.partial(steps.init_variables, model, (16, 16, 1), seed=0)
   variables = jax.jit(init)()
@@ -92,7 +92,7 @@ def test_accumulation_updates_statistics_and_stays_finite():
 
 
 def test_randomness_is_a_function_of_seed_and_step_alone():
-  state, step = make_step(Linear(2), policy=augment.chest)
+  state, step = make_step(Linear(2), policy=policies.chest)
   batch = batch_of(8)
   first, again = step(state, batch)[1], step(state, batch)[1]
   later = step(state.replace(step=state.step + 1), batch)[1]

@@ -200,7 +200,7 @@ class Config:
   """One experiment.
 
   Attributes:
-    augment: a policy of medjax.data.augment: 'none', 'plain', 'chest', 'retina', 'skin' or
+    augment: a policy of medjax.augment.policies: 'none', 'plain', 'chest', 'retina', 'skin' or
       'histopathology'; or an import path.
     force_augment: take the policy even if it turns or mirrors what data.modality says must not be.
     batch_size: images per step over all devices and processes.

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import pytest
 
-from medjax.data import augment
+from medjax.augment import policies
+from medjax.augment.label_check import check_policy
 from medjax.errors import InputError
-from medjax.modalities import check_policy
 
 
 def my_flip(key, images):
@@ -18,14 +18,14 @@ def my_turn(key, images):
   return jnp.rot90(images, axes=(1, 2))
 
 
-@pytest.mark.parametrize('policy', [augment.none, augment.plain, augment.chest])
+@pytest.mark.parametrize('policy', [policies.none, policies.plain, policies.chest])
 @pytest.mark.parametrize('channels', [1, 3])
 def test_what_keeps_a_chest_upright_is_let_through(policy, channels):
   check_policy(policy, 'it', 'chest', channels)
 
 
 @pytest.mark.parametrize(
-  'policy', [augment.retina, augment.skin, augment.histopathology, my_flip, my_turn]
+  'policy', [policies.retina, policies.skin, policies.histopathology, my_flip, my_turn]
 )
 def test_what_mirrors_or_turns_a_chest_is_refused(policy):
   with pytest.raises(

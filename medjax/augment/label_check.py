@@ -23,7 +23,7 @@ def check_policy(
   more like one of the picture's other seven symmetries than like the picture itself.
 
   Args:
-    policy: see medjax.data.augment.
+    policy: see medjax.augment.policies.
     name: of the policy, for the message.
     modality: see config.Data; nothing is asked of one that is not known.
     channels: 1 or 3.

@@ -8,7 +8,7 @@ import scipy.ndimage
 import scipy.stats
 import skimage.color
 
-from medjax.data import augment
+from medjax.augment import policies
 from medjax.errors import InputError
 
 KEY = jax.random.key(0)
@@ -29,13 +29,13 @@ def colours(images):
   return jnp.concatenate([images, images[:, ::-1], 1 - images], axis=-1)
 
 
-@pytest.mark.parametrize('name', augment.__all__)
+@pytest.mark.parametrize('name', policies.__all__)
 @pytest.mark.parametrize('channels', [1, 3])
 def test_policies_keep_shape_type_and_range_and_are_deterministic(images, colours, name, channels):
   if (name, channels) == ('histopathology', 1):
     pytest.skip('it works on colour; another test says so')
   images = images if channels == 1 else colours
-  policy = jax.jit(getattr(augment, name))
+  policy = jax.jit(getattr(policies, name))
   once, again, other = policy(KEY, images), policy(KEY, images), policy(jax.random.key(1), images)
   assert once.shape == images.shape and once.dtype == jnp.float32
   assert float(once.min()) >= 0 and float(once.max()) <= 1
@@ -44,19 +44,19 @@ def test_policies_keep_shape_type_and_range_and_are_deterministic(images, colour
 
 
 def test_none_changes_nothing(images):
-  np.testing.assert_array_equal(augment.none(KEY, images), images)
+  np.testing.assert_array_equal(policies.none(KEY, images), images)
 
 
 def test_every_image_of_a_batch_gets_its_own_draw(images):
   same = jnp.broadcast_to(images[:1], images.shape)
-  once = np.asarray(augment.chest(KEY, same))
+  once = np.asarray(policies.chest(KEY, same))
   assert len({image.tobytes() for image in once}) == len(images)
 
 
 def test_chest_never_flips_and_stays_recognisable(images):
   # Over many draws the result must resemble the image more than its mirror image.
   many = jnp.broadcast_to(images[0], (200, 32, 32, 1))
-  changed = np.asarray(augment.chest(KEY, many)).reshape(200, -1)
+  changed = np.asarray(policies.chest(KEY, many)).reshape(200, -1)
   original = np.asarray(images[0])
   upright = [np.corrcoef(each, original.ravel())[0, 1] for each in changed]
   mirrored = [np.corrcoef(each, original[:, ::-1].ravel())[0, 1] for each in changed]
@@ -67,7 +67,7 @@ def test_chest_never_flips_and_stays_recognisable(images):
 @pytest.mark.parametrize('outside', ['nearest', 'reflect'])
 def test_affine_agrees_with_scipy(images, outside):
   angle, scale, shift = 0.2, 1.1, np.array([0.05, -0.1])
-  ours = augment._affine(
+  ours = policies._affine(
     images[0], rotation=angle, scale=scale, shift=jnp.asarray(shift), outside=outside
   )[..., 0]
   inverse = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
@@ -78,7 +78,7 @@ def test_affine_agrees_with_scipy(images, outside):
 
 
 def test_stains_are_those_of_scikit_image(colours):
-  ours = augment._stains(colours[0])
+  ours = policies._stains(colours[0])
   # scikit-image takes logarithms to the base of its darkest value, 1e-6, and cuts negatives off.
   theirs = skimage.color.rgb2hed(np.asarray(colours[0])) * -np.log(1e-6)
   np.testing.assert_allclose(np.maximum(ours, 0), theirs, atol=1e-4)
@@ -86,7 +86,7 @@ def test_stains_are_those_of_scikit_image(colours):
 
 def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(colours):
   many = jnp.broadcast_to(colours[0], (400, *colours.shape[1:]))
-  changed = np.asarray(augment.histopathology(KEY, many))
+  changed = np.asarray(policies.histopathology(KEY, many))
   original = np.asarray(colours[0])
   turns = [np.rot90(original, times) for times in range(4)]
   symmetries = np.stack([*turns, *(turn[:, ::-1] for turn in turns)])
@@ -97,19 +97,19 @@ def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(c
   assert 0.005 < distance.min(axis=1).mean() < 0.05
   levels = jnp.round(colours[:1] * 4) / 4
   kinds = len(np.unique(np.asarray(levels).reshape(-1, 3), axis=0))
-  for image in np.asarray(augment.histopathology(KEY, jnp.repeat(levels, 8, axis=0))):
+  for image in np.asarray(policies.histopathology(KEY, jnp.repeat(levels, 8, axis=0))):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) <= kinds
 
 
 def test_tissue_needs_colours(images):
   with pytest.raises(InputError, match=r'set config\.data\.channels=3'):
-    augment.histopathology(KEY, images)
+    policies.histopathology(KEY, images)
 
 
 @pytest.mark.parametrize('name', ['retina', 'skin'])
 def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
   many = jnp.broadcast_to(colours[0], (300, *colours.shape[1:]))
-  changed = np.asarray(getattr(augment, name)(KEY, many)).reshape(300, -1)
+  changed = np.asarray(getattr(policies, name)(KEY, many)).reshape(300, -1)
   original = np.asarray(colours[0])
   angles = range(0, 360, 5) if name == 'skin' else (0, 180)
 
@@ -126,7 +126,7 @@ def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
 
 def test_the_black_around_a_fundus_stays_black_while_its_colours_vary():
   fundus = jnp.zeros((1, 32, 32, 3)).at[:, 8:24, 8:24].set(jnp.array([0.6, 0.3, 0.15]))
-  changed = np.asarray(augment.retina(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))
+  changed = np.asarray(policies.retina(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))
   assert (changed[:, :3, :3] == 0).all()
   centre = changed[:, 16, 16]
   assert (centre[:, 0] > centre[:, 1]).all() and (centre[:, 1] > centre[:, 2]).all()
