@@ -4,7 +4,7 @@ Takes a finished run on patches, computes the features that its network has of e
 attention-weighted average of them (Ilse, Tomczak and Welling 2018, arXiv 1802.04712) to tell slides
 apart: those of the run's training patients. The epoch and the operating point are chosen on its
 validation slides, and its test slides are tested once, as medjax.slide_report does, with heat maps of
-the attention. Writes slides/attention/ in the work directory; see medjax/slide_results.py.
+the attention. Writes slides/attention/ in the work directory; see medjax/whole_slides/results.py.
 """
 
 import pathlib
@@ -31,9 +31,9 @@ def main() -> None:
   if not (workdir / 'evaluation' / 'test.json').is_file():
     raise InputError(f'{workdir}: holds no finished run; let it end first')
 
-  from medjax import slide_attention
+  from medjax.whole_slides import attention_run
 
-  for line in slide_attention.run(
+  for line in attention_run.run(
     workdir, _PATCHES.value, epochs=_EPOCHS.value, learning_rate=_LEARNING_RATE.value
   ):
     print(line, flush=True)

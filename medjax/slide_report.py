@@ -3,7 +3,7 @@
 Takes the patch probabilities of a finished run, makes one number of those of each slide (--aggregate=max,
 mean, or top:0.05, the mean of the highest 5 %), chooses the operating point on validation slides and
 tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory; see
-medjax/slide_results.py. medjax.attention learns the aggregation instead.
+medjax/whole_slides/results.py. medjax.attention learns the aggregation instead.
 """
 
 import pathlib
@@ -23,12 +23,12 @@ def main() -> None:
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/slides')
 
-  from medjax import slide_results
   from medjax.evaluation import levels, predictions
+  from medjax.whole_slides import results
 
   workdir = pathlib.Path(_WORKDIR.value)
   levels.method(_AGGREGATE.value, '--aggregate')
-  config = slide_results.run_config(workdir, _PATCHES.value)
+  config = results.run_config(workdir, _PATCHES.value)
   parts, counts, values = {}, {}, {}
   where = None
   for name in ('validation', 'test'):
@@ -36,18 +36,18 @@ def main() -> None:
     if not path.is_file():
       raise InputError(f'{path}: no such file; let the run end first')
     patches = predictions.read(path)
-    where = where or slide_results.origin(config)
-    of_patches = slide_results.of_patches(patches, where, path)
-    parts[name] = slide_results.of_slides(patches, of_patches, where, _AGGREGATE.value)
+    where = where or results.origin(config)
+    of_patches = results.of_patches(patches, where, path)
+    parts[name] = results.of_slides(patches, of_patches, where, _AGGREGATE.value)
     counts |= {slide: of_patches.count(slide) for slide in parts[name].images}
     values |= dict(zip(patches.images, patches.probabilities))
   directory = workdir / 'slides' / _AGGREGATE.value.replace(':', '_')
-  result = slide_results.write(
+  result = results.write(
     directory, parts, counts, config, {'aggregate': _AGGREGATE.value, 'patches': str(where.root)}
   )
-  print('\n'.join(slide_results.in_words(result)))
-  heat = slide_results.Heat(values, 'probability of {}', (0.0, 1.0))
-  drawn = slide_results.heat_maps(directory, where, parts['test'].labels, list(counts), heat)
+  print('\n'.join(results.in_words(result)))
+  heat = results.Heat(values, 'probability of {}', (0.0, 1.0))
+  drawn = results.heat_maps(directory, where, parts['test'].labels, list(counts), heat)
   said = f'{drawn:,} heat maps' if drawn else 'no heat maps: nobody says where the patches lie'
   print(f'written: {directory} ({said})')
 

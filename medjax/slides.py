@@ -3,7 +3,7 @@
 Patches lie side by side in a grid, at --mpp µm per pixel whatever levels a slide has. Those that are
 tissue to --tissue are kept; a patch is tumour if any pixel of its centre is, by the outlines, and unknown
 where they leave it open. What is written, and how the config of a run names it, stands in
-medjax/data/patch_sets.py and configs/slides.py. Look at grids/: a person sees at once whether tissue was found.
+medjax/whole_slides/patch_sets.py and configs/slides.py. Look at grids/: a person sees at once whether tissue was found.
 
 The same command goes on where it was interrupted, and tries again what was set aside. The exit status
 is 0 if at least one slide could be cut.
@@ -49,8 +49,8 @@ def main() -> None:
 
   import tqdm
 
-  from medjax.data import patch_sets, slide_tables
-  from medjax.data.patches import Cutting
+  from medjax.whole_slides import patch_sets, slide_tables
+  from medjax.whole_slides.patches import Cutting
 
   output = pathlib.Path(_OUTPUT.value)
   table = slide_tables.find(

@@ -1,7 +1,7 @@
 """Learning what a slide is from its patches: features of a trained network, pooled by attention.
 
 The network stays as it is; what it puts before its head are the features of a patch. A slide is a bag of
-them, and one slide is a step of training, as in the paper (see medjax.models.attention_pooling).
+them, and one slide is a step of training, as in the paper (see medjax.whole_slides.pooling_model).
 """
 
 import functools
@@ -18,7 +18,7 @@ from medjax import losses
 from medjax.errors import InputError
 from medjax.evaluation import metrics
 from medjax.losses.binary import binary_cross_entropy
-from medjax.models.attention_pooling import AttentionPooling
+from medjax.whole_slides.pooling_model import AttentionPooling
 
 # Bags are padded to a power of two, so that a few compilations serve slides of any size.
 _LEAST_BAG = 16

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
-from medjax.data import tissue
+from medjax.whole_slides import tissue
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import drawn_slides

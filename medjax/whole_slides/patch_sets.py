@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import patches, slides
-from medjax.data.patches import Cutting, Job
 from medjax.data.table import read_csv
 from medjax.errors import InputError, one_line
 from medjax.runtime import files
+from medjax.whole_slides import patches, pyramid
+from medjax.whole_slides.patches import Cutting, Job
 
 PATCHES, SLIDES, SET_ASIDE, SETTINGS = 'patches.csv', 'slides.csv', 'set_aside.csv', 'patches.json'
 _OF_SLIDES = (
@@ -80,7 +80,7 @@ def make(
   as any other damaged one.
 
   Args:
-    table: the slides, as medjax.data.slide_tables describes them.
+    table: the slides, as medjax.whole_slides.slide_tables describes them.
     output: the folder, made if need be.
     cutting: how.
     stated_mpp: µm per pixel of slides that do not say, 0 if nobody knows.
@@ -92,7 +92,7 @@ def make(
       is at work there, or no slide could be cut.
   """
   check(cutting, stated_mpp)
-  slides.library()
+  pyramid.library()
   output.mkdir(parents=True, exist_ok=True)
   with _locked(output):
     _settle(output, cutting)

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medjax import bags, models
-from medjax.bags import Bags
+from medjax import models
 from medjax.errors import InputError
 from medjax.models import layers
-from medjax.models.attention_pooling import AttentionPooling
+from medjax.whole_slides import bags
+from medjax.whole_slides.bags import Bags
+from medjax.whole_slides.pooling_model import AttentionPooling
 
 WIDTH, FEATURES = 5, 7
 

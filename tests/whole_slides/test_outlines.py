@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from skimage.measure import points_in_poly
 
-from medjax.data import outlines
-from medjax.data.outlines import Outlines
 from medjax.errors import InputError
+from medjax.whole_slides import outlines
+from medjax.whole_slides.outlines import Outlines
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import drawn_slides

@@ -12,8 +12,8 @@ import pandas as pd
 
 from medjax.data import table
 from medjax.data.datasets import camelyon16
-from medjax.data.slides import SUFFIXES
 from medjax.errors import InputError, check_option, nearest
+from medjax.whole_slides.pyramid import SUFFIXES
 
 _CARRIED = ('official_split', 'site')
 

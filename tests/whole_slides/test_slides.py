@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from medjax import config as configs
 from medjax.config import Config, Data, Model, Optimizer, Split
-from medjax.data import patch_sets, slide_tables
-from medjax.data.patches import Cutting
 from medjax.evaluation import predictions
+from medjax.whole_slides import patch_sets, slide_tables
+from medjax.whole_slides.patches import Cutting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import drawn_slides

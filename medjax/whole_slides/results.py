@@ -20,12 +20,13 @@ from PIL import Image
 
 from medjax import config as configs
 from medjax.config import Config
-from medjax.data import datasets, labels, patch_sets, patches, slide_pictures
+from medjax.data import datasets, labels
 from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
 from medjax.evaluation import frozen, levels, notes, predictions, summary, wording
 from medjax.evaluation.predictions import Predictions
 from medjax.runtime import files
+from medjax.whole_slides import patch_sets, patches, pictures
 
 _PARTS = ('validation', 'test')
 
@@ -267,7 +268,7 @@ def heat_maps(
     for index, name in enumerate(names):
       column = values[:, index]
       limits = heat.limits or (0.0, float(column.max()))
-      page = slide_pictures.heat(
+      page = pictures.heat(
         picture, np.hstack([corners, corners + size]), column, limits, heat.what.format(name)
       )
       page.save(folder / f'{slide}.{name.replace("/", "_")}.png', compress_level=1)

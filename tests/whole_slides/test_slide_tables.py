@@ -3,10 +3,11 @@
 import pytest
 
 from medjax.config import Data
-from medjax.data import datasets, slide_tables
+from medjax.data import datasets
 from medjax.data.datasets import camelyon16
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
+from medjax.whole_slides import slide_tables
 
 REFERENCE = 'test_001,Tumor,IDC,Macro\ntest_002,Normal,None,None\n'
 

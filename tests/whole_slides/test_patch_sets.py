@@ -11,10 +11,11 @@ import pytest
 from skimage.measure import points_in_poly
 
 from medjax.config import Data
-from medjax.data import datasets, outlines, patch_sets, patches, slide_tables, slides
+from medjax.data import datasets
 from medjax.data.images import containers
-from medjax.data.patches import Cutting, Job
 from medjax.errors import InputError
+from medjax.whole_slides import outlines, patch_sets, patches, pyramid, slide_tables
+from medjax.whole_slides.patches import Cutting, Job
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import drawn_slides
@@ -63,10 +64,10 @@ def test_patches_are_those_with_tissue(cut, drawn):
 
 def test_images_are_what_the_slide_shows_there(cut, drawn):
   output, _, made, _ = cut
-  slide = slides.open_slide(drawn[1]['t1'][0])
+  slide = pyramid.open_slide(drawn[1]['t1'][0])
   for row in made.patches[made.patches['slide'] == 't1'].sample(10, random_state=0).itertuples():
     stored = containers.read(output / row.image).astype(int)
-    there = slides.read(slide, 0.5, int(row.x) // 2, int(row.y) // 2, 32, 32).astype(int)
+    there = pyramid.read(slide, 0.5, int(row.x) // 2, int(row.y) // 2, 32, 32).astype(int)
     # JPEG, of a picture with noise.
     assert np.abs(stored - there).mean() < 4
     assert np.abs(stored.mean(axis=(0, 1)) - there.mean(axis=(0, 1))).max() < 1

@@ -9,13 +9,14 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import bags, slide_results, testing, trained
-from medjax.bags import Bags
+from medjax import testing, trained
 from medjax.data import pipeline, study
 from medjax.data.study import Study
 from medjax.evaluation.predictions import Predictions
 from medjax.runtime import devices, files
 from medjax.trained import Trained
+from medjax.whole_slides import bags, results
+from medjax.whole_slides.bags import Bags
 
 _SPLITS = ('train', 'validation', 'test')
 
@@ -26,7 +27,7 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
   Args:
     workdir: of a finished run.
     patches: the folder of the patches, '' for the run's own.
-    epochs, learning_rate: see medjax.bags.train.
+    epochs, learning_rate: see medjax.whole_slides.bags.train.
 
   Raises:
     InputError: the run or its patches are not what they were, or no slide's truth is known.
@@ -34,7 +35,7 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
   opened = trained.open_run(workdir)
   opened.config.data.root = patches or opened.config.data.root
   data = study.read(opened.config, workdir)
-  where = slide_results.origin(opened.config)
+  where = results.origin(opened.config)
   set_aside = pd.read_csv(workdir / 'set_aside.csv', dtype=str, keep_default_na=False)
   broken = set(set_aside['image'])
   rows = {part: data.rows(part, broken) for part in _SPLITS}
@@ -82,12 +83,12 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
       counts[slide] = len(each)
       attention |= dict(zip(by_slide[slide], each[:, None]))
   facts = {'aggregate': 'attention', 'patches': str(where.root), 'epoch': pooling.epoch}
-  result = slide_results.write(directory, parts, counts, opened.config, facts)
+  result = results.write(directory, parts, counts, opened.config, facts)
   lines = ''.join(json.dumps(row) + '\n' for row in pooling.history)
   files.write_whole(directory / 'metrics.jsonl', lines)
-  yield from slide_results.in_words(result)
-  heat = slide_results.Heat(attention, 'share of the attention', None)
-  drawn = slide_results.heat_maps(directory, where, ['attention'], list(counts), heat)
+  yield from results.in_words(result)
+  heat = results.Heat(attention, 'share of the attention', None)
+  drawn = results.heat_maps(directory, where, ['attention'], list(counts), heat)
   said = f'{drawn:,} heat maps' if drawn else 'no heat maps: nobody says where the patches lie'
   yield f'written: {directory} ({said})'
 

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from medjax.data import outlines, slide_pictures, slides, tissue
-from medjax.data.outlines import Outlines
-from medjax.data.slides import Slide
 from medjax.errors import InputError
 from medjax.runtime import files
+from medjax.whole_slides import outlines, pictures, pyramid, tissue
+from medjax.whole_slides.outlines import Outlines
+from medjax.whole_slides.pyramid import Slide
 
 JPEG_QUALITY = 95
 _READ_AT_ONCE = 1024  # pixels of patches side by side
@@ -114,7 +114,7 @@ def cut(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) 
     )
   facts_path = _facts_path(directory, job.slide)
   facts_path.unlink(missing_ok=True)  # Until all is there again.
-  slide = slides.open_slide(pathlib.Path(job.path), stated_mpp)
+  slide = pyramid.open_slide(pathlib.Path(job.path), stated_mpp)
   try:
     positions, facts = _positions(slide, drawn, job, cutting)
     _write_images(record_path(directory, job.slide), slide, cutting, positions)
@@ -166,7 +166,7 @@ def _positions(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
   """Returns row, column, x, y, tissue and tumor of the patches to keep, and facts of the slide."""
   size = cutting.patch_size
-  width, height = slides.size_at(slide, cutting.mpp)
+  width, height = pyramid.size_at(slide, cutting.mpp)
   columns, rows = width // size, height // size
   if not columns or not rows:
     raise InputError(
@@ -174,8 +174,8 @@ def _positions(
     )
   # A few pixels of the mask to a patch, however small that is.
   mask_mpp = max(min(tissue.MPP, size * cutting.mpp / 4), *slide.mpp)
-  mask_size = slides.size_at(slide, mask_mpp)
-  found, threshold = tissue.mask(slides.read(slide, mask_mpp, 0, 0, *mask_size))
+  mask_size = pyramid.size_at(slide, mask_mpp)
+  found, threshold = tissue.mask(pyramid.read(slide, mask_mpp, 0, 0, *mask_size))
   step = size * cutting.mpp / mask_mpp
   share = tissue.shares(found, step * np.arange(columns + 1), step * np.arange(rows + 1))
   row, column = np.nonzero(share >= cutting.tissue)
@@ -277,7 +277,7 @@ def _images(slide: Slide, cutting: Cutting, positions: pd.DataFrame) -> Iterator
   for _, near in positions.groupby([positions['row'] // block, positions['column'] // block]):
     top, left = near['row'].min(), near['column'].min()
     high, wide = near['row'].max() - top + 1, near['column'].max() - left + 1
-    pixels = slides.read(slide, cutting.mpp, left * size, top * size, wide * size, high * size)
+    pixels = pyramid.read(slide, cutting.mpp, left * size, top * size, wide * size, high * size)
     for row, column in zip(near['row'] - top, near['column'] - left):
       yield pixels[row * size : (row + 1) * size, column * size : (column + 1) * size]
 
@@ -292,9 +292,9 @@ def _write_pictures(
 ) -> None:
   longest = max(side * own for side, own in zip(slide.size, slide.mpp))
   mpp = max(longest / _THUMBNAIL, *slide.mpp)
-  picture = Image.fromarray(slides.read(slide, mpp, 0, 0, *slides.size_at(slide, mpp)))
+  picture = Image.fromarray(pyramid.read(slide, mpp, 0, 0, *pyramid.size_at(slide, mpp)))
   shrink = tuple(own / mpp for own in slide.mpp)
-  grid = slide_pictures.grid(
+  grid = pictures.grid(
     picture,
     np.stack([positions['column'], positions['row']], axis=1),
     cutting.patch_size * cutting.mpp / mpp,

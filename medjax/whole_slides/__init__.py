@@ -1,0 +1,1 @@
+"""A wing for whole slides."""
