@@ -15,9 +15,10 @@ import time
 import jax
 import numpy as np
 
-from medjax import learner, losses, models
+from medjax import losses, models
 from medjax.config import Config, Data, Model
-from medjax.preprocessing import Preprocessing
+from medjax.training import learner
+from medjax.training.preprocessing import Preprocessing
 
 IMAGE_SIZES = {'inception_v3': 299, 'vit_small_patch14_dinov2': 70, 'vit_base_patch14_dinov2': 70}
 PRECISIONS = ('bfloat16', 'float32')

@@ -20,9 +20,10 @@ def ours(batch_size: int, image_size: int, precision: str):
   import jax
   import numpy as np
 
-  from medjax import learner, losses
+  from medjax import losses
   from medjax.config import Config, Data, Model
-  from medjax.preprocessing import Preprocessing
+  from medjax.training import learner
+  from medjax.training.preprocessing import Preprocessing
 
   labels = tuple(f'label {number}' for number in range(14))
   config = Config(Data('', '', labels), Model('resnet50'), precision=precision, steps=1_000)

@@ -14,7 +14,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from medjax.errors import InputError, one_line
-from medjax.steps import TrainState
+from medjax.training.steps import TrainState
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ from medjax import checkpoints, trained
 from medjax.config import Config, Evaluation
 from medjax.data.split import split_files
 from medjax.errors import InputError
-from medjax.learner import Learner
 from medjax.runtime import files
+from medjax.training.learner import Learner
 
 SINGLE = 'single model'
 

@@ -13,7 +13,7 @@ from PIL import Image
 from medjax.data.images import boxes
 from medjax.data.pipeline import Records, eval_batches
 from medjax.evaluation import heat, localisation
-from medjax.learner import Learner
+from medjax.training.learner import Learner
 
 DISPLAY = 256  # pixels of a shown picture; enough to see a finding, small enough for many in a page
 BATCH = 8

@@ -25,9 +25,9 @@ from medjax.ensemble import Run
 from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
-from medjax.preprocessing import Preprocessing
 from medjax.result_file import Results
 from medjax.runtime import devices, files, progress
+from medjax.training.preprocessing import Preprocessing
 
 DECISION, RAW = 'decision_', 'raw_'
 _LEVEL = 'image'  # A file of images has no studies.

@@ -7,11 +7,12 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, ensemble, provenance, reporting, stages
+from medjax import __version__, ensemble, provenance, reporting
 from medjax.errors import InputError
 from medjax.evaluation import wording
 from medjax.runtime import files
 from medjax.trained import Trained
+from medjax.training import fine_tuning
 
 _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
 
@@ -76,7 +77,7 @@ def _details(run: Trained) -> str:
     'in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
     f'Started from: {provenance.in_words(run.started)}',
-    f'Training: {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{optimizer.name} at {optimizer.learning_rate:g}{average}, loss {config.loss.name}'
     f'{_settings(config.loss.settings)}, augmentation {config.augment}, sampling {sampling}, '
     f'{config.precision}, seed {config.seed}',

@@ -29,10 +29,10 @@ def main() -> None:
   import jax
   import numpy as np
 
-  from medjax import preprocessing
   from medjax.augment import contact_sheet, label_check, policies
   from medjax.data import study
   from medjax.runtime import import_by_name
+  from medjax.training import preprocessing
 
   policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
   if not config.force_augment:

@@ -9,11 +9,11 @@ import pathlib
 from typing import Any
 
 from medjax.errors import InputError
-from medjax.learner import Learner
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
-from medjax.preprocessing import Preprocessing
 from medjax.runtime import files
+from medjax.training.learner import Learner
+from medjax.training.preprocessing import Preprocessing
 
 FILE = 'model.json'
 

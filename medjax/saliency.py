@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from medjax.errors import InputError, check_option
-from medjax.learner import Learner
+from medjax.training.learner import Learner
 
 METHODS = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
 

@@ -16,9 +16,9 @@ from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
-from medjax.learner import Learner
 from medjax.provenance import Provenance
 from medjax.runtime import devices, files, progress
+from medjax.training.learner import Learner
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (

@@ -18,29 +18,20 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from orbax.checkpoint import v1 as ocp
 
-from medjax import (
-  checkpoints,
-  ensemble,
-  heads,
-  learner,
-  optimizers,
-  provenance,
-  stages,
-  steps,
-  testing,
-)
+from medjax import checkpoints, ensemble, heads, provenance, testing
 from medjax import config as configs
-from medjax import preprocessing as preprocess
 from medjax.augment import label_check
 from medjax.config import Config
 from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
-from medjax.learner import Learner
 from medjax.models.pretrained import weights as pretrained
 from medjax.provenance import Provenance
 from medjax.runtime import devices, progress
+from medjax.training import fine_tuning, learner, optimizers, steps
+from medjax.training import preprocessing as preprocess
+from medjax.training.learner import Learner
 from medjax.workdir import has_checkpoint, locked, open_workdir
 
 
@@ -389,7 +380,7 @@ def _first_screen(
     f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
     f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
-    f'training  {stages.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
     f'reported  {ensemble.in_words(config, config.evaluation.checkpoints)}',

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 from flax import traverse_util
 
-from medjax import checkpoints, learner, provenance
+from medjax import checkpoints, provenance
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
-from medjax.learner import Learner
 from medjax.provenance import Provenance
 from medjax.runtime import files
+from medjax.training import learner
+from medjax.training.learner import Learner
 
 
 class Trained(NamedTuple):

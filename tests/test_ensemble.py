@@ -10,21 +10,13 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import (
-  artefact,
-  checkpoints,
-  ensemble,
-  learner,
-  preprocessing,
-  reporting,
-  train,
-  trained,
-)
+from medjax import artefact, checkpoints, ensemble, reporting, train, trained
 from medjax import config as configs
 from medjax.augment import policies
 from medjax.data import study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
+from medjax.training import learner, preprocessing
 
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 

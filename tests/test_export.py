@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from medjax import artefact, learner, model_card, preprocessing
+from medjax import artefact, model_card
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
-from medjax.preprocessing import Preprocessing
 from medjax.provenance import Provenance
 from medjax.trained import Trained
+from medjax.training import learner, preprocessing
+from medjax.training.preprocessing import Preprocessing
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'models'))
 import oracle

@@ -88,9 +88,10 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
 
 @pytest.mark.parametrize('batch_size', [4, 16])
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
-  from medjax import config, learner, preprocessing, testing
+  from medjax import config, testing
   from medjax.data import pipeline, study
   from medjax.runtime import devices
+  from medjax.training import learner, preprocessing
 
   overrides = [each.removeprefix('--config.') for each in TINY]
   experiment = config.load(

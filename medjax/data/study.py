@@ -17,8 +17,8 @@ from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
 from medjax.evaluation import levels
-from medjax.preprocessing import Preprocessing
 from medjax.runtime import import_by_name
+from medjax.training.preprocessing import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)

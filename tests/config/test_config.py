@@ -4,9 +4,10 @@ import pathlib
 
 import pytest
 
-from medjax import config, learner, preprocessing
+from medjax import config
 from medjax.errors import InputError
 from medjax.models import published
+from medjax.training import learner, preprocessing
 
 PHANTOM = 'configs/phantom.py'
 

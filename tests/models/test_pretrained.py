@@ -17,10 +17,11 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import load_file, save_file
 
-from medjax import models, preprocessing
+from medjax import models
 from medjax.config import Config, Data, Model
 from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
+from medjax.training import preprocessing
 
 NETWORK = models.resnet_tiny(num_labels=2, width=4)
 DESCRIPTION = {

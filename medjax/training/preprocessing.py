@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import jax
 
-from medjax import steps
 from medjax.config import Config
 from medjax.errors import InputError
 from medjax.models.pretrained.weights import Weights
 from medjax.models.published import NETWORKS
+from medjax.training import steps
 
 _INTERPOLATION = 'bilinear'  # of images for a network that starts from random parameters
 _FITS = {

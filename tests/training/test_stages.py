@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from medjax import config, models, optimizers, stages
+from medjax import config, models
 from medjax.errors import InputError
+from medjax.training import fine_tuning, optimizers
 
 STAGES = {'stem': 0, 'stage1_block0': 1, 'stage1_block1': 1, 'stage2_block0': 2, 'head': 3}
 PARAMS = {name: {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)} for name in STAGES}
@@ -18,8 +19,8 @@ def model(**settings):
 
 
 def test_stages_follow_the_names():
-  assert stages.of(STAGES) == STAGES
-  assert stages.of(['stem_conv1', 'stem_bn1', 'stage10_norm', 'head']) == {
+  assert fine_tuning.of(STAGES) == STAGES
+  assert fine_tuning.of(['stem_conv1', 'stem_bn1', 'stage10_norm', 'head']) == {
     'stem_conv1': 0,
     'stem_bn1': 0,
     'stage10_norm': 10,
@@ -35,7 +36,7 @@ def test_every_network_tells_its_stages(name):
   variables = jax.eval_shape(
     lambda: network.init(jax.random.key(0), jnp.zeros((1, size, size, 3)), train=False)
   )
-  of = stages.of(variables['params'])
+  of = fine_tuning.of(variables['params'])
   assert sorted(set(of.values())) == list(range(of['head'] + 1))
   assert set(variables.get('batch_stats', {})) <= set(of)
 
@@ -45,12 +46,12 @@ def test_every_network_tells_its_stages(name):
 )
 def test_a_network_that_does_not_tell_is_refused(names):
   with pytest.raises(InputError, match='stage1'):
-    stages.of(names)
+    fine_tuning.of(names)
 
 
 def test_unfreezing_goes_from_the_head_down():
   gradual = model(finetune='head', unfreeze_at=(10, 20))
-  assert [stages.frozen(gradual, STAGES, step) for step in (0, 9, 10, 19, 20, 99)] == [
+  assert [fine_tuning.frozen(gradual, STAGES, step) for step in (0, 9, 10, 19, 20, 99)] == [
     3,
     3,
     2,
@@ -58,10 +59,10 @@ def test_unfreezing_goes_from_the_head_down():
     1,
     1,
   ]
-  assert set(stages.trained(PARAMS, STAGES, 3)) == {'head'}
-  assert set(stages.trained(PARAMS, STAGES, 2)) == {'head', 'stage2_block0'}
-  assert stages.frozen(model(), STAGES, 0) == 0
-  assert set(stages.trained(PARAMS, STAGES, 0)) == set(PARAMS)
+  assert set(fine_tuning.trained(PARAMS, STAGES, 3)) == {'head'}
+  assert set(fine_tuning.trained(PARAMS, STAGES, 2)) == {'head', 'stage2_block0'}
+  assert fine_tuning.frozen(model(), STAGES, 0) == 0
+  assert set(fine_tuning.trained(PARAMS, STAGES, 0)) == set(PARAMS)
 
 
 def updates_of(settings, steps, stage_of, gradients=1.0):
@@ -119,11 +120,11 @@ def test_without_differences_stages_change_nothing():
 def test_a_stage_that_joins_late_starts_as_adam_starts():
   settings = config.Optimizer('adamw', learning_rate=0.01, weight_decay=0.0)
   transformation = optimizers.optimizer(settings, steps=1000, stage_of=STAGES)
-  head = stages.trained(PARAMS, STAGES, 3)
+  head = fine_tuning.trained(PARAMS, STAGES, 3)
   state = transformation.init(head)
   for _ in range(50):
     _, state = transformation.update(jax.tree.map(jnp.ones_like, head), state, head)
-  both = stages.trained(PARAMS, STAGES, 2)
+  both = fine_tuning.trained(PARAMS, STAGES, 2)
   joined = optimizers.carry_over(state, transformation.init(both))
   updates, after = transformation.update(jax.tree.map(jnp.ones_like, both), joined, both)
   # Adam's corrected first step is one learning rate long (Kingma and Ba 2014, section 2.1).
@@ -137,6 +138,6 @@ def test_a_stage_that_joins_late_starts_as_adam_starts():
 
 def test_frozen_parameters_take_no_optimizer_memory():
   transformation = optimizers.optimizer(config.Optimizer('adamw'), steps=10, stage_of=STAGES)
-  head = stages.trained(PARAMS, STAGES, 3)
+  head = fine_tuning.trained(PARAMS, STAGES, 3)
   moments = sum(leaf.size for leaf in jax.tree.leaves(transformation.init(head)) if leaf.ndim)
   assert moments == 2 * sum(leaf.size for leaf in jax.tree.leaves(head))

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from medjax import stages
 from medjax.config import Optimizer
+from medjax.training import fine_tuning
 
 _NOT_DECAYED = ('pos_embed', 'cls_token')
 
@@ -52,7 +52,7 @@ def optimizer(
     chain = [clip, _apart(adam) if stage_of else adam, decay]
   if stage_of:
     head = settings.head_learning_rate or settings.learning_rate
-    factors = stages.rates(stage_of, settings.layer_decay, head / settings.learning_rate)
+    factors = fine_tuning.rates(stage_of, settings.layer_decay, head / settings.learning_rate)
     chain.append(_scale(factors))
   return optax.chain(*chain, rate)
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from medjax import losses, optimizers
+from medjax import losses
 from medjax.runtime import import_by_name
+from medjax.training import optimizers
 
 Batch = Mapping[str, jax.Array]
 
@@ -65,7 +66,7 @@ def init_state(
 
   Args:
     variables: {'params', 'batch_stats'}.
-    optimizer: from medjax.optimizers.
+    optimizer: from medjax.training.optimizers.
     trained: params or batch_stats → the top-level modules of them that train.
     average: whether to keep moving averages.
   """
@@ -126,7 +127,7 @@ def train_step(
     batch: image uint8[B, H, W, C], label f32[B, L], mask f32[B, L], weight f32[B].
     model: see medjax.models.
     loss: see medjax.losses; settings already bound. That of auxiliary logits is added.
-    optimizer: from medjax.optimizers.
+    optimizer: from medjax.training.optimizers.
     augment: see medjax.augment.policies.
     normalise: f32[B, H, W, C] in [0, 1] → the network's input.
     trained: params or batch_stats → the top-level modules of them that train.

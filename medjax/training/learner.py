@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from medjax import heads, models, optimizers, stages, steps
+from medjax import heads, models
 from medjax.augment import policies
 from medjax.config import Config
 from medjax.errors import InputError, one_line
 from medjax.models.pretrained import weights as pretrained
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
-from medjax.preprocessing import Preprocessing
 from medjax.runtime import import_by_name
+from medjax.training import fine_tuning, optimizers, steps
+from medjax.training.preprocessing import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Learner:
 
   def frozen(self, steps_done: int) -> int:
     """Returns how many stages do not train in the step after so many."""
-    return stages.frozen(self.config.model, self.stage_of, steps_done)
+    return fine_tuning.frozen(self.config.model, self.stage_of, steps_done)
 
   def parameters(self) -> int:
     """Returns how many parameters the network has."""
@@ -119,7 +120,7 @@ class Learner:
     return optimizers.optimizer(self.config.optimizer, self.config.steps, self.stage_of)
 
   def _trained(self, frozen: int) -> Callable[[Any], dict[str, Any]]:
-    return functools.partial(stages.trained, stages=self.stage_of, frozen=frozen)
+    return functools.partial(fine_tuning.trained, stages=self.stage_of, frozen=frozen)
 
 
 def build(config: Config, preprocessing: Preprocessing) -> Learner:
@@ -137,8 +138,8 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
   except Exception as error:  # Whatever anybody's network may raise.
     raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
   stage_of = {}
-  if stages.are_used(config.model, config.optimizer):
-    stage_of = stages.of(shapes['params'])
+  if fine_tuning.are_used(config.model, config.optimizer):
+    stage_of = fine_tuning.of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
   return Learner(config, preprocessing, network, policy, shapes, stage_of)
 

@@ -9,8 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from medjax import config, losses, models, optimizers, steps
+from medjax import config, losses, models
 from medjax.augment import policies
+from medjax.training import optimizers, steps
 
 NORMALISE = functools.partial(steps.normalise, mean=(0.5,), std=(0.25,))
 SETTINGS = config.Optimizer('sgd', learning_rate=0.1, weight_decay=0.0)

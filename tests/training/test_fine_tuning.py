@@ -12,7 +12,7 @@ from medjax import checkpoints, provenance, train, workdir
 from medjax import config as configs
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
-from medjax.preprocessing import Preprocessing
+from medjax.training.preprocessing import Preprocessing
 
 PHANTOM = '--config=configs/phantom.py'
 

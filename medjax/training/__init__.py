@@ -1,0 +1,1 @@
+"""The pure step and what it is built of."""
