@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from orbax.checkpoint import v1 as ocp
 
-from medjax import checkpoints, ensemble, heads, provenance, testing
+from medjax import checkpoints, ensemble, provenance, testing
 from medjax import config as configs
 from medjax.augment import label_check
 from medjax.config import Config
@@ -26,6 +26,7 @@ from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
+from medjax.models import heads
 from medjax.models.pretrained import weights as pretrained
 from medjax.provenance import Provenance
 from medjax.runtime import devices, progress

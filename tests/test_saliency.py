@@ -15,12 +15,12 @@ import pytest
 from scipy.special import logit
 
 from medjax import config as configs
-from medjax import explaining, heads, models, reporting, saliency, testing
+from medjax import explaining, models, reporting, saliency, testing
 from medjax.data.datasets import phantom as phantom_source
 from medjax.errors import InputError
 from medjax.evaluation import calibration
 from medjax.evaluation.predictions import Predictions
-from medjax.models import convnext, densenet, efficientnet, inception, resnet, vit
+from medjax.models import convnext, densenet, efficientnet, heads, inception, resnet, vit
 from medjax.models.pretrained import fit
 from medjax.training import learner
 from medjax.training.preprocessing import Preprocessing

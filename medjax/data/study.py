@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax import heads, losses
+from medjax import losses
 from medjax.config import Config
 from medjax.data import datasets, labels, missing_files, pipeline, sampling
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
 from medjax.evaluation import levels
+from medjax.models import heads
 from medjax.runtime import import_by_name
 from medjax.training.preprocessing import Preprocessing
 

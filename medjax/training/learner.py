@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from medjax import heads, models
+from medjax import models
 from medjax.augment import policies
 from medjax.config import Config
 from medjax.errors import InputError, one_line
+from medjax.models import heads
 from medjax.models.pretrained import weights as pretrained
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medjax import heads
 from medjax.errors import InputError
+from medjax.models import heads
 
 GRADES = np.eye(5, dtype=np.float32)  # an image of each of five grades
 
