@@ -13,13 +13,14 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import calibrating, ensemble, model_card, reporting, trained
+from medjax import calibrating, model_card, reporting
 from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.assessment import Assessment
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
+from medjax.runs import averaging, finished
+from medjax.runs.finished import Trained
 from medjax.runtime import files
-from medjax.trained import Trained
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _CROP_MODES = {'pad': 'border', 'crop': 'center', 'stretch': 'squash'}  # timm's words
@@ -31,10 +32,10 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     InputError: the run is not finished.
   """
-  run = trained.open_run(workdir)
+  run = finished.open_run(workdir)
   result = model_card.read_figures(workdir)
   chosen = frozen.read(workdir, run.config.data.labels)
-  if ensemble.averages(run.config.evaluation):
+  if averaging.averages(run.config.evaluation):
     alone = _single_model(workdir, run)
     result, chosen = result | alone.summary, chosen | {'levels': alone.frozen}
   card = model_card.render(workdir, run, result)
@@ -58,7 +59,7 @@ def _single_model(workdir: pathlib.Path, run: Trained) -> Assessment:
   """Assesses the one checkpoint that is exported: what the run has frozen is of its average."""
   config, settings = run.config, run.config.evaluation
   parts = (
-    predictions.read(reporting.beside_path(workdir, ensemble.SINGLE, part))
+    predictions.read(reporting.beside_path(workdir, averaging.SINGLE, part))
     for part in ('validation', 'test')
   )
   return assessment.assess(

@@ -13,9 +13,9 @@ from PIL import Image
 
 from medjax import saliency
 from medjax.data.images.lists import Item
-from medjax.ensemble import Run
 from medjax.errors import InputError, check_option
 from medjax.evaluation import heat
+from medjax.runs.averaging import Run
 from medjax.runtime import devices
 
 

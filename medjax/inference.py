@@ -15,17 +15,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import ensemble, heat_files, result_file, trained
+from medjax import heat_files, result_file
 from medjax.config import Config
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import ImageList, Item
 from medjax.data.leakage import seen_before
 from medjax.data.split import split_files
-from medjax.ensemble import Run
 from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
 from medjax.result_file import Results
+from medjax.runs import averaging, finished
+from medjax.runs.averaging import Run
 from medjax.runtime import devices, files, progress
 from medjax.training.preprocessing import Preprocessing
 
@@ -99,7 +100,7 @@ def predict(
     'members': [str(member.resolve()) for member in opened.folders[1:]],
     'steps': [list(run.steps) for run in opened.runs],
     'frozen_sha256': hashlib.sha256((workdir / frozen.NAME).read_bytes()).hexdigest(),
-    'averaged': ensemble.in_words(opened.config, len(opened.runs[0].steps)),
+    'averaged': averaging.in_words(opened.config, len(opened.runs[0].steps)),
     'source': str(source.resolve()),
     'root': str(root.resolve()) if root else None,
     'images': listed.count,
@@ -175,10 +176,10 @@ def open_run(workdir: pathlib.Path) -> Opened:
   Raises:
     InputError: the run is not finished, not whole, or its parts do not belong together.
   """
-  config = trained.read_config(workdir)
+  config = finished.read_config(workdir)
   chosen = frozen.read(workdir, config.data.labels)
   split = files.read_json(workdir / split_files.PROOF_NAME).get('split_sha256')
-  runs = [ensemble.open_run(workdir), *ensemble.open_members(config, workdir, split)]
+  runs = [averaging.open_run(workdir), *averaging.open_members(config, workdir, split)]
   for what, then, now in (
     ('step', chosen['step'], runs[0].steps[0]),
     ('split_sha256', chosen['split_sha256'], split),
@@ -300,7 +301,7 @@ def _predicted(
   steps = [
     (
       preprocessings.index(_reading(run)),
-      jax.jit(ensemble.step(run.learner), out_shardings=replicated),
+      jax.jit(averaging.step(run.learner), out_shardings=replicated),
       jax.device_put(run.variables, replicated),
     )
     for run in runs
@@ -314,7 +315,7 @@ def _predicted(
     return [step(variables, arrays[place]) for place, step, variables in steps]
 
   def fetch(batch: list[_Read], results: list[jax.Array]) -> tuple[list[_Read], np.ndarray]:
-    probabilities = ensemble.mean([np.asarray(result) for result in results])
+    probabilities = averaging.mean([np.asarray(result) for result in results])
     if not np.isfinite(probabilities).all():
       raise InputError('the predicted probabilities are not finite: the parameters have diverged')
     return batch, probabilities

@@ -7,11 +7,12 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, ensemble, provenance, reporting
+from medjax import __version__, reporting
 from medjax.errors import InputError
 from medjax.evaluation import wording
+from medjax.runs import averaging, model_file
+from medjax.runs.finished import Trained
 from medjax.runtime import files
-from medjax.trained import Trained
 from medjax.training import fine_tuning
 
 _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
@@ -45,7 +46,7 @@ def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> st
       'the run again, which tests it again'
     ) from None
   caveats = of_result[1]
-  if ensemble.averages(run.config.evaluation):
+  if averaging.averages(run.config.evaluation):
     caveats += (
       f'\n- This is one checkpoint of an average ({result["facts"]["reported"]}), and its figures and '
       "thresholds are its own: those of the run's report are of the average."
@@ -76,7 +77,7 @@ def _details(run: Trained) -> str:
     f'Input: {image.in_words}; mean {list(image.mean)}, standard deviation {list(image.std)} of pixels '
     'in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
-    f'Started from: {provenance.in_words(run.started)}',
+    f'Started from: {model_file.in_words(run.started)}',
     f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{optimizer.name} at {optimizer.learning_rate:g}{average}, loss {config.loss.name}'
     f'{_settings(config.loss.settings)}, augmentation {config.augment}, sampling {sampling}, '

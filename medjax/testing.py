@@ -9,14 +9,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import ensemble, explaining, provenance, reporting, saliency
+from medjax import explaining, reporting, saliency
 from medjax.config import Config
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
-from medjax.provenance import Provenance
+from medjax.runs import averaging, model_file
+from medjax.runs.model_file import Provenance
 from medjax.runtime import devices, files, progress
 from medjax.training.learner import Learner
 
@@ -160,9 +161,9 @@ def test_and_report(
       'source': config.data.source,
       'model': config.model.name,
       'parameters': f'{started.parameters:,}',
-      'weights': provenance.in_words(started),
+      'weights': model_file.in_words(started),
       'images': started.preprocessing.in_words,
-      'reported': ensemble.in_words(config, checkpoints),
+      'reported': averaging.in_words(config, checkpoints),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
     },
@@ -250,4 +251,4 @@ def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
 def notes_on_weights(workdir: pathlib.Path, data: Study, started: Provenance) -> list[str]:
   """Returns what weakens the study because of the weights that it started from."""
   met_again = seen_before.note(data.table, data.split, workdir)
-  return [note for note in (provenance.note(started), met_again) if note]
+  return [note for note in (model_file.note(started), met_again) if note]

@@ -18,8 +18,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from orbax.checkpoint import v1 as ocp
 
-from medjax import checkpoints, ensemble, provenance, testing
 from medjax import config as configs
+from medjax import testing
 from medjax.augment import label_check
 from medjax.config import Config
 from medjax.data import pipeline, study
@@ -28,12 +28,13 @@ from medjax.data.study import Study
 from medjax.errors import InputError, one_line
 from medjax.models import heads
 from medjax.models.pretrained import weights as pretrained
-from medjax.provenance import Provenance
+from medjax.runs import averaging, checkpoints, model_file
+from medjax.runs.model_file import Provenance
+from medjax.runs.workdir import has_checkpoint, locked, open_workdir
 from medjax.runtime import devices, progress
 from medjax.training import fine_tuning, learner, optimizers, steps
 from medjax.training import preprocessing as preprocess
 from medjax.training.learner import Learner
-from medjax.workdir import has_checkpoint, locked, open_workdir
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:
@@ -48,7 +49,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   workdir = workdir.absolute()
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   # A run that has trained something keeps what its weights brought; the weights are not needed again.
-  started = provenance.read(workdir) if has_checkpoint(workdir) else None
+  started = model_file.read(workdir) if has_checkpoint(workdir) else None
   weights = None
   if started is None and config.model.pretrained:
     # What is wrong with the data is said before anything is fetched.
@@ -67,11 +68,11 @@ def run(config: Config, workdir: pathlib.Path) -> None:
       )
     if seen is not None:
       seen_before.check_unseen(data.table, data.split, config.data.root, seen)
-    ensemble.check_members(config, workdir, data.proof['split_sha256'])
+    averaging.check_members(config, workdir, data.proof['split_sha256'])
 
-  started = started or provenance.describe(learn, weights, fitted)
+  started = started or model_file.describe(learn, weights, fitted)
   beside = {
-    provenance.FILE: provenance.to_json(started),
+    model_file.FILE: model_file.to_json(started),
     seen_before.FILE: None if seen is None else seen.to_csv(index=False),
   }
   data, broken = open_workdir(config, workdir, check, beside)
@@ -130,12 +131,12 @@ def _run(
   if averaged > len(chosen) and devices.is_first():
     progress.say(f'of the {averaged} best checkpoints to average there are {len(chosen)}')
   parts = {part: rows[part] for part in ('validation', 'test')}
-  if ensemble.averages(config.evaluation):
-    members = ensemble.open_members(config, workdir, data.proof['split_sha256'])
-    runs = [ensemble.Run(learn, ensemble.stacked(variables), tuple(chosen)), *members]
+  if averaging.averages(config.evaluation):
+    members = averaging.open_members(config, workdir, data.proof['split_sha256'])
+    runs = [averaging.Run(learn, averaging.stacked(variables), tuple(chosen)), *members]
     predicted = _predict_with(config, data, mesh, runs, parts)
-    probabilities = {part: ensemble.mean(predicted[part]) for part in parts}
-    beside = {part: ensemble.beside(config, predicted[part]) for part in parts}
+    probabilities = {part: averaging.mean(predicted[part]) for part in parts}
+    beside = {part: averaging.beside(config, predicted[part]) for part in parts}
   else:
     probabilities = {part: predict(variables[0], parts[part]) for part in parts}
     beside = {part: {} for part in parts}
@@ -209,13 +210,13 @@ def _predict_with(
   config: Config,
   data: Study,
   mesh: Mesh,
-  runs: Sequence[ensemble.Run],
+  runs: Sequence[averaging.Run],
   parts: Mapping[str, np.ndarray],
 ) -> dict[str, list[np.ndarray]]:
   """Returns part → f32[N, K, P, L] of each run; each reads the images with its own preprocessing."""
   replicated, predicted = devices.replicated(mesh), {part: [] for part in parts}
   for run in runs:
-    step = jax.jit(ensemble.step(run.learner), out_shardings=replicated)
+    step = jax.jit(averaging.step(run.learner), out_shardings=replicated)
     variables = jax.device_put(run.variables, replicated)
     for part, rows in parts.items():
       predicted[part].append(_predict(config, run.learner, data, step, mesh, variables, rows))
@@ -377,14 +378,14 @@ def _first_screen(
     f'set aside {len(broken):,} images that cannot be read',
     f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
     f'{learn.preprocessing.image_size} px, {config.precision}',
-    f'weights   {provenance.in_words(started)}',
+    f'weights   {model_file.in_words(started)}',
     f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
     f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
     f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
-    f'reported  {ensemble.in_words(config, config.evaluation.checkpoints)}',
+    f'reported  {averaging.in_words(config, config.evaluation.checkpoints)}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
     f'work dir  {workdir}',

@@ -18,8 +18,8 @@ from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
-from medjax.provenance import Provenance
-from medjax.trained import Trained
+from medjax.runs.finished import Trained
+from medjax.runs.model_file import Provenance
 from medjax.training import learner, preprocessing
 from medjax.training.preprocessing import Preprocessing
 

@@ -17,12 +17,13 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import inference, result_file, saliency, trained
+from medjax import inference, result_file, saliency
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, heat, predictions
+from medjax.runs import finished as finished_runs
 from medjax.runtime import files
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'data'))
@@ -46,7 +47,7 @@ def run(finished, tmp_path_factory):
   )
   of_level = frozen.freeze(validation, head='sigmoid', calibration='platt', rules=['youden'])
   content = {
-    'step': trained.open_run(workdir).step,
+    'step': finished_runs.open_run(workdir).step,
     'split_sha256': files.read_json(workdir / 'split.json')['split_sha256'],
     'head': 'sigmoid',
     'aggregate': 'max',
@@ -106,7 +107,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   assert [row['image'] for row in broken] == ['cut.jpg', 'empty.png', 'no.dcm', 'sub/text.png']
   assert all(str(mixed) in row['reason'] for row in broken)
   # The network on each image by itself, calibrated and decided by what is frozen.
-  opened = trained.open_run(run)
+  opened = finished_runs.open_run(run)
   size = opened.started.preprocessing
   pixels = np.stack(
     [decoding.decode(mixed / name, size.image_size, size.channels) for name in names]
@@ -210,7 +211,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
   names = [row['image'] for row in rows(tmp_path / 'out.csv')]
   assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
-  opened = trained.open_run(run)
+  opened = finished_runs.open_run(run)
   pixels = decoding.decode(mixed / 'sub' / 'IM1', 32, 1)
   maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
   expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])

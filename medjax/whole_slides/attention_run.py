@@ -9,12 +9,13 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import testing, trained
+from medjax import testing
 from medjax.data import pipeline, study
 from medjax.data.study import Study
 from medjax.evaluation.predictions import Predictions
+from medjax.runs import finished
+from medjax.runs.finished import Trained
 from medjax.runtime import devices, files
-from medjax.trained import Trained
 from medjax.whole_slides import bags, results
 from medjax.whole_slides.bags import Bags
 
@@ -32,7 +33,7 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
   Raises:
     InputError: the run or its patches are not what they were, or no slide's truth is known.
   """
-  opened = trained.open_run(workdir)
+  opened = finished.open_run(workdir)
   opened.config.data.root = patches or opened.config.data.root
   data = study.read(opened.config, workdir)
   where = results.origin(opened.config)

@@ -8,10 +8,11 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from medjax import checkpoints, provenance, train, workdir
 from medjax import config as configs
+from medjax import train
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
+from medjax.runs import checkpoints, model_file, workdir
 from medjax.training.preprocessing import Preprocessing
 
 PHANTOM = '--config=configs/phantom.py'
@@ -106,11 +107,11 @@ def test_an_origin_that_nobody_knows_is_not_forgotten_by_the_next_run():
   file = {'from': '/weights.safetensors', 'sha256': '0' * 64}
   first = {'from': '/runs/one', 'step': 3, 'pretrained': file}
   second = {'from': '/runs/two', 'step': 5, 'pretrained': first}
-  assert '/weights.safetensors' in provenance.note(provenance.Provenance(size, 1, second))
+  assert '/weights.safetensors' in model_file.note(model_file.Provenance(size, 1, second))
   timm = {'from': '/runs/one', 'step': 3, 'pretrained': {'from': 'timm/resnet18.tv_in1k'}}
-  assert provenance.note(provenance.Provenance(size, 1, timm)) is None
+  assert model_file.note(model_file.Provenance(size, 1, timm)) is None
   alone = {'from': '/runs/one', 'step': 3, 'pretrained': None}
-  assert provenance.note(provenance.Provenance(size, 1, alone)) is None
+  assert model_file.note(model_file.Provenance(size, 1, alone)) is None
 
 
 def test_patience_begins_with_the_last_unfreezing():

@@ -16,10 +16,10 @@ import numpy as np
 from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
-from medjax import checkpoints
 from medjax.errors import InputError
 from medjax.models.pretrained import fit
 from medjax.models.published import NETWORKS
+from medjax.runs import checkpoints
 from medjax.runtime import files, progress
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')

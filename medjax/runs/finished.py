@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from flax import traverse_util
 
-from medjax import checkpoints, provenance
+from medjax.runs import checkpoints, model_file
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
-from medjax.provenance import Provenance
+from medjax.runs.model_file import Provenance
 from medjax.runtime import files
 from medjax.training import learner
 from medjax.training.learner import Learner
@@ -41,7 +41,7 @@ def open_run(workdir: pathlib.Path) -> Trained:
       what is saved is of another network or label set.
   """
   config = read_config(workdir)
-  started = provenance.read(workdir)
+  started = model_file.read(workdir)
   variables, step = checkpoints.best_variables(workdir)
   learn = learner.build(config, started.preprocessing)
   _check_fit(workdir, learn, variables, step)

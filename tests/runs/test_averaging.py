@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import artefact, checkpoints, ensemble, reporting, train, trained
+from medjax import artefact, reporting, train
+from medjax.runs import checkpoints, averaging, finished as finished_runs
 from medjax import config as configs
 from medjax.augment import policies
 from medjax.data import study
@@ -43,8 +44,8 @@ def variables():
 
 
 def predicted(learned, variables, images):
-  step = jax.jit(ensemble.step(learned))
-  return np.asarray(step(ensemble.stacked(variables), images))
+  step = jax.jit(averaging.step(learned))
+  return np.asarray(step(averaging.stacked(variables), images))
 
 
 def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
@@ -70,7 +71,7 @@ def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
       np.testing.assert_allclose(found[:, place, number], alone(each, shown), atol=1e-5)
   assert np.abs(found[:, :, 1] - found[:, :, 2]).max() > 1e-4
   assert np.abs(found[:, :, 1] - found[:, :, 0]).max() > 1e-4
-  np.testing.assert_allclose(ensemble.mean([found]), found.mean((1, 2)), atol=1e-7)
+  np.testing.assert_allclose(averaging.mean([found]), found.mean((1, 2)), atol=1e-7)
 
 
 def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
@@ -99,7 +100,7 @@ def test_what_stands_beside_the_mean():
   every = config(
     'evaluation.test_augment=3', 'evaluation.checkpoints=2', 'evaluation.members=runs/a'
   )
-  beside = ensemble.beside(every, [own, member])
+  beside = averaging.beside(every, [own, member])
   expected = {
     'single model': own[:, 0, 0],
     'test-time augmentation alone': own[:, 0].mean(1),
@@ -110,11 +111,11 @@ def test_what_stands_beside_the_mean():
   for name, array in expected.items():
     np.testing.assert_allclose(beside[name], array, atol=1e-6)
   np.testing.assert_allclose(
-    ensemble.mean([own, member]), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
+    averaging.mean([own, member]), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
   )
   one = config('evaluation.checkpoints=2')
-  assert list(ensemble.beside(one, [own[:, :, :1]])) == ['single model']
-  words = ensemble.in_words(every, 2)
+  assert list(averaging.beside(one, [own[:, :, :1]])) == ['single model']
+  words = averaging.in_words(every, 2)
   assert words == (
     "mean probability of the 2 best checkpoints, each image as it is and 3 times under 'chest', "
     'and 1 further run'
@@ -202,10 +203,10 @@ def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
   ):
     ours = config(f'evaluation.members={tmp_path / name}')
     if not words:
-      ensemble.check_members(ours, tmp_path / 'own', 'a' * 64)
+      averaging.check_members(ours, tmp_path / 'own', 'a' * 64)
       continue
     with pytest.raises(InputError) as raised:
-      ensemble.check_members(ours, tmp_path / 'own', 'a' * 64)
+      averaging.check_members(ours, tmp_path / 'own', 'a' * 64)
     assert words in str(raised.value) and str(tmp_path / name) in str(raised.value)
     assert '\n' not in str(raised.value)
 
@@ -216,7 +217,7 @@ def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
   written['data']['labels'].append('Mass')
   (tmp_path / 'run/config.json').write_text(json.dumps(written))
   with pytest.raises(InputError, match=r'is not of the network and the 4 labels') as raised:
-    trained.open_run(tmp_path / 'run')
+    finished_runs.open_run(tmp_path / 'run')
   assert '\n' not in str(raised.value)
 
 
@@ -227,7 +228,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
   )  # fmt: skip
   workdir = tmp_path / 'run'
   train.run(experiment, workdir)
-  run, other = ensemble.open_run(workdir), ensemble.open_run(finished[0])
+  run, other = averaging.open_run(workdir), averaging.open_run(finished[0])
   assert sorted(run.steps) == [3, 6] and len(other.steps) == 1
   data = study.read(experiment, workdir)
   for part in ('validation', 'test'):
@@ -236,7 +237,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
       np.arange(len(rows)), len(rows)
     )
     own, theirs = (
-      np.asarray(jax.jit(ensemble.step(each.learner))(each.variables, read['image']))
+      np.asarray(jax.jit(averaging.step(each.learner))(each.variables, read['image']))
       for each in (run, other)
     )
     expected = (own.reshape(len(rows), 6, 3).mean(1) + theirs[:, 0, 0]) / 2
@@ -269,11 +270,11 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   exported = json.loads((tmp_path / 'export' / 'frozen.json').read_text())
   assert exported['levels']['image'] == own != frozen.read(workdir, LABELS)['levels']['image']
   program = artefact.stablehlo(
-    trained.open_run(workdir), exported['levels']['image']['calibration']
+    finished_runs.open_run(workdir), exported['levels']['image']['calibration']
   )
   rows = study.read(experiment, workdir).rows('test')
   pixels = study.records(
-    experiment, trained.open_run(workdir).started.preprocessing, study.read(experiment, workdir), rows
+    experiment, finished_runs.open_run(workdir).started.preprocessing, study.read(experiment, workdir), rows
   ).load(np.arange(len(rows)), len(rows))  # fmt: skip
   np.testing.assert_allclose(
     program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5

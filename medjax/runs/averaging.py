@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax import checkpoints, trained
+from medjax.runs import checkpoints, finished
 from medjax.config import Config, Evaluation
 from medjax.data.split import split_files
 from medjax.errors import InputError
@@ -151,7 +151,7 @@ def open_run(workdir: pathlib.Path) -> Run:
   Raises:
     InputError: as `trained.open_run`.
   """
-  run = trained.open_run(workdir)
+  run = finished.open_run(workdir)
   count = run.config.evaluation.checkpoints
   if count == 1:
     return Run(run.learner, stacked([run.variables]), (run.step,))
@@ -186,7 +186,7 @@ def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> N
       )
     if not (member / 'evaluation' / 'test.json').is_file():
       raise InputError(f'{where} is a run that is not finished; let it end first')
-    theirs = trained.read_config(member)
+    theirs = finished.read_config(member)
     for what, ours, other in (
       ('labels', list(config.data.labels), list(theirs.data.labels)),
       ('a head', config.model.head, theirs.model.head),
