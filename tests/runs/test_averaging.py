@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import artefact, reporting, train
+from medjax import artefact, reporting
+from medjax.experiment import loop
 from medjax.runs import checkpoints, averaging, finished as finished_runs
 from medjax import config as configs
 from medjax.augment import policies
@@ -227,7 +228,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     f'evaluation.members={finished[0]}', 'seed=3', 'replicates=0',
   )  # fmt: skip
   workdir = tmp_path / 'run'
-  train.run(experiment, workdir)
+  loop.run(experiment, workdir)
   run, other = averaging.open_run(workdir), averaging.open_run(finished[0])
   assert sorted(run.steps) == [3, 6] and len(other.steps) == 1
   data = study.read(experiment, workdir)
@@ -260,7 +261,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
     f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.level=study', 'replicates=20'
   )  # fmt: skip
   workdir = tmp_path / 'run'
-  train.run(experiment, workdir)
+  loop.run(experiment, workdir)
   folder = workdir / 'predictions' / 'single_model'
   parts = {part: predictions.read(folder / f'{part}.csv') for part in ('validation', 'test')}
   own = frozen.freeze(

@@ -9,9 +9,9 @@ from conftest import TINY
 from PIL import Image
 
 from medjax import config as configs
-from medjax import train
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
+from medjax.experiment import loop
 from medjax.runs import checkpoints, model_file, workdir
 from medjax.training.preprocessing import Preprocessing
 
@@ -118,10 +118,10 @@ def test_patience_begins_with_the_last_unfreezing():
   config = configs.load('configs/phantom.py')
   config.patience, config.model.unfreeze_at = 1, (300,)
   history = [{'step': step, 'auroc_mean': 0.9 - step / 1000} for step in (100, 200, 300)]
-  assert not train._stale(config, history)
-  assert train._stale(config, [*history, {'step': 400, 'auroc_mean': 0.1}])
+  assert not loop._stale(config, history)
+  assert loop._stale(config, [*history, {'step': 400, 'auroc_mean': 0.1}])
   config.model.unfreeze_at = ()
-  assert train._stale(config, history)
+  assert loop._stale(config, history)
 
 
 @pytest.mark.slow
