@@ -13,9 +13,10 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import calibrating, model_card, reporting
+from medjax import calibrating, model_card
 from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.assessment import Assessment
+from medjax.final_test import report_files
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
 from medjax.runs import averaging, finished
@@ -59,7 +60,7 @@ def _single_model(workdir: pathlib.Path, run: Trained) -> Assessment:
   """Assesses the one checkpoint that is exported: what the run has frozen is of its average."""
   config, settings = run.config, run.config.evaluation
   parts = (
-    predictions.read(reporting.beside_path(workdir, averaging.SINGLE, part))
+    predictions.read(report_files.beside_path(workdir, averaging.SINGLE, part))
     for part in ('validation', 'test')
   )
   return assessment.assess(

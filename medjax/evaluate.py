@@ -95,19 +95,19 @@ def main() -> None:
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
   from medjax import config as configs
-  from medjax import reporting
   from medjax.evaluation import assessment, frozen, predictions
+  from medjax.final_test import report_files
   from medjax.runtime import files
 
-  if not (workdir / reporting.RESULT).is_file():
+  if not (workdir / report_files.RESULT).is_file():
     raise InputError(
-      f'{workdir}: not a finished run (it has no {reporting.RESULT}); start it again with the same '
+      f'{workdir}: not a finished run (it has no {report_files.RESULT}); start it again with the same '
       '--workdir, and it goes on from where it is'
     )
-  old = files.read_json(workdir / reporting.RESULT)
+  old = files.read_json(workdir / report_files.RESULT)
   if not {'beside', 'facts', 'study_notes', 'readers', 'localisation'} <= old.keys():
     raise InputError(
-      f'{workdir / reporting.RESULT}: not the figures that this medjax writes; delete it and start the run '
+      f'{workdir / report_files.RESULT}: not the figures that this medjax writes; delete it and start the run '
       'again, which tests it again'
     )
   config = configs.from_dict(files.read_json(workdir / 'config.json'))
@@ -132,20 +132,20 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     seed=config.seed if _SEED.value is None else _SEED.value,
     chosen=kept['levels'],
     beside={
-      name: predictions.read(reporting.beside_path(workdir, name, 'test'))
+      name: predictions.read(report_files.beside_path(workdir, name, 'test'))
       for name in (each['name'] for each in old['beside'])
     },
   )
   _check_columns(parts['test'])
   result = old | found.summary | {'readers': _readers(found) or old['readers']}
-  reporting.write(workdir, result)
-  _say(result, workdir / reporting.REPORT)
+  report_files.write(workdir, result)
+  _say(result, workdir / report_files.REPORT)
 
 
 def _evaluate_files() -> None:
-  from medjax import reporting
   from medjax.errors import check_option
   from medjax.evaluation import assessment, classes, levels, report
+  from medjax.final_test import report_files
   from medjax.runtime import files
 
   given = pathlib.Path(_PREDICTIONS.value)
@@ -208,9 +208,9 @@ def _evaluate_files() -> None:
       **facts,
       'model': 'the model of these predictions',
       'notes': study_notes,
-      'versions': reporting.versions(),
+      'versions': report_files.versions(),
     },
-    sections=reporting.sections(result),
+    sections=report_files.sections(result),
   )
   files.write_whole(output / 'index.html', page)
   if found.frozen:
@@ -353,9 +353,9 @@ def _met_again(test, run: pathlib.Path) -> str:
 
 
 def _say(result: dict[str, Any], page: pathlib.Path) -> None:
-  from medjax import reporting
+  from medjax.final_test import report_files
 
-  print(reporting.answer(result))
+  print(report_files.answer(result))
   for note in (*result['study_notes'], *result['notes']):
     print(f'note: {note}')
   print(f'report: {page}')

@@ -11,10 +11,9 @@ import numpy as np
 from jax.sharding import Mesh
 from PIL import Image
 
-from medjax import saliency
 from medjax.data.images.lists import Item
 from medjax.errors import InputError, check_option
-from medjax.evaluation import heat
+from medjax.final_test import overlay, saliency
 from medjax.runs.averaging import Run
 from medjax.runtime import devices
 
@@ -83,4 +82,4 @@ def _draw_one(
 ) -> None:
   to = path(folder, item, label)
   os.makedirs(to.parent, exist_ok=True)
-  Image.fromarray(heat.overlay(image, found)).save(to)
+  Image.fromarray(overlay.overlay(image, found)).save(to)

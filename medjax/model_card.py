@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medjax import __version__, reporting
+from medjax import __version__
 from medjax.errors import InputError
 from medjax.evaluation import wording
+from medjax.final_test import report_files
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Trained
 from medjax.runtime import files
@@ -20,7 +21,7 @@ _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
 
 def read_figures(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns what a run's test has found; raises InputError if it has not been tested yet."""
-  tested = workdir / reporting.RESULT
+  tested = workdir / report_files.RESULT
   if not tested.is_file():
     raise InputError(f'{tested}: no such file; let the run end before it is exported')
   return files.read_json(tested)
@@ -42,7 +43,7 @@ def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> st
     of_result = _metrics(result, run.config.evaluation.calibration), _caveats(result)
   except (KeyError, TypeError, AttributeError) as error:
     raise InputError(
-      f'{workdir / reporting.RESULT}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
+      f'{workdir / report_files.RESULT}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
       'the run again, which tests it again'
     ) from None
   caveats = of_result[1]

@@ -17,12 +17,14 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import inference, result_file, saliency
+from medjax import inference, result_file
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
-from medjax.evaluation import classes, frozen, heat, predictions
+from medjax.evaluation import classes, frozen, predictions
+from medjax.final_test import overlay as heat_overlay
+from medjax.final_test import saliency
 from medjax.runs import finished as finished_runs
 from medjax.runtime import files
 
@@ -214,7 +216,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   opened = finished_runs.open_run(run)
   pixels = decoding.decode(mixed / 'sub' / 'IM1', 32, 1)
   maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
-  expected = heat.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
+  expected = heat_overlay.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
   written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
   np.testing.assert_allclose(written.astype(int), expected, atol=2)
   for wrong, words in (

@@ -19,13 +19,13 @@ from jax.sharding import Mesh, NamedSharding
 from orbax.checkpoint import v1 as ocp
 
 from medjax import config as configs
-from medjax import testing
 from medjax.augment import label_check
 from medjax.config import Config
 from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
+from medjax.final_test import evaluate_once
 from medjax.models import heads
 from medjax.models.pretrained import weights as pretrained
 from medjax.runs import averaging, checkpoints, model_file
@@ -141,7 +141,7 @@ def _run(
     probabilities = {part: predict(variables[0], parts[part]) for part in parts}
     beside = {part: {} for part in parts}
   report = functools.partial(
-    testing.test_and_report,
+    evaluate_once.test_and_report,
     config,
     workdir,
     data,
@@ -203,7 +203,7 @@ def _predict(
     workers=config.data.workers,
     share=pipeline.Share(jax.process_index(), jax.process_count()),
   )
-  return testing.probabilities(eval_step, variables, batches, len(rows), mesh)
+  return evaluate_once.probabilities(eval_step, variables, batches, len(rows), mesh)
 
 
 def _predict_with(
@@ -227,7 +227,9 @@ def _validate(
   config: Config, data: Study, rows: np.ndarray, predict: Callable, state: steps.TrainState
 ) -> dict[str, Any]:
   scores = predict(state.variables, rows)
-  return testing.validation_metrics(config.data.labels, scores, data.truth[rows], data.known[rows])
+  return evaluate_once.validation_metrics(
+    config.data.labels, scores, data.truth[rows], data.known[rows]
+  )
 
 
 def _train(
@@ -392,8 +394,8 @@ def _first_screen(
     *(
       f'note      {note}'
       for note in (
-        *testing.notes(data, broken, ('train', 'validation', 'test')),
-        *testing.notes_on_weights(workdir, data, started),
+        *evaluate_once.notes(data, broken, ('train', 'validation', 'test')),
+        *evaluate_once.notes_on_weights(workdir, data, started),
       )
     ),
   ]

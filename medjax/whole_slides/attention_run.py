@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pandas as pd
 
-from medjax import testing
 from medjax.data import pipeline, study
 from medjax.data.study import Study
 from medjax.evaluation.predictions import Predictions
+from medjax.final_test import evaluate_once
 from medjax.runs import finished
 from medjax.runs.finished import Trained
 from medjax.runtime import devices, files
@@ -108,4 +108,4 @@ def _features(opened: Trained, data: Study, rows: np.ndarray) -> np.ndarray:
     workers=opened.config.data.workers,
   )
   variables = jax.device_put(opened.variables, devices.replicated(mesh))
-  return testing.probabilities(step, variables, batches, len(rows), mesh)
+  return evaluate_once.probabilities(step, variables, batches, len(rows), mesh)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from medjax.evaluation import heat, localisation
+from medjax.evaluation import localisation
+from medjax.final_test import overlay as heat_overlay
 
 
 def box(*sides):
@@ -131,7 +132,7 @@ def test_what_cannot_be_scored_is_refused(maps, boxes, words):
 
 def test_colours_rise_evenly_in_lightness():
   colour = pytest.importorskip('skimage.color')
-  lightness = colour.rgb2lab(heat.coloured(np.linspace(0, 1, 41))[None])[0, :, 0]
+  lightness = colour.rgb2lab(heat_overlay.coloured(np.linspace(0, 1, 41))[None])[0, :, 0]
   steps = np.diff(lightness)
   assert (steps > 0).all()
   assert steps.max() < 2 * steps.min()
@@ -143,24 +144,26 @@ def test_an_overlay_shows_heat_where_it_is_and_the_image_elsewhere():
   image = np.full((4, 6, 1), 100, np.uint8)
   hot = np.zeros((4, 6), np.float32)
   hot[1, 2], hot[3, 5] = 4, 2
-  drawn = heat.overlay(image, hot)
+  drawn = heat_overlay.overlay(image, hot)
   assert drawn.shape == (4, 6, 3) and drawn.dtype == np.uint8
   changed = (drawn != 100).any(axis=-1)
   assert changed.sum() == 2 and changed[1, 2] and changed[3, 5]
   # The hottest pixel is bright yellow, seen through a little.
   red, green, blue = drawn[1, 2].astype(int)
   assert red > 180 and green > 180 and blue < 80
-  np.testing.assert_array_equal(heat.overlay(image, np.zeros((4, 6))), np.repeat(image, 3, axis=2))
+  np.testing.assert_array_equal(
+    heat_overlay.overlay(image, np.zeros((4, 6))), np.repeat(image, 3, axis=2)
+  )
   colours = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
-  np.testing.assert_array_equal(heat.overlay(colours, np.zeros((4, 6))), colours)
+  np.testing.assert_array_equal(heat_overlay.overlay(colours, np.zeros((4, 6))), colours)
   with pytest.raises(ValueError, match='does not fit'):
-    heat.overlay(image, hot.T)
+    heat_overlay.overlay(image, hot.T)
 
 
 def test_a_single_hot_pixel_can_be_seen():
   hot = np.zeros((100, 100))
   hot[30, 60] = 1
-  changed = (heat.overlay(np.full((100, 100, 1), 100, np.uint8), hot) != 100).any(axis=-1)
+  changed = (heat_overlay.overlay(np.full((100, 100, 1), 100, np.uint8), hot) != 100).any(axis=-1)
   rows, columns = np.nonzero(changed)
   assert 20 < changed.sum() < 200
   np.testing.assert_allclose([rows.mean(), columns.mean()], [30, 60])

@@ -88,8 +88,9 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
 
 @pytest.mark.parametrize('batch_size', [4, 16])
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
-  from medjax import config, testing
+  from medjax import config
   from medjax.data import pipeline, study
+  from medjax.final_test import evaluate_once
   from medjax.runtime import devices
   from medjax.training import learner, preprocessing
 
@@ -106,7 +107,7 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   records = study.records(experiment, learn.preprocessing, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
-  pooled = testing.probabilities(eval_step, variables, batches, len(rows), mesh)
+  pooled = evaluate_once.probabilities(eval_step, variables, batches, len(rows), mesh)
   whole = records.load(np.arange(len(rows)), len(rows))
   at_once = learn.eval_step(variables, jax.numpy.asarray(whole['image']))
   np.testing.assert_allclose(pooled, at_once, atol=1e-6)

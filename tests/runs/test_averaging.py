@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import artefact, reporting
+from medjax import artefact
+from medjax.final_test import report_files
 from medjax.experiment import loop
 from medjax.runs import checkpoints, averaging, finished as finished_runs
 from medjax import config as configs
@@ -286,6 +287,6 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   assert all(f'{each:.4f}' in card for each in shown if each is not None)
   assert 'one checkpoint of an average (mean probability of the 2 best checkpoints' in card
   # Told again, the run says the same: also in which order.
-  before = [(workdir / name).read_bytes() for name in (reporting.RESULT, reporting.REPORT)]
+  before = [(workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)]
   command('evaluate', f'--workdir={workdir}', check=True)
-  assert [(workdir / name).read_bytes() for name in (reporting.RESULT, reporting.REPORT)] == before
+  assert [(workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)] == before

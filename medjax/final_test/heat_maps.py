@@ -12,14 +12,17 @@ from PIL import Image
 
 from medjax.data.images import boxes
 from medjax.data.pipeline import Records, eval_batches
-from medjax.evaluation import heat, localisation
+from medjax.evaluation import localisation
+from medjax.final_test import overlay
 from medjax.training.learner import Learner
 
 DISPLAY = 256  # pixels of a shown picture; enough to see a finding, small enough for many in a page
 BATCH = 8
 
 
-Explain = Callable[[np.ndarray, np.ndarray], jax.Array]  # what medjax.saliency.of_learner returns
+Explain = Callable[
+  [np.ndarray, np.ndarray], jax.Array
+]  # what medjax.final_test.saliency.of_learner returns
 
 
 def maps(
@@ -84,7 +87,7 @@ def examples(
     drawn = {'picture': _data_uri(picture)}
     if heat_map is not None:
       resized = Image.fromarray(heat_map).resize((size, size), Image.Resampling.BILINEAR)
-      drawn['heat'] = _data_uri(heat.overlay(picture, np.asarray(resized)))
+      drawn['heat'] = _data_uri(overlay.overlay(picture, np.asarray(resized)))
     shown.append(each | drawn)
   return shown
 

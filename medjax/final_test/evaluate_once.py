@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import explaining, reporting, saliency
 from medjax.config import Config
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, examples, frozen, metrics, predictions
 from medjax.evaluation.predictions import Predictions
+from medjax.final_test import heat_maps, report_files, saliency
 from medjax.runs import averaging, model_file
 from medjax.runs.model_file import Provenance
 from medjax.runtime import devices, files, progress
@@ -123,7 +123,7 @@ def test_and_report(
   }
   for name, parts in (('', predicted), *others.items()):
     for part, each in parts.items():
-      predictions.write(reporting.beside_path(workdir, name, part), *each)
+      predictions.write(report_files.beside_path(workdir, name, part), *each)
   chosen = assessment.freeze(
     predicted['validation'],
     head=config.model.head,
@@ -178,9 +178,9 @@ def test_and_report(
   if settings.saliency != 'none':
     progress.say('drawing heat maps')
   _explain(config, workdir, chosen['image'], predicted['test'], result, learner, variables)
-  reporting.write(workdir, result)
-  progress.say(reporting.answer(result))
-  progress.say(f'report: {workdir / reporting.REPORT}')
+  report_files.write(workdir, result)
+  progress.say(report_files.answer(result))
+  progress.say(f'report: {workdir / report_files.REPORT}')
 
 
 def _predictions(
@@ -217,22 +217,22 @@ def _explain(
   method = config.evaluation.saliency
   explain = None if method == 'none' else saliency.of_learner(learner, variables, method)
   try:
-    shown = explaining.examples(learner, explain, chosen, root, labels)
+    shown = heat_maps.examples(learner, explain, chosen, root, labels)
   except InputError as error:  # A network without a feature map.
     result['study_notes'].append(f'No heat maps: {error}.')
     explain = None
-    shown = explaining.examples(learner, explain, chosen, root, labels)
+    shown = heat_maps.examples(learner, explain, chosen, root, labels)
   try:
-    shown = explaining.framed(learner, shown, root)
+    shown = heat_maps.framed(learner, shown, root)
     drawn = {'replicates': config.replicates, 'seed': config.seed}
-    found = explain and explaining.localise(
+    found = explain and heat_maps.localise(
       learner, explain, root, test.images, test.patients, labels, **drawn
     )
     result['localisation'] = found and {'method': method, **found}
   except InputError as error:
     result['study_notes'].append(f'The boxes beside the data were passed over: {error}.')
-  (workdir / reporting.EXAMPLES).parent.mkdir(exist_ok=True)
-  files.write_whole(workdir / reporting.EXAMPLES, json.dumps(shown) + '\n')
+  (workdir / report_files.EXAMPLES).parent.mkdir(exist_ok=True)
+  files.write_whole(workdir / report_files.EXAMPLES, json.dumps(shown) + '\n')
 
 
 def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:

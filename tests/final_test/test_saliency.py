@@ -15,11 +15,13 @@ import pytest
 from scipy.special import logit
 
 from medjax import config as configs
-from medjax import explaining, models, reporting, saliency, testing
+from medjax import models
 from medjax.data.datasets import phantom as phantom_source
 from medjax.errors import InputError
 from medjax.evaluation import calibration
 from medjax.evaluation.predictions import Predictions
+from medjax.final_test import evaluate_once, report_files, saliency
+from medjax.final_test import heat_maps as heat_drawing
 from medjax.models import convnext, densenet, efficientnet, heads, inception, resnet, vit
 from medjax.models.pretrained import fit
 from medjax.training import learner
@@ -376,14 +378,14 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   arguments = (names, patients, labels)
   drawn_twice = {'replicates': 2, 'seed': 0}
   explain = saliency.of_learner(learn, variables, 'grad_cam')
-  found = explaining.localise(learn, explain, phantom_root, *arguments, **drawn_twice)
+  found = heat_drawing.localise(learn, explain, phantom_root, *arguments, **drawn_twice)
   truth = pd.read_csv(phantom_root / 'truth.csv')
   assert set(found['labels']) == {'Lung Lesion', 'Pneumonia'}
   for label, each in found['labels'].items():
     assert each['images'] == each['boxes'] == truth[label].sum()
     assert 0 < each['pointing']['chance'] < 0.3
   assert explain.func._cache_size() == 1  # compiled once for all labels
-  assert explaining.localise(learn, explain, tmp_path, *arguments, **drawn_twice) is None
+  assert heat_drawing.localise(learn, explain, tmp_path, *arguments, **drawn_twice) is None
 
 
 def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path):
@@ -400,12 +402,12 @@ def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path)
   (tmp_path / 'boxes.csv').write_text('image,x,y\na.png,1,2\n')
   config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path)))
   result = {'study_notes': [], 'localisation': None}
-  testing._explain(
+  evaluate_once._explain(
     config, tmp_path, frozen | {'operating_points': points}, test, result, learn, variables
   )
   (note,) = result['study_notes']
   assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
-  shown = json.loads((tmp_path / reporting.EXAMPLES).read_text())
+  shown = json.loads((tmp_path / report_files.EXAMPLES).read_text())
   assert shown and all(each['heat'].startswith('data:image/jpeg') for each in shown)
 
 
