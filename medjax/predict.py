@@ -51,13 +51,13 @@ def main() -> None:
     )
   output = pathlib.Path(_OUTPUT.value)
 
-  from medjax import result_file
+  from medjax.inference import result_file
 
   result_file.check_writable(output)  # Before jax is imported, which takes seconds.
 
-  from medjax import inference
+  from medjax.inference import new_images
 
-  inference.predict(
+  new_images.predict(
     pathlib.Path(_WORKDIR.value),
     pathlib.Path(_IMAGES.value),
     output,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax import artefact
+from medjax.inference import export_program
 from medjax.final_test import report_files
 from medjax.experiment import loop
 from medjax.runs import checkpoints, averaging, finished as finished_runs
@@ -268,10 +268,10 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   own = frozen.freeze(
     parts['validation'], head='sigmoid', calibration='platt', rules=experiment.evaluation.operating_points
   )  # fmt: skip
-  artefact.write(workdir, tmp_path / 'export')
+  export_program.write(workdir, tmp_path / 'export')
   exported = json.loads((tmp_path / 'export' / 'frozen.json').read_text())
   assert exported['levels']['image'] == own != frozen.read(workdir, LABELS)['levels']['image']
-  program = artefact.stablehlo(
+  program = export_program.stablehlo(
     finished_runs.open_run(workdir), exported['levels']['image']['calibration']
   )
   rows = study.read(experiment, workdir).rows('test')

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from medjax import result_file
 from medjax.errors import InputError
+from medjax.inference import result_file
 
 NAMES = ['a.png', 'b, "quoted".png', 'ü.png', 'new\nline.png', 'e.png', 'f.png', 'g.png', 'h.png']
 BROKEN = {1, 4, 5, 7}

@@ -17,7 +17,6 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from medjax import inference, result_file
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
 from medjax.data.leakage import seen_before
@@ -25,6 +24,7 @@ from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, predictions
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
+from medjax.inference import new_images, result_file
 from medjax.runs import finished as finished_runs
 from medjax.runtime import files
 
@@ -92,7 +92,7 @@ def content(output):
 
 def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
-  inference.predict(run, mixed, output, raw=True)
+  new_images.predict(run, mixed, output, raw=True)
   said = capsys.readouterr().out
   assert f'{output}: 21 images predicted; 4 could not be read' in said
   assert 'passed over as no images: 4 files' in said
@@ -132,7 +132,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
 
 def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
-  inference.predict(run, mixed, output)
+  new_images.predict(run, mixed, output)
   good, broken = content(output)
   # After the header, in a row of the second batch of eight, and before the last byte.
   for of_good, of_broken in (
@@ -142,17 +142,17 @@ def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, ca
   ):
     output.write_bytes(good[:of_good])
     result_file.broken_path(output).write_bytes(broken[:of_broken])
-    inference.predict(run, mixed, output)
+    new_images.predict(run, mixed, output)
     assert content(output) == (good, broken)
   assert 'going on after' in capsys.readouterr().out
-  inference.predict(run, mixed, output)
+  new_images.predict(run, mixed, output)
   assert content(output) == (good, broken)
   assert 'going on after 25 of 25 images' in capsys.readouterr().out
   with pytest.raises(InputError, match=r'raw: was False, is now True'):
-    inference.predict(run, mixed, output, raw=True)
+    new_images.predict(run, mixed, output, raw=True)
   Image.new('L', (40, 40)).save(tmp_path / 'one.png')
   with pytest.raises(InputError, match=r'begun with other settings'):
-    inference.predict(run, tmp_path, output)
+    new_images.predict(run, tmp_path, output)
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
   (tmp_path / 'list.csv').write_text(
     f'patient,image\nnew 1,film.dcm\n,colour.png\nnew 2,no.png\nnew 2,{pipe}\n'
   )
-  inference.predict(run, tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed)
+  new_images.predict(run, tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed)
   found = rows(tmp_path / 'out.csv')
   assert [(row['image'], row['patient']) for row in found] == [
     ('film.dcm', 'new 1'), ('colour.png', '')
@@ -207,7 +207,7 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
 
 def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   folder = tmp_path / 'maps'
-  inference.predict(
+  new_images.predict(
     run, mixed, tmp_path / 'out.csv', heat_maps=folder, heat_map_labels=['Edema', 'Pneumonia']
   )
   found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
@@ -224,7 +224,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
     ({'heat_maps': folder, 'heat_map_labels': ['Edma']}, "did you mean 'Edema'"),
   ):
     with pytest.raises(InputError, match=words):
-      inference.predict(run, mixed, tmp_path / 'other.csv', **wrong)
+      new_images.predict(run, mixed, tmp_path / 'other.csv', **wrong)
 
 
 def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
@@ -238,7 +238,7 @@ def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
 
 
 def test_a_probability_at_its_threshold_reads_as_decided(run):
-  opened = inference.open_run(run)
+  opened = new_images.open_run(run)
   third = {
     'method': 'isotonic',
     'labels': {each: {'breakpoints': [[0, 1 / 3], [1, 1 / 3]]} for each in LABELS},
@@ -247,8 +247,8 @@ def test_a_probability_at_its_threshold_reads_as_decided(run):
   opened = opened._replace(
     frozen={'levels': {'image': {'calibration': third, 'operating_points': points}}}
   )
-  after, words = inference.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
-  row = inference._row(Item('a', 'a', ''), after[0], words[0], False, None)
+  after, words = new_images.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
+  row = new_images._row(Item('a', 'a', ''), after[0], words[0], False, None)
   assert row[4:7] == ['1'] * 3 and all(float(value) >= 1 / 3 for value in row[1:4])
 
 
@@ -264,7 +264,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   listed = tmp_path / 'list.csv'
   # The test images of the run's own folder are new to it.
   of['test'][['image', 'patient']].to_csv(listed, index=False)
-  inference.predict(run, listed, tmp_path / 'test.csv', root=phantom_root)
+  new_images.predict(run, listed, tmp_path / 'test.csv', root=phantom_root)
   assert len(rows(tmp_path / 'test.csv')) == len(of['test'])
   refusals = {}
   # The folder itself, a link to it, and one image by its path.
@@ -292,7 +292,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   }
   for name, (source, root) in refusals.items():
     with pytest.raises(InputError) as raised:
-      inference.predict(run, source, tmp_path / 'refused.csv', root=root)
+      new_images.predict(run, source, tmp_path / 'refused.csv', root=root)
     assert words[name] in str(raised.value) and '--allow_training_images' in str(raised.value)
     assert '\n' not in str(raised.value) and not (tmp_path / 'refused.csv').exists()
   # Other pictures of the same names are new.
@@ -300,7 +300,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
     (Item(name, str(other_root / name), '') for name in split['image']), seen_before.seen_by(run)
   ) == (0, '')
   capsys.readouterr()
-  inference.predict(
+  new_images.predict(
     run, tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
   )  # fmt: skip
   said = capsys.readouterr().out
@@ -317,7 +317,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders():
 
 @pytest.mark.parametrize('head', ['softmax', 'ordinal'])
 def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
-  opened = inference.open_run(run)
+  opened = new_images.open_run(run)
   opened.config.model.head = head
   probabilities = np.random.default_rng(0).dirichlet((1, 1, 1), 20).astype(np.float32)
   validation = predictions.Predictions(
@@ -326,10 +326,10 @@ def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
   )  # fmt: skip
   of_level = frozen.freeze(validation, head=head, calibration='none', rules=['youden'])
   opened = opened._replace(frozen={'levels': {'image': of_level}})
-  calibrated, words = inference.decide(opened, validation.images, probabilities)
+  calibrated, words = new_images.decide(opened, validation.images, probabilities)
   np.testing.assert_allclose(calibrated, probabilities, atol=1e-6)
   assert words == [[LABELS[index]] for index in classes.decide(probabilities, head)]
-  assert inference._columns(opened.config, False, False) == [
+  assert new_images._columns(opened.config, False, False) == [
     'image', *(f'prob_{label}' for label in LABELS), 'decision'
   ]  # fmt: skip
 
@@ -343,15 +343,15 @@ def test_whoever_reads_a_probability_back_decides_alike():
   chosen = frozen.freeze(tested, head='sigmoid', calibration='isotonic', rules=['sensitivity=1'])
   calibrated = frozen.calibrated(chosen, tested).probabilities
   item = Item('a.jpg', 'a.jpg', '')
-  written = [inference._row(item, each, ['1'], False, None)[1] for each in calibrated]
+  written = [new_images._row(item, each, ['1'], False, None)[1] for each in calibrated]
   read = np.array(written, np.float64)[:, None]
   assert calibrated[0, 0] == 1 / 3 and frozen.decide(chosen, ['Edema'], read).all()
 
 
 def test_a_label_without_a_threshold_has_no_decision(run):
-  opened = inference.open_run(run)
+  opened = new_images.open_run(run)
   opened.frozen['levels']['image']['operating_points']['Pneumonia'][0]['threshold'] = None
-  _, words = inference.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
+  _, words = new_images.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
   assert words[0][1] == '' and {words[0][0], words[0][2]} <= {'0', '1'}
 
 
@@ -376,7 +376,7 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
   ]
   for folder, words in cases:
     with pytest.raises(InputError) as raised:
-      inference.predict(folder, mixed, tmp_path / 'out.csv')
+      new_images.predict(folder, mixed, tmp_path / 'out.csv')
     assert words in str(raised.value) and '\n' not in str(raised.value)
   (tmp_path / 'bad').mkdir()
   (tmp_path / 'bad' / 'x.png').write_bytes(b'')
@@ -385,7 +385,7 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
     (tmp_path / 'nowhere', 'no such folder or CSV'),
   ):
     with pytest.raises(InputError) as raised:
-      inference.predict(run, source, tmp_path / 'other.csv')
+      new_images.predict(run, source, tmp_path / 'other.csv')
     assert words in str(raised.value) and '\n' not in str(raised.value)
 
 

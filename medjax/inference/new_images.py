@@ -15,7 +15,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from medjax import heat_files, result_file
 from medjax.config import Config
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import ImageList, Item
@@ -24,7 +23,8 @@ from medjax.data.split import split_files
 from medjax.errors import InputError, one_line
 from medjax.evaluation import classes, frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
-from medjax.result_file import Results
+from medjax.inference import heat_files, result_file
+from medjax.inference.result_file import Results
 from medjax.runs import averaging, finished
 from medjax.runs.averaging import Run
 from medjax.runtime import devices, files, progress
@@ -79,7 +79,7 @@ def predict(
   Args:
     workdir: of a finished run.
     source: a folder of images, or a CSV that names them.
-    output: the CSV; see medjax.result_file for what stands beside it.
+    output: the CSV; see medjax.inference.result_file for what stands beside it.
     root: what the paths of a CSV are relative to; None is its own folder.
     raw: adds the probabilities before calibration.
     allow_training_images: predicts what the model has seen, too.

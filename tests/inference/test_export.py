@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from medjax import artefact, model_card
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
+from medjax.inference import export_program, model_card
 from medjax.runs.finished import Trained
 from medjax.runs.model_file import Provenance
 from medjax.training import learner, preprocessing
@@ -110,8 +110,8 @@ def test_timm_opens_the_export_and_computes_the_same(name, settings, tmp_path):
     lambda leaf: rng.uniform(0.02, 0.2, leaf.shape).astype(np.float32), dict(learn.shapes)
   )
   run = Trained(config, Provenance(size, 1, None), learn, variables, 1)
-  tensors, scheme = artefact.published_tensors(run)
-  said = artefact.description(run)
+  tensors, scheme = export_program.published_tensors(run)
+  said = export_program.description(run)
   assert scheme == 'timm' and said['settings'] == settings
   save_file(tensors, tmp_path / 'model.safetensors')
   (tmp_path / 'config.json').write_text(json.dumps(said))
@@ -132,7 +132,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   config = Config(Data('', '', ('x', 'y'), 64, fit=fit), Model('resnet18'))
   size = preprocessing.resolve(config, None)
   learn = learner.build(config, size)
-  said = artefact.description(Trained(config, Provenance(size, 1, None), learn, {}, 1))
+  said = export_program.description(Trained(config, Provenance(size, 1, None), learn, {}, 1))
   of_timm = said['pretrained_cfg']
   wide = np.tile(np.linspace(40, 255, 160).astype(np.uint8), (96, 1))
   Image.fromarray(wide).save(tmp_path / 'wide.png')
@@ -222,7 +222,7 @@ def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
   (tmp_path / 'run/evaluation/test.json').write_text('{}')
   with pytest.raises(InputError, match=r'test\.json: not the figures that a run wrote') as raised:
-    artefact.write(tmp_path / 'run', tmp_path / 'export')
+    export_program.write(tmp_path / 'run', tmp_path / 'export')
   assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()
 
 

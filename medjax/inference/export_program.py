@@ -13,10 +13,10 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax import calibrating, model_card
 from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.assessment import Assessment
 from medjax.final_test import report_files
+from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
 from medjax.runs import averaging, finished
@@ -98,7 +98,7 @@ def stablehlo(run: Trained, calibration: Mapping[str, Any]) -> export.Exported:
 
   def predict(images: jax.Array) -> jax.Array:
     probabilities = run.learner.eval_step(variables, images)
-    return calibrating.apply(calibration, probabilities, run.config.data.labels)
+    return export_calibration.apply(calibration, probabilities, run.config.data.labels)
 
   return export.export(jax.jit(predict), platforms=PLATFORMS)(images)
 

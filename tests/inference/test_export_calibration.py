@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medjax import calibrating
 from medjax.evaluation import calibration
+from medjax.inference import export_calibration
 
 LABELS = ['Edema', 'Mass', 'Nodule']
 
@@ -29,6 +29,6 @@ def test_equals_numpys(method, head):
   if head == 'sigmoid':
     given[:2] = [[0], [1]]
   expected = calibration.apply(fitted, given, names)
-  found = calibrating.apply(fitted, jnp.asarray(given), names)
+  found = export_calibration.apply(fitted, jnp.asarray(given), names)
   np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
   assert method == 'none' or np.abs(expected - given).max() > 0.01

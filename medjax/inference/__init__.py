@@ -1,0 +1,1 @@
+"""New images, export, model card."""
