@@ -20,7 +20,7 @@ from scipy import special
 from sklearn import linear_model, metrics
 from sklearn.calibration import calibration_curve
 
-from medjax.evaluation import calibration_metrics, figures, intervals
+from medjax.evaluation.statistics import calibration_metrics, intervals, resampled
 
 THRESHOLDS = (0.1, 0.3, 0.5)
 
@@ -38,10 +38,10 @@ def generate(images: int, labels: int, seed: int = 0):
 def ours(patients, scores, truth, known, replicates: int):
   """Returns all figures in all replicates, f64[R, L] or f64[R, L, K] each, and computes BCa intervals."""
   thresholds = np.tile(THRESHOLDS, (scores.shape[1], 1))
-  prepared = figures.prepare(patients, scores, truth, known, thresholds)
+  prepared = resampled.prepare(patients, scores, truth, known, thresholds)
 
   def compute(weights):
-    return figures.compute(prepared, weights)
+    return resampled.compute(prepared, weights)
 
   drawn = intervals.replicate(
     compute, prepared.patients, prepared.images, replicates=replicates, seed=0
@@ -82,7 +82,7 @@ def theirs(rows, scores, truth):
         metrics.f1_score(y, called),
       )
     )
-  return found | {name: [of[i] for of in at] for i, name in enumerate(figures.AT_THRESHOLD)}
+  return found | {name: [of[i] for of in at] for i, name in enumerate(resampled.AT_THRESHOLD)}
 
 
 def _intercept(logits, y) -> float:

@@ -47,7 +47,7 @@ def main() -> None:
       raise InputError(f'{flag} is missing; try {flag}={example}')
 
   from medjax.data.reference import consensus, reader_table
-  from medjax.evaluation import agreement
+  from medjax.evaluation.statistics import agreement
   from medjax.runtime import files
 
   check_option('--consensus', _CONSENSUS.value, consensus.METHODS)

@@ -9,18 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import (
-  classes,
-  figures,
-  frozen,
-  intervals,
-  levels,
-  metrics,
-  notes,
-  subgroups,
-  summary,
-)
+from medjax.evaluation import classes, frozen, levels, notes, subgroups, summary
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import intervals, metrics, resampled
 
 
 class Assessment(NamedTuple):
@@ -187,7 +178,7 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> dict[
   """
   names = list(predictions.labels)
   thresholds = np.zeros((len(names), 0))
-  prepared = figures.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
+  prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
   both = [
     index
     for index in range(len(names))

@@ -30,7 +30,8 @@ import numpy as np
 from scipy import optimize, special
 
 from medjax.errors import InputError, check_option, nearest
-from medjax.evaluation import metrics, wording
+from medjax.evaluation import wording
+from medjax.evaluation.statistics import metrics
 
 METHODS = ('none', 'temperature', 'platt', 'isotonic')
 HEADS = ('sigmoid', 'softmax', 'ordinal')

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from medjax.errors import InputError
-from medjax.evaluation import agreement, intervals
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import agreement, intervals
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
 DECISION = {

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from medjax.errors import InputError, nearest
-from medjax.evaluation import delong, intervals, metrics, multiplicity, notes, wording
+from medjax.evaluation import notes, wording
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import delong, intervals, metrics, multiplicity
 
 FIGURES = ('auroc', 'auprc')
 ADJUSTED = {'p_holm': multiplicity.holm, 'p_benjamini_hochberg': multiplicity.benjamini_hochberg}
@@ -54,7 +55,7 @@ def compare(
 
     A comparison is
       'auroc', 'auprc': {'one': number, 'other': number, 'difference': figure}, a figure of
-        medjax.evaluation.intervals: {'value', 'interval': [low, high] or None, 'bca': None,
+        medjax.evaluation.statistics.intervals: {'value', 'interval': [low, high] or None, 'bca': None,
         'valid_replicates', 'reason'}, the percentile interval of the paired bootstrap, or why there is
         none;
       'delong': {'interval', 'standard_error', 'z', 'p', 'clustered', 'reason'}, of the difference in

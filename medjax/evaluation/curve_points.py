@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from medjax.evaluation import calibration, metrics
+from medjax.evaluation import calibration
 from medjax.evaluation.predictions import Predictions, known_of
+from medjax.evaluation.statistics import metrics
 
 CURVE_POINTS = 200
 

@@ -21,7 +21,7 @@ def section(found: Mapping, summary: Mapping) -> Markup:
   """Returns the section.
 
   Args:
-    found: {'method', 'file', 'labels': {label: what medjax.evaluation.localisation.score returns}}.
+    found: {'method', 'file', 'labels': {label: what medjax.evaluation.statistics.localisation.score returns}}.
     summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
   """
   one, _ = wording.things(summary)

@@ -23,7 +23,7 @@ from fractions import Fraction
 import numpy as np
 
 from medjax.errors import InputError, nearest
-from medjax.evaluation import metrics
+from medjax.evaluation.statistics import metrics
 
 NEEDS = {  # the classes without which a rule has no threshold
   'youden': ('positives', 'negatives'),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import agreement, metrics
+from medjax.evaluation.statistics import agreement, metrics
 
 
 class Party(NamedTuple):

@@ -15,9 +15,10 @@ import pandas as pd
 
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
-from medjax.evaluation import intervals, metrics, reader_figures, reader_notes
+from medjax.evaluation import reader_figures, reader_notes
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.reader_figures import Party, Question
+from medjax.evaluation.statistics import intervals, metrics
 
 CURVE_POINTS = 200
 MISSPELT = 0.85  # so much alike are two spellings of a label, but not Pneumonia and Pneumothorax

@@ -5,7 +5,7 @@ all others together: so all gaps of a column have one measure and can be compare
 comparison is counted once, and no images are ranked beside those of the values themselves.
 
 All intervals are percentile intervals over the same replicates of patients, drawn as in
-medjax.evaluation.intervals. A patient may be in several groups, as with views, and is then drawn into
+medjax.evaluation.statistics.intervals. A patient may be in several groups, as with views, and is then drawn into
 all of them together, so that a gap's interval knows that its two sides share patients.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from medjax.evaluation import intervals, metrics, wording
+from medjax.evaluation import wording
 from medjax.evaluation.levels import text
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import intervals, metrics
 
 FEW = 10  # patients of a class, below which a figure is not told
 MOST = 12  # values of a column that are told apart, and different numbers that are no bands yet
@@ -82,7 +83,7 @@ def summarise(
 
   Returns:
     What JSON can hold, and the sentences of `notes` on it. A figure is {'value', 'interval', …} as
-    `medjax.evaluation.intervals.figure` makes it.
+    `medjax.evaluation.statistics.intervals.figure` makes it.
 
       {column: [group, …]}, values in rising order if they start with a number, else those with most
       patients first; then 'other' for all but the twelve largest; then 'not told'. A group is

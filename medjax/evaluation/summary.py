@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from medjax.errors import InputError, check_option, nearest
-from medjax.evaluation import classes, curve_points, delong, figures, intervals, metrics, notes
+from medjax.evaluation import classes, curve_points, notes
 from medjax.evaluation.predictions import Predictions, known_of
+from medjax.evaluation.statistics import delong, intervals, metrics, resampled
 
 LEVEL = 0.95
 NEEDS = {  # the classes without which a figure does not exist
@@ -125,7 +126,7 @@ def evaluate(
         _no_interval(counts, name, value=values['test'][name][index]),
         name in BIASED,
       )
-      for name in figures.OF_SCORES
+      for name in resampled.OF_SCORES
     }
     labels[label] = {
       'test': counts | of_scores | {'delong': _delong(test, index)},
@@ -143,7 +144,7 @@ def evaluate(
     }
     if 'validation' in parts:
       labels[label]['validation'] = _counts(parts['validation'], index) | {
-        name: _or_none(values['validation'][name][index]) for name in figures.OF_SCORES
+        name: _or_none(values['validation'][name][index]) for name in resampled.OF_SCORES
       }
   result = {
     'level': LEVEL,
@@ -183,8 +184,8 @@ def with_labels(predictions: Predictions, labels: list[str], what: str, of: str)
 
 def _values(predictions: Predictions, thresholds: np.ndarray) -> dict[str, np.ndarray]:
   """Returns every figure, f64[L] or f64[L, K], NaN where it does not exist."""
-  prepared = figures.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
-  found = figures.compute(prepared, np.ones((1, prepared.patients)))
+  prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
+  found = resampled.compute(prepared, np.ones((1, prepared.patients)))
   return {name: values[0] for name, values in found.items()}
 
 
@@ -192,10 +193,10 @@ def _resampled(
   test: Predictions, thresholds: np.ndarray, replicates: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
   """Returns every figure in each bootstrap replicate, and without each group of patients."""
-  prepared = figures.prepare(np.asarray(test.patients), *test[3:6], thresholds)
+  prepared = resampled.prepare(np.asarray(test.patients), *test[3:6], thresholds)
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
-    return figures.compute(prepared, weights)
+    return resampled.compute(prepared, weights)
 
   drawn = intervals.replicate(
     compute, prepared.patients, prepared.images, replicates=replicates, seed=seed
@@ -233,7 +234,7 @@ def _at_point(
       _column(left_out, name, index, at),
       _no_interval(counts, name, point, values['test'][name][index, at]),
     )
-    for name in figures.AT_THRESHOLD
+    for name in resampled.AT_THRESHOLD
   }
   of_validation = None
   if 'validation' in values:
@@ -270,7 +271,7 @@ def _both(
 def _at_prevalence(
   prevalence: float, found: Mapping[str, Mapping], values: tuple, drawn: tuple, left_out: tuple
 ) -> dict[str, Any]:
-  by_name = zip(*(figures.predictive_values(*of, prevalence) for of in (values, drawn, left_out)))
+  by_name = zip(*(resampled.predictive_values(*of, prevalence) for of in (values, drawn, left_out)))
   rates = sorted((found[name] for name in ('sensitivity', 'specificity')), key=_exists)
   reason = rates[0]['reason'] or rates[1]['reason']
   of_values = {
@@ -366,7 +367,7 @@ def _mean(
   columns = [list(labels).index(label) for label in entered]
   mean: dict[str, Any] = {'labels': entered}
   for name in NEEDS:
-    of_scores = name in figures.OF_SCORES
+    of_scores = name in resampled.OF_SCORES
     if not entered:
       mean[name] = _figure(np.nan, np.zeros(0), np.zeros(0), 'no label has both classes')
       continue

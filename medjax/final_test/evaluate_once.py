@@ -13,8 +13,9 @@ from medjax.config import Config
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
-from medjax.evaluation import assessment, examples, frozen, metrics, predictions
+from medjax.evaluation import assessment, examples, frozen, predictions
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import metrics
 from medjax.final_test import heat_maps, report_files, saliency
 from medjax.runs import averaging, model_file
 from medjax.runs.model_file import Provenance

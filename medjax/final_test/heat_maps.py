@@ -12,7 +12,7 @@ from PIL import Image
 
 from medjax.data.images import boxes
 from medjax.data.pipeline import Records, eval_batches
-from medjax.evaluation import localisation
+from medjax.evaluation.statistics import localisation
 from medjax.final_test import overlay
 from medjax.training.learner import Learner
 
@@ -138,7 +138,7 @@ def localise(
     replicates, seed: of the intervals.
 
   Returns:
-    {'file', 'labels': {label: what medjax.evaluation.localisation.score returns}}.
+    {'file', 'labels': {label: what medjax.evaluation.statistics.localisation.score returns}}.
 
   Raises:
     InputError: as `framed`.

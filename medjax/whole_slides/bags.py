@@ -16,7 +16,7 @@ import optax
 
 from medjax import losses
 from medjax.errors import InputError
-from medjax.evaluation import metrics
+from medjax.evaluation.statistics import metrics
 from medjax.losses.binary import binary_cross_entropy
 from medjax.whole_slides.pooling_model import AttentionPooling
 

@@ -10,8 +10,9 @@ from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
 from medjax.errors import InputError
-from medjax.evaluation import comparison, comparison_page, delong, intervals, multiplicity, wording
+from medjax.evaluation import comparison, comparison_page, wording
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import delong, intervals, multiplicity
 
 LABELS = ['Edema', 'Mass', 'Fracture']
 

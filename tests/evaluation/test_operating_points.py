@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
-from medjax.evaluation import metrics, operating_points
+from medjax.evaluation import operating_points
+from medjax.evaluation.statistics import metrics
 
 
 @pytest.mark.parametrize('digits', [1, 2, 8])

@@ -13,8 +13,9 @@ from statsmodels.stats import inter_rater
 
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
-from medjax.evaluation import intervals, markup, reader_figures, reader_section, reader_study
+from medjax.evaluation import markup, reader_figures, reader_section, reader_study
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import intervals
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema']
 READERS = ['Ash', 'Birch', 'Cedar']

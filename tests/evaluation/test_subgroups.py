@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn
 
-from medjax.evaluation import intervals, levels, subgroups
+from medjax.evaluation import levels, subgroups
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import intervals
 from medjax.evaluation.subgroup_section import section
 
 LABELS = ['Edema', 'Mass < 3 cm']

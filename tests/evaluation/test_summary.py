@@ -7,8 +7,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
-from medjax.evaluation import figures, frozen, intervals, metrics, operating_points, summary
+from medjax.evaluation import frozen, operating_points, summary
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.statistics import intervals, metrics, resampled
 
 
 def evaluate(validation, test, *, head='sigmoid', calibration='none', **settings):
@@ -106,9 +107,9 @@ def test_mean_over_labels_with_both_classes(splits, result):
   assert mean['labels'] == ['Edema', 'Mass']
   values = [result['labels'][label]['test']['auroc']['value'] for label in mean['labels']]
   assert mean['auroc']['value'] == pytest.approx(np.mean(values))
-  prepared = figures.prepare(np.array(splits[1].patients), *splits[1][3:6], np.full((3, 1), 0.5))
+  prepared = resampled.prepare(np.array(splits[1].patients), *splits[1][3:6], np.full((3, 1), 0.5))
   counts = intervals.patient_counts(prepared.patients, 200, 5)
-  drawn = figures.compute(prepared, counts.astype(float))
+  drawn = resampled.compute(prepared, counts.astype(float))
   expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
   assert mean['auroc']['interval'] == pytest.approx(list(expected))
   assert mean['auroc']['valid_replicates'] == 200

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from medjax.data.reference import reader_table
-from medjax.evaluation import intervals
+from medjax.evaluation.statistics import intervals
 
 WEIGHTS = {'kappa': 'none', 'linear_kappa': 'linear', 'quadratic_kappa': 'quadratic'}
 LEVEL = 0.95

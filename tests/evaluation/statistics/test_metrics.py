@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation import metrics
+from medjax.evaluation.statistics import metrics
 
 
 def cases():

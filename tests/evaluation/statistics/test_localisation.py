@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from medjax.evaluation import localisation
+from medjax.evaluation.statistics import localisation
 from medjax.final_test import overlay as heat_overlay
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medjax.evaluation import intervals
+from medjax.evaluation.statistics import intervals
 
 FIGURES = ('pointing', 'energy', 'overlap')
 
@@ -49,7 +49,7 @@ def score(
     'images', 'patients', 'boxes', 'blank' (maps that are 0 everywhere), 'tolerance', 'threshold', and for
     each of `FIGURES` {'figure': its mean over images, 'chance': f, 'beyond_chance': the mean of their
     difference, 'other_patients': the same of other patients' maps, None where there are none}; figures
-    are as in medjax.evaluation.intervals.
+    are as in medjax.evaluation.statistics.intervals.
 
   Raises:
     ValueError: maps that are negative or not finite, an image without a box, or other shapes.

@@ -10,7 +10,8 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
 from medjax.errors import InputError
-from medjax.evaluation import agreement, classes, intervals
+from medjax.evaluation import classes
+from medjax.evaluation.statistics import agreement, intervals
 
 GRADES = ('none', 'mild', 'moderate', 'severe')
 

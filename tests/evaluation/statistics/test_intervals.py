@@ -8,14 +8,15 @@ from scipy import special, stats
 from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation import calibration_metrics, classes, figures, intervals
+from medjax.evaluation import classes
+from medjax.evaluation.statistics import calibration_metrics, intervals, resampled
 
 
 def bootstrap(patients, scores, truth, known, thresholds, **settings):
   """Returns every figure f64[R, L] of every replicate, one threshold for each label."""
-  prepared = figures.prepare(patients, scores, truth, known, np.asarray(thresholds)[:, None])
+  prepared = resampled.prepare(patients, scores, truth, known, np.asarray(thresholds)[:, None])
   drawn = intervals.replicate(
-    lambda weights: figures.compute(prepared, weights),
+    lambda weights: resampled.compute(prepared, weights),
     prepared.patients,
     prepared.images,
     **settings,
@@ -245,10 +246,10 @@ def test_bca_equals_scipys():
   rng = np.random.default_rng(0)
   errors = rng.exponential(size=40) ** 1.5 / 20
   truth = np.zeros((40, 1))
-  prepared = figures.prepare(np.arange(40), np.sqrt(errors)[:, None], truth, truth == 0, [[0.5]])
+  prepared = resampled.prepare(np.arange(40), np.sqrt(errors)[:, None], truth, truth == 0, [[0.5]])
 
   def compute(weights):
-    return figures.compute(prepared, weights)
+    return resampled.compute(prepared, weights)
 
   drawn = intervals.replicate(compute, 40, 40, replicates=20_000)['brier'][:, 0]
   left_out = intervals.jackknife(compute, 40)['brier'][:, 0]
@@ -299,14 +300,14 @@ def test_two_certain_images_do_not_move_the_slope_of_all_others(times):
   truth = rng.random(3000) < special.expit(logits)
   probabilities = special.expit(times * logits)
   probabilities[:2], truth[:2] = (0, 1), (False, True)
-  prepared = figures.prepare(
+  prepared = resampled.prepare(
     np.arange(3000),
     probabilities[:, None],
     truth[:, None],
     np.ones((3000, 1), bool),
     np.zeros((1, 0)),
   )
-  found = figures.compute(prepared, np.ones((1, 3000)))
+  found = resampled.compute(prepared, np.ones((1, 3000)))
   ours = [found[name][0, 0] for name in ('calibration_slope', 'calibration_intercept')]
   theirs = recalibrated(truth, np.clip(probabilities, 1e-7, 1 - 1e-7))
   np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -323,14 +324,14 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
   rng = np.random.default_rng(2)
   patients, scores = rng.integers(0, 900, 1500), rng.random((1500, 3))
   truth = rng.random((1500, 3)) < scores
-  prepared = figures.prepare(
+  prepared = resampled.prepare(
     patients, scores, truth, np.ones((1500, 3), bool), np.full((3, 1), 0.5)
   )
   weights = rng.integers(0, 3, (300, prepared.patients)).astype(float)
-  many = figures.compute(prepared, weights)
+  many = resampled.compute(prepared, weights)
   monkeypatch.setattr(intervals.os, 'cpu_count', lambda: 1)
   with threadpoolctl.threadpool_limits(1):
-    one = figures.compute(prepared, weights)
+    one = resampled.compute(prepared, weights)
   for name, values in many.items():
     np.testing.assert_array_equal(values, one[name], err_msg=name)
 
@@ -338,14 +339,14 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
 def test_a_replicate_without_a_class_has_no_figure_that_needs_it():
   # All positives are of patient 0.
   truth, scores = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.4, 0.5, 0.2, 0.1])
-  prepared = figures.prepare(
+  prepared = resampled.prepare(
     np.array([0, 0, 1, 1, 2]),
     scores[:, None],
     truth[:, None],
     np.ones((5, 1), bool),
     np.array([[0.3]]),
   )
-  found = figures.compute(prepared, np.array([[3.0, 0, 0], [0, 1, 2], [1, 1, 1]]))
+  found = resampled.compute(prepared, np.array([[3.0, 0, 0], [0, 1, 2], [1, 1, 1]]))
   np.testing.assert_allclose(found['auprc'][:, 0], [np.nan, np.nan, (1 + 2 / 3) / 2])
   np.testing.assert_allclose(
     found['f1'][:, 0, 0], [1, np.nan, sklearn_metrics.f1_score(truth, scores >= 0.3)]
@@ -374,7 +375,7 @@ def test_slope_where_classes_do_not_overlap():
 
 def test_predictive_values_at_a_prevalence():
   # Altman & Bland, BMJ 309:102, 1994 give the formulae; at the sample's own prevalence they change nothing.
-  ppv, npv = figures.predictive_values(np.array(0.9), np.array(0.8), 0.01)
+  ppv, npv = resampled.predictive_values(np.array(0.9), np.array(0.8), 0.01)
   assert float(ppv) == pytest.approx(0.009 / (0.009 + 0.198))
   assert float(npv) == pytest.approx(0.792 / (0.792 + 0.001))
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation import delong
+from medjax.evaluation.statistics import delong
 
 # Turck et al., Intensive Care Medicine 36:107, 2010: 113 patients after a subarachnoid haemorrhage, those
 # with a poor outcome first; WFNS grade and S100B (µg/l x 100). The data set aSAH of the R package pROC.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from medjax.evaluation import calibration_metrics, figures, intervals
+from medjax.evaluation.statistics import calibration_metrics, intervals, resampled
 
 TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 300, 4, 1.2
 TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
@@ -24,10 +24,10 @@ def trial(seed):
 def bounds(groups, scores, truth, seed):
   """Returns the percentile and BCa intervals of AUROC and sensitivity, resampling `groups`."""
   known = np.ones((len(truth), 1), bool)
-  prepared = figures.prepare(groups, scores[:, None], truth[:, None], known, np.array([[0.5]]))
+  prepared = resampled.prepare(groups, scores[:, None], truth[:, None], known, np.array([[0.5]]))
 
   def compute(weights):
-    return figures.compute(prepared, weights)
+    return resampled.compute(prepared, weights)
 
   drawn = intervals.replicate(
     compute, prepared.patients, prepared.images, replicates=400, seed=seed

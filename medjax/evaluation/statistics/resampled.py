@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from medjax.evaluation import calibration_metrics, intervals, metrics
+from medjax.evaluation.statistics import calibration_metrics, intervals, metrics
 
 OF_SCORES = ('auroc', 'auprc', 'brier', 'ece', 'calibration_slope', 'calibration_intercept')
 AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv', 'f1')
@@ -121,9 +121,9 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
     weights: f64[R, P], not negative.
 
   Returns:
-    f64[R, L] for each of `OF_SCORES`: the areas of medjax.evaluation.metrics; the Brier score; the expected
+    f64[R, L] for each of `OF_SCORES`: the areas of medjax.evaluation.statistics.metrics; the Brier score; the expected
     calibration error over 15 bins of equal width; slope and intercept of
-    medjax.evaluation.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN where a figure
+    medjax.evaluation.statistics.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN where a figure
     does not exist.
   """
   by_patient = np.ascontiguousarray(weights.T)
