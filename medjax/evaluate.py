@@ -276,11 +276,11 @@ def _readers(found) -> dict[str, Any] | None:
   if not _READERS.value:
     return None
   from medjax.data.reference import reader_table
-  from medjax.evaluation import reader_study
+  from medjax.evaluation.readers import comparison as reader_comparison
 
   readings = reader_table.read(pathlib.Path(_READERS.value), [])
   points = found.summary['labels']
-  return reader_study.compare(
+  return reader_comparison.compare(
     found.test,
     readings,
     {label: of['operating_points'][0]['threshold'] for label, of in points.items()},

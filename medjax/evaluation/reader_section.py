@@ -15,7 +15,7 @@ def section(study: Mapping, summary: Mapping) -> Markup:
   """Returns the section.
 
   Args:
-    study: what `medjax.evaluation.reader_study.compare` returns.
+    study: what `medjax.evaluation.readers.comparison.compare` returns.
     summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
   """
   readers, level = len(study['readers']), f'{study["level"]:.0%}'

@@ -15,9 +15,10 @@ import pandas as pd
 
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
-from medjax.evaluation import reader_figures, reader_notes
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.reader_figures import Party, Question
+from medjax.evaluation.readers import figures as reader_figures
+from medjax.evaluation.readers import notes as reader_notes
+from medjax.evaluation.readers.figures import Party, Question
 from medjax.evaluation.statistics import intervals, metrics
 
 CURVE_POINTS = 200

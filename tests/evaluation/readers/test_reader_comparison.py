@@ -13,8 +13,9 @@ from statsmodels.stats import inter_rater
 
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
-from medjax.evaluation import markup, reader_figures, reader_section, reader_study
+from medjax.evaluation import markup, reader_section
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.readers import comparison, figures
 from medjax.evaluation.statistics import intervals
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema']
@@ -61,7 +62,7 @@ def drawn(seed=0, patients=60, missing=0.15, decimals=2):
 
 def compared(test, answers, replicates=20, labels=LABELS, thresholds=THRESHOLDS):
   table = readings(answers, labels)
-  return reader_study.compare(test, table, thresholds, replicates=replicates, seed=1)
+  return comparison.compare(test, table, thresholds, replicates=replicates, seed=1)
 
 
 def on_curve(truth, scores, alarms, weights=None):
@@ -200,7 +201,7 @@ def test_weights_that_are_no_counts_give_the_weighted_curve():
   rng = np.random.default_rng(0)
   truth, answers = rng.random(80) < 0.4, rng.random(80) < 0.5
   scores, weights = np.round(rng.random(80), 1), rng.random((5, 80))
-  curves, own, _ = reader_figures.curve_at(scores, truth, answers, weights)
+  curves, own, _ = figures.curve_at(scores, truth, answers, weights)
   for row in range(5):
     alarms = weights[row][answers & ~truth].sum() / weights[row][~truth].sum()
     curve, _ = on_curve(truth, scores, alarms, weights[row])
@@ -292,18 +293,18 @@ def test_rows_columns_and_blocks_in_any_order_give_the_same_study(monkeypatch):
   test, answers = drawn(seed=9)
   table = readings(answers, LABELS)
   arguments = {'replicates': 30, 'seed': 2}
-  study = reader_study.compare(test, table, THRESHOLDS, **arguments)
-  assert reader_study.compare(test, table, THRESHOLDS, **arguments) == study
+  study = comparison.compare(test, table, THRESHOLDS, **arguments)
+  assert comparison.compare(test, table, THRESHOLDS, **arguments) == study
   shuffled = table.sample(frac=1, random_state=0)[['reader', *LABELS[::-1], 'image']]
   shuffled['image'] = './' + shuffled['image']
   monkeypatch.setattr(intervals, 'BLOCK_BYTES', 8 * len(test.images) * 7)
-  again = reader_study.compare(test, shuffled, THRESHOLDS, **arguments)
+  again = comparison.compare(test, shuffled, THRESHOLDS, **arguments)
   assert rounded(again) == rounded(study)
 
 
 def test_notes_say_what_weakens_the_comparison():
   test, answers = drawn(seed=10)
-  votes = reader_figures.majority(answers[:, :, 1].T)
+  votes = figures.majority(answers[:, :, 1].T)
   truth, known = test.truth.copy(), test.known.copy()
   truth[:, 1], known[:, 1] = np.nan_to_num(votes), ~np.isnan(votes)
   answers[0, :, 0] = truth[:, 0]
@@ -317,7 +318,7 @@ def test_notes_say_what_weakens_the_comparison():
     known=np.column_stack((known, known[:, 0])),
   )
   table['Fracture'] = np.float32(1)
-  study = reader_study.compare(more, table, {}, replicates=0, seed=0)
+  study = comparison.compare(more, table, {}, replicates=0, seed=0)
   text = ' '.join(study['notes'])
   for words in (
     "equals the readers' majority on every image (Edema)",
@@ -386,7 +387,7 @@ def test_a_mistake_is_one_line(change, words):
   )
   table = readings([[1, 0, 1, 0, 0, 0, 0]]).assign(Cough=0)
   with pytest.raises(InputError, match=words) as caught:
-    reader_study.compare(test, change(table), {}, replicates=5, seed=0)
+    comparison.compare(test, change(table), {}, replicates=5, seed=0)
   assert '\n' not in str(caught.value) and str(caught.value).startswith('readers')
 
 
@@ -397,7 +398,7 @@ def test_labels_that_are_only_alike_are_passed_over():
     np.column_stack((TRUTH, TRUTH)),
     labels=('Edema', 'Pneumothorax'),
   )
-  study = reader_study.compare(test, table, {}, replicates=5, seed=0)
+  study = comparison.compare(test, table, {}, replicates=5, seed=0)
   assert list(study['labels']) == ['Edema']
 
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from medjax.evaluation import notes as evaluation_notes
 from medjax.evaluation import wording
-from medjax.evaluation.reader_figures import Question, majority
+from medjax.evaluation.readers.figures import Question, majority
 
 NAMED = 3  # of many, then a count
 
 
 def notes(study: dict, questions: Sequence[Question]) -> list[str]:
-  """Returns sentences, the gravest first, on what `medjax.evaluation.reader_study.compare` has found."""
+  """Returns sentences, the gravest first, on what `medjax.evaluation.readers.comparison.compare` has found."""
   return [
     *_judges(study, questions),
     *_few(study),
