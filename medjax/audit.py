@@ -108,7 +108,7 @@ def main() -> None:
   split = _split(ours, _SPLIT.value)
 
   from medjax.data.leakage import table_audit
-  from medjax.evaluation import audit_page
+  from medjax.report import audit_page
   from medjax.runtime import files
 
   if not np.isin(split.sides, table_audit.SIDES).any():

@@ -144,8 +144,9 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
 
 def _evaluate_files() -> None:
   from medjax.errors import check_option
-  from medjax.evaluation import assessment, classes, levels, report
+  from medjax.evaluation import assessment, classes, levels
   from medjax.final_test import report_files
+  from medjax.report import run_page
   from medjax.runtime import files
 
   given = pathlib.Path(_PREDICTIONS.value)
@@ -198,7 +199,7 @@ def _evaluate_files() -> None:
   if validation is not None:
     facts['thresholds from'] = _VALIDATION.value
   result = found.summary | {'facts': facts, 'study_notes': study_notes, 'readers': _readers(found)}
-  page = report.render(
+  page = run_page.render(
     title=pathlib.Path(_PREDICTIONS.value).name,
     summary=result,
     history=(),
@@ -291,7 +292,8 @@ def _readers(found) -> dict[str, Any] | None:
 
 def _compare(test, directory: pathlib.Path, settings) -> None:
   """Compares with --against; `settings` are level, aggregate and head."""
-  from medjax.evaluation import comparison, comparison_page, joining, levels, predictions
+  from medjax.evaluation import comparison, joining, levels, predictions
+  from medjax.report import comparison_page
   from medjax.runtime import files
 
   against, warning = pathlib.Path(_AGAINST.value), ''

@@ -13,7 +13,7 @@ from medjax import audit
 from medjax import config as configs
 from medjax.data import study
 from medjax.data.phantom import chest
-from medjax.evaluation import audit_page
+from medjax.report import audit_page
 
 CONFIG = """
 from medjax.config import Config, Data, Model, Split

@@ -13,10 +13,11 @@ from medjax.config import Config
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
-from medjax.evaluation import assessment, examples, frozen, predictions
+from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import metrics
 from medjax.final_test import heat_maps, report_files, saliency
+from medjax.report.sections import examples
 from medjax.runs import averaging, model_file
 from medjax.runs.model_file import Provenance
 from medjax.runtime import devices, files, progress

@@ -72,7 +72,7 @@ def examples(
 
   Args:
     learner, explain: as for `maps`; None for no heat maps.
-    chosen: what medjax.evaluation.examples.choose returns.
+    chosen: what medjax.report.sections.examples.choose returns.
     root: the folder that images are relative to.
     labels: of the network, in order.
   """

@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from medjax import __version__
-from medjax.evaluation import (
-  localisation_section,
-  reader_section,
-  report,
-  subgroup_section,
-  wording,
-)
-from medjax.evaluation.markup import Markup
+from medjax.evaluation import wording
+from medjax.report import run_page
+from medjax.report.markup import Markup
+from medjax.report.sections import localisation, readers, subgroups
 from medjax.runtime import files, progress
 
 EXAMPLES = pathlib.Path('evaluation', 'examples.json')
@@ -33,7 +29,7 @@ def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
   """
   config = files.read_json(workdir / 'config.json')
   examples = workdir / EXAMPLES
-  page = report.render(
+  page = run_page.render(
     title=f'{config["model"]["name"]} on {pathlib.Path(config["data"]["root"]).resolve().name}',
     summary=result,
     history=progress.read_metrics(workdir),
@@ -50,8 +46,8 @@ def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
 
 def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
   """Returns the report's optional sections, by name."""
-  found = [('Subgroups', subgroup_section.section(result) if result['subgroups'] else None)]
-  for name, section in (('Readers', reader_section), ('Localisation', localisation_section)):
+  found = [('Subgroups', subgroups.section(result) if result['subgroups'] else None)]
+  for name, section in (('Readers', readers), ('Localisation', localisation)):
     of = result.get(name.lower())
     found.append((name, section.section(of, result) if of else None))
   return [(name, section) for name, section in found if section is not None]

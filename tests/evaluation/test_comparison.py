@@ -10,9 +10,10 @@ from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
 from medjax.errors import InputError
-from medjax.evaluation import comparison, comparison_page, wording
+from medjax.evaluation import comparison, wording
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import delong, intervals, multiplicity
+from medjax.report import comparison_page
 
 LABELS = ['Edema', 'Mass', 'Fracture']
 

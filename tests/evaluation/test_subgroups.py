@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn
 from medjax.evaluation import levels, subgroups
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import intervals
-from medjax.evaluation.subgroup_section import section
+from medjax.report.sections.subgroups import section
 
 LABELS = ['Edema', 'Mass < 3 cm']
 THRESHOLDS = {'Edema': 0.5, 'Mass < 3 cm': 0.45}

@@ -13,10 +13,11 @@ from statsmodels.stats import inter_rater
 
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
-from medjax.evaluation import markup, reader_section
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.readers import comparison, figures
 from medjax.evaluation.statistics import intervals
+from medjax.report import markup
+from medjax.report.sections import readers as readers_section
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema']
 READERS = ['Ash', 'Birch', 'Cedar']
@@ -427,7 +428,7 @@ def test_the_section_says_and_draws_the_study():
   test, answers = drawn(seed=11, missing=0)
   answers[:, 0, 0] = [1, 0, np.nan]
   study = compared(test, answers)
-  page = Page(reader_section.section(study, {'classes': None}))
+  page = Page(readers_section.section(study, {'classes': None}))
   text = ''.join(page.words)
   for label in LABELS:
     below = study['labels'][label]['below']
@@ -449,7 +450,7 @@ def test_the_section_says_and_draws_the_study():
 
 def test_the_section_stands_without_curves_and_thresholds():
   study = compared(predicted(SCORES, [0] * 7), [[0] * 7], labels=['Edema'], thresholds={})
-  page = Page(reader_section.section(study, {'classes': None}))
+  page = Page(readers_section.section(study, {'classes': None}))
   text = ''.join(page.words)
   assert 'No curve to compare readers with.' in text
   assert 'no positives among the images read' in text and 'None' not in text

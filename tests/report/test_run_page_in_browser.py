@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import synthetic_summary
 
-from medjax.evaluation import report
+from medjax.report import run_page
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
     'boxes': [(0.1, 0.2, 0.3, 0.4)],
   }  # fmt: skip
   labels = synthetic_summary.FINDINGS
-  page = report.render(
+  page = run_page.render(
     title='Chest films', split_proof={}, config={}, facts={'source': 'https://example.org/films'},
     summary=synthetic_summary.evaluated(labels, absent=('Fracture',)), pictures=[example],
     history=[{'step': 1, 'split': 'train', 'loss': 1.0}, {'step': 2, 'split': 'train', 'loss': 0.5}],

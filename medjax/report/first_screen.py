@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
-from medjax.evaluation.markup import NOTHING, Markup, findings, join, small, tag, term
+from medjax.report.markup import NOTHING, Markup, findings, join, small, tag, term
 
 _APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts
 
 
 def first_screen(title: str, summary: Mapping, proof: Mapping, facts: Mapping) -> Markup:
-  """Returns the header of the report; the arguments are those of `medjax.evaluation.report.render`."""
+  """Returns the header of the report; the arguments are those of `medjax.report.run_page.render`."""
   mean, labels = summary['mean'], list(summary['labels'])
   what = _answers(mean['labels'], summary)
   auroc, auprc = mean['auroc'], mean['auprc']

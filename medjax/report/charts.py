@@ -7,7 +7,7 @@ that cannot see it, and tells its figures on hover.
 import math
 from collections.abc import Sequence
 
-from medjax.evaluation.markup import Markup, tag
+from medjax.report.markup import Markup, tag
 
 LINE_POINTS = 300
 

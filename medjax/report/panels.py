@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
-from medjax.evaluation.markup import Markup, tag
+from medjax.report.markup import Markup, tag
 
 HITS = 40  # samples of a curve that can be pointed at
 _SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 46, 8, 36, 8

@@ -5,8 +5,9 @@ A row each, not one chart: fourteen lines in one square cannot be told apart by 
 
 from collections.abc import Mapping
 
-from medjax.evaluation import charts, panels, wording
-from medjax.evaluation.markup import Markup, section, small, tag
+from medjax.evaluation import wording
+from medjax.report import charts, panels
+from medjax.report.markup import Markup, section, small, tag
 
 
 def anchor(summary: Mapping, label: str) -> str | None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import synthetic_summary
 
-from medjax.evaluation import assessment, charts, markup, report, wording
+from medjax.evaluation import assessment, wording
+from medjax.report import charts, markup, run_page
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema', 'Fracture']
 CLASSES = ['Naevus <i>', 'Melanoma', 'Wart & "co"']
@@ -106,7 +107,7 @@ def given():
 
 @pytest.fixture(scope='module')
 def page(given):
-  return Page(report.render(**given))
+  return Page(run_page.render(**given))
 
 
 def test_well_formed_and_accessible(page):
@@ -127,7 +128,7 @@ def test_well_formed_and_accessible(page):
 
 
 def test_needs_nothing_from_outside(given, page):
-  text = report.render(**given)
+  text = run_page.render(**given)
   assert 'https://example.org/films' in page.text()  # as words only
   for tag, attributes in page.elements:
     assert tag not in ('script', 'link', 'iframe', 'object')
@@ -140,7 +141,7 @@ def test_needs_nothing_from_outside(given, page):
 
 
 def test_everything_is_escaped(given, page):
-  text = report.render(**given)
+  text = run_page.render(**given)
   assert '<b>films' not in text and 'Chest <b>films</b>' in page.text()
   assert 'T1 < 2' not in text and LABELS[0] in page.text()
   assert '/data/<x>' in page.text() and 'For <whom>' in page.text() and '<1>' not in text
@@ -218,7 +219,7 @@ def test_every_figure_is_there(given, page):
 
 
 def test_a_curve_tells_threshold_and_figures_where_it_is_pointed_at(given):
-  text = report.render(**given)
+  text = run_page.render(**given)
   row = text[text.index('id="label-2"') : text.index('Not drawn')]
   tips = re.findall(r'<g class="tip"><rect[^>]*></rect><text>(.*?)</text>', row)
   tips = [re.findall(r'>([^<]*)</tspan>', tip) for tip in tips]
@@ -237,24 +238,26 @@ def test_a_curve_tells_threshold_and_figures_where_it_is_pointed_at(given):
 
 def test_fourteen_labels_stay_small():
   summary = synthetic_summary.evaluated(synthetic_summary.FINDINGS, images=2000)
-  text = report.render(title='x', summary=summary, history=[], split_proof={}, config={}, facts={})
+  text = run_page.render(
+    title='x', summary=summary, history=[], split_proof={}, config={}, facts={}
+  )
   assert len(text.encode()) < 2e6
 
 
 def test_the_named_best_step_is_marked(given):
-  text = Page(report.render(**given)).text()
+  text = Page(run_page.render(**given)).text()
   assert 'best checkpoint: step 300, mean validation AUROC 0.710' in text
-  text = Page(report.render(**{**given, 'facts': {}})).text()
+  text = Page(run_page.render(**{**given, 'facts': {}})).text()
   assert 'best checkpoint: step 600, mean validation AUROC 0.830' in text
 
 
 def test_overlapping_patients_are_said_on_the_first_line(given):
-  text = Page(report.render(**{**given, 'split_proof': proof(shared=3)})).text()
+  text = Page(run_page.render(**{**given, 'split_proof': proof(shared=3)})).text()
   assert text.index('Not a test on new patients') < text.index('medjax evaluation report')
   assert '3 also in train' in text and '3 patients in both train and test.' in text
   assert 'none of them in training' not in text
   warned = {**given, 'facts': {'warning': 'Trained on another split.'}}
-  text = Page(report.render(**warned)).text()
+  text = Page(run_page.render(**warned)).text()
   assert text.index('Trained on another split.') < text.index('medjax evaluation report')
 
 
@@ -267,7 +270,7 @@ def test_bare_evaluation_still_renders(with_validation):
       nothing if with_validation else None, test, rules=('youden', 'threshold=0.5'), replicates=10
     )
     text = Page(
-      report.render(
+      run_page.render(
         title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
@@ -281,7 +284,9 @@ def test_bare_evaluation_still_renders(with_validation):
 def test_without_a_threshold_none_is_spoken_of():
   found = assessment.assess(None, synthetic_summary.predicted(1, LABELS, 60), replicates=10)
   text = Page(
-    report.render(title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={})
+    run_page.render(
+      title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
+    )
   ).text()
   assert 'No threshold: no validation to choose it on.' in text
   for words in ('Youden', 'numbered points', 'frozen', 'Mean sensitivity', 'makes the decisions'):
@@ -303,7 +308,7 @@ def test_thresholds_say_where_each_comes_from():
       validation, synthetic_summary.predicted(1, LABELS, 60), rules=rules, replicates=10
     )
     text = Page(
-      report.render(
+      run_page.render(
         title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
@@ -328,7 +333,7 @@ def test_a_gap_of_nothing_has_no_sign():
 def test_nothing_weakens():
   summary = synthetic_summary.evaluated(['Edema'], calibrated=False)
   text = Page(
-    report.render(
+    run_page.render(
       title='x', summary=summary, history=[], split_proof=proof(), config={},
       facts={'images set aside': 0},
     )
@@ -385,7 +390,7 @@ def test_thinned_lines_keep_their_mean():
 
 def report_of(head, absent=()):
   result = synthetic_summary.evaluated(CLASSES, head, absent=absent)
-  text = report.render(
+  text = run_page.render(
     title='x', summary=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
   )
   return result['classes'], text, Page(text)

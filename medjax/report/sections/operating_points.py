@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
-from medjax.evaluation.discrimination import figure_words
-from medjax.evaluation.markup import Markup, section, small, table, tag
+from medjax.report.markup import Markup, section, small, table, tag
+from medjax.report.sections.labels import figure_words
 
 # A figure's counts: of so many (all of them) so many are (right).
 _COUNTS = {

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import charts, comparison, wording
-from medjax.evaluation.markup import (
+from medjax.evaluation import comparison, wording
+from medjax.report import charts
+from medjax.report.markup import (
   NOTHING,
   Markup,
   findings,

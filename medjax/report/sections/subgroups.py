@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import charts, markup, subgroups, wording
-from medjax.evaluation.discrimination import figure_bar, figure_words
-from medjax.evaluation.markup import Markup, small, tag
+from medjax.evaluation import subgroups, wording
+from medjax.report import charts, markup
+from medjax.report.markup import Markup, small, tag
+from medjax.report.sections.labels import figure_bar, figure_words
 
 COLUMNS = {'age': 'Age in years', 'dataset': 'Data set'}  # others by their own name
 SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}

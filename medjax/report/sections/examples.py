@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medjax.evaluation import markup, wording
-from medjax.evaluation.markup import Markup, small, tag
+from medjax.evaluation import wording
 from medjax.evaluation.predictions import Predictions
+from medjax.report import markup
+from medjax.report.markup import Markup, small, tag
 
 KINDS = {  # in the order shown: what a reader should look at first comes first
   'false negative': (

@@ -5,21 +5,19 @@ It needs no network, no script and no second file, so that it can be mailed, arc
 
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import (
-  calibration_section,
-  checklist,
-  confusion,
-  curves,
-  discrimination,
-  examples,
-  learning,
-  localisation_section,
-  operating_point_section,
-  split_section,
-  wording,
-)
-from medjax.evaluation.first_screen import first_screen
-from medjax.evaluation.markup import Markup, identity, page, section, style, tag, term
+from medjax.evaluation import wording
+from medjax.report import checklist
+from medjax.report.first_screen import first_screen
+from medjax.report.markup import Markup, identity, page, section, style, tag, term
+from medjax.report.sections import calibration as calibration_section
+from medjax.report.sections import classes as classes_section
+from medjax.report.sections import curves as curves_section
+from medjax.report.sections import examples as examples_section
+from medjax.report.sections import labels as labels_section
+from medjax.report.sections import learning as learning_section
+from medjax.report.sections import localisation as localisation_section
+from medjax.report.sections import operating_points as operating_points_section
+from medjax.report.sections import split as split_section
 
 
 def render(
@@ -48,25 +46,25 @@ def render(
       stands on the first line. Test patients that are in another split warn by themselves.
     sections: (name, section) of what stands after calibration, such as 'Subgroups', 'Readers' and
       'Localisation' (names that the checklist knows); the name is for the contents.
-    pictures: images to show, as `medjax.evaluation.examples.section` takes them.
+    pictures: images to show, as `medjax.report.sections.examples.section` takes them.
   """
   labels = list(summary['labels'])
   chosen = config.get('evaluation', {})
   method = str(chosen.get('calibration', ''))
   heat_maps = localisation_section.METHODS.get(chosen.get('saliency'), 'heat maps')
   parts = [
-    ('Decision', confusion.decisions(summary)),
-    (wording.capital(wording.things(summary)[1]), discrimination.label_table(summary)),
-    ('Operating points', operating_point_section.operating_points(summary)),
-    ('Curves', curves.curves(summary)),
+    ('Decision', classes_section.decisions(summary)),
+    (wording.capital(wording.things(summary)[1]), labels_section.label_table(summary)),
+    ('Operating points', operating_points_section.operating_points(summary)),
+    ('Curves', curves_section.curves(summary)),
     ('Calibration', calibration_section.calibration(summary, method)),
     *sections,
-    ('Levels and ensembles', discrimination.variants(summary)),
+    ('Levels and ensembles', labels_section.variants(summary)),
     (
       'Examples',
-      examples.section(pictures, heat_maps, wording.unit(summary)) if pictures else None,
+      examples_section.section(pictures, heat_maps, wording.unit(summary)) if pictures else None,
     ),
-    ('Learning', learning.curves(history, str(facts.get('best step', '')))),
+    ('Learning', learning_section.curves(history, str(facts.get('best step', '')))),
     ('Split', split_section.split(split_proof, labels)),
   ]
   parts = [(name, content) for name, content in parts if content is not None]

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from medjax.evaluation import markup, wording
-from medjax.evaluation.markup import Markup, one_line, small, table, tag
+from medjax.evaluation import wording
+from medjax.report import markup
+from medjax.report.markup import Markup, one_line, small, table, tag
 
 HEADINGS = {
   'pointing': 'Hottest pixel in a box',

@@ -3,8 +3,8 @@
 import pytest
 import synthetic_summary
 
-from medjax.evaluation import checklist
-from medjax.evaluation.checklist import HERE, PARTLY, YOURS
+from medjax.report import checklist
+from medjax.report.checklist import HERE, PARTLY, YOURS
 
 NAMES = [
   'Labels', 'Operating points', 'Curves', 'Calibration', 'Subgroups', 'Readers', 'Localisation',

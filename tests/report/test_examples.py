@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medjax.evaluation import examples
 from medjax.evaluation.predictions import Predictions
+from medjax.report.sections import examples
 
 
 def predicted(rows, labels=('Edema',)):

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import charts
-from medjax.evaluation.markup import Markup, section, tag
+from medjax.report import charts
+from medjax.report.markup import Markup, section, tag
 
 
 def curves(history: Sequence[Mapping], best_step: str = '') -> Markup:

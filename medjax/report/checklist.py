@@ -9,8 +9,9 @@ Medicine 2025;31:3283-3289, 40 items, some of which have parts. Items are given 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from medjax.evaluation import first_screen, markup, wording
-from medjax.evaluation.markup import Markup, identity, table, tag
+from medjax.evaluation import wording
+from medjax.report import first_screen, markup
+from medjax.report.markup import Markup, identity, table, tag
 
 HERE, PARTLY, YOURS = 'documented here', 'partly', 'yours to write'
 SOURCES = (
@@ -53,7 +54,7 @@ def items(
   """Returns every item of both checklists once, in the order of a paper.
 
   Args:
-    summary, proof, config, facts: as `medjax.evaluation.report.render` has them.
+    summary, proof, config, facts: as `medjax.report.run_page.render` has them.
     names: of the parts that the report has, as in its contents.
     explained: whether examples have heat maps.
   """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
-from medjax.evaluation.markup import Markup, one_line, section, small, table, tag, term
+from medjax.report.markup import Markup, one_line, section, small, table, tag, term
 
 
 def split(proof: Mapping, labels: Sequence[str]) -> Markup:

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 
-from medjax.evaluation import charts, curves, wording
-from medjax.evaluation.markup import Markup, one_line, section, small, table, tag
+from medjax.evaluation import wording
+from medjax.report import charts
+from medjax.report.markup import Markup, one_line, section, small, table, tag
+from medjax.report.sections import curves
 
 
 def label_table(summary: Mapping) -> Markup:

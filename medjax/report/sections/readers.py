@@ -5,8 +5,9 @@ Its style sheet is reader_section.css, beside the report's own.
 
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import charts, markup, wording
-from medjax.evaluation.markup import Markup, join, small, table, tag
+from medjax.evaluation import wording
+from medjax.report import charts, markup
+from medjax.report.markup import Markup, join, small, table, tag
 
 SIZE, LEFT, TOP = 240, 38, 8  # of a panel's square and the space around it, in pixels
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from medjax.evaluation import discrimination, wording
-from medjax.evaluation.markup import Markup, section, small, table, tag
+from medjax.evaluation import wording
+from medjax.report.markup import Markup, section, small, table, tag
+from medjax.report.sections import labels as labels_section
 
 SHADES = 5  # steps of a cell's background, `shade-1` to `shade-5` in the style sheet
 SHORT = 6  # letters of a label that fit above a column on any screen
@@ -58,8 +59,8 @@ def _figures(classes: Mapping, one: str) -> list[list[object]]:
         [
           wording.capital(words),
           [
-            *discrimination.figure_words(figure, 3),
-            discrimination.figure_bar(wording.capital(words), figure, low, guessing.get(name, 0)),
+            *labels_section.figure_words(figure, 3),
+            labels_section.figure_bar(wording.capital(words), figure, low, guessing.get(name, 0)),
           ],
           tag('span', MEANING[name].format(thing=one), class_='quiet'),
         ]

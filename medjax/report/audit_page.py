@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.data.leakage import copies, duplicates, shortcuts, table_audit
-from medjax.evaluation import charts, wording
-from medjax.evaluation.markup import (
+from medjax.evaluation import wording
+from medjax.report import charts
+from medjax.report.markup import (
   Markup,
   findings,
   one_line,
