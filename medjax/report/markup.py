@@ -59,8 +59,8 @@ def page(title: str, css: str, *body: object) -> str:
 
 
 def style(*names: str) -> str:
-  """Returns style sheets of medjax.evaluation, one after another."""
-  folder = importlib.resources.files('medjax.evaluation')
+  """Returns style sheets of medjax.report, one after another."""
+  folder = importlib.resources.files('medjax.report')
   return '\n'.join(folder.joinpath(name).read_text('utf-8') for name in names)
 
 

@@ -1,8 +1,7 @@
 """Config files, overrides, and what a wrong name or value is told."""
 
-import pathlib
-
 import pytest
+from conftest import PROJECT
 
 from medjax import config
 from medjax.errors import InputError
@@ -165,9 +164,7 @@ def test_chexpert_takes_a_family_by_one_argument(name):
 
 
 NETWORK_CONFIGS = [
-  path
-  for path in sorted(pathlib.Path(__file__).parents[1].glob('configs/*.py'))
-  if path.name != 'medmnist.py'
+  path for path in sorted(PROJECT.glob('configs/*.py')) if path.name != 'medmnist.py'
 ]
 
 

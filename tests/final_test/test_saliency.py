@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 import json
-import pathlib
-import sys
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle
 import pandas as pd
 import pytest
 from scipy.special import logit
@@ -26,9 +25,6 @@ from medjax.models import convnext, densenet, efficientnet, heads, inception, re
 from medjax.models.pretrained import fit
 from medjax.training import learner
 from medjax.training.preprocessing import Preprocessing
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'models'))
-import oracle
 
 CAMS = ('grad_cam', 'grad_cam_plus_plus')
 

@@ -9,6 +9,7 @@ import sys
 
 import jax
 import numpy as np
+import oracle
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
@@ -22,9 +23,6 @@ from medjax.runs.finished import Trained
 from medjax.runs.model_file import Provenance
 from medjax.training import learner, preprocessing
 from medjax.training.preprocessing import Preprocessing
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'models'))
-import oracle
 
 # Neither medjax nor anything that it depends on but jax and numpy can be imported.
 BARE = """
@@ -82,7 +80,7 @@ def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_r
 @pytest.mark.slow
 def test_grades_are_exported_as_probabilities_too(command, graded_root, tmp_path):
   command(
-    'main', '--config=tests/graded_config.py:ordinal', f'--workdir={tmp_path / "run"}',
+    'main', '--config=tests/helpers/graded_config.py:ordinal', f'--workdir={tmp_path / "run"}',
     f'--config.data.root={graded_root}', check=True,
   )  # fmt: skip
   check_artefact(command, tmp_path / 'run', graded_root, 32, tmp_path)

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROJECT
+from dicom_files import write as write_dicom
 from PIL import Image
 
 from medjax.data.images import decoding, lists
@@ -27,9 +27,6 @@ from medjax.final_test import saliency
 from medjax.inference import new_images, result_file
 from medjax.runs import finished as finished_runs
 from medjax.runtime import files
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'data'))
-from dicom_files import write as write_dicom
 
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 

@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_one_line(command, finished, other_root, tmp_path, 
 @pytest.mark.slow
 def test_classes_and_grades_are_learned(command, graded_root, tmp_path, head, figures):
   said = command(
-    'main', f'--config=tests/graded_config.py:{head}', f'--workdir={tmp_path / "run"}',
+    'main', f'--config=tests/helpers/graded_config.py:{head}', f'--workdir={tmp_path / "run"}',
     f'--config.data.root={graded_root}', check=True,
   ).stdout  # fmt: skip
   assert 'balanced accuracy' in said
@@ -187,7 +187,7 @@ def test_classes_and_grades_are_learned(command, graded_root, tmp_path, head, fi
 
 def test_a_loss_of_another_head_is_named(command, graded_root, tmp_path):
   refused = command(
-    'main', '--config=tests/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
+    'main', '--config=tests/helpers/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
     f'--config.data.root={graded_root}', '--config.loss.name=binary_cross_entropy',
   )  # fmt: skip
   assert refused.returncode == 1
@@ -200,7 +200,7 @@ def test_uncertain_classes_are_refused_before_training(command, graded_root, tmp
   lines += [f'{number}.png,{number // 3},1,0,{-(number % 7 == 0)}' for number in range(240)]
   (graded_root / 'columns.csv').write_text('\n'.join(lines))
   refused = command(
-    'main', '--config=tests/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
+    'main', '--config=tests/helpers/graded_config.py:softmax', f'--workdir={tmp_path / "run"}',
     f'--config.data.root={graded_root}', '--config.data.uncertain=zeros',
     '--config.data.settings={"table_file": "columns.csv"}',
   )  # fmt: skip

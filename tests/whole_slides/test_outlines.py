@@ -1,8 +1,6 @@
 """Outlines as ASAP writes them, and what lies inside."""
 
-import pathlib
-import sys
-
+import drawn_slides
 import numpy as np
 import pytest
 from skimage.measure import points_in_poly
@@ -10,9 +8,6 @@ from skimage.measure import points_in_poly
 from medjax.errors import InputError
 from medjax.whole_slides import outlines
 from medjax.whole_slides.outlines import Outlines
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-import drawn_slides
 
 SQUARE = [(10, 10), (90, 10), (90, 90), (10, 90)]
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import pathlib
-import sys
 
+import drawn_slides
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +15,6 @@ from medjax.data.images import containers
 from medjax.errors import InputError
 from medjax.whole_slides import outlines, patch_sets, patches, pyramid, slide_tables
 from medjax.whole_slides.patches import Cutting, Job
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-import drawn_slides
 
 CUTTING = Cutting(mpp=0.5, patch_size=32, centre=12, tissue=0.5)
 

@@ -1,17 +1,12 @@
 """Slides read at a resolution show what lies there, whatever levels the file has."""
 
-import pathlib
-import sys
-
+import drawn_slides
 import numpy as np
 import pytest
 import tifffile
 
 from medjax.errors import InputError
 from medjax.whole_slides import pyramid
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-import drawn_slides
 
 WAVE = 60.0  # µm
 

@@ -3,8 +3,8 @@
 import csv
 import json
 import pathlib
-import sys
 
+import drawn_slides
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +16,6 @@ from medjax.config import Config, Data, Model, Optimizer, Split
 from medjax.evaluation import predictions
 from medjax.whole_slides import patch_sets, slide_tables
 from medjax.whole_slides.patches import Cutting
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import drawn_slides
 
 CUT = ('--mpp=0.5', '--patch_size=32', '--centre=12', '--tissue=0.5')
 PATIENTS = {'v1': 'A', 'v2': 'A', 'v3': 'B', 'v4': 'C', 't1': 'D', 't2': 'D', 't3': 'E', 't4': 'F'}

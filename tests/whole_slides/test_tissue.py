@@ -1,16 +1,11 @@
 """Tissue is told from glass."""
 
-import pathlib
-import sys
-
+import drawn_slides
 import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
 from medjax.whole_slides import tissue
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-import drawn_slides
 
 
 @pytest.mark.parametrize('seed', range(8))
