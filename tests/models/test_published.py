@@ -52,9 +52,9 @@ def test_weights_of_a_network_of_ones_own_are_none():
 
 
 @pytest.mark.slow
-def test_the_readme_shows_the_table(command):
+def test_the_docs_show_the_table(command):
   printed = command('models', check=True).stdout.strip()
-  assert printed in (PROJECT / 'README.md').read_text()
+  assert printed in (PROJECT / 'docs/networks.md').read_text()
   assert len(printed.splitlines()) == 2 + len(published.NETWORKS)
 
 
