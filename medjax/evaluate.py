@@ -8,6 +8,7 @@ Calibration and thresholds of a run stay as it has frozen them. For predictions 
 are chosen on --validation; without it only fixed thresholds are told ('--operating_points=threshold=0.5').
 """
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -143,6 +144,7 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
 
 
 def _evaluate_files() -> None:
+  from medjax.config import vocabulary
   from medjax.errors import check_option
   from medjax.evaluation import assessment, classes, levels
   from medjax.final_test import report_files
@@ -152,7 +154,7 @@ def _evaluate_files() -> None:
   given = pathlib.Path(_PREDICTIONS.value)
   output = pathlib.Path(_OUTPUT.value or given.with_name(f'{given.stem}_evaluation'))
   check_option('--head', _HEAD.value, ('sigmoid', *classes.FIGURES))
-  check_option('--level', _LEVEL.value, levels.LEVELS)
+  check_option('--level', _LEVEL.value, vocabulary.LEVELS)
   levels.method(_AGGREGATE.value, '--aggregate')
   test = _read(_PREDICTIONS.value, _TRUTH.value)
   _check(test)
@@ -216,7 +218,9 @@ def _evaluate_files() -> None:
   files.write_whole(output / 'index.html', page)
   if found.frozen:
     files.write_whole(output / 'frozen.json', json.dumps(found.frozen, indent=2) + '\n')
-  files.write_whole(output / 'evaluation.json', json.dumps(result, indent=2) + '\n')
+  files.write_whole(
+    output / 'evaluation.json', json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'
+  )
   _say(result, output / 'index.html')
 
 
@@ -324,7 +328,9 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   )
   page = comparison_page.render(compared, *names, notes=notes, warning=warning)
   result = {'between': names, 'compares': compares, **compared}
-  for path, content in zip(written, (page, json.dumps(result, indent=2))):
+  for path, content in zip(
+    written, (page, json.dumps(result, indent=2, default=dataclasses.asdict))
+  ):
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, content + '\n')
   notes = [f'note: {note}' for note in dict.fromkeys(notes)]

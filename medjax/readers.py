@@ -5,6 +5,7 @@ row per answer with the columns image, reader, label and value; a column `patien
 of patients. Written are consensus.csv, readers.csv and agreement.json.
 """
 
+import dataclasses
 import json
 import pathlib
 
@@ -82,7 +83,9 @@ def main() -> None:
   files.write_whole(
     output / 'readers.csv', standard.readers.to_csv(index=False, float_format='%.6g')
   )
-  files.write_whole(output / 'agreement.json', json.dumps(agreed, indent=1) + '\n')
+  files.write_whole(
+    output / 'agreement.json', json.dumps(agreed, indent=1, default=dataclasses.asdict) + '\n'
+  )
   print('\n'.join(_describe(readings, standard, agreed, definitive, classes)))
   print(
     f'written: {output / "consensus.csv"}, {output / "readers.csv"}, {output / "agreement.json"}'

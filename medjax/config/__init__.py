@@ -12,10 +12,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from medjax.config import fields
+from medjax.config import fields, protocol
+from medjax.config.protocol import Protocol
 from medjax.data.images import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
-from medjax.evaluation import calibration, levels, operating_points
 
 MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
 
@@ -231,6 +231,22 @@ class Config:
   seed: int = 0
   evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
+  @property
+  def protocol(self) -> Protocol:
+    """How the test set is read: what of these settings evaluation needs."""
+    settings = self.evaluation
+    return Protocol(
+      head=self.model.head,
+      level=settings.level,
+      aggregate=settings.aggregate,
+      calibration=settings.calibration,
+      operating_points=tuple(settings.operating_points),
+      prevalence=dict(settings.prevalence),
+      subgroups=tuple(settings.subgroups),
+      replicates=self.replicates,
+      seed=self.seed,
+    )
+
 
 def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
   """Returns the checked config of 'file.py' or 'file.py:arg' with 'data.root=…' overrides applied."""
@@ -299,11 +315,9 @@ def check(config: Config) -> None:
   intensity.check(data.intensity, 'config.data.intensity')
   check_option('config.precision', config.precision, ('float32', 'bfloat16'))
   check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
-  check_option('config.model.head', model.head, ('sigmoid', 'softmax', 'ordinal'))
   check_option('config.model.finetune', model.finetune, ('all', 'head'))
   _check_model(config)
-  _check_evaluation(config)
-  _check_level(config)
+  protocol.check(config.protocol, data.labels, protocol.IN_CONFIG)
   _check_averaging(config)
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
@@ -315,8 +329,6 @@ def check(config: Config) -> None:
     ('evaluate_every', config.evaluate_every, 1),
     ('save_every', config.save_every, 0),
     ('patience', config.patience, 0),
-    ('replicates', config.replicates, 0),
-    ('seed', config.seed, 0),
     ('split.seed', config.split.seed, 0),
     ('optimizer.warmup_steps', optimizer.warmup_steps, 0),
     ('optimizer.accumulate', optimizer.accumulate, 1),
@@ -372,26 +384,6 @@ def _check_model(config: Config) -> None:
     raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
   if not all(0 < value <= 1 for value in model.std):
     raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
-
-
-def _check_evaluation(config: Config) -> None:
-  evaluation = config.evaluation
-  check_option('config.evaluation.calibration', evaluation.calibration, calibration.METHODS)
-  operating_points.check_all(evaluation.operating_points)
-  for label, prevalence in evaluation.prevalence.items():
-    check_option('a label of config.evaluation.prevalence', label, config.data.labels)
-    if not (type(prevalence) is float and 0 < prevalence < 1):
-      raise InputError(
-        f"config.evaluation.prevalence['{label}']={prevalence!r}: must be a share in (0, 1), such as 0.02"
-      )
-
-
-def _check_level(config: Config) -> None:
-  evaluation = config.evaluation
-  check_option('config.evaluation.level', evaluation.level, levels.LEVELS)
-  levels.method(evaluation.aggregate)
-  if evaluation.level != 'image':
-    levels.check_head(evaluation.aggregate, config.model.head)
 
 
 def _check_averaging(config: Config) -> None:

@@ -12,11 +12,10 @@ import pandas as pd
 
 from medjax import losses
 from medjax.config import Config
-from medjax.data import datasets, labels, missing_files, pipeline, sampling
+from medjax.data import datasets, labels, missing_files, pipeline, sampling, units
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
-from medjax.evaluation import levels
 from medjax.models import heads
 from medjax.runtime import import_by_name
 from medjax.training.preprocessing import Preprocessing
@@ -78,7 +77,7 @@ def make(config: Config) -> tuple[Study, str]:
   by_patient.check_overlap(table, drawn)
   tested = table[np.isin(drawn, ('validation', 'test'))]
   # Now, not after the training: does the table tell which images are tested together?
-  levels.keys(config.evaluation.level, tested['image'], tested['patient'], tested)
+  units.keys(config.evaluation.level, tested['image'], tested['patient'], tested)
   proof = split_files.proof(
     table,
     drawn,

@@ -57,7 +57,7 @@ def assess(
     calibration: a method of medjax.evaluation.calibration.
     rules: of medjax.evaluation.operating_points; the first makes the decisions.
     prevalence: label → a prevalence for which PPV and NPV are told too.
-    level: what is tested, one of medjax.evaluation.levels.LEVELS.
+    level: what is tested, one of medjax.config.vocabulary.LEVELS.
     aggregate: how images become one of it, see there.
     columns: of `test.about`, by whose values the figures are told; absent ones are passed over.
     replicates, seed: of the bootstrap over patients.

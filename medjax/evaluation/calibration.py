@@ -29,12 +29,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import optimize, special
 
+from medjax.config import vocabulary
 from medjax.errors import InputError, check_option, nearest
 from medjax.evaluation import wording
 from medjax.evaluation.statistics import metrics
 
-METHODS = ('none', 'temperature', 'platt', 'isotonic')
-HEADS = ('sigmoid', 'softmax', 'ordinal')
 FEWEST = 5  # images of either class; with fewer, one image more or less decides
 TEMPERATURES = (0.01, 100.0)  # beyond, an answer is 0 or 1, or none at all
 LEAST_SLOPE = 0.01  # of a class in vector scaling
@@ -57,7 +56,7 @@ def fit(
   """Fits a calibration; the same predictions give the same one.
 
   Args:
-    method: one of METHODS.
+    method: one of medjax.config.vocabulary.CALIBRATIONS.
     probabilities: f[N, L] in [0, 1].
     truth: [N, L] of 0 and 1, read only where known.
     known: bool[N, L]; of exclusive classes, an image's are known all or none.
@@ -74,8 +73,8 @@ def fit(
   Raises:
     InputError: no such method or head.
   """
-  check_option('config.evaluation.calibration', method, METHODS)
-  check_option('head', head, HEADS)
+  check_option('calibration', method, vocabulary.CALIBRATIONS)
+  check_option('head', head, vocabulary.HEADS)
   probabilities = np.asarray(probabilities, np.float64)
   truth, known, labels = np.asarray(truth), np.asarray(known, bool), list(labels)
   shape = (len(probabilities), len(labels))

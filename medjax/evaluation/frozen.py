@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medjax.config import vocabulary
 from medjax.errors import InputError, nearest
 from medjax.evaluation import calibration as calibrations
 from medjax.evaluation import operating_points
@@ -41,7 +42,7 @@ def freeze(validation: Predictions, *, head: str, calibration: str, rules: Seque
   Raises:
     InputError: no such head, method or rule.
   """
-  operating_points.check_all(rules)
+  vocabulary.check_rules(rules)
   fitted = calibrations.fit(
     calibration,
     validation.probabilities,
@@ -71,7 +72,7 @@ def _point(rule: str, scores: np.ndarray, truth: np.ndarray) -> dict:
 
 def without_validation(labels: Sequence[str], head: str, rules: Sequence[str]) -> dict:
   """Returns what `freeze` would where there is no validation: only fixed thresholds, no calibration."""
-  operating_points.check_all(rules)
+  vocabulary.check_rules(rules)
   nothing = np.zeros((0, len(labels)))
   fitted = calibrations.fit('none', nothing, nothing, nothing.astype(bool), labels, head)
   points = [_point(rule, nothing[:, 0], nothing[:, 0]) for rule in rules]
@@ -181,7 +182,7 @@ def _try(of_level: dict, labels: list[str]) -> None:
   if set(points) != set(labels):
     raise ValueError('the levels have different labels')
   for each in points.values():
-    operating_points.check_all([point['rule'] for point in each])
+    vocabulary.check_rules([point['rule'] for point in each])
     for point in each:
       if not isinstance(point['reason'], str):
         raise TypeError(f"'reason' is {point['reason']!r}")

@@ -12,48 +12,27 @@ order take 'mean'.
 """
 
 import functools
-import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from medjax.errors import InputError, check_option
+from medjax.config import vocabulary
+from medjax.data import units
+from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
 
-LEVELS = ('image', 'study', 'patient', 'slide')
-METHODS = ('max', 'mean', 'top')
-SETTING = 'config.evaluation.aggregate'
 
-
-def method(text: str, setting: str = SETTING) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def method(text: str, setting: str = 'aggregate') -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
   """Returns the function that 'max', 'mean' or 'top:share' stands for, such as `highest`.
 
   Raises:
     InputError: no such method, or no share in (0, 1], naming `setting`.
   """
-  name, colon, share = text.partition(':')
-  check_option(setting, name, METHODS)
-  if name != 'top':
-    if colon:
-      raise InputError(f"{setting}={text}: only 'top' takes a share")
-    return highest if name == 'max' else average
-  try:
-    value = float(share)
-  except ValueError:
-    value = math.nan
-  if not 0 < value <= 1:
-    raise InputError(f"{setting}={text}: give a share in (0, 1], such as 'top:0.05'")
-  return functools.partial(top_share, share=value)
-
-
-def check_head(text: str, head: str, setting: str = SETTING) -> None:
-  """Raises InputError where a method does not keep the probabilities of exclusive classes at a sum of 1."""
-  if head == 'softmax' and text != 'mean':
-    raise InputError(
-      f"{setting}='{text}': of exclusive classes (model.head='softmax') only the mean of several images "
-      f"sums to 1; set {setting}='mean'"
-    )
+  name, share = vocabulary.parse_aggregate(text, setting)
+  if name == 'top':
+    return functools.partial(top_share, share=share)
+  return highest if name == 'max' else average
 
 
 def highest(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -127,7 +106,7 @@ def to_level(
 
   Args:
     predictions: of images.
-    level: one of `LEVELS`; 'image' returns them as they are.
+    level: one of medjax.config.vocabulary.LEVELS; 'image' returns them as they are.
     aggregate: see `method`.
     head: 'sigmoid' where each label is a question of its own; 'softmax' for exclusive classes, of which
       a unit whose images are of several has no known truth; 'ordinal' for grades, `predictions.labels`
@@ -151,7 +130,7 @@ def of_units(
 ) -> Predictions:
   """Returns the predictions of any units, `names` saying which each image is of; else as `to_level`."""
   of = method(aggregate)
-  check_head(aggregate, head)
+  vocabulary.check_aggregate_of_head(aggregate, head)
   units, order, starts = grouped(names)
   values, truth, known = (
     np.asarray(each)[order]
@@ -184,7 +163,7 @@ def of_units(
 def available(predictions: Predictions) -> list[str]:
   """Returns the levels above 'image' that the data tell, and at which some unit has several images."""
   found = []
-  for level in LEVELS[1:]:
+  for level in vocabulary.LEVELS[1:]:
     try:
       names = _keys(predictions, level)
     except InputError:  # Nothing tells it, or not of every image.
@@ -194,58 +173,8 @@ def available(predictions: Predictions) -> list[str]:
   return found
 
 
-def keys(
-  level: str, images: Iterable[str], patients: Iterable[str], about: pd.DataFrame | None
-) -> list[str]:
-  """Returns the unit of each of N images: the patient, the slide, or 'patient/study'.
-
-  Patients may number their studies alike, so a study is known by its patient too.
-
-  Args:
-    level: one of `LEVELS`.
-    images, patients: N names each.
-    about: N rows, with a column 'study' or 'slide' if that is the level.
-
-  Raises:
-    InputError: see `to_level`.
-  """
-  setting = 'config.evaluation.level'
-  check_option(setting, level, LEVELS)
-  images, patients = list(images), list(patients)
-  if level in ('image', 'patient'):
-    return images if level == 'image' else patients
-  instead = f"or set {setting}='image'"
-  if about is None or level not in about:
-    raise InputError(
-      f"{setting}='{level}': there is no column '{level}' that says which {level} an image is of; add it to "
-      f'the table, {instead}'
-    )
-  parts = text(about[level])
-  for image, part in zip(images, parts):
-    if not part:
-      raise InputError(
-        f"{setting}='{level}': image '{image}' has no {level} ({parts.count(''):,} such images); fill in the "
-        f"column '{level}', {instead}"
-      )
-  if level == 'study':
-    parts = [f'{patient}/{part}' for patient, part in zip(patients, parts)]
-  first: dict[str, str] = {}
-  for part, patient in zip(parts, patients):
-    if first.setdefault(part, patient) != patient:
-      raise InputError(
-        f"{setting}='{level}': {level} '{part}' is of the patients '{first[part]}' and '{patient}'; give each "
-        f'{level} a name of its own, {instead}'
-      )
-  return parts
-
-
-def text(column: pd.Series) -> list[str]:
-  """Returns a column as text without spaces around it, '' where nothing is told."""
-  return column.astype(object).where(column.notna(), '').astype(str).str.strip().tolist()
-
-
 def _keys(predictions: Predictions, level: str) -> list[str]:
-  return keys(level, predictions.images, predictions.patients, predictions.about)
+  return units.keys(level, predictions.images, predictions.patients, predictions.about)
 
 
 def _at_least(values: np.ndarray) -> np.ndarray:
@@ -255,7 +184,7 @@ def _at_least(values: np.ndarray) -> np.ndarray:
 
 def _alike(column: pd.Series, order: np.ndarray, starts: np.ndarray) -> np.ndarray:
   """Returns object[G]: what all rows of a unit say, '' where they differ."""
-  values = np.asarray(text(column), object)
+  values = np.asarray(units.text(column), object)
   codes = pd.factorize(values)[0][order]
   same = np.maximum.reduceat(codes, starts) == np.minimum.reduceat(codes, starts)
   return np.where(same, values[order][starts], '')

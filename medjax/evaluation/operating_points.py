@@ -16,13 +16,9 @@ thresholds the lowest is taken, which has the higher sensitivity. Where calling 
 best, it is the lowest score; where calling none is, it is the next number above the highest score.
 """
 
-import math
-from collections.abc import Sequence
-from fractions import Fraction
-
 import numpy as np
 
-from medjax.errors import InputError, nearest
+from medjax.config import vocabulary
 from medjax.evaluation.statistics import metrics
 
 NEEDS = {  # the classes without which a rule has no threshold
@@ -32,30 +28,6 @@ NEEDS = {  # the classes without which a rule has no threshold
   'cost': ('positives', 'negatives'),
   'threshold': (),
 }
-EXAMPLES = ('youden', 'sensitivity=0.9', 'specificity=0.9', 'cost=5', 'threshold=0.5')
-_RANGES = {
-  'sensitivity': (lambda value: 0 < value <= 1, 'a share in (0, 1]'),
-  'specificity': (lambda value: 0 < value <= 1, 'a share in (0, 1]'),
-  'cost': (lambda value: 0 < value < math.inf, 'how many false alarms a missed positive outweighs'),
-  'threshold': (lambda value: 0 <= value <= 1, 'a probability in [0, 1]'),
-}
-
-
-def check(rule: str, what: str = 'config.evaluation.operating_points') -> None:
-  """Raises InputError naming `what`, the rule and the nearest right one, for a rule that is none."""
-  _parse(rule, what)
-
-
-def check_all(rules: Sequence[str], what: str = 'config.evaluation.operating_points') -> None:
-  """Raises InputError for a rule that is none, for one given twice, and where there is none at all."""
-  if not rules:
-    raise InputError(f"{what} is empty; name at least one rule, such as 'youden'")
-  seen: dict = {}
-  for rule in rules:
-    parsed = _parse(rule, what)
-    if parsed in seen:
-      raise InputError(f"{what}: '{rule}' and '{seen[parsed]}' are the same rule; give it once")
-    seen[parsed] = rule
 
 
 def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
@@ -75,7 +47,7 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
   Raises:
     InputError: no such rule.
   """
-  name, value = _parse(rule)
+  name, value = vocabulary.parse_rule(rule)
   if name == 'threshold':
     return float(value)
   true_positives, false_positives, distinct = metrics.counts_at_scores(scores, truth)
@@ -101,56 +73,11 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
   return _between(distinct, called)
 
 
-def youden(scores: np.ndarray, truth: np.ndarray) -> float:
-  """Returns the threshold with the largest sensitivity + specificity - 1; see `choose`."""
-  return choose('youden', scores, truth)
-
-
 def lacking(rule: str, truth: np.ndarray) -> str:
   """Returns which class a rule needs and these images lack, as 'no positives'; '' if none."""
   there = {'positives': np.any(np.asarray(truth) == 1), 'negatives': np.any(np.asarray(truth) == 0)}
-  absent = [kind for kind in NEEDS[_parse(rule)[0]] if not there[kind]]
+  absent = [kind for kind in NEEDS[vocabulary.parse_rule(rule)[0]] if not there[kind]]
   return f'no {" and no ".join(absent)}' if absent else ''
-
-
-def in_words(rule: str) -> str:
-  """Returns how a rule chooses, as the report says it."""
-  name, value = _parse(rule)
-  if name == 'youden':
-    return 'largest sensitivity + specificity on validation (Youden)'
-  if name == 'threshold':
-    return f'fixed at {float(value):g}'
-  if name == 'cost':
-    return f'least cost on validation, a miss costing as much as {float(value):g} false alarms'
-  return f'{name} at least {float(value):g} on validation'
-
-
-def _parse(
-  rule: str, what: str = 'config.evaluation.operating_points'
-) -> tuple[str, Fraction | None]:
-  name, equals, text = (part.strip() for part in rule.partition('='))
-  if name not in NEEDS:
-    valued = [each for each in NEEDS if each != 'youden']
-    spelt = ['youden', *(f'{each}={text}' for each in valued)] if equals else EXAMPLES
-    raise InputError(
-      f"{what}: no rule '{rule}'; rules: {', '.join(EXAMPLES)}{nearest(rule, spelt)}"
-    )
-  if name == 'youden':
-    if equals:
-      raise InputError(f"{what}: '{rule}': Youden's rule takes no value; did you mean 'youden'?")
-    return name, None
-  try:
-    value = float(text)
-  except ValueError:
-    value = math.nan
-  inside, words = _RANGES[name]
-  if not inside(value):
-    example = next(example for example in EXAMPLES if example.startswith(name))
-    if name in ('sensitivity', 'specificity') and 1 < value <= 100:
-      example = f'{name}={value / 100:g}'
-    raise InputError(f"{what}: '{rule}': the value is {words}; did you mean '{example}'?")
-  # The decimal that was written, not the binary number next to it: 0.9 is then 9 of 10.
-  return name, Fraction(str(value))
 
 
 def _last_lowest(values: np.ndarray) -> int:

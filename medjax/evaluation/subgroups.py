@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from medjax.data import units
 from medjax.evaluation import wording
-from medjax.evaluation.levels import text
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import intervals, metrics
 
@@ -105,7 +105,7 @@ def summarise(
   for column in columns:
     if test.about is None or column not in test.about:
       continue
-    values = bands(column, text(test.about[column]))
+    values = bands(column, units.text(test.about[column]))
     if len(set(values) - {NOT_TOLD}) < 2:
       continue
     found[column] = []

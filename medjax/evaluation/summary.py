@@ -58,7 +58,7 @@ def evaluate(
     head: 'sigmoid' where each label is a question of its own, 'softmax' where an image has exactly
       one of them, 'ordinal' where they are grades, of which it has one; rising as `test` has them.
     prevalence: label → a prevalence for which PPV and NPV are told too.
-    unit: what the predictions are of, one of medjax.evaluation.levels.LEVELS.
+    unit: what the predictions are of, one of medjax.config.vocabulary.LEVELS.
     replicates: bootstrap replicates over the test patients; 0 for no intervals.
     seed: of the bootstrap, not negative; the same seed gives the same dictionary.
 

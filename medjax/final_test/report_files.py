@@ -1,5 +1,6 @@
 """A run's report, made of what its work directory holds, so that it can be made again."""
 
+import dataclasses
 import importlib.metadata
 import json
 import pathlib
@@ -39,7 +40,10 @@ def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
     sections=sections(result),
     pictures=json.loads(examples.read_text()) if examples.is_file() else (),
   )
-  for name, content in ((REPORT, page), (RESULT, json.dumps(result, indent=2) + '\n')):
+  for name, content in (
+    (REPORT, page),
+    (RESULT, json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'),
+  ):
     (workdir / name).parent.mkdir(exist_ok=True)
     files.write_whole(workdir / name, content)
 

@@ -120,7 +120,7 @@ def _metrics(result: Mapping[str, Any], calibration: str) -> str:
   for label, of_label in result['labels'].items():
     point = of_label['operating_points'][0]
     threshold = wording.number(point['threshold'], 4)
-    figures = [wording.plain({**of_label['test'], **point}[name], 3) for name in _FIGURES]
+    figures = [wording.plain((of_label['test'] | point)[name], 3) for name in _FIGURES]
     rows.append([label, *figures, threshold])
   mean = result['mean']
   rows.append(['mean', *(wording.plain(mean[name], 3) for name in ('auroc', 'auprc')), '', '', ''])

@@ -9,6 +9,7 @@ The decision is at the operating point of validation, one for slides and another
 slides a patient has, the higher the highest of them is by chance.
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -176,7 +177,9 @@ def write(
     files.write_whole(directory / 'patients.csv', table.to_csv(index=False))
   else:
     (directory / 'patients.csv').unlink(missing_ok=True)  # Of an earlier command.
-  files.write_whole(directory / 'slides.json', json.dumps(result, indent=2) + '\n')
+  files.write_whole(
+    directory / 'slides.json', json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'
+  )
   return result
 
 

@@ -11,6 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.proportion import proportion_confint
 
+from medjax.config import vocabulary
 from medjax.errors import InputError
 from medjax.evaluation import calibration
 
@@ -182,7 +183,7 @@ def test_no_temperature_where_all_is_right():
   assert list(of) == ['reason'] and 'without error' in of['reason']
 
 
-@pytest.mark.parametrize('method', calibration.METHODS)
+@pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 def test_labels_are_calibrated_one_by_one_where_known_and_joined_by_name(method):
   names = ['Mass', 'Edema', 'Hernia']
   columns = [off(0), off(1, share=0.4, shift=-1), off(2, share=0)]
@@ -206,7 +207,7 @@ def test_labels_are_calibrated_one_by_one_where_known_and_joined_by_name(method)
 
 
 @pytest.mark.parametrize('head', ['softmax', 'ordinal'])
-@pytest.mark.parametrize('method', calibration.METHODS)
+@pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 def test_classes_sum_to_1_and_fit_no_worse(method, head):
   names = ['none', 'mild', 'severe']
   probabilities, truth = classes(0)
@@ -309,7 +310,7 @@ def test_images_of_unknown_class_are_left_out():
   assert fitted == fit_classes('platt', probabilities[100:], truth[100:], ['a', 'b', 'c'])[0]
 
 
-@pytest.mark.parametrize('head', calibration.HEADS)
+@pytest.mark.parametrize('head', vocabulary.HEADS)
 def test_other_labels_are_named(head):
   probabilities, truth = classes(8)
   fitted = calibration.fit(

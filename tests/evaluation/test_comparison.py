@@ -1,5 +1,6 @@
 """Two runs on the same images, against statsmodels, scikit-learn and what must be so by design."""
 
+import dataclasses
 import html.parser
 import json
 
@@ -45,7 +46,7 @@ def runs(seed=0, patients=80, gains=(0.0, 0.9, -0.9), unlike=0.5):
 
 def compare(one, other, **settings):
   compared = comparison.compare(one, other, **{'margin': 0.05, 'replicates': 200} | settings)
-  json.dumps(compared, allow_nan=False)
+  json.dumps(compared, allow_nan=False, default=dataclasses.asdict)
   return compared
 
 
@@ -165,7 +166,7 @@ def test_equal_runs_are_non_inferior_and_said_to_be_copies():
   compared = compare(one, shuffled(one))
   for of in (compared['mean'], *compared['labels'].values()):
     assert of['auroc']['difference']['value'] == 0
-    assert of['auroc']['difference']['interval'] == [0, 0]
+    assert of['auroc']['difference']['interval'] == (0, 0)
     assert of['delong']['p'] == 1 and of['delong']['interval'] is None
     assert (of['non_inferior'], of['different'], of['verdict']) == (True, False, 'non-inferior')
   assert any('copy of the other' in note for note in compared['notes'])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from medjax.config import vocabulary
 from medjax.errors import InputError
-from medjax.evaluation import calibration, frozen, operating_points
+from medjax.evaluation import frozen, operating_points
 from medjax.evaluation.predictions import Predictions
 
 LABELS = ['Edema', 'Mass', 'Hernia']
@@ -97,8 +98,8 @@ def test_decisions_are_at_the_first_operating_point(level):
     frozen.decide(level, ['Masses'], [[0.5]])
 
 
-@pytest.mark.parametrize('method', calibration.METHODS)
-@pytest.mark.parametrize('head', calibration.HEADS)
+@pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
+@pytest.mark.parametrize('head', vocabulary.HEADS)
 def test_the_file_gives_back_the_same_bits(tmp_path, head, method):
   validation = predicted(shares=(0.3, 0.3, 0.3))
   if head != 'sigmoid':

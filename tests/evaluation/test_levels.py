@@ -216,7 +216,7 @@ def test_exclusive_classes_take_the_mean_and_have_no_truth_where_images_differ()
   np.testing.assert_array_equal(found.known, [[False, False], [True, True]])
   np.testing.assert_array_equal(found.truth, [[0, 0], [0, 1]])
   for aggregate in ('max', 'top:0.5'):
-    with pytest.raises(InputError, match=r"set config.evaluation.aggregate='mean'") as error:
+    with pytest.raises(InputError, match=r"set aggregate='mean'") as error:
       levels.to_level(images, 'patient', aggregate, 'softmax')
     assert '\n' not in str(error.value)
 
@@ -246,7 +246,7 @@ def test_unknown_methods_are_named(text, words):
   with pytest.raises(InputError) as error:
     levels.method(text)
   assert words in str(error.value) or words.partition(';')[0] in str(error.value)
-  assert str(error.value).startswith('config.evaluation.aggregate')
+  assert str(error.value).startswith('aggregate')
   with pytest.raises(InputError, match=r'^--aggregate'):
     levels.method(text, '--aggregate')
 

@@ -1,9 +1,12 @@
 """Thresholds against a search over every one, scikit-learn's curve and by hand."""
 
+import fractions
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from medjax.config import vocabulary
 from medjax.errors import InputError
 from medjax.evaluation import operating_points
 from medjax.evaluation.statistics import metrics
@@ -15,37 +18,37 @@ def test_no_threshold_is_better(seed, digits):
   rng = np.random.default_rng(seed)
   truth = (rng.random(300) < 0.2).astype(int)
   scores = np.round(rng.normal(0.4 + 0.1 * truth, 0.2), digits)
-  threshold = operating_points.youden(scores, truth)
+  threshold = operating_points.choose('youden', scores, truth)
   false_positive_rate, sensitivity, _ = sklearn_metrics.roc_curve(truth, scores)
   reached = sum(metrics.sensitivity_specificity(scores, truth, threshold)) - 1
   assert reached == pytest.approx((sensitivity - false_positive_rate).max(), abs=1e-12)
 
 
 def test_lies_midway_between_the_scores():
-  assert operating_points.youden([0.1, 0.3, 0.7, 0.9], [0, 0, 1, 1]) == pytest.approx(0.5)
+  assert operating_points.choose('youden', [0.1, 0.3, 0.7, 0.9], [0, 0, 1, 1]) == pytest.approx(0.5)
 
 
 def test_ties_go_to_the_higher_sensitivity():
   # Calling 0.9 positive, or 0.9 to 0.5, both give an index of 1/2.
-  assert operating_points.youden([0.9, 0.7, 0.5, 0.1], [1, 0, 1, 0]) == pytest.approx(0.3)
+  assert operating_points.choose('youden', [0.9, 0.7, 0.5, 0.1], [1, 0, 1, 0]) == pytest.approx(0.3)
 
 
 def test_useless_scores_call_everything_positive():
-  assert operating_points.youden([0.5, 0.5, 0.5], [0, 1, 1]) == 0.5
-  assert operating_points.youden([0.9, 0.2], [0, 1]) == 0.2
+  assert operating_points.choose('youden', [0.5, 0.5, 0.5], [0, 1, 1]) == 0.5
+  assert operating_points.choose('youden', [0.9, 0.2], [0, 1]) == 0.2
 
 
 def test_neighbouring_numbers_have_no_middle():
   low = 0.5
   high = np.nextafter(low, 1)
-  threshold = operating_points.youden([low, high], [0, 1])
+  threshold = operating_points.choose('youden', [low, high], [0, 1])
   assert metrics.sensitivity_specificity([low, high], [0, 1], threshold) == (1, 1)
 
 
 @pytest.mark.parametrize('truth', [[0, 0], [1, 1]])
 def test_one_class_has_no_threshold(truth):
-  assert np.isnan(operating_points.youden([0.1, 0.9], truth))
-  assert np.isnan(operating_points.youden([], []))
+  assert np.isnan(operating_points.choose('youden', [0.1, 0.9], truth))
+  assert np.isnan(operating_points.choose('youden', [], []))
 
 
 def candidates(scores):
@@ -101,7 +104,7 @@ def test_youden_by_brute_force():
     index = [hits * (1 - truth).sum() - alarms * truth.sum() for hits, alarms in each]
     lowest = len(index) - 1 - int(np.argmax(index[::-1]))
     found = operating_points.choose('youden', scores, truth)
-    assert found == operating_points.youden(scores, truth)
+    assert found == operating_points.choose('youden', scores, truth)
     assert counted(scores, truth, found) == each[lowest]
 
 
@@ -184,7 +187,7 @@ def test_no_threshold_without_the_class_that_the_rule_needs(
 )
 def test_a_wrong_rule_is_one_clear_line(rule, words):
   for call in (
-    lambda: operating_points.check(rule),
+    lambda: vocabulary.parse_rule(rule),
     lambda: operating_points.choose(rule, [0.1, 0.9], [0, 1]),
   ):
     with pytest.raises(InputError) as error:
@@ -193,21 +196,20 @@ def test_a_wrong_rule_is_one_clear_line(rule, words):
     assert '\n' not in str(error.value) and 'operating_points' in str(error.value)
 
 
-def test_right_rules_in_words():
-  for rule, words in (
-    ('youden', 'Youden'),
-    ('sensitivity=0.90', 'sensitivity at least 0.9 on validation'),
-    (' specificity = 1 ', 'specificity at least 1 on validation'),
-    ('cost=2.5', '2.5 false alarms'),
-    ('threshold=0.5', 'fixed at 0.5'),
+def test_a_rule_is_its_name_and_its_value():
+  for rule, name, value in (
+    ('youden', 'youden', None),
+    ('sensitivity=0.90', 'sensitivity', fractions.Fraction(9, 10)),
+    (' specificity = 1 ', 'specificity', 1),
+    ('cost=2.5', 'cost', fractions.Fraction(5, 2)),
+    ('threshold=0.5', 'threshold', fractions.Fraction(1, 2)),
   ):
-    operating_points.check(rule)
-    assert words in operating_points.in_words(rule)
+    assert vocabulary.parse_rule(rule) == (name, value)
 
 
 def test_rules_are_there_and_given_once():
-  operating_points.check_all(operating_points.EXAMPLES)
+  vocabulary.check_rules(vocabulary.RULE_EXAMPLES)
   with pytest.raises(InputError, match='is empty'):
-    operating_points.check_all(())
+    vocabulary.check_rules(())
   with pytest.raises(InputError, match=r"'sensitivity=0\.90' and 'sensitivity=0\.9' are the same"):
-    operating_points.check_all(('youden', 'sensitivity=0.9', 'sensitivity=0.90'))
+    vocabulary.check_rules(('youden', 'sensitivity=0.9', 'sensitivity=0.90'))

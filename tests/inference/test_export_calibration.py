@@ -4,13 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from medjax.config import vocabulary
 from medjax.evaluation import calibration
 from medjax.inference import export_calibration
 
 LABELS = ['Edema', 'Mass', 'Nodule']
 
 
-@pytest.mark.parametrize('method', calibration.METHODS)
+@pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 @pytest.mark.parametrize('head', ['sigmoid', 'softmax', 'ordinal'])
 def test_equals_numpys(method, head):
   rng = np.random.default_rng(0)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse, special
 
+from medjax.evaluation.results import Figure
+
 NONE_DRAWN = 'no replicates were drawn'
 BLOCK_BYTES = 2**24  # a block of weights that stays in a processor's cache sums fastest
 
@@ -114,8 +116,8 @@ def figure(
   level: float = 0.95,
   left_out: np.ndarray | None = None,
   biased: bool = False,
-) -> dict:
-  """Returns a figure with its intervals as JSON can hold it: None, never NaN, where one does not exist.
+) -> Figure:
+  """Returns a figure with its intervals: None, never NaN, where one does not exist.
 
   Args:
     value: the figure, NaN where it does not exist.
@@ -124,10 +126,6 @@ def figure(
     left_out: f64[G], the figure without each group of patients, for the BCa interval; None for none.
     biased: whether replicates of the figure lie off the figure itself, so that percentiles may even leave
       it out: the BCa interval, which corrects that, is then the only one.
-
-  Returns:
-    {'value', 'interval': [low, high] (percentile) or None, 'bca': likewise, 'valid_replicates',
-    'reason'}, the reason saying why there is no interval.
   """
   interval = percentile(replicates, level)
   found = not reason and interval.bounds is not None
@@ -137,13 +135,13 @@ def figure(
   if found and biased:
     reason = '' if corrected else 'its replicates are too far off the figure itself'
     interval, found = interval._replace(bounds=corrected), bool(corrected)
-  return {
-    'value': None if np.isnan(value) else float(value),
-    'interval': list(interval.bounds) if found else None,
-    'bca': list(corrected) if corrected else None,
-    'valid_replicates': interval.valid,
-    'reason': reason or interval.reason,
-  }
+  return Figure(
+    value=None if np.isnan(value) else float(value),
+    interval=interval.bounds if found else None,
+    bca=corrected,
+    valid_replicates=interval.valid,
+    reason=reason or interval.reason,
+  )
 
 
 def replicate(

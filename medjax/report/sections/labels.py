@@ -112,7 +112,7 @@ def _other_intervals(summary: Mapping) -> Markup | None:
         label,
         wording.number(figure['value'], 3),
         _bounds(figure['interval'], figure['reason']),
-        _bounds(figure.get('bca'), figure['reason']),
+        _bounds(figure['bca'], figure['reason']),
         _bounds(delong.get('interval'), delong.get('reason')),
       ]
     )

@@ -1,5 +1,6 @@
 """Agreement against scikit-learn, statsmodels, the krippendorff package and published tables."""
 
+import dataclasses
 import json
 
 import krippendorff
@@ -142,7 +143,7 @@ def test_without_patients_images_are_drawn_and_the_summary_says_so():
   assert alone['method'] == 'percentile bootstrap over images'
   assert alone['labels'] == each['labels']
   assert list(alone['labels']['x']['krippendorff']) == ['nominal']
-  json.dumps(alone, allow_nan=False)
+  json.dumps(alone, allow_nan=False, default=dataclasses.asdict)
 
 
 def test_pairs_are_those_who_share_images(monkeypatch):
