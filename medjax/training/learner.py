@@ -15,13 +15,17 @@ from medjax import models
 from medjax.augment import policies
 from medjax.config import Config
 from medjax.errors import InputError, one_line
-from medjax.models import heads
+from medjax.models import heads, nnx_bridge
 from medjax.models.pretrained import weights as pretrained
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.runtime import import_by_name
 from medjax.training import fine_tuning, optimizers, steps
 from medjax.training.preprocessing import Preprocessing
+
+# Arguments of a network that are not a user's settings, beside num_labels and dtype.
+_GIVEN_TO_LINEN = ('frozen_stages', 'name', 'parent')
+_GIVEN_TO_NNX = ('self', 'rngs', 'channels')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,13 +152,17 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
 def _network(config: Config) -> nn.Module:
   name, given = config.model.name, config.model.settings
   network = import_by_name.find(name, import_by_name.public(models), 'config.model.name')
-  ours = ('num_labels', 'dtype', 'frozen_stages', 'name', 'parent')
-  import_by_name.check_settings(network, given, 'config.model.settings', ours)
+  is_nnx = nnx_bridge.is_nnx(network)
+  ours = ('num_labels', 'dtype', *(_GIVEN_TO_NNX if is_nnx else _GIVEN_TO_LINEN))
+  constructor = nnx_bridge.constructor(network) if is_nnx else network
+  import_by_name.check_settings(constructor, given, 'config.model.settings', ours)
   settings = {'num_labels': heads.outputs(config.model.head, len(config.data.labels)), **given}
-  if import_by_name.takes(network, 'dtype'):
+  if import_by_name.takes(constructor, 'dtype'):
     settings['dtype'] = jnp.dtype(config.precision)
   elif config.precision != 'float32':
     raise InputError(f'config.precision={config.precision}: {name} takes no dtype to compute in')
+  if is_nnx:
+    return nnx_bridge.FromNNX(network, settings)
   try:
     return network(**settings)
   except Exception as error:  # Whatever anybody's network may raise.
