@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from medjax.errors import InputError, check_option
+from medjax.models.nnx_bridge import FromNNX
 from medjax.training.learner import Learner
 
 METHODS = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
@@ -268,6 +269,11 @@ def _find(
 
   with nn.intercept_methods(_visiting(visit)):
     jax.eval_shape(apply, variables, inputs)
+  if isinstance(model, FromNNX):
+    raise InputError(
+      'Grad-CAM finds no feature map inside a network of Flax NNX; '
+      "config.evaluation.saliency='integrated_gradients' needs none"
+    )
   if not found or len(found[-1][1]) not in (3, 4):
     name = type(model).__name__
     missing = f"{name} has no module '{named}' that gives one" if named else f'{name} shows none'

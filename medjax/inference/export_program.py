@@ -156,7 +156,11 @@ def _for_each(values: tuple[float, ...], channels: int) -> list[float]:
 
 
 def _runner(run: Trained, program: export.Exported) -> str:
-  source = importlib.resources.files('medjax').joinpath('artefact_run.py').read_text('utf-8')
+  source = (
+    importlib.resources.files('medjax.inference')
+    .joinpath('export_run_template.py')
+    .read_text('utf-8')
+  )
   facts = {
     'IMAGES': run.started.preprocessing.in_words,
     'IMAGE_SHAPE': run.started.preprocessing.image_shape,
