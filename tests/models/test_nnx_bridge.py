@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import runpy
 import signal
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import nnx_nets
 import numpy as np
 import pytest
 from conftest import PROJECT, TINY
-from jax import export
 from nnx_nets import Net
 from safetensors.numpy import load_file
 
@@ -255,12 +255,12 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
   )
   test = predictions.read(whole / 'predictions/test.csv')
   pixels = np.stack([decoding.decode(phantom_root / image, 32, 1) for image in test.images[:9]])
-  program = export.deserialize((tmp_path / 'export/model.stablehlo').read_bytes())
+  predict = runpy.run_path(str(tmp_path / 'export/run.py'))['load']()
   calibrated = calibration.apply(
     frozen.read(whole, test.labels)['levels']['image']['calibration'],
     test.probabilities[:9],
     test.labels,
   )
-  np.testing.assert_allclose(program.call(pixels), calibrated, atol=1e-5)
+  np.testing.assert_allclose(predict(pixels), calibrated, atol=1e-5)
   tensors = load_file(tmp_path / 'export/model.safetensors')
   assert tensors['stage1.1.weight'].shape == (4, 4) and 'stem_norm.running_mean' in tensors
