@@ -17,8 +17,9 @@ import numpy as np
 
 from medjax import losses, models
 from medjax.config import Config, Data, Model
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.training import learner
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 IMAGE_SIZES = {'inception_v3': 299, 'vit_small_patch14_dinov2': 70, 'vit_base_patch14_dinov2': 70}
 PRECISIONS = ('bfloat16', 'float32')
@@ -28,7 +29,7 @@ def step_once(name: str, precision: str) -> tuple[float, float]:
   """Returns the CPU seconds of compilation, and the loss of one step."""
   size, labels = IMAGE_SIZES.get(name, 64), ('one', 'two')
   config = Config(Data('', '', labels), Model(name), precision=precision, steps=10)
-  learn = learner.build(config, Preprocessing(size, 1, (0.5,), (0.25,), 'bilinear'))
+  learn = learner.build(config, ImageFormat(size, 1), Normalisation((0.5,), (0.25,)))
   # Parameters need not be good to be compiled for: no time goes into drawing them.
   rng = np.random.default_rng(0)
   state = jax.tree.map(

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from medjax.data import pipeline, sampling
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.phantom import chest
 
 WARM_UP = 12  # batches
@@ -43,7 +44,7 @@ class Files:
 def ours(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
   """Returns images/s over an epoch."""
   values = np.zeros((len(paths), 1), np.float32)
-  records = pipeline.Records(paths, values, values + 1, image_size, 1)
+  records = pipeline.Records(paths, values, values + 1, ImageFormat(image_size, 1))
   stream = sampling.IndexStream('none', values, values + 1, seed=0)
   batches = len(paths) // batch_size
   return _rate(

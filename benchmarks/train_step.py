@@ -22,12 +22,13 @@ def ours(batch_size: int, image_size: int, precision: str):
 
   from medjax import losses
   from medjax.config import Config, Data, Model
+  from medjax.data.images.preprocessing import ImageFormat
   from medjax.training import learner
-  from medjax.training.preprocessing import Preprocessing
+  from medjax.training.preprocessing import Normalisation
 
   labels = tuple(f'label {number}' for number in range(14))
   config = Config(Data('', '', labels), Model('resnet50'), precision=precision, steps=1_000)
-  learn = learner.build(config, Preprocessing(image_size, 1, (0.5,), (0.25,), 'bilinear'))
+  learn = learner.build(config, ImageFormat(image_size, 1), Normalisation((0.5,), (0.25,)))
   state = jax.jit(learn.init_state)({})
   step = jax.jit(learn.train_step(losses.binary_cross_entropy, frozen=0), donate_argnums=0)
   rng = np.random.default_rng(0)

@@ -41,7 +41,8 @@ def main() -> None:
   # Of the training images only: the test set stays unseen.
   rows = made.rows('train')
   chosen = np.random.default_rng(config.seed).choice(rows, min(_IMAGES.value, len(rows)), False)
-  records = study.records(config, preprocessing.resolve(config, None), made, np.sort(chosen))
+  image_format, _ = preprocessing.resolve(config, None)
+  records = study.records(config, image_format, made, np.sort(chosen))
   before = records.load(np.arange(len(chosen)), len(chosen))['image']
   policy = jax.jit(policy)
   after = [

@@ -13,6 +13,7 @@ from medjax import config
 from medjax.data import study
 from medjax.errors import InputError
 from medjax.experiment import loop
+from medjax.training import objective
 
 CONFIG = str(PROJECT / 'configs/phantom.py')
 PHANTOM = f'--config={CONFIG}'
@@ -215,9 +216,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
   ]
   experiment = config.load(CONFIG, [flag.removeprefix('--config.') for flag in flags])
   data, _ = study.make(experiment)
-  rows, _, stream = study.training(experiment, data)
-  lesions = data.values[rows['train']][:, 0]
-  failing = next(step for step in range(1, 40) if lesions[stream.batch(step - 1, 2)].any())
+  made = objective.make(experiment, data)
+  lesions = data.values[made.rows['train']][:, 0]
+  failing = next(step for step in range(1, 40) if lesions[made.stream.batch(step - 1, 2)].any())
   assert failing > 2
 
   workdir = tmp_path / 'run'

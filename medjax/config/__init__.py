@@ -12,9 +12,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from medjax.config import fields, protocol
+from medjax.config import fields, protocol, vocabulary
 from medjax.config.protocol import Protocol
-from medjax.data.images import intensity
 from medjax.errors import InputError, check_option, nearest, one_line
 
 MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
@@ -312,7 +311,7 @@ def check(config: Config) -> None:
   check_option('config.data.modality', data.modality, ('', *MODALITIES))
   check_option('config.data.broken', data.broken, ('stop', 'set_aside'))
   check_option('config.data.fit', data.fit, ('pad', 'crop', 'stretch'))
-  intensity.check(data.intensity, 'config.data.intensity')
+  vocabulary.check_intensity(data.intensity, 'config.data.intensity')
   check_option('config.precision', config.precision, ('float32', 'bfloat16'))
   check_option('config.optimizer.name', optimizer.name, ('adamw', 'sgd'))
   check_option('config.model.finetune', model.finetune, ('all', 'head'))

@@ -1,4 +1,4 @@
-"""Words that settings and evaluation share: heads, levels, calibrations, rules, aggregation."""
+"""Words that settings are written in, shared by the config and by the rooms that act on them."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from medjax.errors import InputError, check_option, nearest
 
+INTENSITIES = ('file', 'stretch')
 HEADS = ('sigmoid', 'softmax', 'ordinal')
 LEVELS = ('image', 'study', 'patient', 'slide')
 CALIBRATIONS = ('none', 'temperature', 'platt', 'isotonic')
@@ -93,3 +94,21 @@ def check_aggregate_of_head(text: str, head: str, setting: str = 'aggregate') ->
       f"{setting}='{text}': of exclusive classes (head 'softmax') only the mean of several images "
       f"sums to 1; set {setting}='mean'"
     )
+
+
+def check_intensity(intensity: str, setting: str) -> None:
+  """Raises InputError, naming `setting`, for anything but 'file', 'stretch' and 'low..high'."""
+  if intensity not in INTENSITIES and intensity_limits(intensity) is None:
+    raise InputError(
+      f"{setting} is '{intensity}'; allowed: 'file', 'stretch', or values low..high with "
+      "low < high, such as '0..4095'"
+    )
+
+
+def intensity_limits(intensity: str) -> tuple[float, float] | None:
+  """Returns the (low, high) of 'low..high'; None where the text is no such range."""
+  try:
+    low, high = map(float, intensity.split('..'))
+  except ValueError:
+    return None
+  return (low, high) if low < high and math.isfinite(high - low) else None

@@ -98,29 +98,6 @@ def reference(
   return (known & (values > 0.5)).astype(np.float32), known
 
 
-def class_weights(values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Weights that make the two classes of each label pull equally: call it on training rows only.
-
-  w_p = negatives / total and w_n = positives / total over the known labels, so the two sum to 1; a
-  soft label counts as a positive by its value and as a negative by the rest. A label of one class
-  only has weight 0 for the class it has: it teaches nothing. A label never known has weights 0, 0.
-
-  Args:
-    values: f32[N, L] in [0, 1].
-    mask: f32[N, L], 0 where the label is unknown.
-
-  Returns:
-    w_p f32[L] for positives and w_n f32[L] for negatives.
-  """
-  total = mask.sum(axis=0, dtype=np.float64)
-  positives = (values * mask).sum(axis=0, dtype=np.float64)
-  divisor = np.where(total > 0, total, 1)
-  return (
-    ((total - positives) / divisor).astype(np.float32),
-    (positives / divisor).astype(np.float32),
-  )
-
-
 def _policies(
   field: str, setting: Policy, labels: Sequence[str], table: pd.DataFrame, allowed: Iterable[str]
 ) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ import numpy as np
 from absl import flags
 
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,40 +30,24 @@ class Records:
     paths: image files, or `container#key`.
     values: f32[N, L], labels in [0, 1].
     mask: f32[N, L], 1 where the label is known.
-    image_size: pixels.
-    channels: 1 or 3.
-    interpolation: of the resizing, see medjax.data.images.decoding.decode.
-    fit: how other shapes become square, see there.
-    intensity: what becomes black and white of deep greys, see there.
+    image_format: of the images in a batch.
   """
 
   paths: Sequence[str]
   values: np.ndarray
   mask: np.ndarray
-  image_size: int
-  channels: int
-  interpolation: str = 'bilinear'
-  fit: str = 'pad'
-  intensity: str = 'file'
+  image_format: ImageFormat
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
-    shape = (size, self.image_size, self.image_size, self.channels)
     batch = {
-      'image': np.zeros(shape, np.uint8),
+      'image': np.zeros((size, *self.image_format.shape), np.uint8),
       'label': np.zeros((size, self.values.shape[1]), np.float32),
       'mask': np.zeros((size, self.values.shape[1]), np.float32),
       'weight': np.zeros(size, np.float32),
     }
     for position, row in enumerate(rows):
-      batch['image'][position] = decoding.decode(
-        self.paths[row],
-        self.image_size,
-        self.channels,
-        self.interpolation,
-        self.fit,
-        self.intensity,
-      )
+      batch['image'][position] = decoding.decode(self.paths[row], self.image_format)
     batch['label'][: len(rows)] = self.values[rows]
     batch['mask'][: len(rows)] = self.mask[rows]
     batch['weight'][: len(rows)] = 1

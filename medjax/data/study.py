@@ -1,24 +1,20 @@
 """From a config to the study: the table, the reference labels, and who trains and who is tested."""
 
 import dataclasses
-import functools
 import os
 import pathlib
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medjax import losses
 from medjax.config import Config
-from medjax.data import datasets, labels, missing_files, pipeline, sampling, units
+from medjax.data import datasets, labels, missing_files, pipeline, targets, units
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
-from medjax.models import heads
-from medjax.runtime import import_by_name
-from medjax.training.preprocessing import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +60,7 @@ def make(config: Config) -> tuple[Study, str]:
   notes = missing_files.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
   table, of_views = datasets.keep_views(whole, config.data)
   notes += of_views
-  targets, reference = _labels(config, table)
+  trained, reference = _labels(config, table)
   drawn, how = by_patient.make(
     table,
     *reference,
@@ -89,7 +85,7 @@ def make(config: Config) -> tuple[Study, str]:
   notes += _assumed_negatives(table, drawn, config.data.labels, *reference)
   notes += table_audit.table_findings(table, drawn, config.data.labels, *reference)
   proof['notes'] += notes
-  return Study(table, *targets, *reference, drawn, proof), split_files.to_csv(table, drawn)
+  return Study(table, *trained, *reference, drawn, proof), split_files.to_csv(table, drawn)
 
 
 def _assumed_negatives(
@@ -113,19 +109,19 @@ def _assumed_negatives(
 def read(config: Config, directory: pathlib.Path) -> Study:
   """Reads the source and the split that `directory` holds, refusing it if either has changed."""
   table = datasets.read(config.data)
-  targets, reference = _labels(config, table)
+  trained, reference = _labels(config, table)
   drawn, proof = split_files.read(directory, table)
-  return Study(table, *targets, *reference, drawn, proof)
+  return Study(table, *trained, *reference, drawn, proof)
 
 
 def _labels(config: Config, table: pd.DataFrame) -> tuple[tuple, tuple]:
   data = config.data
-  targets = labels.resolve(table, data.labels, data.uncertain, data.blank)
+  trained = labels.resolve(table, data.labels, data.uncertain, data.blank)
   reference = labels.reference(table, data.labels, data.blank)
   if config.model.head != 'sigmoid':
-    for values, known in (targets, reference):
-      heads.check_one_label_each(table, data.labels, values, known)
-  return targets, reference
+    for values, known in (trained, reference):
+      targets.check_one_label_each(table, data.labels, values, known)
+  return trained, reference
 
 
 def paths(config: Config, images: pd.Series) -> list[str]:
@@ -134,77 +130,13 @@ def paths(config: Config, images: pd.Series) -> list[str]:
 
 
 def records(
-  config: Config, preprocessing: Preprocessing, study: Study, rows: np.ndarray
+  config: Config, image_format: ImageFormat, study: Study, rows: np.ndarray
 ) -> pipeline.Records:
   """Returns what batches of these rows are made of."""
-  values, mask = heads.targets(config.model.head, study.values[rows], study.mask[rows])
+  values, mask = targets.targets(config.model.head, study.values[rows], study.mask[rows])
   return pipeline.Records(
-    paths=paths(config, study.table['image'].iloc[rows]),
-    values=values,
-    mask=mask,
-    image_size=preprocessing.image_size,
-    channels=preprocessing.channels,
-    interpolation=preprocessing.interpolation,
-    fit=preprocessing.fit,
-    intensity=preprocessing.intensity,
+    paths(config, study.table['image'].iloc[rows]), values, mask, image_format
   )
-
-
-def training(
-  config: Config, study: Study, broken: Set[str] = frozenset()
-) -> tuple[dict[str, np.ndarray], Callable, sampling.IndexStream]:
-  """Returns the rows of each split, the loss with its settings bound, and the order of training.
-
-  Raises:
-    InputError: a split without images, or a loss or re-sampling that does not exist or fit.
-  """
-  rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
-  if config.batch_size > len(rows['train']):
-    raise InputError(
-      f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
-    )
-  values, mask = study.values[rows['train']], study.mask[rows['train']]
-  stream = sampling.IndexStream(
-    config.sampling.name,
-    values,
-    mask,
-    labels=config.data.labels,
-    label=config.sampling.label or None,
-    seed=config.seed,
-    sets=study.table['dataset'].iloc[rows['train']] if 'dataset' in study.table else (),
-    mixture=config.sampling.mixture,
-  )
-  # Weights and priors are those of what training shows: re-sampling has already moved the balance.
-  shown = stream.epoch(0)
-  loss = _loss(config, *heads.targets(config.model.head, values[shown], mask[shown]))
-  return rows, loss, stream
-
-
-def _loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
-  """Returns the loss with its settings and what it asks of the targets of an epoch, f32[M, K], bound."""
-  head = config.model.head
-  ours = losses.softmax if head == 'softmax' else losses.binary
-  what = f"config.loss.name (with model.head='{head}')"
-  loss = import_by_name.find(config.loss.name, import_by_name.public(ours), what)
-  import_by_name.check_settings(
-    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels', 'mask')
-  )
-  if import_by_name.takes(loss, 'mask') and config.optimizer.accumulate > 1:
-    raise InputError(
-      f'config.optimizer.accumulate={config.optimizer.accumulate}: {config.loss.name} compares the '
-      'images of a batch with each other and cannot be computed in parts; set it to 1'
-    )
-  positive_weight, negative_weight = labels.class_weights(values, mask)
-  known = mask.sum(axis=0, dtype=np.float64)
-  positives = (values * mask).sum(axis=0, dtype=np.float64)
-  of_training = {
-    'positive_weight': positive_weight,
-    'negative_weight': negative_weight,
-    'positives': positives.astype(np.float32),
-    'negatives': (known - positives).astype(np.float32),
-  }
-  given = {name: value for name, value in of_training.items() if import_by_name.takes(loss, name)}
-  return functools.partial(loss, **{**given, **config.loss.settings})
 
 
 def describe(study: Study) -> list[str]:

@@ -21,19 +21,17 @@ from orbax.checkpoint import v1 as ocp
 from medjax import config as configs
 from medjax.augment import label_check
 from medjax.config import Config
-from medjax.data import pipeline, study
+from medjax.data import pipeline, study, targets
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
 from medjax.final_test import evaluate_once
-from medjax.models import heads
-from medjax.models.pretrained import weights as pretrained
-from medjax.runs import averaging, checkpoints, model_file
+from medjax.runs import averaging, checkpoints, model_file, weights_of_run
 from medjax.runs.model_file import Provenance
 from medjax.runs.workdir import has_checkpoint, locked, open_workdir
 from medjax.runtime import devices, progress
-from medjax.training import fine_tuning, learner, optimizers, steps
-from medjax.training import preprocessing as preprocess
+from medjax.training import fine_tuning, learner, optimizers, preprocessing, steps
+from medjax.training import objective as objectives
 from medjax.training.learner import Learner
 
 
@@ -54,9 +52,13 @@ def run(config: Config, workdir: pathlib.Path) -> None:
   if started is None and config.model.pretrained:
     # What is wrong with the data is said before anything is fetched.
     devices.first_does(lambda: study.make(config))
-    weights = pretrained.find(config.model.pretrained)
-  preprocessing = started.preprocessing if started else preprocess.resolve(config, weights)
-  learn = learner.build(config, preprocessing)
+    weights = weights_of_run.find(config.model.pretrained)
+  image_format, normalisation = (
+    (started.image_format, started.normalisation)
+    if started
+    else preprocessing.resolve(config, weights)
+  )
+  learn = learner.build(config, image_format, normalisation)
   fitted = learn.fit(weights) if weights else None
   seen = seen_before.seen_by(weights.run) if weights and weights.run else None
 
@@ -89,7 +91,8 @@ def _run(
   data: Study,
   broken: set[str],
 ) -> None:
-  rows, loss, stream = study.training(config, data, broken)
+  objective = objectives.make(config, data, broken)
+  rows, loss, stream = objective.rows, objective.loss, objective.stream
   if (workdir / 'evaluation' / 'test.json').is_file():
     if devices.is_first():
       progress.say(f'this run is complete: {workdir / "report" / "index.html"}')
@@ -101,7 +104,7 @@ def _run(
   predict = functools.partial(_predict, config, learn, data, eval_step, mesh)
   batches = functools.partial(
     pipeline.train_batches,
-    study.records(config, learn.preprocessing, data, rows['train']),
+    study.records(config, learn.image_format, data, rows['train']),
     stream.batch,
     batch_size=config.batch_size,
     stop=config.steps,
@@ -160,10 +163,10 @@ def _run(
 
 def _check_fit(config: Config, learn: Learner, data: Study) -> None:
   """Raises InputError where network, loss and augmentation do not fit together; computes nothing."""
-  _, loss, _ = study.training(config, data)
-  outputs = heads.outputs(config.model.head, len(config.data.labels))
+  loss = objectives.make(config, data).loss
+  outputs = targets.outputs(config.model.head, len(config.data.labels))
   shapes = {
-    'image': (learn.preprocessing.image_shape, jnp.uint8),
+    'image': (learn.image_format.shape, jnp.uint8),
     'label': ((outputs,), jnp.float32),
     'mask': ((outputs,), jnp.float32),
     'weight': ((), jnp.float32),
@@ -198,7 +201,7 @@ def _predict(
   rows: np.ndarray,
 ) -> np.ndarray:
   batches = pipeline.eval_batches(
-    study.records(config, learn.preprocessing, data, rows),
+    study.records(config, learn.image_format, data, rows),
     batch_size=config.batch_size,
     workers=config.data.workers,
     share=pipeline.Share(jax.process_index(), jax.process_count()),
@@ -379,10 +382,10 @@ def _first_screen(
     f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 {data.proof["split_sha256"][:12]}',
     f'set aside {len(broken):,} images that cannot be read',
     f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
-    f'{learn.preprocessing.image_size} px, {config.precision}',
+    f'{learn.image_format.size} px, {config.precision}',
     f'weights   {model_file.in_words(started)}',
-    f'pixels    mean {_rounded(learn.preprocessing.mean)}, standard deviation '
-    f'{_rounded(learn.preprocessing.std)}, resized {learn.preprocessing.interpolation}, '
+    f'pixels    mean {_rounded(learn.normalisation.mean)}, standard deviation '
+    f'{_rounded(learn.normalisation.std)}, resized {learn.image_format.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
     f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '

@@ -164,7 +164,7 @@ def test_and_report(
       'model': config.model.name,
       'parameters': f'{started.parameters:,}',
       'weights': model_file.in_words(started),
-      'images': started.preprocessing.in_words,
+      'images': started.image_format.in_words,
       'reported': averaging.in_words(config, checkpoints),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',

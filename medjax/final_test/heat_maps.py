@@ -1,6 +1,7 @@
 """Heat maps of a trained network: for the report's examples, and against the boxes that readers drew."""
 
 import base64
+import dataclasses
 import io
 import pathlib
 from collections.abc import Callable, Sequence
@@ -42,23 +43,16 @@ def maps(
     of_batch = labels[number * BATCH : (number + 1) * BATCH]
     asked[: len(of_batch)] = of_batch
     parts.append(np.asarray(explain(batch['image'], asked)))
-  size = learner.preprocessing.image_size
+  size = learner.image_format.size
   return np.concatenate([*parts, np.zeros((0, size, size), np.float32)])[: len(paths)]
 
 
 def records(learner: Learner, paths: Sequence[str], image_size: int = 0) -> Records:
   """Returns how these images are read, without labels; at another size if one is given."""
-  pixels, nothing = learner.preprocessing, np.zeros((len(paths), 0), np.float32)
-  return Records(
-    paths=paths,
-    values=nothing,
-    mask=nothing,
-    image_size=image_size or pixels.image_size,
-    channels=pixels.channels,
-    interpolation=pixels.interpolation,
-    fit=pixels.fit,
-    intensity=pixels.intensity,
-  )
+  image_format, nothing = learner.image_format, np.zeros((len(paths), 0), np.float32)
+  if image_size:
+    image_format = dataclasses.replace(image_format, size=image_size)
+  return Records(paths, nothing, nothing, image_format)
 
 
 def examples(
@@ -105,7 +99,7 @@ def framed(
     return list(shown)
   size = _display(learner)
   names = [each['image'] for each in shown]
-  marked = boxes.in_input(boxes.read(path), root, names, size, learner.preprocessing.fit)
+  marked = boxes.in_input(boxes.read(path), root, names, size, learner.image_format.fit)
   return [
     each
     | {
@@ -146,8 +140,8 @@ def localise(
   path = boxes.find(root)
   if path is None:
     return None
-  pixels = learner.preprocessing
-  marked = boxes.in_input(boxes.read(path), root, names, pixels.image_size, pixels.fit)
+  image_format = learner.image_format
+  marked = boxes.in_input(boxes.read(path), root, names, image_format.size, image_format.fit)
   found = {}
   for index, label in enumerate(labels):
     of_label = marked[marked['label'] == label]
@@ -167,7 +161,7 @@ def localise(
 
 def _display(learner: Learner) -> int:
   """Returns the side of a shown picture, pixels."""
-  return max(DISPLAY, learner.preprocessing.image_size)
+  return max(DISPLAY, learner.image_format.size)
 
 
 def _sides(of_image) -> np.ndarray:

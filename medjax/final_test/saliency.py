@@ -49,7 +49,7 @@ def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., j
       images,
       labels,
       head=learner.config.model.head,
-      normalise=learner.preprocessing.normalise,
+      normalise=learner.normalisation,
     )
 
   # Once, not with every batch.

@@ -94,7 +94,7 @@ def stablehlo(run: Trained, calibration: Mapping[str, Any]) -> export.Exported:
   """
   variables = jax.tree.map(jnp.asarray, run.variables)
   (batch,) = export.symbolic_shape('batch')
-  images = jax.ShapeDtypeStruct((batch, *run.started.preprocessing.image_shape), jnp.uint8)
+  images = jax.ShapeDtypeStruct((batch, *run.started.image_format.shape), jnp.uint8)
 
   def predict(images: jax.Array) -> jax.Array:
     probabilities = run.learner.eval_step(variables, images)
@@ -119,8 +119,8 @@ def published_tensors(run: Trained) -> tuple[dict[str, np.ndarray], str]:
 
 def description(run: Trained) -> dict[str, Any]:
   """Returns the architecture and preprocessing in the format of timm's config.json."""
-  preprocessing, labels = run.started.preprocessing, list(run.config.data.labels)
-  channels, size = preprocessing.channels, preprocessing.image_size
+  image_format, labels = run.started.image_format, list(run.config.data.labels)
+  channels, size = image_format.channels, image_format.size
   outputs = len(labels) - (run.config.model.head == 'ordinal')
   network = run.learner.network
   of_timm = getattr(network, 'timm_settings', {})
@@ -136,11 +136,11 @@ def description(run: Trained) -> dict[str, Any]:
       'input_size': [channels, size, size],
       # timm's transformers are then built for this size; its other networks refuse the argument.
       'fixed_input_size': hasattr(network, 'patch_size'),
-      'interpolation': preprocessing.interpolation,
+      'interpolation': image_format.interpolation,
       'crop_pct': 1.0,
-      'crop_mode': _CROP_MODES[preprocessing.fit],
-      'mean': _for_each(preprocessing.mean, channels),
-      'std': _for_each(preprocessing.std, channels),
+      'crop_mode': _CROP_MODES[image_format.fit],
+      'mean': _for_each(run.started.normalisation.mean, channels),
+      'std': _for_each(run.started.normalisation.std, channels),
     },
   }
 
@@ -162,8 +162,8 @@ def _runner(run: Trained, program: export.Exported) -> str:
     .read_text('utf-8')
   )
   facts = {
-    'IMAGES': run.started.preprocessing.in_words,
-    'IMAGE_SHAPE': run.started.preprocessing.image_shape,
+    'IMAGES': run.started.image_format.in_words,
+    'IMAGE_SHAPE': run.started.image_format.shape,
     'LABELS': tuple(run.config.data.labels),
     'PLATFORMS': tuple(program.platforms),
     'CALLING_CONVENTION': program.calling_convention_version,

@@ -64,7 +64,7 @@ def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> st
 
 
 def _details(run: Trained) -> str:
-  config, image = run.config, run.started.preprocessing
+  config, normalisation = run.config, run.started.normalisation
   optimizer, sampling = config.optimizer, config.sampling.mixture or config.sampling.name
   average = f', evaluated as a moving average of decay {optimizer.ema}' if optimizer.ema else ''
   kinds = {
@@ -75,8 +75,8 @@ def _details(run: Trained) -> str:
   return '## Model\n\n' + _list(
     f'Network: {config.model.name}{_settings(config.model.settings)}, {run.started.parameters:,} '
     f'parameters; checkpoint of step {run.step:,}',
-    f'Input: {image.in_words}; mean {list(image.mean)}, standard deviation {list(image.std)} of pixels '
-    'in [0, 1]',
+    f'Input: {run.started.image_format.in_words}; mean {list(normalisation.mean)}, standard '
+    f'deviation {list(normalisation.std)} of pixels in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
     f'Started from: {model_file.in_words(run.started)}',
     f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '

@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import contextlib
-import dataclasses
 import hashlib
 import itertools
 import os
@@ -18,6 +17,7 @@ from jax.sharding import Mesh
 from medjax.config import Config
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import ImageList, Item
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.data.split import split_files
 from medjax.errors import InputError, one_line
@@ -28,7 +28,6 @@ from medjax.inference.result_file import Results
 from medjax.runs import averaging, finished
 from medjax.runs.averaging import Run
 from medjax.runtime import devices, files, progress
-from medjax.training.preprocessing import Preprocessing
 
 DECISION, RAW = 'decision_', 'raw_'
 _LEVEL = 'image'  # A file of images has no studies.
@@ -139,9 +138,9 @@ def _write(
   draw: Callable[[list[Item], np.ndarray, np.ndarray], None] | None,
 ) -> int:
   """Predicts what is still to be done, a batch at a time; returns how many images are good."""
-  rows, preprocessings = results.rows, _preprocessings(opened.runs)
+  rows, image_formats = results.rows, _image_formats(opened.runs)
   start, total = results.done // batch_size, -(-listed.count // batch_size)
-  batches = _batches(listed, batch_size, results.done, preprocessings)
+  batches = _batches(listed, batch_size, results.done, image_formats)
   bar = progress.Progress('batch', start, total, images=batch_size)
   with contextlib.closing(batches), contextlib.closing(bar):
     for number, (batch, probabilities) in enumerate(
@@ -155,7 +154,7 @@ def _write(
       if draw and kept:
         # The run's own preprocessing is the first.
         reads = [batch[row] for row in kept]
-        draw(items, _stacked(reads, 0, preprocessings[0], batch_size), after)
+        draw(items, _stacked(reads, 0, image_formats[0], batch_size), after)
       good = [
         _row(item, *of_item, listed.has_patients, given if raw else None)
         for item, *of_item, given in zip(items, after, decisions, before)
@@ -234,17 +233,13 @@ def _columns(config: Config, has_patients: bool, raw: bool) -> list[str]:
   ]
 
 
-def _preprocessings(runs: Sequence[Run]) -> list[Preprocessing]:
-  """Returns each way that images are read for these runs once; networks normalise by themselves."""
-  return list(dict.fromkeys(_reading(run) for run in runs))
-
-
-def _reading(run: Run) -> Preprocessing:
-  return dataclasses.replace(run.learner.preprocessing, mean=(), std=())
+def _image_formats(runs: Sequence[Run]) -> list[ImageFormat]:
+  """Returns each format that these runs read images in, once."""
+  return list(dict.fromkeys(run.learner.image_format for run in runs))
 
 
 def _batches(
-  listed: ImageList, batch_size: int, done: int, preprocessings: Sequence[Preprocessing]
+  listed: ImageList, batch_size: int, done: int, image_formats: Sequence[ImageFormat]
 ) -> Iterator[list[_Read]]:
   """Yields the list's batches from the one that holds the first image not done, decoded ahead."""
   items = itertools.islice(
@@ -252,20 +247,20 @@ def _batches(
     done // batch_size * batch_size if done < listed.count else done,
     None,
   )
-  with contextlib.closing(_ahead(items, preprocessings, 2 * batch_size + _THREADS)) as reads:
+  with contextlib.closing(_ahead(items, image_formats, 2 * batch_size + _THREADS)) as reads:
     while batch := list(itertools.islice(reads, batch_size)):
       yield batch
 
 
 def _ahead(
-  items: Iterable[Item], preprocessings: Sequence[Preprocessing], most: int
+  items: Iterable[Item], image_formats: Sequence[ImageFormat], most: int
 ) -> Iterator[_Read]:
   """Yields images in order while at most so many of the next ones are being read."""
   pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
   waiting = collections.deque()
   try:
     for item in items:
-      waiting.append(pool.submit(_read, item, preprocessings))
+      waiting.append(pool.submit(_read, item, image_formats))
       if len(waiting) == most:
         yield waiting.popleft().result()
     while waiting:
@@ -274,16 +269,11 @@ def _ahead(
     pool.shutdown(cancel_futures=True)
 
 
-def _read(item: Item, preprocessings: Sequence[Preprocessing]) -> _Read:
+def _read(item: Item, image_formats: Sequence[ImageFormat]) -> _Read:
   try:
     return _Read(
       item,
-      tuple(
-        decoding.decode(
-          item.path, each.image_size, each.channels, each.interpolation, each.fit, each.intensity
-        )
-        for each in preprocessings
-      ),
+      tuple(decoding.decode(item.path, image_format) for image_format in image_formats),
       '',
     )
   except InputError as error:
@@ -297,10 +287,10 @@ def _predicted(
 ) -> Iterator[tuple[list[_Read], np.ndarray]]:
   """Yields each batch with its probabilities f32[B, L], the averages of all runs."""
   replicated = devices.replicated(mesh)
-  preprocessings = _preprocessings(runs)
+  image_formats = _image_formats(runs)
   steps = [
     (
-      preprocessings.index(_reading(run)),
+      image_formats.index(run.learner.image_format),
       jax.jit(averaging.step(run.learner), out_shardings=replicated),
       jax.device_put(run.variables, replicated),
     )
@@ -310,7 +300,7 @@ def _predicted(
   def dispatch(batch: list[_Read]) -> list[jax.Array]:
     arrays = [
       devices.put_batch({'image': _stacked(batch, place, each, batch_size)}, mesh)['image']
-      for place, each in enumerate(preprocessings)
+      for place, each in enumerate(image_formats)
     ]
     return [step(variables, arrays[place]) for place, step, variables in steps]
 
@@ -331,10 +321,10 @@ def _predicted(
 
 
 def _stacked(
-  batch: list[_Read], place: int, preprocessing: Preprocessing, batch_size: int
+  batch: list[_Read], place: int, image_format: ImageFormat, batch_size: int
 ) -> np.ndarray:
   """Returns uint8[batch_size, H, W, C]; black where an image could not be read, and as padding."""
-  stack = np.zeros((batch_size, *preprocessing.image_shape), np.uint8)
+  stack = np.zeros((batch_size, *image_format.shape), np.uint8)
   for row, read in enumerate(batch):
     if not read.reason:
       stack[row] = read.arrays[place]

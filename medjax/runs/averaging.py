@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.runs import checkpoints, finished
 from medjax.config import Config, Evaluation
 from medjax.data.split import split_files
 from medjax.errors import InputError
+from medjax.runs import checkpoints, finished
 from medjax.runtime import files
 from medjax.training.learner import Learner
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from flax import traverse_util
 
-from medjax.runs import checkpoints, model_file
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
+from medjax.runs import checkpoints, model_file
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
 from medjax.training import learner
@@ -43,7 +43,7 @@ def open_run(workdir: pathlib.Path) -> Trained:
   config = read_config(workdir)
   started = model_file.read(workdir)
   variables, step = checkpoints.best_variables(workdir)
-  learn = learner.build(config, started.preprocessing)
+  learn = learner.build(config, started.image_format, started.normalisation)
   _check_fit(workdir, learn, variables, step)
   return Trained(config, started, learn, variables, step)
 

@@ -8,12 +8,13 @@ import json
 import pathlib
 from typing import Any
 
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.runtime import files
 from medjax.training.learner import Learner
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 FILE = 'model.json'
 
@@ -21,7 +22,8 @@ FILE = 'model.json'
 @dataclasses.dataclass(frozen=True)
 class Provenance:
   """Attributes:
-  preprocessing: of the images.
+  image_format: of the images.
+  normalisation: of their channels.
   parameters: how many the network has.
   pretrained: None, or where the weights come from ('from'; and 'revision', 'sha256' or 'step' where
     there are any; 'pretrained', what a run that they come from started from itself) and how they fit:
@@ -29,7 +31,8 @@ class Provenance:
     'adapted', what was done to tensors of another shape, in words.
   """
 
-  preprocessing: Preprocessing
+  image_format: ImageFormat
+  normalisation: Normalisation
   parameters: int
   pretrained: dict[str, Any] | None
 
@@ -44,12 +47,26 @@ def describe(learner: Learner, weights: Weights | None, fitted: Fitted | None) -
       'unused': fitted.unused,
       'adapted': fitted.adapted,
     }
-  return Provenance(learner.preprocessing, learner.parameters(), pretrained)
+  return Provenance(learner.image_format, learner.normalisation, learner.parameters(), pretrained)
 
 
 def to_json(provenance: Provenance) -> str:
   """Returns the text of model.json."""
-  return json.dumps(dataclasses.asdict(provenance), indent=2) + '\n'
+  image_format = provenance.image_format
+  preprocessing = {
+    'image_size': image_format.size,
+    'channels': image_format.channels,
+    **dataclasses.asdict(provenance.normalisation),
+    'interpolation': image_format.interpolation,
+    'fit': image_format.fit,
+    'intensity': image_format.intensity,
+  }
+  values = {
+    'preprocessing': preprocessing,
+    'parameters': provenance.parameters,
+    'pretrained': provenance.pretrained,
+  }
+  return json.dumps(values, indent=2) + '\n'
 
 
 def read(workdir: pathlib.Path) -> Provenance:
@@ -61,10 +78,13 @@ def read(workdir: pathlib.Path) -> Provenance:
   path = workdir / FILE
   values = files.read_json(path)
   try:
-    given = values['preprocessing']
-    tuples = {name: tuple(map(float, given[name])) for name in ('mean', 'std')}
+    given = dict(values['preprocessing'])
+    mean, std = (tuple(map(float, given.pop(name))) for name in ('mean', 'std'))
     return Provenance(
-      Preprocessing(**{**given, **tuples}), values['parameters'], values['pretrained']
+      ImageFormat(given.pop('image_size'), **given),
+      Normalisation(mean, std),
+      values['parameters'],
+      values['pretrained'],
     )
   except (ValueError, KeyError, TypeError) as error:
     raise InputError(f'{path}: not the JSON that the run wrote ({error})') from None

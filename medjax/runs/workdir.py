@@ -20,6 +20,7 @@ from medjax.data.split import split_files
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.runtime import devices, files, progress
+from medjax.training import objective
 
 # Settings that choose nothing, which the report of a finished run can be made again with.
 _TOLD_AGAIN = (
@@ -175,6 +176,6 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
 
 def _check_enough_left(config: Config, data: Study, broken: pd.DataFrame) -> None:
   try:
-    study.training(config, data, set(broken['image']))
+    objective.make(config, data, set(broken['image']))
   except InputError as error:
     raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None

@@ -14,6 +14,8 @@ from flax import traverse_util
 from medjax import models
 from medjax.augment import policies
 from medjax.config import Config
+from medjax.data import targets
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, one_line
 from medjax.models import heads, nnx_bridge
 from medjax.models.pretrained import weights as pretrained
@@ -21,7 +23,7 @@ from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.runtime import import_by_name
 from medjax.training import fine_tuning, optimizers, steps
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 # Arguments of a network that are not a user's settings, beside num_labels and dtype.
 _GIVEN_TO_LINEN = ('frozen_stages', 'name', 'parent')
@@ -34,7 +36,8 @@ class Learner:
 
   Attributes:
     config: of the run.
-    preprocessing: of its images.
+    image_format: of the images it takes.
+    normalisation: of their channels.
     network: as config.model names it.
     augment: as config.augment names it.
     shapes: of its variables, {'params', 'batch_stats'}.
@@ -42,7 +45,8 @@ class Learner:
   """
 
   config: Config
-  preprocessing: Preprocessing
+  image_format: ImageFormat
+  normalisation: Normalisation
   network: nn.Module
   augment: Callable[[jax.Array, jax.Array], jax.Array]
   shapes: dict[str, Any]
@@ -58,7 +62,7 @@ class Learner:
 
   def init_state(self, filled: dict[str, Any]) -> steps.TrainState:
     """Returns the state before the first step: `filled` variables as they are, random ones else."""
-    variables = steps.init_variables(self.network, self.preprocessing.image_shape, self.config.seed)
+    variables = steps.init_variables(self.network, self.image_format.shape, self.config.seed)
     leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
     variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
     return steps.init_state(
@@ -88,7 +92,7 @@ class Learner:
       loss=loss,
       optimizer=self._optimizer(),
       augment=self.augment,
-      normalise=self.preprocessing.normalise,
+      normalise=self.normalisation,
       trained=self._trained(frozen),
       seed=self.config.seed,
       accumulate=self.config.optimizer.accumulate,
@@ -106,7 +110,7 @@ class Learner:
       variables,
       images,
       model=self.network,
-      normalise=self.preprocessing.normalise,
+      normalise=self.normalisation,
       probabilities=functools.partial(heads.probabilities, self.config.model.head),
       augment=augment,
     )
@@ -128,7 +132,7 @@ class Learner:
     return functools.partial(fine_tuning.trained, stages=self.stage_of, frozen=frozen)
 
 
-def build(config: Config, preprocessing: Preprocessing) -> Learner:
+def build(config: Config, image_format: ImageFormat, normalisation: Normalisation) -> Learner:
   """Returns what the config's names stand for.
 
   Raises:
@@ -137,7 +141,7 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
   """
   network = _network(config)
   policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
-  init = functools.partial(steps.init_variables, network, preprocessing.image_shape, config.seed)
+  init = functools.partial(steps.init_variables, network, image_format.shape, config.seed)
   try:
     shapes = jax.eval_shape(init)
   except Exception as error:  # Whatever anybody's network may raise.
@@ -146,7 +150,7 @@ def build(config: Config, preprocessing: Preprocessing) -> Learner:
   if fine_tuning.are_used(config.model, config.optimizer):
     stage_of = fine_tuning.of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
-  return Learner(config, preprocessing, network, policy, shapes, stage_of)
+  return Learner(config, image_format, normalisation, network, policy, shapes, stage_of)
 
 
 def _network(config: Config) -> nn.Module:
@@ -156,7 +160,7 @@ def _network(config: Config) -> nn.Module:
   ours = ('num_labels', 'dtype', *(_GIVEN_TO_NNX if is_nnx else _GIVEN_TO_LINEN))
   constructor = nnx_bridge.constructor(network) if is_nnx else network
   import_by_name.check_settings(constructor, given, 'config.model.settings', ours)
-  settings = {'num_labels': heads.outputs(config.model.head, len(config.data.labels)), **given}
+  settings = {'num_labels': targets.outputs(config.model.head, len(config.data.labels)), **given}
   if import_by_name.takes(constructor, 'dtype'):
     settings['dtype'] = jnp.dtype(config.precision)
   elif config.precision != 'float32':

@@ -1,6 +1,6 @@
 """The state of training and the two pure functions that a step consists of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -99,11 +99,6 @@ def unfreeze(
   }
   opt_state = optimizers.carry_over(state.opt_state, new.opt_state)
   return state.replace(opt_state=opt_state, average=average)
-
-
-def normalise(images: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
-  """f32[B, H, W, C] in [0, 1] → (images − mean) / std, of C or one value each."""
-  return (images - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
 
 
 def train_step(

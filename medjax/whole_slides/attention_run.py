@@ -97,13 +97,13 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
 def _features(opened: Trained, data: Study, rows: np.ndarray) -> np.ndarray:
   """Returns f32[N, D] of these rows of the study."""
   mesh = devices.data_mesh()
-  network, preprocessing = opened.learner.network, opened.started.preprocessing
+  learner = opened.learner
   step = jax.jit(
-    functools.partial(bags.features, network, preprocessing.normalise),
+    functools.partial(bags.features, learner.network, learner.normalisation),
     out_shardings=devices.replicated(mesh),
   )
   batches = pipeline.eval_batches(
-    study.records(opened.config, preprocessing, data, rows),
+    study.records(opened.config, learner.image_format, data, rows),
     batch_size=opened.config.batch_size,
     workers=opened.config.data.workers,
   )

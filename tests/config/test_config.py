@@ -177,8 +177,7 @@ def test_every_config_takes_networks_of_special_sizes(path, name):
   # A block is as much of a transformer as sizes depend on.
   if name.startswith('vit'):
     experiment.model.settings['depth'] = 1
-  size = preprocessing.resolve(experiment, None)
-  assert learner.build(experiment, size).parameters() > 0
+  assert learner.build(experiment, *preprocessing.resolve(experiment, None)).parameters() > 0
 
 
 def test_sizes_are_the_nearest_that_a_network_takes():
@@ -198,8 +197,7 @@ def test_sizes_are_the_nearest_that_a_network_takes():
 @pytest.mark.parametrize('name', published.NETWORKS)
 def test_every_network_fits_the_configs(path, name):
   experiment = config.load(f'{path}:{name}')
-  size = preprocessing.resolve(experiment, None)
-  assert learner.build(experiment, size).parameters() > 0
+  assert learner.build(experiment, *preprocessing.resolve(experiment, None)).parameters() > 0
 
 
 @pytest.mark.parametrize(
@@ -215,5 +213,5 @@ def test_settings_that_no_network_can_have_are_named(name, settings, words):
   experiment = config.load(f'{PHANTOM}:{name}')
   experiment.model.settings = settings
   with pytest.raises(InputError) as raised:
-    learner.build(experiment, preprocessing.resolve(experiment, None))
+    learner.build(experiment, *preprocessing.resolve(experiment, None))
   assert words in str(raised.value) and '\n' not in str(raised.value)

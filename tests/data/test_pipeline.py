@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from medjax.data import pipeline, sampling
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 COUNT = 23
@@ -23,7 +24,7 @@ def records(tmp_path_factory):
     Image.new('L', (8, 8), row).save(folder / f'{row}.png')
   values = np.arange(2 * COUNT, dtype=np.float32).reshape(COUNT, 2) / (2 * COUNT)
   paths = [str(folder / f'{row}.png') for row in range(COUNT)]
-  return pipeline.Records(paths, values, np.ones_like(values), image_size=8, channels=1)
+  return pipeline.Records(paths, values, np.ones_like(values), ImageFormat(size=8, channels=1))
 
 
 def rows_of(batch):
@@ -50,7 +51,7 @@ def test_images_are_fitted_and_windowed_as_the_records_say(tmp_path):
   Image.fromarray(pixels).save(tmp_path / 'wide.png')
   values = np.zeros((1, 1), np.float32)
   records = pipeline.Records(
-    [str(tmp_path / 'wide.png')], values, values, 8, 1, fit='crop', intensity='0..1000'
+    [str(tmp_path / 'wide.png')], values, values, ImageFormat(8, 1, fit='crop', intensity='0..1000')
   )
   (batch,) = pipeline.eval_batches(records, batch_size=1)
   assert (batch['image'] == 255).all()
@@ -100,7 +101,10 @@ def test_processes_read_disjoint_parts_of_the_same_global_batches(records):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_image_lost_on_the_way_is_named(records, workers, tmp_path):
   lost = pipeline.Records(
-    [*records.paths[:-1], str(tmp_path / 'gone.png')], records.values, records.mask, 8, 1
+    [*records.paths[:-1], str(tmp_path / 'gone.png')],
+    records.values,
+    records.mask,
+    ImageFormat(8, 1),
   )
   with pytest.raises(InputError, match=r'gone\.png: no such image file'):
     list(pipeline.eval_batches(lost, batch_size=8, workers=workers))

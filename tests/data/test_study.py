@@ -16,26 +16,6 @@ def experiment(root, **overrides):
   return config.load('configs/phantom.py', [f'data.root={root}', *tiny, *assignments])
 
 
-@pytest.mark.parametrize('loss', ['weighted_binary_cross_entropy', 'logit_adjusted'])
-def test_weights_and_priors_are_those_of_what_training_shows(phantom_root, loss):
-  balanced = {'sampling.name': 'balanced', 'sampling.label': 'Edema'}
-  for overrides, expected in (({}, None), (balanced, 0.5)):
-    settings = {'data.settings': "{'images': 120, 'image_size': 32}"}
-    asked = experiment(phantom_root, **settings, **{'loss.name': loss, **overrides})
-    made, _ = study.make(asked)
-    rows, bound, _ = study.training(asked, made)
-    column = asked.data.labels.index('Edema')
-    of_split = made.values[rows['train'], column][made.mask[rows['train'], column] > 0]
-    share = of_split.mean() if expected is None else expected
-    assert 0 < of_split.mean() < 0.4
-    if loss == 'logit_adjusted':
-      positives, negatives = bound.keywords['positives'], bound.keywords['negatives']
-      told = positives / (positives + negatives)
-    else:
-      told = bound.keywords['negative_weight']  # w_n = positives / total
-    assert told[column] == pytest.approx(share, abs=1 / len(rows['train']))
-
-
 def test_negatives_that_nobody_ruled_out_are_said(tmp_path):
   # Every patient has one image that rules the mass out, one that mentions nothing, one that shows it.
   lines = ['image,patient,Mass,Edema']

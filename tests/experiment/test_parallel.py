@@ -101,10 +101,10 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   data, _ = study.make(experiment)
   rows = data.rows('train')
   assert len(rows) % batch_size
-  learn = learner.build(experiment, preprocessing.resolve(experiment, None))
+  learn = learner.build(experiment, *preprocessing.resolve(experiment, None))
   mesh = devices.data_mesh()
   variables = jax.jit(learn.init_state)({}).variables
-  records = study.records(experiment, learn.preprocessing, data, rows)
+  records = study.records(experiment, learn.image_format, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
   pooled = evaluate_once.probabilities(eval_step, variables, batches, len(rows), mesh)

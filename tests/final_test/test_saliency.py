@@ -16,6 +16,7 @@ from scipy.special import logit
 from medjax import config as configs
 from medjax import models
 from medjax.data.datasets import phantom as phantom_source
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration
 from medjax.evaluation.predictions import Predictions
@@ -24,7 +25,7 @@ from medjax.final_test import heat_maps as heat_drawing
 from medjax.models import convnext, densenet, efficientnet, heads, inception, resnet, vit
 from medjax.models.pretrained import fit
 from medjax.training import learner
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 CAMS = ('grad_cam', 'grad_cam_plus_plus')
 
@@ -346,8 +347,7 @@ def test_tokens_are_laid_out_as_a_grid(averaged):
 
 def test_of_learner_uses_the_runs_own_head_and_normalisation():
   config = configs.load('configs/phantom.py', ['data.image_size=32', 'model.settings.width=4'])
-  preprocessing = Preprocessing(32, 1, (0.4,), (0.2,), 'bilinear')
-  learn = learner.build(config, preprocessing)
+  learn = learner.build(config, ImageFormat(32, 1), Normalisation((0.4,), (0.2,)))
   images = drawn(channels=1)
   variables = random_variables(learn.network, images)
   found = saliency.of_learner(learn, variables, 'grad_cam')(images, np.array([2, 1]))
@@ -366,7 +366,7 @@ def test_of_learner_uses_the_runs_own_head_and_normalisation():
 
 def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   config = configs.load('configs/phantom.py', ['data.image_size=32', 'model.settings.width=4'])
-  learn = learner.build(config, Preprocessing(32, 1, (0.4,), (0.2,), 'bilinear'))
+  learn = learner.build(config, ImageFormat(32, 1), Normalisation((0.4,), (0.2,)))
   variables = random_variables(learn.network, drawn(channels=1))
   table = phantom_source.read(phantom_root, images=120, image_size=32)
   names, patients = list(table['image']), list(table['patient'])
@@ -386,7 +386,7 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
 
 def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path):
   config = configs.load('configs/phantom.py', ['data.image_size=32', 'model.settings.width=4'])
-  learn = learner.build(config, Preprocessing(32, 1, (0.4,), (0.2,), 'bilinear'))
+  learn = learner.build(config, ImageFormat(32, 1), Normalisation((0.4,), (0.2,)))
   variables = random_variables(learn.network, drawn(channels=1))
   names = [str(path) for path in sorted(phantom_root.rglob('*.jpg'))[:4]]
   truth = np.array([[0, 0, 0], [1, 1, 1]] * 2, np.float32)

@@ -16,13 +16,14 @@ from safetensors.numpy import load_file, save_file
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
 from medjax.inference import export_program, model_card
 from medjax.runs.finished import Trained
 from medjax.runs.model_file import Provenance
 from medjax.training import learner, preprocessing
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 # Neither medjax nor anything that it depends on but jax and numpy can be imported.
 BARE = """
@@ -49,7 +50,9 @@ def check_artefact(command, workdir, root, size, tmp_path):
   ):
     assert (tmp_path / 'export' / name).is_file() and name in said.stdout
   rows = list(csv.DictReader((workdir / 'predictions/test.csv').open()))[:11]
-  pixels = np.stack([decoding.decode(pathlib.Path(root) / row['image'], size, 1) for row in rows])
+  pixels = np.stack(
+    [decoding.decode(pathlib.Path(root) / row['image'], ImageFormat(size, 1)) for row in rows]
+  )
   np.save(tmp_path / 'export/images.npy', pixels)
   finished = subprocess.run(
     [sys.executable, '-c', BARE], cwd=tmp_path / 'export', capture_output=True, text=True
@@ -101,13 +104,13 @@ def test_timm_opens_the_export_and_computes_the_same(name, settings, tmp_path):
   torch, timm = oracle.torch_or_skip()
   side = 56 if 'patch14' in name else 64
   config = Config(Data('', '', ('x', 'y'), side), Model(name, settings=settings))
-  size = Preprocessing(side, 1, (0.5,), (0.25,), 'bilinear')
-  learn = learner.build(config, size)
+  inputs = ImageFormat(side, 1), Normalisation((0.5,), (0.25,))
+  learn = learner.build(config, *inputs)
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda leaf: rng.uniform(0.02, 0.2, leaf.shape).astype(np.float32), dict(learn.shapes)
   )
-  run = Trained(config, Provenance(size, 1, None), learn, variables, 1)
+  run = Trained(config, Provenance(*inputs, 1, None), learn, variables, 1)
   tensors, scheme = export_program.published_tensors(run)
   said = export_program.description(run)
   assert scheme == 'timm' and said['settings'] == settings
@@ -128,9 +131,9 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   """timm, told what config.json says, fits an image into the square as the run did."""
   _, timm = oracle.torch_or_skip()
   config = Config(Data('', '', ('x', 'y'), 64, fit=fit), Model('resnet18'))
-  size = preprocessing.resolve(config, None)
-  learn = learner.build(config, size)
-  said = export_program.description(Trained(config, Provenance(size, 1, None), learn, {}, 1))
+  inputs = preprocessing.resolve(config, None)
+  learn = learner.build(config, *inputs)
+  said = export_program.description(Trained(config, Provenance(*inputs, 1, None), learn, {}, 1))
   of_timm = said['pretrained_cfg']
   wide = np.tile(np.linspace(40, 255, 160).astype(np.uint8), (96, 1))
   Image.fromarray(wide).save(tmp_path / 'wide.png')
@@ -139,7 +142,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
     crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
   )  # fmt: skip
   theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
-  ours = decoding.decode(tmp_path / 'wide.png', 64, 1, size.interpolation, size.fit)[..., 0]
+  ours = decoding.decode(tmp_path / 'wide.png', inputs[0])[..., 0]
   # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
   np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
@@ -204,8 +207,8 @@ def test_the_card_says_what_defines_the_training(tmp_path):
     sampling=Sampling(mixture={'a': 0.5, 'b': 0.5}), loss=Loss('focal', {'gamma': 1.5}),
     optimizer=Optimizer(ema=0.99), precision='bfloat16',
   )  # fmt: skip
-  size = Preprocessing(32, 1, (0.5,), (0.25,), 'bilinear')
-  run = Trained(config, Provenance(size, 1, None), learner.build(config, size), {}, 1)
+  inputs = ImageFormat(32, 1), Normalisation((0.5,), (0.25,))
+  run = Trained(config, Provenance(*inputs, 1, None), learner.build(config, *inputs), {}, 1)
   card = model_card._details(run)
   for words in (
     'resnet_tiny (width=4)', 'focal (gamma=1.5)', "sampling {'a': 0.5, 'b': 0.5}", 'bfloat16',

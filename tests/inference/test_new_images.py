@@ -19,6 +19,7 @@ from PIL import Image
 
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, predictions
@@ -107,10 +108,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   assert all(str(mixed) in row['reason'] for row in broken)
   # The network on each image by itself, calibrated and decided by what is frozen.
   opened = finished_runs.open_run(run)
-  size = opened.started.preprocessing
-  pixels = np.stack(
-    [decoding.decode(mixed / name, size.image_size, size.channels) for name in names]
-  )
+  pixels = np.stack([decoding.decode(mixed / name, opened.started.image_format) for name in names])
   raw = np.asarray(jax.jit(opened.learner.eval_step)(opened.variables, pixels))
   prob, before = (
     np.array([[float(row[prefix + label]) for label in LABELS] for row in found])
@@ -211,7 +209,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   names = [row['image'] for row in rows(tmp_path / 'out.csv')]
   assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
   opened = finished_runs.open_run(run)
-  pixels = decoding.decode(mixed / 'sub' / 'IM1', 32, 1)
+  pixels = decoding.decode(mixed / 'sub' / 'IM1', ImageFormat(32, 1))
   maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
   expected = heat_overlay.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
   written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))

@@ -16,8 +16,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from medjax import losses
-from medjax.data.labels import class_weights
-from medjax.losses import binary
+from medjax.losses import binary, class_weights
 
 LN10 = np.log(10)  # The course computes in base 10.
 EIGHT_PATIENTS = np.array([0, 0, 0, 1, 0, 0, 1, 0], np.float32)[:, None]  # P4 and P7 have a mass.
@@ -58,7 +57,7 @@ def test_eight_patients_weigh_the_same_after_weighting():
   mass = EIGHT_PATIENTS[:, 0] == 1
   assert float(plain[mass].sum()) == pytest.approx(0.6, abs=0.005)
   assert float(plain[~mass].sum()) == pytest.approx(1.8, abs=0.01)
-  positive, negative = class_weights(EIGHT_PATIENTS, np.ones_like(EIGHT_PATIENTS))
+  positive, negative = class_weights.compute(EIGHT_PATIENTS, np.ones_like(EIGHT_PATIENTS))
   assert positive[0] == 6 / 8 and negative[0] == 2 / 8
   weighted = losses.weighted_binary_cross_entropy(logits, EIGHT_PATIENTS, positive, negative) / LN10
   assert float(weighted[3, 0]) == pytest.approx(0.225, abs=0.001)
@@ -89,7 +88,7 @@ def test_multi_label_loss_gives_the_course_table():
 
 def test_weighted_multi_task_has_weights_of_its_own_for_each_label():
   labels = np.array([row[0] for row in MULTI_LABEL], np.float32)
-  positive, negative = class_weights(labels, np.ones_like(labels))
+  positive, negative = class_weights.compute(labels, np.ones_like(labels))
   np.testing.assert_allclose(positive, [5 / 8, 4 / 8, 3 / 8])
   np.testing.assert_allclose(negative, [3 / 8, 4 / 8, 5 / 8])
   loss = losses.weighted_binary_cross_entropy(jnp.zeros((8, 3)), labels, positive, negative)

@@ -23,12 +23,13 @@ from medjax import losses
 from medjax.augment import policies
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen, predictions
 from medjax.final_test import saliency
 from medjax.models.nnx_bridge import FromNNX
 from medjax.training import learner, optimizers, steps
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 NET = '--config.model.name=nnx_nets:Net'
 
@@ -56,8 +57,10 @@ def config_of(name, precision='float32', **settings):
 
 
 def learner_of(name, precision='float32', channels=1, **settings):
-  images = Preprocessing(16, channels, (0.5,), (0.25,), 'bilinear', 'pad')
-  return learner.build(config_of(name, precision, **settings), images)
+  image_format = ImageFormat(16, channels)
+  return learner.build(
+    config_of(name, precision, **settings), image_format, Normalisation((0.5,), (0.25,))
+  )
 
 
 def start(learn):
@@ -127,7 +130,7 @@ def test_parts_of_a_batch_see_the_statistics_one_after_another():
     loss=losses.binary_cross_entropy,
     optimizer=optimizers.optimizer(config.optimizer, 10),
     augment=policies.none,
-    normalise=learn.preprocessing.normalise,
+    normalise=learn.normalisation,
     seed=0,
   )
   after = jax.jit(functools.partial(step, accumulate=2))(state, batch_of())[0].batch_stats

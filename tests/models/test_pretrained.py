@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from medjax import models
 from medjax.config import Config, Data, Model
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
 from medjax.training import preprocessing
@@ -309,21 +310,20 @@ def settings(size=0, channels=1, name='resnet18', **model):
 def test_what_the_weights_were_made_with_comes_along(file):
   (file.parent / 'config.json').write_text(json.dumps(DESCRIPTION))
   found = weights.find(str(file))
-  colour = preprocessing.resolve(settings(channels=3), found)
-  assert colour == preprocessing.Preprocessing(
-    224, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 'bicubic'
-  )
-  grey = preprocessing.resolve(settings(size=96), found)
-  assert (grey.image_size, grey.mean, grey.std) == (
+  image_format, colour = preprocessing.resolve(settings(channels=3), found)
+  assert image_format == ImageFormat(224, 3, interpolation='bicubic')
+  assert colour == preprocessing.Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+  image_format, grey = preprocessing.resolve(settings(size=96), found)
+  assert (image_format.size, grey.mean, grey.std) == (
     96,
     pytest.approx((0.449,)),
     pytest.approx((0.226,)),
   )
-  own = preprocessing.resolve(settings(mean=(0.3,), std=(0.2,)), found)
+  _, own = preprocessing.resolve(settings(mean=(0.3,), std=(0.2,)), found)
   assert (own.mean, own.std) == ((0.3,), (0.2,))
   images = jnp.full((1, 2, 2, 3), 0.5)
   expected = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
-  np.testing.assert_allclose(colour.normalise(images)[0, 0, 0], expected, rtol=1e-5)
+  np.testing.assert_allclose(colour(images)[0, 0, 0], expected, rtol=1e-5)
 
 
 def test_weights_that_do_not_say_how_to_normalise_ask(file):
@@ -338,7 +338,7 @@ def test_torchvision_s_inception_normalises_otherwise(file):
 
 
 def test_without_weights_the_published_size_or_a_question():
-  assert preprocessing.resolve(settings(name='inception_v3'), None).image_size == 299
+  assert preprocessing.resolve(settings(name='inception_v3'), None)[0].size == 299
   with pytest.raises(InputError, match=r'config\.data\.image_size'):
     preprocessing.resolve(settings(name='resnet_tiny'), None)
 

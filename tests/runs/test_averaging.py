@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY
 
-from medjax.inference import export_program
-from medjax.final_test import report_files
-from medjax.experiment import loop
-from medjax.runs import checkpoints, averaging, finished as finished_runs
 from medjax import config as configs
 from medjax.augment import policies
 from medjax.data import study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
+from medjax.experiment import loop
+from medjax.final_test import report_files
+from medjax.inference import export_program
+from medjax.runs import averaging, checkpoints
+from medjax.runs import finished as finished_runs
 from medjax.training import learner, preprocessing
 
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
@@ -31,7 +32,7 @@ def config(*overrides):
 
 def learn(*overrides):
   experiment = config(*overrides)
-  return learner.build(experiment, preprocessing.resolve(experiment, None))
+  return learner.build(experiment, *preprocessing.resolve(experiment, None))
 
 
 @pytest.fixture(scope='module')
@@ -235,7 +236,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
   data = study.read(experiment, workdir)
   for part in ('validation', 'test'):
     rows = data.rows(part)
-    read = study.records(experiment, run.learner.preprocessing, data, rows).load(
+    read = study.records(experiment, run.learner.image_format, data, rows).load(
       np.arange(len(rows)), len(rows)
     )
     own, theirs = (
@@ -276,7 +277,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   )
   rows = study.read(experiment, workdir).rows('test')
   pixels = study.records(
-    experiment, finished_runs.open_run(workdir).started.preprocessing, study.read(experiment, workdir), rows
+    experiment, finished_runs.open_run(workdir).started.image_format, study.read(experiment, workdir), rows
   ).load(np.arange(len(rows)), len(rows))  # fmt: skip
   np.testing.assert_allclose(
     program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5
@@ -289,4 +290,6 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   # Told again, the run says the same: also in which order.
   before = [(workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)]
   command('evaluate', f'--workdir={workdir}', check=True)
-  assert [(workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)] == before
+  assert [
+    (workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)
+  ] == before

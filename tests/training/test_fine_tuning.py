@@ -9,11 +9,12 @@ from conftest import TINY
 from PIL import Image
 
 from medjax import config as configs
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.experiment import loop
 from medjax.runs import checkpoints, model_file, workdir
-from medjax.training.preprocessing import Preprocessing
+from medjax.training.preprocessing import Normalisation
 
 PHANTOM = '--config=configs/phantom.py'
 
@@ -103,15 +104,15 @@ def test_weights_changed_before_anything_was_trained_are_noticed(finished, tmp_p
 
 
 def test_an_origin_that_nobody_knows_is_not_forgotten_by_the_next_run():
-  size = Preprocessing(32, 1, (0.5,), (0.25,), 'bilinear')
+  inputs = ImageFormat(32, 1), Normalisation((0.5,), (0.25,))
   file = {'from': '/weights.safetensors', 'sha256': '0' * 64}
   first = {'from': '/runs/one', 'step': 3, 'pretrained': file}
   second = {'from': '/runs/two', 'step': 5, 'pretrained': first}
-  assert '/weights.safetensors' in model_file.note(model_file.Provenance(size, 1, second))
+  assert '/weights.safetensors' in model_file.note(model_file.Provenance(*inputs, 1, second))
   timm = {'from': '/runs/one', 'step': 3, 'pretrained': {'from': 'timm/resnet18.tv_in1k'}}
-  assert model_file.note(model_file.Provenance(size, 1, timm)) is None
+  assert model_file.note(model_file.Provenance(*inputs, 1, timm)) is None
   alone = {'from': '/runs/one', 'step': 3, 'pretrained': None}
-  assert model_file.note(model_file.Provenance(size, 1, alone)) is None
+  assert model_file.note(model_file.Provenance(*inputs, 1, alone)) is None
 
 
 def test_patience_begins_with_the_last_unfreezing():

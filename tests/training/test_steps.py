@@ -12,8 +12,9 @@ import pytest
 from medjax import config, losses, models
 from medjax.augment import policies
 from medjax.training import optimizers, steps
+from medjax.training.preprocessing import Normalisation
 
-NORMALISE = functools.partial(steps.normalise, mean=(0.5,), std=(0.25,))
+NORMALISE = Normalisation((0.5,), (0.25,))
 SETTINGS = config.Optimizer('sgd', learning_rate=0.1, weight_decay=0.0)
 
 

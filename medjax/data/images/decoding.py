@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 
 from medjax.data.images import containers, dicom
 from medjax.data.images import intensity as intensities
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 _FITS = {'pad': ImageOps.pad, 'crop': ImageOps.fit, 'stretch': Image.Image.resize}
@@ -35,37 +36,27 @@ _UNKNOWN_SIZE = 1024  # No published network takes larger images.
 _WHOLE = 2**30  # pixels a side: nothing is reduced
 
 
-def decode(
-  path: str | pathlib.Path,
-  image_size: int,
-  channels: int,
-  interpolation: str = 'bilinear',
-  fit: str = 'pad',
-  intensity: str = 'file',
-) -> np.ndarray:
-  """Returns uint8[image_size, image_size, channels].
+def decode(path: str | pathlib.Path, image_format: ImageFormat) -> np.ndarray:
+  """Returns uint8[size, size, channels] of this format.
 
   A large JPEG, JPEG 2000 or TIFF pyramid is decoded at a reduced scale at which its sides are still
   twice what is needed.
 
   Args:
     path: an image file, or `container#key`.
-    image_size: pixels.
-    channels: 1 (grey) or 3 (RGB).
-    interpolation: nearest, bilinear, bicubic or lanczos, antialiased but for the first.
-    fit: 'pad' makes the longer side fill the square and the rest black, 'crop' the shorter side and
-      cuts the longer one at both ends, 'stretch' both.
-    intensity: what becomes black and white of deep greys, see medjax.data.images.intensity.
+    image_format: size, channels, and how the file becomes so.
 
   Raises:
     InputError: the file is missing, of zero size, truncated, of many images, or no image that is
       read; the message names it.
   """
-  image = _load(path, 'L' if channels == 1 else 'RGB', 2 * image_size, intensity)
-  size = (image_size, image_size)
+  mode = 'L' if image_format.channels == 1 else 'RGB'
+  image = _load(path, mode, 2 * image_format.size, image_format.intensity)
+  size = (image_format.size, image_format.size)
   if image.size != size:
-    image = _FITS[fit](image, size, Image.Resampling[interpolation.upper()])
-  return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+    resampling = Image.Resampling[image_format.interpolation.upper()]
+    image = _FITS[image_format.fit](image, size, resampling)
+  return np.asarray(image, np.uint8).reshape(image_format.shape)
 
 
 def whole(path: str | pathlib.Path, intensity: str = 'file') -> Image.Image:

@@ -13,31 +13,12 @@ span, and three sayings are honest:
                for soft tissue in Hounsfield units. Comparable between images, where one is right.
 """
 
-import math
-
 import numpy as np
 
-from medjax.errors import InputError
+from medjax.config import vocabulary
 
 # Exports of 10- and 12-bit detectors reach 1023 and 4095 of 65535; real images leave less unused.
 _LEAST_SHARE = 1 / 8
-
-
-def check(intensity: str, what: str) -> None:
-  """Raises InputError, naming `what`, for anything but 'file', 'stretch' and 'low..high'."""
-  if intensity not in ('file', 'stretch') and _limits(intensity) is None:
-    raise InputError(
-      f"{what} is '{intensity}'; allowed: 'file', 'stretch', or values low..high with low < high, such "
-      "as '0..4095'"
-    )
-
-
-def _limits(intensity: str) -> tuple[float, float] | None:
-  try:
-    low, high = map(float, intensity.split('..'))
-  except ValueError:
-    return None
-  return (low, high) if low < high and math.isfinite(high - low) else None
 
 
 def span(
@@ -56,8 +37,9 @@ def span(
   """
   if intensity == 'stretch':
     return darkest, brightest
-  if intensity != 'file':
-    return _limits(intensity)
+  limits = vocabulary.intensity_limits(intensity)
+  if limits is not None:
+    return limits
   advice = (
     "set data.intensity to a range such as '0..4095' if one serves all images, or to 'stretch'"
   )

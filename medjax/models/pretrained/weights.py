@@ -1,4 +1,4 @@
-"""Finds pretrained weights and what belongs to them: on the hub, in a file, in another run.
+"""Finds pretrained weights and what belongs to them: on the hub or in a file.
 
 Only safetensors are read: unpickling a file runs whatever code its author put there.
 """
@@ -8,19 +8,18 @@ import json
 import pathlib
 import re
 import shlex
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ml_dtypes  # noqa: F401  Teaches numpy bfloat16, which safetensors asks it for.
 import numpy as np
-from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 
 from medjax.errors import InputError
 from medjax.models.pretrained import fit
 from medjax.models.published import NETWORKS
-from medjax.runs import checkpoints
-from medjax.runtime import files, progress
+from medjax.runtime import progress
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
 _PICKLES = {'.pth', '.pt', '.bin', '.pkl', '.ckpt', '.tar'}
@@ -43,6 +42,7 @@ class Weights(NamedTuple):
     settings: of the network, where they come from a run.
     run: the work directory of the run that trained them; None where there is none, or not here.
     own_names: whether they are named as medjax names parameters.
+    metadata: what the file says of itself.
   """
 
   tensors: Mapping[str, np.ndarray]
@@ -55,17 +55,18 @@ class Weights(NamedTuple):
   settings: dict[str, Any] | None = None
   run: pathlib.Path | None = None
   own_names: bool = False
+  metadata: Mapping[str, str] = types.MappingProxyType({})
 
 
 def find(name: str) -> Weights:
-  """Returns the weights that config.model.pretrained names; see medjax.config.Model.
+  """Returns the weights of a .safetensors file, or of a name of the hub.
+
+  medjax.runs.weights_of_run finds those of a run too.
 
   Raises:
     InputError: there are none, they are damaged, or of a format that must be converted first.
   """
   path = pathlib.Path(name)
-  if path.is_dir():
-    return _of_run(path)
   if path.suffix == '.safetensors' and path.is_file():
     return _of_file(path, path.parent / 'config.json', {'from': str(path.resolve())})
   if path.is_file() and _PICKLES & set(path.suffixes):
@@ -160,26 +161,13 @@ def _of_file(path: pathlib.Path, description: pathlib.Path, origin: dict[str, An
       f'config.model.pretrained: {path}: cannot be read as safetensors ({" ".join(str(error).split())}); '
       'it may be cut off: fetch it again'
     ) from None
-  run = _exported_from(path, metadata)
-  if run:
-    started = files.read_json(run / 'model.json')['pretrained']
-    origin = {**origin, 'step': int(metadata['step']), 'pretrained': started}
   return Weights(
     tensors,
     origin | {'sha256': sha256},
     **_described(description),
-    run=run,
     own_names=metadata.get('names') == 'medjax',
+    metadata=metadata,
   )
-
-
-def _exported_from(path: pathlib.Path, metadata: Mapping[str, str]) -> pathlib.Path | None:
-  """The work directory in whose export/ the file lies, if it is that of the run that trained it."""
-  workdir = path.resolve().parent.parent
-  split = metadata.get('split_sha256')
-  if not split or not (workdir / 'split.json').is_file():
-    return None
-  return workdir if files.read_json(workdir / 'split.json').get('split_sha256') == split else None
 
 
 def _described(path: pathlib.Path) -> dict[str, Any]:
@@ -206,35 +194,6 @@ def _described(path: pathlib.Path) -> dict[str, Any]:
   if described['interpolation'] not in ('', *_INTERPOLATIONS):
     raise InputError(f"{path}: unknown interpolation '{described['interpolation']}'")
   return described
-
-
-def _of_run(workdir: pathlib.Path) -> Weights:
-  """Reads the best checkpoint of another run, its parameters named and laid out as torch would."""
-  if not (workdir / 'model.json').is_file():
-    raise InputError(
-      f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
-    )
-  started = files.read_json(workdir / 'model.json')
-  model = files.read_json(workdir / 'config.json')['model']
-  preprocessing = started['preprocessing']
-  variables, step = checkpoints.best_variables(workdir)
-  leaves = traverse_util.flatten_dict(variables, sep='/')
-  tensors = {
-    fit.published_name(path.partition('/')[2], ()): fit.to_torch(np.asarray(leaf), path)
-    for path, leaf in leaves.items()
-  }
-  return Weights(
-    tensors,
-    {'from': str(workdir.resolve()), 'step': step, 'pretrained': started['pretrained']},
-    image_size=preprocessing['image_size'],
-    mean=tuple(preprocessing['mean']),
-    std=tuple(preprocessing['std']),
-    interpolation=preprocessing['interpolation'],
-    architecture=model['name'],
-    settings=model['settings'],
-    run=workdir.resolve(),
-    own_names=True,
-  )
 
 
 def load(

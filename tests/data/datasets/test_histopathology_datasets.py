@@ -9,6 +9,7 @@ from layouts_other import camelyon17, edit, patchcamelyon, picture, read, there
 
 from medjax.data import missing_files
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -35,7 +36,9 @@ def test_patchcamelyon_images_are_the_files_rows(tmp_path):
   table = read('patchcamelyon', patchcamelyon(tmp_path))
   with h5py.File(tmp_path / f'{STEM}valid_x.h5') as file:
     stored = file['x'][1]
-  np.testing.assert_array_equal(decoding.decode(tmp_path / table['image'][5], 96, 3), stored)
+  np.testing.assert_array_equal(
+    decoding.decode(tmp_path / table['image'][5], ImageFormat(96, 3)), stored
+  )
 
 
 def test_patchcamelyon_without_meta_groups_by_image(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from layouts_other import medmnist, read
 
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.table import label_columns, stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -22,7 +23,7 @@ def test_dermamnist_cell_by_cell(tmp_path):
   assert labels[4] == 'melanoma' and len(labels) == 7
   np.testing.assert_array_equal(table[labels], np.eye(7)[[4, 0, 6, 4, 0, 4, 0]])
   np.testing.assert_array_equal(
-    decoding.decode(tmp_path / table['image'][4], 28, 3), arrays['val_images'][1]
+    decoding.decode(tmp_path / table['image'][4], ImageFormat(28, 3)), arrays['val_images'][1]
   )
 
 

@@ -21,6 +21,7 @@ from medjax.data.datasets import (
 )
 from medjax.data.sampling import IndexStream
 from medjax.errors import InputError
+from medjax.training import objective
 
 NAN = np.nan
 LABELS = ('Edema', 'Lung Lesion', 'Pleural Effusion')
@@ -356,7 +357,8 @@ def test_what_the_views_leave_out_is_noted_by_set(command, root):
 
 def test_two_sets_split_and_mix_in_a_study(phantoms):
   made, _ = study.make(experiment(phantoms))
-  rows, _, order = study.training(experiment(phantoms), made)
+  trained = objective.make(experiment(phantoms), made)
+  rows, order = trained.rows, trained.stream
   of = made.table['dataset'].to_numpy(object)[rows['train']]
   shown = of[order.epoch(0)]
   assert abs((shown == 'one').mean() - 0.75) < 1 / len(shown)

@@ -12,6 +12,7 @@ from tensorflow_datasets import features
 
 from medjax.data import labels as policies
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.table import label_columns, stand_ins_for_patients
 from medjax.errors import InputError
 
@@ -66,7 +67,7 @@ def test_patch_camelyon_has_images_and_labels_of_the_same_record(pcam):
   # TFDS shuffles when it prepares. Pictures tell which example a record is.
   labels = [0, 1, 1, 0]
   for image, tumour in table.loc[table['official_split'] == 'train', ['image', 'Tumor']].to_numpy():
-    pixels = decoding.decode(pcam / image, 12, 3)
+    pixels = decoding.decode(pcam / image, ImageFormat(12, 3))
     (which,) = [row for row in range(4) if (PIXELS[row] == pixels).all()]
     assert tumour == labels[which]
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from medjax.data.images import boxes, decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.phantom import chest
 from medjax.errors import InputError
 
@@ -53,7 +54,7 @@ def test_boxes_move_as_decoding_moves_the_pixels(tmp_path, fit, width, height):
   read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.png,Mass,{table}\n'))
   found = boxes.in_input(read, tmp_path, ['a.png'], 64, fit)
   assert list(found['row']) == [0] and list(found['label']) == ['Mass']
-  wanted = bright(decoding.decode(tmp_path / 'a.png', 64, 1, fit=fit))
+  wanted = bright(decoding.decode(tmp_path / 'a.png', ImageFormat(64, 1, fit=fit)))
   # Interpolation blurs an edge, by which its middle does not move; Pillow's rounding of sides does.
   np.testing.assert_allclose(found[list(boxes.SIDES)].to_numpy()[0], wanted, atol=0.35)
 
@@ -72,7 +73,7 @@ def test_a_turned_image_has_its_boxes_as_it_is_shown(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 6
   square(tmp_path, 'a.jpg', 200, 100, (20, 30, 40, 50), quality=95, exif=exif)
-  shown = bright(decoding.decode(tmp_path / 'a.jpg', 200, 1))
+  shown = bright(decoding.decode(tmp_path / 'a.jpg', ImageFormat(200, 1)))
   # Of 100 × 200 in 200 × 200 padding takes 50 on the left.
   sides = ','.join(str(round(side)) for side in (shown[0] - 50, *shown[1:]))
   read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.jpg,Mass,{sides}\n'))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from medjax.data import pipeline
 from medjax.data.images import containers, decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 COUNT = 12
@@ -111,18 +112,22 @@ def test_a_prepared_folder_is_read_without_tensorflow(root, pictures):
 
 def test_decoding_goes_on_as_with_a_file(root, pictures, tmp_path):
   Image.fromarray(pictures[5]).save(tmp_path / 'five.png')
-  for settings in ((8, 1), (20, 3), (8, 3, 'bicubic', 'crop')):
+  for image_format in (
+    ImageFormat(8, 1),
+    ImageFormat(20, 3),
+    ImageFormat(8, 3, 'crop', 'bicubic'),
+  ):
     np.testing.assert_array_equal(
-      decoding.decode(root / 'tissue.h5#5', *settings),
-      decoding.decode(tmp_path / 'five.png', *settings),
+      decoding.decode(root / 'tissue.h5#5', image_format),
+      decoding.decode(tmp_path / 'five.png', image_format),
     )
 
 
 def test_a_file_whose_name_holds_the_sign_is_a_file(tmp_path):
   Image.new('L', (8, 8), 77).save(tmp_path / 'lesion#2.png')
-  assert decoding.decode(tmp_path / 'lesion#2.png', 8, 1).max() == 77
+  assert decoding.decode(tmp_path / 'lesion#2.png', ImageFormat(8, 1)).max() == 77
   with pytest.raises(InputError, match=r'lesion: no such file'):
-    decoding.decode(tmp_path / 'lesion#3.png', 8, 1)
+    decoding.decode(tmp_path / 'lesion#3.png', ImageFormat(8, 1))
 
 
 def all_paths(root):
@@ -145,7 +150,7 @@ def test_workers_read_what_threads_read(root):
   paths = all_paths(root)
   assert decoding.find_broken(paths) == {}
   values = np.zeros((len(paths), 1), np.float32)
-  records = pipeline.Records(paths, values, values, image_size=16, channels=3)
+  records = pipeline.Records(paths, values, values, ImageFormat(size=16, channels=3))
   batches = [
     [batch['image'] for batch in pipeline.eval_batches(records, batch_size=9, workers=workers)]
     for workers in (0, 1)
@@ -180,7 +185,7 @@ def test_what_is_not_there_is_one_line(root, key, words):
   for name in ('cut.h5', 'cut.npz', 'cut.array_record', 'x.h5.gz'):
     (root / name).write_bytes((root / 'tissue.h5').read_bytes()[:100])
   with pytest.raises(InputError, match=words) as error:
-    decoding.decode(root / key, 8, 1)
+    decoding.decode(root / key, ImageFormat(8, 1))
   assert '\n' not in str(error.value)
   assert list(decoding.find_broken([str(root / key)])) == [0]
 
@@ -191,7 +196,7 @@ def test_what_is_not_there_is_one_line(root, key, words):
 def test_what_must_be_installed_is_said(root, module, key, extra):
   code = (
     f'import sys; sys.modules[{module!r}] = None\n'
-    'from medjax.data import containers\n'
+    'from medjax.data.images import containers\n'
     'from medjax.errors import InputError\n'
     'try: containers.read(sys.argv[1])\n'
     'except InputError as error: print(error)\n'
@@ -204,7 +209,7 @@ def test_what_must_be_installed_is_said(root, module, key, extra):
 def test_workers_import_no_jax(root):
   code = (
     'import sys\n'
-    'from medjax.data import containers\n'
+    'from medjax.data.images import containers\n'
     'for path in sys.argv[1:]: containers.read(path)\n'
     "assert not {'jax', 'tensorflow', 'torch'} & set(sys.modules)\n"
   )

@@ -16,6 +16,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, conve
 from pydicom.sequence import Sequence
 
 from medjax.data.images import decoding, dicom
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 SECRET = 'Doe^Jane of Elm Street'
@@ -159,7 +160,7 @@ def test_colour_is_rgb_whatever_it_was_stored_as(path):
   np.testing.assert_array_equal(dicom.read(path), rgb)
   write(path, convert_color_space(rgb, 'RGB', 'YBR_FULL'), 'YBR_FULL')
   np.testing.assert_allclose(dicom.read(path).astype(int), rgb, atol=3)
-  np.testing.assert_array_equal(decoding.decode(path, 16, 3), dicom.read(path))
+  np.testing.assert_array_equal(decoding.decode(path, ImageFormat(16, 3)), dicom.read(path))
   planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)).reshape(16, 16, 3)
   write(path, planes, 'RGB', PlanarConfiguration=1)
   np.testing.assert_array_equal(dicom.read(path), rgb)
@@ -228,7 +229,7 @@ def test_colour_in_every_syntax_gives_the_same_bars(name, tolerance):
 
 def refusal(path):
   with pytest.raises(InputError) as error:
-    decoding.decode(path, 8, 1)
+    decoding.decode(path, ImageFormat(8, 1))
   assert str(path) in str(error.value) and '\n' not in str(error.value)
   assert SECRET not in str(error.value)
   return str(error.value)
@@ -280,7 +281,7 @@ def test_a_damaged_file_is_named(tmp_path, ramp):
 def test_a_dicom_is_known_by_its_content_not_by_its_name(tmp_path, ramp):
   for name in ('IM000001', 'film.dicom', 'film.png'):
     write(tmp_path / name, ramp, bits=12)
-    assert decoding.decode(tmp_path / name, 64, 1).max() == 255
+    assert decoding.decode(tmp_path / name, ImageFormat(64, 1)).max() == 255
   found = decoding.find_broken([str(tmp_path / name) for name in ('IM000001', 'film.png', 'none')])
   assert list(found) == [2]
 
@@ -295,8 +296,8 @@ def test_without_pydicom_it_is_said_what_to_install(path, ramp):
   write(path, ramp)
   code = (
     "import sys; sys.modules['pydicom'] = None\n"
-    'from medjax.data import images\n'
-    'print(images.find_broken(sys.argv[1:]))\n'
+    'from medjax.data.images import decoding\n'
+    'print(decoding.find_broken(sys.argv[1:]))\n'
   )
   command = [sys.executable, '-c', code, str(path)]
   said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -382,8 +383,8 @@ def test_nothing_private_is_printed_warned_of_or_logged(path, ramp, tmp_path, mo
   (tmp_path / 'torn.dcm').write_bytes(whole[: at + 10])
   code = (
     'import logging, sys; logging.basicConfig(level=logging.DEBUG)\n'
-    'from medjax.data import dicom, images\n'
-    'print(images.find_broken(sys.argv[1:]))\n'
+    'from medjax.data.images import decoding, dicom\n'
+    'print(decoding.find_broken(sys.argv[1:]))\n'
     'for path in sys.argv[1:]:\n'
     '  try: print(dicom.header(path)["width"])\n'
     '  except ValueError as error: print(error)\n'

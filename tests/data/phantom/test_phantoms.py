@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.phantom import retina, skin, tissue
 from medjax.data.table import stand_ins_for_patients
 from medjax.errors import InputError
@@ -40,7 +41,9 @@ def sets(roots):
   loaded = {}
   for kind in MODULES:
     table = read(f'phantom_{kind}', roots / kind, images=IMAGES, image_size=SIZE, seed=1)
-    pixels = [decoding.decode(roots / kind / image, SIZE, 3) for image in table['image']]
+    pixels = [
+      decoding.decode(roots / kind / image, ImageFormat(SIZE, 3)) for image in table['image']
+    ]
     loaded[kind] = table, np.stack(pixels).astype(np.float32) / 255
   return loaded
 

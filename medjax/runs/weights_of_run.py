@@ -1,0 +1,70 @@
+"""Weights that another run trained: from its work directory, or from its export."""
+
+import pathlib
+
+import numpy as np
+from flax import traverse_util
+
+from medjax.errors import InputError
+from medjax.models.pretrained import fit, weights
+from medjax.models.pretrained.weights import Weights
+from medjax.runs import checkpoints, model_file
+from medjax.runtime import files
+
+
+def find(name: str) -> Weights:
+  """Returns the weights that config.model.pretrained names; see medjax.config.Model.
+
+  Raises:
+    InputError: there are none, they are damaged, or of a format that must be converted first.
+  """
+  path = pathlib.Path(name)
+  if path.is_dir():
+    return _of_run(path)
+  found = weights.find(name)
+  run = _exported_from(path, found.metadata.get('split_sha256'))
+  if run is None:
+    return found
+  origin = {
+    **found.origin,
+    'step': int(found.metadata['step']),
+    'pretrained': model_file.read(run).pretrained,
+  }
+  return found._replace(origin=origin, run=run)
+
+
+def _of_run(workdir: pathlib.Path) -> Weights:
+  """Reads the best checkpoint of another run, its parameters named and laid out as torch would."""
+  if not (workdir / model_file.FILE).is_file():
+    raise InputError(
+      f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
+    )
+  started = model_file.read(workdir)
+  model = files.read_json(workdir / 'config.json')['model']
+  variables, step = checkpoints.best_variables(workdir)
+  leaves = traverse_util.flatten_dict(variables, sep='/')
+  tensors = {
+    fit.published_name(path.partition('/')[2], ()): fit.to_torch(np.asarray(leaf), path)
+    for path, leaf in leaves.items()
+  }
+  return Weights(
+    tensors,
+    {'from': str(workdir.resolve()), 'step': step, 'pretrained': started.pretrained},
+    image_size=started.image_format.size,
+    mean=started.normalisation.mean,
+    std=started.normalisation.std,
+    interpolation=started.image_format.interpolation,
+    architecture=model['name'],
+    settings=model['settings'],
+    run=workdir.resolve(),
+    own_names=True,
+  )
+
+
+def _exported_from(path: pathlib.Path, split_sha256: str | None) -> pathlib.Path | None:
+  """Returns the work directory whose export/ holds the file, if its run trained these weights."""
+  workdir = path.resolve().parent.parent
+  if not split_sha256 or not (workdir / 'split.json').is_file():
+    return None
+  recorded = files.read_json(workdir / 'split.json').get('split_sha256')
+  return workdir if recorded == split_sha256 else None

@@ -1,0 +1,92 @@
+"""What training minimises: the loss with its settings bound, over which images in which order."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Set
+
+import numpy as np
+
+from medjax import losses
+from medjax.config import Config
+from medjax.data import sampling, targets
+from medjax.data.study import Study
+from medjax.errors import InputError
+from medjax.losses import class_weights
+from medjax.runtime import import_by_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """Attributes:
+  rows: train, validation and test → the positions of its images in the study table, int64[n].
+  stream: the order in which training shows its rows.
+  loss: (logits f32[B, K], labels f32[B, K]) → f32[B, K]; see medjax.losses.
+  """
+
+  rows: dict[str, np.ndarray]
+  stream: sampling.IndexStream
+  loss: Callable
+
+
+def make(config: Config, study: Study, broken: Set[str] = frozenset()) -> Objective:
+  """Returns what training on this study minimises.
+
+  Args:
+    config: of the run.
+    study: its images.
+    broken: images that are set aside.
+
+  Raises:
+    InputError: a split without images, or a loss or re-sampling that does not exist or fit.
+  """
+  rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
+  if config.batch_size > len(rows['train']):
+    raise InputError(
+      f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
+    )
+  values, mask = study.values[rows['train']], study.mask[rows['train']]
+  stream = sampling.IndexStream(
+    config.sampling.name,
+    values,
+    mask,
+    labels=config.data.labels,
+    label=config.sampling.label or None,
+    seed=config.seed,
+    sets=study.table['dataset'].iloc[rows['train']] if 'dataset' in study.table else (),
+    mixture=config.sampling.mixture,
+  )
+  # Weights and priors are those of what training shows: re-sampling has already moved the balance.
+  shown = stream.epoch(0)
+  return Objective(
+    rows,
+    stream,
+    bound_loss(config, *targets.targets(config.model.head, values[shown], mask[shown])),
+  )
+
+
+def bound_loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:
+  """Returns the config's loss with its settings, and what it asks of the training targets, bound.
+
+  Args:
+    config: of the run.
+    values: f32[M, K] in [0, 1], the targets of one epoch.
+    mask: f32[M, K], 1 where the target is known.
+
+  Raises:
+    InputError: a loss that does not exist or fit.
+  """
+  head = config.model.head
+  ours = losses.softmax if head == 'softmax' else losses.binary
+  what = f"config.loss.name (with model.head='{head}')"
+  loss = import_by_name.find(config.loss.name, import_by_name.public(ours), what)
+  import_by_name.check_settings(
+    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels', 'mask')
+  )
+  if import_by_name.takes(loss, 'mask') and config.optimizer.accumulate > 1:
+    raise InputError(
+      f'config.optimizer.accumulate={config.optimizer.accumulate}: {config.loss.name} compares the '
+      'images of a batch with each other and cannot be computed in parts; set it to 1'
+    )
+  counted = class_weights.count(values, mask)
+  bound = {name: value for name, value in counted.items() if import_by_name.takes(loss, name)}
+  return functools.partial(loss, **{**bound, **config.loss.settings})
