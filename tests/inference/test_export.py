@@ -150,7 +150,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
 
 @pytest.mark.slow
 def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
-  from test_finetuning import run
+  from test_fine_tuning import run
 
   command('export', f'--workdir={finished[0]}', f'--output={tmp_path}', check=True)
   tensors = load_file(tmp_path / 'model.safetensors')
@@ -165,7 +165,7 @@ def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
 
 
 def test_an_export_in_its_run_knows_who_trained_it(command, finished, phantom_root, tmp_path):
-  from test_finetuning import run
+  from test_fine_tuning import run
 
   shutil.copytree(finished[0], tmp_path / 'first')
   command('export', f'--workdir={tmp_path / "first"}', check=True)
