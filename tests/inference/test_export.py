@@ -13,6 +13,7 @@ import oracle
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from tiny_runs import run
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
@@ -150,8 +151,6 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
 
 @pytest.mark.slow
 def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
-  from test_fine_tuning import run
-
   command('export', f'--workdir={finished[0]}', f'--output={tmp_path}', check=True)
   tensors = load_file(tmp_path / 'model.safetensors')
   assert {'conv1.weight', 'bn1.running_mean', 'layer1.0.conv1.weight', 'fc.weight'} <= set(tensors)
@@ -165,8 +164,6 @@ def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
 
 
 def test_an_export_in_its_run_knows_who_trained_it(command, finished, phantom_root, tmp_path):
-  from test_fine_tuning import run
-
   shutil.copytree(finished[0], tmp_path / 'first')
   command('export', f'--workdir={tmp_path / "first"}', check=True)
   exported = f'--config.model.pretrained={tmp_path / "first/export/model.safetensors"}'

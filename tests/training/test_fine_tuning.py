@@ -5,8 +5,8 @@ import json
 import jax
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny_runs import run
 
 from medjax import config as configs
 from medjax.data.images.preprocessing import ImageFormat
@@ -15,17 +15,6 @@ from medjax.errors import InputError
 from medjax.experiment import loop
 from medjax.runs import checkpoints, model_file, workdir
 from medjax.training.preprocessing import Normalisation
-
-PHANTOM = '--config=configs/phantom.py'
-
-
-def run(command, workdir, root, *arguments, check=True):
-  """A tiny run on one of the two phantoms."""
-  arguments = (f'--config.data.settings.seed={int(root.name == "other")}', *arguments)
-  return command(
-    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={root}', *arguments,
-    check=check,
-  )  # fmt: skip
 
 
 def same(one, other, kind, name):
