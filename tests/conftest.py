@@ -1,5 +1,7 @@
 """Small data and small runs that several tests share."""
 
+import gc
+import json
 import os
 import pathlib
 import subprocess
@@ -27,6 +29,17 @@ TINY = (
 )
 
 
+@pytest.fixture(scope='module', autouse=True)
+def compiled_programs_are_dropped():
+  """What the tests of one file have compiled does not fill the worker's memory for the next."""
+  yield
+  if 'jax' in sys.modules:
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
+
+
 @pytest.fixture(scope='session')
 def phantom_root(tmp_path_factory):
   """120 generated images of 32 px."""
@@ -46,26 +59,63 @@ def compilation_cache(tmp_path_factory):
   os.environ['XDG_CACHE_HOME'] = str(folder / 'cache')
 
 
-@pytest.fixture(scope='session')
-def command():
-  """Runs `python -m medjax.<name> …` in the project's folder and returns the finished process."""
+class Commands:
+  """Runs `python -m medjax.<name> …` in the project's folder, in forks of one process per worker."""
 
-  def run(name, *arguments, check=False, env=None, **settings):
+  def __init__(self, folder):
+    self._folder, self._server = folder, None
+
+  def __call__(self, name, *arguments, check=False, env=None):
+    """Returns the finished process: returncode, stdout and stderr.
+
+    What `env` changes may be read when a module is imported: then it is a process of its own.
+    """
+    command = [sys.executable, '-m', f'medjax.{name}', *map(str, arguments)]
     environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', **(env or {})}
-    finished = subprocess.run(
-      [sys.executable, '-m', f'medjax.{name}', *map(str, arguments)],
-      cwd=PROJECT,
-      env=environment,
-      capture_output=True,
-      text=True,
-      timeout=540,
-      **settings,
-    )
+    if env:
+      finished = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=540
+      )
+    else:
+      finished = self._fork(command, environment)
     if check:
       assert finished.returncode == 0, finished.stderr[-3000:]
     return finished
 
-  return run
+  def _fork(self, command, environment):
+    if self._server is None:
+      self._server = subprocess.Popen(
+        [sys.executable, PROJECT / 'tests' / 'helpers' / 'fork_server.py'],
+        cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+      )  # fmt: skip
+    said = {name: self._folder / name for name in ('stdout', 'stderr')}
+    request = {
+      'module': command[2],
+      'arguments': command[3:],
+      'cwd': str(PROJECT),
+      'environment': environment,
+      **{name: str(path) for name, path in said.items()},
+    }
+    print(json.dumps(request), file=self._server.stdin, flush=True)
+    status = self._server.stdout.readline()
+    assert status, 'the process that runs commands has ended'
+    return subprocess.CompletedProcess(
+      command, int(status), *(path.read_text() for path in said.values())
+    )
+
+  def close(self):
+    """Ends the process that forks."""
+    if self._server is not None:
+      self._server.stdin.close()
+      self._server.wait()
+
+
+@pytest.fixture(scope='session')
+def command(tmp_path_factory):
+  """Runs `python -m medjax.<name> …` in the project's folder and returns the finished process."""
+  commands = Commands(tmp_path_factory.mktemp('commands'))
+  yield commands
+  commands.close()
 
 
 @pytest.fixture(scope='session')
