@@ -19,14 +19,14 @@ def one_line(error: BaseException) -> str:
   return f'{type(error).__name__}: {text[:300]}{where}'
 
 
-def nearest(word: str, options: Iterable[str]) -> str:
+def nearest(word: object, options: Iterable[str]) -> str:
   """Returns '; did you mean X?' for the option closest to `word`, or '' if none is close."""
   folded = {option.casefold(): option for option in options}
   close = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.6)
   return f"; did you mean '{folded[close[0]]}'?" if close else ''
 
 
-def check_option(what: str, value: str, options: Iterable[str]) -> None:
+def check_option(what: str, value: object, options: Iterable[str]) -> None:
   """Raises InputError naming `what`, the value, what is allowed and the nearest spelling."""
   options = list(options)
   if value not in options:

@@ -1,4 +1,4 @@
-"""Settings in nested dataclasses: read from text, checked against their types, made of dicts."""
+"""Settings in nested dataclasses: read from text, checked against types and ranges, made of dicts."""
 
 import ast
 import dataclasses
@@ -8,13 +8,58 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from medjax.errors import InputError, nearest
+from medjax.errors import InputError, check_option, nearest
 
 _TUPLES = {
   tuple[str, ...]: "a tuple of names, such as ('Edema',)",
   tuple[int, ...]: 'a tuple of whole numbers, such as (500, 1000)',
   tuple[float, ...]: 'a tuple of numbers, such as (0.5,)',
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Range:
+  least: float | None = None
+  above: float | None = None
+  most: float | None = None
+  below: float | None = None
+
+  def __contains__(self, value: float) -> bool:
+    return (
+      (self.least is None or value >= self.least)
+      and (self.above is None or value > self.above)
+      and (self.most is None or value <= self.most)
+      and (self.below is None or value < self.below)
+    )
+
+  def __str__(self) -> str:
+    if self.most is None and self.below is None:
+      return f'{self.least} or more' if self.above is None else f'more than {self.above}'
+    start = f'[{self.least}' if self.above is None else f'({self.above}'
+    return f'in {start}, ' + (f'{self.below})' if self.most is None else f'{self.most}]')
+
+
+def setting(
+  default: Any,
+  *,
+  least: float | None = None,
+  above: float | None = None,
+  most: float | None = None,
+  below: float | None = None,
+  options: Sequence[str] = (),
+) -> Any:
+  """Returns a dataclass field that `check` holds to a range, or to one of a few words.
+
+  Args:
+    default: of the field.
+    least, most: ends of the range that belong to it.
+    above, below: ends that do not.
+    options: all that a text may be; empty where it has no such list.
+  """
+  metadata: dict[str, Any] = {'options': options} if options else {}
+  if (least, above, most, below) != (None,) * 4:
+    metadata['range'] = _Range(least, above, most, below)
+  return dataclasses.field(default=default, metadata=metadata)
 
 
 def override(config: Any, name: str, text: str) -> None:
@@ -24,32 +69,32 @@ def override(config: Any, name: str, text: str) -> None:
     InputError: no such field, with the nearest one, or a text that is not of the field's type.
   """
   *parents, last = name.split('.')
-  holder: Any = config
+  group: Any = config
   for depth, parent in enumerate(parents):
-    holder = _get(holder, parent, '.'.join(parents[: depth + 1]))
-  if isinstance(holder, dict):
-    holder[last] = _literal(text)
+    group = _get(group, parent, '.'.join(parents[: depth + 1]))
+  if isinstance(group, dict):
+    group[last] = _literal(text)
     return
-  _get(holder, last, name)
-  kind = typing.get_type_hints(type(holder))[last]
+  _get(group, last, name)
+  kind = typing.get_type_hints(type(group))[last]
   if dataclasses.is_dataclass(kind):
     inside = ', '.join(f'{name}.{field.name}' for field in dataclasses.fields(kind))
     raise InputError(f'config.{name} is a group of settings; give one of {inside}')
-  setattr(holder, last, _cast(text, kind, name))
+  setattr(group, last, _cast(text, kind, name))
 
 
-def _get(holder: Any, field: str, name: str) -> Any:
-  if isinstance(holder, dict):
-    return holder.setdefault(field, {})
-  fields = (
-    [each.name for each in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+def _get(group: Any, field: str, name: str) -> Any:
+  if isinstance(group, dict):
+    return group.setdefault(field, {})
+  names = (
+    [known.name for known in dataclasses.fields(group)] if dataclasses.is_dataclass(group) else []
   )
-  if field not in fields:
-    allowed = ', '.join(fields) or 'none'
+  if field not in names:
+    allowed = ', '.join(names) or 'none'
     raise InputError(
-      f'config.{name}: there is no such setting; settings here: {allowed}{nearest(field, fields)}'
+      f'config.{name}: there is no such setting; settings here: {allowed}{nearest(field, names)}'
     )
-  return getattr(holder, field)
+  return getattr(group, field)
 
 
 def _literal(text: str) -> Any:
@@ -66,10 +111,14 @@ def _cast(text: str, kind: Any, name: str) -> Any:
     return tuple(str(item).strip() for item in items)
   if typing.get_origin(kind) is tuple:
     return value if isinstance(value, tuple | list) else (value,) if text else ()
-  kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+  kinds = _kinds(kind)
   if str in kinds and not isinstance(value, tuple(set(kinds) - {str})):
     return text
   return _as_kind(value, kinds, name)
+
+
+def _kinds(kind: Any) -> tuple[type, ...]:
+  return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
 
 
 def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
@@ -85,29 +134,37 @@ def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
   raise InputError(f'config.{name}={value!r}: must be {allowed}')
 
 
-def check_types(group: Any, prefix: str = '') -> None:
-  """Checks every field of nested dataclasses; whole numbers become floats, and lists tuples, in place.
+def check(group: Any, prefix: str = '') -> None:
+  """Checks the type and the range of every field of nested dataclasses.
+
+  Whole numbers become floats, and lists tuples, in place.
 
   Raises:
-    InputError: a value that is not of its field's type.
+    InputError: a value that is not of its field's type, or out of its range.
   """
   hints = typing.get_type_hints(type(group))
   for field in dataclasses.fields(group):
     value, kind, name = getattr(group, field.name), hints[field.name], prefix + field.name
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
       if not isinstance(value, kind):
         raise InputError(f'config.{name}={value!r}: must be a {kind.__name__}(…)')
-      check_types(value, f'{name}.')
-    elif typing.get_origin(kind) is tuple:
-      item_kind, example = typing.get_args(kind)[0], _TUPLES[kind]
-      if not isinstance(value, tuple | list):
-        raise InputError(f'config.{name}={value!r}: must be {example}')
-      if item_kind is str and not all(isinstance(item, str) for item in value):
-        raise InputError(f'config.{name}={value!r}: must be {example}')
-      setattr(group, field.name, tuple(_as_kind(item, (item_kind,), name) for item in value))
-    else:
-      kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-      setattr(group, field.name, _as_kind(value, kinds, name))
+      check(value, f'{name}.')
+      continue
+    value = _as_tuple(value, kind, name) if kind in _TUPLES else _as_kind(value, _kinds(kind), name)
+    setattr(group, field.name, value)
+    if 'options' in field.metadata:
+      check_option(f'config.{name}', value, field.metadata['options'])
+    if 'range' in field.metadata and value not in field.metadata['range']:
+      raise InputError(f'config.{name}={value}: must be {field.metadata["range"]}')
+
+
+def _as_tuple(value: Any, kind: Any, name: str) -> tuple:
+  (item_kind, _), example = typing.get_args(kind), _TUPLES[kind]
+  if not isinstance(value, tuple | list):
+    raise InputError(f'config.{name}={value!r}: must be {example}')
+  if item_kind is str and not all(isinstance(item, str) for item in value):
+    raise InputError(f'config.{name}={value!r}: must be {example}')
+  return tuple(_as_kind(item, (item_kind,), name) for item in value)
 
 
 def from_dict(kind: type, values: dict[str, Any]) -> Any:

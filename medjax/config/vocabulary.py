@@ -6,7 +6,9 @@ from fractions import Fraction
 
 from medjax.errors import InputError, check_option, nearest
 
+FITS = ('pad', 'crop', 'stretch')
 INTENSITIES = ('file', 'stretch')
+MODALITIES = ('chest', 'retina', 'skin', 'histopathology')
 HEADS = ('sigmoid', 'softmax', 'ordinal')
 LEVELS = ('image', 'study', 'patient', 'slide')
 CALIBRATIONS = ('none', 'temperature', 'platt', 'isotonic')

@@ -1,0 +1,95 @@
+"""What no single field can say: settings that no run could use together."""
+
+import dataclasses
+import json
+
+from medjax.config import fields, protocol, vocabulary
+from medjax.config.settings import Config
+from medjax.errors import InputError
+
+
+def check(config: Config) -> None:
+  """Checks a config; whole numbers become floats, and lists tuples, where a field asks for them.
+
+  Names of losses, models, policies and labels are checked where they are looked up.
+
+  Raises:
+    InputError: naming field, value and what is allowed, for values that no run could use.
+  """
+  fields.check(config)
+  try:
+    json.dumps(dataclasses.asdict(config))
+  except TypeError as error:
+    raise InputError(
+      f'config: settings must be plain numbers, text, lists and dicts ({error})'
+    ) from None
+  _check_data(config)
+  _check_model(config)
+  protocol.check(config.protocol, config.data.labels, protocol.IN_CONFIG)
+  _check_optimizer(config)
+  _check_averaging(config)
+
+
+def _check_data(config: Config) -> None:
+  data = config.data
+  if not data.labels:
+    raise InputError('config.data.labels is empty; name at least one label')
+  if len(set(data.labels)) < len(data.labels):
+    raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
+  if data.channels not in (1, 3):
+    raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
+  vocabulary.check_intensity(data.intensity, 'config.data.intensity')
+
+
+def _check_model(config: Config) -> None:
+  model, steps = config.model, config.model.unfreeze_at
+  if len(config.data.labels) < 2 and model.head != 'sigmoid':
+    raise InputError(f"config.model.head='{model.head}': needs two labels or more to choose from")
+  if steps and model.finetune != 'head':
+    raise InputError("config.model.unfreeze_at: only with model.finetune='head' is anything frozen")
+  if list(steps) != sorted(set(steps)) or not all(0 < step < config.steps for step in steps):
+    raise InputError(
+      f'config.model.unfreeze_at={steps}: must be rising steps between 0 and steps={config.steps}'
+    )
+  if model.finetune == 'head' and not model.pretrained:
+    raise InputError(
+      "config.model.finetune='head': trains a head on random features unless "
+      'config.model.pretrained says what they come from'
+    )
+  for name, values in (('mean', model.mean), ('std', model.std)):
+    if len(values) not in (0, 1, config.data.channels):
+      raise InputError(
+        f'config.model.{name}={values}: must have one value for each of the '
+        f'{config.data.channels} channels'
+      )
+  if not all(0 <= value <= 1 for value in model.mean):
+    raise InputError(f'config.model.mean={model.mean}: must be of pixels in [0, 1], not 0 to 255')
+  if not all(0 < value <= 1 for value in model.std):
+    raise InputError(f'config.model.std={model.std}: must be in (0, 1], of pixels in [0, 1]')
+
+
+def _check_optimizer(config: Config) -> None:
+  optimizer = config.optimizer
+  if optimizer.warmup_steps >= config.steps:
+    raise InputError(
+      f'config.optimizer.warmup_steps={optimizer.warmup_steps}: must be below steps={config.steps}'
+    )
+  if config.batch_size % optimizer.accumulate:
+    raise InputError(
+      f'config.batch_size={config.batch_size}: must be divisible by '
+      f'optimizer.accumulate={optimizer.accumulate}'
+    )
+
+
+def _check_averaging(config: Config) -> None:
+  evaluation = config.evaluation
+  if evaluation.test_augment and config.augment == 'none':
+    raise InputError(
+      f"config.evaluation.test_augment={evaluation.test_augment}: with config.augment='none' all "
+      'passes would be the same; name a policy there, or set 0 here'
+    )
+  members = evaluation.members
+  if not all(members) or len(set(members)) < len(members):
+    raise InputError(
+      f'config.evaluation.members={members}: must be work directories, each of them once'
+    )

@@ -1,0 +1,83 @@
+"""Configs read from Python files, changed from a command line, and kept as JSON."""
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from medjax.config import fields
+from medjax.config.checks import check
+from medjax.config.settings import Config
+from medjax.errors import InputError, nearest, one_line
+
+
+def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
+  """Returns the checked config of 'file.py' or 'file.py:arg' with overrides 'data.root=…' applied.
+
+  Raises:
+    InputError: no such file, one that returns no config, or a setting that no run could use.
+  """
+  path, _, arg = path_and_arg.partition(':')
+  config = _read(pathlib.Path(path), arg)
+  for override in overrides:
+    name, equals, text = override.partition('=')
+    if not equals:
+      raise InputError(f'--config.{override}: give the value as --config.{name}=value')
+    fields.override(config, name, text)
+  check(config)
+  return config
+
+
+def _read(path: pathlib.Path, arg: str) -> Config:
+  if not path.is_file():
+    siblings = [str(other) for other in sorted(path.parent.glob('*.py'))]
+    raise InputError(f'--config: no file {path}{nearest(str(path), siblings)}')
+  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
+  if path.suffix != '.py' or spec is None or spec.loader is None:
+    raise InputError(f'--config: {path} is no Python file; configs/phantom.py is an example')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+  except SyntaxError as error:
+    raise InputError(f'{path}, line {error.lineno}: {error.msg}') from None
+  except Exception as error:  # Whatever anybody's file may raise; a misspelt field is a TypeError.
+    raise InputError(f'{path}: {one_line(error)}') from error
+  if not hasattr(module, 'get_config'):
+    raise InputError(f"{path}: defines no get_config(arg='')")
+  try:
+    config = module.get_config(arg)
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from None
+  except Exception as error:
+    raise InputError(f'{path}: {one_line(error)}') from error
+  if not isinstance(config, Config):
+    raise InputError(
+      f'{path}: get_config returned {type(config).__name__}, not medjax.config.Config'
+    )
+  return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+  """Returns the config as nested dicts that JSON gives back unchanged."""
+  return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+  """Returns the checked config that `to_dict` gave."""
+  config = fields.from_dict(Config, values)
+  check(config)
+  return config
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> list[str]:
+  """Returns a line 'field: was X, is now Y' for every field in which two config dicts differ."""
+  lines = []
+  for name in sorted(old.keys() | new.keys()):
+    before, after = old.get(name), new.get(name)
+    if isinstance(before, dict) and isinstance(after, dict):
+      lines += differences(before, after, f'{prefix}{name}.')
+    elif before != after:
+      lines.append(f'config.{prefix}{name}: was {before!r}, is now {after!r}')
+  return lines
