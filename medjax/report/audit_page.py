@@ -1,9 +1,20 @@
 """The audit as one HTML file, with the pairs of images that show the same as small pictures."""
 
-import itertools
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from medjax.data.leakage import copies, duplicates, shortcuts, table_audit
+from medjax.data.leakage import copies, differences, duplicates, shortcuts, table_audit
+from medjax.data.leakage.findings import (
+  SIDES,
+  Audit,
+  Copies,
+  CopyPair,
+  Difference,
+  Overlap,
+  Predictor,
+  TableAudit,
+  ValueShare,
+)
 from medjax.evaluation import wording
 from medjax.report import charts
 from medjax.report.markup import (
@@ -20,36 +31,36 @@ from medjax.report.markup import (
 )
 
 PAIRS = 60  # drawn at most; audit.json lists them all
-_ROWS = 10  # of differences and predictions, beside those that are flagged
+_ROWS = 10  # of differences and predictions at most, unless more are flagged
 _LEAST_SHARE = 0.01  # of the images, for a value to be named as the highest or lowest
 
 
-def render(title: str, found: Mapping, pictures: Mapping[int, str]) -> str:
+def render(title: str, audit: Audit, pictures: Mapping[int, str]) -> str:
   """Returns the page as the text of one HTML file.
 
   Args:
     title: of the page.
-    found: what `medjax.audit` writes to audit.json.
-    pictures: row → data URI of the images in the first `PAIRS` pairs, as far as they could be drawn.
+    audit: what was found.
+    pictures: row → data URI of the images in the first `PAIRS` pairs that could be drawn.
   """
   main = tag(
     'main',
-    _sides(found['table']),
-    _prevalence(found['table']),
-    _differences(found['table']['differences']),
-    _predictions(found['table']['predicts']),
-    _copies(found['copies'], pictures),
-    _not_looked_at(found['not_looked_at']),
+    _sides(audit.table),
+    _prevalence(audit.table),
+    _differences(audit.table.differences),
+    _predictions(audit.table.predicts),
+    _copies(audit.copies, pictures),
+    _not_looked_at(audit.not_looked_at),
     _how(),
   )
   css = style('report.css', 'audit.css')
-  return page(f'{title} · medjax audit', css, _first_screen(title, found), main)
+  return page(f'{title} · medjax audit', css, _first_screen(title, audit), main)
 
 
-def _first_screen(title: str, found: Mapping) -> Markup:
-  overlap = found['table']['overlap']
-  bad = {name: of for name, of in overlap.items() if of['shared']}
-  name, of = next(iter(bad.items()), ('patient', overlap['patient']))
+def _first_screen(title: str, audit: Audit) -> Markup:
+  overlaps = audit.table.overlap
+  bad = {name: overlap for name, overlap in overlaps.items() if overlap.shared}
+  name = next(iter(bad), 'patient')
   answer = tag(
     'section',
     tag(
@@ -57,8 +68,8 @@ def _first_screen(title: str, found: Mapping) -> Markup:
       tag(
         'h2', f'{wording.capital(_plural(name))} on more than one side of the split', id='answer'
       ),
-      tag('p', f'{of["shared"]:,}', class_=f'number verdict {"bad" if bad else ""}'),
-      tag('p', f'of {of["names"]:,}', class_='interval'),
+      tag('p', f'{overlaps[name].shared:,}', class_=f'number verdict {"bad" if bad else ""}'),
+      tag('p', f'of {overlaps[name].names:,}', class_='interval'),
     ),
     class_='answer',
     aria_labelledby='answer',
@@ -71,18 +82,18 @@ def _first_screen(title: str, found: Mapping) -> Markup:
   )
   weaknesses = findings(
     'What this audit found',
-    found['warnings'],
+    audit.warnings,
     'Nothing that it looks for. What it did not look at stands below.',
   )
-  asked = tag('dl', [term(name, text) for name, text in found['facts'].items()], class_='asked')
+  asked = tag('dl', [term(name, text) for name, text in audit.facts.items()], class_='asked')
   heading = tag('div', banner or None, tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title))
   return tag('header', heading, tag('div', tag('div', answer, weaknesses), asked, class_='first'))
 
 
-def _shared(bad: Mapping) -> str:
+def _shared(bad: Mapping[str, Overlap]) -> str:
   words = [
-    wording.count(of['shared'], name) if of['shared'] == 1 else f'{of["shared"]:,} {_plural(name)}'
-    for name, of in bad.items()
+    f'{overlap.shared:,} {name if overlap.shared == 1 else _plural(name)}'
+    for name, overlap in bad.items()
   ]
   return ', '.join(words)
 
@@ -91,33 +102,28 @@ def _plural(group: str) -> str:
   return table_audit.PLURALS.get(group, f'{group}s')
 
 
-def _sides(of: Mapping) -> Markup:
-  sizes = [
-    [name, f'{side["patients"]:,}', f'{side["images"]:,}'] for name, side in of['sides'].items()
-  ]
-  if of['unused']:
-    sizes.append(['unused', wording.DASH, f'{of["unused"]:,}'])
+def _sides(audit: TableAudit) -> Markup:
+  sizes = [[name, f'{side.patients:,}', f'{side.images:,}'] for name, side in audit.sides.items()]
+  if audit.unused:
+    sizes.append(['unused', wording.DASH, f'{audit.unused:,}'])
   parts = [tag('div', tag('h3', 'Sizes'), table(('Side', 'Patients', 'Images'), sizes))]
-  for name, overlap in of['overlap'].items():
+  for name, overlap in audit.overlap.items():
     rows = [
       [
         one,
-        *(
-          _number_in_common(overlap['matrix'][one][other], one == other)
-          for other in table_audit.SIDES
-        ),
+        *(_number_in_common(overlap.matrix[one][other], one == other) for other in SIDES),
       ]
-      for one in table_audit.SIDES
+      for one in SIDES
     ]
     examples = [
-      f'{each["name"]} ({", ".join(f"{side} {n:,}" for side, n in each["images"].items())})'
-      for each in overlap['examples'][:5]
+      f'{example.name} ({", ".join(f"{side} {n:,}" for side, n in example.images.items())})'
+      for example in overlap.examples[:5]
     ]
     parts.append(
       tag(
         'div',
         tag('h3', f'{wording.capital(_plural(name))} in common'),
-        table(('', *table_audit.SIDES), rows),
+        table(('', *SIDES), rows),
         examples and tag('p', f'Such as, with images: {"; ".join(examples)}.', class_='quiet'),
       )
     )
@@ -130,32 +136,32 @@ def _number_in_common(number: int, same: bool) -> object:
   return tag('strong', f'{number:,}', class_='alarm') if number else '0'
 
 
-def _prevalence(of: Mapping) -> Markup:
+def _prevalence(audit: TableAudit) -> Markup:
   rows = [
     [
       label,
       *(
-        one_line(wording.percent(each['prevalence']), f'{each["positive"]:,} of {each["known"]:,}')
-        if each['known']
+        one_line(wording.percent(side.prevalence), f'{side.positive:,} of {side.known:,}')
+        if side.known
         else 'unknown'
-        for each in sides.values()
+        for side in sides.values()
       ),
     ]
-    for label, sides in of['prevalence'].items()
+    for label, sides in audit.prevalence.items()
   ]
-  return section('Prevalence', table(('Label', *table_audit.SIDES), rows))
+  return section('Prevalence', table(('Label', *SIDES), rows))
 
 
-def _differences(differences: Sequence[Mapping]) -> Markup:
+def _differences(found: Sequence[Difference]) -> Markup:
   rows = [
     [
-      each['what'],
-      ' and '.join(each['between']),
-      [_strong(f'{each["effect"]:.2f}', each['flagged']), small(each['measure'])],
-      _p(each['p']),
-      each['words'],
+      difference.what,
+      ' and '.join(difference.between),
+      [_strong(f'{difference.effect:.2f}', difference.flagged), small(difference.measure)],
+      _p(difference.p),
+      difference.words,
     ]
-    for each in _first(differences)
+    for difference in _first(found)
   ]
   return section(
     'What differs between the sides',
@@ -164,32 +170,30 @@ def _differences(differences: Sequence[Mapping]) -> Markup:
     else tag('p', 'There is nothing to compare.'),
     tag(
       'p',
-      f'The largest of {len(differences):,} comparisons first. Underlined: an effect of '
-      f'{table_audit.DIFFERENT:g} or more that is not chance: p below {table_audit.LEVEL:g}, corrected for all '
-      f'comparisons, over {table_audit.DEALS} random deals of the patients.',
+      f'The largest of {len(found):,} comparisons first. Underlined: an effect of '
+      f'{differences.DIFFERENT:g} or more that is not chance: p below {differences.LEVEL:g}, '
+      f'corrected for all comparisons, over {differences.DEALS} random deals of the patients.',
       class_='quiet',
     ),
   )
 
 
-def _predictions(predictions: Sequence[Mapping]) -> Markup:
+def _predictions(predictions: Sequence[Predictor]) -> Markup:
   shown = _first(predictions)
-  low = min([0.5, *(each['interval'][0] for each in shown)])
+  low = min([0.5, *(predictor.interval[0] for predictor in shown)])
   rows = []
-  for each in shown:
-    auroc, bounds = each['auroc'], each['interval']
-    words = (
-      f'AUROC of {each["column"]} for {each["label"]}: {auroc:.2f} ({wording.bounds(bounds, 2)})'
-    )
+  for predictor in shown:
+    auroc, bounds = predictor.auroc, wording.bounds(predictor.interval, 2)
+    words = f'AUROC of {predictor.column} for {predictor.label}: {auroc:.2f} ({bounds})'
     rows.append(
       [
-        each['column'],
-        each['label'],
+        predictor.column,
+        predictor.label,
         [
-          one_line(_strong(f'{auroc:.2f}', each['flagged']), f'({wording.bounds(bounds, 2)})'),
-          charts.interval_bar(auroc, bounds, low, 0.5, words),
+          one_line(_strong(f'{auroc:.2f}', predictor.flagged), f'({bounds})'),
+          charts.interval_bar(auroc, predictor.interval, low, 0.5, words),
         ],
-        *_extremes(each['values']),
+        *_extremes(predictor.values),
       ]
     )
   return section(
@@ -202,29 +206,29 @@ def _predictions(predictions: Sequence[Mapping]) -> Markup:
       f'Each column alone, {shortcuts.FOLDS}-fold cross-validated by patient, the strongest of '
       f'{len(predictions):,} first. The intervals together cover with {1 - shortcuts.LEVEL:.0%}; '
       f'underlined where the lower bound is above {0.5 + shortcuts.PREDICTS:g}, and warned of above '
-      f'{0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and the sickest '
-      'are filmed lying down. But what tells the label without the disease, a network may learn '
-      'instead of it.',
+      f'{0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and the '
+      'sickest are filmed lying down. But what tells the label without the disease, a network may '
+      'learn instead of it.',
       class_='quiet',
     ),
   )
 
 
-def _first(findings: Sequence[Mapping]) -> list[Mapping]:
-  flagged = sum(each['flagged'] for each in findings)
-  kept = [each for each in findings if each['flagged']]
-  return kept + [each for each in findings if not each['flagged']][: max(0, _ROWS - flagged)]
+Flagged = TypeVar('Flagged', Difference, Predictor)
 
 
-def _extremes(values: Sequence[Mapping]) -> list[object]:
-  images = sum(each['images'] for each in values)
-  common = [each for each in values if each['images'] >= _LEAST_SHARE * images] or values
+def _first(findings: Sequence[Flagged]) -> list[Flagged]:
+  flagged = [finding for finding in findings if finding.flagged]
+  others = [finding for finding in findings if not finding.flagged]
+  return flagged + others[: max(0, _ROWS - len(flagged))]
+
+
+def _extremes(values: Sequence[ValueShare]) -> list[object]:
+  images = sum(value.images for value in values)
+  common = [value for value in values if value.images >= _LEAST_SHARE * images] or values
   return [
-    [
-      each['value'],
-      small(f'{each["positive"] / each["images"]:.1%} of {wording.count(each["images"], "image")}'),
-    ]
-    for each in (common[0], common[-1])
+    [value.value, small(f'{value.share:.1%} of {wording.count(value.images, "image")}')]
+    for value in (common[0], common[-1])
   ]
 
 
@@ -236,26 +240,22 @@ def _p(p: float) -> str:
   return 'below 0.001' if p < 0.001 else f'{p:.3f}'
 
 
-def _copies(found: Mapping | None, pictures: Mapping[int, str]) -> Markup:
+def _copies(found: Copies | None, pictures: Mapping[int, str]) -> Markup:
   heading = 'The same picture under two names'
   if found is None:
     return section(heading, tag('p', 'No image was opened.'))
-  if not found['pairs']:
+  if not found.pairs:
     return section(heading, tag('p', 'None was found.'), _how_copies())
-  kinds = [
-    [wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found['kinds'].items() if n
-  ]
+  kinds = [[wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found.kinds.items() if n]
   across = [
     [
       one,
-      *(
-        _number_in_common(found['across'][one][other], one == other) for other in table_audit.SIDES
-      ),
+      *(_number_in_common(found.across[one][other], one == other) for other in SIDES),
     ]
-    for one in table_audit.SIDES
+    for one in SIDES
   ]
-  shown = found['pairs'][:PAIRS]
-  several = len({each for pair in found['pairs'] for each in pair['sets']}) > 1
+  shown = found.pairs[:PAIRS]
+  several = len({name for pair in found.pairs for name in pair.sets}) > 1
   return section(
     heading,
     tag(
@@ -264,35 +264,34 @@ def _copies(found: Mapping | None, pictures: Mapping[int, str]) -> Markup:
       tag(
         'div',
         tag('h3', 'Images of one side with a copy in the other'),
-        table(('', *table_audit.SIDES), across),
+        table(('', *SIDES), across),
       ),
       class_='pair',
     ),
-    tag('h3', f'{len(shown):,} of {wording.count(len(found["pairs"]), "pair")}, the gravest first'),
+    tag('h3', f'{len(shown):,} of {wording.count(len(found.pairs), "pair")}, the gravest first'),
     tag('div', [_pair(pair, pictures, several) for pair in shown], class_='twins'),
     _how_copies(),
   )
 
 
-def _pair(pair: Mapping, pictures: Mapping[int, str], several_sets: bool) -> Markup:
+def _pair(pair: CopyPair, pictures: Mapping[int, str], several_sets: bool) -> Markup:
   concerns = []
-  if pair['crossing']:
-    concerns.append(f'in {" and ".join(pair["sides"])}')
-  if pair['sets'][0] != pair['sets'][1]:
-    concerns.append(f'in {" and ".join(pair["sets"])}')
-  elif pair['patients'][0] != pair['patients'][1]:
+  if pair.crossing:
+    concerns.append(f'in {" and ".join(pair.sides)}')
+  if pair.sets[0] != pair.sets[1]:
+    concerns.append(f'in {" and ".join(pair.sets)}')
+  elif pair.patients[0] != pair.patients[1]:
     concerns.append('under two patients')
-  for label, (a, b) in pair['conflicts'].items():
+  for label, (a, b) in pair.conflicts.items():
     concerns.append(f'{label} {a} and {b}')
-  kind = wording.capital(copies.KINDS[pair['kind']])
-  agreement = f', correlation {pair["correlation"]:.3f}' if pair['correlation'] < 1 else ''
+  kind = wording.capital(copies.KINDS[pair.kind])
+  agreement = f', correlation {pair.correlation:.3f}' if pair.correlation < 1 else ''
   sides = []
-  for row, image, patient, side, of_set in zip(
-    *(pair[name] for name in ('rows', 'images', 'patients', 'sides', 'sets'))
+  for row, image, patient, side, dataset in zip(
+    pair.rows, pair.images, pair.patients, pair.sides, pair.sets
   ):
-    about = ' · '.join(
-      each for each in (side, several_sets and of_set, f'patient {patient}') if each
-    )
+    parts = (side, dataset if several_sets else '', f'patient {patient}')
+    about = ' · '.join(part for part in parts if part)
     sides.append(
       tag(
         'div',
@@ -317,16 +316,19 @@ def _pair(pair: Mapping, pictures: Mapping[int, str], several_sets: bool) -> Mar
 def _how_copies() -> Markup:
   return tag(
     'p',
-    'Near-duplicates: perceptual hashes (pHash, of the image, of its mirror images and quarter turns, and of '
-    f'each of them inverted) that differ in {duplicates.RADIUS} of 64 bits at most, confirmed by a '
-    f'correlation of {duplicates.SAME:g} or more between thumbnails of {duplicates.SIZE} pixels without '
-    'their coarse outline. Two films of one patient may be found too. Look at the pictures.',
+    'Near-duplicates: perceptual hashes (pHash, of the image, of its mirror images and quarter '
+    f'turns, and of each of them inverted) that differ in {duplicates.RADIUS} of 64 bits at most, '
+    f'confirmed by a correlation of {duplicates.SAME:g} or more between thumbnails of '
+    f'{duplicates.SIZE} pixels without their coarse outline. Two films of one patient may be found '
+    'too. Look at the pictures.',
     class_='quiet',
   )
 
 
 def _not_looked_at(sentences: Sequence[str]) -> Markup:
-  return section('What was not looked at', tag('ul', [tag('li', each) for each in sentences]))
+  return section(
+    'What was not looked at', tag('ul', [tag('li', sentence) for sentence in sentences])
+  )
 
 
 def _how() -> Markup:
@@ -335,13 +337,13 @@ def _how() -> Markup:
     tag(
       'p',
       f'2 where {", ".join(_plural(name) for name in table_audit.GROUPS[:-1])} or '
-      f'{_plural(table_audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; 1 for a '
-      'mistake in what was given.',
+      f'{_plural(table_audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; 1 '
+      'for a mistake in what was given.',
     ),
   )
 
 
-def pairs_drawn(found: Mapping | None) -> list[int]:
+def pairs_drawn(found: Copies | None) -> list[int]:
   """Returns the rows whose pictures the page shows."""
-  shown = found['pairs'][:PAIRS] if found else []
-  return sorted(set(itertools.chain.from_iterable(pair['rows'] for pair in shown)))
+  shown = found.pairs[:PAIRS] if found else ()
+  return sorted({row for pair in shown for row in pair.rows})

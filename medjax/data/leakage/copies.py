@@ -1,13 +1,16 @@
-"""What it means for a study that two of its images show the same: who leaks, and whose label is wrong."""
+"""What it means for a study that two of its images show the same.
+
+Who is on both sides of the split, and whose label is wrong.
+"""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from medjax.data.leakage import duplicates
-from medjax.data.leakage.table_audit import SIDES
+from medjax.data.leakage.findings import SIDES, Copies, CopyPair
 
 KINDS = {
   'file': 'the same file',
@@ -15,82 +18,73 @@ KINDS = {
   'near': 'the same picture, saved anew',
 }
 KINDS |= {
-  each.kind: f'the same picture, {each.kind}'
-  for each in duplicates.RELATIONS
-  if each.kind not in KINDS
+  relation.kind: f'the same picture, {relation.kind}'
+  for relation in duplicates.RELATIONS
+  if relation.kind not in KINDS
 }
 
 
 def findings(
   pairs: pd.DataFrame, pictures: pd.DataFrame, labels: Sequence[str], truth: np.ndarray
-) -> dict:
-  """Returns what pairs of images that show the same say about a study, ready for JSON.
+) -> Copies:
+  """Returns what pairs of images that show the same say about a study.
 
   Args:
     pairs: from `duplicates.find`.
-    pictures: one row for each of N images, with the columns image, patient, side and set; '' on no side.
+    pictures: one row for each of N images, with the columns image, patient, side ('' for none) and
+      set.
     labels: the L labels.
     truth: f32[N, L], 1 or 0, NaN where not known.
-
-  Returns:
-    'kinds': kind → pairs. 'groups', 'images': of images that show the same. 'across': side → side →
-    images of the one with a copy in the other. 'sets': two sets → groups in both. 'two_patients': groups
-    of a set's images that bear the names of several patients. 'conflicts': label → groups that have it
-    both present and absent. 'pairs': the gravest first, with 'images', 'kind', 'correlation', 'sides',
-    'patients', 'sets', 'conflicts' (label → its two values) and 'crossing', of two sides.
   """
   group = duplicates.groups(pairs, len(pictures))
   member = np.flatnonzero(group >= 0)
-  side, of_set, patient = (pictures[name].to_numpy(object) for name in ('side', 'set', 'patient'))
+  side, dataset, patient = (pictures[name].to_numpy(object) for name in ('side', 'set', 'patient'))
   across = _across(group[member], side[member])
-  person = np.array([f'{s}\0{p}' for s, p in zip(of_set[member], patient[member])], object)
-  within = pd.DataFrame({'group': group[member], 'set': of_set[member], 'person': person})
+  person = np.array([f'{s}\0{p}' for s, p in zip(dataset[member], patient[member])], object)
+  within = pd.DataFrame({'group': group[member], 'set': dataset[member], 'person': person})
   people = within.groupby(['group', 'set'])['person'].nunique()
   sets = within.groupby('group')['set'].unique()
   shared_sets = pd.Series(
-    [pair for each in sets for pair in itertools.combinations(sorted(each), 2)]
+    [pair for names in sets for pair in itertools.combinations(sorted(names), 2)]
   )
-  return {
-    'kinds': {kind: int((pairs['kind'] == kind).sum()) for kind in KINDS},
-    'groups': int(group.max(initial=-1)) + 1,
-    'images': len(member),
-    'across': across,
-    'sets': {' and '.join(pair): int(n) for pair, n in shared_sets.value_counts().items()},
-    'two_patients': int((people > 1).groupby('group').any().sum()) if len(people) else 0,
-    'conflicts': _conflicts(group[member], labels, truth[member]),
-    'pairs': _listed(pairs, pictures, labels, truth),
-  }
+  return Copies(
+    kinds={kind: int((pairs['kind'] == kind).sum()) for kind in KINDS},
+    groups=int(group.max(initial=-1)) + 1,
+    images=len(member),
+    across=across,
+    sets={' and '.join(pair): int(n) for pair, n in shared_sets.value_counts().items()},
+    two_patients=int((people > 1).groupby('group').any().sum()) if len(people) else 0,
+    conflicts=_conflicts(group[member], labels, truth[member]),
+    pairs=_listed(pairs, pictures, labels, truth),
+  )
 
 
-def sentences(found: Mapping) -> list[str]:
-  """Returns what `findings` found in plain sentences, the gravest first."""
+def sentences(copies: Copies) -> list[str]:
+  """Returns what was found in plain sentences, the gravest first."""
   result = []
   for a, b in itertools.combinations(SIDES, 2):
-    images = found['across'][b][a]
+    images = copies.across[b][a]
     if images:
-      result.append(
-        f'{images:,} {_count(images, "image")} of {b} {"shows" if images == 1 else "show"} the same as '
-        f'images of {a}.'
-      )
-  for pair, groups in found['sets'].items():
-    result.append(f'{pair} share {groups:,} {_count(groups, "picture")}.')
-  if found['two_patients']:
-    groups = found['two_patients']
+      show = 'shows' if images == 1 else 'show'
+      result.append(f'{_count(images, "image")} of {b} {show} the same as images of {a}.')
+  for pair, groups in copies.sets.items():
+    result.append(f'{pair} share {_count(groups, "picture")}.')
+  if copies.two_patients:
     result.append(
-      f'{groups:,} {_count(groups, "picture")} under the names of several patients: one of the names may '
-      'be wrong, and with it the split by patient.'
+      f'{_count(copies.two_patients, "picture")} under the names of several patients: one of the '
+      'names may be wrong, and with it the split by patient.'
     )
-  if found['conflicts']:
-    words = ', '.join(f'{label} {groups:,}' for label, groups in found['conflicts'].items())
+  if copies.conflicts:
+    words = ', '.join(f'{label} {groups:,}' for label, groups in copies.conflicts.items())
     result.append(f'Pictures with a label both present and absent: {words}.')
   return result
 
 
 def _count(number: int, thing: str) -> str:
-  return thing if number == 1 else f'{thing}s'
+  return f'{number:,} {thing}' if number == 1 else f'{number:,} {thing}s'
 
 
-def _across(group: np.ndarray, side: np.ndarray) -> dict:
+def _across(group: np.ndarray, side: np.ndarray) -> dict[str, dict[str, int]]:
   counts = np.zeros((int(group.max(initial=-1)) + 1, len(SIDES)), np.int64)
   for column, name in enumerate(SIDES):
     np.add.at(counts[:, column], group[side == name], 1)
@@ -111,8 +105,8 @@ def _conflicts(group: np.ndarray, labels: Sequence[str], truth: np.ndarray) -> d
 
 def _listed(
   pairs: pd.DataFrame, pictures: pd.DataFrame, labels: Sequence[str], truth: np.ndarray
-) -> list[dict]:
-  image, patient, side, of_set = (
+) -> tuple[CopyPair, ...]:
+  image, patient, side, dataset = (
     pictures[name].to_numpy(object) for name in ('image', 'patient', 'side', 'set')
   )
   result = []
@@ -121,27 +115,29 @@ def _listed(
       (truth[a] == 1) & (truth[b] == 0) | (truth[a] == 0) & (truth[b] == 1)
     )
     result.append(
-      {
-        'rows': [int(a), int(b)],
-        'images': [image[a], image[b]],
-        'kind': kind,
-        'correlation': round(float(correlation), 4),
-        'sides': [side[a], side[b]],
-        'patients': [patient[a], patient[b]],
-        'sets': [of_set[a], of_set[b]],
-        'conflicts': {
-          labels[column]: [int(truth[a, column]), int(truth[b, column])] for column in differing
+      CopyPair(
+        rows=(int(a), int(b)),
+        images=(image[a], image[b]),
+        kind=kind,
+        correlation=round(float(correlation), 4),
+        sides=(side[a], side[b]),
+        patients=(patient[a], patient[b]),
+        sets=(dataset[a], dataset[b]),
+        conflicts={
+          labels[column]: (int(truth[a, column]), int(truth[b, column])) for column in differing
         },
-        'crossing': bool(side[a] and side[b] and side[a] != side[b]),
-      }
+        crossing=bool(side[a] and side[b] and side[a] != side[b]),
+      )
     )
-  return sorted(
-    result,
-    key=lambda pair: (
-      not pair['crossing'],
-      pair['sets'][0] == pair['sets'][1],
-      pair['patients'][0] == pair['patients'][1],
-      not pair['conflicts'],
-      -pair['correlation'],
-    ),
+  return tuple(sorted(result, key=_gravity))
+
+
+def _gravity(pair: CopyPair) -> tuple:
+  """Sorts pairs on two sides of the split first, then those of two sets, two patients, two truths."""
+  return (
+    not pair.crossing,
+    pair.sets[0] == pair.sets[1],
+    pair.patients[0] == pair.patients[1],
+    not pair.conflicts,
+    -pair.correlation,
   )

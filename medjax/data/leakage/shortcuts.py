@@ -12,23 +12,24 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from medjax.data.leakage.findings import Predictor, ValueShare
+
 COLUMNS = ('dataset', 'site', 'scanner', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
 PERSONAL = ('age', 'sex')
 LEVEL = 0.05  # chance of any false finding among all questions
 PREDICTS = 0.05  # by which the lower bound of an AUROC exceeds 0.5
-WARN = 0.15  # likewise, to be said in a report on a network
+WARN = 0.15  # likewise, for a report on a network to say so
 FOLDS = 5
-FEWEST = (
-  20  # patients with a label, without it, and of a value: with fewer, chance looks like a rule
-)
+# Patients with a label, without it, and of a value: with fewer, chance looks like a rule.
+FEWEST = 20
 _MOST_VALUES, _QUANTILES = 40, 10
 _SMOOTHING = 10.0  # images of average prevalence that each value's share of positives starts from
 
 
 def text(values: pd.Series) -> pd.Series:
   """Returns each value as text, '' where it is not known."""
-  written = values.astype(object).where(values.notna(), '').astype(str).str.strip()
-  return written.mask(written.str.lower().isin(('nan', 'none', 'unknown')), '')
+  words = values.astype(object).where(values.notna(), '').astype(str).str.strip()
+  return words.mask(words.str.lower().isin(('nan', 'none', 'unknown')), '')
 
 
 def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
@@ -45,23 +46,23 @@ def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
 def bins(name: str, values: pd.Series, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:
   """Returns which of a few values each image has, int64[N], and their names.
 
-  Ages fall into tenths; of names, those of `FEWEST` patients or more stand for themselves, for in rarer
-  ones chance looks like a rule. Sizes that are rare are told apart by their area. Not known is a value
-  too: that something was not recorded may tell as much.
+  Ages fall into tenths; of names, those of `FEWEST` patients or more stand for themselves, for in
+  rarer ones chance looks like a rule. Sizes that are rare are distinguished by their area. Not known
+  is a value too: that something was not recorded may say as much.
   """
-  if (written := numbers(name, values)) is not None:
-    return _tenths(written, patients)
+  if (ages := numbers(name, values)) is not None:
+    return _tenths(ages, patients)
   people = pd.Series(patients).groupby(values.to_numpy()).nunique()
   people = people[people >= FEWEST].sort_values(ascending=False, kind='stable')
   frequent = list(people.index[:_MOST_VALUES])
   codes = pd.Index(frequent).get_indexer(values)
-  names = [each or 'not known' for each in frequent]
+  names = [value or 'not known' for value in frequent]
   rare = np.flatnonzero(codes < 0)
   if len(rare) and ' × ' in values[rare[0]]:
     sides = values[rare].str.split(' × ', expand=True).apply(pd.to_numeric, errors='coerce')
-    inner, of_inner = _tenths((sides[0] * sides[1]).to_numpy(np.float64), patients[rare])
-    codes[rare] = len(names) + inner
-    names += [f'other sizes of {each} pixels' for each in of_inner]
+    areas, ranges = _tenths((sides[0] * sides[1]).to_numpy(np.float64), patients[rare])
+    codes[rare] = len(names) + areas
+    names += [f'other sizes of {pixels} pixels' for pixels in ranges]
   elif len(rare):
     codes[rare] = len(names)
     names.append('others')
@@ -76,7 +77,10 @@ def numbers(name: str, values: pd.Series) -> np.ndarray | None:
 
 
 def _tenths(numbers: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:
-  """Returns the bin of each number, tenths or as many as `FEWEST` patients each allow, and their names."""
+  """Returns the bin of each number and the bins' names.
+
+  Bins are tenths, or fewer where `FEWEST` patients in each allow no more.
+  """
   exist = ~np.isnan(numbers)
   if not exist.any():
     return np.zeros(len(numbers), np.int64), ['not known']
@@ -98,8 +102,8 @@ def predictions(
   truth: np.ndarray,
   known: np.ndarray,
   binned: Mapping[str, tuple[np.ndarray, list[str]]],
-) -> tuple[list[dict], list[str]]:
-  """Returns how well each column tells each label, as `audit.tables` describes it, and the labels not asked.
+) -> tuple[tuple[Predictor, ...], list[str]]:
+  """Returns how well each column predicts each label, the best first, and the labels not asked.
 
   Args:
     patients: int[N].
@@ -119,24 +123,24 @@ def predictions(
       asked.append((label, rows, positive))
   # The interval covers at this level, so that all of them together cover at LEVEL.
   level = 1 - LEVEL / max(1, len(asked) * len(binned))
-  found = []
+  predictors = []
   for name, (codes, values) in binned.items():
     for label, rows, positive in asked:
       area = predictive_auroc(codes[rows], positive, patients[rows], folds[rows], level)
       if area is None:
         continue
       auroc, (low, high) = area
-      found.append(
-        {
-          'column': name,
-          'label': label,
-          'auroc': auroc,
-          'interval': [low, high],
-          'flagged': bool(low > 0.5 + PREDICTS),
-          'values': _shares(codes[rows], positive, values),
-        }
+      predictors.append(
+        Predictor(
+          column=name,
+          label=label,
+          auroc=auroc,
+          interval=(low, high),
+          flagged=bool(low > 0.5 + PREDICTS),
+          values=_shares(codes[rows], positive, values),
+        )
       )
-  return sorted(found, key=lambda each: -each['auroc']), too_few
+  return tuple(sorted(predictors, key=lambda predictor: -predictor.auroc)), too_few
 
 
 def predictive_auroc(
@@ -146,7 +150,7 @@ def predictive_auroc(
   folds: np.ndarray,
   level: float = 1 - LEVEL,
 ) -> tuple[float, tuple[float, float]] | None:
-  """Returns how well one column tells a label for patients it has not seen: AUROC and its interval.
+  """Returns how well one column predicts a label of patients it has not seen: AUROC and interval.
 
   Each value scores the share of positives that it has in the other folds. Pairs are compared within
   a fold, for between folds the average score falls where the held-out prevalence rises. The interval
@@ -174,21 +178,21 @@ def predictive_auroc(
   if not pairs.sum():
     return None
   weights = pairs / pairs.sum()
-  totals = [each.sum(axis=0) for each in per_fold]
+  totals = [counts.sum(axis=0) for counts in per_fold]
   prevalence = positive.mean()
   area = 0.0
   influence = np.zeros((2, *per_fold[0].shape))  # of one negative, one positive image of a value
   for fold in np.flatnonzero(weights):
-    hits, misses = (each[fold] for each in per_fold)
+    hits, misses = (counts[fold] for counts in per_fold)
     others_hits, others = totals[0] - hits, totals[0] + totals[1] - hits - misses
     score = (others_hits + _SMOOTHING * prevalence) / (others + _SMOOTHING)
     above = (score[:, None] > score) + 0.5 * (score[:, None] == score)
     positive_beats = above @ misses / misses.sum()
     negative_beaten = hits @ above / hits.sum()
-    here = float(hits @ positive_beats / hits.sum())
-    area += weights[fold] * here
-    influence[1, fold] = weights[fold] * (positive_beats - here) / hits.sum()
-    influence[0, fold] = weights[fold] * (negative_beaten - here) / misses.sum()
+    fold_area = float(hits @ positive_beats / hits.sum())
+    area += weights[fold] * fold_area
+    influence[1, fold] = weights[fold] * (positive_beats - fold_area) / hits.sum()
+    influence[0, fold] = weights[fold] * (negative_beaten - fold_area) / misses.sum()
   by_patient = np.bincount(patients, weights=influence[positive.astype(int), folds, codes])
   quantile = special.stdtrit(max(1, _fewest(patients, positive) - 1), (1 + level) / 2)
   half = quantile * float(np.sqrt((by_patient**2).sum()))
@@ -200,18 +204,20 @@ def _fewest(patients: np.ndarray, positive: np.ndarray) -> int:
   return min(np.count_nonzero(np.bincount(patients[rows])) for rows in (positive, ~positive))
 
 
-def _shares(codes: np.ndarray, positive: np.ndarray, values: Sequence[str]) -> list[dict]:
+def _shares(
+  codes: np.ndarray, positive: np.ndarray, values: Sequence[str]
+) -> tuple[ValueShare, ...]:
   """Returns the values with the share of positives in each, the highest first."""
   total = np.bincount(codes, minlength=len(values))
   hits = np.bincount(codes[positive], minlength=len(values))
   shares = [
-    {'value': value, 'images': int(n), 'positive': int(k)}
+    ValueShare(value=value, images=int(n), positive=int(k))
     for value, n, k in zip(values, total, hits)
     if n
   ]
-  return sorted(shares, key=lambda each: -each['positive'] / each['images'])
+  return tuple(sorted(shares, key=lambda value: -value.share))
 
 
-def warns(predictor: Mapping) -> bool:
-  """Whether one of the predictions is so strong that a report on a network must say so."""
-  return predictor['flagged'] and predictor['interval'][0] > 0.5 + WARN
+def warns(predictor: Predictor) -> bool:
+  """Whether a prediction is so strong that a report on a network must say so."""
+  return predictor.flagged and predictor.interval[0] > 0.5 + WARN

@@ -1,0 +1,173 @@
+"""What differs between the sides of a split: prevalences and metadata, beyond chance."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medjax.data.leakage import shortcuts
+from medjax.data.leakage.findings import SIDES, Difference
+
+LEVEL = 0.05  # chance of any false difference among all
+# Standardised mean difference, or the share of images to exchange for two sides to be alike (total
+# variation). 0.1 is the usual limit of balance (Austin 2009, Statistics in Medicine 28:3083).
+DIFFERENT = 0.1
+DEALS = 199  # of patients to the sides at random
+
+
+class Question(NamedTuple):
+  """What may differ.
+
+  Attributes:
+    what: in words.
+    is_share: whether a column's mean is a share of images.
+    values: f64[N, K], NaN where not known.
+    names: of the K columns, '' where there is one.
+  """
+
+  what: str
+  is_share: bool
+  values: np.ndarray
+  names: list[str]
+
+
+def questions(
+  labels: Sequence[str],
+  truth: np.ndarray,
+  known: np.ndarray,
+  columns: Mapping[str, pd.Series],
+  binned: Mapping[str, tuple[np.ndarray, list[str]]],
+) -> list[Question]:
+  """Returns what is asked of N images: the prevalence of each label, and each column.
+
+  Args:
+    labels: the L labels.
+    truth, known: bool[N, L].
+    columns: name → text of each image.
+    binned: name → which value each image has, and the values' names, from `shortcuts.bins`.
+  """
+  prevalences = np.where(known, truth, np.nan)
+  asked = [
+    Question(f'prevalence of {label}', True, prevalences[:, [column]], [''])
+    for column, label in enumerate(labels)
+  ]
+  for name, values in columns.items():
+    numbers = shortcuts.numbers(name, values)
+    if numbers is not None:
+      asked.append(Question(name, False, numbers[:, None], ['']))
+    else:
+      codes, names = binned[name]
+      asked.append(Question(name, True, (codes[:, None] == range(len(names))) * 1.0, names))
+  return asked
+
+
+def between_sides(
+  patients: np.ndarray, side: np.ndarray, asked: Sequence[Question]
+) -> tuple[Difference, ...]:
+  """Returns what differs between each two sides, the largest effect first.
+
+  Args:
+    patients: int[N].
+    side: str[N].
+    asked: from `questions`.
+  """
+  pairs = [
+    (a, b) for a, b in itertools.combinations(SIDES, 2) if (side == a).any() and (side == b).any()
+  ]
+  differences: list[Difference] = []
+  for a, b in pairs:
+    inside = (side == a) | (side == b)
+    questions = [question._replace(values=question.values[inside]) for question in asked]
+    differences += _between((a, b), patients[inside], side[inside] == a, questions, len(pairs))
+  return tuple(sorted(differences, key=lambda difference: -difference.effect))
+
+
+def _between(
+  sides: tuple[str, str],
+  patients: np.ndarray,
+  in_a: np.ndarray,
+  asked: Sequence[Question],
+  pairs: int,
+) -> list[Difference]:
+  differing, columns, question_of_column = [], [], []
+  for question in asked:
+    one, other = question.values[in_a], question.values[~in_a]
+    exists = ~np.isnan(question.values[:, 0])
+    if not (exists[in_a].any() and exists[~in_a].any()):
+      continue
+    means = np.nanmean(one, axis=0), np.nanmean(other, axis=0)
+    if len(question.names) > 1:
+      effect = float(np.abs(means[0] - means[1]).sum() / 2)
+    else:
+      spread = math.sqrt((np.nanvar(one) + np.nanvar(other)) / 2)
+      if not spread:
+        continue
+      effect = float(abs(means[0] - means[1])[0] / spread)
+    most = int(np.abs(means[0] - means[1]).argmax())
+    shown = [
+      f'{mean[most]:.1%}' if question.is_share else f'{mean[most]:.1f} on average' for mean in means
+    ]
+    named = f'{question.names[most]}: ' if question.names[most] else ''
+    words = f'{named}{shown[0]} in {sides[0]} and {shown[1]} in {sides[1]}'
+    question_of_column += [len(differing)] * len(question.names)
+    columns.append(question.values)
+    differing.append((question, effect, words))
+  if not differing:
+    return []
+  chance = _chance(np.concatenate(columns, axis=1), np.array(question_of_column), patients, in_a)
+  differences = []
+  for (question, effect, words), by_chance in zip(differing, chance):
+    p = min(1.0, float(by_chance) * pairs)
+    several = len(question.names) > 1
+    differences.append(
+      Difference(
+        what=question.what,
+        between=sides,
+        measure='total variation' if several else 'standardised mean difference',
+        effect=effect,
+        words=words,
+        p=p,
+        flagged=bool(p < LEVEL and effect >= DIFFERENT),
+      )
+    )
+  return differences
+
+
+def _chance(
+  values: np.ndarray, question: np.ndarray, patients: np.ndarray, in_a: np.ndarray
+) -> np.ndarray:
+  """Returns the p value of each question, corrected for all of them, f64[questions].
+
+  The patients are dealt anew to two sides of as many patients, many times. The largest deviation of
+  any question in each deal is what chance can do (Westfall & Young 1993, the single-step maxT).
+
+  Args:
+    values: f64[N, K], NaN where not known.
+    question: int[K], to which question a column belongs; its largest deviation counts.
+    patients: int[N].
+    in_a: bool[N], on the one side or the other; a patient on both counts as two.
+  """
+  units, unit_of_image = np.unique(patients * 2 + in_a, return_inverse=True)
+  exists = ~np.isnan(values)
+  centred = np.where(exists, values - np.nanmean(values, axis=0), 0)
+  sums, counts = (
+    np.stack([np.bincount(unit_of_image, weights=column) for column in columns.T], axis=1)
+    for columns in (centred, exists)
+  )
+  rng = np.random.default_rng(0)
+  truly = (units % 2).astype(np.float32)
+  dealt = np.stack([truly, *(rng.permutation(truly) for _ in range(DEALS))])
+  there, counted = dealt @ sums.astype(np.float32), dealt @ counts.astype(np.float32)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    difference = there / counted - (sums.sum(axis=0) - there) / (counts.sum(axis=0) - counted)
+    spread = np.nanstd(difference[1:], axis=0)
+    deviation = np.nan_to_num(np.abs(difference) / spread, nan=0, posinf=0)
+  by_question = np.stack(
+    [deviation[:, question == number].max(axis=1) for number in range(question.max() + 1)], axis=1
+  )
+  largest = by_question[1:].max(axis=1)
+  reached = (largest[:, None] >= by_question[0] * (1 - 1e-9)).sum(axis=0)
+  return (1 + reached) / (1 + DEALS)
