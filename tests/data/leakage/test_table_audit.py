@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medjax.data.leakage import copies, duplicates, shortcuts, table_audit
+from medjax.data.leakage import copies, duplicates, inspect, shortcuts, table_audit
+from medjax.data.leakage.findings import SIDES, SharedName, SideSize
 from medjax.data.split import split_files
 from medjax.errors import InputError
 
@@ -13,23 +14,23 @@ from medjax.errors import InputError
 def study(seed, patients=400, **columns):
   """Returns a table of up to 5 images a patient, its truth for one label and a split by patient."""
   rng = np.random.default_rng(seed)
-  of = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+  patient = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
   table = pd.DataFrame(
     {
-      'image': [f'{number}.png' for number in range(len(of))],
-      'patient': [f'p{number}' for number in of],
-      'view': rng.choice(['AP', 'PA'], len(of)),
-      'site': rng.choice(['a', 'b', 'c', ''], patients, p=(0.5, 0.3, 0.15, 0.05))[of],
-      'age': rng.integers(20, 90, patients)[of].astype(str),
-      'sex': rng.choice(['F', 'M'], patients)[of],
+      'image': [f'{number}.png' for number in range(len(patient))],
+      'patient': [f'p{number}' for number in patient],
+      'view': rng.choice(['AP', 'PA'], len(patient)),
+      'site': rng.choice(['a', 'b', 'c', ''], patients, p=(0.5, 0.3, 0.15, 0.05))[patient],
+      'age': rng.integers(20, 90, patients)[patient].astype(str),
+      'sex': rng.choice(['F', 'M'], patients)[patient],
     }
   )
-  truth = (rng.random(patients) < 0.3)[of] & (rng.random(len(of)) < 0.9)
-  split = rng.choice(table_audit.SIDES, patients, p=(0.6, 0.2, 0.2))[of]
+  truth = (rng.random(patients) < 0.3)[patient] & (rng.random(len(patient)) < 0.9)
+  split = rng.choice(SIDES, patients, p=(0.6, 0.2, 0.2))[patient]
   return table.assign(**columns), split, truth[:, None].astype(np.float32), rng
 
 
-def found(table, split, truth, **further):
+def audited(table, split, truth, **further):
   return table_audit.tables(table, split, ['Edema'], truth, np.ones(truth.shape, bool), **further)
 
 
@@ -44,22 +45,22 @@ def test_patients_on_both_sides_are_counted_by_pair_of_sides():
     }
   )
   split = np.array(['train', 'train', 'train', 'test', 'validation', 'test', 'unused', 'train'])
-  of = found(table, split, np.zeros((8, 1), np.float32))
-  patients = of['overlap']['patient']
-  assert patients['matrix'] == {
+  audit = audited(table, split, np.zeros((8, 1), np.float32))
+  patients = audit.overlap['patient']
+  assert patients.matrix == {
     'train': {'train': 3, 'validation': 0, 'test': 1},
     'validation': {'train': 0, 'validation': 1, 'test': 1},
     'test': {'train': 1, 'validation': 1, 'test': 2},
   }
-  assert (patients['names'], patients['shared']) == (4, 2)
-  assert patients['examples'][0] == {'name': '2', 'images': {'train': 1, 'test': 1}}
+  assert (patients.names, patients.shared) == (4, 2)
+  assert patients.examples[0] == SharedName('2', {'train': 1, 'test': 1})
   # A study1 of every patient is not one study; a lesion of two patients on one side is on one side.
-  assert of['overlap']['study']['names'] == 5 and of['overlap']['lesion']['shared'] == 0
-  assert 'slide' not in of['overlap']
-  assert of['unused'] == 1 and of['sides']['train'] == {'patients': 3, 'images': 4}
-  (first, *_) = table_audit.sentences(of)
+  assert audit.overlap['study'].names == 5 and audit.overlap['lesion'].shared == 0
+  assert 'slide' not in audit.overlap
+  assert audit.unused == 1 and audit.sides['train'] == SideSize(patients=3, images=4)
+  (first, *_) = table_audit.sentences(audit)
   assert '2 patients on more than one side' in first and '1 in train and test' in first
-  assert table_audit.overlapping(of)
+  assert audit.overlapping
 
 
 def test_a_lesion_of_two_patients_on_two_sides_is_found():
@@ -67,46 +68,46 @@ def test_a_lesion_of_two_patients_on_two_sides_is_found():
   lesions = table['image'].where(table.index > 1, 'one lesion')
   split[:2] = 'train', 'test'
   table.loc[:1, 'patient'] = ['someone', 'someone else']
-  of = found(table.assign(lesion=lesions), split, truth)
-  assert not of['overlap']['patient']['shared'] and of['overlap']['lesion']['shared'] == 1
-  assert table_audit.overlapping(of)
+  audit = audited(table.assign(lesion=lesions), split, truth)
+  assert not audit.overlap['patient'].shared and audit.overlap['lesion'].shared == 1
+  assert audit.overlapping
 
 
 def test_prevalence_and_unknown_labels():
   table, split, truth, rng = study(1)
   known = rng.random(truth.shape) < 0.7
-  prevalence = table_audit.tables(table, split, ['Edema'], truth, known)['prevalence']['Edema']
-  for side in table_audit.SIDES:
+  prevalence = table_audit.tables(table, split, ['Edema'], truth, known).prevalence['Edema']
+  for side in SIDES:
     kept = truth[known & (split == side)[:, None]]
-    assert prevalence[side]['known'] == len(kept)
-    assert prevalence[side]['prevalence'] == pytest.approx(kept.mean())
+    assert prevalence[side].known == len(kept)
+    assert prevalence[side].prevalence == pytest.approx(kept.mean())
 
 
 def test_what_differs_between_sides_has_the_published_effect_sizes():
   table, split, truth, rng = study(2)
   older = table['age'].astype(int) + 25 * (split == 'test')
   site = np.where((split == 'test') & (rng.random(len(table)) < 0.7), 'd', table['site'])
-  of = found(table.assign(age=older.astype(str), site=site), split, truth)
-  flagged = {(each['what'], *each['between']) for each in of['differences'] if each['flagged']}
+  audit = audited(table.assign(age=older.astype(str), site=site), split, truth)
+  flagged = {(each.what, *each.between) for each in audit.differences if each.flagged}
   assert flagged == {
     (what, other, 'test') for what in ('age', 'site') for other in ('train', 'validation')
   }
-  effects = {(each['what'], *each['between']): each['effect'] for each in of['differences']}
+  effects = {(each.what, *each.between): each.effect for each in audit.differences}
   one, other = older[split == 'train'], older[split == 'test']
   spread = np.sqrt((one.var(ddof=0) + other.var(ddof=0)) / 2)
   assert effects['age', 'train', 'test'] == pytest.approx((other.mean() - one.mean()) / spread)
   counts = pd.crosstab(site, split, normalize='columns')
   variation = (counts['train'] - counts['test']).abs().sum() / 2
   assert effects['site', 'train', 'test'] == pytest.approx(variation)
-  assert 'The sides differ' in ' '.join(table_audit.sentences(of))
+  assert 'The sides differ' in ' '.join(table_audit.sentences(audit))
 
 
 def test_nothing_is_flagged_where_nothing_was_planted():
   for seed in range(10):
     table, split, truth, _ = study(seed, patients=150 + 100 * (seed % 3))
-    of = found(table, split, truth)
-    assert not [each for each in of['differences'] + of['predicts'] if each['flagged']], seed
-    assert table_audit.sentences(of) == [] and not table_audit.overlapping(of)
+    audit = audited(table, split, truth)
+    assert not [each for each in (*audit.differences, *audit.predicts) if each.flagged], seed
+    assert table_audit.sentences(audit) == [] and not audit.overlapping
 
 
 def test_chance_is_what_patients_do_not_images():
@@ -118,9 +119,9 @@ def test_chance_is_what_patients_do_not_images():
     np.concatenate([split, [split[0]] * 200]),
     np.concatenate([truth, [truth[0]] * 200]),
   )
-  of = found(many, split, truth)
-  assert max(each['effect'] for each in of['differences']) > 0.5
-  assert not [each for each in of['differences'] if each['flagged']]
+  audit = audited(many, split, truth)
+  assert max(each.effect for each in audit.differences) > 0.5
+  assert not [each for each in audit.differences if each.flagged]
 
 
 def test_auroc_of_a_column_is_that_of_scikit_learn():
@@ -169,30 +170,25 @@ def test_a_size_that_gives_the_label_away_is_found():
   table, split, truth, rng = study(6)
   wide = (truth[:, 0] > 0) ^ (rng.random(len(table)) < 0.1)
   sizes = {'width': np.where(wide, '2048', '1024'), 'height': '1024'}
-  of = found(table.assign(**sizes), split, truth)
-  strongest = of['predicts'][0]
-  assert (strongest['column'], strongest['label']) == ('size', 'Edema')
-  assert strongest['flagged'] and shortcuts.warns(strongest) and strongest['auroc'] > 0.85
-  assert strongest['values'][0]['value'] == '2048 × 1024'
+  audit = audited(table.assign(**sizes), split, truth)
+  strongest = audit.predicts[0]
+  assert (strongest.column, strongest.label) == ('size', 'Edema')
+  assert strongest.flagged and shortcuts.warns(strongest) and strongest.auroc > 0.85
+  assert strongest.values[0].value == '2048 × 1024'
   share = truth[wide].mean()
-  assert strongest['values'][0]['positive'] / strongest['values'][0]['images'] == pytest.approx(
-    share
-  )
-  assert 'size tells Edema' in ' '.join(table_audit.sentences(of))
-  assert {each['column'] for each in of['predicts'] if each['flagged']} == {'size'}
+  assert strongest.values[0].positive / strongest.values[0].images == pytest.approx(share)
+  assert 'size tells Edema' in ' '.join(table_audit.sentences(audit))
+  assert {each.column for each in audit.predicts if each.flagged} == {'size'}
   # The same from the files, where the table does not say.
-  assert (
-    found(table, split, truth, further={'size of the file': pd.Series(sizes['width'])})['predicts'][
-      0
-    ]['column']
-    == 'size of the file'
-  )
+  further = {'size of the file': pd.Series(sizes['width'])}
+  audit = audited(table, split, truth, further=further)
+  assert audit.predicts[0].column == 'size of the file'
 
 
 def test_an_age_that_predicts_is_told_apart_from_a_shortcut():
   table, split, truth, rng = study(7)
   ages = np.where(truth[:, 0] > 0, 70, 40) + rng.integers(0, 20, len(table))
-  (sentence,) = table_audit.sentences(found(table.assign(age=ages.astype(str)), split, truth))
+  (sentence,) = table_audit.sentences(audited(table.assign(age=ages.astype(str)), split, truth))
   assert 'age tells Edema' in sentence and 'in place of the disease' not in sentence
 
 
@@ -200,8 +196,8 @@ def test_too_few_patients_are_not_asked():
   table, split, truth, _ = study(8)
   truth[:] = 0
   truth[:30:3] = 1
-  of = found(table, split, truth)
-  assert of['predicts'] == [] and any('Edema: fewer than 20' in each for each in of['not_asked'])
+  audit = audited(table, split, truth)
+  assert audit.predicts == () and any('Edema: fewer than 20' in each for each in audit.not_asked)
 
 
 def test_copies_that_leak_and_contradict():
@@ -222,18 +218,18 @@ def test_copies_that_leak_and_contradict():
     ],
     ignore_index=True,
   )
-  of = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
-  assert {kind: n for kind, n in of['kinds'].items() if n} == {'file': 1, 'pixels': 1, 'near': 1}
-  assert (of['groups'], of['images']) == (2, 5)
-  assert of['across']['test'] == {'train': 1, 'validation': 0, 'test': 0}
-  assert of['across']['train'] == {'train': 2, 'validation': 0, 'test': 1}
-  assert of['sets'] == {'ours and theirs': 1}
-  assert of['two_patients'] == 1  # Patient 1 of another set is another person's name.
-  assert of['conflicts'] == {'Edema': 1}
-  gravest = of['pairs'][0]
-  assert gravest['crossing'] and gravest['images'] == ['a', 'b']
-  assert gravest['conflicts'] == {'Edema': [1, 0]}
-  words = ' '.join(copies.sentences(of))
+  found = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
+  assert {kind: n for kind, n in found.kinds.items() if n} == {'file': 1, 'pixels': 1, 'near': 1}
+  assert (found.groups, found.images) == (2, 5)
+  assert found.across['test'] == {'train': 1, 'validation': 0, 'test': 0}
+  assert found.across['train'] == {'train': 2, 'validation': 0, 'test': 1}
+  assert found.sets == {'ours and theirs': 1}
+  assert found.two_patients == 1  # Patient 1 of another set is another person's name.
+  assert found.conflicts == {'Edema': 1}
+  gravest = found.pairs[0]
+  assert gravest.crossing and gravest.images == ('a', 'b')
+  assert gravest.conflicts == {'Edema': (1, 0)}
+  words = ' '.join(copies.sentences(found))
   assert '1 image of test shows the same as images of train' in words
   assert 'ours and theirs share 1 picture.' in words
   assert 'both present and absent: Edema 1' in words
@@ -281,6 +277,31 @@ def test_patients_that_only_the_split_file_names_are_looked_at_too():
   table, split, truth, _ = study(9)
   table = table.assign(patient=table['image'], grouped_by='image')
   whose = pd.Series(['the same person'] * len(table))
-  of = found(table, split, truth, groups={"patient in the split's file": whose})
-  assert of['overlap']["patient in the split's file"]['shared'] == 1 and table_audit.overlapping(of)
-  assert any('the image stands in' in each for each in of['not_asked'])
+  audit = audited(table, split, truth, groups={"patient in the split's file": whose})
+  assert audit.overlap["patient in the split's file"].shared == 1 and audit.overlapping
+  assert any('the image stands in' in each for each in audit.not_asked)
+
+
+def test_a_table_and_a_split_alone_are_audited():
+  table, split, truth, _ = study(10)
+  table = table.assign(Edema=np.where(np.arange(len(table)) % 7 == 0, np.nan, truth[:, 0]))
+  split[:5], table.loc[:4, 'patient'] = ['train', 'test', 'test', 'test', 'unused'], 'one'
+  audit = inspect.audit_table(table, split)
+  known = table['Edema'].notna()
+  assert audit.prevalence['Edema']['test'].known == (known & (split == 'test')).sum()
+  assert audit.overlap['patient'].shared == 1 and audit.overlapping
+  assert audit == inspect.audit_table(table, list(split), ['Edema'])
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    (lambda table, split: (table.drop(columns='patient'), split), "no column 'patient'"),
+    (lambda table, split: (table, split[1:]), 'values for'),
+    (lambda table, split: (table, ['tset', *split[1:]]), "row 1: 'tset'; allowed are train"),
+  ],
+)
+def test_a_table_that_cannot_be_audited(change, words):
+  table, split, truth, _ = study(11)
+  with pytest.raises(InputError, match=words):
+    inspect.audit_table(*change(table.assign(Edema=truth[:, 0]), split), ['Edema'])
