@@ -119,9 +119,10 @@ def localise(
   patients: Sequence[str],
   labels: Sequence[str],
   *,
+  method: str,
   replicates: int,
   seed: int,
-) -> dict[str, Any] | None:
+) -> localisation.Localisation | None:
   """Scores heat maps against the boxes beside the data; None where none are of these images.
 
   Args:
@@ -129,10 +130,8 @@ def localise(
     names: of the images tested.
     patients: of each.
     labels: of the network, in order.
+    method: of the heat maps, in the words of config.evaluation.saliency.
     replicates, seed: of the intervals.
-
-  Returns:
-    {'file', 'labels': {label: what medjax.evaluation.statistics.localisation.score returns}}.
 
   Raises:
     InputError: as `framed`.
@@ -156,7 +155,7 @@ def localise(
       replicates=replicates,
       seed=seed,
     )
-  return {'file': path.name, 'labels': found} if found else None
+  return localisation.Localisation(method, path.name, found) if found else None
 
 
 def _display(learner: Learner) -> int:

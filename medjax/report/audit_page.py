@@ -205,9 +205,9 @@ def _predictions(predictions: Sequence[Predictor]) -> Markup:
       'p',
       f'Each column alone, {shortcuts.FOLDS}-fold cross-validated by patient, the strongest of '
       f'{len(predictions):,} first. The intervals together cover with {1 - shortcuts.LEVEL:.0%}; '
-      f'underlined where the lower bound is above {0.5 + shortcuts.PREDICTS:g}, and warned of above '
-      f'{0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and the '
-      'sickest are filmed lying down. But what tells the label without the disease, a network may '
+      f'underlined where the lower bound is above {0.5 + shortcuts.PREDICTS:g}, and warned of '
+      f'above {0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and '
+      'the sickest are filmed lying down. But what tells the label without the disease, a network may '
       'learn instead of it.',
       class_='quiet',
     ),
@@ -337,8 +337,8 @@ def _how() -> Markup:
     tag(
       'p',
       f'2 where {", ".join(_plural(name) for name in table_audit.GROUPS[:-1])} or '
-      f'{_plural(table_audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; 1 '
-      'for a mistake in what was given.',
+      f'{_plural(table_audit.GROUPS[-1])} are on two sides; 0 otherwise, whatever else was found; '
+      '1 for a mistake in what was given.',
     ),
   )
 

@@ -133,7 +133,7 @@ def _listed(
 
 
 def _gravity(pair: CopyPair) -> tuple:
-  """Sorts pairs on two sides of the split first, then those of two sets, two patients, two truths."""
+  """Sorts pairs across the split first, then those of two sets, two patients, two truths."""
   return (
     not pair.crossing,
     pair.sets[0] == pair.sets[1],

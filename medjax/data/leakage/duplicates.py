@@ -1,15 +1,16 @@
-"""The same picture under two names: identical files, identical pixels, saved anew, turned, inverted.
+"""The same picture under two names: identical files or pixels, saved anew, turned, inverted.
 
-Near-duplicates are found by a perceptual hash and confirmed by correlation. The hash is pHash (Zauner
-2010, "Implementation and benchmarking of perceptual image hash functions", as the package imagehash
-computes it): a grey thumbnail of 32 × 32 pixels, its discrete cosine transform, and for each of the
-8 × 8 lowest coefficients whether it is above their median. Re-encoding and resizing change few of the
-64 bits. A mirror image has the same coefficients with every other column negated, a picture upside
-down with every other row, one turned on its side has them transposed, and inverted greys negate all but
-their mean: so none of them needs a thumbnail of its own.
+Near-duplicates are found by a perceptual hash and confirmed by correlation. The hash is pHash
+(Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", as the package
+imagehash computes it): a grey thumbnail of 32 × 32 pixels, its discrete cosine transform, and for
+each of the 8 × 8 lowest coefficients whether it is above their median. Re-encoding and resizing
+change few of the 64 bits. A mirror image has the same coefficients with every other column negated,
+a picture upside down with every other row, one turned on its side has them transposed, and inverted
+greys negate all but their mean: so none of them needs a thumbnail of its own.
 
-Images of one kind look alike: half of all pairs of chest X-rays correlate above 0.6. So the correlation
-leaves out the lowest coefficients, in which any two such images agree: light and outline.
+Images of one kind look alike: half of all pairs of chest X-rays correlate above 0.6. So the
+correlation leaves out the lowest coefficients, in which any two such images agree: light and
+outline.
 """
 
 import concurrent.futures
@@ -27,15 +28,13 @@ from medjax.errors import InputError
 
 SIZE = 32  # pixels of a thumbnail's side
 RADIUS = 7  # bits in which hashes may differ: below 8, one byte at least is equal
-# Correlation of a copy saved anew at any size and JPEG quality 30 or more: 0.990 and above. Of films
-# of two patients, half a million pairs of chest X-rays: 0.917 and below; of one patient: 0.964.
+# Correlation of a copy saved anew at any size and JPEG quality 30 or more: 0.990 and above. Of
+# films of two patients, half a million pairs of chest X-rays: 0.917 and below; of one patient:
+# 0.964.
 SAME = 0.97
-LEAST_DETAIL = 2.0  # grey levels, root mean square: plainer pictures have nothing to be told by
-_HASHED, _KEPT, _OUTLINE = (
-  8,
-  16,
-  5,
-)  # coefficients a side: in the hash, kept at all, left out as outline
+LEAST_DETAIL = 2.0  # grey levels, root mean square: plainer pictures have no detail to compare
+# Coefficients a side: in the hash, kept at all, left out as outline.
+_HASHED, _KEPT, _OUTLINE = 8, 16, 5
 _BLOCK = 2**22  # comparisons at once
 _FREQUENCY = np.arange(_KEPT)[:, None]
 _COSINES = 2 * np.cos(np.pi * _FREQUENCY * (2 * np.arange(SIZE) + 1) / (2 * SIZE))
@@ -58,7 +57,8 @@ class Relation(NamedTuple):
   inverted: bool
 
 
-# The eight symmetries of the square. The two quarter turns bear one name, and so do their mirror images.
+# The eight symmetries of the square. The two quarter turns bear one name, and so do their mirror
+# images.
 _SYMMETRIES = {
   (False, False, False): '',
   (False, False, True): 'mirrored',
@@ -160,7 +160,7 @@ def _thumbnail(picture: Image.Image) -> np.ndarray:
 
 
 def hashes(thumbnails: np.ndarray) -> np.ndarray:
-  """Returns the pHash of each thumbnail as each of `RELATIONS` would show it, u64[len(RELATIONS), N].
+  """Returns the pHash of each thumbnail as each relation shows it, u64[len(RELATIONS), N].
 
   The first bit, row by row from the lowest frequency, is the highest of the number.
   """
@@ -178,7 +178,7 @@ def hashes(thumbnails: np.ndarray) -> np.ndarray:
 def _related(coefficients: np.ndarray, relation: Relation) -> np.ndarray:
   """Returns the coefficients [N, K, K] of related pictures, but for the mean of those inverted."""
   alternating = (-1) ** np.arange(coefficients.shape[-1])
-  down, across = (alternating if each else np.abs(alternating) for each in relation.flipped)
+  down, across = (alternating if flip else np.abs(alternating) for flip in relation.flipped)
   signs = (down[:, None] * across * (-1 if relation.inverted else 1)).astype(coefficients.dtype)
   return (coefficients.swapaxes(1, 2) if relation.transposed else coefficients) * signs
 
@@ -186,8 +186,8 @@ def _related(coefficients: np.ndarray, relation: Relation) -> np.ndarray:
 def details(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns vectors f32[N, 256] of length 1, whose products are correlations; and their strength.
 
-  The strength f64[N] is the root mean square of what the vector describes, in grey levels. The vector of
-  a picture without any is zero.
+  The strength f64[N] is the root mean square of what the vector describes, in grey levels. The
+  vector of a picture without any is zero.
   """
   vectors = np.zeros((len(thumbnails), _KEPT * _KEPT), np.float32)
   for block, coefficients in _transformed(thumbnails):
@@ -209,10 +209,11 @@ def _transformed(thumbnails: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 def search(
   hashed: np.ndarray, queries: np.ndarray, radius: int = RADIUS
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (i, j): every pair i ≠ j once, in which queries[i] and hashed[j] differ in `radius` bits at most.
+  """Yields (i, j): every pair i ≠ j once whose queries[i] and hashed[j] are near.
 
-  Hashes that differ in fewer than 8 bits are equal in one of their 8 bytes, so that only images that
-  share a byte are compared (multi-index hashing: Norouzi, Punjani & Fleet 2012, CVPR).
+  Near are hashes that differ in `radius` bits at most.
+  Hashes that differ in fewer than 8 bits are equal in one of their 8 bytes, so that only images
+  that share a byte are compared (multi-index hashing: Norouzi, Punjani & Fleet 2012, CVPR).
 
   Args:
     hashed, queries: u64[N], of the same images.
@@ -234,12 +235,12 @@ def search(
       for first in range(0, len(rows) if len(members) else 0, step):
         some = rows[first : first + step]
         differing = queries[some][:, None] ^ hashed[members]
-        at, of = np.nonzero(np.bitwise_count(differing) <= radius)
+        row, column = np.nonzero(np.bitwise_count(differing) <= radius)
         # A pair that shares several bytes is taken at the first of them.
-        earlier = np.zeros(len(at), bool)
+        earlier = np.zeros(len(row), bool)
         for before in range(band):
-          earlier |= (differing[at, of] >> np.uint64(8 * before)) & np.uint64(255) == 0
-        i, j = some[at], members[of]
+          earlier |= (differing[row, column] >> np.uint64(8 * before)) & np.uint64(255) == 0
+        i, j = some[row], members[column]
         kept = ~earlier & (i != j)
         if kept.any():
           yield i[kept], j[kept]
@@ -248,13 +249,13 @@ def search(
 def find(looks: Looks) -> pd.DataFrame:
   """Returns the pairs of images that show the same, one row each.
 
-  Of k identical images k - 1 pairs are listed, each image with the next; together with the rest they
-  tell which images belong together. Near-duplicates are looked for among one image of each such
+  Of k identical images k - 1 pairs are listed, each image with the next; with the rest they say
+  which images belong together. Near-duplicates are looked for among one image of each such
   group. A pair that is alike in several ways is listed as it is most alike.
 
   Returns:
-    The columns `a` and `b`, positions, a < b; `kind`: 'file' (identical files), 'pixels' (identical once
-    decoded) or that of a relation; `correlation`, of details, 1 for the first two.
+    The columns `a` and `b`, positions, a < b; `kind`: 'file' (identical files), 'pixels' (identical
+    once decoded) or that of a relation; `correlation`, of details, 1 for the first two.
   """
   usable = np.flatnonzero(looks.pixels != '')
   groups, _ = pd.factorize(looks.pixels[usable])
@@ -271,7 +272,7 @@ def find(looks: Looks) -> pd.DataFrame:
 
 
 def too_plain(looks: Looks) -> np.ndarray:
-  """Returns the positions of readable images with too little to be told by."""
+  """Returns the positions of readable images with too little detail to compare."""
   usable = np.flatnonzero(looks.pixels != '')
   return usable[details(looks.thumbnails[usable])[1] < LEAST_DETAIL]
 
@@ -286,12 +287,12 @@ def _near(rows: np.ndarray, thumbnails: np.ndarray) -> pd.DataFrame:
       # A pair is met from both sides; of turned images maybe from one.
       i, j = (i[i < j], j[i < j]) if relation.kind == 'near' else (i, j)
       for start in range(0, len(i), 2**16):
-        of, to = i[start : start + 2**16], j[start : start + 2**16]
-        turned = _related(vectors[of].reshape(-1, _KEPT, _KEPT), relation).reshape(len(of), -1)
-        correlation = np.einsum('nd,nd->n', turned, vectors[to])
+        first, second = i[start : start + 2**16], j[start : start + 2**16]
+        turned = _related(vectors[first].reshape(-1, _KEPT, _KEPT), relation)
+        correlation = np.einsum('nd,nd->n', turned.reshape(len(first), -1), vectors[second])
         kept = correlation >= SAME
         if kept.any():
-          low, high = np.minimum(of, to)[kept], np.maximum(of, to)[kept]
+          low, high = np.minimum(first, second)[kept], np.maximum(first, second)[kept]
           parts.append(_pairs(rows[low], rows[high], relation.kind, correlation[kept]))
   pairs = pd.concat(parts, ignore_index=True)
   # Of a picture that is its own mirror image all are equal but for rounding: the first says enough.

@@ -10,7 +10,7 @@ import heapq
 import os
 import pathlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -59,71 +59,76 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
     root: of its images.
     seen: from `seen_by`.
   """
-  for folder, of_folder in seen.groupby('root'):
-    if not _same_set(str(folder), of_folder['image'], os.path.realpath(root), images['image']):
+  for folder, rows in seen.groupby('root'):
+    if not _same_set(str(folder), rows['image'], os.path.realpath(root), images['image']):
       continue
-    for part, common, patients in _met_again(images, split, of_folder):
+    overlap = _met_again(images, split, rows)
+    if overlap:
+      part, common, patients = overlap
       raise InputError(
         f'config.model.pretrained: {len(common):,} of the {patients:,} {part} patients, such as '
-        f"'{common[0]}', trained or chose these weights ({folder}); pre-train and fine-tune with one "
-        'split (the same config.split and data.labels), or on other patients'
+        f"'{common[0]}', trained or chose these weights ({folder}); pre-train and fine-tune with "
+        'one split (the same config.split and data.labels), or on other patients'
       )
 
 
 def note(images: pd.DataFrame, split: np.ndarray, workdir: pathlib.Path) -> str | None:
-  """Returns a sentence if patients of validation or test have namesakes in what trained the weights.
+  """Returns a sentence if patients of validation or test have namesakes who trained the weights.
 
   `check_unseen` has found their images to differ, or none of one name to compare.
   """
   if not (workdir / FILE).is_file():
     return None
   seen = table.read_csv(workdir / FILE, _COLUMNS)
-  for part, common, patients in _met_again(images, split, seen):
-    folders = ', '.join(sorted(set(seen['root'])))
-    return (
-      f'{len(common):,} of the {patients:,} {part} patients have names, such as {common[0]}, of '
-      f'patients who trained the weights that this run started from ({folders}), though not the '
-      'same images; if they are the same people, the figures are too high.'
-    )
-  return None
+  overlap = _met_again(images, split, seen)
+  if overlap is None:
+    return None
+  part, common, patients = overlap
+  folders = ', '.join(sorted(set(seen['root'])))
+  return (
+    f'{len(common):,} of the {patients:,} {part} patients have names, such as {common[0]}, of '
+    f'patients who trained the weights that this run started from ({folders}), though not the '
+    'same images; if they are the same people, the figures are too high.'
+  )
 
 
 def _met_again(
   images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame
-) -> Iterator[tuple[str, list[str], int]]:
-  """Yields a split, its patients among those seen, and how many patients it has."""
+) -> tuple[str, list[str], int] | None:
+  """Returns a split with patients among those seen, these, and how many patients it has."""
   # A validation patient of the earlier run may validate again, but never test.
   forbidden = {'test': ('train', 'validation'), 'validation': ('train',)}
   for part, parts_seen in forbidden.items():
     known = set(seen.loc[seen['split'].isin(parts_seen), 'patient'])
     patients = set(images.loc[split == part, 'patient'])
     if common := sorted(known & patients):
-      yield part, common, len(patients)
+      return part, common, len(patients)
+  return None
 
 
-def _same_set(folder: str, theirs: Iterable[str], root: str, ours: Iterable[str]) -> bool:
+def _same_set(folder: str, seen: Iterable[str], root: str, images: Iterable[str]) -> bool:
   if folder == root:
     return True
-  common = sorted(set(theirs) & set(ours))[:_COMPARED]
+  common = sorted(set(seen) & set(images))[:_COMPARED]
   return any(
     _show_the_same(os.path.join(folder, name), os.path.join(root, name)) for name in common
   )
 
 
-def _show_the_same(theirs: str, ours: str) -> bool:
+def _show_the_same(one: str, other: str) -> bool:
   try:
-    return duplicates.same_picture(theirs, ours)
+    return duplicates.same_picture(one, other)
   except InputError:
     return True
 
 
 def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
-  """Counts the images that trained or chose a network, and says which is the first; (0, '') for none.
+  """Returns how many images trained or chose a network and the first in words; (0, '') for none.
 
-  An image is such a one if it is the same file, or of a patient of the same name. Files that are called
-  as some of those seen, in another folder, may be copies: of `_COMPARED` of them, drawn evenly, the
-  pictures are compared, and those that show the same are counted too, as are those whose counterpart
-  is gone.
+  An image is such a one if it is the same file, or of a patient of the same name. Files that are
+  called as some of those seen, in another folder, may be copies: of `_COMPARED` of them, drawn
+  evenly, the pictures are compared, and those that show the same are counted too, as are those
+  whose counterpart is gone.
 
   Args:
     images: each met once, so they may be many.
@@ -174,7 +179,7 @@ def _is_copy(original: str, path: str) -> bool:
     return False
 
 
-def _resolver():
+def _resolver() -> Callable[[str], str]:
   """Returns path → the path without links; folders are looked up once."""
   folder_of = functools.cache(os.path.realpath)
 
@@ -190,13 +195,14 @@ def _resolver():
 def _by_distinct_end(paths: Iterable[str]) -> dict[str, str]:
   """Returns the shortest end of each path that no other one has → the path.
 
-  Of sets that call all their files alike the folders tell: patient1/study1/view1_frontal.jpg.
+  In sets that call all their files alike the folders differ: patient1/study1/view1_frontal.jpg.
   """
-  found, left, depth = {}, list(paths), 1
+  distinct: dict[str, str] = {}
+  left, depth = list(paths), 1
   while left:
     ends = ['/'.join(path.split('/')[-depth:]) for path in left]
     times = collections.Counter(ends)
-    found |= {end: path for end, path in zip(ends, left) if times[end] == 1}
+    distinct |= {end: path for end, path in zip(ends, left) if times[end] == 1}
     left = [path for end, path in zip(ends, left) if times[end] > 1]
     depth += 1
-  return found
+  return distinct

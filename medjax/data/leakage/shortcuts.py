@@ -1,8 +1,8 @@
 """What of the metadata predicts a label without any image (a shortcut).
 
 A network that can see it, in the size of an image or its contrast, may learn it in place of the
-disease (DeGrave, Janizek & Lee 2021, Nature Machine Intelligence 3:610). Age and sex are asked about
-too; of those it may be the disease itself that follows them.
+disease (DeGrave, Janizek & Lee 2021, Nature Machine Intelligence 3:610). Age and sex are asked
+about too; of those it may be the disease itself that follows them.
 """
 
 import itertools
@@ -47,8 +47,8 @@ def bins(name: str, values: pd.Series, patients: np.ndarray) -> tuple[np.ndarray
   """Returns which of a few values each image has, int64[N], and their names.
 
   Ages fall into tenths; of names, those of `FEWEST` patients or more stand for themselves, for in
-  rarer ones chance looks like a rule. Sizes that are rare are distinguished by their area. Not known
-  is a value too: that something was not recorded may say as much.
+  rarer ones chance looks like a rule. Sizes that are rare are distinguished by their area. Not
+  known is a value too: that something was not recorded may say as much.
   """
   if (ages := numbers(name, values)) is not None:
     return _tenths(ages, patients)
@@ -153,9 +153,10 @@ def predictive_auroc(
   """Returns how well one column predicts a label of patients it has not seen: AUROC and interval.
 
   Each value scores the share of positives that it has in the other folds. Pairs are compared within
-  a fold, for between folds the average score falls where the held-out prevalence rises. The interval
-  is of the variance that patients contribute, all images of each together (Obuchowski 1997,
-  Biometrics 53:567, the clustered form of DeLong's), by Student's t of the rarer class's patients.
+  a fold, for between folds the average score falls where the held-out prevalence rises. The
+  interval is of the variance that patients contribute, all images of each together (Obuchowski
+  1997, Biometrics 53:567, the clustered form of DeLong's), by Student's t of the rarer class's
+  patients.
 
   Args:
     codes: int[N], which value each image has.

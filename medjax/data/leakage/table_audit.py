@@ -103,8 +103,8 @@ def sentences(audit: TableAudit) -> list[str]:
     if overlap.shared:
       plural = PLURALS.get(group, f'{group}s')
       result.append(
-        f'{overlap.shared:,} {plural if overlap.shared > 1 else group} on more than one side of the '
-        f"split ({_pairs_of(overlap.matrix)}), such as '{overlap.examples[0].name}'."
+        f'{overlap.shared:,} {plural if overlap.shared > 1 else group} on more than one side of '
+        f"the split ({_pairs_of(overlap.matrix)}), such as '{overlap.examples[0].name}'."
       )
   flagged = [difference for difference in audit.differences if difference.flagged]
   if flagged:
@@ -224,12 +224,12 @@ def _not_asked(
     )
   if too_few:
     result.append(
-      f'What predicts {", ".join(too_few)}: fewer than {shortcuts.FEWEST} patients have it, or have '
-      'it not.'
+      f'What predicts {", ".join(too_few)}: fewer than {shortcuts.FEWEST} patients have it, or '
+      'have it not.'
     )
   for group, count in stand_ins_for_patients(frame).items():
     result.append(
-      f'Patients: for {count:,} images the source names none and the {group} stands in, so the same '
-      'person may be on two sides unseen.'
+      f'Patients: for {count:,} images the source names none and the {group} stands in, so the '
+      'same person may be on two sides unseen.'
     )
   return tuple(result)

@@ -1,8 +1,8 @@
 """The reference standard: from what several readers say, or a more definitive test, to labels.
 
-Readers disagree. Their consensus is a majority, a share, or an estimate of the truth that weighs each
-reader by the errors that the readings themselves betray. A more definitive test (histopathology for a
-skin lesion, CT for a mass) outranks any number of readers wherever it has been done.
+Readers disagree. Their consensus is a majority, a share, or an estimate of the truth that weighs
+each reader by the errors that the readings themselves show. A more definitive test (histopathology
+for a skin lesion, CT for a mass) outranks any number of readers wherever it has been done.
 """
 
 from collections.abc import Sequence
@@ -61,10 +61,10 @@ def estimate(
       medjax.data.reference.reader_errors.
     ties: what an image is called for which two answers have as much behind them: 'uncertain' (-1),
       'positive' (of classes: the highest) or 'negative' (the lowest). A share needs no such rule.
-    definitive: columns `image`, any of the labels (1, 0, NaN where the test says nothing) and, where
-      it is to be named, `test`, the test's name. It outranks the readers wherever it has a value; with
-      'dawid_skene' and 'staple' the readers' errors are estimated with those truths held fixed. Images
-      that nobody read are added.
+    definitive: columns `image`, any of the labels (1, 0, NaN where the test says nothing) and,
+      where it is to be named, `test`, the test's name. It outranks the readers wherever it has a
+      value; with 'dawid_skene' and 'staple' the readers' errors are estimated with those truths
+      held fixed. Images that nobody read are added.
     classes: where an answer is one of K > 2 classes, their names, grades in rising order; readings
       and the result then have one label column of 0 … K - 1.
 
@@ -124,7 +124,7 @@ def estimate(
 
 
 def _decided(probability: np.ndarray, ties: str) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the class of each image f64[N], NaN where nothing speaks for any, and bool[N], a tie."""
+  """Returns each image's class f64[N], NaN where there is no evidence, and whether it is a tie."""
   leading = reader_errors.leading(probability)
   lowest, highest = leading.argmax(axis=1), leading.shape[1] - 1 - leading[:, ::-1].argmax(axis=1)
   tied = leading.sum(axis=1) > 1
@@ -136,12 +136,13 @@ def _origins(
   reads: np.ndarray, tied: np.ndarray, tests: np.ndarray, method: str, ties: str
 ) -> np.ndarray:
   """Returns str[N]: how one label of each image came to be, '' where it did not."""
-  of = np.array([f'{count} reader{"s" * (count != 1)}' for count in range(reads.max() + 1)])[reads]
+  counts = range(reads.max() + 1)
+  readers = np.array([f'{n} reader' if n == 1 else f'{n} readers' for n in counts])[reads]
   called = '' if ties == 'uncertain' else f', called {ties}'
   words = np.where(
     tied,
-    np.char.add(np.char.add('tie of ', of), called),
-    np.char.add(f'{METHODS[method]} of ', of),
+    np.char.add(np.char.add('tie of ', readers), called),
+    np.char.add(f'{METHODS[method]} of ', readers),
   ).astype(object)
   return np.where(tests != '', tests, np.where(reads > 0, words, ''))
 
@@ -152,13 +153,13 @@ def _in_words(labels: Sequence[str], origins: np.ndarray) -> list[str]:
   rows, place = np.unique(codes.reshape(origins.shape), axis=0, return_inverse=True)
   composed = []
   for row in rows:
-    of: dict[str, list[str]] = {}
+    labels_of: dict[str, list[str]] = {}
     for label, code in zip(labels, row):
-      of.setdefault(texts[code], []).append(label)
-    of.pop('', None)
-    named = [f'{", ".join(those)}: {text}' for text, those in of.items()]
-    same = len(named) == 1 and len(of[next(iter(of))]) == len(labels)
-    composed.append(next(iter(of)) if same else '; '.join(named))
+      labels_of.setdefault(texts[code], []).append(label)
+    labels_of.pop('', None)
+    named = [f'{", ".join(names)}: {text}' for text, names in labels_of.items()]
+    same = len(named) == 1 and len(labels_of[next(iter(labels_of))]) == len(labels)
+    composed.append(next(iter(labels_of)) if same else '; '.join(named))
   return [composed[at] for at in place.ravel()]
 
 

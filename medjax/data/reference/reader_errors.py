@@ -1,7 +1,8 @@
 """The truth behind several readers' answers to one question, and each reader's errors.
 
-Every function takes `reads` and `known`, int[N]: the class of images whose truth a more definitive test
-has settled, -1 elsewhere. Those truths are held fixed, and the readers are measured against them too.
+Every function takes `reads` and `known`, int[N]: the class of images whose truth a more definitive
+test has settled, -1 elsewhere. Those truths are held fixed, and the readers are measured against
+them too.
 """
 
 from typing import NamedTuple
@@ -36,8 +37,8 @@ class Truth(NamedTuple):
   """What the reads say of the truth and of the readers.
 
   Attributes:
-    probability: f64[N, K] of each class for each image; a row sums to 1, or is NaN for an image that
-      has neither reads nor a known truth.
+    probability: f64[N, K] of each class for each image; a row sums to 1, or is NaN for an image
+      that has neither reads nor a known truth.
     prevalence: f64[K].
     confusion: f64[R, K, K]: how many images each reader read, by true class (rows) and answer.
   """
@@ -63,12 +64,13 @@ def vote(reads: Reads, known: np.ndarray) -> Truth:
 
 
 def dawid_skene(reads: Reads, known: np.ndarray) -> Truth:
-  """The model of Dawid & Skene (Applied Statistics 28:20, 1979), fitted by EM from the shares of votes.
+  """The model of Dawid & Skene (Applied Statistics 28:20, 1979), fitted by EM.
 
+  The start is the shares of votes.
   Each reader has a K x K table of error rates of their own, the readers err independently of each
-  other given the truth, and the prevalence of the classes is estimated with the rest. Estimates mean
-  little where readers err alike (they share a teacher, or a hard image), and three reads of an image
-  are the fewest from which they follow at all without a known truth.
+  other given the truth, and the prevalence of the classes is estimated with the rest. Estimates
+  mean little where readers err alike (they share a teacher, or a hard image), and three reads of an
+  image are the fewest from which they follow at all without a known truth.
   """
   return _expectation_maximisation(reads, known, None)
 
@@ -79,9 +81,9 @@ def staple(reads: Reads, known: np.ndarray) -> Truth:
   STAPLE was made for the voxels of a segmentation. Here an image takes the place of a voxel, and it
   has no neighbours, so the method's optional spatial prior has no part. With two classes a reader's
   errors are the two parameters sensitivity and specificity. What is left is the model of
-  `dawid_skene` with one difference: the prevalence is not estimated but fixed beforehand at the share
-  of each class among all reads, one prior for all images. Where readers over-call, that prior is too
-  high and stays so; where reads are few, it is steadier.
+  `dawid_skene` with one difference: the prevalence is not estimated but fixed beforehand at the
+  share of each class among all reads, one prior for all images. Where readers over-call, that prior
+  is too high and stays so; where reads are few, it is steadier.
   """
   counts = np.bincount(reads.answer, minlength=reads.classes)
   return _expectation_maximisation(reads, known, counts / max(counts.sum(), 1))
@@ -118,13 +120,13 @@ def leading(probability: np.ndarray) -> np.ndarray:
 
 
 def sensitivity_specificity(confusion: np.ndarray, positive: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns both f64[R] of calling class `positive` against all others; NaN where nothing shows it."""
+  """Returns both f64[R] of class `positive` against all others; NaN where no image shows it."""
   confusion = np.asarray(confusion, np.float64)
-  of_class = confusion[:, positive]
+  own = confusion[:, positive]
   others = np.delete(confusion, positive, axis=1).sum(axis=1)
   rates = []
   for counts, hits in (
-    (of_class, of_class[:, positive]),
+    (own, own[:, positive]),
     (others, np.delete(others, positive, axis=1).sum(axis=1)),
   ):
     total = counts.sum(axis=1)
@@ -152,7 +154,7 @@ def _fixed(probability: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _confusion(answers: np.ndarray, weight: np.ndarray) -> np.ndarray:
-  """Returns f64[R, K, K]: each reader's answers, by the class that the image has with what weight."""
+  """Returns each reader's answers by the image's class, whose weight counts, f64[R, K, K]."""
   classes = weight.shape[1]
   counts = answers.T @ weight
   return counts.reshape(-1, classes, classes).swapaxes(1, 2)

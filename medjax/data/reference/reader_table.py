@@ -1,10 +1,10 @@
 """Readings: who read which image and what they saw, one row per image and reader.
 
-Columns are `image` and `reader`, both strings, and one float32 column per label: the reader's answer,
-1 yes, 0 no, NaN not read; where readers choose one of K classes or grades there is one such column, and
-the answer is the class, 0 … K - 1. Not every reader need read every image. `patient` and the study
-table's other optional columns may be there too and are no labels; in a file `patient` alone may, lest
-answers that bear such a name be lost.
+Columns are `image` and `reader`, both strings, and one float32 column per label: the reader's
+answer, 1 yes, 0 no, NaN not read; where readers choose one of K classes or grades there is one such
+column, and the answer is the class, 0 … K - 1. Not every reader need read every image. `patient`
+and the study table's other optional columns may be there too and are no labels; in a file `patient`
+alone may, lest answers that bear such a name be lost.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ from medjax.errors import InputError, check_option
 
 ANSWERS = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
 KEYS = ('image', 'reader')
-BESIDE = (*KEYS, 'patient')  # columns of a file that are no labels
+NOT_LABELS = (*KEYS, 'patient')  # columns of a file that are no labels
 TEST = 'test'  # of a definitive table: the test's name
 
 
@@ -44,11 +44,11 @@ def read(
 
   Raises:
     InputError: a column missing, an unknown answer (file, row and column), one reader twice on an
-      image, an image or reader empty, an image that is not there or of two patients, a column or label
-      called as a column of the study table is that is no label.
+      image, an image or reader empty, an image that is not there or of two patients, a column or
+      label called as a column of the study table is that is no label.
   """
   frame = _keyed(table.read_csv(path, KEYS), KEYS, path, images)
-  _check_names(frame, BESIDE, path)
+  _check_names(frame, NOT_LABELS, path)
   if set(labels_of(frame)) == {'label', 'value'}:
     frame = _widened(frame, classes, path)
   else:
@@ -62,14 +62,14 @@ def read_definitive(
   classes: Sequence[str] = (),
   images: Collection[str] | None = None,
 ) -> pd.DataFrame:
-  """Reads a CSV of what a more definitive test says: image, some of the labels and, if there, `test`.
+  """Reads a CSV of what a more definitive test says: image, some of the labels, maybe `test`.
 
   Raises:
     InputError: a column missing or none of `labels`, an unknown value, an image twice, empty or not
       among `images`.
   """
   frame = _keyed(table.read_csv(path, ['image']), ['image'], path, images)
-  _check_names(frame, (*BESIDE, TEST), path)
+  _check_names(frame, (*NOT_LABELS, TEST), path)
   for label in labels_of(frame):
     check_option(f'{path}: the label column', label, labels)
   frame = _answered(frame, labels_of(frame), classes, path)
@@ -95,18 +95,18 @@ def check_definitive(
 
 
 def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd.DataFrame:
-  """Returns the readings with a fresh index after checking them; errors name `where`, row and column.
+  """Returns the readings with a fresh index after checking them; errors name file, row, column.
 
   Raises:
-    InputError: a column missing, no label, an answer other than 0, 1 (or the places of the classes) and NaN, one reader
-      twice on an image, a patient empty, an image of two patients.
+    InputError: a column missing, no label, an answer other than 0, 1 (or the places of the classes)
+      and NaN, one reader twice on an image, a patient empty, an image of two patients.
   """
   for column in KEYS:
     if column not in readings:
       raise InputError(f"{where}: no column '{column}'; readings have image, reader and labels")
   labels = labels_of(readings)
   if not labels:
-    raise InputError(f'{where}: no label column; beside image and reader there is one per label')
+    raise InputError(f'{where}: no label column; there is one per label next to image and reader')
   if classes and len(labels) > 1:
     raise InputError(
       f'{where}: where an answer is one of {len(classes)} classes there is one label column, not '
@@ -123,22 +123,30 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
   )
   if 'patient' in readings:
     empty = readings['patient'].isna() | (readings['patient'].astype(str).str.strip() == '')
-    for row in np.flatnonzero(empty)[:1]:
+    if empty.any():
+      row = _first(empty)
       raise InputError(
         f'{where}: row {row + 2}: the patient is empty; fill it in or leave the row out'
       )
     several = readings.groupby('image')['patient'].transform('nunique') > 1
-    for row in np.flatnonzero(several)[:1]:
+    if several.any():
+      row = _first(several)
       raise InputError(
         f"{where}: row {row + 2}: image '{readings['image'][row]}' is of two patients in its rows"
       )
   return readings
 
 
+def _first(bad: np.ndarray | pd.Series) -> int:
+  return int(np.flatnonzero(bad)[0])
+
+
 def _answers(frame: pd.DataFrame, label: str, where: str, classes: Sequence[str]) -> np.ndarray:
   codes = range(max(len(classes), 2))
   values = frame[label].to_numpy(np.float32)
-  for row in np.flatnonzero(~np.isnan(values) & ~np.isin(values, codes))[:1]:
+  unknown = ~np.isnan(values) & ~np.isin(values, codes)
+  if unknown.any():
+    row = _first(unknown)
     raise InputError(
       f"{where}: row {row + 2}, column '{label}': unknown answer '{values[row]:g}'; allowed: "
       f'{", ".join(map(str, codes))}, and empty where there is none'
@@ -153,14 +161,17 @@ def _keyed(
   named = [*keys, 'patient'] if 'reader' in keys and 'patient' in frame else keys
   for key in named:
     frame[key] = frame[key].str.strip()
-    for row in np.flatnonzero(frame[key] == '')[:1]:
+    empty = frame[key] == ''
+    if empty.any():
+      row = _first(empty)
       raise InputError(
         f'{path}: row {row + 2}: the {key} is empty; fill it in or leave the row out'
       )
   frame['image'] = [posixpath.normpath(image) for image in frame['image']]
   if images is not None:
     missing = ~frame['image'].isin(images)
-    for row in np.flatnonzero(missing)[:1]:
+    if missing.any():
+      row = _first(missing)
       raise InputError(
         f"{path}: row {row + 2}: image '{frame['image'][row]}' is not in the study table "
         f'({int(missing.sum()):,} such rows); write it as there, or leave these rows out'
@@ -168,12 +179,12 @@ def _keyed(
   return frame
 
 
-def _check_names(names: Iterable[str], beside: Sequence[str], path: pathlib.Path) -> None:
+def _check_names(names: Iterable[str], allowed: Sequence[str], path: pathlib.Path) -> None:
   for name in names:
-    if name in (*table.REQUIRED, *table.OPTIONAL, TEST) and name not in beside:
+    if name in (*table.REQUIRED, *table.OPTIONAL, TEST) and name not in allowed:
       raise InputError(
-        f"{path}: '{name}' is the name of a column that is no label and would be lost; rename it if "
-        'readers answered it, else leave it out'
+        f"{path}: '{name}' is the name of a column that is no label and would be lost; rename it "
+        'if readers answered it, else leave it out'
       )
 
 
@@ -211,6 +222,7 @@ def _widened(frame: pd.DataFrame, classes: Sequence[str], path: pathlib.Path) ->
 
 def _check_once(frame: pd.DataFrame, keys: list[str], where: str, words: str) -> None:
   twice = frame.duplicated(keys)
-  for row in np.flatnonzero(twice)[:1]:
+  if twice.any():
+    row = _first(twice)
     named = words.format(*frame.loc[row, keys])
     raise InputError(f'{where}: row {row + 2}: {named} ({int(twice.sum()):,} such rows)')

@@ -1,35 +1,106 @@
 """How far readers agree beyond chance, with intervals: Cohen's, Fleiss' and Krippendorff's figures.
 
-All are 1 at full agreement and 0 where readers agree as often as chance would have it; chance is what
-the answers' frequencies alone explain. A rare finding therefore brings any of them down: 95 % of equal
-answers say little where 95 % of the answers are no. They do not exist, and are NaN, where all answers
-are the same: nothing then tells agreement from a fixed habit.
+All are 1 at full agreement and 0 where readers agree as often as chance would have it; chance is
+what the answers' frequencies alone explain. A rare finding therefore brings any of them down: 95 %
+of equal answers say little where 95 % of the answers are no. They do not exist, and are NaN, where
+all answers are the same: nothing then distinguishes agreement from a fixed habit.
 """
 
+import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from medjax.data.reference import reader_table
+from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics import intervals
 
-WEIGHTS = {'kappa': 'none', 'linear_kappa': 'linear', 'quadratic_kappa': 'quadratic'}
 LEVEL = 0.95
-METRICS = ('nominal', 'ordinal')
 PAIRS_AT_ONCE = 256  # bounds the memory of pairs of readers x replicates
 
 
+@dataclasses.dataclass(frozen=True)
+class Alpha:
+  """Krippendorff's alpha: of answers without order and, where they are grades, with it."""
+
+  nominal: Figure
+  ordinal: Figure | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PairAgreement:
+  """Cohen's kappa of two readers.
+
+  Attributes:
+    readers: their names.
+    images: that both read.
+    kappa: unweighted.
+    linear_kappa, quadratic_kappa: weighted by the distance of grades; None where there are none.
+  """
+
+  readers: tuple[str, str]
+  images: int
+  kappa: Figure
+  linear_kappa: Figure | None = None
+  quadratic_kappa: Figure | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelAgreement:
+  """How far readers agree on one label.
+
+  Attributes:
+    images: with any read.
+    reads: answers in all.
+    readers: who answered at all.
+    reads_per_image: (fewest, most).
+    compared_images: with two reads or more.
+    fleiss: of all readers; exists where images have equally many reads.
+    krippendorff: of all readers.
+    cohen: of each pair that shares an image.
+  """
+
+  images: int
+  reads: int
+  readers: int
+  reads_per_image: tuple[int, int]
+  compared_images: int
+  fleiss: Figure
+  krippendorff: Alpha
+  cohen: tuple[PairAgreement, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+  """How far readers agree beyond chance.
+
+  Attributes:
+    level: how often the intervals cover.
+    replicates, seed: of the bootstrap.
+    method: how the intervals were made, in words.
+    labels: label → agreement.
+  """
+
+  level: float
+  replicates: int
+  seed: int
+  method: str
+  labels: dict[str, LabelAgreement]
+
+
 def cohen(confusion: np.ndarray, weights: str = 'none') -> np.ndarray:
-  """Agreement of two readers beyond chance, f64[...] (Cohen, EPM 20:37, 1960; Psych. Bull. 70:213, 1968).
+  """Agreement of two readers beyond chance, f64[...].
+
+  Cohen, EPM 20:37, 1960, and Psych. Bull. 70:213, 1968.
 
   Args:
     confusion: f[..., K, K], how many images the first reader calls by the row and the second by the
       column.
-    weights: what a disagreement costs: 'none', the same whichever it is; 'linear' or 'quadratic', the
-      distance in grades or its square.
+    weights: what a disagreement costs: 'none', the same whichever it is; 'linear' or 'quadratic',
+      the distance in grades or its square.
 
   Returns:
     1 - observed / expected disagreement; NaN where no disagreement is expected.
@@ -45,7 +116,9 @@ def cohen(confusion: np.ndarray, weights: str = 'none') -> np.ndarray:
 
 
 def coincidences(counts: np.ndarray) -> np.ndarray:
-  """Returns f64[N, K, K]: pairs of answers by two readers of an image, each image weighing its reads.
+  """Returns pairs of answers by two readers of an image, f64[N, K, K].
+
+  Each image weighs as much as it has reads.
 
   Args:
     counts: int[N, K], how many readers give each answer. Images with one read have no pairs.
@@ -78,13 +151,13 @@ def fleiss(coincidence: np.ndarray) -> np.ndarray:
 def krippendorff(coincidence: np.ndarray, level: str = 'nominal') -> np.ndarray:
   """Krippendorff's alpha, f64[...], for any number of reads of an image.
 
-  After Krippendorff, Computing Krippendorff's Alpha-Reliability (2011). An image with one read does not
-  enter. NaN where all answers are the same.
+  After Krippendorff, Computing Krippendorff's Alpha-Reliability (2011). An image with one read does
+  not enter. NaN where all answers are the same.
 
   Args:
     coincidence: f[..., K, K], the sum of `coincidences` over images.
-    level: 'nominal', any two different answers are equally far apart; 'ordinal', as far as there are
-      answers between them.
+    level: 'nominal', any two different answers are equally far apart; 'ordinal', as far as there
+      are answers between them.
   """
   coincidence = np.asarray(coincidence, np.float64)
   answers = coincidence.sum(axis=-1)
@@ -105,27 +178,18 @@ def summarise(
   classes: Sequence[str] = (),
   replicates: int = 2000,
   seed: int = 0,
-) -> dict:
+) -> Agreement:
   """Returns the agreement of readers on each label, with percentile intervals.
 
   Args:
-    readings: as medjax.data.reference.reader_table describes them. Where they have a column `patient`, the
-      bootstrap draws patients, else images; intervals are then too narrow if patients have several.
+    readings: as medjax.data.reference.reader_table describes them. Where they have a column
+      `patient`, the bootstrap draws patients, else images; intervals are then too narrow if
+      patients have several.
     classes: where an answer is one of K classes, their names, grades in rising order.
     replicates, seed: of the bootstrap.
 
-  Returns:
-    A dictionary that JSON can hold. A figure is as `intervals.figure` returns it; its reason says why
-    it or its interval does not exist.
-
-      'level', 'replicates', 'seed', 'method': how the intervals were made.
-      'labels': {label: {
-        'images': with any read, 'reads', 'readers', 'reads_per_image': [fewest, most],
-        'compared_images': with two reads or more,
-        'fleiss': figure,
-        'krippendorff': {'nominal': figure, with classes also 'ordinal': figure},
-        'cohen': [{'readers': [first, second], 'images': that both read, 'kappa': figure, with classes
-          also 'linear_kappa' and 'quadratic_kappa': figure}] for each pair that shares an image}}}.
+  Raises:
+    InputError: readings that are not as described.
   """
   readings = reader_table.check(readings, 'readings', classes)
   group = 'patient' if 'patient' in readings else 'image'
@@ -141,12 +205,13 @@ def summarise(
     values = readings[label].to_numpy(np.float64)
     answers[images, readers] = np.where(np.isnan(values), -1, values).astype(int)
     labels[label] = _of_label(answers, names, group_of, max(len(classes), 2), bool(classes), drawn)
-  return {
-    'level': LEVEL,
-    **drawn,
-    'method': f'percentile bootstrap over {group}s',
-    'labels': labels,
-  }
+  return Agreement(
+    level=LEVEL,
+    replicates=replicates,
+    seed=seed,
+    method=f'percentile bootstrap over {group}s',
+    labels=labels,
+  )
 
 
 def _of_label(
@@ -156,7 +221,7 @@ def _of_label(
   classes: int,
   graded: bool,
   drawn: dict[str, int],
-) -> dict:
+) -> LabelAgreement:
   counts = (answers[:, :, None] == np.arange(classes)).sum(axis=1)
   reads = counts.sum(axis=1)
   some, compared = reads[reads > 0], reads >= 2
@@ -174,24 +239,24 @@ def _of_label(
   few, most = (reads[compared].min(), reads[compared].max()) if compared.any() else (0, 0)
   if few != most:
     uneven = f"images have {few} to {most} reads, and Fleiss' kappa needs as many of each"
-    of_fleiss = intervals.figure(np.nan, np.full(len(replicates), np.nan), uneven)
+    fleiss_figure = intervals.figure(np.nan, np.full(len(replicates), np.nan), uneven)
   else:
-    of_fleiss = intervals.figure(float(fleiss(whole)), fleiss(replicates), reason)
-  return {
-    'images': len(some),
-    'reads': int(reads.sum()),
-    'readers': int((answers >= 0).any(axis=0).sum()),
-    'reads_per_image': [int(some.min()), int(some.max())] if len(some) else [0, 0],
-    'compared_images': int(compared.sum()),
-    'fleiss': of_fleiss,
-    'krippendorff': {
-      level: intervals.figure(
-        float(krippendorff(whole, level)), krippendorff(replicates, level), reason
-      )
-      for level in (METRICS if graded else METRICS[:1])
-    },
-    'cohen': _pairs(answers, names, groups, classes, WEIGHTS if graded else ('kappa',), drawn),
-  }
+    fleiss_figure = intervals.figure(float(fleiss(whole)), fleiss(replicates), reason)
+
+  def alpha(level: str) -> Figure:
+    value, resampled = krippendorff(whole, level), krippendorff(replicates, level)
+    return intervals.figure(float(value), resampled, reason)
+
+  return LabelAgreement(
+    images=len(some),
+    reads=int(reads.sum()),
+    readers=int((answers >= 0).any(axis=0).sum()),
+    reads_per_image=(int(some.min()), int(some.max())) if len(some) else (0, 0),
+    compared_images=int(compared.sum()),
+    fleiss=fleiss_figure,
+    krippendorff=Alpha(alpha('nominal'), alpha('ordinal') if graded else None),
+    cohen=tuple(_pairs(answers, names, groups, classes, graded, drawn)),
+  )
 
 
 def _per_group(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -207,15 +272,15 @@ def _pairs(
   names: Sequence[str],
   groups: np.ndarray,
   classes: int,
-  figures: Iterable[str],
+  graded: bool,
   drawn: dict[str, int],
-) -> list[dict]:
+) -> list[PairAgreement]:
   """Returns Cohen's figures for each pair of readers that share an image."""
   number, cells = groups.max() + 1, classes**2
   read = answers >= 0
   shared = read.T.astype(np.float64) @ read
   pairs = [pair for pair in itertools.combinations(range(len(names)), 2) if shared[pair] > 0]
-  found = []
+  agreements = []
   for start in range(0, len(pairs), PAIRS_AT_ONCE):
     some = pairs[start : start + PAIRS_AT_ONCE]
     both = [np.flatnonzero(read[:, first] & read[:, second]) for first, second in some]
@@ -234,18 +299,12 @@ def _pairs(
         reason = 'all answers are the same'
       elif len(np.unique(groups[both[place]])) < 2:
         reason = 'the images that both read are of one patient, or are one'
-      found.append(
-        {
-          'readers': [str(names[first]), str(names[second])],
-          'images': int(shared[first, second]),
-          **{
-            name: intervals.figure(
-              float(cohen(confusion, WEIGHTS[name])),
-              cohen(replicates[:, place], WEIGHTS[name]),
-              reason,
-            )
-            for name in figures
-          },
-        }
-      )
-  return found
+      figures = [
+        intervals.figure(
+          float(cohen(confusion, weights)), cohen(replicates[:, place], weights), reason
+        )
+        for weights in (('none', 'linear', 'quadratic') if graded else ('none',))
+      ]
+      both_readers = str(names[first]), str(names[second])
+      agreements.append(PairAgreement(both_readers, int(shared[first, second]), *figures))
+  return agreements

@@ -1,23 +1,83 @@
 """Whether heat maps show the place that readers marked: against boxes, and against chance.
 
-- The pointing game (Zhang et al. 2016, arXiv 1608.00507): a map's hottest pixel lies in a box or not.
-- Its form by energy (Wang et al. 2020, arXiv 1910.01279): the share of a map's heat that lies in the boxes.
-- Overlap: the intersection of boxes and hot pixels over their union, hot being at least so much of the
-  map's maximum.
+- The pointing game (Zhang et al. 2016, arXiv 1608.00507): a map's hottest pixel lies in a box or
+  not.
+- Its form by energy (Wang et al. 2020, arXiv 1910.01279): the share of a map's heat that lies in
+  the boxes.
+- Overlap: the intersection of boxes and hot pixels over their union, hot being at least so much of
+  the map's maximum.
 
-Chance is what a map that knows nothing scores: one as hot everywhere scores the share of the image that
-the boxes cover, in all three. Findings are rarely anywhere at all, though; so the maps of other patients
-are tried too, on the same boxes: maps that only know where such findings tend to be score as much.
+Chance is what a map that knows nothing scores: one as hot everywhere scores the share of the image
+  that
+the boxes cover, in all three. Findings are rarely anywhere at all, though; so the maps of other
+patients are tried too, on the same boxes: maps that only know where such findings tend to be score
+  as much.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics import intervals
 
-FIGURES = ('pointing', 'energy', 'overlap')
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+  """How well heat maps fit boxes, by one measure.
+
+  Attributes:
+    figure: the mean over images.
+    chance: what a map that is as hot everywhere scores; None without images.
+    beyond_chance: the mean of the difference.
+    other_patients: what the maps of other patients score on the same boxes; None without any.
+  """
+
+  figure: Figure
+  chance: float | None
+  beyond_chance: Figure
+  other_patients: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelLocalisation:
+  """Heat maps of one label against its boxes.
+
+  Attributes:
+    images, patients, boxes: how many there are.
+    blank: maps that are 0 everywhere.
+    tolerance: pixels by which the hottest pixel may miss a box.
+    threshold: share of a map's maximum from which on a pixel is hot.
+    pointing: the hottest pixel lies in a box.
+    energy: share of the heat in the boxes.
+    overlap: intersection over union of boxes and hot pixels.
+  """
+
+  images: int
+  patients: int
+  boxes: int
+  blank: int
+  tolerance: float
+  threshold: float
+  pointing: Score
+  energy: Score
+  overlap: Score
+
+
+@dataclasses.dataclass(frozen=True)
+class Localisation:
+  """Heat maps of a run against the boxes that readers drew.
+
+  Attributes:
+    method: of the heat maps: 'grad_cam', 'grad_cam_plus_plus' or 'integrated_gradients'.
+    file: that holds the boxes.
+    labels: label → scores, for labels with boxes.
+  """
+
+  method: str
+  file: str
+  labels: dict[str, LabelLocalisation]
 
 
 def score(
@@ -29,27 +89,22 @@ def score(
   threshold: float = 0.5,
   replicates: int = 2000,
   seed: int = 0,
-) -> dict[str, Any]:
+) -> LabelLocalisation:
   """Scores the heat maps of one label on images that have boxes of it.
 
-  A map that is 0 everywhere shows nothing and scores 0. Where several pixels are the hottest, the share
-  of them that lies in a box counts: what pointing at one of them by lot would score on average.
+  A map that is 0 everywhere shows nothing and scores 0. Where several pixels are the hottest, the
+  share of them that lies in a box counts: what pointing at one of them by lot would score on
+    average.
 
   Args:
     maps: f[N, H, W], not negative.
     boxes: N of f64[M, 4], M at least 1: x, y, width and height in pixels of the map.
     patients: N.
-    tolerance: pixels by which the hottest pixel may miss a box; the paper allows 15 in photographs of
-      about 500, and chance rises with it.
+    tolerance: pixels by which the hottest pixel may miss a box; the paper allows 15 in photographs
+      of about 500, and chance rises with it.
     threshold: share of a map's maximum from which on a pixel is hot.
     replicates: of the intervals, which resample patients.
     seed: of the replicates.
-
-  Returns:
-    'images', 'patients', 'boxes', 'blank' (maps that are 0 everywhere), 'tolerance', 'threshold', and for
-    each of `FIGURES` {'figure': its mean over images, 'chance': f, 'beyond_chance': the mean of their
-    difference, 'other_patients': the same of other patients' maps, None where there are none}; figures
-    are as in medjax.evaluation.statistics.intervals.
 
   Raises:
     ValueError: maps that are negative or not finite, an image without a box, or other shapes.
@@ -58,41 +113,42 @@ def score(
   patients = np.asarray(patients)
   if not len(maps) == len(boxes) == len(patients) or maps.ndim != 3:
     raise ValueError(
-      f'maps {maps.shape}, {len(boxes)} lists of boxes and {len(patients)} patients do not go together'
+      f'maps {maps.shape}, {len(boxes)} lists of boxes and {len(patients)} patients do not go '
+      'together'
     )
   if not (np.isfinite(maps).all() and (maps >= 0).all()):
     raise ValueError('heat maps must be finite and not negative')
-  if not all(len(each) for each in boxes):
+  if not all(len(of_image) for of_image in boxes):
     raise ValueError('every image needs a box')
-  result: dict[str, Any] = {
-    'images': len(maps),
-    'patients': len(np.unique(patients)),
-    'boxes': sum(len(each) for each in boxes),
-    'blank': int((maps.max(axis=(1, 2), initial=0) == 0).sum()),
-    'tolerance': tolerance,
-    'threshold': threshold,
-  }
   exact = masks(boxes, maps.shape[1:])
   near = masks(boxes, maps.shape[1:], tolerance) if tolerance else exact
   peaks = maps == maps.max(axis=(1, 2), keepdims=True)
   hot = maps >= threshold * maps.max(axis=(1, 2), keepdims=True)
   # Blank maps are hot nowhere.
   peaks, hot = peaks & (maps > 0), hot & (maps > 0)
-  for name, shown, inside in (
-    ('pointing', _shares(peaks), near),
-    ('energy', _shares(maps), exact),
-    ('overlap', hot, exact),
-  ):
-    every = _unions(shown, inside) if name == 'overlap' else _flat(inside) @ _flat(shown).T
+  others = patients[:, None] != patients[None, :]
+
+  def scored(every: np.ndarray, inside: np.ndarray) -> Score:
+    """Takes f[N, N], every image's boxes by every image's map, and the pixels in the boxes."""
     values, chance = np.diagonal(every), inside.mean(axis=(1, 2))
-    others = patients[:, None] != patients[None, :]
-    result[name] = {
-      'figure': _mean(values, patients, replicates, seed),
-      'chance': float(chance.mean()) if len(maps) else None,
-      'beyond_chance': _mean(values - chance, patients, replicates, seed),
-      'other_patients': float(_of_others(every, others)) if others.any() else None,
-    }
-  return result
+    return Score(
+      figure=_mean(values, patients, replicates, seed),
+      chance=float(chance.mean()) if len(maps) else None,
+      beyond_chance=_mean(values - chance, patients, replicates, seed),
+      other_patients=float(_of_others(every, others)) if others.any() else None,
+    )
+
+  return LabelLocalisation(
+    images=len(maps),
+    patients=len(np.unique(patients)),
+    boxes=sum(len(of_image) for of_image in boxes),
+    blank=int((maps.max(axis=(1, 2), initial=0) == 0).sum()),
+    tolerance=tolerance,
+    threshold=threshold,
+    pointing=scored(_flat(near) @ _flat(_shares(peaks)).T, near),
+    energy=scored(_flat(exact) @ _flat(_shares(maps)).T, exact),
+    overlap=scored(_unions(hot, exact), exact),
+  )
 
 
 def masks(
@@ -150,7 +206,7 @@ def _of_others(every: np.ndarray, others: np.ndarray) -> float:
   return means.mean()
 
 
-def _mean(values: np.ndarray, patients: np.ndarray, replicates: int, seed: int) -> dict[str, Any]:
+def _mean(values: np.ndarray, patients: np.ndarray, replicates: int, seed: int) -> Figure:
   """Returns the mean over images as a figure, its interval by resampling patients."""
   unique, patient = np.unique(patients, return_inverse=True)
   tallies = np.stack(

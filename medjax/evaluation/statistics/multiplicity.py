@@ -1,6 +1,7 @@
 """p values of many questions asked at once, adjusted for how many there are."""
 
 import numpy as np
+from scipy import stats
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -8,7 +9,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 
   Holm, Scandinavian Journal of Statistics 6:65, 1979. NaN stays NaN and does not count.
   """
-  adjusted, order, size = _ordered(p)
+  adjusted = np.array(p, np.float64)
+  size = int(np.isfinite(adjusted).sum())
+  order = np.argsort(adjusted, kind='stable')[:size]  # NaN sorts last
   steps = np.maximum.accumulate((size - np.arange(size)) * adjusted[order])
   adjusted[order] = np.minimum(steps, 1)
   return adjusted
@@ -17,16 +20,11 @@ def holm(p: np.ndarray) -> np.ndarray:
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
   """Returns p values f64[K] adjusted so that of claims below 0.05 some 5% at most are false.
 
-  That is the share to expect over many such sets of claims, at 0.05 as at any other bound. Benjamini & Hochberg, J. R. Stat. Soc. B 57:289, 1995. NaN stays NaN and does not count.
+  That is the share to expect over many such sets of claims, at 0.05 as at any other bound.
+  Benjamini & Hochberg, J. R. Stat. Soc. B 57:289, 1995. NaN stays NaN and does not count.
   """
-  adjusted, order, size = _ordered(p)
-  steps = size / np.arange(1, size + 1) * adjusted[order]
-  adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1)
+  adjusted = np.array(p, np.float64)
+  exists = ~np.isnan(adjusted)
+  if exists.any():
+    adjusted[exists] = stats.false_discovery_control(adjusted[exists])
   return adjusted
-
-
-def _ordered(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-  """Returns (a copy, where its numbers lie from the lowest up, how many there are)."""
-  copy = np.array(p, np.float64)
-  order = np.argsort(copy, kind='stable')[: int(np.isfinite(copy).sum())]  # NaN sorts last
-  return copy, order, len(order)

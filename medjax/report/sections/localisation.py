@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 
 from medjax.evaluation import wording
+from medjax.evaluation.statistics.localisation import Localisation, Score
 from medjax.report import markup
 from medjax.report.markup import Markup, one_line, small, table, tag
 
-HEADINGS = {
-  'pointing': 'Hottest pixel in a box',
-  'energy': 'Heat inside the boxes',
-  'overlap': 'Overlap with the boxes',
-}
+HEADINGS = ('Hottest pixel in a box', 'Heat inside the boxes', 'Overlap with the boxes')
 METHODS = {
   'grad_cam': 'Grad-CAM',
   'grad_cam_plus_plus': 'Grad-CAM++',
@@ -18,11 +15,11 @@ METHODS = {
 }
 
 
-def section(found: Mapping, summary: Mapping) -> Markup:
+def section(found: Localisation, summary: Mapping) -> Markup:
   """Returns the section.
 
   Args:
-    found: {'method', 'file', 'labels': {label: what medjax.evaluation.statistics.localisation.score returns}}.
+    found: heat maps against boxes.
     summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
   """
   one, _ = wording.things(summary)
@@ -30,35 +27,35 @@ def section(found: Mapping, summary: Mapping) -> Markup:
     [
       label,
       [
-        f'{of["images"]:,}',
-        small(wording.count(of['patients'], 'patient')),
-        small(f'{wording.count(of["blank"], "map")} without heat') if of['blank'] else None,
+        f'{scores.images:,}',
+        small(wording.count(scores.patients, 'patient')),
+        small(f'{wording.count(scores.blank, "map")} without heat') if scores.blank else None,
       ],
-      *([*_figure(of[name])] for name in HEADINGS),
+      *(_cell(score) for score in (scores.pointing, scores.energy, scores.overlap)),
     ]
-    for label, of in found['labels'].items()
+    for label, scores in found.labels.items()
   ]
-  some = next(iter(found['labels'].values()))
+  threshold = next(iter(found.labels.values())).threshold
   return markup.section(
     'Do heat maps point at the finding?',
-    table((wording.capital(one), 'Test images with boxes', *HEADINGS.values()), rows, 'cards'),
+    table((wording.capital(one), 'Test images with boxes', *HEADINGS), rows, 'cards'),
     tag(
       'p',
-      f'{METHODS[found["method"]]} of the single best checkpoint against the boxes of {found["file"]}. By '
+      f'{METHODS[found.method]} of the single best checkpoint against the boxes of {found.file}. By '
       'chance is what a map that is as hot everywhere would score; of others, what the maps of other '
       'patients score on the same boxes, which know only where such findings tend to be. Overlap is '
-      f'intersection over union with pixels of at least {some["threshold"]:.0%} of the greatest heat. A map '
+      f'intersection over union with pixels of at least {threshold:.0%} of the greatest heat. A map '
       'that points elsewhere is a warning; one that points there does not say why.',
       class_='quiet',
     ),
   )
 
 
-def _figure(of: Mapping) -> list[object]:
-  figure, others = of['figure'], of['other_patients']
-  value = tag('b', wording.number(figure['value'], 2))
-  beside = f'({wording.bounds(figure["interval"], 2)})' if figure['interval'] else figure['reason']
-  words = f'by chance {wording.number(of["chance"], 2)}'
-  if others is not None:
-    words += f', of others {others:.2f}'
+def _cell(score: Score) -> list[object]:
+  figure = score.figure
+  value = tag('b', wording.number(figure.value, 2))
+  beside = f'({wording.bounds(figure.interval, 2)})' if figure.interval else figure.reason
+  words = f'by chance {wording.number(score.chance, 2)}'
+  if score.other_patients is not None:
+    words += f', of others {score.other_patients:.2f}'
   return [one_line(value, beside), small(words)]

@@ -1,6 +1,7 @@
 """Agreement against scikit-learn, statsmodels, the krippendorff package and published tables."""
 
 import dataclasses
+import dataclasses
 import json
 
 import krippendorff
@@ -99,7 +100,7 @@ def test_krippendorffs_own_example(level, published):
   assert agreement.krippendorff(summed, level) == pytest.approx(published, abs=0.0005)
 
 
-@pytest.mark.parametrize('level', agreement.METRICS)
+@pytest.mark.parametrize('level', ['nominal', 'ordinal'])
 def test_alpha_equals_the_package_with_missing_reads(level):
   for seed in range(5):
     answers = graded(seed, missing=0.4)
@@ -113,8 +114,8 @@ def test_intervals_equal_a_plain_loop_over_resampled_patients():
   patients = np.sort(rng.integers(0, 25, 60))
   answers = graded(3, readers=3)
   found = agreement.summarise(readings(answers, patients), classes=GRADES, replicates=50, seed=4)
-  assert found['method'] == 'percentile bootstrap over patients'
-  of = found['labels']['grade']
+  assert found.method == 'percentile bootstrap over patients'
+  of = found.labels['grade']
   unique = np.unique(patients)
   drawn = intervals.patient_counts(len(unique), 50, 4)
   theirs = {'fleiss': [], 'alpha': [], 'quadratic': []}
@@ -124,25 +125,25 @@ def test_intervals_equal_a_plain_loop_over_resampled_patients():
     theirs['fleiss'].append(inter_rater.fleiss_kappa(counts(sample)))
     theirs['alpha'].append(krippendorff.alpha(sample.T, level_of_measurement='ordinal'))
     theirs['quadratic'].append(cohen_kappa_score(*sample[:, [0, 2]].T, weights='quadratic'))
-  pair = of['cohen'][1]
-  assert pair['readers'] == ['r0', 'r2'] and pair['images'] == 60
+  pair = of.cohen[1]
+  assert pair.readers == ('r0', 'r2') and pair.images == 60
   for name, figure in (
-    ('fleiss', of['fleiss']),
-    ('alpha', of['krippendorff']['ordinal']),
-    ('quadratic', pair['quadratic_kappa']),
+    ('fleiss', of.fleiss),
+    ('alpha', of.krippendorff.ordinal),
+    ('quadratic', pair.quadratic_kappa),
   ):
     limits = np.quantile(theirs[name], (0.025, 0.975))
-    np.testing.assert_allclose(figure['interval'], limits, rtol=0, atol=1e-12)
-    assert figure['valid_replicates'] == 50 and figure['reason'] == ''
+    np.testing.assert_allclose(figure.interval, limits, rtol=0, atol=1e-12)
+    assert figure.valid_replicates == 50 and figure.reason == ''
 
 
 def test_without_patients_images_are_drawn_and_the_summary_says_so():
   answers = np.where(graded(5, readers=3) > 1, 1.0, 0.0)
   alone = agreement.summarise(readings(answers, label='x'), replicates=30)
   each = agreement.summarise(readings(answers, np.arange(60), 'x'), replicates=30)
-  assert alone['method'] == 'percentile bootstrap over images'
-  assert alone['labels'] == each['labels']
-  assert list(alone['labels']['x']['krippendorff']) == ['nominal']
+  assert alone.method == 'percentile bootstrap over images'
+  assert alone.labels == each.labels
+  assert alone.labels['x'].krippendorff.ordinal is None
   json.dumps(alone, allow_nan=False, default=dataclasses.asdict)
 
 
@@ -151,12 +152,12 @@ def test_pairs_are_those_who_share_images(monkeypatch):
   answers[:30, 0] = np.nan
   answers[30:, 1] = np.nan
   whole = agreement.summarise(readings(answers), classes=GRADES, replicates=20)
-  pairs = whole['labels']['grade']['cohen']
-  assert len(pairs) == 5 and ['r0', 'r1'] not in [pair['readers'] for pair in pairs]
+  pairs = whole.labels['grade'].cohen
+  assert len(pairs) == 5 and ('r0', 'r1') not in [pair.readers for pair in pairs]
   both = np.isfinite(answers[:, [2, 3]]).all(axis=1)
-  of = next(pair for pair in pairs if pair['readers'] == ['r2', 'r3'])
-  assert of['images'] == both.sum()
-  assert of['kappa']['value'] == pytest.approx(cohen_kappa_score(*answers[both][:, [2, 3]].T))
+  of = next(pair for pair in pairs if pair.readers == ('r2', 'r3'))
+  assert of.images == both.sum()
+  assert of.kappa.value == pytest.approx(cohen_kappa_score(*answers[both][:, [2, 3]].T))
   monkeypatch.setattr(agreement, 'PAIRS_AT_ONCE', 2)
   assert agreement.summarise(readings(answers), classes=GRADES, replicates=20) == whole
 
@@ -171,19 +172,19 @@ def test_pairs_are_those_who_share_images(monkeypatch):
 )
 def test_what_does_not_exist_says_why(answers, fleiss, alpha, pair):
   found = agreement.summarise(readings(np.array(answers, float), label='x'), replicates=20)
-  of = found['labels']['x']
-  assert of['fleiss']['value'] is None and fleiss in of['fleiss']['reason']
-  nominal = of['krippendorff']['nominal']
-  assert alpha in nominal['reason'] and (nominal['value'] is None) == bool(alpha)
+  of = found.labels['x']
+  assert of.fleiss.value is None and fleiss in of.fleiss.reason
+  nominal = of.krippendorff.nominal
+  assert alpha in nominal.reason and (nominal.value is None) == bool(alpha)
   if pair is None:
-    assert of['cohen'] == []
+    assert of.cohen == ()
   else:
-    kappa = of['cohen'][0]['kappa']
-    assert pair in kappa['reason'] and (kappa['value'] is None) == bool(pair)
+    kappa = of.cohen[0].kappa
+    assert pair in kappa.reason and (kappa.value is None) == bool(pair)
 
 
 def test_one_patient_has_figures_but_no_interval():
   found = agreement.summarise(readings(graded(7), np.zeros(60, int)), classes=GRADES, replicates=20)
-  of = found['labels']['grade']
-  for figure in (of['fleiss'], of['krippendorff']['ordinal'], of['cohen'][0]['kappa']):
-    assert figure['value'] is not None and figure['interval'] is None and figure['reason']
+  of = found.labels['grade']
+  for figure in (of.fleiss, of.krippendorff.ordinal, of.cohen[0].kappa):
+    assert figure.value is not None and figure.interval is None and figure.reason

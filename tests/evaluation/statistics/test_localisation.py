@@ -8,12 +8,15 @@ from medjax.evaluation.statistics import localisation
 from medjax.final_test import overlay as heat_overlay
 
 
+MEASURES = ('pointing', 'energy', 'overlap')
+
+
 def box(*sides):
   return np.array([sides], np.float64)
 
 
-def value(result, name, part='figure'):
-  return result[name][part]['value']
+def value(scores, name, part='figure'):
+  return getattr(getattr(scores, name), part).value
 
 
 def test_a_worked_case():
@@ -22,19 +25,21 @@ def test_a_worked_case():
   maps[1, 0, :] = 2  # four hottest, one of them inside
   boxes = [box(0, 0, 2, 2), box(0, 0, 1, 4), box(0, 0, 2, 4)]  # and one map of nothing
   found = localisation.score(maps, boxes, ['A', 'B', 'C'], replicates=200)
-  assert (found['images'], found['patients'], found['boxes'], found['blank']) == (3, 3, 3, 1)
+  assert (found.images, found.patients, found.boxes, found.blank) == (3, 3, 3, 1)
   np.testing.assert_allclose(value(found, 'pointing'), (1 + 0.25 + 0) / 3, rtol=1e-6)
   np.testing.assert_allclose(value(found, 'energy'), (0.75 + 0.25 + 0) / 3, rtol=1e-6)
   # Hot are the pixels of half the maximum: 1 of 4 in the first, 4 and 4 of which 1 in the second.
   np.testing.assert_allclose(value(found, 'overlap'), (1 / 4 + 1 / 7 + 0) / 3, rtol=1e-6)
-  for name in localisation.FIGURES:
-    np.testing.assert_allclose(found[name]['chance'], (4 + 4 + 8) / 16 / 3)
+  for name in MEASURES:
+    np.testing.assert_allclose(getattr(found, name).chance, (4 + 4 + 8) / 16 / 3)
     np.testing.assert_allclose(
-      value(found, name, 'beyond_chance'), value(found, name) - found[name]['chance'], atol=1e-6
+      value(found, name, 'beyond_chance'),
+      value(found, name) - getattr(found, name).chance,
+      atol=1e-6,
     )
   # Into the first box the others' maps point with 2 of 4 and not at all, and so on.
   others = ((0.5 + 0) / 2 + (0 + 0) / 2 + (1 + 0.5) / 2) / 3
-  np.testing.assert_allclose(found['pointing']['other_patients'], others, rtol=1e-6)
+  np.testing.assert_allclose(found.pointing.other_patients, others, rtol=1e-6)
 
 
 def test_several_boxes_of_an_image_are_one_region():
@@ -43,11 +48,11 @@ def test_several_boxes_of_an_image_are_one_region():
   both = np.array([[0, 0, 4, 4], [2, 2, 6, 6]], np.float64)
   found = localisation.score(maps, [both], ['A'])
   assert value(found, 'pointing') == 1
-  assert found['boxes'] == 2
-  np.testing.assert_allclose(found['pointing']['chance'], (16 + 36 - 4) / 64)
-  assert found['pointing']['figure']['interval'] is None
-  assert found['pointing']['figure']['reason'] == 'fewer than two patients have boxes of it'
-  assert found['pointing']['other_patients'] is None
+  assert found.boxes == 2
+  np.testing.assert_allclose(found.pointing.chance, (16 + 36 - 4) / 64)
+  assert found.pointing.figure.interval is None
+  assert found.pointing.figure.reason == 'fewer than two patients have boxes of it'
+  assert found.pointing.other_patients is None
 
 
 def test_overlap_equals_scikit_learns_jaccard():
@@ -71,10 +76,10 @@ def test_maps_of_chance_score_chance():
   found = localisation.score(maps[:800], boxes[:800], np.arange(800).astype(str), replicates=2)
   for name in ('pointing', 'energy'):
     assert abs(value(found, name, 'beyond_chance')) < 0.03
-    assert abs(found[name]['other_patients'] - found[name]['chance']) < 0.02
+    assert abs(getattr(found, name).other_patients - getattr(found, name).chance) < 0.02
   even = localisation.score(np.ones((50, 10, 10)), boxes[:50], ['A', 'B'] * 25, replicates=2)
-  for name in localisation.FIGURES:
-    np.testing.assert_allclose(value(even, name), even[name]['chance'], rtol=1e-5)
+  for name in MEASURES:
+    np.testing.assert_allclose(value(even, name), getattr(even, name).chance, rtol=1e-5)
 
 
 def test_the_tolerance_widens_boxes_and_chance():
@@ -84,8 +89,8 @@ def test_the_tolerance_widens_boxes_and_chance():
   exact = localisation.score(maps, boxes, ['A', 'B'])
   wide = localisation.score(maps, boxes, ['A', 'B'], tolerance=3)
   assert value(exact, 'pointing') == 0 and value(wide, 'pointing') == 0.5
-  np.testing.assert_allclose(wide['pointing']['chance'], (11 * 16 + 10 * 16) / 400 / 2)
-  assert wide['energy'] == exact['energy'] and wide['overlap'] == exact['overlap']
+  np.testing.assert_allclose(wide.pointing.chance, (11 * 16 + 10 * 16) / 400 / 2)
+  assert wide.energy == exact.energy and wide.overlap == exact.overlap
 
 
 def test_a_box_between_the_pixels_middles_covers_one():
@@ -105,7 +110,7 @@ def test_intervals_resample_patients():
     maps[np.repeat(~hits, images), 3, 3] = 1
     patients = np.repeat([f'{n:02d}' for n in range(40)], images)
     found = localisation.score(maps, [box(0, 0, 1, 1)] * len(maps), patients)
-    return found['pointing']['figure']['interval']
+    return found.pointing.figure.interval
 
   once = interval(1)
   assert once == interval(5)
