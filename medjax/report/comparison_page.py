@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from medjax.evaluation import comparison, wording
+from medjax.evaluation import contrasts, wording
+from medjax.evaluation.contrasts import (
+  Comparison,
+  Contrast,
+  LabelContrast,
+  PairedTest,
+)
+from medjax.evaluation.results import Figure
 from medjax.report import charts
 from medjax.report.markup import (
   NOTHING,
@@ -18,23 +25,21 @@ from medjax.report.markup import (
   term,
 )
 
-WIDTH, EDGE = 220, 12  # pixels of a bar's drawing, and beside its scale
+WIDTH, EDGE = 220, 12  # pixels of a bar's drawing, and at either end of its scale
 LEAST_P = 0.001
 MINUS, NO_BREAK = '\N{MINUS SIGN}', '\N{NO-BREAK SPACE}'
 WORDS = {  # in a table cell; the sentences are those of `_answer_in_words`
-  comparison.SUPERIOR: 'superior',
-  comparison.NON_INFERIOR: 'non-inferior, not shown to differ',
-  comparison.WORSE_WITHIN: 'worse, within the margin',
-  comparison.WORSE: 'worse',
-  comparison.UNDECIDED: 'undecided',
-  comparison.NOT_COMPARED: 'not compared',
+  contrasts.SUPERIOR: 'superior',
+  contrasts.NON_INFERIOR: 'non-inferior, not shown to differ',
+  contrasts.WORSE_WITHIN: 'worse, within the margin',
+  contrasts.WORSE: 'worse',
+  contrasts.UNDECIDED: 'undecided',
+  contrasts.NOT_COMPARED: 'not compared',
 }
 
 
 def render(
-  compared: Mapping,
-  one: str,
-  other: str,
+  comparison: Comparison,
   *,
   facts: Mapping[str, str] | None = None,
   notes: Sequence[str] = (),
@@ -43,41 +48,38 @@ def render(
   """Returns the page as the text of one HTML file.
 
   Args:
-    compared: what `medjax.evaluation.comparison.compare` returns, and 'unit', what is tested, if that is
-      not the image.
-    one, other: names of the two runs, the one that is asked about first; plain text, like all that is
+    comparison: two runs on the same test images.
+    facts: name -> words, shown next to the answer in the order given; plain text, like all that is
       given here.
-    facts: name -> words, shown beside the answer in the order given.
-    notes: sentences that weaken the comparison and are not in it: another split, patients who trained
-      one of the runs, another seed.
+    notes: sentences that weaken the comparison and are not in it: another split, patients who
+      trained one of the runs, another seed.
     warning: one sentence that forbids trust in the answer, on the first line; '' for none.
   """
   css = style('report.css', 'comparison.css')
-  first = _first_screen(compared, one, other, facts or {}, notes, warning)
-  main = tag('main', _labels(compared, one, other), _how(compared, one, other))
+  one, other = comparison.between
+  first = _first_screen(comparison, facts or {}, notes, warning)
+  main = tag('main', _labels(comparison), _how(comparison))
   return page(f'{one} against {other} · medjax comparison', css, first, main)
 
 
-def in_words(compared: Mapping, one: str, other: str) -> list[str]:
+def in_words(comparison: Comparison) -> list[str]:
   """Returns the answer as lines of text: the numbers, the verdict, and what weakens them."""
-  auroc, entered = compared['mean']['auroc'], compared['mean']['labels']
-  difference = auroc['difference']
+  one, other = comparison.between
+  auroc, entered = comparison.mean.auroc, comparison.mean.labels
+  difference = auroc.difference
+  notes = [f'note: {note}' for note in comparison.notes]
   if not entered:
-    return [f'No difference in AUROC: {difference["reason"]}', *_as_notes(compared)]
-  if difference['interval']:
-    low_to_high = _bounds(difference['interval'], 3)
-    beside = f'{compared["level"]:.0%} interval {low_to_high}'
+    return [f'No difference in AUROC: {difference.reason}', *notes]
+  if difference.interval:
+    interval = f'{comparison.level:.0%} interval {_bounds(difference.interval, 3)}'
   else:
-    beside = f'no interval: {difference["reason"]}'
+    interval = f'no interval: {difference.reason}'
   numbers = (
-    f'{wording.capital(_figure_name(entered))}: {one} {wording.number(auroc["one"], 3)}, '
-    f'{other} {wording.number(auroc["other"], 3)}, difference {wording.signed(difference["value"], 3)} ({beside})'
+    f'{wording.capital(_figure_name(entered))}: {one} {wording.number(auroc.one, 3)}, '
+    f'{other} {wording.number(auroc.other, 3)}, '
+    f'difference {wording.signed(difference.value, 3)} ({interval})'
   )
-  return [numbers, _answer_in_words(compared, one, other), *_as_notes(compared)]
-
-
-def _as_notes(compared: Mapping) -> list[str]:
-  return [f'note: {note}' for note in compared['notes']]
+  return [numbers, _answer_in_words(comparison), *notes]
 
 
 def _figure_name(labels: Sequence[str]) -> str:
@@ -96,16 +98,15 @@ def _bounds(interval: Sequence[float], digits: int) -> str:
 
 
 def _first_screen(
-  compared: Mapping,
-  one: str,
-  other: str,
+  comparison: Comparison,
   facts: Mapping[str, str],
   notes: Sequence[str],
   warning: str,
 ) -> Markup:
-  mean, size = compared['mean'], compared['test']
-  difference, entered = mean['auroc']['difference'], mean['labels']
-  left_out = [label for label in compared['labels'] if label not in entered]
+  one, other = comparison.between
+  mean, size = comparison.mean, comparison.test
+  difference, entered = mean.auroc.difference, mean.labels
+  left_out = [label for label in comparison.labels if label not in entered]
   answer = tag(
     'section',
     tag(
@@ -117,31 +118,32 @@ def _first_screen(
       ),
       tag(
         'p',
-        'None' if difference['value'] is None else wording.signed(difference['value'], 3),
+        'None' if difference.value is None else wording.signed(difference.value, 3),
         class_='number',
       ),
-      _interval(difference, compared['level']),
-      tag('p', tag('b', _answer_in_words(compared, one, other)), class_='verdict'),
+      _interval(difference, comparison.level),
+      tag('p', tag('b', _answer_in_words(comparison)), class_='verdict'),
       left_out and tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet'),
     ),
     class_='answer',
     aria_labelledby='answer',
   )
-  found = list(dict.fromkeys((*notes, *compared['notes'])))
-  weaknesses = findings('What weakens this answer', found, NOTHING)
-  margin = f'{compared["margin"]:g}'
-  unit = wording.unit(compared)
-  tested = [wording.count(size['patients'], 'patient')]
-  if unit != 'patient':
-    tested.append(wording.count(size['images'], unit))
+  sentences = list(dict.fromkeys((*notes, *comparison.notes)))
+  weaknesses = findings('What weakens this answer', sentences, NOTHING)
+  tested = [wording.count(size.patients, 'patient')]
+  if comparison.unit != 'patient':
+    tested.append(wording.count(size.images, comparison.unit))
   asked = tag(
     'dl',
-    term('Asked', f'Is {one} better than {other}, or worse by less than {margin} in AUROC?'),
+    term(
+      'Asked',
+      f'Is {one} better than {other}, or worse by less than {comparison.margin:g} in AUROC?',
+    ),
     term('On whom', f'{", ".join(tested)} in the test set, the same for both'),
-    term(f'AUROC of {one}', wording.number(mean['auroc']['one'], 3)),
-    term(f'AUROC of {other}', wording.number(mean['auroc']['other'], 3)),
-    term('Difference in AUPRC', *_difference(mean['auprc']['difference'])),
-    term(_test_name(mean), *_test(mean, compared['level'])),
+    term(f'AUROC of {one}', wording.number(mean.auroc.one, 3)),
+    term(f'AUROC of {other}', wording.number(mean.auroc.other, 3)),
+    term('Difference in AUPRC', *_difference(mean.auprc.difference)),
+    term(_test_name(mean.delong), *_test(mean.delong, comparison.level)),
     [term(name, text) for name, text in facts.items()],
     class_='asked',
   )
@@ -154,54 +156,57 @@ def _first_screen(
   return tag('header', heading, tag('div', tag('div', answer, weaknesses), asked, class_='first'))
 
 
-def _interval(figure: Mapping, level: float) -> Markup:
-  if figure['interval'] is None:
-    return tag('p', f'No interval: {figure["reason"]}.', class_='interval')
-  low, high = (wording.signed(bound, 3) for bound in figure['interval'])
+def _interval(figure: Figure, level: float) -> Markup:
+  if figure.interval is None:
+    return tag('p', f'No interval: {figure.reason}.', class_='interval')
+  low, high = (wording.signed(bound, 3) for bound in figure.interval)
   return tag(
     'p', f'{level:.0%} interval ', tag('b', low), ' to ', tag('b', high), class_='interval'
   )
 
 
-def _answer_in_words(compared: Mapping, one: str, other: str) -> str:
-  margin = f'{compared["margin"]:g}'
+def _answer_in_words(comparison: Comparison) -> str:
+  one, other = comparison.between
+  margin = f'{comparison.margin:g}'
   return {
-    comparison.SUPERIOR: f'{one} is better than {other}: the interval lies above 0.',
-    comparison.NON_INFERIOR: f'{one} is not worse than {other} by {margin} or more, the margin. '
+    contrasts.SUPERIOR: f'{one} is better than {other}: the interval lies above 0.',
+    contrasts.NON_INFERIOR: f'{one} is not worse than {other} by {margin} or more, the margin. '
     'That they differ at all is not shown.',
-    comparison.WORSE_WITHIN: f'{one} is worse than {other}, but by less than the margin of {margin}.',
-    comparison.WORSE: f'{one} is worse than {other}: the interval lies below 0 and reaches past the '
+    contrasts.WORSE_WITHIN: f'{one} is worse than {other}, but by less than the margin of '
+    f'{margin}.',
+    contrasts.WORSE: f'{one} is worse than {other}: the interval lies below 0 and reaches past the '
     f'margin of {margin}.',
-    comparison.UNDECIDED: f'Undecided: {one} may be worse than {other} by {margin}, the margin, or '
+    contrasts.UNDECIDED: f'Undecided: {one} may be worse than {other} by {margin}, the margin, or '
     'more, and it is not shown to be worse.',
-    comparison.NOT_COMPARED: 'No verdict without an interval and a p value.',
-  }[compared['mean']['verdict']]
+    contrasts.NOT_COMPARED: 'No verdict without an interval and a p value.',
+  }[comparison.mean.verdict]
 
 
-def _test_name(of: Mapping) -> str:
-  return "Obuchowski's test, by patient" if of['delong']['clustered'] else "DeLong's test"
+def _test_name(test: PairedTest) -> str:
+  return "Obuchowski's test, by patient" if test.clustered else "DeLong's test"
 
 
-def _test(of: Mapping, level: float) -> list[object]:
-  test = of['delong']
-  if test['p'] is None:
-    return [f'None: {test["reason"]}.']
-  beside = test['interval'] and small(f'{level:.0%} interval {_bounds(test["interval"], 3)}')
-  return [f'p {"" if test["p"] < LEAST_P else "= "}{p_value(test["p"])}', beside]
+def _test(test: PairedTest, level: float) -> list[object]:
+  if test.p is None:
+    return [f'None: {test.reason}.']
+  interval = test.interval and small(f'{level:.0%} interval {_bounds(test.interval, 3)}')
+  equals = '' if test.p < LEAST_P else '= '
+  return [f'p {equals}{p_value(test.p)}', interval]
 
 
-def _difference(figure: Mapping) -> list[object]:
+def _difference(figure: Figure) -> list[object]:
   """Returns a difference with its interval, or why it has no value or no interval."""
-  if figure['value'] is None:
-    return [tag('span', figure['reason'], class_='quiet')]
-  value = tag('b', wording.signed(figure['value'], 3))
-  if figure['interval'] is None:
-    return [value, small(f'no interval: {figure["reason"]}')]
-  return [one_line(value, f'({_bounds(figure["interval"], 3)})')]
+  if figure.value is None:
+    return [tag('span', figure.reason, class_='quiet')]
+  value = tag('b', wording.signed(figure.value, 3))
+  if figure.interval is None:
+    return [value, small(f'no interval: {figure.reason}')]
+  return [one_line(value, f'({_bounds(figure.interval, 3)})')]
 
 
-def _labels(compared: Mapping, one: str, other: str) -> Markup:
-  labels, mean, margin = compared['labels'], compared['mean'], compared['margin']
+def _labels(comparison: Comparison) -> Markup:
+  one, other = comparison.between
+  labels, mean, margin = comparison.labels, comparison.mean, comparison.margin
   scale = _scale([mean, *labels.values()], margin)
   header = (
     'Label',
@@ -213,44 +218,45 @@ def _labels(compared: Mapping, one: str, other: str) -> Markup:
     'Difference in AUPRC',
   )
   rows = []
-  if len(mean['labels']) > 1:
-    name = tag('span', f'Mean of {len(mean["labels"])}', class_='mean')
-    p = [p_value(mean['delong']['p']), small(f'not{NO_BREAK}adjusted')]
+  if len(mean.labels) > 1:
+    name = tag('span', f'Mean of {len(mean.labels)}', class_='mean')
+    p = [p_value(mean.delong.p), small(f'not{NO_BREAK}adjusted')]
     rows.append([name, *_row('the mean', mean, scale, margin, p)])
-  for label, of in labels.items():
-    counts = f'{of["positives"]:,} of {wording.count(of["images"], wording.unit(compared))}'
-    alone = of['delong']['p']
-    adjusted = [p_value(of['p_holm'])] + (
-      []
-      if alone is None
-      else [
-        small(f'alone{NO_BREAK}{p_value(alone)}'),
-        small(f'BH{NO_BREAK}{p_value(of["p_benjamini_hochberg"])}'),
-      ]
-    )
+  for label, contrast in labels.items():
+    counts = f'{contrast.positives:,} of {wording.count(contrast.images, comparison.unit)}'
     rows.append(
       [
-        [label, tag('small', f'positive {counts}, {of["positive_patients"]:,} patients')],
-        *_row(label, of, scale, margin, adjusted),
+        [label, tag('small', f'positive {counts}, {contrast.positive_patients:,} patients')],
+        *_row(label, contrast, scale, margin, _adjusted(contrast)),
       ]
     )
   rows.append(['', '', '', _axis(scale), '', '', ''])
-  alpha = f'{1 - compared["level"]:.2g}'
+  alpha = f'{1 - comparison.level:.2g}'
   return section(
     'Every label',
     table(header, rows, 'cards forest'),
     charts.legend(*_lines(margin)),
     tag(
       'p',
-      f'Differences are {one} less {other}, so right of the line {one} is better. In brackets, and as '
-      f'the bar, the {compared["level"]:.0%} interval. Of many labels one will seem to differ by chance: '
-      f'p is adjusted by Holm, which keeps even one false claim among all labels as rare as {alpha}. '
-      'Under it p of the label alone, and p adjusted by Benjamini and Hochberg (BH), which lets a small '
-      'share of the claims be false. A label is called better or worse only where its interval leaves '
-      f'out 0 and its p by Holm is below {alpha}. Intervals are not widened for the number of labels.',
+      f'Differences are {one} less {other}, so right of the line {one} is better. In brackets, and '
+      f'as the bar, the {comparison.level:.0%} interval. Of many labels one will seem to differ by '
+      'chance: p is adjusted by Holm, which keeps even one false claim among all labels as rare '
+      f'as {alpha}. Under it p of the label alone, and p adjusted by Benjamini and Hochberg (BH), '
+      'which lets a small share of the claims be false. A label is called better or worse only '
+      f'where its interval leaves out 0 and its p by Holm is below {alpha}. Intervals are not '
+      'widened for the number of labels.',
       class_='quiet',
     ),
   )
+
+
+def _adjusted(contrast: LabelContrast) -> list[object]:
+  """Returns the adjusted p value and, smaller, the others."""
+  adjusted: list[object] = [p_value(contrast.p_holm)]
+  if contrast.delong.p is not None:
+    adjusted.append(small(f'alone{NO_BREAK}{p_value(contrast.delong.p)}'))
+    adjusted.append(small(f'BH{NO_BREAK}{p_value(contrast.p_benjamini_hochberg)}'))
+  return adjusted
 
 
 def _lines(margin: float) -> list[tuple[str, str]]:
@@ -259,25 +265,25 @@ def _lines(margin: float) -> list[tuple[str, str]]:
 
 
 def _row(
-  what: str, of: Mapping, scale: Sequence[float], margin: float, p: Sequence[object]
+  what: str, contrast: Contrast, scale: Sequence[float], margin: float, p: Sequence[object]
 ) -> list[object]:
-  figures, difference = of['auroc'], of['auroc']['difference']
+  auroc = contrast.auroc
   return [
-    wording.number(figures['one'], 3),
-    wording.number(figures['other'], 3),
-    [*_difference(difference), _bar(what, of, scale, margin)],
+    wording.number(auroc.one, 3),
+    wording.number(auroc.other, 3),
+    [*_difference(auroc.difference), _bar(what, contrast, scale, margin)],
     p,
-    WORDS[of['verdict']],
-    _difference(of['auprc']['difference']),
+    WORDS[contrast.verdict],
+    _difference(contrast.auprc.difference),
   ]
 
 
-def _scale(rows: Sequence[Mapping], margin: float) -> list[float]:
+def _scale(contrasts: Sequence[Contrast], margin: float) -> list[float]:
   """Returns the ticks of one axis for all rows, round numbers around all that is drawn."""
   drawn = [0.0, -margin]
-  for of in rows:
-    figure = of['auroc']['difference']
-    drawn += [x for x in (figure['value'], *(figure['interval'] or ())) if x is not None]
+  for contrast in contrasts:
+    figure = contrast.auroc.difference
+    drawn += [x for x in (figure.value, *(figure.interval or ())) if x is not None]
   return charts.ticks(min(drawn), max(drawn))
 
 
@@ -285,28 +291,28 @@ def _place(x: float, scale: Sequence[float]) -> float:
   return round(EDGE + (WIDTH - 2 * EDGE) * (x - scale[0]) / (scale[-1] - scale[0]), 1)
 
 
-def _bar(what: str, of: Mapping, scale: Sequence[float], margin: float) -> Markup | None:
-  """Draws one difference with its interval, a line at no difference and a dashed one at the margin."""
-  figure = of['auroc']['difference']
-  if figure['value'] is None:
+def _bar(what: str, contrast: Contrast, scale: Sequence[float], margin: float) -> Markup | None:
+  """Draws a difference and its interval, a line at no difference and a dashed one at the margin."""
+  figure = contrast.auroc.difference
+  if figure.value is None:
     return None
   middle, height = 9, 18
-  words = wording.signed(figure['value'], 3)
-  if figure['interval']:
-    words += f' ({_bounds(figure["interval"], 3)})'
-  ends = figure['interval'] and [_place(bound, scale) for bound in figure['interval']]
+  words = wording.signed(figure.value, 3)
+  if figure.interval:
+    words += f' ({_bounds(figure.interval, 3)})'
+  ends = figure.interval and [_place(bound, scale) for bound in figure.interval]
   zero, at_margin = _place(0, scale), _place(-margin, scale)
   return charts.svg(
     WIDTH,
     height,
     f'Difference in AUROC of {what}: {words}',
-    f'{wording.capital(WORDS[of["verdict"]])}. Scale from {scale[0]:g} to {scale[-1]:g}, a line at 0, a '
-    'dashed line at the margin.',
+    f'{wording.capital(WORDS[contrast.verdict])}. Scale from {scale[0]:g} to {scale[-1]:g}, a line '
+    'at 0, a dashed line at the margin.',
     tag('line', x1=EDGE, x2=WIDTH - EDGE, y1=middle, y2=middle, class_='scale'),
     tag('line', x1=zero, x2=zero, y1=0, y2=height, class_='baseline'),
     tag('line', x1=at_margin, x2=at_margin, y1=0, y2=height, class_='chance') if margin else None,
     ends and tag('line', x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_='range'),
-    tag('circle', cx=_place(figure['value'], scale), cy=middle, r=4, class_='dot'),
+    tag('circle', cx=_place(figure.value, scale), cy=middle, r=4, class_='dot'),
   )
 
 
@@ -325,29 +331,30 @@ def _axis(scale: Sequence[float]) -> Markup:
   return charts.svg(WIDTH, 20, 'Scale of the differences', f'Difference in AUROC {ends}.', *marks)
 
 
-def _how(compared: Mapping, one: str, other: str) -> Markup:
-  replicates = f'{compared["replicates"]:,} replicates, seed {compared["seed"]}'
-  margin = f'{compared["margin"]:g}'
+def _how(comparison: Comparison) -> Markup:
+  one, other = comparison.between
+  replicates = f'{comparison.replicates:,} replicates, seed {comparison.seed}'
   return section(
     'How they were compared',
     tag(
       'dl',
-      term('Intervals', f'{wording.capital(compared["method"])}, {replicates}'),
+      term('Intervals', f'{wording.capital(comparison.method)}, {replicates}'),
       term(
         'p values',
-        'Two-sided, from the paired covariance of the two AUROCs (DeLong; Obuchowski where a patient '
-        'has several images); of the mean from what each patient adds to it over all labels',
+        'Two-sided, from the paired covariance of the two AUROCs (DeLong; Obuchowski where a '
+        'patient has several images); of the mean from what each patient adds to it over all '
+        'labels',
       ),
       term(
         'Margin',
-        f'{margin} in AUROC. {one} counts as non-inferior where the interval lies wholly above '
-        f'{wording.signed(-compared["margin"], 3)}. A margin says something only if it was chosen before '
-        'anyone saw the figures.',
+        f'{comparison.margin:g} in AUROC. {one} counts as non-inferior where the interval lies '
+        f'wholly above {wording.signed(-comparison.margin, 3)}. A margin says something only if it '
+        'was chosen before anyone saw the figures.',
       ),
       term(
         'Not in this comparison',
-        f'Chance in training. Another seed gives another {one} and another {other}; these intervals say '
-        'only what other patients would change.',
+        f'Chance in training. Another seed gives another {one} and another {other}; these '
+        'intervals say only what other patients would change.',
       ),
       class_='list',
     ),

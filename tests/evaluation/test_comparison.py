@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
 from medjax.errors import InputError
-from medjax.evaluation import comparison, wording
+from medjax.evaluation import comparison, contrasts, wording
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import delong, intervals, multiplicity
 from medjax.report import comparison_page
@@ -36,32 +36,32 @@ def runs(seed=0, patients=80, gains=(0.0, 0.9, -0.9), unlike=0.5):
       [f'{index}.png' for index in range(len(patient))],
       [f'p{number}' for number in patient],
       LABELS[: len(gains)],
-      of.astype(np.float32).round(2),
+      run.astype(np.float32).round(2),
       np.where(known, truth, 0),
       known,
     )
-    for of in probabilities
+    for run in probabilities
   ]
 
 
 def compare(one, other, **settings):
   compared = comparison.compare(one, other, **{'margin': 0.05, 'replicates': 200} | settings)
-  json.dumps(compared, allow_nan=False, default=dataclasses.asdict)
+  json.dumps(dataclasses.asdict(compared), allow_nan=False)
   return compared
 
 
-def shuffled(of, seed=1):
+def shuffled(run, seed=1):
   """Returns the same predictions with rows and labels in another order."""
   rng = np.random.default_rng(seed)
-  rows, columns = rng.permutation(len(of.images)), rng.permutation(len(of.labels))
+  rows, columns = rng.permutation(len(run.images)), rng.permutation(len(run.labels))
   cells = np.ix_(rows, columns)
   return Predictions(
-    [of.images[row] for row in rows],
-    [of.patients[row] for row in rows],
-    [of.labels[column] for column in columns],
-    of.probabilities[cells],
-    of.truth[cells],
-    of.known[cells],
+    [run.images[row] for row in rows],
+    [run.patients[row] for row in rows],
+    [run.labels[column] for column in columns],
+    run.probabilities[cells],
+    run.truth[cells],
+    run.known[cells],
     pd.DataFrame({'view': ['PA'] * len(rows)}),
   )
 
@@ -108,37 +108,37 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
         ]
         drawn[name][replicate, label] = values[0] - values[1]
   for index, label in enumerate(LABELS):
-    of, known = compared['labels'][label], one.known[:, index]
-    assert (of['images'], of['positives']) == (known.sum(), one.truth[known, index].sum())
+    contrast, known = compared.labels[label], one.known[:, index]
+    counted = (contrast.images, contrast.positives)
+    assert counted == (known.sum(), one.truth[known, index].sum())
     for name, figure in figures.items():
       values = [figure(r.truth[known, index], r.probabilities[known, index]) for r in (one, other)]
-      assert [of[name]['one'], of[name]['other']] == pytest.approx(values, abs=1e-12)
-      difference = of[name]['difference']
-      assert difference['value'] == pytest.approx(values[0] - values[1], abs=1e-12)
+      pair = getattr(contrast, name)
+      assert [pair.one, pair.other] == pytest.approx(values, abs=1e-12)
+      difference = pair.difference
+      assert difference.value == pytest.approx(values[0] - values[1], abs=1e-12)
       bounds = np.quantile(drawn[name][:, index], (0.05, 0.95))
-      assert difference['interval'] == pytest.approx(bounds, abs=1e-12)
+      assert difference.interval == pytest.approx(bounds, abs=1e-12)
     scores = np.stack([run.probabilities[known, index] for run in (one, other)])
     groups = np.array(one.patients)[known]
     test = delong.paired_test(*delong.auroc_covariance(scores, one.truth[known, index], groups))
-    assert of['delong']['p'] == pytest.approx(test.p, rel=1e-9)
-    assert of['delong']['interval'] == pytest.approx(delong.difference_interval(test, 0.9))
-  p = [of['delong']['p'] for of in compared['labels'].values()]
-  holm = [of['p_holm'] for of in compared['labels'].values()]
+    assert contrast.delong.p == pytest.approx(test.p, rel=1e-9)
+    assert contrast.delong.interval == pytest.approx(delong.difference_interval(test, 0.9))
+  p = [contrast.delong.p for contrast in compared.labels.values()]
+  holm = [contrast.p_holm for contrast in compared.labels.values()]
   assert holm == pytest.approx(multitest.multipletests(p, method='holm')[1], abs=1e-12)
-  mean = compared['mean']
-  assert mean['labels'] == LABELS
-  values = [of['auroc']['difference']['value'] for of in compared['labels'].values()]
-  assert mean['auroc']['difference']['value'] == pytest.approx(np.mean(values), abs=1e-12)
+  mean = compared.mean
+  assert mean.labels == tuple(LABELS)
+  values = [contrast.auroc.difference.value for contrast in compared.labels.values()]
+  assert mean.auroc.difference.value == pytest.approx(np.mean(values), abs=1e-12)
   bounds = np.quantile(drawn['auroc'].mean(axis=1), (0.05, 0.95))
-  assert mean['auroc']['difference']['interval'] == pytest.approx(bounds, abs=1e-12)
+  assert mean.auroc.difference.interval == pytest.approx(bounds, abs=1e-12)
 
 
 def test_bootstrap_and_delong_say_about_the_same():
   compared = compare(*runs(patients=300), replicates=1000)
-  for of in (compared['mean'], *compared['labels'].values()):
-    assert of['auroc']['difference']['interval'] == pytest.approx(
-      of['delong']['interval'], abs=0.012
-    )
+  for contrast in (compared.mean, *compared.labels.values()):
+    assert contrast.auroc.difference.interval == pytest.approx(contrast.delong.interval, abs=0.012)
 
 
 def test_the_memory_of_a_block_does_not_change_a_bit(monkeypatch):
@@ -152,25 +152,29 @@ def test_the_other_way_round_everything_changes_sign():
   one, other = runs()
   there, back = compare(one, other), compare(other, one)
   for label in LABELS:
-    a, b = (of['labels'][label] for of in (there, back))
-    assert a['auroc']['difference']['interval'] == pytest.approx(
-      [-x for x in b['auroc']['difference']['interval'][::-1]], abs=1e-12
+    a, b = (run.labels[label] for run in (there, back))
+    assert a.auroc.difference.interval == pytest.approx(
+      [-x for x in b.auroc.difference.interval[::-1]], abs=1e-12
     )
-    assert a['p_holm'] == pytest.approx(b['p_holm'])
-  verdicts = [[of['labels'][label]['verdict'] for label in LABELS[1:]] for of in (there, back)]
+    assert a.p_holm == pytest.approx(b.p_holm)
+  verdicts = [[run.labels[label].verdict for label in LABELS[1:]] for run in (there, back)]
   assert verdicts == [['superior', 'worse'], ['worse', 'superior']]
 
 
 def test_equal_runs_are_non_inferior_and_said_to_be_copies():
   one, _ = runs()
   compared = compare(one, shuffled(one))
-  for of in (compared['mean'], *compared['labels'].values()):
-    assert of['auroc']['difference']['value'] == 0
-    assert of['auroc']['difference']['interval'] == (0, 0)
-    assert of['delong']['p'] == 1 and of['delong']['interval'] is None
-    assert (of['non_inferior'], of['different'], of['verdict']) == (True, False, 'non-inferior')
-  assert any('copy of the other' in note for note in compared['notes'])
-  assert compare(one, one, margin=0)['mean']['verdict'] == 'undecided'
+  for contrast in (compared.mean, *compared.labels.values()):
+    assert contrast.auroc.difference.value == 0
+    assert contrast.auroc.difference.interval == (0, 0)
+    assert contrast.delong.p == 1 and contrast.delong.interval is None
+    assert (contrast.non_inferior, contrast.different, contrast.verdict) == (
+      True,
+      False,
+      'non-inferior',
+    )
+  assert any('copy of the other' in note for note in compared.notes)
+  assert compare(one, one, margin=0).mean.verdict == 'undecided'
 
 
 @pytest.mark.parametrize(
@@ -187,8 +191,7 @@ def test_equal_runs_are_non_inferior_and_said_to_be_copies():
   ],
 )
 def test_verdicts(interval, p, margin, verdict):
-  found = comparison._verdict({'interval': interval}, p, margin, 0.95)
-  assert tuple(found.values()) == verdict
+  assert contrasts.verdict(interval, p, margin, 0.95) == verdict
 
 
 def test_labels_that_cannot_be_compared_say_why():
@@ -198,42 +201,42 @@ def test_labels_that_cannot_be_compared_say_why():
   truth[:, 2] = (np.array(one.patients) == 'p3') & known[:, 2]
   known[np.array(one.patients) == 'p3', 2] = True
   truth[np.array(one.patients) == 'p3', 2] = 1
-  one, other = (of._replace(truth=truth, known=known) for of in (one, other))
+  one, other = (run._replace(truth=truth, known=known) for run in (one, other))
   compared = compare(one, other)
-  absent, single = (compared['labels'][label] for label in LABELS[1:])
-  assert absent['auroc']['one'] is None and absent['auprc']['difference']['value'] is None
-  assert absent['delong']['reason'] == absent['auroc']['difference']['reason'] == 'no positives'
-  assert absent['verdict'] == single['verdict'] == 'not compared'
-  assert single['auroc']['one'] is not None and single['p_holm'] is None
-  assert single['auroc']['difference']['reason'] == 'all positives are of one patient'
-  assert compared['mean']['labels'] == ['Edema', 'Fracture']
+  absent, single = (compared.labels[label] for label in LABELS[1:])
+  assert absent.auroc.one is None and absent.auprc.difference.value is None
+  assert absent.delong.reason == absent.auroc.difference.reason == 'no positives'
+  assert absent.verdict == single.verdict == 'not compared'
+  assert single.auroc.one is not None and single.p_holm is None
+  assert single.auroc.difference.reason == 'all positives are of one patient'
+  assert compared.mean.labels == ('Edema', 'Fracture')
   reason = 'Fracture: all positives are of one patient'
-  assert compared['mean']['auroc']['difference']['reason'] == reason
-  assert compared['labels']['Edema']['p_holm'] == compared['labels']['Edema']['delong']['p']
-  assert any(note.endswith('compare: Mass.') for note in compared['notes'])
+  assert compared.mean.auroc.difference.reason == reason
+  assert compared.labels['Edema'].p_holm == compared.labels['Edema'].delong.p
+  assert any(note.endswith('compare: Mass.') for note in compared.notes)
 
 
 def test_no_label_no_replicates_one_patient():
-  one, other = (of._replace(known=np.zeros_like(of.known)) for of in runs())
+  one, other = (run._replace(known=np.zeros_like(run.known)) for run in runs())
   compared = compare(one, other)
-  assert compared['mean']['auroc']['difference']['reason'] == 'no label has both classes'
-  assert compare(*runs(), replicates=0)['mean']['verdict'] == 'not compared'
-  one, other = (of._replace(patients=['p'] * len(of.images)) for of in runs())
-  assert 'fewer than two patients' in compare(one, other)['mean']['auroc']['difference']['reason']
-  one, other = (of._replace(patients=of.images) for of in runs())
-  assert compare(one, other)['notes'][0].startswith('No patient identifiers')
+  assert compared.mean.auroc.difference.reason == 'no label has both classes'
+  assert compare(*runs(), replicates=0).mean.verdict == 'not compared'
+  one, other = (run._replace(patients=['p'] * len(run.images)) for run in runs())
+  assert 'fewer than two patients' in compare(one, other).mean.auroc.difference.reason
+  one, other = (run._replace(patients=run.images) for run in runs())
+  assert compare(one, other).notes[0].startswith('No patient identifiers')
 
 
-def changed(of, **changes):
-  return of._replace(**{name: change(getattr(of, name)) for name, change in changes.items()})
+def changed(run, **changes):
+  return run._replace(**{name: change(getattr(run, name)) for name, change in changes.items()})
 
 
-def kept(of, rows):
+def kept(run, rows):
   parts = {
-    name: np.asarray(getattr(of, name))[rows] for name in ('probabilities', 'truth', 'known')
+    name: np.asarray(getattr(run, name))[rows] for name in ('probabilities', 'truth', 'known')
   }
-  names = {name: [getattr(of, name)[row] for row in rows] for name in ('images', 'patients')}
-  return of._replace(**parts, **names)
+  names = {name: [getattr(run, name)[row] for row in rows] for name in ('images', 'patients')}
+  return run._replace(**parts, **names)
 
 
 def flipped(truth):
@@ -245,11 +248,11 @@ def flipped(truth):
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    (lambda of: kept(of, range(5, len(of.images))), r"^5 images only in the first run's .*: 0.png, 1.png, 2.png, …; compare"),
-    (lambda of: changed(of, images=lambda names: ['x.png', *names[1:]]), r"^1 image only in the first run's predictions: 0.png; compare"),
-    (lambda of: of._replace(labels=['Edema', 'Masses', 'Fracture']), r"^label 'Mass' is only in the first run's .*did you mean 'Masses'"),
-    (lambda of: changed(of, patients=lambda names: [*names[:-1], 'else']), r"is of patient 'p79' in the first run's .* 'else' in the second's"),
-    (lambda of: changed(of, truth=flipped, known=lambda k: k | True), r"^image '.*', label '.*': the truth is .* in the first run's predictions and .*more"),
+    (lambda run: kept(run, range(5, len(run.images))), r"^5 images only in the first run's .*: 0.png, 1.png, 2.png, …; compare"),
+    (lambda run: changed(run, images=lambda names: ['x.png', *names[1:]]), r"^1 image only in the first run's predictions: 0.png; compare"),
+    (lambda run: run._replace(labels=['Edema', 'Masses', 'Fracture']), r"^label 'Mass' is only in the first run's .*did you mean 'Masses'"),
+    (lambda run: changed(run, patients=lambda names: [*names[:-1], 'else']), r"is of patient 'p79' in the first run's .* 'else' in the second's"),
+    (lambda run: changed(run, truth=flipped, known=lambda k: k | True), r"^image '.*', label '.*': the truth is .* in the first run's predictions and .*more"),
   ],
 )  # fmt: skip
 def test_runs_on_other_images_labels_patients_or_truth_are_refused(change, words):
@@ -263,7 +266,7 @@ def test_images_only_in_the_second_and_a_truth_known_to_one():
   one, other = runs()
   with pytest.raises(InputError, match=r"only in the second run's predictions: 0\.png"):
     compare(kept(one, range(1, len(one.images))), other)
-  row, label = (int(of[0]) for of in np.nonzero(one.known))
+  row, label = (int(index[0]) for index in np.nonzero(one.known))
   known = other.known.copy()
   known[row, label] = False
   with pytest.raises(
@@ -314,12 +317,10 @@ def read(page):
 
 
 def test_the_page_says_the_answer_first_and_escapes_what_it_is_given():
-  one, other = (of._replace(labels=['T1 < 2 & N0', 'Mass', 'Fracture']) for of in runs())
-  compared = compare(one, other)
+  one, other = (run._replace(labels=['T1 < 2 & N0', 'Mass', 'Fracture']) for run in runs())
+  compared = compare(one, other, between=('runs/<b>new', 'runs/old'))
   page = comparison_page.render(
     compared,
-    'runs/<b>new',
-    'runs/old',
     facts={'Checkpoint': 'step 9'},
     notes=['The runs split their patients differently.'],
     warning='Not a fair test.',
@@ -335,35 +336,32 @@ def test_the_page_says_the_answer_first_and_escapes_what_it_is_given():
   ]
   places = [text.index(words) for words in order]
   assert places == sorted(places)
-  for of in (compared['mean'], *compared['labels'].values()):
-    assert wording.signed(of['auroc']['difference']['value'], 3) in text
+  for contrast in (compared.mean, *compared.labels.values()):
+    assert wording.signed(contrast.auroc.difference.value, 3) in text
 
 
 @pytest.mark.parametrize('verdict', comparison_page.WORDS)
 def test_the_page_has_a_sentence_for_every_verdict(verdict):
-  compared = compare(*runs(gains=(0.5,)))
-  compared['mean']['verdict'] = verdict
-  assert comparison_page.in_words(compared, 'A', 'B')[1] in read(
-    comparison_page.render(compared, 'A', 'B')
-  )
-  text = read(comparison_page.render(compared, 'A', 'B'))
+  compared = compare(*runs(gains=(0.5,)), between=('A', 'B'))
+  mean = dataclasses.replace(compared.mean, verdict=verdict)
+  compared = dataclasses.replace(compared, mean=mean)
+  text = read(comparison_page.render(compared))
+  assert comparison_page.in_words(compared)[1] in text
   assert ('A is' in text.split('What weakens')[0]) == (verdict not in ('undecided', 'not compared'))
   assert 'Mean of' not in text  # of one label
 
 
 def test_the_answer_in_words_begins_with_the_numbers():
-  one, other = (of._replace(patients=of.images) for of in runs(gains=(0.5,)))
-  compared = compare(one, other)
-  first, _, *notes = comparison_page.in_words(compared, 'A', 'B')
-  auroc = compared['mean']['auroc']
+  one, other = (run._replace(patients=run.images) for run in runs(gains=(0.5,)))
+  compared = compare(one, other, between=('A', 'B'))
+  first, _, *notes = comparison_page.in_words(compared)
+  auroc = compared.mean.auroc
 
   def signed(value):
     return wording.signed(value, 3)
 
-  value, bounds = auroc['difference']['value'], auroc['difference']['interval']
-  assert first.startswith(
-    f'AUROC of Edema: A {auroc["one"]:.3f}, B {auroc["other"]:.3f}, difference '
-  )
+  value, bounds = auroc.difference.value, auroc.difference.interval
+  assert first.startswith(f'AUROC of Edema: A {auroc.one:.3f}, B {auroc.other:.3f}, difference ')
   assert first.endswith(
     f'{signed(value)} (95% interval {signed(bounds[0])} to {signed(bounds[1])})'
   )
@@ -371,9 +369,9 @@ def test_the_answer_in_words_begins_with_the_numbers():
 
 
 def test_the_page_without_any_figure():
-  one, other = (of._replace(known=np.zeros_like(of.known)) for of in runs())
-  text = read(comparison_page.render(compare(one, other, margin=0), 'A', 'B'))
-  assert comparison_page.in_words(compare(one, other), 'A', 'B')[0] == (
+  one, other = (run._replace(known=np.zeros_like(run.known)) for run in runs())
+  text = read(comparison_page.render(compare(one, other, margin=0)))
+  assert comparison_page.in_words(compare(one, other))[0] == (
     'No difference in AUROC: no label has both classes'
   )
   assert 'No interval: no label has both classes.' in text and 'No verdict' in text
@@ -390,7 +388,7 @@ def test_signs_and_small_p_values():
 
 
 def test_the_page_counts_what_is_tested():
-  compared = compare(*runs())
   for unit, words in (('study', 'studies'), ('image', 'images')):
-    text = read(comparison_page.render({'unit': unit, **compared}, 'a', 'b'))
-    assert f'{compared["test"]["images"]:,} {words} in the test set' in text
+    compared = compare(*runs(), unit=unit)
+    text = read(comparison_page.render(compared))
+    assert f'{compared.test.images:,} {words} in the test set' in text
