@@ -1,6 +1,7 @@
-"""What readers and model have in common, in numbers: rates, points beside the ROC curve, and kappas.
+"""What readers and model have in common, in numbers: rates, points near the ROC curve, kappas.
 
-Every function takes weights f64[R, N], how often each image counts in each replicate, and gives f64[R].
+Every function takes weights f64[R, N], how often each image counts in each replicate, and gives
+f64[R].
 """
 
 from typing import NamedTuple
@@ -50,33 +51,56 @@ class Question(NamedTuple):
 
 
 def measured(question: Question, weights: np.ndarray) -> dict[tuple | str, np.ndarray]:
-  """Returns every figure of a label, f64[R], for image weights f64[R, M]; NaN where it does not exist."""
-  found: dict[tuple | str, np.ndarray] = {}
-  called = question.scores >= question.threshold
-  decides = not np.isnan(question.threshold)
+  """Returns every figure of a label by name, f64[R], NaN where it does not exist.
+
+  A reader's figures are called (place, name).
+
+  Args:
+    question: of the label.
+    weights: f64[R, M].
+  """
+  called = None if np.isnan(question.threshold) else question.scores >= question.threshold
+  figures: dict[tuple | str, np.ndarray] = {}
   for place, party in enumerate(parties(question)):
-    drawn, scores = weights.take(party.at, axis=1), question.scores[party.at]
-    of_model, of_reader, stepped = curve_at(scores, party.truth, party.answer, drawn)
-    found[place, 'on_curve'], found[place, 'above'] = of_model, of_model - of_reader
-    found[place, 'below'] = np.where(np.isnan(of_model), np.nan, of_model > of_reader)
-    found[place, 'competition'] = np.where(np.isnan(of_model), np.nan, stepped >= of_reader)
-    own = _rates(party.truth, party.answer, drawn)
-    found[place, 'sensitivity'], found[place, 'specificity'] = own
-    if decides:
-      models = _rates(party.truth, called[party.at], drawn)
-      for name, of_both, of_own in zip(('sensitivity', 'specificity'), models, own):
-        found[place, f'model_{name}'] = of_both
-        found[place, f'{name}_difference'] = of_both - of_own
-  keys = [(place, 'below') for place in counted(question)]
-  found['below'] = np.sum([found[key] for key in keys], axis=0) if keys else _none(weights)
+    for name, values in _of_party(question, party, called, weights).items():
+      figures[place, name] = values
+  below = [figures[place, 'below'] for place in counted(question)]
   known = ~np.isnan(question.truth)
   truth, drawn = question.truth[known] == 1, weights[:, known]
-  found['auroc'] = _none(weights)
+  auroc = _none(weights)
   if known.any():
-    found['auroc'] = metrics.areas(metrics.rank(question.scores[known], truth), drawn)[0]
-  if decides:
-    found['sensitivity'], found['specificity'] = _rates(truth, called[known], drawn)
-  return found | _kappas(question.answers, called if decides else None, weights)
+    auroc = metrics.areas(metrics.rank(question.scores[known], truth), drawn)[0]
+  figures |= {'below': np.sum(below, axis=0) if below else _none(weights), 'auroc': auroc}
+  if called is not None:
+    sensitivity, specificity = _rates(truth, called[known], drawn)
+    figures |= {'sensitivity': sensitivity, 'specificity': specificity}
+  return figures | _kappas(question.answers, called, weights)
+
+
+def _of_party(
+  question: Question, party: Party, called: np.ndarray | None, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Returns the figures of one reader; `called` bool[M] is what the model decides."""
+  drawn, scores = weights.take(party.at, axis=1), question.scores[party.at]
+  model, reader, stepped = curve_at(scores, party.truth, party.answer, drawn)
+  sensitivity, specificity = _rates(party.truth, party.answer, drawn)
+  figures = {
+    'on_curve': model,
+    'above': model - reader,
+    'below': np.where(np.isnan(model), np.nan, model > reader),
+    'competition': np.where(np.isnan(model), np.nan, stepped >= reader),
+    'sensitivity': sensitivity,
+    'specificity': specificity,
+  }
+  if called is None:
+    return figures
+  model_sensitivity, model_specificity = _rates(party.truth, called[party.at], drawn)
+  return figures | {
+    'model_sensitivity': model_sensitivity,
+    'model_specificity': model_specificity,
+    'sensitivity_difference': model_sensitivity - sensitivity,
+    'specificity_difference': model_specificity - specificity,
+  }
 
 
 def parties(question: Question) -> list[Party]:
@@ -102,8 +126,8 @@ def _rates(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns (sensitivity, specificity), each f64[R], of answers bool[N]."""
   rates = []
-  for right, of_class in ((answers & truth, truth), (~answers & ~truth, ~truth)):
-    hits, total = (weights @ which.astype(np.float64) for which in (right, of_class))
+  for right, members in ((answers & truth, truth), (~answers & ~truth, ~truth)):
+    hits, total = (weights @ chosen.astype(np.float64) for chosen in (right, members))
     rates.append(np.divide(hits, total, out=_none(weights), where=total > 0))
   return rates[0], rates[1]
 
@@ -111,7 +135,7 @@ def _rates(
 def _kappas(
   answers: np.ndarray, model: np.ndarray | None, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Returns mean Cohen's and Fleiss' kappas of readers f64[M, R] without and with the model bool[M].
+  """Returns mean Cohen's and Fleiss' kappas of readers f64[M, R] and with the model bool[M].
 
   Pairs that share no image, or answer all of them alike, have no kappa and stay out of the means.
   """
@@ -128,23 +152,28 @@ def _kappas(
     for first in range(second):
       pair = np.stack([cell[:, first] for cell in cells], axis=1).astype(np.float64)
       if not np.isnan(agreement.cohen(pair.sum(axis=0).reshape(2, 2))):
-        of_pair = agreement.cohen((weights @ pair).reshape(-1, 2, 2))
-        cohens[second == readers].append(of_pair)
-  found = {'cohen': _mean(cohens[False], weights)}
+        cohens[second == readers].append(agreement.cohen((weights @ pair).reshape(-1, 2, 2)))
+  kappas = {'cohen': _mean(cohens[False], weights)}
   everyone = ~np.isnan(answers).any(axis=1) & (readers > 1)
   yes = np.where(everyone, np.nansum(answers, axis=1), 0)
-  counts = {'fleiss': np.stack((everyone * readers - yes, yes), axis=1)}
-  if model is not None:
-    found['model_cohen'] = _mean(cohens[True], weights)
-    found['joint_cohen'] = _mean(cohens[False] + cohens[True], weights)
-    one_more = np.stack((everyone & ~model, everyone & model), axis=1)
-    counts['joint_fleiss'] = counts['fleiss'] + one_more
-  for name, of_answers in counts.items():
-    pairs = weights @ agreement.coincidences(of_answers).reshape(-1, 4)
-    found[name] = agreement.fleiss(pairs.reshape(-1, 2, 2))
-  for name in ('cohen', 'fleiss') if model is not None else ():
-    found[f'{name}_difference'] = found[f'joint_{name}'] - found[name]
-  return found
+  counts = np.stack((everyone * readers - yes, yes), axis=1)
+  kappas |= {'fleiss': _fleiss(counts, weights)}
+  if model is None:
+    return kappas
+  one_more = np.stack((everyone & ~model, everyone & model), axis=1)
+  kappas |= {
+    'model_cohen': _mean(cohens[True], weights),
+    'joint_cohen': _mean(cohens[False] + cohens[True], weights),
+    'joint_fleiss': _fleiss(counts + one_more, weights),
+  }
+  for name in ('cohen', 'fleiss'):
+    kappas[f'{name}_difference'] = kappas[f'joint_{name}'] - kappas[name]
+  return kappas
+
+
+def _fleiss(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  pairs = weights @ agreement.coincidences(counts).reshape(-1, 4)
+  return agreement.fleiss(pairs.reshape(-1, 2, 2))
 
 
 def _mean(figures: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
@@ -159,24 +188,26 @@ def curve_at(
   Args:
     scores: f64[N], the model's.
     truth, answers: bool[N], the reader's answers.
-    weights: f64[R, N], not negative, as `metrics` takes them; whole numbers make the comparison exact.
+    weights: f64[R, N], not negative, as `metrics` takes them; whole numbers make the comparison
+      exact.
 
   Returns:
-    (the model's on its ROC curve, straight between points and the highest where vertical; the reader's;
-    the model's at the last point with strictly fewer false positives than the reader has, 0 before any).
+    (the model's on its ROC curve, straight between points and the highest where vertical; the
+    reader's; the model's at the last point with strictly fewer false positives than the reader has,
+    0 before any).
   """
-  found = np.full((3, len(weights)), np.nan)
+  sensitivities = np.full((3, len(weights)), np.nan)
   if not len(scores):
-    return tuple(found)
+    return sensitivities[0], sensitivities[1], sensitivities[2]
   order = np.argsort(-scores, kind='stable')
   ends = np.flatnonzero(np.append(scores[order][1:] != scores[order][:-1], True))
   ranked, curves = weights.take(order, axis=1), []
-  for of_class in (truth, ~truth):
-    sums = np.cumsum(ranked * of_class[order], axis=1).take(ends, axis=1)
+  for members in (truth, ~truth):
+    sums = np.cumsum(ranked * members[order], axis=1).take(ends, axis=1)
     curves.append(np.pad(sums, ((0, 0), (1, 0))))  # from (0, 0), where nothing is called positive
   hits, alarms = curves
   read_hits, read_alarms = (
-    weights @ (answers & of_class).astype(np.float64) for of_class in (truth, ~truth)
+    weights @ (answers & members).astype(np.float64) for members in (truth, ~truth)
   )
   rows, last = np.arange(len(weights)), len(ends)
   left = (alarms <= read_alarms[:, None]).sum(axis=1) - 1
@@ -190,11 +221,11 @@ def curve_at(
   positives, negatives = hits[:, -1], alarms[:, -1]
   exists = (positives > 0) & (negatives > 0)
   for place, counted in enumerate((hits[rows, left] + along, read_hits, stepped)):
-    np.divide(counted, positives, out=found[place], where=exists)
-  return tuple(found)
+    np.divide(counted, positives, out=sensitivities[place], where=exists)
+  return sensitivities[0], sensitivities[1], sensitivities[2]
 
 
 def majority(answers: np.ndarray) -> np.ndarray:
-  """Returns what most of the answers f64[M, R] to each image say, f64[M], NaN at a tie or without any."""
+  """Returns what most answers f64[M, R] to each image say, f64[M], NaN at a tie or without any."""
   lead = np.nansum(2 * answers - 1, axis=1)
   return np.where(lead == 0, np.nan, lead > 0)

@@ -41,11 +41,11 @@ def section(found: Localisation, summary: Mapping) -> Markup:
     table((wording.capital(one), 'Test images with boxes', *HEADINGS), rows, 'cards'),
     tag(
       'p',
-      f'{METHODS[found.method]} of the single best checkpoint against the boxes of {found.file}. By '
-      'chance is what a map that is as hot everywhere would score; of others, what the maps of other '
-      'patients score on the same boxes, which know only where such findings tend to be. Overlap is '
-      f'intersection over union with pixels of at least {threshold:.0%} of the greatest heat. A map '
-      'that points elsewhere is a warning; one that points there does not say why.',
+      f'{METHODS[found.method]} of the single best checkpoint against the boxes of {found.file}. '
+      'By chance is what a map that is as hot everywhere would score; of others, what the maps of '
+      'other patients score on the same boxes, which know only where such findings tend to be. '
+      f'Overlap is intersection over union with pixels of at least {threshold:.0%} of the greatest '
+      'heat. A map that points elsewhere is a warning; one that points there does not say why.',
       class_='quiet',
     ),
   )

@@ -1,108 +1,106 @@
-"""The report's section on readers beside the model: ROC panels with the readers' points, and tables.
+"""The report's section on readers and the model: ROC panels with the readers' points, and tables.
 
-Its style sheet is reader_section.css, beside the report's own.
+Its style sheet is reader_section.css.
 """
 
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
+from medjax.evaluation.readers.study import Below, Reader, ReaderLabel, ReaderStudy
+from medjax.evaluation.results import Figure
 from medjax.report import charts, markup
 from medjax.report.markup import Markup, join, small, table, tag
 
 SIZE, LEFT, TOP = 240, 38, 8  # of a panel's square and the space around it, in pixels
 
 
-def section(study: Mapping, summary: Mapping) -> Markup:
+def section(study: ReaderStudy, summary: Mapping) -> Markup:
   """Returns the section.
 
   Args:
-    study: what `medjax.evaluation.readers.comparison.compare` returns.
+    study: readers and the model on the same images.
     summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
   """
-  readers, level = len(study['readers']), f'{study["level"]:.0%}'
-  notes = study['notes']
+  readers, notes = len(study.readers), study.notes
   return markup.section(
     'Readers beside the model',
     tag('p', *_answer(study, wording.things(summary)), class_='readers-answer'),
     tag(
       'p',
-      f'{wording.count(readers, "reader")} on {wording.count(study["images"], "image")} of '
-      f'{wording.count(study["patients"], "patient")}. Each reader is compared with the model on the '
-      f'images that this reader answered. Beside every figure is its {level} interval '
-      f'({study["method"]}, {study["replicates"]:,} replicates). It says what other patients would '
+      f'{wording.count(readers, "reader")} on {wording.count(study.images, "image")} of '
+      f'{wording.count(study.patients, "patient")}. Each reader is compared with the model on the '
+      f'images that this reader answered. With every figure is its {study.level:.0%} interval '
+      f'({study.method}, {study.replicates:,} replicates). It says what other patients would '
       'change; the readers are taken as they are, so it says nothing of other readers.',
       class_='quiet',
     ),
     tag('ul', [tag('li', note) for note in notes], class_='readers-notes') if notes else None,
-    [_label(label, of) for label, of in study['labels'].items()],
+    [_label(label, read) for label, read in study.labels.items()],
     tag('p', _how(study), class_='quiet'),
     tag('h3', 'Agreement beyond chance (kappa)'),
     _agreement(study, wording.things(summary)[0]),
   )
 
 
-def _answer(study: Mapping, things: tuple[str, str]) -> list[object]:
-  below = study['below']
+def _answer(study: ReaderStudy, things: tuple[str, str]) -> list[object]:
+  below = study.below
   if below is None:
     return ['No curve to compare readers with.']
-  low, high = below['readers']
-  of = wording.count(high, 'reader') if low == high else f'{low} to {high} readers'
-  average, labels = below['average'], below['labels']
-  if len(labels) == 1:
-    words = [_above(study['labels'][labels[0]]['below'], labels[0])]
-  else:
-    words = [
-      'The curve lies above ',
-      tag('b', f'{average["value"]:.1f}'),
-      _interval(average, 1),
-      f' of {of}, averaged over {len(labels)} {things[1]}.',
-    ]
-  if len(labels) > 1:
-    words.append(f' As the CheXpert competition counted, above {below["competition"]:.1f}.')
-  return words
+  if len(below.labels) == 1:
+    (label,) = below.labels
+    return [_above(study.labels[label].below, label)]
+  low, high = below.readers
+  readers = wording.count(high, 'reader') if low == high else f'{low} to {high} readers'
+  return [
+    'The curve lies above ',
+    tag('b', f'{below.average.value:.1f}'),
+    _interval(below.average, 1),
+    f' of {readers}, averaged over {len(below.labels)} {things[1]}.',
+    f' As the CheXpert competition counted, above {below.competition:.1f}.',
+  ]
 
 
-def _above(below: Mapping, label: str) -> str:
-  number, count = below['readers'], below['count']['value']
-  reader = 'reader' if number == 1 else 'readers'
-  other = below['competition']
-  beside = '' if other == count else f' As the CheXpert competition counted: {other}.'
-  return f'The curve lies above {count:.0f} of {number} {reader} for {label}.{beside}'
+def _above(below: Below | None, label: str) -> str:
+  if below is None:
+    return 'No curve.'
+  count, other = below.count.value, below.competition
+  counted = '' if other == count else f' As the CheXpert competition counted: {other}.'
+  readers = wording.count(below.readers, 'reader')
+  return f'The curve lies above {count:.0f} of {readers} for {label}.{counted}'
 
 
-def _how(study: Mapping) -> str:
+def _how(study: ReaderStudy) -> str:
   gain = (
-    'Gain is model minus reader on the reader’s images: in sensitivity at the reader’s own specificity, '
-    'and in both at the frozen threshold. '
+    'Gain is model minus reader on the reader’s images: in sensitivity at the reader’s own '
+    'specificity, and in both at the frozen threshold. '
   )
-  if study['below'] is None:
+  if study.below is None:
     return gain
   return (
-    f'{gain}The curve lies above a reader if the gain at equal specificity is more than none, straight '
-    'lines between its points. That point is sought on these very images and so favours the model a '
-    'little; the frozen threshold does not. The CheXpert competition took the last point of the ROC curve '
-    'left of the reader, and as much sensitivity was enough.'
+    f'{gain}The curve lies above a reader if the gain at equal specificity is more than none, '
+    'straight lines between its points. That point is sought on these very images and so favours '
+    'the model a little; the frozen threshold does not. The CheXpert competition took the last '
+    'point of the ROC curve left of the reader, and as much sensitivity was enough.'
   )
 
 
-def _label(label: str, of: Mapping) -> Markup:
+def _label(label: str, read: ReaderLabel) -> Markup:
   rows = []
-  for number, reader in enumerate(of['readers'], 1):
-    rows.append(_row(tag('span', tag('b', number), ' ', reader['reader']), reader))
-  if of['majority']:
-    rows.append(_row(wording.capital(of['majority']['reader']), of['majority']))
-  said = 'No curve.' if of['below'] is None else _above(of['below'], label)
-  drawn = of['roc'] and [tag('figure', panel(label, of)), _legend(of)]
+  for number, reader in enumerate(read.readers, 1):
+    rows.append(_row(tag('span', tag('b', number), ' ', reader.reader), reader))
+  if read.majority:
+    rows.append(_row(wording.capital(read.majority.reader), read.majority))
+  drawn = read.roc and [tag('figure', panel(label, read)), _legend(read)]
   return tag(
     'div',
     tag('h3', label),
     tag('div', drawn, class_='readers-panel') if drawn else None,
     tag(
       'div',
-      tag('p', said),
+      tag('p', _above(read.below, label)),
       tag(
         'p',
-        _of_model(of),
+        _of_model(read),
         class_='quiet',
       ),
       table(
@@ -124,53 +122,50 @@ def _label(label: str, of: Mapping) -> Markup:
   )
 
 
-def _of_model(of: Mapping) -> str:
-  area = of['auroc']
-  area = f'none ({area["reason"]})' if area['value'] is None else wording.plain(area, 3)
-  words = (
-    f'Model on the images read: AUROC {area}; {of["positives"]:,} positive of {of["images"]:,}.'
+def _of_model(read: ReaderLabel) -> str:
+  area = read.auroc
+  words = f'none ({area.reason})' if area.value is None else wording.plain(area, 3)
+  on_images = f'{read.positives:,} positive of {read.images:,}'
+  sentence = f'Model on the images read: AUROC {words}; {on_images}.'
+  if read.model is None:
+    return sentence
+  return (
+    f'{sentence} At its frozen threshold {read.model.threshold:.3f}: '
+    f'sensitivity {wording.plain(read.model.sensitivity, 2)}, '
+    f'specificity {wording.plain(read.model.specificity, 2)}.'
   )
-  if of['model']:
-    rates = (
-      f'{name} {wording.plain(of["model"][name], 2)}' for name in ('sensitivity', 'specificity')
-    )
-    words += f' At its frozen threshold {of["model"]["threshold"]:.3f}: {", ".join(rates)}.'
-  return words
 
 
-def _row(name: object, reader: Mapping) -> list[object]:
-  threshold = reader['at_threshold']
-  missing = 'tied' if 'tied' in reader else 'not answered'
+def _row(name: object, reader: Reader) -> list[object]:
+  at = reader.at_threshold
+  missing = 'not answered' if reader.tied is None else 'tied'
   return [
     name,
     [
-      f'{reader["images"]:,}',
-      small(f'{reader["unanswered"]:,} {missing}') if reader['unanswered'] else None,
+      f'{reader.images:,}',
+      small(f'{reader.unanswered:,} {missing}') if reader.unanswered else None,
     ],
-    _cell(reader['sensitivity']),
-    _cell(reader['specificity']),
-    _cell(reader['at_specificity']['difference'], signed=True),
-    *(
-      _cell(threshold[f'{name}_difference'], signed=True) if threshold else wording.DASH
-      for name in ('sensitivity', 'specificity')
-    ),
+    _cell(reader.sensitivity),
+    _cell(reader.specificity),
+    _cell(reader.at_specificity.difference, signed=True),
+    _cell(at and at.sensitivity_difference, signed=True),
+    _cell(at and at.specificity_difference, signed=True),
   ]
 
 
-def _agreement(study: Mapping, one: str) -> Markup:
+def _agreement(study: ReaderStudy, one: str) -> Markup:
   rows = []
-  for label, of in study['labels'].items():
-    cohen, fleiss = of['kappa']['cohen'], of['kappa']['fleiss']
-    common = of['kappa']['images_of_all']
+  for label, read in study.labels.items():
+    cohen, fleiss = read.kappa.cohen, read.kappa.fleiss
+    common = wording.count(read.kappa.images_of_all, 'image')
     rows.append(
       [
         label,
-        *(
-          _cell(cohen[whose]) if whose in cohen else wording.DASH for whose in ('readers', 'model')
-        ),
-        _cell(cohen['difference'], signed=True) if 'difference' in cohen else wording.DASH,
-        [_cell(fleiss['readers']), small(f'{wording.count(common, "image")} that all answered')],
-        _cell(fleiss['difference'], signed=True) if 'difference' in fleiss else wording.DASH,
+        _cell(cohen.readers),
+        _cell(cohen.model),
+        _cell(cohen.difference, signed=True),
+        [_cell(fleiss.readers), small(f'{common} that all answered')],
+        _cell(fleiss.difference, signed=True),
       ]
     )
   return join(
@@ -195,25 +190,26 @@ def _agreement(study: Mapping, one: str) -> Markup:
   )
 
 
-def panel(label: str, of: Mapping) -> Markup:
+def _place(specificity: float, sensitivity: float) -> tuple[float, float]:
+  return round(LEFT + SIZE * (1 - specificity), 1), round(TOP + SIZE * (1 - sensitivity), 1)
+
+
+def panel(label: str, read: ReaderLabel) -> Markup:
   """Draws one label's ROC curve with the readers' points; a cross is the intervals of both rates.
 
   Args:
     label: its name.
-    of: the label of a study, with a curve.
+    read: the label of a study, with a curve.
   """
-
-  def place(specificity: float, sensitivity: float) -> tuple[float, float]:
-    return round(LEFT + SIZE * (1 - specificity), 1), round(TOP + SIZE * (1 - sensitivity), 1)
-
-  curve = of['roc']
+  curve = read.roc
+  assert curve is not None
   points = [
-    place(1 - rate, sensitivity)
-    for rate, sensitivity in zip(curve['false_positive_rate'], curve['sensitivity'])
+    _place(1 - rate, sensitivity)
+    for rate, sensitivity in zip(curve.false_positive_rate, curve.sensitivity)
   ]
   path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in points)
   bottom, right = TOP + SIZE, LEFT + SIZE
-  area = wording.plain(of['auroc'], 3)
+  area = wording.plain(read.auroc, 3)
   marks: list[object] = [
     tag('rect', x=LEFT, y=TOP, width=SIZE, height=SIZE, class_='frame'),
     [_grid(tick) for tick in (0.25, 0.5, 0.75)],
@@ -221,7 +217,7 @@ def panel(label: str, of: Mapping) -> Markup:
     tag('path', tag('title', f'{label}: AUROC {area}'), d=path, class_='curve'),
   ]
   for tick in (0, 0.5, 1):
-    x, y = place(1 - tick, tick)
+    x, y = _place(1 - tick, tick)
     marks.append(tag('text', f'{tick:g}', x=x, y=bottom + 14, class_='tick middle'))
     marks.append(tag('text', f'{tick:g}', x=LEFT - 5, y=y + 4, class_='tick end'))
   marks.append(
@@ -237,36 +233,34 @@ def panel(label: str, of: Mapping) -> Markup:
       transform=f'translate({LEFT - 27} {TOP + SIZE / 2}) rotate(-90)',
     )
   )
-  said = []
-  shown = [(f'{number}', reader) for number, reader in enumerate(of['readers'], 1)]
-  shown += [('', of['majority'])] if of['majority'] else []
-  for sign, reader in shown:
-    rates = reader['specificity'], reader['sensitivity']
-    if any(rate['value'] is None for rate in rates):
+  sentences = []
+  for number, reader in enumerate(read.parties, 1):
+    specificity, sensitivity = reader.specificity, reader.sensitivity
+    if specificity.value is None or sensitivity.value is None:
       continue
     words = _in_words(reader)
-    said.append(words)
-    kind = 'below' if reader['below'] else 'beside'
+    sentences.append(words)
+    sign = '' if reader is read.majority else f'{number}'
     marks.append(
       tag(
         'g',
         tag('title', words),
-        _cross(place, *rates),
-        _mark(*place(rates[0]['value'], rates[1]['value']), sign),
-        class_=f'reader-mark {kind}',
+        _cross(specificity, sensitivity),
+        _mark(*_place(specificity.value, sensitivity.value), sign),
+        class_=f'reader-mark {_kind(reader)}',
       )
     )
-  if of['model']:
-    rates = of['model']['specificity'], of['model']['sensitivity']
+  model = read.model
+  if model and model.specificity.value is not None and model.sensitivity.value is not None:
     words = (
-      f'Model at threshold {of["model"]["threshold"]:.3f}: sensitivity '
-      f'{wording.plain(rates[1], 2)}, specificity {wording.plain(rates[0], 2)}'
+      f'Model at threshold {model.threshold:.3f}: sensitivity '
+      f'{wording.plain(model.sensitivity, 2)}, specificity {wording.plain(model.specificity, 2)}'
     )
-    said.append(words)
-    x, y = place(*(rate['value'] for rate in rates))
+    sentences.append(words)
+    x, y = _place(model.specificity.value, model.sensitivity.value)
     shape = tag('rect', x=x - 5, y=y - 5, width=10, height=10)
     marks.append(tag('g', tag('title', words), shape, class_='reader-model'))
-  description = f'AUROC {area}. {". ".join(said)}.'
+  description = f'AUROC {area}. {". ".join(sentences)}.'
   title = f'ROC curve of {label} and its readers'
   return charts.svg(right + 8, bottom + 32, title, description, *marks)
 
@@ -278,16 +272,21 @@ def _grid(tick: float) -> Markup:
   )
 
 
-def _cross(place, specificity: Mapping, sensitivity: Mapping) -> Markup | None:
+def _kind(reader: Reader) -> str:
+  return 'below' if reader.below else 'beside'
+
+
+def _cross(specificity: Figure, sensitivity: Figure) -> Markup | None:
   """Draws the interval of each rate that has one through the reader's point."""
+  lines = [
+    [(bound, sensitivity.value) for bound in specificity.interval or ()],
+    [(specificity.value, bound) for bound in sensitivity.interval or ()],
+  ]
   parts = []
-  for bounds, corners in (
-    (specificity['interval'], lambda bound: (bound, sensitivity['value'])),
-    (sensitivity['interval'], lambda bound: (specificity['value'], bound)),
-  ):
-    if bounds:
-      ends = (place(*corners(bound)) for bound in bounds)
-      parts.append('M' + 'L'.join(f'{x:g},{y:g}' for x, y in ends))
+  for ends in lines:
+    if ends:
+      places = (_place(*end) for end in ends)
+      parts.append('M' + 'L'.join(f'{x:g},{y:g}' for x, y in places))
   return tag('path', d=''.join(parts), class_='cross') if parts else None
 
 
@@ -301,16 +300,15 @@ def _mark(x: float, y: float, sign: str) -> Markup:
   )
 
 
-def _legend(of: Mapping) -> Markup:
-  readers = [*of['readers'], *([of['majority']] if of['majority'] else [])]
+def _legend(read: ReaderLabel) -> Markup:
   entries = []
   for kind, words in (('below', 'reader below the curve'), ('beside', 'reader not below it')):
-    if any((reader['below'] or False) == (kind == 'below') for reader in of['readers']):
+    if any(_kind(reader) == kind for reader in read.readers):
       entries.append((f'reader-mark {kind}', tag('circle', cx=8, cy=8, r=6, class_='shape'), words))
-  if of['majority']:
-    kind = 'below' if readers[-1]['below'] else 'beside'
-    entries.append((f'reader-mark {kind}', _mark(8, 8, ''), of['majority']['reader']))
-  if of['model']:
+  if read.majority:
+    majority = f'reader-mark {_kind(read.majority)}'
+    entries.append((majority, _mark(8, 8, ''), read.majority.reader))
+  if read.model:
     square = tag('rect', x=3, y=3, width=10, height=10)
     entries.append(('reader-model', square, 'model, frozen threshold'))
   return tag(
@@ -334,22 +332,24 @@ def _legend(of: Mapping) -> Markup:
   )
 
 
-def _in_words(reader: Mapping) -> str:
-  where = {True: ', below the curve', False: ', not below the curve', None: ''}[reader['below']]
+def _in_words(reader: Reader) -> str:
+  where = {True: ', below the curve', False: ', not below the curve', None: ''}[reader.below]
   return (
-    f'{wording.capital(reader["reader"])}: sensitivity {wording.plain(reader["sensitivity"], 2)}, '
-    f'specificity {wording.plain(reader["specificity"], 2)}{where}'
+    f'{wording.capital(reader.reader)}: sensitivity {wording.plain(reader.sensitivity, 2)}, '
+    f'specificity {wording.plain(reader.specificity, 2)}{where}'
   )
 
 
-def _cell(figure: Mapping, *, signed: bool = False) -> object:
+def _cell(figure: Figure | None, *, signed: bool = False) -> object:
   """Returns a figure with its interval for a table cell, or why there is none."""
-  if figure['value'] is None:
-    return tag('span', figure['reason'], class_='quiet')
-  value = tag('b', _number(figure['value'], signed))
-  if figure['interval'] is None:
-    return [value, small(f'no interval: {figure["reason"]}')]
-  return [value, small(_bounds(figure['interval'], signed))]
+  if figure is None:
+    return wording.DASH
+  if figure.value is None:
+    return tag('span', figure.reason, class_='quiet')
+  value = tag('b', _number(figure.value, signed))
+  if figure.interval is None:
+    return [value, small(f'no interval: {figure.reason}')]
+  return [value, small(_bounds(figure.interval, signed))]
 
 
 def _number(value: float, signed: bool) -> str:
@@ -361,5 +361,5 @@ def _bounds(interval: Sequence[float], signed: bool) -> str:
   return f'{low} to {high}' if signed else f'{low}–{high}'
 
 
-def _interval(figure: Mapping, digits: int) -> str:
-  return f' ({wording.bounds(figure["interval"], digits)})' if figure['interval'] else ''
+def _interval(figure: Figure, digits: int) -> str:
+  return f' ({wording.bounds(figure.interval, digits)})' if figure.interval else ''

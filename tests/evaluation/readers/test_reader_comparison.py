@@ -85,49 +85,49 @@ def test_every_figure_is_that_of_scikit_learn(decimals):
   study = compared(test, answers)
   count, by_competition = [], []
   for column, label in enumerate(LABELS):
-    of, scores = study['labels'][label], test.probabilities[:, column]
+    of, scores = study.labels[label], test.probabilities[:, column]
     called = scores.astype(np.float64) >= THRESHOLDS[label]
     read = ~np.isnan(answers[:, :, column])
     below, competition = [], []
-    for number, reader in enumerate(of['readers']):
+    for number, reader in enumerate(of.readers):
       use = read[number] & test.known[:, column]
       truth, answer = test.truth[use, column], answers[number, use, column]
       (right_no, alarms), (_, hits) = sklearn_metrics.confusion_matrix(truth, answer)
-      assert reader['images'] == use.sum() and reader['positives'] == truth.sum()
-      assert reader['answered'] == read[number].sum()
-      assert reader['answered'] + reader['unanswered'] == read.any(axis=(0)).sum()
-      assert reader['sensitivity']['value'] == pytest.approx(hits / truth.sum(), abs=1e-12)
+      assert reader.images == use.sum() and reader.positives == truth.sum()
+      assert reader.answered == read[number].sum()
+      assert reader.answered + reader.unanswered == read.any(axis=(0)).sum()
+      assert reader.sensitivity.value == pytest.approx(hits / truth.sum(), abs=1e-12)
       false_rate = alarms / (alarms + right_no)
-      assert reader['specificity']['value'] == pytest.approx(1 - false_rate, abs=1e-12)
+      assert reader.specificity.value == pytest.approx(1 - false_rate, abs=1e-12)
       curve, left = on_curve(truth, scores[use], false_rate)
       own = hits / truth.sum()
-      assert reader['at_specificity']['sensitivity'] == pytest.approx(curve, abs=1e-12)
-      assert reader['at_specificity']['difference']['value'] == pytest.approx(
+      assert reader.at_specificity.sensitivity == pytest.approx(curve, abs=1e-12)
+      assert reader.at_specificity.difference.value == pytest.approx(
         curve - own, abs=1e-12
       )
-      assert reader['below'] == (curve > own + 1e-12)
-      assert reader['below_in_competition'] == (left >= own - 1e-12)
-      below.append(reader['below'])
-      competition.append(reader['below_in_competition'])
+      assert reader.below == (curve > own + 1e-12)
+      assert reader.below_in_competition == (left >= own - 1e-12)
+      below.append(reader.below)
+      competition.append(reader.below_in_competition)
       for positive, name in ((1, 'sensitivity'), (0, 'specificity')):
         model = sklearn_metrics.recall_score(truth, called[use], pos_label=positive)
         reads = sklearn_metrics.recall_score(truth, answer, pos_label=positive)
-        assert reader['at_threshold'][name] == pytest.approx(model, abs=1e-12)
-        difference = reader['at_threshold'][f'{name}_difference']
-        assert difference['value'] == pytest.approx(model - reads, abs=1e-12)
-        low, high = difference['interval']
+        assert getattr(reader.at_threshold, name) == pytest.approx(model, abs=1e-12)
+        difference = getattr(reader.at_threshold, f'{name}_difference')
+        assert difference.value == pytest.approx(model - reads, abs=1e-12)
+        low, high = difference.interval
         assert low <= high
     some = read.any(axis=0) & test.known[:, column]
     area = sklearn_metrics.roc_auc_score(test.truth[some, column], scores[some])
-    assert of['auroc']['value'] == pytest.approx(area, abs=1e-12)
+    assert of.auroc.value == pytest.approx(area, abs=1e-12)
     model = sklearn_metrics.recall_score(test.truth[some, column], called[some])
-    assert of['model']['sensitivity']['value'] == pytest.approx(model, abs=1e-12)
-    assert of['below']['count']['value'] == sum(below)
-    assert of['below']['competition'] == sum(competition)
+    assert of.model.sensitivity.value == pytest.approx(model, abs=1e-12)
+    assert of.below.count.value == sum(below)
+    assert of.below.competition == sum(competition)
     count.append(sum(below))
     by_competition.append(sum(competition))
-  assert study['below']['average']['value'] == pytest.approx(np.mean(count))
-  assert study['below']['competition'] == pytest.approx(np.mean(by_competition))
+  assert study.below.average.value == pytest.approx(np.mean(count))
+  assert study.below.competition == pytest.approx(np.mean(by_competition))
   json.dumps(study, allow_nan=False, default=dataclasses.asdict)
 
 
@@ -145,17 +145,17 @@ def test_kappas_are_those_of_scikit_learn_and_statsmodels():
       )
     of_readers = [value for pair, value in pairs.items() if 3 not in pair]
     of_model = [value for pair, value in pairs.items() if 3 in pair]
-    kappa = study['labels'][label]['kappa']
+    kappa = study.labels[label].kappa
     means = [np.mean(of_readers), np.mean(of_model), np.mean(list(pairs.values()))]
     for name, mean in zip(('readers', 'model', 'with_model'), means):
-      assert kappa['cohen'][name]['value'] == pytest.approx(mean, abs=1e-12)
+      assert getattr(kappa.cohen, name).value == pytest.approx(mean, abs=1e-12)
     change = means[2] - means[0]
-    assert kappa['cohen']['difference']['value'] == pytest.approx(change, abs=1e-12)
+    assert kappa.cohen.difference.value == pytest.approx(change, abs=1e-12)
     full = ~np.isnan(answers[:, :, column]).any(axis=0)
-    assert kappa['images_of_all'] == full.sum()
+    assert kappa.images_of_all == full.sum()
     for name, some in (('readers', columns[:3]), ('with_model', columns)):
       table, _ = inter_rater.aggregate_raters(np.stack(some, axis=1)[full].astype(int))
-      assert kappa['fleiss'][name]['value'] == pytest.approx(
+      assert getattr(kappa.fleiss, name).value == pytest.approx(
         inter_rater.fleiss_kappa(table), abs=1e-12
       )
 
@@ -165,7 +165,7 @@ def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
   study = compared(test, answers, replicates=15)
   patients = np.asarray(test.patients)
   unique = np.unique(patients)
-  assert study['patients'] == len(unique)
+  assert study.patients == len(unique)
   counts = intervals.patient_counts(len(unique), 15, 1)
   below = []
   for row in counts:
@@ -184,19 +184,19 @@ def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
     below.append(found)
   oracle = np.array(below, np.float64).reshape(15, 2, 3, 4)
   for column, label in enumerate(LABELS):
-    for number, reader in enumerate(study['labels'][label]['readers']):
+    for number, reader in enumerate(study.labels[label].readers):
       for place, figure in enumerate(
         (
-          reader['sensitivity'],
-          reader['at_specificity']['difference'],
-          reader['at_threshold']['sensitivity_difference'],
+          reader.sensitivity,
+          reader.at_specificity.difference,
+          reader.at_threshold.sensitivity_difference,
         )
       ):
         bounds = np.quantile(oracle[:, column, number, place], (0.025, 0.975))
-        assert figure['interval'] == pytest.approx(bounds, abs=1e-12)
+        assert figure.interval == pytest.approx(bounds, abs=1e-12)
   average = oracle[..., 3].sum(axis=2).mean(axis=1)
   bounds = np.quantile(average, (0.025, 0.975))
-  assert study['below']['average']['interval'] == pytest.approx(bounds, abs=1e-12)
+  assert study.below.average.interval == pytest.approx(bounds, abs=1e-12)
 
 
 def test_weights_that_are_no_counts_give_the_weighted_curve():
@@ -233,22 +233,23 @@ TRUTH = [1, 1, 1, 0, 0, 0, 0]
 )
 def test_a_reader_beside_a_curve_drawn_by_hand(answers, curve, below, competition):
   study = compared(predicted(SCORES, TRUTH), [answers], labels=['Edema'], thresholds={})
-  (reader,) = study['labels']['Edema']['readers']
-  assert reader['at_specificity']['sensitivity'] == pytest.approx(curve)
-  assert (reader['below'], reader['below_in_competition']) == (below, competition)
-  assert study['labels']['Edema']['roc']['sensitivity'][0] == 0
-  assert study['labels']['Edema']['model'] is None and reader['at_threshold'] is None
-  assert set(study['labels']['Edema']['kappa']['cohen']) == {'readers'}
+  (reader,) = study.labels['Edema'].readers
+  assert reader.at_specificity.sensitivity == pytest.approx(curve)
+  assert (reader.below, reader.below_in_competition) == (below, competition)
+  assert study.labels['Edema'].roc.sensitivity[0] == 0
+  assert study.labels['Edema'].model is None and reader.at_threshold is None
+  cohen = study.labels['Edema'].kappa.cohen
+  assert (cohen.model, cohen.with_model, cohen.difference) == (None, None, None)
 
 
 def test_a_tie_of_scores_is_a_straight_line():
   # All seven scores are equal: the curve is the diagonal, the reader (1/4, 1/3) above, (1/2, 1/3) below.
   answers = [[1, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0]]
   study = compared(predicted([0.5] * 7, TRUTH), answers, labels=['Edema'])
-  above, under = study['labels']['Edema']['readers']
-  assert above['at_specificity']['sensitivity'] == pytest.approx(0.25) and not above['below']
-  assert under['at_specificity']['sensitivity'] == pytest.approx(0.5) and under['below']
-  assert study['labels']['Edema']['below']['count']['value'] == 1
+  above, under = study.labels['Edema'].readers
+  assert above.at_specificity.sensitivity == pytest.approx(0.25) and not above.below
+  assert under.at_specificity.sensitivity == pytest.approx(0.5) and under.below
+  assert study.labels['Edema'].below.count.value == 1
 
 
 def test_the_majority_is_that_of_the_reference_standard():
@@ -260,28 +261,28 @@ def test_the_majority_is_that_of_the_reference_standard():
   for column, label in enumerate(LABELS):
     vote = consensus[label].to_numpy(np.float64)
     use = (vote >= 0) & test.known[:, column]
-    of = study['labels'][label]['majority']
-    assert of['tied'] == (vote == -1).sum() > 0
-    assert of['images'] == use.sum()
+    of = study.labels[label].majority
+    assert of.tied == (vote == -1).sum() > 0
+    assert of.images == use.sum()
     oracle = sklearn_metrics.recall_score(test.truth[use, column], vote[use])
-    assert of['sensitivity']['value'] == pytest.approx(oracle, abs=1e-12)
+    assert of.sensitivity.value == pytest.approx(oracle, abs=1e-12)
 
 
 def test_without_truth_a_reader_is_measured_against_the_others():
   test, answers = drawn(seed=8)
   test = test._replace(known=np.zeros(test.truth.shape, bool))
   study = compared(test, answers)
-  assert study['truth'] == 'other readers' and 'majority of the other readers' in study['notes'][0]
+  assert study.truth == 'other readers' and 'majority of the other readers' in study.notes[0]
   for column, label in enumerate(LABELS):
-    of = study['labels'][label]
-    assert of['majority'] is None
-    for number, reader in enumerate(of['readers']):
+    of = study.labels[label]
+    assert of.majority is None
+    for number, reader in enumerate(of.readers):
       first, second = np.delete(answers, number, axis=0)[:, :, column]
       standard = np.where(np.isnan(first), second, first)
       standard[(first != second) & ~np.isnan(first) & ~np.isnan(second)] = np.nan
       use = ~np.isnan(standard) & ~np.isnan(answers[number, :, column])
       oracle = sklearn_metrics.recall_score(standard[use], answers[number, use, column])
-      assert reader['sensitivity']['value'] == pytest.approx(oracle, abs=1e-12)
+      assert reader.sensitivity.value == pytest.approx(oracle, abs=1e-12)
   with pytest.raises(InputError, match="'Ash' is the only reader"):
     compared(test, answers[:1])
 
@@ -323,7 +324,7 @@ def test_notes_say_what_weakens_the_comparison():
   )
   table['Fracture'] = np.float32(1)
   study = comparison.compare(more, table, {}, replicates=0, seed=0)
-  text = ' '.join(study['notes'])
+  text = ' '.join(study.notes)
   for words in (
     "equals the readers' majority on every image (Edema)",
     'The answers of Ash equal the truth on every image (T1',
@@ -335,33 +336,33 @@ def test_notes_say_what_weakens_the_comparison():
     'No frozen threshold',
   ):
     assert words in text
-  assert study['readers'] == READERS and 'Fracture' not in study['labels']
-  assert study['below']['average']['reason'] == 'no replicates were drawn'
+  assert study.readers == tuple(READERS) and 'Fracture' not in study.labels
+  assert study.below.average.reason == 'no replicates were drawn'
 
 
 def test_what_does_not_exist_has_a_reason():
   test = predicted(SCORES, TRUTH, patients=['p'] * 3 + list('abcd'))
   answers = np.array([[1, 1, 0, 0, 0, 0, 0], [np.nan] * 3 + [0, 0, 0, 0]])
   study = compared(test, answers, labels=['Edema'], thresholds={'Edema': math.nan})
-  first, second = study['labels']['Edema']['readers']
-  assert first['sensitivity']['interval'] is None
-  assert first['sensitivity']['reason'] == 'the images are of one patient'
-  assert second['sensitivity']['value'] is None and second['below'] is None
-  assert second['sensitivity']['reason'] == 'no positives among the images read'
-  assert study['labels']['Edema']['below']['readers'] == 1
+  first, second = study.labels['Edema'].readers
+  assert first.sensitivity.interval is None
+  assert first.sensitivity.reason == 'the images are of one patient'
+  assert second.sensitivity.value is None and second.below is None
+  assert second.sensitivity.reason == 'no positives among the images read'
+  assert study.labels['Edema'].below.readers == 1
   assert (
-    study['labels']['Edema']['kappa']['cohen']['readers']['reason'] == 'all answers are the same'
+    study.labels['Edema'].kappa.cohen.readers.reason == 'all answers are the same'
   )
   perfect = compared(predicted(SCORES, TRUTH), [TRUTH], labels=['Edema'])
   assert 'Intervals without width (Edema, Ash: sensitivity; Edema, Ash: specificity)' in ' '.join(
-    perfect['notes']
+    perfect.notes
   )
   one = compared(predicted(SCORES, TRUTH, patients=['p'] * 7), answers[:1], labels=['Edema'])
-  assert one['below']['average']['interval'] is None
-  assert one['below']['average']['reason'] == 'there is one patient only'
+  assert one.below.average.interval is None
+  assert one.below.average.reason == 'there is one patient only'
   negative = compared(predicted(SCORES, [0] * 7), answers[:1], labels=['Edema'])
-  assert negative['below'] is None and negative['labels']['Edema']['roc'] is None
-  assert 'so no curve: Edema' in ' '.join(negative['notes'])
+  assert negative.below is None and negative.labels['Edema'].roc is None
+  assert 'so no curve: Edema' in ' '.join(negative.notes)
 
 
 def renamed(**columns):
@@ -403,7 +404,7 @@ def test_labels_that_are_only_alike_are_passed_over():
     labels=('Edema', 'Pneumothorax'),
   )
   study = comparison.compare(test, table, {}, replicates=5, seed=0)
-  assert list(study['labels']) == ['Edema']
+  assert list(study.labels) == ['Edema']
 
 
 class Page(html.parser.HTMLParser):
@@ -434,12 +435,12 @@ def test_the_section_says_and_draws_the_study():
   page = Page(readers_section.section(study, {'classes': None}))
   text = ''.join(page.words)
   for label in LABELS:
-    below = study['labels'][label]['below']
-    assert f'The curve lies above {below["count"]["value"]:.0f} of 3 readers for {label}.' in text
-  average = study['below']['average']
-  assert f'{average["value"]:.1f} ({average["interval"][0]:.1f}–' in text
+    below = study.labels[label].below
+    assert f'The curve lies above {below.count.value:.0f} of 3 readers for {label}.' in text
+  average = study.below.average
+  assert f'{average.value:.1f} ({average.interval[0]:.1f}–' in text
   assert 'averaged over 2 labels' in text
-  for note in study['notes']:
+  for note in study.notes:
     assert note in text
   assert '1 tied' in text and '1 not answered' in text and '<2' not in text
   marks = page.classes.count('reader-mark')
