@@ -110,6 +110,8 @@ class Comparison:
     mean: of the labels with both classes; its p is not adjusted, for it is one question.
     labels: label → comparison.
     notes: sentences on what weakens the figures, the gravest first.
+    compares: what is compared, by path; a file of another comparison is not overwritten.
+    schema: number of this schema in JSON.
   """
 
   between: tuple[str, str]
@@ -123,6 +125,8 @@ class Comparison:
   mean: MeanContrast
   labels: dict[str, LabelContrast]
   notes: tuple[str, ...]
+  compares: tuple[str, ...] = ()
+  schema: int = 1
 
 
 def verdict(

@@ -201,6 +201,7 @@ class Audit:
     table: from the study table alone.
     copies: from the images; None where none was opened.
     not_looked_at: sentences.
+    schema: number of this schema in JSON.
   """
 
   facts: dict[str, str]
@@ -208,3 +209,4 @@ class Audit:
   table: TableAudit
   copies: Copies | None
   not_looked_at: tuple[str, ...]
+  schema: int = 1

@@ -82,6 +82,7 @@ class Agreement:
     replicates, seed: of the bootstrap.
     method: how the intervals were made, in words.
     labels: label → agreement.
+    schema: number of this schema in JSON.
   """
 
   level: float
@@ -89,6 +90,7 @@ class Agreement:
   seed: int
   method: str
   labels: dict[str, LabelAgreement]
+  schema: int = 1
 
 
 def cohen(confusion: np.ndarray, weights: str = 'none') -> np.ndarray:

@@ -1,0 +1,94 @@
+"""Typed results as JSON and back: the one place where their dataclasses meet dicts.
+
+Reading is strict: a number is a number, text is text, nothing is missing under a name of its own and
+nothing stands there that the dataclass does not have.
+"""
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import cattrs
+
+from medjax.errors import InputError
+from medjax.runtime import files
+
+T = TypeVar('T')
+
+
+def _number(value: Any, _: type) -> float:
+  if type(value) not in (int, float) or not math.isfinite(value):
+    raise TypeError(f'{value!r} is no number')
+  return float(value)
+
+
+def _exact(value: Any, kind: type) -> Any:
+  if type(value) is not kind:
+    raise TypeError(f'{value!r} is not of type {kind.__name__}')
+  return value
+
+
+def _converter() -> cattrs.Converter:
+  converter = cattrs.Converter(forbid_extra_keys=True)
+  converter.register_structure_hook(float, _number)
+  for kind in (int, str, bool):
+    converter.register_structure_hook(kind, _exact)
+  return converter
+
+
+_CONVERTER = _converter()
+
+
+def to_plain(value: Any) -> Any:
+  """Returns a dataclass as dicts, lists, numbers, text and None, which JSON can hold."""
+  return _CONVERTER.unstructure(value)
+
+
+def from_plain(content: Any, kind: type[T]) -> T:
+  """Returns the dataclass that `to_plain` was given.
+
+  Raises:
+    ValueError: the content is not of that kind; the message is one line that says where.
+  """
+  try:
+    return _CONVERTER.structure(content, kind)
+  except cattrs.BaseValidationError as error:
+    first = cattrs.transform_error(error)[0]
+    raise ValueError(' '.join(first.split())) from None
+  except (TypeError, ValueError, KeyError, AttributeError) as error:
+    raise ValueError(f'{type(error).__name__}: {error}') from None
+
+
+def save(path: pathlib.Path, value: Any) -> None:
+  """Writes a dataclass whole or not at all."""
+  files.write_whole(path, json.dumps(to_plain(value), indent=2, allow_nan=False) + '\n')
+
+
+def load(path: pathlib.Path, kind: type[T], remedy: str) -> T:
+  """Returns the dataclass that `save` wrote, equal to it in everything.
+
+  Args:
+    path: of the file.
+    kind: a dataclass whose field `schema` has its number by default.
+    remedy: what to do about a file of another version.
+
+  Raises:
+    InputError: no such file, no JSON, of another schema, or damaged.
+  """
+  content = files.read_json(path)
+  schema = content.get('schema') if isinstance(content, Mapping) else None
+  expected = kind.schema  # type: ignore[attr-defined]
+  if schema != expected:
+    found = 'no schema number' if schema is None else f'schema {schema!r}'
+    raise InputError(
+      f'{path}: not the figures that this medjax writes ({found}, and this one reads schema '
+      f'{expected}); {remedy}'
+    )
+  try:
+    return from_plain(content, kind)
+  except ValueError as error:
+    raise InputError(
+      f'{path}: not the figures that this medjax writes ({error}); {remedy}'
+    ) from None
