@@ -96,7 +96,9 @@ def main() -> None:
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
   from medjax import config as configs
-  from medjax.evaluation import assessment, frozen, predictions
+  from medjax.evaluation import assessment, frozen, predictions, results_file
+  from medjax.evaluation.readers.study import ReaderStudy
+  from medjax.evaluation.statistics.localisation import Localisation
   from medjax.final_test import report_files
   from medjax.runtime import files
 
@@ -138,7 +140,10 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     },
   )
   _check_columns(parts['test'])
-  result = old | found.summary | {'readers': _readers(found) or old['readers']}
+  result = old | found.summary
+  for name, kind in (('readers', ReaderStudy), ('localisation', Localisation)):
+    result[name] = old[name] and results_file.from_plain(old[name], kind)
+  result['readers'] = _readers(found) or result['readers']
   report_files.write(workdir, result)
   _say(result, workdir / report_files.REPORT)
 
@@ -277,7 +282,7 @@ def _prevalences(labels) -> dict[str, float]:
   return found
 
 
-def _readers(found) -> dict[str, Any] | None:
+def _readers(found):
   if not _READERS.value:
     return None
   from medjax.data.reference import reader_table
@@ -296,7 +301,7 @@ def _readers(found) -> dict[str, Any] | None:
 
 def _compare(test, directory: pathlib.Path, settings) -> None:
   """Compares with --against; `settings` are level, aggregate and head."""
-  from medjax.evaluation import comparison, joining, levels, predictions
+  from medjax.evaluation import comparison, joining, levels, predictions, results_file
   from medjax.report import comparison_page
   from medjax.runtime import files
 
@@ -319,22 +324,23 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     own = directory / 'predictions' / 'test.csv' if _WORKDIR.value else _TRUTH.value
     other = joining.read(against, own and pathlib.Path(own), test.labels)
     notes.append(_not_recorded(_AGAINST.value))
-  compared = {'unit': settings[0]} | comparison.compare(
+  compared = comparison.compare(
     levels.to_level(test, *settings),
     levels.to_level(other, *settings),
     margin=_MARGIN.value,
+    between=(names[0], names[1]),
+    unit=settings[0],
     replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
     seed=_SEED.value or 0,
   )
-  page = comparison_page.render(compared, *names, notes=notes, warning=warning)
-  result = {'between': names, 'compares': compares, **compared}
-  for path, content in zip(
-    written, (page, json.dumps(result, indent=2, default=dataclasses.asdict))
-  ):
+  compared = dataclasses.replace(compared, compares=tuple(compares))
+  page = comparison_page.render(compared, notes=notes, warning=warning)
+  for path in written:
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(path, content + '\n')
+  files.write_whole(written[0], page + '\n')
+  results_file.save(written[1], compared)
   notes = [f'note: {note}' for note in dict.fromkeys(notes)]
-  for line in (*comparison_page.in_words(compared, *names), *notes, *filter(None, [warning])):
+  for line in (*comparison_page.in_words(compared), *notes, *filter(None, [warning])):
     print(line)
   print(f'report: {written[0]}')
 

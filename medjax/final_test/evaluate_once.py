@@ -228,9 +228,9 @@ def _explain(
     shown = heat_maps.framed(learner, shown, root)
     drawn = {'replicates': config.replicates, 'seed': config.seed}
     found = explain and heat_maps.localise(
-      learner, explain, root, test.images, test.patients, labels, **drawn
+      learner, explain, root, test.images, test.patients, labels, method=method, **drawn
     )
-    result['localisation'] = found and {'method': method, **found}
+    result['localisation'] = found or None
   except InputError as error:
     result['study_notes'].append(f'The boxes beside the data were passed over: {error}.')
   (workdir / report_files.EXAMPLES).parent.mkdir(exist_ok=True)

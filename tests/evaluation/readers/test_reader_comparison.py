@@ -102,9 +102,7 @@ def test_every_figure_is_that_of_scikit_learn(decimals):
       curve, left = on_curve(truth, scores[use], false_rate)
       own = hits / truth.sum()
       assert reader.at_specificity.sensitivity == pytest.approx(curve, abs=1e-12)
-      assert reader.at_specificity.difference.value == pytest.approx(
-        curve - own, abs=1e-12
-      )
+      assert reader.at_specificity.difference.value == pytest.approx(curve - own, abs=1e-12)
       assert reader.below == (curve > own + 1e-12)
       assert reader.below_in_competition == (left >= own - 1e-12)
       below.append(reader.below)
@@ -350,9 +348,7 @@ def test_what_does_not_exist_has_a_reason():
   assert second.sensitivity.value is None and second.below is None
   assert second.sensitivity.reason == 'no positives among the images read'
   assert study.labels['Edema'].below.readers == 1
-  assert (
-    study.labels['Edema'].kappa.cohen.readers.reason == 'all answers are the same'
-  )
+  assert study.labels['Edema'].kappa.cohen.readers.reason == 'all answers are the same'
   perfect = compared(predicted(SCORES, TRUTH), [TRUTH], labels=['Edema'])
   assert 'Intervals without width (Edema, Ash: sensitivity; Edema, Ash: specificity)' in ' '.join(
     perfect.notes

@@ -1,7 +1,6 @@
 """Agreement against scikit-learn, statsmodels, the krippendorff package and published tables."""
 
 import dataclasses
-import dataclasses
 import json
 
 import krippendorff

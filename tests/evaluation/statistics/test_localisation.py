@@ -7,7 +7,6 @@ from sklearn.metrics import jaccard_score
 from medjax.evaluation.statistics import localisation
 from medjax.final_test import overlay as heat_overlay
 
-
 MEASURES = ('pointing', 'energy', 'overlap')
 
 
