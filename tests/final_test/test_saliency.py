@@ -372,16 +372,17 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   names, patients = list(table['image']), list(table['patient'])
   labels = list(config.data.labels)
   arguments = (names, patients, labels)
-  drawn_twice = {'replicates': 2, 'seed': 0}
+  settings = {'method': 'grad_cam', 'replicates': 2, 'seed': 0}
   explain = saliency.of_learner(learn, variables, 'grad_cam')
-  found = heat_drawing.localise(learn, explain, phantom_root, *arguments, **drawn_twice)
+  found = heat_drawing.localise(learn, explain, phantom_root, *arguments, **settings)
   truth = pd.read_csv(phantom_root / 'truth.csv')
-  assert set(found['labels']) == {'Lung Lesion', 'Pneumonia'}
-  for label, each in found['labels'].items():
-    assert each['images'] == each['boxes'] == truth[label].sum()
-    assert 0 < each['pointing']['chance'] < 0.3
+  assert (found.method, found.file) == ('grad_cam', 'boxes.csv')
+  assert set(found.labels) == {'Lung Lesion', 'Pneumonia'}
+  for label, scores in found.labels.items():
+    assert scores.images == scores.boxes == truth[label].sum()
+    assert 0 < scores.pointing.chance < 0.3
   assert explain.func._cache_size() == 1  # compiled once for all labels
-  assert heat_drawing.localise(learn, explain, tmp_path, *arguments, **drawn_twice) is None
+  assert heat_drawing.localise(learn, explain, tmp_path, *arguments, **settings) is None
 
 
 def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path):
