@@ -376,7 +376,7 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   explain = saliency.of_learner(learn, variables, 'grad_cam')
   found = heat_drawing.localise(learn, explain, phantom_root, *arguments, **settings)
   truth = pd.read_csv(phantom_root / 'truth.csv')
-  assert (found.method, found.file) == ('grad_cam', 'boxes.csv')
+  assert found.method == 'grad_cam' and (phantom_root / found.file).is_file()
   assert set(found.labels) == {'Lung Lesion', 'Pneumonia'}
   for label, scores in found.labels.items():
     assert scores.images == scores.boxes == truth[label].sum()
