@@ -28,8 +28,10 @@ def main() -> None:
     if not value > 0:
       raise InputError(f'--{flag}={value}: must be positive')
   workdir = pathlib.Path(_WORKDIR.value)
-  if not (workdir / 'evaluation' / 'test.json').is_file():
-    raise InputError(f'{workdir}: holds no finished run; let it end first')
+
+  from medjax.runs import finished
+
+  finished.open_run(workdir)  # Before jax is imported, which takes seconds.
 
   from medjax.whole_slides import attention_run
 

@@ -95,37 +95,26 @@ def main() -> None:
 
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
-  from medjax import config as configs
-  from medjax.evaluation import assessment, frozen, predictions, results_file
+  from medjax.evaluation import assessment, results_file
   from medjax.evaluation.readers.study import ReaderStudy
   from medjax.evaluation.statistics.localisation import Localisation
   from medjax.final_test import report_files
-  from medjax.runtime import files
+  from medjax.runs import finished
 
-  if not (workdir / report_files.RESULT).is_file():
+  run = finished.open_run(workdir)
+  if not {'beside', 'facts', 'study_notes', 'readers', 'localisation'} <= run.result.keys():
     raise InputError(
-      f'{workdir}: not a finished run (it has no {report_files.RESULT}); start it again with the same '
-      '--workdir, and it goes on from where it is'
-    )
-  old = files.read_json(workdir / report_files.RESULT)
-  if not {'beside', 'facts', 'study_notes', 'readers', 'localisation'} <= old.keys():
-    raise InputError(
-      f'{workdir / report_files.RESULT}: not the figures that this medjax writes; delete it and start the run '
+      f'{run.layout.result}: not the figures that this medjax writes; delete it and start the run '
       'again, which tests it again'
     )
-  config = configs.from_dict(files.read_json(workdir / 'config.json'))
-  parts = {
-    part: predictions.read(workdir / 'predictions' / f'{part}.csv')
-    for part in ('validation', 'test')
-  }
-  settings = config.evaluation
+  config, settings = run.config, run.config.evaluation
+  test = run.raw_predictions('test')
   if _AGAINST.value:
-    _compare(parts['test'], workdir, (settings.level, settings.aggregate, config.model.head))
+    _compare(test, workdir, (settings.level, settings.aggregate, config.model.head))
     return
-  kept = frozen.read(workdir, config.data.labels)
   found = assessment.assess(
-    parts['validation'],
-    parts['test'],
+    run.raw_predictions('validation'),
+    test,
     head=config.model.head,
     prevalence=_prevalences(config.data.labels) or settings.prevalence,
     level=settings.level,
@@ -133,19 +122,19 @@ def _evaluate_run(workdir: pathlib.Path) -> None:
     columns=settings.subgroups if _SUBGROUPS.value is None else _SUBGROUPS.value,
     replicates=config.replicates if _REPLICATES.value is None else _REPLICATES.value,
     seed=config.seed if _SEED.value is None else _SEED.value,
-    chosen=kept['levels'],
+    chosen=run.frozen['levels'],
     beside={
-      name: predictions.read(report_files.beside_path(workdir, name, 'test'))
-      for name in (each['name'] for each in old['beside'])
+      name: run.raw_predictions('test', name)
+      for name in (ablation['name'] for ablation in run.result['beside'])
     },
   )
-  _check_columns(parts['test'])
-  result = old | found.summary
+  _check_columns(test)
+  result = run.result | found.summary
   for name, kind in (('readers', ReaderStudy), ('localisation', Localisation)):
-    result[name] = old[name] and results_file.from_plain(old[name], kind)
+    result[name] = result[name] and results_file.from_plain(result[name], kind)
   result['readers'] = _readers(found) or result['readers']
-  report_files.write(workdir, result)
-  _say(result, workdir / report_files.REPORT)
+  report_files.write(run.layout, result)
+  _say(result, run.report)
 
 
 def _evaluate_files() -> None:
@@ -303,11 +292,13 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
   """Compares with --against; `settings` are level, aggregate and head."""
   from medjax.evaluation import comparison, joining, levels, predictions, results_file
   from medjax.report import comparison_page
+  from medjax.runs.layout import Layout
   from medjax.runtime import files
 
   against, warning = pathlib.Path(_AGAINST.value), ''
   names = [str(_WORKDIR.value or _PREDICTIONS.value), str(_AGAINST.value)]
-  folders = (directory / 'report', directory / 'evaluation') if _WORKDIR.value else [directory] * 2
+  own = Layout(directory)
+  folders = (own.reports, own.evaluation) if _WORKDIR.value else (directory, directory)
   name = f'against_{against.resolve().name.removesuffix(".csv")}'
   written = folders[0] / f'{name}.html', folders[1] / f'{name}.json'
   # A run may have moved; what lies in its folder is of that run.
@@ -318,11 +309,11 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     )
   notes = [] if _WORKDIR.value else [_not_recorded(_PREDICTIONS.value)]
   if against.is_dir():
-    other = predictions.read(against / 'predictions' / 'test.csv')
+    other = predictions.read(Layout(against).predictions('test'))
     warning = _met_again(test, against)
   else:
-    own = directory / 'predictions' / 'test.csv' if _WORKDIR.value else _TRUTH.value
-    other = joining.read(against, own and pathlib.Path(own), test.labels)
+    truth = own.predictions('test') if _WORKDIR.value else _TRUTH.value
+    other = joining.read(against, truth and pathlib.Path(truth), test.labels)
     notes.append(_not_recorded(_AGAINST.value))
   compared = comparison.compare(
     levels.to_level(test, *settings),
@@ -354,9 +345,10 @@ def _not_recorded(path: str) -> str:
 
 def _met_again(test, run: pathlib.Path) -> str:
   """Returns a sentence if patients who are tested trained or chose the network of another run."""
-  from medjax.data.leakage import seen_before
+  from medjax.runs import seen_by_run
+  from medjax.runs.layout import Layout
 
-  seen = seen_before.seen_by(run)
+  seen = seen_by_run.seen_by(Layout(run))
   common = sorted(set(seen['patient']) & set(test.patients))
   if not common:
     return ''

@@ -27,11 +27,14 @@ def main() -> None:
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/phantom')
 
+  from medjax.runs import finished
+
+  run = finished.open_run(_WORKDIR.value)
+
   from medjax.inference import export_program
 
-  workdir = pathlib.Path(_WORKDIR.value)
-  directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else workdir / 'export'
-  for path in export_program.write(workdir, directory):
+  directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else run.layout.export
+  for path in export_program.write(run, directory):
     print(f'{path}  {path.stat().st_size / 1e6:,.1f} MB')
 
 

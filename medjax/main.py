@@ -32,7 +32,7 @@ def main() -> None:
 
   import jax
 
-  from medjax.experiment import loop
+  from medjax.experiment import run
   from medjax.runtime import devices
 
   # Compiled programs are kept, so that the second start of a large network takes seconds.
@@ -41,7 +41,7 @@ def main() -> None:
     jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
-    loop.run(config, pathlib.Path(_WORKDIR.value))
+    run.run(config, pathlib.Path(_WORKDIR.value))
   except jax.errors.JaxRuntimeError as error:
     reason = str(error).splitlines()[0]
     if 'RESOURCE_EXHAUSTED' in reason:

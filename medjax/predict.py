@@ -52,13 +52,16 @@ def main() -> None:
   output = pathlib.Path(_OUTPUT.value)
 
   from medjax.inference import result_file
+  from medjax.runs import finished
 
-  result_file.check_writable(output)  # Before jax is imported, which takes seconds.
+  # Before jax is imported, which takes seconds.
+  result_file.check_writable(output)
+  run = finished.open_run(_WORKDIR.value)
 
   from medjax.inference import new_images
 
-  new_images.predict(
-    pathlib.Path(_WORKDIR.value),
+  new_images.predict_to_csv(
+    run,
     pathlib.Path(_IMAGES.value),
     output,
     root=pathlib.Path(_ROOT.value) if _ROOT.value else None,

@@ -6,8 +6,6 @@ tests on test slides, with intervals by patient. Writes slides/METHOD/ in the wo
 medjax/whole_slides/results.py. medjax.attention learns the aggregation instead.
 """
 
-import pathlib
-
 from absl import flags
 
 from medjax.errors import InputError
@@ -23,25 +21,24 @@ def main() -> None:
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/slides')
 
-  from medjax.evaluation import levels, predictions
+  from medjax.evaluation import levels
+  from medjax.runs import finished
   from medjax.whole_slides import results
 
-  workdir = pathlib.Path(_WORKDIR.value)
   levels.method(_AGGREGATE.value, '--aggregate')
-  config = results.run_config(workdir, _PATCHES.value)
+  run = finished.open_run(_WORKDIR.value)
+  config = run.config
+  config.data.root = _PATCHES.value or config.data.root
   parts, counts, values = {}, {}, {}
   where = None
   for name in ('validation', 'test'):
-    path = workdir / 'predictions' / f'{name}.csv'
-    if not path.is_file():
-      raise InputError(f'{path}: no such file; let the run end first')
-    patches = predictions.read(path)
+    patches = run.raw_predictions(name)
     where = where or results.origin(config)
-    of_patches = results.of_patches(patches, where, path)
+    of_patches = results.of_patches(patches, where, run.layout.predictions(name))
     parts[name] = results.of_slides(patches, of_patches, where, _AGGREGATE.value)
     counts |= {slide: of_patches.count(slide) for slide in parts[name].images}
     values |= dict(zip(patches.images, patches.probabilities))
-  directory = workdir / 'slides' / _AGGREGATE.value.replace(':', '_')
+  directory = run.layout.slides(_AGGREGATE.value)
   result = results.write(
     directory, parts, counts, config, {'aggregate': _AGGREGATE.value, 'patches': str(where.root)}
   )

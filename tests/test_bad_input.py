@@ -12,7 +12,7 @@ from orbax.checkpoint import v1 as ocp
 from medjax import config
 from medjax.data import study
 from medjax.errors import InputError
-from medjax.experiment import loop
+from medjax.experiment.run import run as run_experiment
 from medjax.training import objective
 
 CONFIG = str(PROJECT / 'configs/phantom.py')
@@ -97,7 +97,7 @@ def test_a_name_or_a_number_that_does_not_fit_the_data(phantom_root, tmp_path, a
   overrides = [*TINY, f'--config.data.root={phantom_root}', argument]
   experiment = config.load(CONFIG, [each.removeprefix('--config.') for each in overrides])
   with pytest.raises(InputError) as error:
-    loop.run(experiment, tmp_path / 'run')
+    run_experiment(experiment, tmp_path / 'run')
   assert '\n' not in str(error.value)
   for word in words:
     assert word in str(error.value)

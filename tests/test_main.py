@@ -243,7 +243,7 @@ def test_a_second_run_in_the_same_folder_is_refused(command, finished, phantom_r
 def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monkeypatch, loss):
   from medjax import config
   from medjax.errors import InputError
-  from medjax.experiment import loop
+  from medjax.experiment.run import run as run_experiment
 
   (tmp_path / 'their_losses.py').write_text(
     'def mean(logits, labels):\n  return ((logits - labels) ** 2).mean()\n'
@@ -259,5 +259,5 @@ def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monk
     str(PROJECT / 'configs/phantom.py'), [each.removeprefix('--config.') for each in overrides]
   )
   with pytest.raises(InputError, match=r'the loss returned shape .*must be \(8, 3\)'):
-    loop.run(experiment, tmp_path / 'run')
+    run_experiment(experiment, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()

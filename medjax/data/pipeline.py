@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import grain
 import numpy as np
@@ -20,6 +21,9 @@ from absl import flags
 
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
+from medjax.runtime import processors
+
+Element = TypeVar('Element')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +71,16 @@ class Share:
     return rows[self.process * size : (self.process + 1) * size], size
 
 
-class _Batches:
-  """A random-access source of batches, as grain wants one."""
+class _Source:
+  """A random-access source of elements, as grain wants one."""
 
-  def __init__(self, load: Callable[[int], dict[str, np.ndarray]], start: int, stop: int):
+  def __init__(self, load: Callable[[int], Any], start: int, stop: int):
     self._load, self._start, self._length = load, start, max(stop - start, 0)
 
   def __len__(self) -> int:
     return self._length
 
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+  def __getitem__(self, index: int) -> Any:
     return self._load(self._start + int(index))
 
 
@@ -98,7 +102,7 @@ def train_batches(
   def load(number: int) -> dict[str, np.ndarray]:
     return records.load(*share.of(stream(number, batch_size), batch_size))
 
-  return _iterate(_Batches(load, start, stop), workers)
+  return _batches(_Source(load, start, stop), workers)
 
 
 def eval_batches(
@@ -111,14 +115,36 @@ def eval_batches(
     batch = rows[number * batch_size : (number + 1) * batch_size]
     return records.load(*share.of(batch, batch_size))
 
-  return _iterate(_Batches(load, 0, -(-len(rows) // batch_size)), workers)
+  return _batches(_Source(load, 0, -(-len(rows) // batch_size)), workers)
 
 
-def _iterate(source: _Batches, workers: int) -> Iterator[dict[str, np.ndarray]]:
+def read_ahead(
+  load: Callable[[int], Element], *, start: int, stop: int, buffered: int
+) -> Iterator[Element]:
+  """Yields `load(start)` … `load(stop - 1)` in order, read ahead by threads; closing ends them.
+
+  Args:
+    load: number → an element, which is not None.
+    start: the first number.
+    stop: the number after the last.
+    buffered: how many elements may wait to be taken.
+  """
+  # Decoding releases Python's lock; beyond some threads they only wait for each other.
+  threads = min(16, processors.available(), buffered)
+  return _iterate(grain.MapDataset.source(_Source(load, start, stop)), threads, buffered)
+
+
+def _batches(source: _Source, workers: int) -> Iterator[dict[str, np.ndarray]]:
   # Every thread reads whole batches. Beyond a few they only wait for each other: then use workers.
-  threads = 1 if workers else min(4, os.cpu_count() or 1)
-  read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-  dataset = grain.MapDataset.source(source).to_iter_dataset(read)
+  threads = 1 if workers else min(4, processors.available())
+  return _iterate(grain.MapDataset.source(source), threads, 2 * threads, workers)
+
+
+def _iterate(
+  source: grain.MapDataset, threads: int, buffered: int, workers: int = 0
+) -> Iterator[Any]:
+  read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffered)
+  dataset = source.to_iter_dataset(read)
   if workers:
     # grain reads absl's flags, which only `app.run` parses: a notebook or a test has not.
     if not flags.FLAGS.is_parsed():

@@ -2,26 +2,24 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from medjax.config import Config
-from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, frozen, predictions
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.statistics import metrics
-from medjax.final_test import heat_maps, report_files, saliency
+from medjax.final_test import heat_maps, notes, report_files, saliency
 from medjax.report.sections import examples
 from medjax.runs import averaging, model_file
+from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
-from medjax.runtime import devices, files, progress
-from medjax.training.learner import Learner
+from medjax.runs.predict import Predicted
+from medjax.runs.trained_network import TrainedNetwork
+from medjax.runtime import files, progress
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (
@@ -39,65 +37,17 @@ _ABOUT = (
 )
 
 
-def probabilities(
-  eval_step: Callable[[Any, jax.Array], jax.Array],
-  variables: Any,
-  batches: Iterable[dict[str, np.ndarray]],
-  images: int,
-  mesh: Mesh,
-) -> np.ndarray:
-  """Returns f32[images, …] on every process, each image once, the padding dropped.
-
-  Args:
-    eval_step: jitted, its result f32[B, …] replicated.
-    variables: that it takes, replicated.
-    batches: this process's part of the batches, from medjax.data.pipeline.eval_batches.
-    images: how many there are.
-    mesh: the data mesh.
-  """
-  parts, pending = [], None
-  for batch in batches:
-    result = eval_step(variables, devices.put_batch({'image': batch['image']}, mesh)['image'])
-    if pending is not None:
-      parts.append(np.asarray(pending))
-    pending = result  # Read one batch later, so that the device is never idle for the host.
-  parts.append(np.asarray(pending))
-  result = np.concatenate(parts)[:images]
-  if not np.isfinite(result).all():
-    raise InputError(
-      'the predicted probabilities are not finite: the parameters have diverged; '
-      'checkpoints of earlier steps are kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
-    )
-  return result
-
-
-def validation_metrics(
-  labels: Sequence[str], scores: np.ndarray, truth: np.ndarray, known: np.ndarray
-) -> dict[str, Any]:
-  """Returns auroc_mean and auroc by label, None where a label has one class only."""
-  auroc = {}
-  for index, label in enumerate(labels):
-    rows = known[:, index]
-    value = metrics.auroc(scores[rows, index], truth[rows, index])
-    auroc[label] = None if np.isnan(value) else float(value)
-  defined = [value for value in auroc.values() if value is not None]
-  return {'auroc_mean': float(np.mean(defined)) if defined else None, 'auroc': auroc}
-
-
 def test_and_report(
   config: Config,
-  workdir: pathlib.Path,
+  layout: Layout,
   data: Study,
   broken: set[str],
   rows: Mapping[str, np.ndarray],
+  predicted: Predicted,
   *,
-  probabilities: Mapping[str, np.ndarray],
-  beside: Mapping[str, Mapping[str, np.ndarray]],
+  network: TrainedNetwork,
   best_step: int | None,
-  checkpoints: int,
   started: Provenance,
-  learner: Learner,
-  variables: Any,
 ) -> None:
   """Writes predictions, what is frozen on validation, evaluation/test.json and the report.
 
@@ -105,29 +55,29 @@ def test_and_report(
 
   Args:
     config: of the run.
-    workdir: of the run.
+    layout: of its work directory.
     data: the study.
     broken: images set aside.
     rows: of 'validation' and 'test'.
-    probabilities: f32[N, L] of these rows: what is reported.
-    beside: where they are averages, name → probabilities of these rows, of the single model and of
-      each kind of averaging alone; see `ensemble.beside`.
+    predicted: the probabilities of these rows.
+    network: whose probabilities they are; its best checkpoint draws the heat maps.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
-    checkpoints: how many of them the probabilities are averages of.
     started: what the network is and started from.
-    learner, variables: of the best checkpoint, for heat maps.
   """
   settings = config.evaluation
-  predicted = {part: _predictions(config, data, rows[part], probabilities[part]) for part in rows}
-  others = {
-    name: {part: predicted[part]._replace(probabilities=of[part]) for part in rows}
-    for name, of in beside.items()
+  tested = {
+    part: _predictions(config, data, rows[part], probabilities)
+    for part, probabilities in predicted.reported.items()
   }
-  for name, parts in (('', predicted), *others.items()):
-    for part, each in parts.items():
-      predictions.write(report_files.beside_path(workdir, name, part), *each)
+  ablations = {
+    name: {part: tested[part]._replace(probabilities=by_part[part]) for part in rows}
+    for name, by_part in predicted.ablations.items()
+  }
+  for name, parts in (('', tested), *ablations.items()):
+    for part, of_part in parts.items():
+      predictions.write(layout.predictions(part, name), *of_part)
   chosen = assessment.freeze(
-    predicted['validation'],
+    tested['validation'],
     head=config.model.head,
     calibration=settings.calibration,
     rules=settings.operating_points,
@@ -135,7 +85,7 @@ def test_and_report(
     aggregate=settings.aggregate,
   )
   frozen.write(
-    workdir,
+    layout.workdir,
     {
       'step': best_step,
       'split_sha256': data.proof['split_sha256'],
@@ -146,8 +96,8 @@ def test_and_report(
   )
   progress.say('computing intervals')
   assessed = assessment.assess(
-    predicted['validation'],
-    predicted['test'],
+    tested['validation'],
+    tested['test'],
     head=config.model.head,
     prevalence=settings.prevalence,
     level=settings.level,
@@ -156,7 +106,7 @@ def test_and_report(
     replicates=config.replicates,
     seed=config.seed,
     chosen=chosen,
-    beside={name: of['test'] for name, of in others.items()},
+    beside={name: by_part['test'] for name, by_part in ablations.items()},
   )
   result = assessed.summary | {
     'facts': {
@@ -165,24 +115,24 @@ def test_and_report(
       'parameters': f'{started.parameters:,}',
       'weights': model_file.in_words(started),
       'images': started.image_format.in_words,
-      'reported': averaging.in_words(config, checkpoints),
+      'reported': averaging.in_words(config, len(network.steps)),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
     },
     # The summary says what weakens the test set itself.
     'study_notes': [
-      *notes(data, broken, ('train', 'validation')),
-      *notes_on_weights(workdir, data, started),
+      *notes.notes(data, broken, ('train', 'validation')),
+      *notes.notes_on_weights(layout, data, started),
     ],
     'readers': None,
     'localisation': None,
   }
   if settings.saliency != 'none':
     progress.say('drawing heat maps')
-  _explain(config, workdir, chosen['image'], predicted['test'], result, learner, variables)
-  report_files.write(workdir, result)
+  _explain(config, layout, chosen['image'], tested['test'], result, network)
+  report_files.write(layout, result)
   progress.say(report_files.answer(result))
-  progress.say(f'report: {workdir / report_files.REPORT}')
+  progress.say(f'report: {layout.report}')
 
 
 def _predictions(
@@ -202,22 +152,21 @@ def _predictions(
 
 def _explain(
   config: Config,
-  workdir: pathlib.Path,
-  of_images: Mapping[str, Any],
+  layout: Layout,
+  level: Mapping[str, Any],
   test: Predictions,
   result: dict[str, Any],
-  learner: Learner,
-  variables: Any,
+  network: TrainedNetwork,
 ) -> None:
-  """Draws the report's examples and scores heat maps against boxes, if the network can be explained."""
-  points = of_images['operating_points']
+  """Draws the report's examples and scores heat maps against boxes, if the network has any."""
+  learner, points = network.learner, level['operating_points']
   chosen = examples.choose(
-    frozen.calibrated(of_images, test),
+    frozen.calibrated(level, test),
     {label: points[label][0]['threshold'] for label in test.labels},
   )
   root, labels = pathlib.Path(config.data.root), list(test.labels)
   method = config.evaluation.saliency
-  explain = None if method == 'none' else saliency.of_learner(learner, variables, method)
+  explain = None if method == 'none' else saliency.of_learner(learner, network.best, method)
   try:
     shown = heat_maps.examples(learner, explain, chosen, root, labels)
   except InputError as error:  # A network without a feature map.
@@ -226,31 +175,19 @@ def _explain(
     shown = heat_maps.examples(learner, explain, chosen, root, labels)
   try:
     shown = heat_maps.framed(learner, shown, root)
-    drawn = {'replicates': config.replicates, 'seed': config.seed}
-    found = explain and heat_maps.localise(
-      learner, explain, root, test.images, test.patients, labels, method=method, **drawn
-    )
-    result['localisation'] = found or None
+    if explain:
+      result['localisation'] = heat_maps.localise(
+        learner,
+        explain,
+        root,
+        test.images,
+        test.patients,
+        labels,
+        method=method,
+        replicates=config.replicates,
+        seed=config.seed,
+      )
   except InputError as error:
     result['study_notes'].append(f'The boxes beside the data were passed over: {error}.')
-  (workdir / report_files.EXAMPLES).parent.mkdir(exist_ok=True)
-  files.write_whole(workdir / report_files.EXAMPLES, json.dumps(shown) + '\n')
-
-
-def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
-  """Returns what weakens the study beyond its figures, in plain sentences; `parts` are splits."""
-  found = list(data.proof['notes'])
-  for part in parts:
-    for kind in ('positives', 'negatives'):
-      names = data.proof[f'labels_without_{kind}'].get(part)
-      if names:
-        found.append(f'No {kind} in {part}: {", ".join(names)}.')
-  if broken:
-    found.append(f'{len(broken):,} images could not be read and were set aside (set_aside.csv).')
-  return found
-
-
-def notes_on_weights(workdir: pathlib.Path, data: Study, started: Provenance) -> list[str]:
-  """Returns what weakens the study because of the weights that it started from."""
-  met_again = seen_before.note(data.table, data.split, workdir)
-  return [note for note in (model_file.note(started), met_again) if note]
+  layout.examples.parent.mkdir(exist_ok=True)
+  files.write_whole(layout.examples, json.dumps(shown) + '\n')

@@ -13,39 +13,36 @@ from medjax.evaluation import wording
 from medjax.report import run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
-from medjax.runtime import files, progress
-
-EXAMPLES = pathlib.Path('evaluation', 'examples.json')
-RESULT = pathlib.Path('evaluation', 'test.json')
-REPORT = pathlib.Path('report', 'index.html')
+from medjax.runs import metrics_file
+from medjax.runs.layout import Layout
+from medjax.runtime import files
 
 
-def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
+def write(layout: Layout, result: Mapping[str, Any]) -> None:
   """Writes report/index.html and then evaluation/test.json, whose presence says that a run is complete.
 
   Args:
-    workdir: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
+    layout: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
     result: an assessment's summary, with 'facts' for the report's first screen, 'study_notes', and
       'readers' and 'localisation', None where there are none.
   """
-  config = files.read_json(workdir / 'config.json')
-  examples = workdir / EXAMPLES
+  config = files.read_json(layout.config)
   page = run_page.render(
     title=f'{config["model"]["name"]} on {pathlib.Path(config["data"]["root"]).resolve().name}',
     summary=result,
-    history=progress.read_metrics(workdir),
-    split_proof=files.read_json(workdir / 'split.json'),
+    history=metrics_file.read(layout),
+    split_proof=files.read_json(layout.split_proof),
     config=config,
     facts={**result['facts'], 'notes': result['study_notes'], 'versions': versions()},
     sections=sections(result),
-    pictures=json.loads(examples.read_text()) if examples.is_file() else (),
+    pictures=json.loads(layout.examples.read_text()) if layout.examples.is_file() else (),
   )
-  for name, content in (
-    (REPORT, page),
-    (RESULT, json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'),
+  for path, content in (
+    (layout.report, page),
+    (layout.result, json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'),
   ):
-    (workdir / name).parent.mkdir(exist_ok=True)
-    files.write_whole(workdir / name, content)
+    path.parent.mkdir(exist_ok=True)
+    files.write_whole(path, content)
 
 
 def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
@@ -55,11 +52,6 @@ def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     of = result.get(name.lower())
     found.append((name, section.section(of, result) if of else None))
   return [(name, section) for name, section in found if section is not None]
-
-
-def beside_path(workdir: pathlib.Path, name: str, part: str) -> pathlib.Path:
-  """Returns where predictions lie that stand beside those reported, such as of the 'single model'."""
-  return workdir / 'predictions' / name.replace(' ', '_') / f'{part}.csv'
 
 
 def versions() -> dict[str, str]:

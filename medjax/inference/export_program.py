@@ -13,42 +13,48 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax.evaluation import assessment, frozen, predictions
+from medjax.evaluation import assessment
 from medjax.evaluation.assessment import Assessment
-from medjax.final_test import report_files
 from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
-from medjax.runs import averaging, finished
-from medjax.runs.finished import Trained
+from medjax.runs import averaging
+from medjax.runs.finished import Run
+from medjax.runs.trained_network import TrainedNetwork
 from medjax.runtime import files
+from medjax.training.learner import Learner
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _CROP_MODES = {'pad': 'border', 'crop': 'center', 'stretch': 'squash'}  # timm's words
 
 
-def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
+def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
   """Writes the export of a finished run into `directory` and returns the files.
 
   Raises:
-    InputError: the run is not finished.
+    InputError: the run is not whole.
   """
-  run = finished.open_run(workdir)
-  result = model_card.read_figures(workdir)
-  chosen = frozen.read(workdir, run.config.data.labels)
+  network, result, chosen = run.network, run.result, run.frozen
   if averaging.averages(run.config.evaluation):
-    alone = _single_model(workdir, run)
+    alone = _single_model(run)
     result, chosen = result | alone.summary, chosen | {'levels': alone.frozen}
-  card = model_card.render(workdir, run, result)
+  card = model_card.render(run, result)
   directory.mkdir(parents=True, exist_ok=True)
-  program = stablehlo(run, chosen['levels']['image']['calibration'])
-  tensors, scheme = published_tensors(run)
+  program = stablehlo(network, chosen['levels']['image']['calibration'])
+  tensors, scheme = published_tensors(network)
+  # An export is for others to have, so whom the weights were trained on stays in the work directory.
+  metadata = {
+    'format': 'pt',
+    'names': scheme,
+    'step': str(network.steps[0]),
+    'split_sha256': run.split_sha256,
+  }
   contents = {
     'model.stablehlo': bytes(program.mlir_module_serialized),
-    'model.safetensors': save(tensors, metadata=_metadata(run, workdir, scheme)),
-    'config.json': json.dumps(description(run), indent=2) + '\n',
-    frozen.NAME: json.dumps(chosen, indent=2) + '\n',
-    'run.py': _runner(run, program),
+    'model.safetensors': save(tensors, metadata=metadata),
+    'config.json': json.dumps(description(network.learner), indent=2) + '\n',
+    'frozen.json': json.dumps(chosen, indent=2) + '\n',
+    'run.py': _runner(network.learner, program),
     'README.md': card,
   }
   for name, content in contents.items():
@@ -56,15 +62,12 @@ def write(workdir: pathlib.Path, directory: pathlib.Path) -> list[pathlib.Path]:
   return [directory / name for name in contents]
 
 
-def _single_model(workdir: pathlib.Path, run: Trained) -> Assessment:
+def _single_model(run: Run) -> Assessment:
   """Assesses the one checkpoint that is exported: what the run has frozen is of its average."""
   config, settings = run.config, run.config.evaluation
-  parts = (
-    predictions.read(report_files.beside_path(workdir, averaging.SINGLE, part))
-    for part in ('validation', 'test')
-  )
   return assessment.assess(
-    *parts,
+    run.raw_predictions('validation', averaging.SINGLE),
+    run.raw_predictions('test', averaging.SINGLE),
     head=config.model.head,
     calibration=settings.calibration,
     rules=settings.operating_points,
@@ -76,38 +79,30 @@ def _single_model(workdir: pathlib.Path, run: Trained) -> Assessment:
   )
 
 
-def _metadata(run: Trained, workdir: pathlib.Path, scheme: str) -> dict[str, str]:
-  """The naming, and by what the weights are known for those of the run beside them.
-
-  An export is for others to have, so whom the weights were trained on stays in the work directory.
-  """
-  split = files.read_json(workdir / 'split.json')['split_sha256']
-  return {'format': 'pt', 'names': scheme, 'step': str(run.step), 'split_sha256': split}
-
-
-def stablehlo(run: Trained, calibration: Mapping[str, Any]) -> export.Exported:
+def stablehlo(network: TrainedNetwork, calibration: Mapping[str, Any]) -> export.Exported:
   """Returns the program uint8[batch, H, W, C] → calibrated probabilities f32[batch, L].
 
   Args:
-    run: whose weights it includes.
+    network: the weights of its best checkpoint are included.
     calibration: from medjax.evaluation.calibration.fit, of single images.
   """
-  variables = jax.tree.map(jnp.asarray, run.variables)
+  variables = jax.tree.map(jnp.asarray, network.best)
+  learner, labels = network.learner, network.learner.config.data.labels
   (batch,) = export.symbolic_shape('batch')
-  images = jax.ShapeDtypeStruct((batch, *run.started.image_format.shape), jnp.uint8)
+  images = jax.ShapeDtypeStruct((batch, *learner.image_format.shape), jnp.uint8)
 
   def predict(images: jax.Array) -> jax.Array:
-    probabilities = run.learner.eval_step(variables, images)
-    return export_calibration.apply(calibration, probabilities, run.config.data.labels)
+    probabilities = learner.eval_step(variables, images)
+    return export_calibration.apply(calibration, probabilities, labels)
 
   return export.export(jax.jit(predict), platforms=PLATFORMS)(images)
 
 
-def published_tensors(run: Trained) -> tuple[dict[str, np.ndarray], str]:
+def published_tensors(network: TrainedNetwork) -> tuple[dict[str, np.ndarray], str]:
   """Returns the weights by published names in torch's layouts, and the naming scheme: timm's if any."""
-  names = getattr(run.learner.network, 'names', None) or {'medjax': ()}
+  names = getattr(network.learner.network, 'names', None) or {'medjax': ()}
   scheme = 'timm' if 'timm' in names else next(iter(names))
-  leaves = traverse_util.flatten_dict(run.variables, sep='/')
+  leaves = traverse_util.flatten_dict(network.best, sep='/')
   tensors = {
     fit.published_name(path.partition('/')[2], names[scheme]): np.ascontiguousarray(
       fit.to_torch(np.asarray(leaf), path)
@@ -117,20 +112,20 @@ def published_tensors(run: Trained) -> tuple[dict[str, np.ndarray], str]:
   return tensors, scheme
 
 
-def description(run: Trained) -> dict[str, Any]:
+def description(learner: Learner) -> dict[str, Any]:
   """Returns the architecture and preprocessing in the format of timm's config.json."""
-  image_format, labels = run.started.image_format, list(run.config.data.labels)
+  image_format, labels = learner.image_format, list(learner.config.data.labels)
   channels, size = image_format.channels, image_format.size
-  outputs = len(labels) - (run.config.model.head == 'ordinal')
-  network = run.learner.network
+  outputs = len(labels) - (learner.config.model.head == 'ordinal')
+  network = learner.network
   of_timm = getattr(network, 'timm_settings', {})
   return {
-    'architecture': _timm_name(run.config.model.name),
-    'settings': run.config.model.settings,
+    'architecture': _timm_name(learner.config.model.name),
+    'settings': learner.config.model.settings,
     'model_args': {theirs: getattr(network, ours) for ours, theirs in of_timm.items()},
     'num_classes': outputs,
     'label_names': labels,
-    'head': run.config.model.head,
+    'head': learner.config.model.head,
     'pretrained_cfg': {
       'num_classes': outputs,
       'input_size': [channels, size, size],
@@ -139,8 +134,8 @@ def description(run: Trained) -> dict[str, Any]:
       'interpolation': image_format.interpolation,
       'crop_pct': 1.0,
       'crop_mode': _CROP_MODES[image_format.fit],
-      'mean': _for_each(run.started.normalisation.mean, channels),
-      'std': _for_each(run.started.normalisation.std, channels),
+      'mean': _for_each(learner.normalisation.mean, channels),
+      'std': _for_each(learner.normalisation.std, channels),
     },
   }
 
@@ -155,19 +150,17 @@ def _for_each(values: tuple[float, ...], channels: int) -> list[float]:
   return list(values) * channels if len(values) == 1 else list(values)
 
 
-def _runner(run: Trained, program: export.Exported) -> str:
-  source = (
-    importlib.resources.files('medjax.inference')
-    .joinpath('export_run_template.py')
-    .read_text('utf-8')
+def _runner(learner: Learner, program: export.Exported) -> str:
+  template = (
+    importlib.resources.files(__package__).joinpath('export_run_template.py').read_text('utf-8')
   )
   facts = {
-    'IMAGES': run.started.image_format.in_words,
-    'IMAGE_SHAPE': run.started.image_format.shape,
-    'LABELS': tuple(run.config.data.labels),
+    'IMAGES': learner.image_format.in_words,
+    'IMAGE_SHAPE': learner.image_format.shape,
+    'LABELS': tuple(learner.config.data.labels),
     'PLATFORMS': tuple(program.platforms),
     'CALLING_CONVENTION': program.calling_convention_version,
   }
   for name, value in facts.items():
-    source = source.replace(f'\n{name} = None', f'\n{name} = {value!r}')
-  return source
+    template = template.replace(f'\n{name} = None', f'\n{name} = {value!r}')
+  return template

@@ -14,7 +14,7 @@ from PIL import Image
 from medjax.data.images.lists import Item
 from medjax.errors import InputError, check_option
 from medjax.final_test import overlay, saliency
-from medjax.runs.averaging import Run
+from medjax.runs.trained_network import TrainedNetwork
 from medjax.runtime import devices
 
 
@@ -28,7 +28,7 @@ def check_folder(folder: pathlib.Path, source: pathlib.Path) -> None:
 
 
 def drawer(
-  run: Run, folder: pathlib.Path, labels: Sequence[str], mesh: Mesh
+  network: TrainedNetwork, folder: pathlib.Path, labels: Sequence[str], mesh: Mesh
 ) -> Callable[[Sequence[Item], np.ndarray, np.ndarray], None]:
   """Returns (N items, uint8[B, H, W, C] with B ≥ N, probabilities f[N, L]) → None, which writes the files.
 
@@ -36,7 +36,7 @@ def drawer(
   Grad-CAM where that is 'none'; the file is called as `path` says.
 
   Args:
-    run: whose heat maps.
+    network: whose heat maps.
     folder: where to; made if need be.
     labels: those that are drawn; none draws each image's most probable one.
     mesh: the data mesh.
@@ -44,7 +44,7 @@ def drawer(
   Raises:
     InputError: no such label, or the folder cannot be made.
   """
-  config = run.learner.config
+  config = network.learner.config
   known = list(config.data.labels)
   for label in labels:
     check_option('--heat_map_labels', label, known)
@@ -53,20 +53,20 @@ def drawer(
   except OSError as error:
     raise InputError(f'--heat_maps={folder}: cannot be made ({error.strerror})') from None
   method = config.evaluation.saliency
-  best = jax.device_put(jax.tree.map(lambda leaf: leaf[0], run.variables), devices.replicated(mesh))
-  maps = saliency.of_learner(run.learner, best, 'grad_cam' if method == 'none' else method)
+  best = jax.device_put(network.best, devices.replicated(mesh))
+  maps = saliency.of_learner(network.learner, best, 'grad_cam' if method == 'none' else method)
   draw_one = functools.partial(_draw_one, folder)
 
   def draw(items: Sequence[Item], images: np.ndarray, probabilities: np.ndarray) -> None:
     asked = [np.full(len(items), known.index(label)) for label in labels]
     on_device = devices.put_batch({'image': images}, mesh)['image']
-    for of_images in asked or [probabilities.argmax(axis=1)]:
+    for indices in asked or [probabilities.argmax(axis=1)]:
       # One shape, whatever could be read.
-      padded = np.pad(of_images, (0, len(images) - len(items)))
-      found = np.asarray(maps(on_device, padded))
-      names = [known[index] for index in of_images]
+      padded = np.pad(indices, (0, len(images) - len(items)))
+      heat = np.asarray(maps(on_device, padded))
+      names = [known[index] for index in indices]
       with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(draw_one, items, names, images, found))
+        list(pool.map(draw_one, items, names, images, heat))
 
   return draw
 
@@ -78,8 +78,8 @@ def path(folder: pathlib.Path, item: Item, label: str) -> pathlib.Path:
 
 
 def _draw_one(
-  folder: pathlib.Path, item: Item, label: str, image: np.ndarray, found: np.ndarray
+  folder: pathlib.Path, item: Item, label: str, image: np.ndarray, heat: np.ndarray
 ) -> None:
-  to = path(folder, item, label)
-  os.makedirs(to.parent, exist_ok=True)
-  Image.fromarray(overlay.overlay(image, found)).save(to)
+  file = path(folder, item, label)
+  os.makedirs(file.parent, exist_ok=True)
+  Image.fromarray(overlay.overlay(image, heat)).save(file)

@@ -3,48 +3,39 @@
 After Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 """
 
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medjax import __version__
+from medjax.config import Config
 from medjax.errors import InputError
 from medjax.evaluation import wording
-from medjax.final_test import report_files
 from medjax.runs import averaging, model_file
-from medjax.runs.finished import Trained
+from medjax.runs.finished import Run
+from medjax.runs.model_file import Provenance
 from medjax.runtime import files
 from medjax.training import fine_tuning
 
 _FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
 
 
-def read_figures(workdir: pathlib.Path) -> dict[str, Any]:
-  """Returns what a run's test has found; raises InputError if it has not been tested yet."""
-  tested = workdir / report_files.RESULT
-  if not tested.is_file():
-    raise InputError(f'{tested}: no such file; let the run end before it is exported')
-  return files.read_json(tested)
-
-
-def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> str:
+def render(run: Run, result: Mapping[str, Any]) -> str:
   """Returns the card as Markdown.
 
   Args:
-    workdir: of the run.
-    run: its best checkpoint.
-    result: what `read_figures` reads, its figures those of this checkpoint by itself.
+    run: a finished run.
+    result: of its test, the figures those of its best checkpoint by itself.
 
   Raises:
     InputError: its figures are not all there.
   """
-  proof = files.read_json(workdir / 'split.json')
+  proof = files.read_json(run.layout.split_proof)
   try:
     of_result = _metrics(result, run.config.evaluation.calibration), _caveats(result)
   except (KeyError, TypeError, AttributeError) as error:
     raise InputError(
-      f'{workdir / report_files.RESULT}: not the figures that a run wrote ({type(error).__name__}: {error}); delete it and start '
-      'the run again, which tests it again'
+      f'{run.layout.result}: not the figures that a run wrote ({type(error).__name__}: {error}); '
+      'delete it and start the run again, which tests it again'
     ) from None
   caveats = of_result[1]
   if averaging.averages(run.config.evaluation):
@@ -54,7 +45,7 @@ def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> st
     )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
-    _details(run),
+    _details(run.config, run.model_file, run.network.steps[0]),
     _intended_use(run),
     _data(run, proof),
     of_result[0],
@@ -63,8 +54,7 @@ def render(workdir: pathlib.Path, run: Trained, result: Mapping[str, Any]) -> st
   return '\n\n'.join(sections) + '\n'
 
 
-def _details(run: Trained) -> str:
-  config, normalisation = run.config, run.started.normalisation
+def _details(config: Config, started: Provenance, step: int) -> str:
   optimizer, sampling = config.optimizer, config.sampling.mixture or config.sampling.name
   average = f', evaluated as a moving average of decay {optimizer.ema}' if optimizer.ema else ''
   kinds = {
@@ -73,12 +63,12 @@ def _details(run: Trained) -> str:
     'ordinal': 'probabilities of grades in rising order, which sum to 1',
   }
   return '## Model\n\n' + _list(
-    f'Network: {config.model.name}{_settings(config.model.settings)}, {run.started.parameters:,} '
-    f'parameters; checkpoint of step {run.step:,}',
-    f'Input: {run.started.image_format.in_words}; mean {list(normalisation.mean)}, standard '
-    f'deviation {list(normalisation.std)} of pixels in [0, 1]',
+    f'Network: {config.model.name}{_settings(config.model.settings)}, {started.parameters:,} '
+    f'parameters; checkpoint of step {step:,}',
+    f'Input: {started.image_format.in_words}; mean {list(started.mean)}, standard deviation '
+    f'{list(started.std)} of pixels in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
-    f'Started from: {model_file.in_words(run.started)}',
+    f'Started from: {model_file.in_words(started)}',
     f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
     f'{optimizer.name} at {optimizer.learning_rate:g}{average}, loss {config.loss.name}'
     f'{_settings(config.loss.settings)}, augmentation {config.augment}, sampling {sampling}, '
@@ -87,7 +77,7 @@ def _details(run: Trained) -> str:
   )
 
 
-def _intended_use(run: Trained) -> str:
+def _intended_use(run: Run) -> str:
   return '## Intended use\n\n' + (
     'Research on images like those it was tested on (below), read at the thresholds below, which were '
     'chosen on validation. Not a medical device: it has not been shown to be safe or useful in care. Out of '
@@ -96,7 +86,7 @@ def _intended_use(run: Trained) -> str:
   )
 
 
-def _data(run: Trained, proof: Mapping[str, Any]) -> str:
+def _data(run: Run, proof: Mapping[str, Any]) -> str:
   rows = []
   for name in ('train', 'validation', 'test'):
     part = proof['splits'][name]

@@ -7,7 +7,6 @@ what is done is what a comparison with the list of images says: nothing else mus
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
@@ -79,13 +78,12 @@ def opened(
     InputError: the files were begun with other settings, are none of ours, or are being written.
   """
   check_writable(path)
-  with path.open('a+b') as good, broken_path(path).open('a+b') as broken:
-    try:
-      fcntl.flock(good, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(
-        f'{path}: another process is writing it; wait for it, stop it, or take another --output'
-      ) from None
+  refusal = f'{path}: another process is writing it; wait for it, stop it, or take another --output'
+  with (
+    files.locked(path.with_name(f'.{path.name}.lock'), refusal),
+    path.open('a+b') as good,
+    broken_path(path).open('a+b') as broken,
+  ):
     empty = os.path.getsize(path) == 0
     _check_same(path, settings, empty)
     _begin(broken, ('image', 'reason'))

@@ -11,18 +11,25 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from orbax.checkpoint import v1 as ocp
 
 from medjax.errors import InputError, one_line
+from medjax.runs.layout import Layout
+from medjax.runtime import devices
+from medjax.training.learner import Learner
 from medjax.training.steps import TrainState
 
 
 @contextlib.contextmanager
-def open_checkpoints(directory: pathlib.Path, best: int = 1) -> Iterator[ocp.training.Checkpointer]:
-  """Yields a checkpointer that keeps the latest and so many of the best; leaving waits for the last save."""
+def open_checkpoints(layout: Layout, best: int = 1) -> Iterator[ocp.training.Checkpointer]:
+  """Yields a checkpointer that keeps the latest and so many of the best.
+
+  Leaving waits for the last save.
+  """
   policies = ocp.training.preservation_policies
   checkpointer = ocp.training.Checkpointer(
-    directory.absolute(),
+    layout.checkpoints.absolute(),
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
     preservation_policy=policies.AnyPreservationPolicy(
       [
@@ -76,14 +83,13 @@ def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
 
 
 def restore(
-  checkpointer: ocp.training.Checkpointer,
-  step: int,
-  like: TrainState,
-  sharding: jax.sharding.Sharding,
+  checkpointer: ocp.training.Checkpointer, step: int, learner: Learner, mesh: Mesh
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Returns the state, with the shapes of `like` and placed by `sharding`, and the run's JSON."""
+  """Returns the learner's state after so many steps, on all devices, and the run's JSON."""
+  sharding = devices.replicated(mesh)
   target = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+    learner.state_after(step),
   )
   state = checkpointer.load_checkpointables(step, {'state': target})['state']
   return state, checkpointer.checkpointables_metadata(step).custom_metadata
@@ -103,23 +109,20 @@ def best_validations(history: Sequence[dict[str, Any]], count: int) -> list[dict
   return sorted(defined, key=lambda entry: entry['auroc_mean'], reverse=True)[:count]
 
 
-def best_variables(workdir: pathlib.Path) -> tuple[dict[str, Any], int]:
-  """Returns what evaluation uses, {'params', 'batch_stats'} of numpy arrays, and the step it is of.
+def several_best_variables(layout: Layout, count: int) -> list[tuple[dict[str, Any], int]]:
+  """Returns what evaluation uses of the so many best checkpoints by validation, best first.
 
-  The best checkpoint by validation of a run, finished or not; read without the run's network.
+  Read without the run's network, of a run finished or not.
+
+  Returns:
+    ({'params', 'batch_stats'} of numpy arrays, step) of each; fewer where there are fewer.
 
   Raises:
-    InputError: the run has saved none yet, or it is damaged.
+    InputError: the run has saved none yet, or one is damaged.
   """
-  return several_best_variables(workdir, 1)[0]
-
-
-def several_best_variables(workdir: pathlib.Path, count: int) -> list[tuple[dict[str, Any], int]]:
-  """As `best_variables`, of the so many best checkpoints, best first; fewer where there are fewer."""
-  directory = (workdir / 'checkpoints').absolute()
-  saved = sorted(int(each.name) for each in directory.glob('*') if each.name.isdigit())
+  saved, directory = layout.saved_steps(), layout.checkpoints.absolute()
   if not saved:
-    raise InputError(f'{workdir}: this run has no checkpoint yet')
+    raise InputError(f'{layout.workdir}: this run has no checkpoint yet')
   try:
     run = ocp.checkpointables_metadata(directory / str(saved[-1])).custom_metadata
     steps = [entry['step'] for entry in best_validations(run['history'], count)] or [saved[-1]]
@@ -130,6 +133,11 @@ def several_best_variables(workdir: pathlib.Path, count: int) -> list[tuple[dict
       f'{directory}: {best} cannot be read ({one_line(error)}); if the run is still '
       'training, try again'
     ) from error
+
+
+def best_variables(layout: Layout) -> tuple[dict[str, Any], int]:
+  """As `several_best_variables`, of the best one alone."""
+  return several_best_variables(layout, 1)[0]
 
 
 def _variables(checkpoint: pathlib.Path) -> dict[str, Any]:

@@ -1,79 +1,201 @@
-"""A run's trained network, opened for use."""
+"""A finished run, opened: everything that a work directory holds, each part read when it is needed."""
 
+import dataclasses
+import functools
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from flax import traverse_util
+import numpy as np
+import pandas as pd
 
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
-from medjax.runs import checkpoints, model_file
+from medjax.evaluation import frozen, predictions
+from medjax.evaluation.predictions import Predictions
+from medjax.runs import decisions, model_file
+from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
-from medjax.training import learner
-from medjax.training.learner import Learner
+
+if TYPE_CHECKING:
+  from medjax.runs.trained_network import TrainedNetwork
 
 
-class Trained(NamedTuple):
-  """What a work directory holds of a network.
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A finished run. Opening one reads two small files; each attribute below them reads its own.
 
   Attributes:
+    layout: where its files are.
     config: of the run.
-    started: what its network takes in and started from.
-    learner: that the config stands for.
-    variables: {'params', 'batch_stats'} of the best checkpoint, numpy arrays.
-    step: of that checkpoint.
+    model_file: what its network takes in and started from.
   """
 
+  layout: Layout
   config: Config
-  started: Provenance
-  learner: Learner
-  variables: dict[str, Any]
-  step: int
+  model_file: Provenance
+
+  @property
+  def workdir(self) -> pathlib.Path:
+    """Its folder."""
+    return self.layout.workdir
+
+  @property
+  def report(self) -> pathlib.Path:
+    """Its report, an HTML page."""
+    return self.layout.report
+
+  @functools.cached_property
+  def split_sha256(self) -> str:
+    """The hash of its split."""
+    return str(files.read_json(self.layout.split_proof).get('split_sha256'))
+
+  @functools.cached_property
+  def result(self) -> dict[str, Any]:
+    """The result of its test."""
+    return files.read_json(self.layout.result)
+
+  @functools.cached_property
+  def frozen(self) -> dict[str, Any]:
+    """What validation chose: calibration and thresholds, see medjax.evaluation.frozen.
+
+    Raises:
+      InputError: there is none, or it is of another split, head or label set.
+    """
+    chosen = frozen.read(self.workdir, self.config.data.labels)
+    self._check_frozen('split_sha256', chosen, self.split_sha256)
+    self._check_frozen('head', chosen, self.config.model.head)
+    return chosen
+
+  @functools.cached_property
+  def network(self) -> 'TrainedNetwork':
+    """The network with its best checkpoints; imports jax.
+
+    Raises:
+      InputError: a checkpoint is missing, damaged, or of another network, label set or frozen.json.
+    """
+    from medjax.runs import trained_network
+
+    network = trained_network.open_network(self.layout, self.config, self.model_file)
+    # A run without any validated checkpoint froze no step.
+    if self.frozen['step'] is not None:
+      self._check_frozen('step', self.frozen, network.steps[0])
+    return network
+
+  @functools.cached_property
+  def members(self) -> tuple['Run', ...]:
+    """The further runs that its predictions are averaged with."""
+    check_members(self.config, self.workdir, self.split_sha256)
+    return tuple(open_run(folder) for folder in self.config.evaluation.members)
+
+  def raw_predictions(self, part: str = 'test', variant: str = '') -> Predictions:
+    """Returns the probabilities as the network gave them, of 'validation' or 'test'.
+
+    Args:
+      part: the split.
+      variant: '' for those reported; else an ablation of what is averaged, such as 'single model'.
+
+    Raises:
+      InputError: there are none, or the file is not what the run wrote.
+    """
+    return predictions.read(self.layout.predictions(part, variant))
+
+  def predictions(self, part: str = 'test') -> pd.DataFrame:
+    """Returns a row per image of 'validation' or 'test'.
+
+    Columns: image, patient, prob_<label> (calibrated), decision_<label> (1 or 0 at the frozen
+    threshold, None without one) or, of exclusive classes, `decision`, raw_<label> (as the network
+    gave it), true_<label> (1, 0, NaN where unknown), and what else is known of an image.
+    """
+    raw = self.raw_predictions(part)
+    decided = decisions.decide(self.config, self.frozen, raw.probabilities)
+    truth = np.where(raw.known, raw.truth, np.nan)
+    columns = {
+      'image': raw.images,
+      'patient': raw.patients,
+      **decisions.columns(self.config, decided, raw.probabilities),
+      **{predictions.TRUTH + label: truth[:, i] for i, label in enumerate(raw.labels)},
+    }
+    for name in () if raw.about is None else raw.about.columns:
+      columns[name] = raw.about[name].to_numpy()
+    return pd.DataFrame(columns)
+
+  def _check_frozen(self, name: str, chosen: dict[str, Any], expected: Any) -> None:
+    if chosen[name] != expected:
+      raise InputError(
+        f"{self.layout.frozen}: was made for {name} {chosen[name]!r}, and the run's is "
+        f'{expected!r}: not of this checkpoint; take a folder as the run left it'
+      )
 
 
-def open_run(workdir: pathlib.Path) -> Trained:
-  """Opens the best checkpoint of a work directory.
+def open_run(workdir: str | pathlib.Path) -> Run:
+  """Opens a finished run.
 
   Raises:
-    InputError: it is no work directory, nothing is saved there, its network cannot be built, or
-      what is saved is of another network or label set.
+    InputError: it is no work directory, one of another version of medjax, or not finished.
   """
-  config = read_config(workdir)
-  started = model_file.read(workdir)
-  variables, step = checkpoints.best_variables(workdir)
-  learn = learner.build(config, started.image_format, started.normalisation)
-  _check_fit(workdir, learn, variables, step)
-  return Trained(config, started, learn, variables, step)
+  layout = Layout(pathlib.Path(workdir))
+  config = read_config(layout)
+  if not layout.is_finished():
+    raise InputError(
+      f'{layout.workdir}: not a finished run (there is no {layout.result}); let the run end: '
+      'started again with the same --workdir it goes on from where it is'
+    )
+  return Run(layout, config, model_file.read(layout))
 
 
-def read_config(workdir: pathlib.Path) -> Config:
-  """Returns the config of a work directory.
+def read_config(layout: Layout) -> Config:
+  """Returns the config of a run, finished or not.
 
   Raises:
     InputError: it is no work directory, or one of another version of medjax.
   """
-  path = workdir / 'config.json'
   try:
-    return configs.from_dict(files.read_json(path))
+    return configs.from_dict(files.read_json(layout.config))
   except (TypeError, AttributeError) as error:
-    raise InputError(f'{path}: not a config of this version of medjax ({error})') from None
+    raise InputError(
+      f'{layout.config}: not a config of this version of medjax ({error}); use the medjax that '
+      'made the run, or train it again'
+    ) from None
 
 
-def _check_fit(workdir: pathlib.Path, learn: Learner, variables: dict[str, Any], step: int) -> None:
-  saved, built = (
-    {name: leaf.shape for name, leaf in traverse_util.flatten_dict(each, sep='/').items()}
-    for each in (variables, learn.shapes)
-  )
-  for name in sorted(saved.keys() | built.keys()):
-    if saved.get(name) != built.get(name):
+def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> None:
+  """Raises InputError unless every member is a finished run of the same labels, head and split.
+
+  The same split means that nobody whom the member was trained on is tested here. Image size, network
+  and format of the images may differ. Computes nothing.
+
+  Args:
+    config: of this run.
+    workdir: of this run.
+    split_sha256: of its split.csv.
+  """
+  for folder in config.evaluation.members:
+    member = Layout(pathlib.Path(folder))
+    where = f"config.evaluation.members: '{folder}'"
+    if member.workdir.resolve() == workdir.resolve():
+      raise InputError(f'{where} is this run itself, which is averaged anyway')
+    if not member.is_run():
       raise InputError(
-        f'{workdir}: the checkpoint of step {step:,} is not of the network and the '
-        f'{len(learn.config.data.labels)} labels of its config.json ({name.partition("/")[2]} is '
-        f'{_shape(saved.get(name))} there, {_shape(built.get(name))} here); take a folder as the run left it'
+        f'{where} is not the work directory of a run, seen from {pathlib.Path.cwd()}'
       )
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-  return 'missing' if shape is None else str(list(shape))
+    if not member.is_finished():
+      raise InputError(f'{where} is a run that is not finished; let it end first')
+    settings = read_config(member)
+    for what, ours, theirs in (
+      ('labels', list(config.data.labels), list(settings.data.labels)),
+      ('a head', config.model.head, settings.model.head),
+    ):
+      if ours != theirs:
+        raise InputError(
+          f'{where} has {what} {theirs}, not {ours}; their probabilities have no mean'
+        )
+    if settings.evaluation.members:
+      raise InputError(f'{where} averages further runs itself; name those runs here instead')
+    split = str(files.read_json(member.split_proof).get('split_sha256'))
+    if split != split_sha256:
+      raise InputError(
+        f'{where} has another split (SHA-256 {split[:12]}, here {split_sha256[:12]}), so it may have '
+        'been trained on patients who are tested here; train it with the same data and config.split'
+      )

@@ -5,25 +5,25 @@ Written when a run starts, so that it goes on, predicts and is exported without 
 
 import dataclasses
 import json
-import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-from medjax.models.pretrained.fit import Fitted
-from medjax.models.pretrained.weights import Weights
+from medjax.runs.layout import Layout
 from medjax.runtime import files
-from medjax.training.learner import Learner
-from medjax.training.preprocessing import Normalisation
 
-FILE = 'model.json'
+if TYPE_CHECKING:  # A run is opened without jax.
+  from medjax.models.pretrained.fit import Fitted
+  from medjax.models.pretrained.weights import Weights
+  from medjax.training.learner import Learner
 
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
   """Attributes:
   image_format: of the images.
-  normalisation: of their channels.
+  mean: of their normalisation, see medjax.training.preprocessing.Normalisation.
+  std: likewise.
   parameters: how many the network has.
   pretrained: None, or where the weights come from ('from'; and 'revision', 'sha256' or 'step' where
     there are any; 'pretrained', what a run that they come from started from itself) and how they fit:
@@ -32,12 +32,13 @@ class Provenance:
   """
 
   image_format: ImageFormat
-  normalisation: Normalisation
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
   parameters: int
   pretrained: dict[str, Any] | None
 
 
-def describe(learner: Learner, weights: Weights | None, fitted: Fitted | None) -> Provenance:
+def describe(learner: 'Learner', weights: 'Weights | None', fitted: 'Fitted | None') -> Provenance:
   """Returns what model.json says of a run that starts now."""
   pretrained = None
   if weights and fitted:
@@ -47,7 +48,8 @@ def describe(learner: Learner, weights: Weights | None, fitted: Fitted | None) -
       'unused': fitted.unused,
       'adapted': fitted.adapted,
     }
-  return Provenance(learner.image_format, learner.normalisation, learner.parameters(), pretrained)
+  mean, std = learner.normalisation.mean, learner.normalisation.std
+  return Provenance(learner.image_format, mean, std, learner.parameters(), pretrained)
 
 
 def to_json(provenance: Provenance) -> str:
@@ -56,7 +58,8 @@ def to_json(provenance: Provenance) -> str:
   preprocessing = {
     'image_size': image_format.size,
     'channels': image_format.channels,
-    **dataclasses.asdict(provenance.normalisation),
+    'mean': provenance.mean,
+    'std': provenance.std,
     'interpolation': image_format.interpolation,
     'fit': image_format.fit,
     'intensity': image_format.intensity,
@@ -69,20 +72,21 @@ def to_json(provenance: Provenance) -> str:
   return json.dumps(values, indent=2) + '\n'
 
 
-def read(workdir: pathlib.Path) -> Provenance:
+def read(layout: Layout) -> Provenance:
   """Reads model.json of a work directory.
 
   Raises:
     InputError: there is none, or it is not what a run wrote.
   """
-  path = workdir / FILE
+  path = layout.model
   values = files.read_json(path)
   try:
     given = dict(values['preprocessing'])
     mean, std = (tuple(map(float, given.pop(name))) for name in ('mean', 'std'))
     return Provenance(
       ImageFormat(given.pop('image_size'), **given),
-      Normalisation(mean, std),
+      mean,
+      std,
       values['parameters'],
       values['pretrained'],
     )
@@ -109,8 +113,8 @@ def in_words(provenance: Provenance) -> str:
 def note(provenance: Provenance) -> str | None:
   """Returns what weakens an answer that these weights gave, as a sentence, or None.
 
-  Runs, and their exports where they lie in them, are checked (see medjax.data.leakage.seen_before) and timm's weights
-  saw no patients; of others nobody knows.
+  Runs, and their exports where they lie in them, are checked (see medjax.data.leakage.seen_before)
+  and timm's weights saw no patients; of others nobody knows.
   """
   start = provenance.pretrained
   while start and 'step' in start:
@@ -118,6 +122,6 @@ def note(provenance: Provenance) -> str | None:
   if not start or start['from'].startswith('timm/'):
     return None
   return (
-    f'The network started from {start["from"]}; whether patients of this study trained those weights is '
-    'not recorded, and if so the figures are too high.'
+    f'The network started from {start["from"]}; whether patients of this study trained those weights '
+    'is not recorded, and if so the figures are too high.'
   )

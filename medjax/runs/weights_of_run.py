@@ -9,6 +9,7 @@ from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
 from medjax.models.pretrained.weights import Weights
 from medjax.runs import checkpoints, model_file
+from medjax.runs.layout import Layout
 from medjax.runtime import files
 
 
@@ -28,20 +29,21 @@ def find(name: str) -> Weights:
   origin = {
     **found.origin,
     'step': int(found.metadata['step']),
-    'pretrained': model_file.read(run).pretrained,
+    'pretrained': model_file.read(Layout(run)).pretrained,
   }
   return found._replace(origin=origin, run=run)
 
 
 def _of_run(workdir: pathlib.Path) -> Weights:
   """Reads the best checkpoint of another run, its parameters named and laid out as torch would."""
-  if not (workdir / model_file.FILE).is_file():
+  layout = Layout(workdir)
+  if not layout.model.is_file():
     raise InputError(
       f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
     )
-  started = model_file.read(workdir)
-  model = files.read_json(workdir / 'config.json')['model']
-  variables, step = checkpoints.best_variables(workdir)
+  started = model_file.read(layout)
+  model = files.read_json(layout.config)['model']
+  variables, step = checkpoints.best_variables(layout)
   leaves = traverse_util.flatten_dict(variables, sep='/')
   tensors = {
     fit.published_name(path.partition('/')[2], ()): fit.to_torch(np.asarray(leaf), path)
@@ -51,8 +53,8 @@ def _of_run(workdir: pathlib.Path) -> Weights:
     tensors,
     {'from': str(workdir.resolve()), 'step': step, 'pretrained': started.pretrained},
     image_size=started.image_format.size,
-    mean=started.normalisation.mean,
-    std=started.normalisation.std,
+    mean=started.mean,
+    std=started.std,
     interpolation=started.image_format.interpolation,
     architecture=model['name'],
     settings=model['settings'],
@@ -63,8 +65,8 @@ def _of_run(workdir: pathlib.Path) -> Weights:
 
 def _exported_from(path: pathlib.Path, split_sha256: str | None) -> pathlib.Path | None:
   """Returns the work directory whose export/ holds the file, if its run trained these weights."""
-  workdir = path.resolve().parent.parent
-  if not split_sha256 or not (workdir / 'split.json').is_file():
+  layout = Layout(path.resolve().parent.parent)
+  if not split_sha256 or not layout.split_proof.is_file():
     return None
-  recorded = files.read_json(workdir / 'split.json').get('split_sha256')
-  return workdir if recorded == split_sha256 else None
+  recorded = files.read_json(layout.split_proof).get('split_sha256')
+  return layout.workdir if recorded == split_sha256 else None

@@ -1,13 +1,11 @@
-"""The work directory: everything a run leaves, and what a run started again finds there."""
+"""The work directory while a run starts: what is found there, what is written, who may work there."""
 
 import contextlib
-import fcntl
+import dataclasses
 import functools
 import json
 import os
-import pathlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import IO
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -19,11 +17,11 @@ from medjax.data.images import decoding
 from medjax.data.split import split_files
 from medjax.data.study import Study
 from medjax.errors import InputError
+from medjax.runs.layout import Layout
 from medjax.runtime import devices, files, progress
-from medjax.training import objective
 
-# Settings that choose nothing, which the report of a finished run can be made again with.
-_TOLD_AGAIN = (
+# Settings that choose nothing: the report of a finished run can be made again with others.
+_OF_THE_REPORT = (
   'config.evaluation.subgroups:',
   'config.evaluation.prevalence',
   'config.replicates:',
@@ -32,76 +30,139 @@ _TOLD_AGAIN = (
 _FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
 
 
-def open_workdir(
-  config: Config,
-  workdir: pathlib.Path,
-  check: Callable[[Study], None],
-  beside: Mapping[str, str | None],
-) -> tuple[Study, set[str]]:
-  """Returns the study and the images set aside; a new work directory is filled with them first.
+@dataclasses.dataclass(frozen=True)
+class Draft:
+  """A study before the work directory is written.
 
-  Called by all processes; the first one looks and writes, all of them read. `check` is called with the
-  study before anything is written, to raise what else is wrong. `beside` are further files of a new
-  work directory, name → text, None for one that must not be there.
+  Attributes:
+    study: the study.
+    split_csv: the text of split.csv.
+    is_kept: whether the work directory holds this very config and split already.
+  """
+
+  study: Study
+  split_csv: str
+  is_kept: bool
+
+
+def check(config: Config, layout: Layout) -> None:
+  """Raises InputError if nothing can be written there, or a run of another config has trained there."""
+  folders = (layout.workdir, *layout.workdir.parents)
+  existing = next(folder for folder in folders if os.path.lexists(folder))
+  if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    raise InputError(
+      f'--workdir={layout.workdir}: {existing} is not a folder that can be written to'
+    )
+  if layout.is_run() and layout.saved_steps():
+    _check_same_config(config, layout)
+
+
+def draft(config: Config, layout: Layout) -> Draft:
+  """Reads the source, once, and the split that the work directory holds or else a new one.
+
+  Until something is trained the settings may change; then the split is drawn anew.
 
   Raises:
-    InputError: the folder cannot be written, holds a run of another config or split, or anything
-      about the data is wrong; a new folder is not made then.
+    InputError: anything about the source or the split, or another process is at work there.
   """
-  _check_writable(workdir)
-  devices.first_does(functools.partial(_fill, config, workdir, check, beside))
-  if not devices.all_agree((workdir / 'config.json').is_file()):
-    raise InputError(f'--workdir={workdir}: must be a folder that all processes share')
-  _check_same_config(config, workdir)
-  set_aside = pd.read_csv(workdir / 'set_aside.csv', dtype=str, keep_default_na=False)
-  return study.read(config, workdir), set(set_aside['image'])
+  if layout.is_run() and (layout.saved_steps() or not _changes(config, layout)):
+    return Draft(study.read(config, layout.workdir), layout.split.read_text(), is_kept=True)
+  if layout.workdir.is_dir():
+    with _lock(layout):  # Settings may not change under a run.
+      pass
+  return Draft(*study.make(config), is_kept=False)
+
+
+def holds(layout: Layout, texts: Mapping[str, str | None]) -> bool:
+  """Whether files of the work directory have these texts; None for one that must not be there."""
+  paths = {layout.workdir / name: text for name, text in texts.items()}
+  return all((path.read_text() if path.is_file() else None) == text for path, text in paths.items())
+
+
+def write(
+  config: Config,
+  layout: Layout,
+  drafted: Draft,
+  broken: pd.DataFrame,
+  texts: Mapping[str, str | None],
+) -> None:
+  """Fills a new work directory.
+
+  Args:
+    config: of the run.
+    layout: where to.
+    drafted: its study.
+    broken: from `find_broken`.
+    texts: of further files by name, None for one that must not be there.
+  """
+  try:
+    layout.workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(f'--workdir={layout.workdir}: cannot be made ({error.strerror})') from None
+  # Killed half-way, a folder must not pair the old settings with the new split.
+  layout.config.unlink(missing_ok=True)
+  files.write_whole(layout.set_aside, broken.to_csv(index=False))
+  split_files.write(layout.workdir, drafted.split_csv, drafted.study.proof)
+  for name, text in texts.items():
+    if text is None:
+      (layout.workdir / name).unlink(missing_ok=True)
+    else:
+      files.write_whole(layout.workdir / name, text)
+  # Last, because its presence says that the others are there.
+  files.write_whole(layout.config, json.dumps(configs.to_dict(config), indent=2) + '\n')
+
+
+def read(config: Config, layout: Layout, drafted: Draft | None) -> tuple[Study, set[str]]:
+  """Returns the study and the images set aside, on all processes; the first has drafted the study.
+
+  Raises:
+    InputError: the processes do not share the folder, or it holds a run of another config.
+  """
+  if not devices.all_agree(layout.is_run()):
+    raise InputError(f'--workdir={layout.workdir}: must be a folder that all processes share')
+  _check_same_config(config, layout)
+  data = drafted.study if drafted else study.read(config, layout.workdir)
+  return data, read_set_aside(layout)
+
+
+def read_set_aside(layout: Layout) -> set[str]:
+  """Returns the images that cannot be read."""
+  return set(pd.read_csv(layout.set_aside, dtype=str, keep_default_na=False)['image'])
 
 
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(layout: Layout) -> Iterator[None]:
   """Keeps a second run out of the work directory; the lock ends with the process, however it ends."""
   with contextlib.ExitStack() as stack:
-    devices.first_does(lambda: stack.enter_context(_lock(workdir)))
+    devices.first_does(functools.partial(stack.enter_context, _lock(layout)))
     yield
 
 
-def _lock(workdir: pathlib.Path) -> IO[str]:
-  file = (workdir / '.lock').open('w')
+def _lock(layout: Layout) -> contextlib.AbstractContextManager[None]:
+  return files.locked(
+    layout.lock,
+    f'{layout.workdir}: another run is at work there; wait for it, or stop it',
+  )
+
+
+def _check_same_config(config: Config, layout: Layout) -> None:
+  changed = _changes(config, layout)
+  if not changed:
+    return
+  advice = 'Take another --workdir, or the old settings to go on with that run'
+  if all(line.startswith(_OF_THE_REPORT) for line in changed):
+    advice += f', or python -m medjax.evaluate --workdir={layout.workdir} once it is finished'
+  raise InputError(
+    f'{layout.workdir} holds a run with another config: {"; ".join(changed)}. {advice}'
+  )
+
+
+def _changes(config: Config, layout: Layout) -> list[str]:
   try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    raise InputError(f'{workdir}: another run is at work there; wait for it, or stop it') from None
-  return file
-
-
-def has_checkpoint(workdir: pathlib.Path) -> bool:
-  """Whether a run has saved anything there to go on from."""
-  return any(each.name.isdigit() for each in (workdir / 'checkpoints').glob('*'))
-
-
-def _check_writable(workdir: pathlib.Path) -> None:
-  existing = next(folder for folder in (workdir, *workdir.parents) if os.path.lexists(folder))
-  if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-    raise InputError(f'--workdir={workdir}: {existing} is not a folder that can be written to')
-
-
-def _check_same_config(config: Config, workdir: pathlib.Path) -> None:
-  changed = _changes(config, workdir)
-  if changed:
-    told_again = all(line.startswith(_TOLD_AGAIN) for line in changed)
-    raise InputError(
-      f'{workdir} holds a run with another config: {"; ".join(changed)}. Take another --workdir, or '
-      'the old settings to go on with that run'
-      + (f', or python -m medjax.evaluate --workdir={workdir} once it is finished' * told_again)
-    )
-
-
-def _changes(config: Config, workdir: pathlib.Path) -> list[str]:
-  try:
-    old = json.loads((workdir / 'config.json').read_text())
+    old = json.loads(layout.config.read_text())
   except ValueError as error:
     raise InputError(
-      f'{workdir / "config.json"}: not the JSON that the run wrote ({error}); take another --workdir'
+      f'{layout.config}: not the JSON that the run wrote ({error}); take another --workdir'
     ) from None
   return [
     line
@@ -110,48 +171,12 @@ def _changes(config: Config, workdir: pathlib.Path) -> list[str]:
   ]
 
 
-def _changed(beside: Mapping[str, str | None], workdir: pathlib.Path) -> bool:
-  """Whether the weights, or whom they have seen, are no longer what the folder says."""
-  paths = {workdir / name: text for name, text in beside.items()}
-  return any((path.read_text() if path.is_file() else None) != text for path, text in paths.items())
+def find_broken(config: Config, data: Study) -> pd.DataFrame:
+  """Decodes every image that has a split; returns image, split and reason of the broken ones.
 
-
-def _fill(
-  config: Config,
-  workdir: pathlib.Path,
-  check: Callable[[Study], None],
-  beside: Mapping[str, str | None],
-) -> None:
-  if (workdir / 'config.json').is_file() and (
-    has_checkpoint(workdir) or not (_changes(config, workdir) or _changed(beside, workdir))
-  ):
-    return
-  if workdir.is_dir():
-    _lock(workdir).close()  # Until something is trained settings may change, but not under a run.
-  data, csv = study.make(config)
-  check(data)
-  broken = _find_broken(config, data)
-  if len(broken):
-    _check_enough_left(config, data, broken)
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise InputError(f'--workdir={workdir}: cannot be made ({error.strerror})') from None
-  # Killed half-way, a folder must not pair the old settings with the new split.
-  (workdir / 'config.json').unlink(missing_ok=True)
-  files.write_whole(workdir / 'set_aside.csv', broken.to_csv(index=False))
-  split_files.write(workdir, csv, data.proof)
-  for name, text in beside.items():
-    if text is None:
-      (workdir / name).unlink(missing_ok=True)
-    else:
-      files.write_whole(workdir / name, text)
-  # Last, because its presence says that the others are there.
-  files.write_whole(workdir / 'config.json', json.dumps(configs.to_dict(config), indent=2) + '\n')
-
-
-def _find_broken(config: Config, data: Study) -> pd.DataFrame:
-  """Decodes every image that has a split; returns image, split and reason of the broken ones."""
+  Raises:
+    InputError: there is one, and config.data.broken is 'stop'.
+  """
   rows = np.flatnonzero(data.split != 'unused')
   paths = study.paths(config, data.table['image'].iloc[rows])
   bar = progress.Progress('image checked', 0, len(rows))
@@ -165,17 +190,14 @@ def _find_broken(config: Config, data: Study) -> pd.DataFrame:
     # A table kept to some views no longer tells rows by their numbers.
     where = f'{data.table["named_in"][rows[first]]}: ' if 'named_in' in data.table else ''
     raise InputError(
-      f'{where}{reason}{others}; mend it, or set config.data.broken=set_aside to go on without such '
-      'images'
+      f'{where}{reason}{others}; mend it, or set config.data.broken=set_aside to go on without '
+      'such images'
     )
-  at = rows[list(reasons)]
+  positions = rows[list(reasons)]
   return pd.DataFrame(
-    {'image': data.table['image'].iloc[at], 'split': data.split[at], 'reason': reasons.values()}
+    {
+      'image': data.table['image'].iloc[positions],
+      'split': data.split[positions],
+      'reason': reasons.values(),
+    }
   )
-
-
-def _check_enough_left(config: Config, data: Study, broken: pd.DataFrame) -> None:
-  try:
-    objective.make(config, data, set(broken['image']))
-  except InputError as error:
-    raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None

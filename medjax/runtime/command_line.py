@@ -77,6 +77,8 @@ def run(main: Callable[[], None]) -> None:
 
 def _reader_is_gone() -> bool:
   """Whether nobody reads any more what is printed, as after `| head`."""
+  if not hasattr(select, 'poll'):  # Windows, where nothing else breaks a pipe of ours.
+    return True
   poll = select.poll()
   for stream in (1, 2):
     poll.register(stream, 0)

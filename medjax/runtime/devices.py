@@ -1,6 +1,7 @@
 """Accelerators: distributed start-up, the data mesh, and batches on their way to it."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from medjax.errors import InputError
+
+Result = TypeVar('Result')
 
 
 def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> None:
@@ -96,12 +99,16 @@ def wait_for_all(name: str) -> None:
     multihost_utils.sync_global_devices(name)
 
 
-def first_does(action: Callable[[], None]) -> None:
-  """Runs `action` on the first process while the others wait; all of them learn if it failed."""
-  failure = None
+def first_does(action: Callable[[], Result]) -> Result | None:
+  """Runs `action` on the first process while the others wait; all of them learn if it failed.
+
+  Returns:
+    What `action` returns on the first process, None on the others.
+  """
+  result, failure = None, None
   if is_first():
     try:
-      action()
+      result = action()
     except Exception as error:  # Whatever it is, the others must not wait for ever.
       failure = error
   succeeded = all_agree(failure is None)
@@ -109,6 +116,7 @@ def first_does(action: Callable[[], None]) -> None:
     raise failure
   if not succeeded:
     raise InputError('the first process stopped; its message says why')
+  return result
 
 
 def all_agree(agreed: bool) -> bool:

@@ -1,11 +1,33 @@
 """Files of a run: written so that nobody ever finds half of one, and read back with care."""
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
+import filelock
+
 from medjax.errors import InputError
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
+  """Holds a lock file; the lock ends with the process, however it ends.
+
+  Raises:
+    InputError: another process holds it; the message is `refusal`.
+  """
+  lock = filelock.FileLock(path)
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise InputError(refusal) from None
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def write_whole(path: pathlib.Path, content: str | bytes) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-import pandas as pd
 
 from medjax.data import pipeline, study
 from medjax.data.study import Study
 from medjax.evaluation.predictions import Predictions
-from medjax.final_test import evaluate_once
-from medjax.runs import finished
-from medjax.runs.finished import Trained
+from medjax.runs import finished, predict
+from medjax.runs.finished import Run
+from medjax.runs.workdir import read_set_aside
 from medjax.runtime import devices, files
 from medjax.whole_slides import bags, results
 from medjax.whole_slides.bags import Bags
@@ -37,8 +36,7 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
   opened.config.data.root = patches or opened.config.data.root
   data = study.read(opened.config, workdir)
   where = results.origin(opened.config)
-  set_aside = pd.read_csv(workdir / 'set_aside.csv', dtype=str, keep_default_na=False)
-  broken = set(set_aside['image'])
+  broken = read_set_aside(opened.layout)
   rows = {part: data.rows(part, broken) for part in _SPLITS}
   of_split: dict[str, Bags] = {}
   for part in _SPLITS:
@@ -60,7 +58,7 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
     f'epoch {pooling.epoch} of {epochs} is the best on validation: loss '
     f'{chosen["validation_loss"]:.3f}' + (f', AUROC {auroc:.3f}' if auroc is not None else '')
   )
-  directory = workdir / 'slides' / 'attention'
+  directory = opened.layout.slides('attention')
   parts, counts, attention = {}, {}, {}
   for part in ('validation', 'test'):
     slides = of_split[part]
@@ -94,10 +92,10 @@ def run(workdir: pathlib.Path, patches: str, *, epochs: int, learning_rate: floa
   yield f'written: {directory} ({said})'
 
 
-def _features(opened: Trained, data: Study, rows: np.ndarray) -> np.ndarray:
+def _features(opened: Run, data: Study, rows: np.ndarray) -> np.ndarray:
   """Returns f32[N, D] of these rows of the study."""
   mesh = devices.data_mesh()
-  learner = opened.learner
+  learner = opened.network.learner
   step = jax.jit(
     functools.partial(bags.features, learner.network, learner.normalisation),
     out_shardings=devices.replicated(mesh),
@@ -107,5 +105,5 @@ def _features(opened: Trained, data: Study, rows: np.ndarray) -> np.ndarray:
     batch_size=opened.config.batch_size,
     workers=opened.config.data.workers,
   )
-  variables = jax.device_put(opened.variables, devices.replicated(mesh))
-  return evaluate_once.probabilities(step, variables, batches, len(rows), mesh)
+  variables = jax.device_put(opened.network.best, devices.replicated(mesh))
+  return predict.probabilities(step, variables, batches, len(rows), mesh)

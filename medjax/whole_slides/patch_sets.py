@@ -10,14 +10,12 @@ grids/NAME.png            the slide with the patches that were kept and the outl
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import fcntl
 import json
 import multiprocessing
 import pathlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,7 +92,8 @@ def make(
   check(cutting, stated_mpp)
   pyramid.library()
   output.mkdir(parents=True, exist_ok=True)
-  with _locked(output):
+  refusal = f'{output}: another medjax.slides is at work there; wait for it'
+  with files.locked(output / '.lock', refusal):
     _settle(output, cutting)
     jobs = [
       Job(each.slide, each.path, float(each.tumor), each.outlines, bool(each.wholly))
@@ -117,16 +116,6 @@ def _settle(output: pathlib.Path, cutting: Cutting) -> None:
         )
     return
   files.write_whole(path, json.dumps(dataclasses.asdict(cutting), indent=2) + '\n')
-
-
-@contextlib.contextmanager
-def _locked(output: pathlib.Path) -> Iterator[None]:
-  with (output / '.lock').open('w') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(f'{output}: another medjax.slides is at work there; wait for it') from None
-    yield
 
 
 def _cut_all(

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from medjax import config as configs
 from medjax.config import Config
 from medjax.data import datasets, labels
 from medjax.data.table import label_values, read_csv
@@ -58,17 +57,6 @@ class Heat(NamedTuple):
   values: Mapping[str, np.ndarray]
   what: str
   limits: tuple[float, float] | None
-
-
-def run_config(workdir: pathlib.Path, root: str = '') -> Config:
-  """Returns the config of a run, its data at `root` if that is given."""
-  path = workdir / 'config.json'
-  try:
-    config = configs.from_dict(files.read_json(path))
-  except (TypeError, AttributeError) as error:
-    raise InputError(f'{path}: not a config of this version of medjax ({error})') from None
-  config.data.root = root or config.data.root
-  return config
 
 
 def origin(config: Config) -> Origin:

@@ -10,7 +10,8 @@ import pytest
 from conftest import PROJECT, TINY
 
 from medjax.evaluation import predictions
-from medjax.runtime import progress
+from medjax.runs import metrics_file
+from medjax.runs.layout import Layout
 
 
 def arguments(workdir, root, *more):
@@ -30,7 +31,7 @@ def assert_same_run(one, other):
   left, right = (predictions.read(each / 'predictions' / 'test.csv') for each in (one, other))
   assert left.images == right.images and left.patients == right.patients
   np.testing.assert_allclose(left.probabilities, right.probabilities, atol=2e-3)
-  rows = [progress.read_metrics(each) for each in (one, other)]
+  rows = [metrics_file.read(Layout(each)) for each in (one, other)]
   assert [(row['step'], row['split']) for row in rows[0]] == [
     (row['step'], row['split']) for row in rows[1]
   ]
@@ -90,7 +91,7 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
   from medjax import config
   from medjax.data import pipeline, study
-  from medjax.final_test import evaluate_once
+  from medjax.runs import predict
   from medjax.runtime import devices
   from medjax.training import learner, preprocessing
 
@@ -107,7 +108,7 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   records = study.records(experiment, learn.image_format, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
-  pooled = evaluate_once.probabilities(eval_step, variables, batches, len(rows), mesh)
+  pooled = predict.probabilities(eval_step, variables, batches, len(rows), mesh)
   whole = records.load(np.arange(len(rows)), len(rows))
   at_once = learn.eval_step(variables, jax.numpy.asarray(whole['image']))
   np.testing.assert_allclose(pooled, at_once, atol=1e-6)

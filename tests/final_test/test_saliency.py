@@ -20,10 +20,12 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration
 from medjax.evaluation.predictions import Predictions
-from medjax.final_test import evaluate_once, report_files, saliency
+from medjax.final_test import evaluate_once, saliency
 from medjax.final_test import heat_maps as heat_drawing
 from medjax.models import convnext, densenet, efficientnet, heads, inception, resnet, vit
 from medjax.models.pretrained import fit
+from medjax.runs.layout import Layout
+from medjax.runs.trained_network import TrainedNetwork, stacked
 from medjax.training import learner
 from medjax.training.preprocessing import Normalisation
 
@@ -399,12 +401,14 @@ def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path)
   (tmp_path / 'boxes.csv').write_text('image,x,y\na.png,1,2\n')
   config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path)))
   result = {'study_notes': [], 'localisation': None}
+  network = TrainedNetwork(learn, stacked([variables]), (1,))
+  layout = Layout(tmp_path)
   evaluate_once._explain(
-    config, tmp_path, frozen | {'operating_points': points}, test, result, learn, variables
+    config, layout, frozen | {'operating_points': points}, test, result, network
   )
   (note,) = result['study_notes']
   assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
-  shown = json.loads((tmp_path / report_files.EXAMPLES).read_text())
+  shown = json.loads(layout.examples.read_text())
   assert shown and all(each['heat'].startswith('data:image/jpeg') for each in shown)
 
 

@@ -21,8 +21,9 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
 from medjax.inference import export_program, model_card
-from medjax.runs.finished import Trained
+from medjax.runs.finished import open_run
 from medjax.runs.model_file import Provenance
+from medjax.runs.trained_network import TrainedNetwork, stacked
 from medjax.training import learner, preprocessing
 from medjax.training.preprocessing import Normalisation
 
@@ -105,15 +106,14 @@ def test_timm_opens_the_export_and_computes_the_same(name, settings, tmp_path):
   torch, timm = oracle.torch_or_skip()
   side = 56 if 'patch14' in name else 64
   config = Config(Data('', '', ('x', 'y'), side), Model(name, settings=settings))
-  inputs = ImageFormat(side, 1), Normalisation((0.5,), (0.25,))
-  learn = learner.build(config, *inputs)
+  learn = learner.build(config, ImageFormat(side, 1), Normalisation((0.5,), (0.25,)))
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda leaf: rng.uniform(0.02, 0.2, leaf.shape).astype(np.float32), dict(learn.shapes)
   )
-  run = Trained(config, Provenance(*inputs, 1, None), learn, variables, 1)
-  tensors, scheme = export_program.published_tensors(run)
-  said = export_program.description(run)
+  network = TrainedNetwork(learn, stacked([variables]), (1,))
+  tensors, scheme = export_program.published_tensors(network)
+  said = export_program.description(learn)
   assert scheme == 'timm' and said['settings'] == settings
   save_file(tensors, tmp_path / 'model.safetensors')
   (tmp_path / 'config.json').write_text(json.dumps(said))
@@ -132,9 +132,8 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   """timm, told what config.json says, fits an image into the square as the run did."""
   _, timm = oracle.torch_or_skip()
   config = Config(Data('', '', ('x', 'y'), 64, fit=fit), Model('resnet18'))
-  inputs = preprocessing.resolve(config, None)
-  learn = learner.build(config, *inputs)
-  said = export_program.description(Trained(config, Provenance(*inputs, 1, None), learn, {}, 1))
+  learn = learner.build(config, *preprocessing.resolve(config, None))
+  said = export_program.description(learn)
   of_timm = said['pretrained_cfg']
   wide = np.tile(np.linspace(40, 255, 160).astype(np.uint8), (96, 1))
   Image.fromarray(wide).save(tmp_path / 'wide.png')
@@ -143,7 +142,7 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
     crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
   )  # fmt: skip
   theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
-  ours = decoding.decode(tmp_path / 'wide.png', inputs[0])[..., 0]
+  ours = decoding.decode(tmp_path / 'wide.png', learn.image_format)[..., 0]
   # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
   np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
@@ -204,23 +203,24 @@ def test_the_card_says_what_defines_the_training(tmp_path):
     sampling=Sampling(mixture={'a': 0.5, 'b': 0.5}), loss=Loss('focal', {'gamma': 1.5}),
     optimizer=Optimizer(ema=0.99), precision='bfloat16',
   )  # fmt: skip
-  inputs = ImageFormat(32, 1), Normalisation((0.5,), (0.25,))
-  run = Trained(config, Provenance(*inputs, 1, None), learner.build(config, *inputs), {}, 1)
-  card = model_card._details(run)
+  started = Provenance(ImageFormat(32, 1), (0.5,), (0.25,), 1, None)
+  card = model_card._details(config, started, 1)
   for words in (
     'resnet_tiny (width=4)', 'focal (gamma=1.5)', "sampling {'a': 0.5, 'b': 0.5}", 'bfloat16',
     'moving average of decay 0.99', 'all layers',
   ):  # fmt: skip
     assert words in card
   config.model.finetune, config.model.unfreeze_at = 'head', (500,)
-  assert 'the head alone, one more stage from steps 500 on' in model_card._details(run)
+  assert 'the head alone, one more stage from steps 500 on' in model_card._details(
+    config, started, 1
+  )
 
 
 def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
   (tmp_path / 'run/evaluation/test.json').write_text('{}')
   with pytest.raises(InputError, match=r'test\.json: not the figures that a run wrote') as raised:
-    export_program.write(tmp_path / 'run', tmp_path / 'export')
+    export_program.write(open_run(tmp_path / 'run'), tmp_path / 'export')
   assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()
 
 

@@ -26,7 +26,9 @@ from medjax.evaluation import classes, frozen, predictions
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
 from medjax.inference import new_images, result_file
+from medjax.runs import checkpoints, decisions, seen_by_run
 from medjax.runs import finished as finished_runs
+from medjax.runs.layout import Layout
 from medjax.runtime import files
 
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
@@ -47,7 +49,7 @@ def run(finished, tmp_path_factory):
   )
   of_level = frozen.freeze(validation, head='sigmoid', calibration='platt', rules=['youden'])
   content = {
-    'step': finished_runs.open_run(workdir).step,
+    'step': checkpoints.best_variables(Layout(workdir))[1],
     'split_sha256': files.read_json(workdir / 'split.json')['split_sha256'],
     'head': 'sigmoid',
     'aggregate': 'max',
@@ -90,7 +92,7 @@ def content(output):
 
 def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
-  new_images.predict(run, mixed, output, raw=True)
+  new_images.predict_to_csv(finished_runs.open_run(run), mixed, output, raw=True)
   said = capsys.readouterr().out
   assert f'{output}: 21 images predicted; 4 could not be read' in said
   assert 'passed over as no images: 4 files' in said
@@ -108,8 +110,10 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   assert all(str(mixed) in row['reason'] for row in broken)
   # The network on each image by itself, calibrated and decided by what is frozen.
   opened = finished_runs.open_run(run)
-  pixels = np.stack([decoding.decode(mixed / name, opened.started.image_format) for name in names])
-  raw = np.asarray(jax.jit(opened.learner.eval_step)(opened.variables, pixels))
+  pixels = np.stack(
+    [decoding.decode(mixed / name, opened.model_file.image_format) for name in names]
+  )
+  raw = np.asarray(jax.jit(opened.network.learner.eval_step)(opened.network.best, pixels))
   prob, before = (
     np.array([[float(row[prefix + label]) for label in LABELS] for row in found])
     for prefix in ('prob_', 'raw_')
@@ -127,7 +131,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
 
 def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
-  new_images.predict(run, mixed, output)
+  new_images.predict_to_csv(finished_runs.open_run(run), mixed, output)
   good, broken = content(output)
   # After the header, in a row of the second batch of eight, and before the last byte.
   for of_good, of_broken in (
@@ -137,17 +141,17 @@ def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, ca
   ):
     output.write_bytes(good[:of_good])
     result_file.broken_path(output).write_bytes(broken[:of_broken])
-    new_images.predict(run, mixed, output)
+    new_images.predict_to_csv(finished_runs.open_run(run), mixed, output)
     assert content(output) == (good, broken)
   assert 'going on after' in capsys.readouterr().out
-  new_images.predict(run, mixed, output)
+  new_images.predict_to_csv(finished_runs.open_run(run), mixed, output)
   assert content(output) == (good, broken)
   assert 'going on after 25 of 25 images' in capsys.readouterr().out
   with pytest.raises(InputError, match=r'raw: was False, is now True'):
-    new_images.predict(run, mixed, output, raw=True)
+    new_images.predict_to_csv(finished_runs.open_run(run), mixed, output, raw=True)
   Image.new('L', (40, 40)).save(tmp_path / 'one.png')
   with pytest.raises(InputError, match=r'begun with other settings'):
-    new_images.predict(run, tmp_path, output)
+    new_images.predict_to_csv(finished_runs.open_run(run), tmp_path, output)
 
 
 @pytest.mark.slow
@@ -189,7 +193,9 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
   (tmp_path / 'list.csv').write_text(
     f'patient,image\nnew 1,film.dcm\n,colour.png\nnew 2,no.png\nnew 2,{pipe}\n'
   )
-  new_images.predict(run, tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed)
+  new_images.predict_to_csv(
+    finished_runs.open_run(run), tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed
+  )
   found = rows(tmp_path / 'out.csv')
   assert [(row['image'], row['patient']) for row in found] == [
     ('film.dcm', 'new 1'), ('colour.png', '')
@@ -202,15 +208,21 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
 
 def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   folder = tmp_path / 'maps'
-  new_images.predict(
-    run, mixed, tmp_path / 'out.csv', heat_maps=folder, heat_map_labels=['Edema', 'Pneumonia']
+  new_images.predict_to_csv(
+    finished_runs.open_run(run),
+    mixed,
+    tmp_path / 'out.csv',
+    heat_maps=folder,
+    heat_map_labels=['Edema', 'Pneumonia'],
   )
   found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
   names = [row['image'] for row in rows(tmp_path / 'out.csv')]
   assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
   opened = finished_runs.open_run(run)
   pixels = decoding.decode(mixed / 'sub' / 'IM1', ImageFormat(32, 1))
-  maps = saliency.of_learner(opened.learner, opened.variables, opened.config.evaluation.saliency)
+  maps = saliency.of_learner(
+    opened.network.learner, opened.network.best, opened.config.evaluation.saliency
+  )
   expected = heat_overlay.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
   written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
   np.testing.assert_allclose(written.astype(int), expected, atol=2)
@@ -219,7 +231,7 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
     ({'heat_maps': folder, 'heat_map_labels': ['Edma']}, "did you mean 'Edema'"),
   ):
     with pytest.raises(InputError, match=words):
-      new_images.predict(run, mixed, tmp_path / 'other.csv', **wrong)
+      new_images.predict_to_csv(finished_runs.open_run(run), mixed, tmp_path / 'other.csv', **wrong)
 
 
 def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
@@ -233,17 +245,15 @@ def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
 
 
 def test_a_probability_at_its_threshold_reads_as_decided(run):
-  opened = new_images.open_run(run)
   third = {
     'method': 'isotonic',
-    'labels': {each: {'breakpoints': [[0, 1 / 3], [1, 1 / 3]]} for each in LABELS},
+    'labels': {label: {'breakpoints': [[0, 1 / 3], [1, 1 / 3]]} for label in LABELS},
   }
-  points = {each: [{'rule': 'youden', 'threshold': 1 / 3, 'reason': ''}] for each in LABELS}
-  opened = opened._replace(
-    frozen={'levels': {'image': {'calibration': third, 'operating_points': points}}}
-  )
-  after, words = new_images.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
-  row = new_images._row(Item('a', 'a', ''), after[0], words[0], False, None)
+  points = {label: [{'rule': 'youden', 'threshold': 1 / 3, 'reason': ''}] for label in LABELS}
+  chosen = {'levels': {'image': {'calibration': third, 'operating_points': points}}}
+  config = finished_runs.open_run(run).config
+  decided = decisions.decide(config, chosen, np.full((1, 3), 0.5, np.float32))
+  (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
   assert row[4:7] == ['1'] * 3 and all(float(value) >= 1 / 3 for value in row[1:4])
 
 
@@ -259,7 +269,9 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   listed = tmp_path / 'list.csv'
   # The test images of the run's own folder are new to it.
   of['test'][['image', 'patient']].to_csv(listed, index=False)
-  new_images.predict(run, listed, tmp_path / 'test.csv', root=phantom_root)
+  new_images.predict_to_csv(
+    finished_runs.open_run(run), listed, tmp_path / 'test.csv', root=phantom_root
+  )
   assert len(rows(tmp_path / 'test.csv')) == len(of['test'])
   refusals = {}
   # The folder itself, a link to it, and one image by its path.
@@ -287,16 +299,19 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   }
   for name, (source, root) in refusals.items():
     with pytest.raises(InputError) as raised:
-      new_images.predict(run, source, tmp_path / 'refused.csv', root=root)
+      new_images.predict_to_csv(
+        finished_runs.open_run(run), source, tmp_path / 'refused.csv', root=root
+      )
     assert words[name] in str(raised.value) and '--allow_training_images' in str(raised.value)
     assert '\n' not in str(raised.value) and not (tmp_path / 'refused.csv').exists()
   # Other pictures of the same names are new.
   assert seen_before.find_seen(
-    (Item(name, str(other_root / name), '') for name in split['image']), seen_before.seen_by(run)
+    (Item(name, str(other_root / name), '') for name in split['image']),
+    seen_by_run.seen_by(Layout(run)),
   ) == (0, '')
   capsys.readouterr()
-  new_images.predict(
-    run, tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
+  new_images.predict_to_csv(
+    finished_runs.open_run(run), tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
   )  # fmt: skip
   said = capsys.readouterr().out
   assert 'note: at least 3 of the 3 images trained or chose this model' in said
@@ -312,21 +327,21 @@ def test_files_of_one_name_are_told_apart_by_their_folders():
 
 @pytest.mark.parametrize('head', ['softmax', 'ordinal'])
 def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
-  opened = new_images.open_run(run)
-  opened.config.model.head = head
+  config = finished_runs.open_run(run).config
+  config.model.head = head
   probabilities = np.random.default_rng(0).dirichlet((1, 1, 1), 20).astype(np.float32)
   validation = predictions.Predictions(
     [str(row) for row in range(20)], [''] * 20, LABELS, probabilities,
     np.eye(3, dtype=np.float32)[np.arange(20) % 3], np.ones((20, 3), bool),
   )  # fmt: skip
   of_level = frozen.freeze(validation, head=head, calibration='none', rules=['youden'])
-  opened = opened._replace(frozen={'levels': {'image': of_level}})
-  calibrated, words = new_images.decide(opened, validation.images, probabilities)
-  np.testing.assert_allclose(calibrated, probabilities, atol=1e-6)
-  assert words == [[LABELS[index]] for index in classes.decide(probabilities, head)]
-  assert new_images._columns(opened.config, False, False) == [
-    'image', *(f'prob_{label}' for label in LABELS), 'decision'
-  ]  # fmt: skip
+  decided = decisions.decide(config, {'levels': {'image': of_level}}, probabilities)
+  np.testing.assert_allclose(decided.probabilities, probabilities, atol=1e-6)
+  names = [LABELS[index] for index in classes.decide(probabilities, head)]
+  assert decided.decided == {'decision': names}
+  expected = [*(f'prob_{label}' for label in LABELS), 'decision']
+  assert decisions.column_names(config, raw=False) == expected
+  assert list(decisions.columns(config, decided, probabilities))[:4] == expected
 
 
 def test_whoever_reads_a_probability_back_decides_alike():
@@ -338,16 +353,19 @@ def test_whoever_reads_a_probability_back_decides_alike():
   chosen = frozen.freeze(tested, head='sigmoid', calibration='isotonic', rules=['sensitivity=1'])
   calibrated = frozen.calibrated(chosen, tested).probabilities
   item = Item('a.jpg', 'a.jpg', '')
-  written = [new_images._row(item, each, ['1'], False, None)[1] for each in calibrated]
+  decided = decisions.Decisions(calibrated, {'decision_Edema': [1] * 21})
+  rows = new_images._rows([item] * 21, decided, has_patients=False, raw=None)
+  written = [row[1] for row in rows]
   read = np.array(written, np.float64)[:, None]
   assert calibrated[0, 0] == 1 / 3 and frozen.decide(chosen, ['Edema'], read).all()
 
 
 def test_a_label_without_a_threshold_has_no_decision(run):
-  opened = new_images.open_run(run)
+  opened = finished_runs.open_run(run)
   opened.frozen['levels']['image']['operating_points']['Pneumonia'][0]['threshold'] = None
-  _, words = new_images.decide(opened, ['a'], np.full((1, 3), 0.5, np.float32))
-  assert words[0][1] == '' and {words[0][0], words[0][2]} <= {'0', '1'}
+  decided = decisions.decide(opened.config, opened.frozen, np.full((1, 3), 0.5, np.float32))
+  (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
+  assert row[5] == '' and {row[4], row[6]} <= {'0', '1'}
 
 
 def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
@@ -367,11 +385,14 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
     (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'though the run is finished'),
     (broken_run('b', edit('frozen.json', step=99)), 'made for step 99'),
     (broken_run('c', edit('frozen.json', split_sha256='x')), "made for split_sha256 'x'"),
+    (broken_run('d', edit('frozen.json', head='softmax')), "made for head 'softmax'"),
+    (broken_run('e', lambda f: (f / 'evaluation/test.json').unlink()), 'not a finished run'),
+    (broken_run('f', lambda f: shutil.rmtree(f / 'checkpoints')), 'has no checkpoint yet'),
     (tmp_path, 'not the work directory of a run'),
   ]
   for folder, words in cases:
     with pytest.raises(InputError) as raised:
-      new_images.predict(folder, mixed, tmp_path / 'out.csv')
+      new_images.predict_to_csv(finished_runs.open_run(folder), mixed, tmp_path / 'out.csv')
     assert words in str(raised.value) and '\n' not in str(raised.value)
   (tmp_path / 'bad').mkdir()
   (tmp_path / 'bad' / 'x.png').write_bytes(b'')
@@ -380,7 +401,7 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
     (tmp_path / 'nowhere', 'no such folder or CSV'),
   ):
     with pytest.raises(InputError) as raised:
-      new_images.predict(run, source, tmp_path / 'other.csv')
+      new_images.predict_to_csv(finished_runs.open_run(run), source, tmp_path / 'other.csv')
     assert words in str(raised.value) and '\n' not in str(raised.value)
 
 

@@ -15,11 +15,12 @@ from medjax.augment import policies
 from medjax.data import study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
-from medjax.experiment import loop
-from medjax.final_test import report_files
+from medjax.experiment.run import run as run_experiment
 from medjax.inference import export_program
 from medjax.runs import averaging, checkpoints
 from medjax.runs import finished as finished_runs
+from medjax.runs.layout import Layout
+from medjax.runs.trained_network import stacked
 from medjax.training import learner, preprocessing
 
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
@@ -48,7 +49,7 @@ def variables():
 
 def predicted(learned, variables, images):
   step = jax.jit(averaging.step(learned))
-  return np.asarray(step(averaging.stacked(variables), images))
+  return np.asarray(step(stacked(variables), images))
 
 
 def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
@@ -103,21 +104,21 @@ def test_what_stands_beside_the_mean():
   every = config(
     'evaluation.test_augment=3', 'evaluation.checkpoints=2', 'evaluation.members=runs/a'
   )
-  beside = averaging.beside(every, [own, member])
+  ablations = averaging.ablations(every, [own, member])
   expected = {
     'single model': own[:, 0, 0],
     'test-time augmentation alone': own[:, 0].mean(1),
     'several checkpoints alone': own[:, :, 0].mean(1),
     'several runs alone': (own[:, 0, 0] + member[:, 0, 0]) / 2,
   }
-  assert list(beside) == list(expected)
+  assert list(ablations) == list(expected)
   for name, array in expected.items():
-    np.testing.assert_allclose(beside[name], array, atol=1e-6)
+    np.testing.assert_allclose(ablations[name], array, atol=1e-6)
   np.testing.assert_allclose(
     averaging.mean([own, member]), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
   )
   one = config('evaluation.checkpoints=2')
-  assert list(averaging.beside(one, [own[:, :, :1]])) == ['single model']
+  assert list(averaging.ablations(one, [own[:, :, :1]])) == ['single model']
   words = averaging.in_words(every, 2)
   assert words == (
     "mean probability of the 2 best checkpoints, each image as it is and 3 times under 'chest', "
@@ -158,7 +159,7 @@ def test_as_many_of_the_best_are_kept(tmp_path):
   learned = learn('optimizer.ema=0')
   state = jax.jit(learned.init_state)({})
   history = []
-  with checkpoints.open_checkpoints(tmp_path / 'checkpoints', 3) as checkpointer:
+  with checkpoints.open_checkpoints(Layout(tmp_path), 3) as checkpointer:
     for step, value in enumerate((0.7, 0.9, 0.7, None, 0.7, 0.5), start=1):
       history.append({'step': step, 'auroc_mean': value})
       params = jax.tree.map(lambda leaf, step=step: leaf + step, state.params)
@@ -167,13 +168,14 @@ def test_as_many_of_the_best_are_kept(tmp_path):
       )
     checkpointer.wait()
   kept = sorted(int(each.name) for each in (tmp_path / 'checkpoints').iterdir())
-  best = checkpoints.several_best_variables(tmp_path, 3)
+  best = checkpoints.several_best_variables(Layout(tmp_path), 3)
   assert [step for _, step in best] == [2, 5, 3] and kept == [2, 3, 5, 6]
   first = jax.tree.leaves(state.params)[0]
   for each, step in best:
     np.testing.assert_allclose(jax.tree.leaves(each['params'])[0], first + step, rtol=1e-6)
   np.testing.assert_array_equal(
-    jax.tree.leaves(checkpoints.best_variables(tmp_path)[0])[0], jax.tree.leaves(best[0][0])[0]
+    jax.tree.leaves(checkpoints.best_variables(Layout(tmp_path))[0])[0],
+    jax.tree.leaves(best[0][0])[0],
   )
 
 
@@ -206,10 +208,10 @@ def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
   ):
     ours = config(f'evaluation.members={tmp_path / name}')
     if not words:
-      averaging.check_members(ours, tmp_path / 'own', 'a' * 64)
+      finished_runs.check_members(ours, tmp_path / 'own', 'a' * 64)
       continue
     with pytest.raises(InputError) as raised:
-      averaging.check_members(ours, tmp_path / 'own', 'a' * 64)
+      finished_runs.check_members(ours, tmp_path / 'own', 'a' * 64)
     assert words in str(raised.value) and str(tmp_path / name) in str(raised.value)
     assert '\n' not in str(raised.value)
 
@@ -220,7 +222,7 @@ def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
   written['data']['labels'].append('Mass')
   (tmp_path / 'run/config.json').write_text(json.dumps(written))
   with pytest.raises(InputError, match=r'is not of the network and the 4 labels') as raised:
-    finished_runs.open_run(tmp_path / 'run')
+    _ = finished_runs.open_run(tmp_path / 'run').network
   assert '\n' not in str(raised.value)
 
 
@@ -230,8 +232,8 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     f'evaluation.members={finished[0]}', 'seed=3', 'replicates=0',
   )  # fmt: skip
   workdir = tmp_path / 'run'
-  loop.run(experiment, workdir)
-  run, other = averaging.open_run(workdir), averaging.open_run(finished[0])
+  run_experiment(experiment, workdir)
+  run, other = (finished_runs.open_run(folder).network for folder in (workdir, finished[0]))
   assert sorted(run.steps) == [3, 6] and len(other.steps) == 1
   data = study.read(experiment, workdir)
   for part in ('validation', 'test'):
@@ -263,21 +265,21 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
     f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.level=study', 'replicates=20'
   )  # fmt: skip
   workdir = tmp_path / 'run'
-  loop.run(experiment, workdir)
+  run_experiment(experiment, workdir)
   folder = workdir / 'predictions' / 'single_model'
   parts = {part: predictions.read(folder / f'{part}.csv') for part in ('validation', 'test')}
   own = frozen.freeze(
     parts['validation'], head='sigmoid', calibration='platt', rules=experiment.evaluation.operating_points
   )  # fmt: skip
-  export_program.write(workdir, tmp_path / 'export')
+  export_program.write(finished_runs.open_run(workdir), tmp_path / 'export')
   exported = json.loads((tmp_path / 'export' / 'frozen.json').read_text())
   assert exported['levels']['image'] == own != frozen.read(workdir, LABELS)['levels']['image']
   program = export_program.stablehlo(
-    finished_runs.open_run(workdir), exported['levels']['image']['calibration']
+    finished_runs.open_run(workdir).network, exported['levels']['image']['calibration']
   )
   rows = study.read(experiment, workdir).rows('test')
   pixels = study.records(
-    experiment, finished_runs.open_run(workdir).started.image_format, study.read(experiment, workdir), rows
+    experiment, finished_runs.open_run(workdir).model_file.image_format, study.read(experiment, workdir), rows
   ).load(np.arange(len(rows)), len(rows))  # fmt: skip
   np.testing.assert_allclose(
     program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5
@@ -288,8 +290,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   assert all(f'{each:.4f}' in card for each in shown if each is not None)
   assert 'one checkpoint of an average (mean probability of the 2 best checkpoints' in card
   # Told again, the run says the same: also in which order.
-  before = [(workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)]
+  layout = Layout(workdir)
+  before = [path.read_bytes() for path in (layout.result, layout.report)]
   command('evaluate', f'--workdir={workdir}', check=True)
-  assert [
-    (workdir / name).read_bytes() for name in (report_files.RESULT, report_files.REPORT)
-  ] == before
+  assert [path.read_bytes() for path in (layout.result, layout.report)] == before

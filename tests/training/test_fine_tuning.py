@@ -13,8 +13,8 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.experiment import loop
-from medjax.runs import checkpoints, model_file, workdir
-from medjax.training.preprocessing import Normalisation
+from medjax.runs import checkpoints, model_file, seen_by_run, workdir
+from medjax.runs.layout import Layout
 
 
 def same(one, other, kind, name):
@@ -28,8 +28,8 @@ def test_head_only_leaves_everything_else_bit_for_bit(command, finished, other_r
     '--config.model.finetune=head', '--config.optimizer.weight_decay=0.1', '--config.steps=12',
   ).stdout  # fmt: skip
   assert f'weights   {finished[0]}; step' in said and 'the head alone' in said
-  before, _ = checkpoints.best_variables(finished[0])
-  after, _ = checkpoints.best_variables(tmp_path / 'run')
+  before, _ = checkpoints.best_variables(Layout(finished[0]))
+  after, _ = checkpoints.best_variables(Layout(tmp_path / 'run'))
   for name in before['params']:
     assert same(before, after, 'params', name) == (name != 'head'), name
     assert same(before, after, 'batch_stats', name), name
@@ -43,8 +43,8 @@ def test_unfrozen_stages_train_and_the_others_stay(command, finished, other_root
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
     '--config.model.finetune=head', '--config.model.unfreeze_at=2,4', '--config.evaluate_every=6',
   )  # fmt: skip
-  before, _ = checkpoints.best_variables(finished[0])
-  after, step = checkpoints.best_variables(tmp_path / 'run')
+  before, _ = checkpoints.best_variables(Layout(finished[0]))
+  after, step = checkpoints.best_variables(Layout(tmp_path / 'run'))
   assert step == 6
   for name in before['params']:
     unfrozen = name.startswith(('head', 'stage3', 'stage2'))
@@ -73,7 +73,7 @@ def test_patients_that_trained_the_weights_are_not_tested(
 
 
 def test_the_same_films_at_another_size_are_the_same_patients(finished, phantom_root, tmp_path):
-  seen = seen_before.seen_by(finished[0])
+  seen = seen_by_run.seen_by(Layout(finished[0]))
   for image in seen['image']:
     (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
     Image.open(phantom_root / image).resize((48, 48)).save(tmp_path / image, quality=80)
@@ -83,17 +83,17 @@ def test_the_same_films_at_another_size_are_the_same_patients(finished, phantom_
 
 
 def test_weights_changed_before_anything_was_trained_are_noticed(finished, tmp_path):
-  beside = {'model.json': 'new', 'pretrained_on.csv': None}
+  texts = {'model.json': 'new', 'pretrained_on.csv': None}
   (tmp_path / 'model.json').write_text('old')
-  assert workdir._changed(beside, tmp_path)
+  assert not workdir.holds(Layout(tmp_path), texts)
   (tmp_path / 'model.json').write_text('new')
-  assert not workdir._changed(beside, tmp_path)
+  assert workdir.holds(Layout(tmp_path), texts)
   (tmp_path / 'pretrained_on.csv').write_text('image,patient,split,root')
-  assert workdir._changed(beside, tmp_path)
+  assert not workdir.holds(Layout(tmp_path), texts)
 
 
 def test_an_origin_that_nobody_knows_is_not_forgotten_by_the_next_run():
-  inputs = ImageFormat(32, 1), Normalisation((0.5,), (0.25,))
+  inputs = ImageFormat(32, 1), (0.5,), (0.25,)
   file = {'from': '/weights.safetensors', 'sha256': '0' * 64}
   first = {'from': '/runs/one', 'step': 3, 'pretrained': file}
   second = {'from': '/runs/two', 'step': 5, 'pretrained': first}
@@ -108,10 +108,10 @@ def test_patience_begins_with_the_last_unfreezing():
   config = configs.load('configs/phantom.py')
   config.patience, config.model.unfreeze_at = 1, (300,)
   history = [{'step': step, 'auroc_mean': 0.9 - step / 1000} for step in (100, 200, 300)]
-  assert not loop._stale(config, history)
-  assert loop._stale(config, [*history, {'step': 400, 'auroc_mean': 0.1}])
+  assert not loop._is_stale(config, history)
+  assert loop._is_stale(config, [*history, {'step': 400, 'auroc_mean': 0.1}])
   config.model.unfreeze_at = ()
-  assert loop._stale(config, history)
+  assert loop._is_stale(config, history)
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from medjax import config as configs
 from medjax.config import Config, Data, Model, Optimizer, Split
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.evaluation import predictions
+from medjax.runs import model_file
 from medjax.whole_slides import patch_sets, slide_tables
 from medjax.whole_slides.patches import Cutting
 
@@ -45,6 +47,10 @@ def run(cut, tmp_path):
   config = Config(data, Model('resnet_tiny'), replicates=100)
   workdir.mkdir()
   (workdir / 'config.json').write_text(json.dumps(configs.to_dict(config)))
+  started = model_file.Provenance(ImageFormat(32, 3), (0.5,), (0.25,), 1, None)
+  (workdir / 'model.json').write_text(model_file.to_json(started))
+  (workdir / 'evaluation').mkdir()
+  (workdir / 'evaluation' / 'test.json').write_text('{}')
   table = pd.read_csv(cut / 'patches.csv')
   rng = np.random.default_rng(0)
   score = np.clip(0.25 + 0.4 * table['tumor'] + rng.normal(0, 0.1, len(table)), 0, 1)

@@ -1,16 +1,18 @@
 """The images of a folder, or those that a CSV names, as a list that may be of millions.
 
-The list is written to a temporary file, so that it takes no memory, the folder is walked once, and what
-comes or goes there later changes nothing.
+The list is written to a temporary file, so that it takes 8 bytes of memory per image, the folder is
+walked once, and what comes or goes there later changes nothing.
 """
 
+import array
 import collections
 import hashlib
 import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 from medjax.data import table
@@ -55,21 +57,46 @@ class ImageList(NamedTuple):
   sha256: of their names and patients, in their order.
   has_patients: whether a patient can be told for any of them.
   passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder' too.
-  file: one JSON line per image; `items` reads it.
+  file: one JSON line per image; `items` and `item` read it.
+  offsets: where the line of each image begins.
+  lock: of the file.
   """
 
   count: int
   sha256: str
   has_patients: bool
   passed_over: dict[str, int]
-  file: IO[str]
+  file: IO[bytes]
+  offsets: array.array
+  lock: threading.Lock
 
 
 def items(images: ImageList) -> Iterator[Item]:
-  """Yields the images in their order, from the first; one such reading at a time."""
-  images.file.seek(0)
-  for line in images.file:
-    yield Item(*json.loads(line))
+  """Yields the images in their order."""
+  return (item(images, number) for number in range(images.count))
+
+
+def item(images: ImageList, number: int) -> Item:
+  """Returns an image by its place in the list; any thread may ask."""
+  with images.lock:
+    images.file.seek(images.offsets[number])
+    line = images.file.readline()
+  return Item(*json.loads(line))
+
+
+def of_paths(paths: Sequence[str | os.PathLike]) -> ImageList:
+  """Lists these files, or `container#key`.
+
+  Raises:
+    InputError: there is none, or one of them is there twice.
+  """
+  names = [os.fspath(path) for path in paths]
+  if not names:
+    raise InputError('no image is given')
+  twice = next((name for name, times in collections.Counter(names).items() if times > 1), None)
+  if twice is not None:
+    raise InputError(f"'{twice}' is given twice; give every image once")
+  return _listed((Item(name, os.path.abspath(name), '') for name in names), has_patients=False)
 
 
 def of_folder(folder: pathlib.Path) -> ImageList:
@@ -136,12 +163,15 @@ def in_words(passed_over: dict[str, int]) -> str:
 
 
 def _listed(found: Iterable[Item], has_patients: bool) -> ImageList:
-  file = tempfile.TemporaryFile('w+', encoding='ascii')  # noqa: SIM115  It is read later.
-  digest, count = hashlib.sha256(), 0
-  for count, item in enumerate(found, start=1):  # noqa: B007
-    file.write(json.dumps(item) + '\n')
+  file = tempfile.TemporaryFile()  # noqa: SIM115  It is read later.
+  digest, offsets, end = hashlib.sha256(), array.array('q'), 0
+  for item in found:
+    offsets.append(end)
+    end += file.write(json.dumps(item).encode() + b'\n')
     digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))
-  return ImageList(count, digest.hexdigest(), has_patients, {}, file)
+  return ImageList(
+    len(offsets), digest.hexdigest(), has_patients, {}, file, offsets, threading.Lock()
+  )
 
 
 def _walk(folder: str, passed_over: collections.Counter) -> Iterator[str]:

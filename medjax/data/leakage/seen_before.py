@@ -8,42 +8,19 @@ import collections
 import functools
 import heapq
 import os
-import pathlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
 from medjax.data.images.lists import Item
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError
-from medjax.runtime import files
 
-FILE = 'pretrained_on.csv'
-_COLUMNS = ['image', 'patient', 'split', 'root']
+COLUMNS = ['image', 'patient', 'split', 'root']
 _COMPARED = 50  # images of one name in two folders, which say whether the folders hold the same set
 _DID = {'train': 'trained', 'validation': 'chose'}
-
-
-def seen_by(run: pathlib.Path) -> pd.DataFrame:
-  """Returns image, patient, split and root of all that trained or chose the network of a run.
-
-  The run's own training and validation images, and those of the runs that it started from.
-  """
-  own = table.read_csv(run / 'split.csv', ['image', 'patient', 'split'])
-  own = own[own['split'].isin(('train', 'validation'))]
-  root = files.read_json(run / 'config.json')['data']['root']
-  parts = [own.assign(root=os.path.realpath(root))]
-  if (run / FILE).is_file():
-    parts.append(table.read_csv(run / FILE, _COLUMNS))
-  return pd.concat(parts, ignore_index=True)[_COLUMNS]
-
-
-def seen_by_any(runs: Iterable[pathlib.Path]) -> pd.DataFrame:
-  """As `seen_by`, of the networks of several runs."""
-  return pd.concat([seen_by(run) for run in runs], ignore_index=True).drop_duplicates()
 
 
 def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.DataFrame) -> None:
@@ -57,7 +34,7 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
     images: the study table.
     split: str[N] of its images.
     root: of its images.
-    seen: from `seen_by`.
+    seen: from `medjax.runs.seen_by_run.seen_by`: columns COLUMNS.
   """
   for folder, rows in seen.groupby('root'):
     if not _same_set(str(folder), rows['image'], os.path.realpath(root), images['image']):
@@ -72,14 +49,11 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
       )
 
 
-def note(images: pd.DataFrame, split: np.ndarray, workdir: pathlib.Path) -> str | None:
-  """Returns a sentence if patients of validation or test have namesakes who trained the weights.
+def note(images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame) -> str | None:
+  """Returns a sentence if patients of validation or test have namesakes among those seen.
 
   `check_unseen` has found their images to differ, or none of one name to compare.
   """
-  if not (workdir / FILE).is_file():
-    return None
-  seen = table.read_csv(workdir / FILE, _COLUMNS)
   overlap = _met_again(images, split, seen)
   if overlap is None:
     return None
@@ -132,7 +106,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
 
   Args:
     images: each met once, so they may be many.
-    seen: from `seen_by`.
+    seen: from `medjax.runs.seen_by_run.seen_by`: columns COLUMNS.
   """
   real = _resolver()
   paths = [os.path.join(root, image) for root, image in zip(seen['root'], seen['image'])]

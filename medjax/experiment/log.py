@@ -1,0 +1,190 @@
+"""What a run reports while it trains: metrics to JSON lines and TensorBoard, progress to a person."""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+
+from medjax.config import Config
+from medjax.data import study
+from medjax.data.study import Study
+from medjax.errors import InputError
+from medjax.final_test import notes
+from medjax.runs import averaging, metrics_file, model_file
+from medjax.runs.layout import Layout
+from medjax.runs.model_file import Provenance
+from medjax.runtime import files
+from medjax.runtime.progress import Progress, say
+from medjax.training import fine_tuning
+
+
+class MetricWriter:
+  """Appends rows to metrics.jsonl and draws their numbers in TensorBoard.
+
+  A resumed run continues where its checkpoint stands: rows of later steps are dropped first, so
+  that every step is there once.
+  """
+
+  def __init__(self, layout: Layout, resume_step: int):
+    import tensorboardX  # It takes seconds where torch is installed, and mistakes need none of it.
+
+    self._path = layout.metrics
+    rows = [row for row in metrics_file.read(layout) if row['step'] <= resume_step]
+    files.write_whole(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
+    self._tensorboard = tensorboardX.SummaryWriter(
+      str(layout.tensorboard), purge_step=resume_step + 1, flush_secs=30
+    )
+
+  def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
+    """Writes one row; values are numbers, None, or mappings of label to those."""
+    with self._path.open('a') as file:
+      file.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
+    for name, value in _flat(values):
+      self._tensorboard.add_scalar(f'{split}/{name}', value, step)
+
+  def close(self) -> None:
+    """Flushes what TensorBoard still holds."""
+    self._tensorboard.close()
+
+
+def _flat(values: Mapping[str, Any]) -> list[tuple[str, float]]:
+  pairs = []
+  for name, value in values.items():
+    if isinstance(value, Mapping):
+      pairs += [(f'{name}/{inner}', number) for inner, number in _flat(value)]
+    elif value is not None:
+      pairs.append((name, value))
+  return pairs
+
+
+class TrainingLog:
+  """Reports what happens in the loop, reading a step's metrics only while the next one runs.
+
+  Args:
+    layout: where metrics.jsonl and tensorboard/ are.
+    config: of the run.
+    step: where a resumed run begins.
+    rate: the learning-rate schedule.
+    unwritten_losses: of the steps since the last row of metrics.jsonl, where a run is resumed.
+    quiet: writes and says nothing, only checks; for all processes but the first.
+  """
+
+  def __init__(
+    self,
+    layout: Layout,
+    config: Config,
+    step: int,
+    rate: Callable[[int], Any],
+    unwritten_losses: list[float],
+    *,
+    quiet: bool,
+  ):
+    self._rate, self._steps = rate, config.steps
+    self._writer = None if quiet else MetricWriter(layout, step)
+    self._progress = Progress('step', step, config.steps, config.batch_size, quiet)
+    self._every = max(1, min(100, config.steps // 100))
+    self._pending: tuple[int, Mapping[str, Any]] | None = None
+    self._losses = list(unwritten_losses)
+
+  def __enter__(self) -> 'TrainingLog':
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self._progress.close()
+    if self._writer:
+      self._writer.close()
+
+  def step(self, step: int, metrics: Mapping[str, Any]) -> None:
+    """Takes the metrics of a step just dispatched and reads those of the step before."""
+    self._flush()
+    self._pending = step, metrics
+
+  @contextlib.contextmanager
+  def between_steps(self) -> Iterator[None]:
+    """Waits for the last step; what is done inside, validating or saving, is not timed as training.
+
+    Raises:
+      InputError: one of its metrics is not finite.
+    """
+    self._flush()
+    with self._progress.paused():
+      yield
+
+  def _flush(self) -> None:
+    if self._pending is None:
+      return
+    (step, metrics), self._pending = self._pending, None
+    values = {name: float(value) for name, value in metrics.items()}
+    for name, value in values.items():
+      if not math.isfinite(value):
+        raise InputError(
+          f'step {step}: the {name.replace("_", " ")} is {value}; checkpoints of earlier steps are '
+          'kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
+        )
+    self._losses.append(values['loss'])
+    self._progress.update(step, f'loss {values["loss"]:.4f}')
+    if step % self._every == 0 or step == self._steps:
+      row = {
+        'loss': sum(self._losses) / len(self._losses),
+        'gradient_norm': values['gradient_norm'],
+        'learning_rate': float(self._rate(step - 1)),
+      }
+      self._losses = []
+      if self._writer:
+        self._writer.write(step, 'train', row)
+
+  @property
+  def unwritten_losses(self) -> list[float]:
+    """The losses of the steps since the last row of metrics.jsonl, for the checkpoint."""
+    return list(self._losses)
+
+  def validation(self, step: int, values: Mapping[str, Any], is_better: bool) -> None:
+    """Writes and says a validation."""
+    if self._writer:
+      self._writer.write(step, 'validation', values)
+      mean = values['auroc_mean']
+      text = 'undefined: no label has both classes' if mean is None else f'{mean:.4f}'
+      best = ', the best so far' if is_better else ''
+      say(f'step {step:,}: validation mean AUROC {text}{best}')
+
+
+def opening_lines(
+  config: Config, layout: Layout, started: Provenance, data: Study, broken: set[str]
+) -> list[str]:
+  """Returns what a run is about to do, for a person to check before it takes hours."""
+  device = jax.devices()[0]
+  channels = 'grey' if config.data.channels == 1 else 'RGB'
+  return [
+    f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
+    *(f'          {line}' for line in study.describe(data)),
+    f'split     test {data.proof["how"]["test"]["from"]}, validation '
+    f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 {data.proof["split_sha256"][:12]}',
+    f'set aside {len(broken):,} images that cannot be read',
+    f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
+    f'{started.image_format.size} px, {config.precision}',
+    f'weights   {model_file.in_words(started)}',
+    f'pixels    mean {_rounded(started.mean)}, standard deviation '
+    f'{_rounded(started.std)}, resized {started.image_format.interpolation}, '
+    f'{config.data.fit}, intensity {config.data.intensity}',
+    f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
+    f'{config.sampling.mixture or config.sampling.name}',
+    f'reported  {averaging.in_words(config, config.evaluation.checkpoints)}',
+    f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
+    f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
+    f'work dir  {layout.workdir}',
+    *(
+      f'note      {note}'
+      for note in (
+        *notes.notes(data, broken, ('train', 'validation', 'test')),
+        *notes.notes_on_weights(layout, data, started),
+      )
+    ),
+  ]
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+  return ' '.join(f'{value:.4g}' for value in values)

@@ -1,0 +1,299 @@
+"""One run from start to end: the order of things."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+from orbax.checkpoint import v1 as ocp
+
+from medjax.augment import label_check
+from medjax.config import Config
+from medjax.data import pipeline, study, targets
+from medjax.data.leakage import seen_before
+from medjax.data.study import Study
+from medjax.errors import InputError, one_line
+from medjax.experiment import log, loop
+from medjax.experiment.unfreezing import UnfreezingStep
+from medjax.final_test import evaluate_once
+from medjax.runs import (
+  averaging,
+  checkpoints,
+  finished,
+  model_file,
+  predict,
+  seen_by_run,
+  weights_of_run,
+  workdir,
+)
+from medjax.runs.layout import Layout
+from medjax.runs.model_file import Provenance
+from medjax.runs.predict import Predicted
+from medjax.runs.trained_network import TrainedNetwork, stacked
+from medjax.runs.workdir import Draft
+from medjax.runtime import devices, progress
+from medjax.training import learner, objective, preprocessing
+from medjax.training.learner import Learner
+from medjax.training.objective import Objective
+from medjax.training.preprocessing import Normalisation
+from medjax.training.steps import TrainState
+
+
+class Beginning(NamedTuple):
+  """The network of a run before its first step, or its first step after a restart.
+
+  Attributes:
+    drafted: the study; None on all processes but the first.
+    learner: the network.
+    filled: variables that pretrained weights fill.
+    started: what model.json says.
+    seen: whom the pretrained weights have seen, None for nobody known.
+  """
+
+  drafted: Draft | None
+  learner: Learner
+  filled: dict[str, Any]
+  started: Provenance
+  seen: pd.DataFrame | None
+
+
+def run(config: Config, folder: pathlib.Path) -> None:
+  """Trains, picks the best checkpoint on validation, tests it once and writes the report.
+
+  Started again in the same work directory it goes on where it stopped.
+
+  Args:
+    config: a checked config.
+    folder: the work directory.
+
+  Raises:
+    InputError: anything about the config, the data or the work directory that needs the user.
+    SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
+  """
+  layout = Layout(folder.absolute())
+  devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
+  workdir.check(config, layout)
+  beginning = _begin(config, layout)
+  training = devices.first_does(functools.partial(_fill, config, layout, beginning))
+  data, broken = workdir.read(config, layout, beginning.drafted)
+  with workdir.locked(layout):
+    if layout.is_finished():
+      if devices.is_first():
+        progress.say(f'this run is complete: {layout.report}')
+      return
+    training = training or objective.make(config, data, broken)
+    if devices.is_first():
+      lines = log.opening_lines(config, layout, beginning.started, data, broken)
+      progress.say('\n'.join(lines))
+    mesh = devices.data_mesh()
+    built, split_sha256 = beginning.learner, data.proof['split_sha256']
+    predict_rows = predict.predictor(config, data, built.image_format, built.eval_step, mesh)
+    network, best_step = _train(config, layout, beginning, data, training, predict_rows, mesh)
+    rows = {part: training.rows[part] for part in ('validation', 'test')}
+    finished.check_members(config, layout.workdir, split_sha256)
+    members = [finished.open_run(folder).network for folder in config.evaluation.members]
+    predicted = _predict(config, data, network, members, rows, predict_rows, mesh)
+    devices.first_does(
+      functools.partial(
+        evaluate_once.test_and_report,
+        config,
+        layout,
+        data,
+        broken,
+        rows,
+        predicted,
+        network=network,
+        best_step=best_step,
+        started=beginning.started,
+      )
+    )
+
+
+def _begin(config: Config, layout: Layout) -> Beginning:
+  """Reads the source and builds the network; says what is wrong with either as early as it can."""
+  draft = functools.partial(devices.first_does, lambda: workdir.draft(config, layout))
+  # A run that has trained keeps what its weights brought; the weights are not needed again.
+  started = model_file.read(layout) if layout.saved_steps() else None
+  if started or not config.model.pretrained:
+    if started:
+      resolved = started.image_format, Normalisation(started.mean, started.std)
+    else:
+      resolved = preprocessing.resolve(config, None)
+    built = learner.build(config, *resolved)
+    started = started or model_file.describe(built, None, None)
+    return Beginning(draft(), built, {}, started, None)
+  drafted = draft()  # Before anything is fetched.
+  weights = weights_of_run.find(config.model.pretrained)
+  built = learner.build(config, *preprocessing.resolve(config, weights))
+  fitted = built.fit(weights)
+  seen = seen_by_run.seen_by(Layout(weights.run)) if weights.run else None
+  started = model_file.describe(built, weights, fitted)
+  return Beginning(drafted, built, fitted.variables, started, seen)
+
+
+def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | None:
+  """Checks and fills a new work directory; returns None where one holds all of it already."""
+  drafted, seen = beginning.drafted, beginning.seen
+  texts = {
+    layout.model.name: model_file.to_json(beginning.started),
+    layout.pretrained_on.name: None if seen is None else seen.to_csv(index=False),
+  }
+  if drafted.is_kept and (layout.saved_steps() or workdir.holds(layout, texts)):
+    return None
+  data = drafted.study
+  training = objective.make(config, data)
+  _check_fit(config, beginning.learner, training.loss)
+  if not config.force_augment:
+    label_check.check_policy(
+      beginning.learner.augment, config.augment, config.data.modality, config.data.channels
+    )
+  if seen is not None:
+    seen_before.check_unseen(data.table, data.split, config.data.root, seen)
+  finished.check_members(config, layout.workdir, data.proof['split_sha256'])
+  broken = workdir.find_broken(config, data)
+  if len(broken):
+    # The weights of the loss are of the images that are left.
+    try:
+      training = objective.make(config, data, set(broken['image']))
+    except InputError as error:
+      raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None
+  workdir.write(config, layout, drafted, broken, texts)
+  return training
+
+
+def _check_fit(config: Config, built: Learner, loss: Callable) -> None:
+  """Raises InputError where network, loss and augmentation do not fit together; computes nothing."""
+  outputs = targets.outputs(config.model.head, len(config.data.labels))
+  shapes = {
+    'image': (built.image_format.shape, jnp.uint8),
+    'label': ((outputs,), jnp.float32),
+    'mask': ((outputs,), jnp.float32),
+    'weight': ((), jnp.float32),
+  }
+  batch = {
+    name: jax.ShapeDtypeStruct((config.batch_size, *shape), dtype)
+    for name, (shape, dtype) in shapes.items()
+  }
+  try:
+    for step in {0, *config.model.unfreeze_at}:
+      state = built.state_after(step + 1)
+      jax.eval_shape(built.train_step(loss, built.frozen(step)), state, batch)
+  except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
+    raise InputError(
+      f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
+    ) from error
+
+
+def _train(
+  config: Config,
+  layout: Layout,
+  beginning: Beginning,
+  data: Study,
+  training: Objective,
+  predict_rows: Callable[[Any, np.ndarray], np.ndarray],
+  mesh: Mesh,
+) -> tuple[TrainedNetwork, int | None]:
+  """Trains; returns the network with its best checkpoints, and the step of the best validation.
+
+  That step is None if no validation had a mean AUROC to choose by; then the last state is taken.
+  """
+  built, count = beginning.learner, config.evaluation.checkpoints
+  split_sha256, rows = data.proof['split_sha256'], training.rows['validation']
+  batches = functools.partial(
+    pipeline.train_batches,
+    study.records(config, built.image_format, data, training.rows['train']),
+    training.stream.batch,
+    batch_size=config.batch_size,
+    stop=config.steps,
+    workers=config.data.workers,
+    share=pipeline.Share(jax.process_index(), jax.process_count()),
+  )
+
+  def validate(state: TrainState) -> dict[str, Any]:
+    scores = predict_rows(state.variables, rows)
+    return predict.validation_metrics(
+      config.data.labels, scores, data.truth[rows], data.known[rows]
+    )
+
+  with checkpoints.open_checkpoints(layout, count) as checkpointer:
+    start = _start(layout, beginning, checkpointer, split_sha256, mesh)
+    state, history = loop.train(
+      config,
+      layout,
+      start,
+      train_step=_train_step(built, training.loss, mesh, start.step),
+      batches=batches,
+      validate=validate,
+      mesh=mesh,
+      checkpointer=checkpointer,
+      split_sha256=split_sha256,
+    )
+    best = checkpoints.best_validations(history, count)
+    steps = [entry['step'] for entry in best] or [int(state.step)]
+    variables = [state.variables]
+    if steps != [int(state.step)]:
+      variables = [
+        checkpoints.restore(checkpointer, step, built, mesh)[0].variables for step in steps
+      ]
+  if count > len(steps) and devices.is_first():
+    progress.say(f'of the {count} best checkpoints to average there are {len(steps)}')
+  network = TrainedNetwork(built, stacked(jax.device_get(variables)), tuple(steps))
+  return network, best[0]['step'] if best else None
+
+
+def _start(
+  layout: Layout,
+  beginning: Beginning,
+  checkpointer: ocp.training.Checkpointer,
+  split_sha256: str,
+  mesh: Mesh,
+) -> loop.Start:
+  """Returns the state before the first step, or that of the latest checkpoint.
+
+  Raises:
+    InputError: the split is not the one that trained the checkpoint.
+  """
+  built, step = beginning.learner, checkpoints.latest_step(checkpointer)
+  if not step:
+    init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
+    return loop.Start(init(beginning.filled))
+  state, saved = checkpoints.restore(checkpointer, step, built, mesh)
+  if saved['split_sha256'] != split_sha256:
+    raise InputError(
+      f'{layout.split} is not the split that trained the checkpoint of step {step}; restore it, or '
+      'take another --workdir'
+    )
+  if devices.is_first():
+    progress.say(f'going on from the checkpoint of step {step:,}')
+  return loop.Start(state, step, saved['history'], saved['unwritten_losses'])
+
+
+def _train_step(built: Learner, loss: Callable, mesh: Mesh, step: int) -> Callable:
+  """Returns (state, batch, steps done) → (state, metrics), compiled; the state is donated."""
+  replicated = devices.replicated(mesh)
+  if built.config.model.unfreeze_at:
+    return UnfreezingStep(built, loss, replicated, step)
+  function = built.train_step(loss, built.frozen(0))
+  jitted = jax.jit(function, donate_argnums=0, out_shardings=replicated)
+  return lambda state, batch, step: jitted(state, batch)
+
+
+def _predict(
+  config: Config,
+  data: Study,
+  network: TrainedNetwork,
+  members: Sequence[TrainedNetwork],
+  rows: dict[str, np.ndarray],
+  predict_rows: Callable[[Any, np.ndarray], np.ndarray],
+  mesh: Mesh,
+) -> Predicted:
+  """Predicts validation and test, by the best checkpoint or by what the config averages."""
+  if averaging.averages(config.evaluation):
+    return predict.averaged(config, data, [network, *members], rows, mesh)
+  variables = jax.device_put(network.best, devices.replicated(mesh))
+  return Predicted({part: predict_rows(variables, positions) for part, positions in rows.items()})
