@@ -1,3 +1,55 @@
 """Train, fine-tune and honestly evaluate medical image classifiers in JAX and Flax."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from medjax import config, losses, models
+  from medjax.api.runs import Run, load_config, open_run, train
+  from medjax.api.tables import audit_table, split_patients
+  from medjax.config import Config
+  from medjax.errors import InputError
+
 __version__ = '0.1.0'
+
+__all__ = [
+  'Config',
+  'InputError',
+  'Run',
+  'audit_table',
+  'config',
+  'load_config',
+  'losses',
+  'models',
+  'open_run',
+  'split_patients',
+  'train',
+]
+
+# Imported when first asked for (PEP 562): commands and input workers import this file too, and must
+# wait neither for jax nor for pandas.
+_WHERE = {
+  'Config': 'medjax.config',
+  'InputError': 'medjax.errors',
+  'Run': 'medjax.api.runs',
+  'audit_table': 'medjax.api.tables',
+  'load_config': 'medjax.api.runs',
+  'open_run': 'medjax.api.runs',
+  'split_patients': 'medjax.api.tables',
+  'train': 'medjax.api.runs',
+}
+
+
+def __getattr__(name: str) -> Any:
+  if name in _WHERE:
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+  elif name in __all__:
+    value = importlib.import_module(f'medjax.{name}')
+  else:
+    raise AttributeError(f"module 'medjax' has no attribute '{name}'")
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return sorted({*__all__, *(name for name in globals() if name.startswith('__'))})

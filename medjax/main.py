@@ -35,22 +35,15 @@ def main() -> None:
   from medjax.experiment import run
   from medjax.runtime import devices
 
-  # Compiled programs are kept, so that the second start of a large network takes seconds.
-  if not jax.config.jax_compilation_cache_dir:
-    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
-    jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
+  devices.keep_compiled_programs()
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
-    run.run(config, pathlib.Path(_WORKDIR.value))
+    with devices.memory_errors_in_words():
+      run.run(config, pathlib.Path(_WORKDIR.value))
   except jax.errors.JaxRuntimeError as error:
-    reason = str(error).splitlines()[0]
-    if 'RESOURCE_EXHAUSTED' in reason:
-      raise InputError(
-        f'the device has too little memory ({reason}); lower config.batch_size or data.image_size, or '
-        'raise optimizer.accumulate'
-      ) from None
     if jax.process_count() == 1:
       raise
+    reason = str(error).splitlines()[0]
     print(
       f'error: another process of this run has died or cannot be reached ({reason}); started again, '
       'all processes go on from the last checkpoint',

@@ -6,6 +6,7 @@ bits as one that was never interrupted.
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -143,7 +144,10 @@ def _is_stale(config: Config, history: list[dict[str, Any]]) -> bool:
 def _signals_noted() -> Iterator[list[signal.Signals]]:
   """Yields a list that SIGTERM and Ctrl-C are noted in, instead of ending the process at once."""
   noted: list[signal.Signals] = []
-  if jax.process_count() > 1:  # jax's runtime listens itself, to make all processes agree.
+  # With several processes jax's runtime listens itself, to make all of them agree. Other threads
+  # than the first, such as those of a server, may not listen.
+  in_first_thread = threading.current_thread() is threading.main_thread()
+  if jax.process_count() > 1 or not in_first_thread:
     yield noted
     return
 

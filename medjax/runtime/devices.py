@@ -1,6 +1,9 @@
 """Accelerators: distributed start-up, the data mesh, and batches on their way to it."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
@@ -40,6 +43,28 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
     raise InputError(f'the devices cannot be started: {reason}') from None
   if jax.process_count() > 1:
     _exchange_once()
+
+
+def keep_compiled_programs() -> None:
+  """Keeps compiled programs on disk, so that the second start of a large network takes seconds."""
+  if not jax.config.jax_compilation_cache_dir:
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
+    jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
+
+
+@contextlib.contextmanager
+def memory_errors_in_words() -> Iterator[None]:
+  """Says what to do where a device has too little memory."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    reason = str(error).splitlines()[0]
+    if 'RESOURCE_EXHAUSTED' not in reason:
+      raise
+    raise InputError(
+      f'the device has too little memory ({reason}); lower config.batch_size or data.image_size, '
+      'or raise optimizer.accumulate'
+    ) from None
 
 
 def _exchange_once() -> None:

@@ -16,7 +16,7 @@ def say(text: str = '') -> None:
 
 
 class Progress:
-  """A bar with rate and time left on a terminal; in a log, a plain line twenty times a run.
+  """A bar with rate and time left on a terminal or in a notebook; in a log, a plain line twenty times a run.
 
   Args:
     what: the unit of `total`, such as 'step'.
@@ -31,7 +31,7 @@ class Progress:
     self._quiet, self._began, self._first, self._paused = quiet, 0.0, 0, 0.0
     self._every = max(1, total // 20)
     self._bar = None
-    if sys.stderr.isatty() and not quiet:
+    if (sys.stderr.isatty() or 'ipykernel' in sys.modules) and not quiet:
       self._bar = tqdm.tqdm(initial=start, total=total, unit=what, dynamic_ncols=True)
 
   def update(self, done: int, note: str = '') -> None:

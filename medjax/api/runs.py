@@ -1,0 +1,141 @@
+"""Runs from Python: train one, open one that is finished, predict with it."""
+
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import signal
+from collections.abc import Sequence
+
+import pandas as pd
+
+from medjax import config as configs
+from medjax.api import words
+from medjax.api.page import Page
+from medjax.config import Config
+from medjax.errors import InputError
+from medjax.runs import finished
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run(finished.Run):
+  """A finished run: its config, predictions and result, and its network for new images."""
+
+  @property
+  def report(self) -> Page:
+    """The path of its report; a notebook shows the page."""
+    return Page(self.layout.report)
+
+  def predict(
+    self,
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    root: str | os.PathLike | None = None,
+    allow_training_images: bool = False,
+  ) -> pd.DataFrame:
+    """Predicts images, as `python -m medjax.predict` does, and returns a row for each.
+
+    Args:
+      images: a folder, searched through for images; a CSV with a column image and maybe patient; or
+        paths of images.
+      root: what the paths of a CSV are relative to; by default its own folder.
+      allow_training_images: predicts images and patients that trained the run, too.
+
+    Returns:
+      Columns image, patient (where the CSV has it), prob_<label> (calibrated), decision_<label> (1 or
+      0 at the frozen threshold, None without one) or, of exclusive classes, `decision`, raw_<label>
+      (as the network gave it), and reason: why an image could not be read, else ''.
+
+    Raises:
+      InputError: no images, or images that trained the run; the run is not whole.
+    """
+    from medjax.inference import new_images
+
+    with words.renamed({'--allow_training_images': 'allow_training_images=True'}):
+      return new_images.predict(
+        self, images, root=root, allow_training_images=allow_training_images
+      )
+
+  def export(self, folder: str | os.PathLike | None = None) -> list[pathlib.Path]:
+    """Writes a StableHLO program, weights and a model card, as `python -m medjax.export` does.
+
+    Args:
+      folder: where to; by default `export` in the work directory.
+
+    Returns:
+      The files.
+    """
+    from medjax.inference import export_program
+
+    return export_program.write(self, pathlib.Path(folder or self.layout.export))
+
+  def __repr__(self) -> str:
+    return f"Run('{self.workdir}')"
+
+
+def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
+  """Returns the config of a file, checked.
+
+  Args:
+    path_and_arg: 'configs/phantom.py', or 'configs/phantom.py:resnet18'.
+    *overrides: 'field=value' each, such as 'data.root=/data/CheXpert' or 'optimizer.learning_rate=1e-3'.
+
+  Raises:
+    InputError: no such file, field or value, with the nearest right spelling.
+  """
+  with words.renamed({'--config.': '', '--config: ': ''}):
+    return configs.load(os.fspath(path_and_arg), overrides)
+
+
+def train(config: Config, workdir: str | os.PathLike) -> Run:
+  """Trains, tests once and writes the report, as `python -m medjax.main` does; returns the run.
+
+  Called again with the same config and work directory it goes on where it stopped, and returns a run
+  that is complete at once.
+
+  Args:
+    config: from `load_config`, or made by hand.
+    workdir: folder for everything that the run leaves.
+
+  Raises:
+    InputError: anything about the config, the data or the work directory that needs the user.
+    KeyboardInterrupt: after Ctrl-C or a notebook's interrupt, with everything saved.
+    SystemExit: 143 after SIGTERM, with everything saved.
+  """
+  if not isinstance(config, Config):
+    raise InputError(
+      f'config: {type(config).__name__} given; give a medjax.Config, such as '
+      "medjax.load_config('configs/phantom.py')"
+    )
+  configs.check(config)
+  if getattr(multiprocessing.current_process(), '_inheriting', False):
+    raise InputError(
+      'train was called again while an input worker imported this script; put the call under '
+      "if __name__ == '__main__':, or set data.workers=0"
+    )
+
+  from medjax.experiment import run
+  from medjax.runtime import devices
+
+  devices.keep_compiled_programs()
+  devices.initialise()
+  try:
+    with devices.memory_errors_in_words():
+      run.run(config, pathlib.Path(workdir))
+  except SystemExit as stop:
+    if stop.code != 128 + signal.SIGINT:
+      raise
+    raise KeyboardInterrupt('saved; the same call goes on from there') from None
+  return open_run(workdir)
+
+
+def open_run(workdir: str | os.PathLike) -> Run:
+  """Opens a finished run.
+
+  Raises:
+    InputError: it is no work directory, one of another version of medjax, or not finished.
+  """
+  with words.renamed(
+    {'started again with the same --workdir it': 'medjax.train with the same workdir'}
+  ):
+    opened = finished.open_run(pathlib.Path(workdir))
+  return Run(**{field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)})

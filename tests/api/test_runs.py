@@ -1,0 +1,131 @@
+"""Runs from Python are those of the commands: the same files, figures, predictions and mistakes."""
+
+import csv
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import PROJECT, TINY
+
+import medjax
+
+
+def config_of(root, *overrides):
+  return medjax.load_config(
+    PROJECT / 'configs/phantom.py',
+    *(flag.removeprefix('--config.') for flag in TINY),
+    f'data.root={root}',
+    *overrides,
+  )
+
+
+def test_importing_it_imports_nothing_heavy():
+  code = """
+import sys, medjax
+assert medjax.__version__ and {'train', 'InputError', 'losses'} <= set(dir(medjax))
+heavy = {'jax', 'numpy', 'pandas', 'flax', 'absl'} & set(sys.modules)
+assert not heavy, heavy
+medjax.InputError, medjax.split_patients
+assert 'pandas' in sys.modules and 'jax' not in sys.modules
+try:
+  medjax.trian
+except AttributeError as error:
+  assert 'trian' in str(error)
+"""
+  subprocess.run([sys.executable, '-c', code], cwd=PROJECT, check=True)
+
+
+def test_a_finished_run_of_the_command_is_the_run_that_train_returns(
+  finished, phantom_root, capsys
+):
+  workdir, _ = finished
+  run = medjax.train(config_of(phantom_root), workdir)
+  assert 'this run is complete' in capsys.readouterr().out
+  assert repr(run) == f"Run('{workdir}')" and run.config.data.labels[2] == 'Edema'
+
+
+def test_a_notebook_shows_the_report(finished):
+  report = medjax.open_run(finished[0]).report
+  assert report.read_text('utf-8').startswith('<!doctype html>')
+  shown = report._repr_html_()
+  assert shown.startswith('<iframe srcdoc="&lt;!doctype') and 'Pneumonia' in shown
+  assert report.parent.name == 'report' and report.parent._repr_html_() is None
+  assert pickle.loads(pickle.dumps(report)) == report
+
+
+def test_predictions_are_those_of_the_files_and_of_the_images(finished, phantom_root):
+  run = medjax.open_run(finished[0])
+  test = run.predictions('test')
+  rows = list(csv.DictReader((finished[0] / 'predictions/test.csv').open()))
+  assert list(test['image']) == [row['image'] for row in rows]
+  np.testing.assert_allclose(
+    test['raw_Edema'], [float(row['prob_Edema']) for row in rows], atol=1e-7
+  )
+  assert set(test['decision_Edema'].dropna()) <= {0, 1}
+  paths = [phantom_root / image for image in test['image'][:5]]
+  predicted = run.predict(paths)
+  assert list(predicted['image']) == [str(path) for path in paths]
+  for column in ('prob_Edema', 'raw_Edema', 'decision_Edema'):
+    np.testing.assert_allclose(
+      predicted[column].astype(float), test[column][:5].astype(float), atol=1e-6
+    )
+  with pytest.raises(medjax.InputError, match='insist with allow_training_images=True'):
+    run.predict(phantom_root)
+
+
+def test_an_interrupt_saves_and_the_same_call_goes_on(finished, phantom_root, tmp_path):
+  config = config_of(phantom_root, 'save_every=1')
+
+  def interrupt():
+    while not (tmp_path / 'run/checkpoints/1').is_dir():
+      time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+  watcher = threading.Thread(target=interrupt)
+  watcher.start()
+  with pytest.raises(KeyboardInterrupt, match='the same call goes on'):
+    medjax.train(config, tmp_path / 'run')
+  watcher.join()
+  assert not (tmp_path / 'run/evaluation').exists()
+  run = medjax.train(config, tmp_path / 'run')
+  assert run.result == medjax.open_run(tmp_path / 'run').result
+  # The end is that of the command, which nobody interrupted.
+  for name in ('predictions/test.csv', 'predictions/validation.csv'):
+    assert (tmp_path / 'run' / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+  ('call', 'words'),
+  [
+    (lambda _: medjax.load_config('configs/phantm.py'), 'no file configs/phantm.py; did you mean'),
+    (
+      lambda _: medjax.load_config('configs/phantom.py', 'stepz=3'),
+      "did you mean 'steps'",
+    ),
+    (
+      lambda _: medjax.load_config('configs/phantom.py', 'steps'),
+      'steps: give the value as steps=value',
+    ),
+    (lambda folder: medjax.open_run(folder), 'not the work directory of a run'),
+    (lambda folder: medjax.train('configs/phantom.py', folder), 'config: str given; give a medjax'),
+  ],
+)
+def test_a_mistake_is_the_line_of_the_command_without_its_flags(call, words, tmp_path, monkeypatch):
+  monkeypatch.chdir(PROJECT)
+  with pytest.raises(medjax.InputError) as error:
+    call(tmp_path)
+  message = str(error.value)
+  assert words in message and '\n' not in message and '--' not in message
+
+
+def test_a_config_made_by_hand_is_checked(tmp_path, phantom_root):
+  config = config_of(phantom_root)
+  config.optimizer.learning_rate = -1.0
+  with pytest.raises(medjax.InputError, match=r'config\.optimizer\.learning_rate=-1'):
+    medjax.train(config, tmp_path)
