@@ -8,36 +8,30 @@ Data:     metadata.csv and patches/ under data/camelyon17_v1.0 (or --config.data
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` names another network of medjax.models."""
-  network = arg or 'densenet121'
-  return Config(
+  config = Config(
     data=Data(
       source='camelyon17',
       modality='histopathology',
       root='data/camelyon17_v1.0',
       labels=('Tumor',),
-      image_size=image_size_for(network, 96),
+      image_size=96,
       channels=3,
       workers=8,
     ),
     split=Split(test='official', validation='official', seed=0),
     augment='histopathology',
-    model=Model(network, pretrained=weights_of(network)),
+    model=Model(arg or 'densenet121'),
     loss=Loss('binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=128,
     steps=20_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)

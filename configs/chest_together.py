@@ -1,26 +1,25 @@
 """CheXpert, ChestX-ray14 and PadChest together: findings that at least two of them label.
 
 Command:  python -m medjax.main --config=configs/chest_together.py --workdir=runs/chest_together
-          A set more is a line in `sets`; for one that lies elsewhere
+          Another set is one more line in `sets`; a set that lies elsewhere:
           --config.data.settings.sets.nih.root=/mnt/nih
 Data:     the sets as in configs/chexpert.py, chestxray14.py and padchest.py, under data/.
-Labels:   which of a set's labels make one of ours is a table, medjax/data/datasets/vocabulary.py; a set
-          may bring its own: 'labels': {'Lung Lesion': ['Mass', 'Nodule']}. Where a set does not
+Labels:   which of a set's labels make one of ours is a table, medjax/data/datasets/vocabulary.py; a
+          set may bring its own: 'labels': {'Lung Lesion': ['Mass', 'Nodule']}. Where a set does not
           label a finding, its images are unknown for it and teach nothing about it, whatever
           data.blank says; blank as negative holds for what a set's reports could have mentioned.
 Mixture:  half of what a batch shows is CheXpert, the rest is shared.
-Test:     patients of all sets, drawn together; no two sets' patients are taken for one. Sets may share
-          pictures, which only the audit can tell.
+Test:     patients of all sets, drawn together; no two sets' patients are taken for one. Sets may
+          share pictures, which only the audit can tell.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` names another network of medjax.models."""
-  network = arg or 'densenet121'
-  return Config(
+  config = Config(
     data=Data(
       source='several',
       modality='chest',
@@ -38,7 +37,7 @@ def get_config(arg: str = '') -> Config:
         'Pneumonia',
         'Pneumothorax',
       ),
-      image_size=image_size_for(network, 224),
+      image_size=224,
       views=('frontal',),
       uncertain='ignore',
       blank='zeros',
@@ -55,18 +54,13 @@ def get_config(arg: str = '') -> Config:
     split=Split(test=0.1, validation=0.1, seed=0),
     sampling=Sampling(mixture={'chexpert': 0.5, 'nih': 0.25, 'padchest': 0.25}),
     augment='chest',
-    model=Model(network, pretrained=weights_of(network)),
+    model=Model(arg or 'densenet121'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=64,
     steps=40_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)

@@ -11,37 +11,31 @@ Head:     softmax, one of the seven. For cancer or not: --config.model.head=sigm
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
 from medjax.data.datasets.ham10000 import CLASSES
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` names another network of medjax.models."""
-  network = arg or 'efficientnet_b0'
-  return Config(
+  config = Config(
     data=Data(
       source='ham10000',
       modality='skin',
       root='data/ham10000',
       labels=CLASSES,
-      image_size=image_size_for(network, 224),
+      image_size=224,
       channels=3,
       workers=8,
     ),
     split=Split(test=0.2, validation=0.1, seed=0),
     sampling=Sampling('none'),
     augment='skin',
-    model=Model(network, head='softmax', pretrained=weights_of(network)),
+    model=Model(arg or 'efficientnet_b0', head='softmax'),
     loss=Loss('cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=200,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=200),
     batch_size=64,
     steps=6_000,
     evaluate_every=300,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)

@@ -26,7 +26,7 @@ MODALITIES = {
 
 
 def get_config(arg: str = '') -> Config:
-  """Returns the config; `arg` names the set, 'dermamnist' if nothing else."""
+  """Returns the config; `arg` names the set, 'dermamnist' by default."""
   name = arg or 'dermamnist'
   family, _, size = name.partition('_')
   check_option('the set', family, CLASSES)

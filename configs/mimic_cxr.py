@@ -2,28 +2,27 @@
 
 Command:  python -m medjax.main --config=configs/mimic_cxr.py --workdir=runs/mimic_cxr
           --config.data.settings.labeler=negbio takes the other program's reading of the reports.
-Data:     MIMIC-CXR-JPG 2.x, from PhysioNet (physionet.org/content/mimic-cxr-jpg) after its training,
-          under data/mimic-cxr-jpg (or --config.data.root=…): the tables
+Data:     MIMIC-CXR-JPG 2.x, from PhysioNet (physionet.org/content/mimic-cxr-jpg) after its
+          training, under data/mimic-cxr-jpg (or --config.data.root=…): the tables
           mimic-cxr-2.0.0-{metadata,split,chexpert}.csv.gz and files/.
-Labels:   14, read from reports by a program; the official split is used, its test set too. Policies as
-          in configs/chexpert.py.
+Labels:   14, read from reports by a program; the official split is used, its test set too. Policies
+          as in configs/chexpert.py.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` names another network of medjax.models."""
-  network = arg or 'densenet121'
-  return Config(
+  config = Config(
     data=Data(
       source='mimic_cxr',
       modality='chest',
       root='data/mimic-cxr-jpg',
       labels=COMPETITION_TASKS,
-      image_size=image_size_for(network, 320),
+      image_size=320,
       views=('frontal',),
       uncertain={'Atelectasis': 'ones', 'Edema': 'ones', 'default': 'zeros'},
       blank='zeros',
@@ -31,18 +30,13 @@ def get_config(arg: str = '') -> Config:
     ),
     split=Split(test='official', validation='official', seed=0),
     augment='chest',
-    model=Model(network, pretrained=weights_of(network)),
+    model=Model(arg or 'densenet121'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=64,
     steps=30_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)

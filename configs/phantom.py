@@ -31,6 +31,6 @@ def get_config(arg: str = '') -> Config:
     steps=2_000,
     evaluate_every=200,
     seed=0,
-    # The last feature map of resnet_tiny is 4 × 4 for a whole film: too coarse for Grad-CAM to find a mass.
+    # resnet_tiny ends in a feature map of 4 × 4, which is too coarse for Grad-CAM to find a mass.
     evaluation=Evaluation(saliency='integrated_gradients'),
   )

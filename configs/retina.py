@@ -15,41 +15,35 @@ Published, not ours: AUROC 0.951 for referable retinopathy on Kaggle's EyePACS t
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
 from medjax.data.datasets.classes import GRADES
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` is 'phantom', or names another network of medjax.models."""
   if arg == 'phantom':
     return _phantom()
-  network = arg or 'efficientnet_b4'
-  return Config(
+  config = Config(
     data=Data(
       source='eyepacs',
       modality='retina',
       root='data/eyepacs',
       labels=GRADES,
-      image_size=image_size_for(network, 380),
+      image_size=380,
       channels=3,
       workers=8,
     ),
     split=Split(test='official or 0.2', validation='official or 0.1', seed=0),
     augment='retina',
-    model=Model(network, head='ordinal', pretrained=weights_of(network)),
+    model=Model(arg or 'efficientnet_b4', head='ordinal'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=32,
     steps=20_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)
 
 
 def _phantom() -> Config:

@@ -13,42 +13,36 @@ Published, not ours: AUROC 0.949 on the challenge's hidden test set, by an ensem
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` is 'phantom', or names another network of medjax.models."""
   if arg == 'phantom':
     return _phantom()
-  network = arg or 'efficientnet_b4'
-  return Config(
+  config = Config(
     data=Data(
       source='isic2020',
       modality='skin',
       root='data/isic2020',
       labels=('melanoma',),
-      image_size=image_size_for(network, 380),
+      image_size=380,
       channels=3,
       workers=8,
     ),
     # About 21 % of the patients have a melanoma.
     split=Split(test=0.2, validation=0.1, test_floor={'melanoma': 0.2}, seed=0),
     augment='skin',
-    model=Model(network, pretrained=weights_of(network)),
+    model=Model(arg or 'efficientnet_b4'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=32,
     steps=20_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)
 
 
 def _phantom() -> Config:

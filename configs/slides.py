@@ -1,6 +1,7 @@
-"""Has it spread? Patches of whole slides that medjax.slides cut, such as those of Camelyon16.
+r"""Has it spread? Patches of whole slides that medjax.slides cut, such as those of Camelyon16.
 
-Command:  python -m medjax.slides --source=camelyon16 --slides=data/CAMELYON16 --output=data/slides --mpp=1
+Command:  python -m medjax.slides --source=camelyon16 --slides=data/CAMELYON16 \
+              --output=data/slides --mpp=1
           python -m medjax.main --config=configs/slides.py --workdir=runs/slides
           python -m medjax.slide_report --workdir=runs/slides --aggregate=top:0.05
           python -m medjax.attention --workdir=runs/slides
@@ -15,18 +16,17 @@ Published, not ours: per slide, AUROC 0.994 by the challenge's best entry and 0.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
-from medjax.models.published import image_size_for, layer_decay_for, weights_of
+from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:
   """Returns the config; `arg` names another network of medjax.models."""
-  network = arg or 'resnet50'
-  return Config(
+  config = Config(
     data=Data(
       source='csv',
       root='data/slides',
       labels=('tumor',),
-      image_size=image_size_for(network, 96),
+      image_size=96,
       channels=3,
       modality='histopathology',
       blank='ignore',
@@ -37,18 +37,13 @@ def get_config(arg: str = '') -> Config:
     # Tumour is in a few percent of patches.
     sampling=Sampling('balanced', label='tumor'),
     augment='histopathology',
-    model=Model(network, pretrained=weights_of(network)),
+    model=Model(arg or 'resnet50'),
     loss=Loss('binary_cross_entropy'),
-    optimizer=Optimizer(
-      'adamw',
-      learning_rate=1e-4,
-      weight_decay=1e-4,
-      warmup_steps=500,
-      layer_decay=layer_decay_for(network),
-    ),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
     batch_size=128,
     steps=20_000,
     evaluate_every=1_000,
     precision='bfloat16',
     seed=0,
   )
+  return fine_tuned(config)

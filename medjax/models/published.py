@@ -1,7 +1,10 @@
 """What the networks were published with: the size of their images, weights, and what suits them."""
 
+import dataclasses
 import re
 from typing import NamedTuple
+
+from medjax.config import Config
 
 
 class Published(NamedTuple):
@@ -81,3 +84,20 @@ def layer_decay_for(network: str) -> float:
   Transformers forget what they were pre-trained on unless their lower layers move slowly.
   """
   return 0.75 if network.startswith('vit') else 1.0
+
+
+def fine_tuned(config: Config) -> Config:
+  """Returns the config with what fine-tuning its network takes, as the shipped configs share it.
+
+  The published weights, the nearest image size that the network takes, and its layer_decay replace
+  model.pretrained, data.image_size and optimizer.layer_decay. Every other choice is the config's.
+  """
+  network = config.model.name
+  return dataclasses.replace(
+    config,
+    data=dataclasses.replace(
+      config.data, image_size=image_size_for(network, config.data.image_size)
+    ),
+    model=dataclasses.replace(config.model, pretrained=weights_of(network)),
+    optimizer=dataclasses.replace(config.optimizer, layer_decay=layer_decay_for(network)),
+  )
