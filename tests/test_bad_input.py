@@ -113,7 +113,7 @@ def test_batch_size_that_devices_do_not_divide(refused):
 
 
 def test_missing_data(refused, tmp_path):
-  words = [f'{tmp_path}/nowhere', 'to be had from', 'configs/phantom.py']
+  words = [f'{tmp_path}/nowhere', 'available from', 'configs/phantom.py']
   refused(
     '--config.data.settings={}', config_flag='--config=configs/chexpert.py', root=tmp_path / 'nowhere',
     words=words,

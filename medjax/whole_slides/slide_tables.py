@@ -112,7 +112,9 @@ def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.Data
       raise InputError(f"{path}: {table_file} has no row for slide '{name}'; add one")
   order = [names.index(name) for name in frame['slide']]
   if 'patient' in facts:
-    for row in np.flatnonzero(facts['patient'].str.strip() == '')[:1]:
+    wrong = facts['patient'].str.strip() == ''
+    if wrong.any():
+      row = int(np.argmax(wrong))
       raise InputError(f'{table_file}: row {row + 2}: the patient is empty')
     frame['patient'] = facts['patient'].str.strip().to_numpy()[order]
     frame['grouped_by'] = 'patient'

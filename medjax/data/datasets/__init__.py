@@ -1,14 +1,15 @@
 """Sources: one module per data set, each with `read(root, **settings) -> study table`.
 
-A source with a parameter `labels` is given the config's labels. Images are not looked at, only named;
-`table.rows_of` gives the column `named_in`, by which a row without an image is told with file and line.
+A source with a parameter `labels` gets the config's labels. Images are not opened, only named;
+`table.rows_of` gives the column `named_in`, from which messages about an image take file and line.
 
 A source of your own is such a function in a file of your own, named in the config as
 `source='package.module:function'`. It returns a pandas DataFrame as medjax.data.table describes it.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ from medjax.runtime import import_by_name
 
 
 def read_several(
-  root: pathlib.Path, sets: Mapping[str, Mapping[str, object]] | None = None
+  root: pathlib.Path, sets: Mapping[str, Mapping[str, Any]] | None = None
 ) -> pd.DataFrame:
   """Returns the study table of several sets, as medjax.data.datasets.several joins them.
 
@@ -52,46 +53,54 @@ def read_several(
 
   Args:
     root: the folder that the sets' roots are relative to.
-    sets: a name of yours → {'source': …, 'root': …, 'settings': {…}, 'labels': {ours: theirs or
-      [theirs, …]}}. Without 'root' the set lies in a folder of its name, without 'labels' the map is
-      that of medjax.data.datasets.vocabulary for its source.
+    sets: a name of yours → {'source': …, 'root': …, 'settings': {…}, 'labels': {our label: its
+      label or [its labels, …]}}. Without 'root' the set lies in a folder of its name, without
+      'labels' the map is that of medjax.data.datasets.vocabulary for its source.
 
   Raises:
     InputError: whatever is wrong with a set or its map.
   """
-  what = 'config.data.settings.sets'
+  field = 'config.data.settings.sets'
   if not isinstance(sets, Mapping) or not sets:
     raise InputError(
-      f"{what}={sets!r}: must be a dict such as {{'nih': {{'source': 'chestxray14'}}}}"
+      f"{field}={sets!r}: must be a dict such as {{'nih': {{'source': 'chestxray14'}}}}"
     )
-  frames, maps, roots = {}, {}, {}
-  for name, each in sets.items():
-    where = f"{what}['{name}']"
-    if not isinstance(each, Mapping) or 'source' not in each:
-      raise InputError(f"{where}={each!r}: must be a dict with a 'source'")
-    if ':' in name:  # It parts the set's name from the patient's.
-      raise InputError(f"{where}: take a name without ':'")
-    for key in each:
+  frames: dict[str, pd.DataFrame] = {}
+  maps: dict[str, several.Map] = {}
+  roots: dict[str, str] = {}
+  for name, entry in sets.items():
+    where = f"{field}['{name}']"
+    if not isinstance(entry, Mapping) or 'source' not in entry:
+      raise InputError(f"{where}={entry!r}: must be a dict with a 'source'")
+    if ':' in name:  # The colon separates the set's name from the patient's.
+      raise InputError(f"{where}: the name holds a ':'; choose one without")
+    for key in entry:
       check_option(where, key, ('source', 'root', 'settings', 'labels'))
-    source, roots[name] = str(each['source']), str(each.get('root', name))
+    source, roots[name] = str(entry['source']), str(entry.get('root', name))
     import_by_name.find(source, SOURCES, f'{where}.source')
-    maps[name] = each.get('labels', vocabulary.CHEST.get(source))
-    if not isinstance(maps[name], Mapping):
+    label_map = entry.get('labels', vocabulary.CHEST.get(source))
+    if not isinstance(label_map, Mapping):
       raise InputError(
-        f"{where}: no label map is known for the source '{source}'; give 'labels': {{ours: theirs, …}}"
+        f"{where}: no label map is known for the source '{source}'; give 'labels': "
+        f'{{our label: its label, …}}'
       )
-    theirs = tuple(term for terms in maps[name].values() for term in several.terms(terms))
-    data = Data(source, str(root / roots[name]), theirs, settings=dict(each.get('settings', {})))
+    set_labels = tuple(term for terms in label_map.values() for term in several.terms(terms))
+    data = Data(
+      source, str(root / roots[name]), set_labels, settings=dict(entry.get('settings', {}))
+    )
     frames[name] = _read(data, where)
-    if 'labels' not in each:  # A release may lack some of what its source's vocabulary lists.
-      has = set(table.label_columns(frames[name]))
-      maps[name] = {
-        ours: terms for ours, terms in maps[name].items() if has.issuperset(several.terms(terms))
+    if 'labels' not in entry:  # A release may lack some of what its source's vocabulary lists.
+      available = set(table.label_columns(frames[name]))
+      label_map = {
+        label: terms
+        for label, terms in label_map.items()
+        if available.issuperset(several.terms(terms))
       }
+    maps[name] = label_map
   return several.join(frames, maps, roots)
 
 
-SOURCES = {
+SOURCES: dict[str, Callable[..., pd.DataFrame]] = {
   'aptos2019': aptos2019.read,
   'camelyon16': camelyon16.read,
   'camelyon17': camelyon17.read,
@@ -160,12 +169,12 @@ def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]
   if not data.views:
     return frame, []
   if 'view' not in frame.columns:
-    raise InputError(f"config.data.views={data.views}: the source '{data.source}' tells no views")
-  asked = [table.view_called(view) for view in data.views]
+    raise InputError(f"config.data.views={data.views}: the source '{data.source}' has no views")
+  requested = [table.view_called(view) for view in data.views]
   # 'frontal' is the field's word for both of its directions.
-  wanted = set(asked) | ({'AP', 'PA'} if 'frontal' in asked else set())
+  wanted = set(requested) | ({'AP', 'PA'} if 'frontal' in requested else set())
   known = sorted(set(frame['view']) - {''})
-  for view in asked:
+  for view in requested:
     if view != 'frontal' and view not in known:
       raise InputError(
         f"config.data.views: no image has the view '{view}'; the views are {', '.join(known)}"
@@ -174,17 +183,18 @@ def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]
   sets = frame['dataset'] if 'dataset' in frame else pd.Series('', frame.index)
   notes = []
   for name in dict.fromkeys(sets):
-    of_set = f" of the set '{name}'" if name else ''
+    owner = f" of the set '{name}'" if name else ''
     others = frame['view'][(sets == name) & ~kept].value_counts()
     views = ', '.join(f'{count:,} {view or "of unknown view"}' for view, count in others.items())
     if not kept[sets == name].any():
       raise InputError(
-        f'config.data.views={data.views}: no image{of_set} is left; it has: {views}. Ask for its views, '
+        f'config.data.views={data.views}: no image{owner} is left; it has: {views}. Ask for its '
+        'views, '
         + ('name its views in a column view, or leave the set out' if name else 'or for none')
       )
-    if set(others.index) - set(table.VIEWS):  # Others than those are left out by intention.
+    if set(others.index) - set(table.VIEWS):  # Known views are left out on purpose.
       notes.append(
-        f'config.data.views={",".join(asked)} leaves out {others.sum():,} of {(sets == name).sum():,} '
-        f'images{of_set}: {views}.'
+        f'config.data.views={",".join(requested)} leaves out {others.sum():,} of '
+        f'{(sets == name).sum():,} images{owner}: {views}.'
       )
   return frame[kept].reset_index(drop=True), notes

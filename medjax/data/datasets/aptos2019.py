@@ -26,7 +26,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = root / 'train.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; APTOS 2019 is to be had from Kaggle '
+      f'{path}: no such table; APTOS 2019 is available from Kaggle '
       '(kaggle.com/c/aptos2019-blindness-detection); configs/retina.py:phantom runs without it'
     )
   frame = table.read_csv(path, ('id_code', 'diagnosis'))

@@ -10,7 +10,7 @@ Ehteshami Bejnordi et al. 2017, JAMA 318:2199. This is the table of the slides, 
   testing/lesion_annotations/test_001.xml …
   testing/reference.csv                     slide, Normal or Tumor, and more; no header
 
-Files are known by their names, wherever under the root they lie.
+Files are recognised by their names, in whatever folder under the root.
 """
 
 import csv
@@ -24,8 +24,8 @@ import pandas as pd
 from medjax.data import table
 from medjax.errors import InputError, check_option
 
-# Slides with more tumour than is outlined, and the one slide that is there twice, as the set's own
-# documentation and those who have used it since list them.
+# Slides with more tumour than is outlined, and the one slide that the set holds twice, as its own
+# documentation and later users list them.
 PARTLY_OUTLINED = (
   *(
     f'tumor_{number:03}'
@@ -44,8 +44,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   The set names no patients: every slide counts as one.
 
   Raises:
-    InputError: no slides, test slides without reference.csv, or one that it does not list, or whose
-      row is of no known code or there twice.
+    InputError: no slides, test slides without reference.csv, or a slide that it does not list,
+      lists twice, or gives an unknown code.
   """
   slides = _named(root, '.tif')
   slides.pop(DUPLICATE, None)
@@ -78,14 +78,14 @@ def outlines(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 def _named(root: pathlib.Path, suffix: str) -> dict[str, pathlib.Path]:
   """Returns slide, such as tumor_001, → its file, sorted; older copies write Tumor_001."""
-  found: dict[str, pathlib.Path] = {}
+  files: dict[str, pathlib.Path] = {}
   for path in sorted(root.rglob(f'*{suffix}')):
     if match := _NAME.fullmatch(path.stem):
       slide = f'{match[1].lower()}_{int(match[2]):03}'
-      if slide in found:
-        raise InputError(f'{path}: the same slide as {found[slide]}; keep one of them')
-      found[slide] = path
-  return dict(sorted(found.items()))
+      if slide in files:
+        raise InputError(f'{path}: the same slide as {files[slide]}; keep one of them')
+      files[slide] = path
+  return dict(sorted(files.items()))
 
 
 def _reference(root: pathlib.Path, slides: dict[str, pathlib.Path]) -> dict[str, float]:
@@ -95,7 +95,8 @@ def _reference(root: pathlib.Path, slides: dict[str, pathlib.Path]) -> dict[str,
       f'{root}: holds test slides but no reference.csv, which says what they show; get it from '
       "the set's folder testing/"
     )
-  found, rows = {}, {}
+  labels: dict[str, float] = {}
+  rows: dict[str, int] = {}
   for number, row in enumerate(csv.reader(io.StringIO(table.read_text(path))), start=1):
     match = _NAME.fullmatch(row[0].strip().removesuffix('.tif')) if row else None
     if match is None:
@@ -105,13 +106,14 @@ def _reference(root: pathlib.Path, slides: dict[str, pathlib.Path]) -> dict[str,
     check_option(f'{path}: row {number}, column 2', code, _CODES)
     if rows.setdefault(slide, number) != number:
       raise InputError(
-        f"{path}: slide '{slide}' is listed twice, in row {rows[slide]} and row {number}; keep one of them"
+        f"{path}: slide '{slide}' is listed twice, in row {rows[slide]} and row {number}; keep one "
+        'of them'
       )
     if slide in slides:
-      found[slide] = _CODES[code]
+      labels[slide] = _CODES[code]
     elif slide != DUPLICATE:
       raise InputError(
         f"{path}: row {number}: there is no slide '{slide}.tif' under {root}; get it, or leave "
         'the row out'
       )
-  return found
+  return labels

@@ -1,7 +1,7 @@
 """Camelyon17-WILDS patches (Bándi et al. 2018; Koh et al. 2021, arXiv 2012.07421): five hospitals.
 
-The label is tumour in the patch's central 32 × 32 pixels. The official split asks what the field
-most wants to know: hospitals 0, 3 and 4 train, hospital 1 chooses and hospital 2 is the test.
+The label is tumour in the patch's central 32 × 32 pixels. The official split tests on
+a hospital never seen: hospitals 0, 3 and 4 train, hospital 1 chooses and hospital 2 is the test.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ _COLUMNS = ('patient', 'node', 'x_coord', 'y_coord', 'tumor', 'slide', 'center',
 _CODES = {'0': 0.0, '1': 1.0}
 _CENTERS = tuple('01234')
 _VALIDATION_CENTER, _TEST_CENTER = '1', '2'
-# WILDS' codes. Its code goes by the hospital where that decides, and so does this.
+# WILDS' codes. Its own loader goes by the hospital where that decides, and so does this one.
 _SPLITS = {'0': 'train', '1': '', '2': 'test', '3': 'validation'}
 
 
@@ -32,7 +32,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = root / 'metadata.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; Camelyon17-WILDS is to be had through wilds.stanford.edu/datasets; '
+      f'{path}: no such table; Camelyon17-WILDS is available through wilds.stanford.edu/datasets; '
       'configs/histopathology.py:phantom runs without it'
     )
   frame = table.read_csv(path, _COLUMNS).apply(lambda column: column.str.strip())

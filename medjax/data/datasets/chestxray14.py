@@ -38,11 +38,11 @@ _OFFICIAL_LISTS = {'train': 'train_val_list.txt', 'test': 'test_list.txt'}
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
-  """Returns the study table; every label is known, 1 or 0, for every image. `No Finding` is one more.
+  """Returns the study table; every label, `No Finding` too, is known, 1 or 0, for every image.
 
   The header's last two names hold unquoted commas, so it reads as 11 names over 11 fields; joining
   the columns by name is therefore safe. Images may lie in `images/`, in `images_001/images/` …
-  `images_012/images/`, or beside the table. Of the official lists both must be there, or neither; an
+  `images_012/images/`, or beside the table. The official lists must both be there, or neither; an
   image on neither has no official split. Ages are completed years: 013M is 1.
 
   Raises:
@@ -63,9 +63,9 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'named_in': table.rows_of(path, frame),
     }
   )
-  for ours, theirs in (('width', 'OriginalImage[Width'), ('height', 'Height]')):
-    if theirs in frame:
-      result[ours] = table.numbers(frame, theirs, path)
+  for column, published in (('width', 'OriginalImage[Width'), ('height', 'Height]')):
+    if published in frame:
+      result[column] = table.numbers(frame, published, path)
   result['official_split'] = _official_split(root, frame['Image Index'])
   result = pd.concat([result, _findings(frame['Finding Labels'], path)], axis=1)
   return table.check(result, str(path))
@@ -77,14 +77,14 @@ def _find_table(root: pathlib.Path) -> pathlib.Path:
       if path.is_file():
         return path
   raise InputError(
-    f'{root}: neither {" nor ".join(_TABLES)} is there; ChestX-ray14 is to be had from the NIH '
+    f'{root}: neither {" nor ".join(_TABLES)} is there; ChestX-ray14 is available from the NIH '
     'Clinical Center (nihcc.app.box.com/v/ChestXray-NIHCC); configs/phantom.py runs without it'
   )
 
 
 def _folders(root: pathlib.Path) -> dict[str, str]:
   """Returns image name → 'images_001/images/' for every image found, '' for those beside the table."""
-  holders = {}
+  holders: dict[str, str] = {}
   folders = (
     sorted(root.glob('images_*/images')) + sorted(root.glob('images_*')) + [root / 'images', root]
   )
@@ -97,28 +97,29 @@ def _folders(root: pathlib.Path) -> dict[str, str]:
 
 
 def _official_split(root: pathlib.Path, images: pd.Series) -> pd.Series | str:
-  there = [name for name in _OFFICIAL_LISTS.values() if (root / name).is_file()]
-  if not there:
+  present = [name for name in _OFFICIAL_LISTS.values() if (root / name).is_file()]
+  if not present:
     return ''
-  if len(there) < len(_OFFICIAL_LISTS):
-    (missing,) = {*_OFFICIAL_LISTS.values()} - {*there}
+  if len(present) < len(_OFFICIAL_LISTS):
+    (missing,) = {*_OFFICIAL_LISTS.values()} - {*present}
     raise InputError(
-      f'{root / there[0]}: lies there without {missing}, the other half of the official split; get that, '
-      'or take this away'
+      f'{root / present[0]}: half of the official split, of which {missing} is missing; get that, '
+      'or remove this'
     )
   split = pd.Series('', index=images.index)
   for part, name in _OFFICIAL_LISTS.items():
     listed = images.isin(table.read_text(root / name).split())
-    for image in images[listed & (split != '')][:1]:
+    twice = images[listed & (split != '')]
+    if len(twice):
       raise InputError(
-        f"{root / name}: '{image}' is in {there[0]} too; keep it in one of the lists"
+        f"{root / name}: '{twice.iloc[0]}' is in {present[0]} too; keep it in one of the lists"
       )
     split[listed] = part
   return split
 
 
 def _findings(text: pd.Series, path: pathlib.Path) -> pd.DataFrame:
-  # Parsing each distinct combination once makes 112,120 rows a matter of 836.
+  # Each distinct combination is parsed once: 836 instead of 112,120 rows.
   codes, combinations = pd.factorize(text)
   values = np.zeros((len(combinations), len(LABELS)), np.float32)
   for number, combination in enumerate(combinations):
@@ -129,7 +130,7 @@ def _findings(text: pd.Series, path: pathlib.Path) -> pd.DataFrame:
         row = int(np.flatnonzero(codes == number)[0])
         raise InputError(
           f"{path}: row {row + 2}, column 'Finding Labels': unknown code '{combination}'; allowed: "
-          f"No Finding, or of {', '.join(LABELS)}, joined by '|'"
+          f"No Finding, or any of {', '.join(LABELS)}, joined by '|'"
         )
   findings = pd.DataFrame(values[codes], columns=list(LABELS), index=text.index)
   return findings.assign(**{'No Finding': (text == 'No Finding').to_numpy(np.float32)})

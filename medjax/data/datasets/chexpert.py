@@ -1,10 +1,10 @@
 """CheXpert (Irvin et al. 2019, arXiv 1901.07031): 223,414 training images of 64,540 patients.
 
 Reads the small release (`train/…`, `valid/…` beside the tables) and the full one (folders named
-'CheXpert-v1.0 batch 1 (validate & csv)', 'CheXpert-v1.0 batch 2 (train 1)', …). `valid.csv`, read by
-three radiologists, is what the field reports on; it is the official test set here unless the test set's
-`groundtruth.csv` (or `test.csv`) lies beside it, read by five: then that is, and `valid.csv` the
-official validation set.
+'CheXpert-v1.0 batch 1 (validate & csv)', 'CheXpert-v1.0 batch 2 (train 1)', …). `valid.csv`, read
+by three radiologists, is what the field reports on. It is the official test set here, unless the
+test set's `groundtruth.csv` (or `test.csv`), read by five, lies beside it: then that is the test
+set and `valid.csv` the official validation set.
 """
 
 import pathlib
@@ -35,13 +35,13 @@ LABELS = (
 )
 COMPETITION_TASKS = ('Cardiomegaly', 'Edema', 'Consolidation', 'Atelectasis', 'Pleural Effusion')
 _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
-# The test set's labels come without the other columns, and in another order.
+# The test set's labels come without the other columns and in another order.
 _TEST_COLUMNS = ('Path', *LABELS)
 _TESTS = ('groundtruth.csv', 'test.csv')
 # Two rows of the published tables say Unknown.
 _SEXES = {'Male': 'M', 'Female': 'F', 'Unknown': '', '': ''}
 _BATCH = 'CheXpert-v1.0 batch '
-# Releases differ in what stands before 'train/': the name of the release, or of one of its batches.
+# Releases differ in what stands before 'train/': the name of the release or of one of its batches.
 _PATH = re.compile(
   r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
 )
@@ -56,8 +56,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of the release under `root`.
 
   Raises:
-    InputError: no train.csv, a column missing, a path of another form, an unknown code, two tables of
-      the test set, or a root that is one of several batch folders.
+    InputError: no train.csv, a column missing, a path of another form, an unknown code, two tables
+      of the test set, or a root that is one of several batch folders.
   """
   folder = _table_folder(root)
   tests = [name for name in _TESTS if (folder / name).is_file()]
@@ -81,7 +81,7 @@ def _table_folder(root: pathlib.Path) -> pathlib.Path:
     if (folder / 'train.csv').is_file():
       return folder
   raise InputError(
-    f'{root}: no train.csv there or in a CheXpert-v1.0* folder below; CheXpert is to be had from '
+    f'{root}: no train.csv there or in a CheXpert-v1.0* folder below; CheXpert is available from '
     'the Stanford AIMI Center (stanfordmlgroup.github.io/competitions/chexpert); '
     'configs/phantom.py runs without it'
   )
@@ -113,7 +113,7 @@ def _views(frame: pd.DataFrame, path: pathlib.Path) -> pd.Series:
   if 'Frontal/Lateral' in frame:
     sides = {'Frontal': 'frontal', 'Lateral': 'lateral'}
     view = table.mapped(frame, 'Frontal/Lateral', path, sides)
-  else:  # The names of the files tell: view1_frontal.jpg.
+  else:  # The names of the files hold it: view1_frontal.jpg.
     view = frame['Path'].str.extract(r'_(frontal|lateral)\.[^/]+$')[0].fillna('')
   if 'AP/PA' not in frame:
     return view
@@ -121,13 +121,14 @@ def _views(frame: pd.DataFrame, path: pathlib.Path) -> pd.Series:
 
 
 def _relative_to(root: pathlib.Path, folder: pathlib.Path, frame: pd.DataFrame) -> pd.Series:
-  """Paths relative to root; in the full release a patient lies in one of several batch folders."""
-  beside = folder.relative_to(root).as_posix()
-  prefix = '' if beside == '.' else f'{beside}/'
+  """Returns paths relative to root; the full release keeps a patient in one of several folders."""
+  inner = folder.relative_to(root).as_posix()
+  prefix = '' if inner == '.' else f'{inner}/'
   batches = _batch_folders(root, folder)
   if not batches:
     return prefix + frame['image']
-  # train/patient00001/… lies in 'batch 2 (train 1)/patient00001/…', but valid/… in batch 1's valid/.
+  # train/patient00001/… lies in 'batch 2 (train 1)/patient00001/…', but valid/… in batch 1's
+  # valid/.
   where = (frame['part'] + '/' + frame['patient']).map(batches)
   rest = frame['image'].str.partition('/')[2]
   inside = (
@@ -137,17 +138,17 @@ def _relative_to(root: pathlib.Path, folder: pathlib.Path, frame: pd.DataFrame) 
 
 
 def _batch_folders(root: pathlib.Path, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-  """Returns 'train/patient00001' → the batch folder that holds the patient, {} for the small release."""
-  beside = [*folder.parent.glob(f'{_BATCH}*')] if folder != root else []
+  """Returns 'train/patient00001' → its batch folder; {} for the small release."""
+  siblings = [*folder.parent.glob(f'{_BATCH}*')] if folder != root else []
   if folder == root and root.resolve().name.startswith(_BATCH):
     above = root.resolve().parent
     if len([*above.glob(f'{_BATCH}*')]) > 1:
       raise InputError(
-        f'{root}: is one of several batch folders of the full release; set config.data.root to the '
+        f'{root}: one of several batch folders of the full release; set config.data.root to the '
         f'folder that holds them all: {above}'
       )
-  holders = {}
-  for batch in sorted({*folder.glob(f'{_BATCH}*'), *beside}):
+  holders: dict[str, pathlib.Path] = {}
+  for batch in sorted({*folder.glob(f'{_BATCH}*'), *siblings}):
     if not batch.is_dir():
       continue
     for part, inside in (('train', batch), ('train', batch / 'train'), ('valid', batch / 'valid')):

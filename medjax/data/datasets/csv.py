@@ -28,26 +28,28 @@ def read(
 
   Args:
     root: the folder that image paths are relative to.
-    labels: the columns that are labels: codes 1, 0, -1 and empty, or shares between 0 and 1; or, where `columns` names a
-      'class', the values of that column, one of which an image has; empty is unknown, whatever
-      data.blank says.
+    labels: the columns that are labels: codes 1, 0, -1 and empty, or shares between 0 and 1; or,
+      where `columns` names a 'class', the values of that column, one of which an image has; empty
+      is unknown, whatever data.blank says.
     table_file: the CSV, relative to root.
     columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
       scanner, reader and official_split that the file names otherwise; and 'class', see labels.
     grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
-      with 'image' there is no such column, and every image counts as a patient of its own. Never
-      assumed: intervals and splits are as wrong as this is.
-    readers_file: a CSV of who read which image and what they saw, relative to root: image, reader and
-      one column per label (or the class), as medjax.data.reference.reader_table reads it. The labels are then
-      the readers' consensus, whatever table_file says; unknown where nobody read the image, whatever
-      data.blank says.
-    consensus, ties: as in medjax.data.reference.consensus.estimate; with 'share' the labels are soft.
+      with 'image' there is no such column, and every image counts as a patient of its own. It is
+      never guessed: if it is wrong, so are intervals and splits.
+    readers_file: a CSV of who read which image and what they saw, relative to root: image, reader
+      and one column per label (or the class), as medjax.data.reference.reader_table reads it. The
+      labels are then the readers' consensus, whatever table_file says; unknown where nobody read
+      the image, whatever data.blank says.
+    consensus, ties: as in medjax.data.reference.consensus.estimate; with 'share' the labels are
+      soft.
     definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
       to root. It outranks the readers where it has a value.
 
   Raises:
-    InputError: a file or a named column missing, an unknown code, one reader twice on an image, a read
-      image that is not in table_file, a label called as another column of the study table is.
+    InputError: a file or a named column missing, an unknown code, one reader twice on an image, an
+      image in readers_file that is not in table_file, a label with the name of another column of
+      the study table.
   """
   table.check_label_names(labels, 'config.data.labels')
   if not isinstance(columns or {}, Mapping):
@@ -57,8 +59,8 @@ def read(
   check_option('config.data.settings.grouped_by', grouped_by, table.GROUPS)
   columns = dict(columns or {})
   allowed = [name for name in table.REQUIRED + table.OPTIONAL if name != 'named_in']
-  for ours in columns:
-    check_option('config.data.settings.columns: the column', ours, (*allowed, 'class'))
+  for name in columns:
+    check_option('config.data.settings.columns: the column', name, (*allowed, 'class'))
   path = root / table_file
   if not path.is_file():
     raise InputError(
@@ -66,15 +68,17 @@ def read(
       'or start from configs/phantom.py, which needs no data'
     )
   required = ['image'] if grouped_by == 'image' else ['image', 'patient']
-  wanted = [columns.get(ours, ours) for ours in required]
+  wanted = [columns.get(name, name) for name in required]
   if definitive_file and not readers_file:
-    raise InputError('config.data.settings.definitive_file outranks a readers_file; name that too')
+    raise InputError(
+      'config.data.settings.definitive_file is set without a readers_file; name that too'
+    )
   class_column = columns.pop('class', None)
-  asked = [class_column] if class_column else list(labels)
-  in_table = [] if readers_file else asked
+  label_names = [class_column] if class_column else list(labels)
+  in_table = [] if readers_file else label_names
   frame = table.read_csv(path, [*wanted, *columns.values(), *in_table])
   present = {
-    ours: frame[columns.get(ours, ours)] for ours in allowed if columns.get(ours, ours) in frame
+    name: frame[columns.get(name, name)] for name in allowed if columns.get(name, name) in frame
   }
   if grouped_by == 'image':
     present['patient'] = present['image']
@@ -83,13 +87,19 @@ def read(
     result['grouped_by'] = grouped_by
   _check_official_split(result, path)
   if readers_file:
-    classes = labels if class_column else ()
-    files = (root / readers_file, root / definitive_file if definitive_file else None)
-    read = _by_readers(result['image'], asked, classes, *files, consensus, ties)
-    return table.check(result.assign(**read), str(path))
+    agreed = _by_readers(
+      result['image'],
+      label_names,
+      labels if class_column else (),
+      root / readers_file,
+      root / definitive_file if definitive_file else None,
+      consensus,
+      ties,
+    )
+    return table.check(result.assign(**agreed), str(path))
   if class_column:
-    classes = _one_of(frame[class_column], labels, path)
-    result = result.assign(**classes, unlabelled=table.unlabelled(pd.DataFrame(classes)))
+    values = _one_of(frame[class_column], labels, path)
+    result = result.assign(**values, unlabelled=table.unlabelled(pd.DataFrame(values)))
   else:
     values = {name: table.label_values(frame, name, path, soft=True) for name in labels}
     result = result.assign(**values)
@@ -98,36 +108,36 @@ def read(
 
 def _by_readers(
   images: pd.Series,
-  asked: Sequence[str],
+  label_names: Sequence[str],
   classes: Sequence[str],
   readers_file: pathlib.Path,
   definitive_file: pathlib.Path | None,
   method: str,
   ties: str,
 ) -> dict[str, np.ndarray]:
-  """Returns what readers say: a column f32[N] per label, `reference`, and what nobody read."""
+  """Returns what readers say: a column f32[N] per label, `reference` and `unlabelled`."""
   check_option('config.data.settings.consensus', method, reader_consensus.METHODS)
   check_option('config.data.settings.ties', ties, reader_consensus.TIES)
   images = pd.Index([posixpath.normpath(image.strip()) for image in images])
   readings = reader_table.read(readers_file, classes, images)
   known = reader_table.labels_of(readings)
-  for label in asked:
+  for label in label_names:
     check_option(f'{readers_file}: the label column', label, known)
   definitive = None
   if definitive_file:
     definitive = reader_table.read_definitive(definitive_file, known, classes, images)
     definitive = definitive.drop(
-      columns=[label for label in known if label not in asked], errors='ignore'
+      columns=[label for label in known if label not in label_names], errors='ignore'
     )
-  found = reader_consensus.consensus(
-    readings[['image', 'reader', *asked]],
+  agreed = reader_consensus.consensus(
+    readings[['image', 'reader', *label_names]],
     method=method,
     ties=ties,
     definitive=definitive,
     classes=classes,
   )
-  found = found.set_index('image').reindex(images)
-  columns = {label: found[label].to_numpy(np.float32) for label in asked}
+  agreed = agreed.set_index('image').reindex(images)
+  columns = {label: agreed[label].to_numpy(np.float32) for label in label_names}
   if classes:
     (codes,) = columns.values()
     columns = {
@@ -136,7 +146,7 @@ def _by_readers(
     }
   return {
     **columns,
-    'reference': found['reference'].fillna('').to_numpy(object),
+    'reference': agreed['reference'].fillna('').to_numpy(object),
     'unlabelled': table.unlabelled(pd.DataFrame(columns)),
   }
 
@@ -148,8 +158,8 @@ def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> di
     if value and value not in labels:
       raise InputError(
         f"{path}: row {row + 2}, column '{classes.name}': the class is '{value}'; allowed: "
-        f'{", ".join(labels)}{nearest(value, labels)}; every class must be named, in data.labels or, of '
-        "one of several sets, in its 'labels'"
+        f'{", ".join(labels)}{nearest(value, labels)}; name every class in data.labels or, for one '
+        "of several sets, in its 'labels'"
       )
   unknown = (classes == '').to_numpy()
   return {label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels}

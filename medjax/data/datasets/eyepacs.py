@@ -14,13 +14,13 @@ from medjax.data.datasets import classes, folders
 from medjax.errors import InputError
 
 LABELS = (*classes.GRADES, classes.REFERABLE)
-# Kaggle ranked on the private part; the public one was there to choose by.
+# Kaggle ranked on the private part; teams chose their models on the public one.
 _USAGE = {'Public': 'validation', 'Private': 'test'}
 _ENDINGS = ('.jpeg', '.jpg', '.png')
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
-  """Returns the study table of trainLabels.csv and, where it is there, retinopathy_solution.csv.
+  """Returns the study table of trainLabels.csv and, if it exists, retinopathy_solution.csv.
 
   Images lie in `train/` and `test/`, or beside the tables. The solution's rows are the official
   test set (Usage Private) and validation set (Public); without it there is no official split.
@@ -31,7 +31,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = root / 'trainLabels.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; EyePACS is to be had from Kaggle (kaggle.com/c/diabetic-retinopathy-'
+      f'{path}: no such table; EyePACS is available from Kaggle (kaggle.com/c/diabetic-retinopathy-'
       'detection); configs/retina.py:phantom runs without it'
     )
   solution = root / 'retinopathy_solution.csv'
@@ -49,7 +49,9 @@ def _read_table(
   root: pathlib.Path, path: pathlib.Path, frame: pd.DataFrame, part: str
 ) -> pd.DataFrame:
   parsed = frame['image'].str.strip().str.extract(r'^(?P<patient>\d+)_(?P<laterality>left|right)$')
-  for row in np.flatnonzero(parsed['patient'].isna())[:1]:
+  unparsed = parsed['patient'].isna()
+  if unparsed.any():
+    row = int(np.argmax(unparsed))
     raise InputError(
       f"{path}: row {row + 2}, column 'image': '{frame['image'][row]}' is not of the form 10_left"
     )

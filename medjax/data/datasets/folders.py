@@ -15,38 +15,39 @@ def paths(
   Args:
     names: file names, with one of the endings or without, in any case.
     root: the data root.
-    folders: where to look, the first that has an image wins; '' is the root itself.
+    folders: where to look, in order of preference; '' is the root itself.
     endings: '.jpg' and so on, lower case.
 
   Returns:
-    A path for each name; an image that is in none of the folders is named as if it were in the
-    first of them that exists, with the first ending.
+    A path for each name; an image that no folder has is named as if it were in the first folder
+    that exists, with the first ending.
 
   Raises:
-    InputError: a folder has several files that a name may mean, and none of exactly that name.
+    InputError: a folder has several files that match a name, and none of exactly that name.
   """
-  found: dict[str, list[str]] = {}
-  there = [folder for folder in folders if (root / folder).is_dir()]
-  for folder in there:
-    here: dict[str, list[str]] = {}
+  files: dict[str, list[str]] = {}
+  present = [folder for folder in folders if (root / folder).is_dir()]
+  for folder in present:
+    in_folder: dict[str, list[str]] = {}
     for file in sorted(os.listdir(root / folder)):
       name, ending = os.path.splitext(file)
       if ending.lower() in endings:
-        here.setdefault(name.casefold(), []).append(_join(folder, file))
-    found = here | found
-  return [_found(name.strip(), found, root, there or folders, endings) for name in names]
+        in_folder.setdefault(name.casefold(), []).append(_join(folder, file))
+    files = in_folder | files
+  first = (present or folders)[0]
+  return [_path(name.strip(), files, root, first, endings) for name in names]
 
 
-def _found(
+def _path(
   name: str,
-  found: Mapping[str, Sequence[str]],
+  files_by_stem: Mapping[str, Sequence[str]],
   root: pathlib.Path,
-  there: Sequence[str],
+  first_folder: str,
   endings: Sequence[str],
 ) -> str:
-  files = found.get(stem(name, endings).casefold())
+  files = files_by_stem.get(stem(name, endings).casefold())
   if not files:
-    return _join(there[0], stem(name, endings) + endings[0])
+    return _join(first_folder, stem(name, endings) + endings[0])
   exact = [file for file in files if os.path.basename(file) == name]
   if len(files) > 1 and not exact:
     raise InputError(

@@ -15,9 +15,9 @@ from medjax.data.datasets.isic2019 import SEXES
 from medjax.errors import InputError
 
 CLASSES = ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
-# akiec is actinic keratoses together with Bowen's disease, which is carcinoma in situ: the two
-# cannot be told apart here, and a cancer missed weighs more than a precursor called one, so akiec
-# is malignant.
+# akiec is actinic keratoses together with Bowen's disease, which is carcinoma in situ. The set does
+# not separate them, and missing a cancer is worse than calling a precursor one, so akiec is
+# malignant.
 MALIGNANT = ('akiec', 'bcc', 'mel')
 LABELS = (*CLASSES, 'malignant')
 _COLUMNS = ('lesion_id', 'image_id', 'dx', 'dx_type', 'age', 'sex', 'localization')
@@ -43,7 +43,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   path = next((root / name for name in _TABLES if (root / name).is_file()), None)
   if path is None:
     raise InputError(
-      f'{root}: neither {" nor ".join(_TABLES)} is there; HAM10000 is to be had from the Harvard '
+      f'{root}: neither {" nor ".join(_TABLES)} is there; HAM10000 is available from the Harvard '
       'Dataverse (doi.org/10.7910/DVN/DBW86T); configs/skin.py:phantom runs without it'
     )
   frame = table.read_csv(path, _COLUMNS)

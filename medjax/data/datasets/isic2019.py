@@ -37,14 +37,14 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   for path in (truth, metadata):
     if not path.is_file():
       raise InputError(
-        f'{path}: no such table; ISIC 2019 is to be had from challenge.isic-archive.com/data; '
+        f'{path}: no such table; ISIC 2019 is available from challenge.isic-archive.com/data; '
         'configs/skin.py:phantom runs without it'
       )
   frame = table.read_csv(truth, ('image', *CLASSES))
-  about = table.read_csv(
+  details = table.read_csv(
     metadata, ('image', 'age_approx', 'anatom_site_general', 'lesion_id', 'sex')
   )
-  joined = _joined(frame, truth, about, metadata)
+  joined = _joined(frame, truth, details, metadata)
   folder = 'ISIC_2019_Training_Input'
   image = pd.Series(
     folders.paths(frame['image'], root, (folder, f'{folder}/{folder}', ''), ('.jpg',))
@@ -57,14 +57,16 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'patient': lesion.where(named, image),
       'grouped_by': np.where(named, 'lesion', 'image'),
       'lesion': lesion,
-      'sex': table.mapped(about, 'sex', metadata, SEXES)[joined.index].to_numpy(),
+      'sex': table.mapped(details, 'sex', metadata, SEXES)[joined.index].to_numpy(),
       'age': joined['age_approx'].to_numpy(),
       'view': joined['anatom_site_general'].to_numpy(),
       'named_in': table.rows_of(truth, frame),
     }
   )
   labels = pd.DataFrame({name: table.label_values(frame, name, truth, _CODES) for name in CLASSES})
-  for row in np.flatnonzero(labels.sum(axis=1) != 1)[:1]:
+  not_one = labels.sum(axis=1) != 1
+  if not_one.any():
+    row = int(np.argmax(not_one))
     raise InputError(
       f'{truth}: row {row + 2}: has {int(labels.iloc[row].sum())} of the classes '
       f'{", ".join(CLASSES)} instead of one'
@@ -76,19 +78,22 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
 
 def _joined(
-  frame: pd.DataFrame, truth: pathlib.Path, about: pd.DataFrame, metadata: pathlib.Path
+  frame: pd.DataFrame, truth: pathlib.Path, details: pd.DataFrame, metadata: pathlib.Path
 ) -> pd.DataFrame:
   """Returns the metadata's rows in the order of the truth's; each must have exactly one partner."""
   for one, path, other, other_path in (
-    (frame, truth, about, metadata),
-    (about, metadata, frame, truth),
+    (frame, truth, details, metadata),
+    (details, metadata, frame, truth),
   ):
-    twice = one['image'].duplicated()
-    for row in np.flatnonzero(twice)[:1]:
+    duplicated = one['image'].duplicated()
+    if duplicated.any():
+      row = int(np.argmax(duplicated))
       raise InputError(f"{path}: row {row + 2}: image '{one['image'][row]}' is listed twice")
-    for row in np.flatnonzero(~one['image'].isin(other['image']))[:1]:
+    missing = ~one['image'].isin(other['image'])
+    if missing.any():
+      row = int(np.argmax(missing))
       raise InputError(
         f"{path}: row {row + 2}: image '{one['image'][row]}' is not in {other_path.name}; complete "
         'that table'
       )
-  return about.iloc[pd.Index(about['image']).get_indexer(frame['image'])]
+  return details.iloc[pd.Index(details['image']).get_indexer(frame['image'])]

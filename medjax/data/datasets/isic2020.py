@@ -31,8 +31,8 @@ _TARGETS = {'0': 0.0, '1': 1.0}
 def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
   """Returns the study table; `view` is the anatomical site, 'melanoma' the one label.
 
-  Of the pictures that the published list calls the same, the one named first in it is kept: of a
-  pair `image_name_1`; of pairs that share a picture, the first of all. The file stays where it is.
+  Of pictures that the published list calls the same, the one listed first is kept: of a pair
+  `image_name_1`; of pairs that share a picture, the first of all. No file is deleted.
 
   Args:
     root: the folder of the tables, and of the images in `train/`.
@@ -46,13 +46,15 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
   path = next((root / name for name in _TABLES if (root / name).is_file()), None)
   if path is None:
     raise InputError(
-      f'{root}: none of {", ".join(_TABLES)} is there; ISIC 2020 is to be had from '
+      f'{root}: none of {", ".join(_TABLES)} is there; ISIC 2020 is available from '
       'challenge.isic-archive.com/data; configs/skin.py:phantom runs without it'
     )
   frame = table.read_csv(path, _COLUMNS)
   melanoma = table.label_values(frame, 'target', path, _TARGETS)
   words = table.label_values(frame, 'benign_malignant', path, {'benign': 0.0, 'malignant': 1.0})
-  for row in np.flatnonzero(melanoma != words)[:1]:
+  contradicted = melanoma != words
+  if contradicted.any():
+    row = int(np.argmax(contradicted))
     raise InputError(
       f"{path}: row {row + 2}: 'target' is {frame['target'][row]} where 'benign_malignant' is "
       f"'{frame['benign_malignant'][row]}'"
@@ -81,8 +83,8 @@ def _names(column: pd.Series) -> pd.Series:
   return column.map(lambda name: folders.stem(name.strip(), _ENDINGS))
 
 
-def _second_copies(root: pathlib.Path, there: set[str], path: pathlib.Path) -> set[str]:
-  """Returns those of the names `there` of pictures that are there under an earlier name too."""
+def _second_copies(root: pathlib.Path, present: set[str], path: pathlib.Path) -> set[str]:
+  """Returns the names in `present` whose picture has an earlier name in `present` too."""
   list_path = root / _DUPLICATES
   if not list_path.is_file():
     raise InputError(
@@ -93,7 +95,7 @@ def _second_copies(root: pathlib.Path, there: set[str], path: pathlib.Path) -> s
   pairs = table.read_csv(list_path, ('image_name_1', 'image_name_2'))
   named = pairs[['image_name_1', 'image_name_2']].apply(_names)
   mention = {name: number for number, name in enumerate(dict.fromkeys(named.to_numpy().ravel()))}
-  if there.isdisjoint(mention):
+  if present.isdisjoint(mention):
     raise InputError(
       f'{list_path}: none of its {len(pairs):,} pairs is in {path.name}, such as '
       f"'{pairs['image_name_1'][0]}'; take both files from the same release, or set "
@@ -103,7 +105,7 @@ def _second_copies(root: pathlib.Path, there: set[str], path: pathlib.Path) -> s
   for first, second in named.itertuples(index=False):
     members = group[first] | group[second]
     group.update(dict.fromkeys(members, members))
-  copies = set()
+  copies: set[str] = set()
   for members in group.values():
-    copies.update(sorted(members & there, key=mention.get)[1:])
+    copies.update(sorted(members & present, key=mention.__getitem__)[1:])
   return copies

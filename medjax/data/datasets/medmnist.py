@@ -7,6 +7,8 @@ others.
 
 import pathlib
 import zipfile
+from collections.abc import Mapping
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -39,7 +41,7 @@ CLASSES = {
   'pneumoniamnist': ('normal', 'pneumonia'),
   # RetinaMNIST's are grades of diabetic retinopathy.
   'retinamnist': ('0', '1', '2', '3', '4'),
-  # The other way round than one would think.
+  # Malignant is class 0 here.
   'breastmnist': ('malignant', 'normal or benign'),
   'bloodmnist': (
     'basophil', 'eosinophil', 'erythroblast', 'immature granulocytes', 'lymphocyte', 'monocyte',
@@ -70,11 +72,13 @@ def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
     raise InputError("config.data.settings.name: name the set, such as 'dermamnist'")
   path = root / f'{name}.npz'
   if not path.is_file():
-    near = ', '.join(sorted(file.stem for file in root.glob('*.npz')))
-    raise InputError(
-      f'{path}: no such file; ' + (f'there are: {near}' if near else 'MedMNIST is to be had from '
-      'zenodo.org (see medmnist.com)')
-    )  # fmt: skip
+    files = ', '.join(sorted(file.stem for file in root.glob('*.npz')))
+    hint = (
+      f'the folder has: {files}'
+      if files
+      else 'MedMNIST is available from zenodo.org (see medmnist.com)'
+    )
+    raise InputError(f'{path}: no such file; {hint}')
   arrays = {
     part: (_shape(path, f'{part}_images'), _values(path, f'{part}_labels')) for part in PARTS
   }
@@ -102,18 +106,16 @@ def read(root: pathlib.Path, name: str = '') -> pd.DataFrame:
   return table.check(pd.concat(frames, ignore_index=True), str(path))
 
 
-def _class_names(name: str, arrays: dict) -> tuple[str, ...]:
+def _class_names(
+  name: str, arrays: Mapping[str, tuple[tuple[int, ...], np.ndarray]]
+) -> tuple[str, ...]:
   known = CLASSES.get(name.lower().partition('_')[0])
   if known:
     return known
-  labels = [each for _, each in arrays.values()]
-  several = labels[0].shape[1]
-  # What is no class is refused where the labels are read.
-  count = (
-    several
-    if several > 1
-    else 1 + max(int(each[np.isfinite(each)].max(initial=0)) for each in labels)
-  )
+  parts = [labels for _, labels in arrays.values()]
+  count = parts[0].shape[1]
+  if count == 1:  # One column of classes. What is no class is refused where the labels are read.
+    count = 1 + max(int(labels[np.isfinite(labels)].max(initial=0)) for labels in parts)
   return tuple(str(number) for number in range(count))
 
 
@@ -122,15 +124,17 @@ def _label_columns(
 ) -> pd.DataFrame:
   # One column holds a class; several hold 1 or 0 each.
   several = labels.shape[1] > 1
-  most = 2 if several else len(names)
+  count = 2 if several else len(names)
   if several and labels.shape[1] != len(names):
     raise InputError(
       f'{path}: {part}_labels has {labels.shape[1]} columns for the {len(names)} labels '
       f'{", ".join(names)}'
     )
-  for row, column in np.argwhere(~np.isin(labels, range(most)))[:1]:
+  unknown = np.argwhere(~np.isin(labels, range(count)))
+  if len(unknown):
+    row, column = unknown[0]
     raise InputError(
-      f'{path}: {part}_labels[{row}] is {labels[row, column]}; allowed: 0 to {most - 1}'
+      f'{path}: {part}_labels[{row}] is {labels[row, column]}; allowed: 0 to {count - 1}'
     )
   if several:
     return pd.DataFrame(labels.astype(np.float32), columns=list(names))
@@ -160,7 +164,7 @@ def _values(path: pathlib.Path, name: str) -> np.ndarray:
   return values.reshape(len(values), -1)
 
 
-def _member(path: pathlib.Path, name: str):
+def _member(path: pathlib.Path, name: str) -> IO[bytes]:
   try:
     return zipfile.ZipFile(path).open(f'{name}.npy')
   except KeyError:

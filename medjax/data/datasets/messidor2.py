@@ -1,7 +1,7 @@
 """Messidor-2, 1,748 photographs, with the grades of Krause et al. 2018 (arXiv 1710.01711).
 
 Two photographs per examination, one of each eye. Which two belong together stands in Messidor-2's
-own `messidor-2.csv` (left;right); the table of the grades does not say.
+own `messidor-2.csv` (left;right), not in the table of the grades.
 """
 
 import pathlib
@@ -24,18 +24,18 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
   An image that the graders called ungradable has no grade: its labels are unknown. `DME` is
   referable diabetic macular edema. With messidor-2.csv beside it, `patient` is the pair; without it
-  there are no patients and every image stands for itself.
+  there are no patients and every image counts as one.
 
   Raises:
-    InputError: no messidor_data.csv, a column missing, an unknown code, an image without a pair or in
-      two of them.
+    InputError: no messidor_data.csv, a column missing, an unknown code, an image without a pair or
+      in two of them.
   """
   path = root / 'messidor_data.csv'
   if not path.is_file():
     raise InputError(
-      f'{path}: no such table; the grades are to be had from Kaggle (kaggle.com/datasets/'
+      f'{path}: no such table; the grades are available from Kaggle (kaggle.com/datasets/'
       'google-brain/messidor2-dr-grades), the images from ADCIS (adcis.net); '
-      'configs/retina.py:phantom runs without'
+      'configs/retina.py:phantom runs without it'
     )
   frame = table.read_csv(path, ('adjudicated_dr_grade', 'adjudicated_dme'))
   name = next((column for column in ('image_id', 'examid') if column in frame), None)
@@ -65,21 +65,24 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
 def _pair(pairs: pathlib.Path, names: pd.Series, path: pathlib.Path) -> pd.Series:
   """Returns 'pair12' for each image: the line of the pairs' file that names it."""
-  holder, wanted = {}, {_stem(name) for name in names}
+  holder: dict[str, int] = {}
+  wanted = {_stem(name) for name in names}
   for line, text in enumerate(table.read_text(pairs).splitlines(), start=1):
     for name in map(_stem, text.replace(';', ',').split(',')):
       if name in wanted and holder.setdefault(name, line) != line:
         raise InputError(
-          f"{pairs}: image '{name}' is in two pairs, on line {holder[name]} and line {line}; keep the "
-          'right one'
+          f"{pairs}: image '{name}' is in two pairs, on line {holder[name]} and line {line}; keep "
+          'the right one'
         )
-  found = names.map(lambda name: holder.get(_stem(name)))
-  for row in np.flatnonzero(found.isna())[:1]:
+  lines = names.map(lambda name: holder.get(_stem(name)))
+  unpaired = lines.isna()
+  if unpaired.any():
+    row = int(np.argmax(unpaired))
     raise InputError(
       f"{path}: row {row + 2}: image '{names[row]}' is in no pair of {pairs.name}; complete "
-      'that file, or take it away to have every image stand for itself'
+      'that file, or remove it to count every image as a patient of its own'
     )
-  return found.map('pair{:.0f}'.format)
+  return lines.map('pair{:.0f}'.format)
 
 
 def _stem(name: str) -> str:

@@ -60,7 +60,8 @@ LABELS = {
   'Pneumonia': ('pneumonia', 'atypical pneumonia'),
   'Pneumothorax': ('pneumothorax', 'hydropneumothorax'),
 }
-# Reports that say that nothing has changed, or nothing at all: what they do not name is unknown.
+# Terms of reports that say that nothing has changed, or nothing at all: what they do not name is
+# unknown.
 SILENT_TERMS = ('unchanged', 'exclude')
 # A report of this alone names no finding because little could be seen.
 _POOR = frozenset(('suboptimal study',))
@@ -99,9 +100,9 @@ def read(root: pathlib.Path, labels: Sequence[str] = tuple(LABELS)) -> pd.DataFr
   """Returns the study table of the release under `root`.
 
   Terms are compared whole: 'pseudonodule' is no nodule. A row without a list, or with 'suboptimal
-  study' alone, has no known label; a report that says 'unchanged' (SILENT_TERMS) is known for the terms
-  that it names and no others. `unlabelled` holds what is unknown. Images may lie in folders by their
-  ImageDir (`0/`, `1/` …), in `images/`, or beside the table.
+  study' alone, has no known label; a report that says 'unchanged' (SILENT_TERMS) is known for the
+  terms that it names and no others. `unlabelled` holds what is unknown. Images may lie in folders
+  by their ImageDir (`0/`, `1/` …), in `images/`, or beside the table.
 
   Args:
     root: the folder with the table.
@@ -125,9 +126,9 @@ def read(root: pathlib.Path, labels: Sequence[str] = tuple(LABELS)) -> pd.DataFr
       'named_in': table.rows_of(path, frame),
     }
   )
-  for ours, theirs in (('width', 'Columns_DICOM'), ('height', 'Rows_DICOM')):
-    if theirs in frame:
-      result[ours] = table.numbers(frame, theirs, path)
+  for column, published in (('width', 'Columns_DICOM'), ('height', 'Rows_DICOM')):
+    if published in frame:
+      result[column] = table.numbers(frame, published, path)
   lists, codes = _lists(frame['Labels'], path)
   wanted = {**LABELS, **_single_terms(labels, lists)}
   values = _values(lists, codes, wanted)
@@ -140,17 +141,17 @@ def _find_table(root: pathlib.Path) -> pathlib.Path:
     if path.is_file():
       return path
   raise InputError(
-    f'{root}: {_TABLE} is not there; PadChest is to be had from BIMCV '
+    f'{root}: {_TABLE} is not there; PadChest is available from BIMCV '
     '(bimcv.cipf.es/bimcv-projects/padchest); configs/phantom.py runs without it'
   )
 
 
 def _folders(root: pathlib.Path, numbers: pd.Series) -> pd.Series:
-  """Returns what stands before each image's name: '0/', 'images/0/', 'images/' or ''."""
+  """Returns the folder of each image: '0/', 'images/0/', 'images/' or ''."""
   flat = 'images/' if (root / 'images').is_dir() else ''
   holders = {
     number: next(
-      (way for way in (f'{number}/', f'images/{number}/') if (root / way).is_dir()), flat
+      (folder for folder in (f'{number}/', f'images/{number}/') if (root / folder).is_dir()), flat
     )
     for number in set(numbers)
     if number
@@ -162,25 +163,25 @@ def _age(frame: pd.DataFrame, path: pathlib.Path) -> pd.Series | str:
   """Returns whole years, as text, between the year of birth and that of the study."""
   if 'StudyDate_DICOM' not in frame:
     return ''
-  born = table.numbers(frame, 'PatientBirth', path)
-  years = table.numbers(frame, 'StudyDate_DICOM', path) // 10_000 - born
+  birth = table.numbers(frame, 'PatientBirth', path)
+  years = table.numbers(frame, 'StudyDate_DICOM', path) // 10_000 - birth
   return pd.Series([f'{year:.0f}' if year >= 0 else '' for year in years], frame.index)
 
 
 def _lists(text: pd.Series, path: pathlib.Path) -> tuple[list[frozenset[str] | None], np.ndarray]:
-  """Returns the distinct lists, None where there is none, and which of them each row has."""
+  """Returns the distinct lists, None for an empty one, and the number of the list of each row."""
   codes, distinct = pd.factorize(text.str.strip())
   lists: list[frozenset[str] | None] = []
-  for number, each in enumerate(distinct):
+  for number, entry in enumerate(distinct):
     try:
-      terms = ast.literal_eval(each) if each not in ('', 'nan') else None
-      known = terms is None or (isinstance(terms, list) and all(isinstance(t, str) for t in terms))
+      terms = ast.literal_eval(entry) if entry not in ('', 'nan') else None
+      valid = terms is None or (isinstance(terms, list) and all(isinstance(t, str) for t in terms))
     except (ValueError, SyntaxError):
-      known = False
-    if not known:
+      valid = False
+    if not valid:
       row = int(np.flatnonzero(codes == number)[0])
       raise InputError(
-        f"{path}: row {row + 2}, column 'Labels': '{each[:80]}' is no list of terms such as "
+        f"{path}: row {row + 2}, column 'Labels': '{entry[:80]}' is no list of terms such as "
         "['cardiomegaly', 'pleural effusion']"
       )
     cleaned = frozenset(term.strip() for term in terms or ()) - {''}
@@ -190,8 +191,8 @@ def _lists(text: pd.Series, path: pathlib.Path) -> tuple[list[frozenset[str] | N
 
 def _single_terms(
   labels: Sequence[str], lists: Sequence[frozenset[str] | None]
-) -> Mapping[str, tuple[str]]:
-  terms = frozenset().union(*filter(None, lists))
+) -> Mapping[str, tuple[str, ...]]:
+  terms: frozenset[str] = frozenset().union(*filter(None, lists))
   for label in labels:
     if label not in LABELS:
       check_option('config.data.labels: the label or term', label, (*LABELS, *sorted(terms)))

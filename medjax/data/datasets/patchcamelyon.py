@@ -1,11 +1,11 @@
-"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962): 327,680 patches of 96 × 96 from
-Camelyon16.
+"""PatchCamelyon (Veeling et al. 2018, arXiv 1806.03962): 327,680 patches from Camelyon16.
 
-The label is tumour in the patch's central 32 × 32 pixels. The published meta files name each
-patch's slide; without them patches of one slide cannot be kept together.
+A patch has 96 × 96 pixels; its label is tumour in the central 32 × 32. The published meta files
+name each patch's slide; without them patches of one slide cannot be kept together.
 """
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,20 +24,22 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   """Returns the study table of the parts that are there; an image is row i of an HDF5 file.
 
   A part is its three files `camelyonpatch_level_2_split_train_{x.h5, y.h5, meta.csv}`, unpacked.
-  With the meta files of all parts, `patient` is the slide; otherwise every patch stands for itself. That
-  row i of a meta file is of patch i shows in its center_tumor_patch, which is the label.
+  With the meta files of all parts, `patient` is the slide; otherwise every patch counts as one.
+  That row i of a meta file is patch i is checked by its center_tumor_patch, which is the label.
 
   Raises:
-    InputError: no part there, a file of one missing or damaged, files that differ in length, or a meta
-      file that contradicts the labels.
+    InputError: no part there, a file of one missing or damaged, files that differ in length, or a
+      meta file that contradicts the labels.
   """
   parts = [part for part in PARTS if (root / f'{STEM.format(part)}_x.h5').is_file()]
   if not parts:
     packed = any(root.glob('camelyonpatch_level_2_split_*.h5.gz'))
-    hint = 'unpack the .gz files first' if packed else (
-      'PatchCamelyon is to be had from github.com/basveeling/pcam; '
+    hint = (
+      'unpack the .gz files first'
+      if packed
+      else 'PatchCamelyon is available from github.com/basveeling/pcam; '
       'configs/histopathology.py:phantom runs without it'
-    )  # fmt: skip
+    )
     raise InputError(f'{root}: no {STEM.format("train")}_x.h5 there; {hint}')
   with_meta = [part for part in parts if (root / f'{STEM.format(part)}_meta.csv').is_file()]
   frames = [_read_part(root, part, with_meta=with_meta == parts) for part in parts]
@@ -67,12 +69,13 @@ def _read_part(root: pathlib.Path, part: str, *, with_meta: bool) -> pd.DataFram
   frame = table.read_csv(meta, ('center_tumor_patch', 'wsi'))
   if len(frame) != count:
     raise InputError(f'{meta}: has {len(frame):,} rows for the {count:,} images of {images.name}')
-  said = table.label_values(frame, 'center_tumor_patch', meta, _CODES)
-  for row in np.flatnonzero(said != values)[:1]:
+  contradicted = table.label_values(frame, 'center_tumor_patch', meta, _CODES) != values
+  if contradicted.any():
+    row = int(np.argmax(contradicted))
     raise InputError(
-      f"{meta}: row {row + 2}, column 'center_tumor_patch': is {frame['center_tumor_patch'][row]}, but "
-      f'{labels.name} says {values[row]:.0f} ({(said != values).sum():,} such rows); take files of one '
-      'release, and keep their order'
+      f"{meta}: row {row + 2}, column 'center_tumor_patch': is {frame['center_tumor_patch'][row]}, "
+      f'but {labels.name} says {values[row]:.0f} ({contradicted.sum():,} such rows); take files of '
+      'one release, and keep their order'
     )
   slide = frame['wsi'].str.strip()
   return result.assign(
@@ -81,23 +84,23 @@ def _read_part(root: pathlib.Path, part: str, *, with_meta: bool) -> pd.DataFram
 
 
 def _labels(path: pathlib.Path) -> np.ndarray:
-  with _opened(path, 'y') as file:
+  with _open(path, 'y') as file:
     values = file['y'][()].reshape(len(file['y']), -1)
   wrong = np.flatnonzero((values != 0) & (values != 1))
   if values.shape[1] != 1 or len(wrong):
-    what = f'y[{wrong[0]}] is {values.ravel()[wrong[0]]}' if len(wrong) else 'y is no column'
-    raise InputError(f'{path}: {what}; allowed: one 0 or 1 for each patch')
+    problem = f'y[{wrong[0]}] is {values.ravel()[wrong[0]]}' if len(wrong) else 'y is no column'
+    raise InputError(f'{path}: {problem}; allowed: one 0 or 1 for each patch')
   return values[:, 0].astype(np.float32)
 
 
 def _length(path: pathlib.Path, name: str) -> int:
-  with _opened(path, name) as file:
+  with _open(path, name) as file:
     return len(file[name])
 
 
-def _opened(path: pathlib.Path, name: str):
+def _open(path: pathlib.Path, name: str) -> Any:
   if not path.is_file():
-    raise InputError(f'{path}: no such file; it belongs to the others of its part')
+    raise InputError(f'{path}: no such file; every part needs it')
   try:
     file = containers.import_h5py(path).File(path, 'r')
   except OSError as error:

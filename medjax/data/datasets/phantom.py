@@ -1,4 +1,4 @@
-"""The generated chest data set, made where it is missing and then read like CheXpert itself."""
+"""The generated chest data set, made if it is missing and then read like CheXpert itself."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""The generated retinal, skin and tissue sets, made where missing, then read as the real ones."""
+"""The generated retinal, skin and tissue sets, made if missing, then read like the real ones."""
 
 import pathlib
 

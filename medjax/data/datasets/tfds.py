@@ -4,15 +4,16 @@ Preparing needs an environment with TensorFlow, once:
 
     tfds build patch_camelyon --file_format=array_record --data_dir=data/tfds
 
-Reading does not. Labels stand beside the images in the records, so a start goes through all of them
+Reading does not. Labels are in the records with the images, so a start reads all of them
 once: about a minute for PatchCamelyon, longer for large photographs.
 
-What a builder knows of patients is used (chexpert, diabetic_retinopathy_detection);
-of the others it knows nothing, and every image stands for itself unless a setting names a feature.
+Patients come from the builders that name them (chexpert, diabetic_retinopathy_detection). With the
+others every image counts as a patient of its own, unless a setting names a feature.
 """
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from medjax.data.datasets import chexpert, classes
 from medjax.errors import InputError, nearest
 
 # TFDS' own order of CheXpert's codes: uncertain, positive, negative, unmentioned.
-_CHEXPERT_CODES = np.float32([-1, 1, 0, np.nan])
-_AT_ONCE = 256  # records, with their images, in memory
+_CHEXPERT_CODES = np.array([-1, 1, 0, np.nan], np.float32)
+_BATCH = 256  # records, with their images, in memory at a time
 _SPLITS = {'train': 'train', 'validation': 'validation', 'test': 'test'}
 
 
@@ -35,8 +36,8 @@ def read(
   Args:
     root: TFDS' data_dir.
     builder: 'patch_camelyon', 'diabetic_retinopathy_detection/original', … in which a version may
-      follow; without one, the newest that is there.
-    label_feature: the ClassLabel that becomes one label for each class, by the classes' names. Of
+      follow; without one, the newest.
+    label_feature: the ClassLabel that becomes one label for each class, by the classes' names. For
       `chexpert`, `diabetic_retinopathy_detection` and `patch_camelyon` the labels are those of our
       own sources.
     patient_feature: a text or number that names the patient.
@@ -63,7 +64,7 @@ def read(
     official = _SPLITS.get(split, '')
     frame['official_split'] = 'test' if name == 'chexpert' and split == 'validation' else official
     labels = _labels(name, prepared, records, folder, label_feature)
-    # CheXpert's reports may not mention a finding; elsewhere nothing is known where there is no label.
+    # CheXpert's reports may not mention a finding; elsewhere a missing label is unknown.
     if name != 'chexpert':
       frame['unlabelled'] = table.unlabelled(labels)
     frames.append(pd.concat([frame, labels], axis=1))
@@ -77,35 +78,36 @@ def read(
 
 def _folder(root: pathlib.Path, builder: str) -> pathlib.Path:
   """Returns the folder of the builder's newest version: the one that holds dataset_info.json."""
-  found = sorted(
+  folders = sorted(
     (path.parent for path in (root / builder).glob('**/dataset_info.json')), key=_version
   )
-  if not found:
-    there = sorted(
+  if not folders:
+    prepared = sorted(
       {
         path.parent.parent.relative_to(root).as_posix()
         for path in root.glob('*/**/dataset_info.json')
       }
     )
-    has = f'There are: {", ".join(there)}' if there else 'Nothing prepared by TFDS is there'
+    known = f'There are: {", ".join(prepared)}' if prepared else 'Nothing prepared by TFDS is there'
     raise InputError(
-      f"{root}: no prepared '{builder}'{nearest(builder, there) or '.'} {has}. Prepare it where "
-      f'TensorFlow is: tfds build {builder} --file_format=array_record --data_dir={root}'
+      f"{root}: no prepared '{builder}'{nearest(builder, prepared) or '.'} {known}. Prepare it "
+      f'where TensorFlow is installed: tfds build {builder} --file_format=array_record '
+      f'--data_dir={root}'
     )
-  configs = sorted({path.parent.relative_to(root).as_posix() for path in found})
+  configs = sorted({path.parent.relative_to(root).as_posix() for path in folders})
   if len(configs) > 1:
     raise InputError(
       f"config.data.settings.builder='{builder}': several are prepared; name one of "
       f'{", ".join(configs)}'
     )
-  return found[-1]
+  return folders[-1]
 
 
 def _version(folder: pathlib.Path) -> tuple[int, ...]:
   return tuple(int(number) for number in re.findall(r'\d+', folder.name))
 
 
-def _open(folder: pathlib.Path):
+def _open(folder: pathlib.Path) -> Any:
   """Returns the read-only builder of a folder."""
   try:
     import tensorflow_datasets
@@ -126,8 +128,8 @@ def _open(folder: pathlib.Path):
   return prepared
 
 
-def _records(prepared, split: str, folder: pathlib.Path) -> list[dict]:
-  """Returns the features of a split's records without the images, of which none is decoded."""
+def _records(prepared: Any, split: str, folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the features of a split's records without the images; none is decoded."""
   from tensorflow_datasets import decode, features
 
   wanted = features.FeaturesDict(
@@ -139,21 +141,21 @@ def _records(prepared, split: str, folder: pathlib.Path) -> list[dict]:
   )
   try:
     source = prepared.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
-    found = []
-    for start in range(0, len(source), _AT_ONCE):
-      several = source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
-      found += [wanted.deserialize_example_np(record) for record in several]
-    return found
+    examples: list[dict[str, Any]] = []
+    for start in range(0, len(source), _BATCH):
+      records = source.__getitems__(list(range(start, min(start + _BATCH, len(source)))))
+      examples += [wanted.deserialize_example_np(record) for record in records]
+    return examples
   except Exception as error:  # A missing or damaged shard; TFDS and array_record raise many kinds.
     raise InputError(f"{folder}: split '{split}' cannot be read ({error})") from None
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
   return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _patients(
-  name: str, records: list[dict], folder: pathlib.Path, split: str, patient_feature: str
+  name: str, records: list[dict[str, Any]], folder: pathlib.Path, split: str, patient_feature: str
 ) -> pd.DataFrame:
   rows = range(len(records))
   frame = pd.DataFrame(
@@ -175,18 +177,20 @@ def _patients(
   return frame
 
 
-def _extracted(records: list[dict], pattern: str, frame: pd.DataFrame) -> pd.DataFrame:
+def _extracted(records: list[dict[str, Any]], pattern: str, frame: pd.DataFrame) -> pd.DataFrame:
   names = pd.Series([_text(record['name']) for record in records])
-  found = names.str.extract(pattern)
-  for row in np.flatnonzero(found[0].isna())[:1]:
+  columns = names.str.extract(pattern)
+  unparsed = columns[0].isna()
+  if unparsed.any():
+    row = int(np.argmax(unparsed))
     raise InputError(
       f"{frame['named_in'][row]}: the feature 'name' is '{names[row]}', not of the form {pattern}"
     )
-  return found
+  return columns
 
 
 def _labels(
-  name: str, prepared, records: list[dict], folder: pathlib.Path, label_feature: str
+  name: str, prepared: Any, records: list[dict[str, Any]], folder: pathlib.Path, label_feature: str
 ) -> pd.DataFrame:
   _check_feature(records, label_feature, folder, 'label_feature')
   values = [record[label_feature] for record in records]
@@ -207,7 +211,9 @@ def _labels(
   return classes.one_of(codes, feature.names)
 
 
-def _check_feature(records: list[dict], feature: str, folder: pathlib.Path, setting: str) -> None:
+def _check_feature(
+  records: list[dict[str, Any]], feature: str, folder: pathlib.Path, setting: str
+) -> None:
   if records and feature not in records[0]:
     names = list(records[0])
     raise InputError(

@@ -1,8 +1,8 @@
 """VinDr-CXR (Nguyen et al. 2022, arXiv 2012.15029): 18,000 PA images read by radiologists.
 
-Each training image was read by three of 17 radiologists. The PhysioNet release gives their answers to
-28 questions, and the consensus of five for its 3,000 test images; the Kaggle release gives boxes of 14
-findings, and of the training images only. Neither tells the patients.
+Each training image was read by three of 17 radiologists. The PhysioNet release gives their answers
+to 28 questions, and the consensus of five for its 3,000 test images; the Kaggle release gives boxes
+of 14 findings, and of the training images only. Neither names patients.
 """
 
 import pathlib
@@ -55,24 +55,25 @@ _KEYS = ['image', 'reader']
 def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain') -> pd.DataFrame:
   """Returns the study table of either release, one row per image.
 
-  `reader` names the readers of an image, 'R8|R9|R10'; `readings` gives their answers one by one. A
+  `reader` names the readers of an image, 'R8|R9|R10'; `readings` returns their separate answers. A
   question that nobody answered is unknown, and named in `unlabelled`.
 
   Args:
     root: the folder with `annotations/` (PhysioNet) or `train.csv` (Kaggle).
     consensus: how the readers' answers become one label, a method of
-      medjax.data.reference.consensus.consensus: 'majority'; 'share', the share of readers who say yes, a soft
+      medjax.data.reference.consensus.consensus: 'majority'; 'share', the share of readers who say
+        yes, a soft
       label; 'dawid_skene' or 'staple'. The test images come with a consensus of their own.
-    ties: what a label is for which as many say yes as no: 'uncertain', 'positive' or 'negative'.
+    ties: the label where as many say yes as no: 'uncertain', 'positive' or 'negative'.
 
   Raises:
-    InputError: no table of either release, a column missing, an unknown code or class, a reader not
-      named or twice on an image, an unknown method.
+    InputError: no table of either release, a column missing, an unknown code or class, a reader
+      without a name or twice on an image, an unknown method.
   """
-  read_by = readings(root)
-  labels = [name for name in LABELS if name in read_by]
-  agreed = reader_consensus.consensus(read_by[[*_KEYS, *labels]], method=consensus, ties=ties)
-  by_image = read_by.groupby('image', sort=False)
+  answers = readings(root)
+  labels = [name for name in LABELS if name in answers]
+  agreed = reader_consensus.consensus(answers[[*_KEYS, *labels]], method=consensus, ties=ties)
+  by_image = answers.groupby('image', sort=False)
   frame = agreed.set_index('image').assign(
     reader=by_image['reader'].agg('|'.join), named_in=by_image['named_in'].first()
   )
@@ -98,15 +99,17 @@ def readings(root: pathlib.Path) -> pd.DataFrame:
   if (root / 'train.csv').is_file():
     return _from_boxes(root / 'train.csv')
   raise InputError(
-    f'{root}: neither annotations/image_labels_train.csv nor train.csv is there; VinDr-CXR is to be '
-    'had from PhysioNet (physionet.org/content/vindr-cxr) or Kaggle (kaggle.com/c/'
+    f'{root}: neither annotations/image_labels_train.csv nor train.csv is there; VinDr-CXR is '
+    'available from PhysioNet (physionet.org/content/vindr-cxr) or Kaggle (kaggle.com/c/'
     'vinbigdata-chest-xray-abnormalities-detection); configs/phantom.py runs without it'
   )
 
 
 def _with_readers(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
-  """Returns the frame, every row of which must name its reader, or they would count as one more."""
-  for row in np.flatnonzero(frame['rad_id'].str.strip() == '')[:1]:
+  """Returns the frame; a row without a reader's name is an error, for it would count as one more."""
+  nameless = frame['rad_id'].str.strip() == ''
+  if nameless.any():
+    row = int(np.argmax(nameless))
     raise InputError(
       f'{path}: row {row + 2}: the rad_id is empty; fill it in, or leave the row out'
     )
@@ -115,10 +118,12 @@ def _with_readers(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
 
 def _answers(path: pathlib.Path) -> pd.DataFrame:
   frame = _with_readers(table.read_csv(path, ('image_id', 'rad_id', *LABELS)), path)
-  for row in np.flatnonzero(frame.duplicated(['image_id', 'rad_id']))[:1]:
+  duplicated = frame.duplicated(['image_id', 'rad_id'])
+  if duplicated.any():
+    row = int(np.argmax(duplicated))
     raise InputError(
-      f"{path}: row {row + 2}: reader '{frame['rad_id'][row]}' reads image '{frame['image_id'][row]}' "
-      'twice; keep one row per image and reader'
+      f"{path}: row {row + 2}: reader '{frame['rad_id'][row]}' reads image "
+      f"'{frame['image_id'][row]}' twice; keep one row per image and reader"
     )
   columns = {
     'image': 'train/' + frame['image_id'] + '.dicom',
@@ -130,26 +135,30 @@ def _answers(path: pathlib.Path) -> pd.DataFrame:
 
 
 def _test(path: pathlib.Path) -> pd.DataFrame:
-  # The last of the diseases is spelt with another ending here.
-  theirs = {name: name for name in LABELS} | {'Other diseases': 'Other disease'}
-  frame = table.read_csv(path, ('image_id', *theirs.values()))
+  # The test table spells the last of the diseases differently.
+  published = {name: name for name in LABELS} | {'Other diseases': 'Other disease'}
+  frame = table.read_csv(path, ('image_id', *published.values()))
   columns = {
     'image': 'test/' + frame['image_id'] + '.dicom',
     'official_split': 'test',
     'reference': 'consensus of 5 readers, as published',
     'named_in': table.rows_of(path, frame),
   }
-  values = {ours: table.label_values(frame, name, path, _CODES) for ours, name in theirs.items()}
+  values = {
+    label: table.label_values(frame, name, path, _CODES) for label, name in published.items()
+  }
   return pd.DataFrame(columns | values)
 
 
 def _from_boxes(path: pathlib.Path) -> pd.DataFrame:
-  """Kaggle's rows are boxes: a reader said yes to the findings that they drew, no to the others."""
+  """Returns readings of Kaggle's boxes: yes to the findings that a reader drew, no to the others."""
   frame = table.read_csv(path, ('image_id', 'class_name', 'class_id', 'rad_id'))
   frame = _with_readers(frame, path)
   classes = {str(number): name for number, name in enumerate(KAGGLE_LABELS)}
   named = table.mapped(frame, 'class_id', path, classes)
-  for row in np.flatnonzero(named != frame['class_name'].str.strip())[:1]:
+  contradicted = named != frame['class_name'].str.strip()
+  if contradicted.any():
+    row = int(np.argmax(contradicted))
     raise InputError(
       f"{path}: row {row + 2}: class_id {frame['class_id'][row]} is '{named[row]}', but class_name "
       f"says '{frame['class_name'][row]}'"

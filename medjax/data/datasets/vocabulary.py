@@ -1,12 +1,12 @@
-"""A common vocabulary of the chest sets: our label → source → the labels that it stands for there.
+"""A common vocabulary of the chest sets: source → our label → the source's labels that make it.
 
-A set that is not listed under a label does not label it. Where a set is coarser or finer than
-ours the nearest whole is taken: nodules and masses are one label here because VinDr-CXR and CheXpert do
-not tell them apart. Radiologists marking pneumonia (RSNA) and programs reading it in reports are not
+A label that a source does not list is unknown in its images. Where sets differ in detail the
+coarser one decides: nodules and masses are one label because VinDr-CXR and CheXpert do not separate
+them. Radiologists marking pneumonia (RSNA) and programs reading it in reports are not
 the same reference standard, though they share a name.
 """
 
-_CHEXPERT = {
+_CHEXPERT: dict[str, str | tuple[str, ...]] = {
   'No Finding': 'No Finding',
   'Atelectasis': 'Atelectasis',
   'Cardiomegaly': 'Cardiomegaly',

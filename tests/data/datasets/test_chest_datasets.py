@@ -80,7 +80,7 @@ def _line_named(named_in):
   'source', ['mimic_cxr', 'padchest', 'vindr_cxr', 'rsna_pneumonia', 'chexpert', 'chestxray14']
 )
 def test_missing_data_says_where_it_is_to_be_had(source, tmp_path):
-  refused(source, tmp_path / 'nowhere', 'to be had from', 'configs/phantom.py')
+  refused(source, tmp_path / 'nowhere', 'available from', 'configs/phantom.py')
 
 
 # MIMIC-CXR-JPG.

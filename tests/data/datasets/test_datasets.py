@@ -61,7 +61,7 @@ def test_the_full_release_lies_in_batch_folders(phantom_root, tmp_path):
   same = ['patient', 'study', 'view', 'official_split', 'Edema']
   pd.testing.assert_frame_equal(full[same], small[same])
   with pytest.raises(
-    InputError, match=rf'is one of several batch folders.*holds them all: {tmp_path}$'
+    InputError, match=rf': one of several batch folders.*holds them all: {tmp_path}$'
   ):
     datasets.read(data('chexpert', first, ('Edema',)))
 
@@ -162,7 +162,7 @@ def test_a_misspelt_label_gets_the_nearest(phantom_root):
 
 @pytest.mark.parametrize('source', ['chexpert', 'chestxray14'])
 def test_missing_data_says_where_it_is_to_be_had(source, tmp_path):
-  with pytest.raises(InputError, match=r'to be had from .*configs/phantom\.py'):
+  with pytest.raises(InputError, match=r'available from .*configs/phantom\.py'):
     datasets.read(data(source, tmp_path / 'nowhere', ('Edema',)))
 
 
@@ -224,13 +224,13 @@ def test_chestxray14_official_lists_that_do_not_make_a_split(tmp_path):
   root = nih(tmp_path)
   train, test = root / 'train_val_list.txt', root / 'test_list.txt'
   train.write_text('00000001_000.png\n00000002_000.png\n')
-  with pytest.raises(InputError, match=r'train_val_list\.txt: lies there without test_list\.txt'):
+  with pytest.raises(InputError, match=r'train_val_list\.txt: half of the official split, of which test_list\.txt is missing'):
     datasets.read(data('chestxray14', root, ('Hernia',)))
   test.write_text('00000003_000.png\n00000002_000.png\n')
   with pytest.raises(InputError, match=r"test_list\.txt: '00000002_000\.png' is in train_val_list"):
     datasets.read(data('chestxray14', root, ('Hernia',)))
   train.unlink()
-  with pytest.raises(InputError, match=r'test_list\.txt: lies there without train_val_list\.txt'):
+  with pytest.raises(InputError, match=r'test_list\.txt: half of the official split, of which train_val_list\.txt is missing'):
     datasets.read(data('chestxray14', root, ('Hernia',)))
 
 
@@ -314,7 +314,7 @@ def test_a_column_of_classes_becomes_a_label_for_each(tmp_path):
   _, known = labels.reference(table, ('nv', 'mel'), 'zeros')
   assert known.all(axis=1).tolist() == [True, True, False, True]
   words = (
-    r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc; every class must be named, in data"
+    r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc; name every class in data"
   )
   with pytest.raises(InputError, match=words):
     datasets.read(data('csv', tmp_path, ('nv', 'bcc'), **settings))

@@ -90,7 +90,7 @@ def test_patchcamelyon_bad_files_are_named(tmp_path, break_it, words):
 
 
 def test_patchcamelyon_packed_or_missing(tmp_path):
-  with pytest.raises(InputError, match=r'to be had from .*histopathology\.py:phantom'):
+  with pytest.raises(InputError, match=r'available from .*histopathology\.py:phantom'):
     read('patchcamelyon', tmp_path)
   (tmp_path / f'{STEM}train_x.h5.gz').touch()
   with pytest.raises(InputError, match=r'unpack the \.gz files first'):
@@ -151,5 +151,5 @@ def test_camelyon17_rows_without_images_and_images_without_rows(tmp_path):
 
 
 def test_camelyon17_missing(tmp_path):
-  with pytest.raises(InputError, match=r'to be had through .*histopathology\.py:phantom'):
+  with pytest.raises(InputError, match=r'available through .*histopathology\.py:phantom'):
     read('camelyon17', tmp_path)

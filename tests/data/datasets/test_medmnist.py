@@ -91,12 +91,12 @@ def test_classes_of_an_unknown_set_that_are_no_numbers_are_named(tmp_path):
 
 
 def test_missing_or_damaged_files_are_named(tmp_path):
-  with pytest.raises(InputError, match=r'dermamnist\.npz: no such file; MedMNIST is to be had'):
+  with pytest.raises(InputError, match=r'dermamnist\.npz: no such file; MedMNIST is available'):
     read('medmnist', tmp_path, name='dermamnist')
   with pytest.raises(InputError, match=r'settings\.name'):
     read('medmnist', tmp_path)
   (tmp_path / 'dermamnist.npz').write_bytes(b'no zip')
   with pytest.raises(InputError, match=r'dermamnist\.npz: cannot be read as an \.npz file'):
     read('medmnist', tmp_path, name='dermamnist')
-  with pytest.raises(InputError, match=r'pathmnist\.npz: no such file; there are: dermamnist'):
+  with pytest.raises(InputError, match=r'pathmnist\.npz: no such file; the folder has: dermamnist'):
     read('medmnist', tmp_path, name='pathmnist')

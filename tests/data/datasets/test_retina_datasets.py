@@ -146,7 +146,7 @@ def test_bad_cells_are_named_with_file_and_row(tmp_path, source, make, file, old
 
 @pytest.mark.parametrize('source', ['eyepacs', 'aptos2019', 'messidor2'])
 def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
-  with pytest.raises(InputError, match=r'to be had from .*configs/retina\.py:phantom'):
+  with pytest.raises(InputError, match=r'available from .*configs/retina\.py:phantom'):
     read(source, tmp_path)
 
 

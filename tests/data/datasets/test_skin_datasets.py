@@ -187,7 +187,7 @@ def test_an_image_in_the_metadata_alone_is_named(tmp_path):
 
 @pytest.mark.parametrize('source', ['isic2019', 'isic2020', 'ham10000'])
 def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
-  with pytest.raises(InputError, match=r'to be had from .*configs/skin\.py:phantom'):
+  with pytest.raises(InputError, match=r'available from .*configs/skin\.py:phantom'):
     read(source, tmp_path)
 
 
