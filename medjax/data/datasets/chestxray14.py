@@ -83,7 +83,7 @@ def _find_table(root: pathlib.Path) -> pathlib.Path:
 
 
 def _folders(root: pathlib.Path) -> dict[str, str]:
-  """Returns image name → 'images_001/images/' for every image found, '' for those beside the table."""
+  """Returns image name → its folder, 'images_001/images/', '' for those beside the table."""
   holders: dict[str, str] = {}
   folders = (
     sorted(root.glob('images_*/images')) + sorted(root.glob('images_*')) + [root / 'images', root]

@@ -25,8 +25,8 @@ _ORGANS = (
 # The published names of the classes 0, 1, …; of ChestMNIST they are findings, several to an image.
 CLASSES = {
   'pathmnist': (
-    'adipose', 'background', 'debris', 'lymphocytes', 'mucus', 'smooth muscle', 'normal colon mucosa',
-    'cancer-associated stroma', 'colorectal adenocarcinoma epithelium',
+    'adipose', 'background', 'debris', 'lymphocytes', 'mucus', 'smooth muscle',
+    'normal colon mucosa', 'cancer-associated stroma', 'colorectal adenocarcinoma epithelium',
   ),
   'chestmnist': (
     'atelectasis', 'cardiomegaly', 'effusion', 'infiltration', 'mass', 'nodule', 'pneumonia',
@@ -48,9 +48,9 @@ CLASSES = {
     'neutrophil', 'platelet',
   ),
   'tissuemnist': (
-    'Collecting Duct, Connecting Tubule', 'Distal Convoluted Tubule', 'Glomerular endothelial cells',
-    'Interstitial endothelial cells', 'Leukocytes', 'Podocytes', 'Proximal Tubule Segments',
-    'Thick Ascending Limb',
+    'Collecting Duct, Connecting Tubule', 'Distal Convoluted Tubule',
+    'Glomerular endothelial cells', 'Interstitial endothelial cells', 'Leukocytes', 'Podocytes',
+    'Proximal Tubule Segments', 'Thick Ascending Limb',
   ),
   'organamnist': _ORGANS, 'organcmnist': _ORGANS, 'organsmnist': _ORGANS,
 }  # fmt: skip

@@ -89,7 +89,7 @@ def read(root: pathlib.Path, consensus: str = 'majority', ties: str = 'uncertain
 
 
 def readings(root: pathlib.Path) -> pd.DataFrame:
-  """Returns what each reader said of each training image, as medjax.data.reference.reader_table describes.
+  """Returns each reader's answers on each training image, as data.reference.reader_table describes.
 
   Columns image (relative to `root`), reader, named_in and the labels, f32; errors as `read`.
   """
@@ -106,7 +106,7 @@ def readings(root: pathlib.Path) -> pd.DataFrame:
 
 
 def _with_readers(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
-  """Returns the frame; a row without a reader's name is an error, for it would count as one more."""
+  """Returns the frame; a row without a reader is an error: it would count as one more."""
   nameless = frame['rad_id'].str.strip() == ''
   if nameless.any():
     row = int(np.argmax(nameless))
@@ -151,7 +151,7 @@ def _test(path: pathlib.Path) -> pd.DataFrame:
 
 
 def _from_boxes(path: pathlib.Path) -> pd.DataFrame:
-  """Returns readings of Kaggle's boxes: yes to the findings that a reader drew, no to the others."""
+  """Returns readings from Kaggle's boxes: yes to the findings that a reader drew, else no."""
   frame = table.read_csv(path, ('image_id', 'class_name', 'class_id', 'rad_id'))
   frame = _with_readers(frame, path)
   classes = {str(number): name for number, name in enumerate(KAGGLE_LABELS)}

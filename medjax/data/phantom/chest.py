@@ -1,4 +1,4 @@
-"""A generated chest X-ray data set in CheXpert's own layout, with its hidden truth beside it.
+"""A generated chest X-ray data set in CheXpert's own layout, and its hidden truth.
 
     root/train.csv, valid.csv                       CheXpert's header and codes
     root/train/patient00001/study1/view1_frontal.jpg, …, valid/…
@@ -12,7 +12,8 @@ patient. So a split by image flatters a model here as it does on real films.
 import concurrent.futures
 import csv
 import pathlib
-from types import SimpleNamespace
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,14 +21,14 @@ from PIL import Image
 from medjax.data.phantom import chest_drawing
 from medjax.data.phantom import folder as phantom_folder
 
-# Raise it with every change of the pixels (phantom_films.py) or the tables: an older root then no
+# Raise it with every change of the pixels (chest_drawing.py) or the tables: an older root then no
 # longer matches.
 FORMAT = 1
 PREFIX = 'CheXpert-v1.0-small'
 LABELS = (
-  'No Finding', 'Enlarged Cardiomediastinum', 'Cardiomegaly', 'Lung Opacity', 'Lung Lesion', 'Edema',
-  'Consolidation', 'Pneumonia', 'Atelectasis', 'Pneumothorax', 'Pleural Effusion', 'Pleural Other',
-  'Fracture', 'Support Devices',
+  'No Finding', 'Enlarged Cardiomediastinum', 'Cardiomegaly', 'Lung Opacity', 'Lung Lesion',
+  'Edema', 'Consolidation', 'Pneumonia', 'Atelectasis', 'Pneumothorax', 'Pleural Effusion',
+  'Pleural Other', 'Fracture', 'Support Devices',
 )  # fmt: skip
 HEADER = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
 FINDINGS = ('Lung Opacity', 'Lung Lesion', 'Edema', 'Consolidation', 'Pneumonia')
@@ -51,6 +52,25 @@ LATERAL = 0.3
 BEDSIDE = 0.6  # share of studies taken AP
 
 
+class _Film(NamedTuple):
+  """A film to draw: its path, 'AP', 'PA' or '' (lateral), what it shows, its row of train.csv."""
+
+  path: str
+  projection: str
+  truth: dict[str, bool]
+  labels: dict[str, float | str]
+
+
+class _Patient(NamedTuple):
+  """A patient to draw; a stream of their own keeps the bits the same in any order of workers."""
+
+  stream: list[int]
+  split: str
+  sex: str
+  age: int
+  images: list[_Film]
+
+
 def generate(
   root: pathlib.Path, *, images: int = 2000, image_size: int = 128, seed: int = 0, workers: int = 2
 ) -> None:
@@ -64,37 +84,42 @@ def generate(
   """
   settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
   phantom_folder.check_least(settings | {'workers': workers}, LEAST)
-  phantom_folder.make(pathlib.Path(root), settings, lambda made: _write(made, settings, workers))
+  patients = _plan(images, seed)
+  phantom_folder.make(
+    pathlib.Path(root), settings, lambda folder: _write(folder, patients, image_size, workers)
+  )
 
 
-def _write(root: pathlib.Path, settings: dict, workers: int) -> None:
-  patients = _plan(settings['images'], settings['seed'])
+def _write(root: pathlib.Path, patients: Sequence[_Patient], size: int, workers: int) -> None:
   for patient in patients:
     for image in patient.images:
       (root / image.path).parent.mkdir(parents=True, exist_ok=True)
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    jobs = [pool.submit(_write_patient, root, p, settings['image_size']) for p in patients]
+    jobs = [pool.submit(_write_patient, root, patient, size) for patient in patients]
     try:
       truths = [row for job in jobs for row in job.result()]
     except BaseException:
       pool.shutdown(cancel_futures=True)
       raise
-  rows = {'train': [], 'valid': []}
-  for patient in patients:
-    rows[patient.split] += [_label_row(patient, image) for image in patient.images]
-  tables = {
-    'train': (HEADER, rows['train']),
-    'valid': (HEADER, rows['valid']),
-    'truth': (TRUTH_HEADER, truths),
-  }
-  for name, (header, lines) in tables.items():
-    with open(root / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
-      writer = csv.DictWriter(file, header, restval='', lineterminator='\n')
-      writer.writeheader()
-      writer.writerows(lines)
+  for split in ('train', 'valid'):
+    rows = [
+      _label_row(patient, image)
+      for patient in patients
+      if patient.split == split
+      for image in patient.images
+    ]
+    _write_csv(root / f'{split}.csv', HEADER, rows)
+  _write_csv(root / 'truth.csv', TRUTH_HEADER, truths)
 
 
-def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> list[dict]:
+def _write_csv(path: pathlib.Path, header: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+  with open(path, 'w', newline='', encoding='utf-8') as file:
+    writer = csv.DictWriter(file, header, restval='', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _write_patient(root: pathlib.Path, patient: _Patient, size: int) -> list[dict[str, Any]]:
   """Writes a patient's films; returns their rows of truth.csv."""
   rng = np.random.default_rng(patient.stream)
   anatomy, lesions = chest_drawing.draw_patient(rng, female=patient.sex == 'Female')
@@ -104,9 +129,10 @@ def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> l
       rng, anatomy, lesions, projection=image.projection, truth=image.truth, size=size
     )
     Image.fromarray(pixels).save(root / image.path, quality=92)
-    row = {'Path': f'{PREFIX}/{image.path}'} | {f: int(image.truth[f]) for f in FINDINGS}
+    row: dict[str, Any] = {'Path': f'{PREFIX}/{image.path}'}
+    row |= {finding: int(image.truth[finding]) for finding in FINDINGS}
     for finding, box in boxes.items():
-      row |= {f'{finding} {side}': v for side, v in zip(BOX, box)}
+      row |= {f'{finding} {side}': pixel for side, pixel in zip(BOX, box)}
     rows.append(row)
   return rows
 
@@ -114,10 +140,10 @@ def _write_patient(root: pathlib.Path, patient: SimpleNamespace, size: int) -> l
 # ---- who is imaged, how often, and with what ---------------------------------------------------
 
 
-def _plan(images: int, seed: int) -> list[SimpleNamespace]:
+def _plan(images: int, seed: int) -> list[_Patient]:
   """Returns the patients with their images' paths, views and findings; no pixels yet."""
   rng = np.random.default_rng([seed, 0])
-  counts = []
+  counts: list[int] = []
   while sum(counts) < images:
     # Half at most, so that even the smallest set has a patient for validation.
     most = max(1, min(MOST_IMAGES, images - sum(counts), images // 2))
@@ -132,22 +158,17 @@ def _plan(images: int, seed: int) -> list[SimpleNamespace]:
   }  # fmt: skip
   patients = []
   for index, count in enumerate(counts):
-    patient = SimpleNamespace(
-      # A patient's own stream keeps their bits the same in whatever order the workers come to them.
-      stream=[seed, index + 1],
-      split='train' if index < training else 'valid',
-      sex=str(rng.choice(['Male', 'Female'])),
-      age=int(np.clip(rng.normal(60, 17), 18, 90)),
-    )
-    folder = f'{patient.split}/patient{index + 1:05d}'
+    split = 'train' if index < training else 'valid'
+    sex = str(rng.choice(['Male', 'Female']))
+    age = int(np.clip(rng.normal(60, 17), 18, 90))
     sick = [finding for finding in PREVALENCE if affected[finding][index]]
-    patient.images = _plan_images(rng, folder, count, sick)
-    patients.append(patient)
+    films = _plan_images(rng, f'{split}/patient{index + 1:05d}', count, sick)
+    patients.append(_Patient([seed, index + 1], split, sex, age, films))
   return patients
 
 
 def _affected(rng: np.random.Generator, counts: list[int], share: float) -> np.ndarray:
-  """Picks patients, bool[patients], until they hold this share of the images; one at least."""
+  """Returns the patients, bool[patients], drawn until they hold this share of the images."""
   order = rng.permutation(len(counts))
   before = np.cumsum(np.array(counts, int)[order]) - np.array(counts, int)[order]
   chosen = np.zeros(len(counts), bool)
@@ -155,13 +176,13 @@ def _affected(rng: np.random.Generator, counts: list[int], share: float) -> np.n
   return chosen
 
 
-def _plan_images(
-  rng: np.random.Generator, folder: str, count: int, sick: list[str]
-) -> list[SimpleNamespace]:
+def _plan_images(rng: np.random.Generator, folder: str, count: int, sick: list[str]) -> list[_Film]:
   studies = np.sort(rng.integers(1, rng.integers(1, 4) + 1, count))
   images = []
   for number, study in enumerate(np.unique(studies), start=1):
-    present = {f for f in sick if f == 'Lung Lesion' or rng.random() < PERSISTENCE}
+    present = {
+      finding for finding in sick if finding == 'Lung Lesion' or rng.random() < PERSISTENCE
+    }
     truth = {
       **{finding: finding in present for finding in PREVALENCE},
       'Consolidation': 'Pneumonia' in present,
@@ -171,19 +192,12 @@ def _plan_images(
     for view in range(1, int((studies == study).sum()) + 1):
       lateral = view > 1 and rng.random() < LATERAL
       path = f'{folder}/study{number}/view{view}_{"lateral" if lateral else "frontal"}.jpg'
-      images.append(
-        SimpleNamespace(
-          path=path,
-          projection='' if lateral else projection,
-          truth=truth,
-          labels=_labels(rng, truth),
-        )
-      )
+      images.append(_Film(path, '' if lateral else projection, truth, _labels(rng, truth)))
   return images
 
 
-def _label_row(patient: SimpleNamespace, image: SimpleNamespace) -> dict:
-  """One row of train.csv, labelled from a report, or of valid.csv, as radiologists read it."""
+def _label_row(patient: _Patient, image: _Film) -> dict[str, Any]:
+  """Returns a row of train.csv, labelled from a report, or of valid.csv, read by radiologists."""
   row = {
     'Path': f'{PREFIX}/{image.path}',
     'Sex': patient.sex,
@@ -193,12 +207,13 @@ def _label_row(patient: SimpleNamespace, image: SimpleNamespace) -> dict:
   }
   healthy = not image.truth['Lung Opacity']
   if patient.split == 'valid':
-    return row | {'No Finding': float(healthy)} | {f: float(image.truth[f]) for f in FINDINGS}
+    findings = {finding: float(image.truth[finding]) for finding in FINDINGS}
+    return row | {'No Finding': float(healthy)} | findings
   return row | {'No Finding': 1.0 if healthy else ''} | image.labels
 
 
 def _labels(rng: np.random.Generator, truth: dict[str, bool]) -> dict[str, float | str]:
-  labels = {}
+  labels: dict[str, float | str] = {}
   for finding in FINDINGS:
     blank = BLANK_POSITIVE if truth[finding] else BLANK_NEGATIVE
     draw = rng.random()

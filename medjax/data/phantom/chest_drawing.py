@@ -4,8 +4,8 @@ A film is a sum of thicknesses (tissue, bone, air taken away) put through a film
 curve. Lengths are in half frames: x and y run from -1 to 1, y downwards, and the patient's left is
 on the image's right. A lateral film has the depth z, front to back, in the place of x.
 
-All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
-`FORMAT` in phantom.py before changing it.
+All randomness comes from the generator passed in, so the order of draws is part of the pixels: see
+`FORMAT` in chest.py before changing it.
 """
 
 import math
@@ -15,22 +15,24 @@ import numpy as np
 
 from medjax.data.phantom.drawing import smooth, texture
 
-# What makes a patient's films their own: uniform between two bounds, in half frames unless said.
+# What a patient's films share: uniform between two bounds, in half frames unless noted.
 ANATOMY = {
-  'lung_centre': (0.36, 0.44), 'lung_width': (0.29, 0.38), 'apex': (-0.85, -0.68), 'diaphragm': (0.34, 0.58),
-  'dome': (0.9, 1.8), 'dome_tilt': (0.01, 0.07), 'soft_tissue': (0.2, 0.42), 'shoulder': (-1.15, -0.92),
-  'neck': (0.1, 0.2), 'heart_x': (0.06, 0.15), 'heart_lift': (0.1, 0.2), 'heart_long': (0.36, 0.52),
-  'heart_wide': (0.26, 0.36), 'aorta': (0.06, 0.11), 'mediastinum': (0.06, 0.12), 'spine_curve': (-0.06, 0.06),
-  'spine_phase': (-1.5, 1.5), 'spine_bright': (0.03, 0.09), 'rib_space': (0.15, 0.2), 'rib_slope': (0.1, 0.5),
-  'rib_arch': (0.2, 0.9), 'rib_phase': (0, 1), 'rib_bright': (0.03, 0.09), 'rib_width': (0.3, 0.5),
-  'clavicle_y': (-0.68, -0.52), 'clavicle_slope': (-0.3, 0.05), 'clavicle_bright': (0.06, 0.13),
-  'hilum_y': (-0.12, 0.02), 'vessels': (0.08, 0.16), 'breast': (0.0, 0.14), 'breast_y': (0.15, 0.4),
-  'depth': (0.5, 0.62), 'kyphosis': (-0.05, 0.12), 'density': (-0.05, 0.05), 'contrast': (0.9, 1.15),
-  'mark': (0, 1), 'mark_x': (0.36, 0.56), 'mark_y': (-0.5, -0.3), 'letter_x': (0.7, 0.9), 'letter_y': (-0.92, -0.6),
+  'lung_centre': (0.36, 0.44), 'lung_width': (0.29, 0.38), 'apex': (-0.85, -0.68),
+  'diaphragm': (0.34, 0.58), 'dome': (0.9, 1.8), 'dome_tilt': (0.01, 0.07),
+  'soft_tissue': (0.2, 0.42), 'shoulder': (-1.15, -0.92), 'neck': (0.1, 0.2),
+  'heart_x': (0.06, 0.15), 'heart_lift': (0.1, 0.2), 'heart_long': (0.36, 0.52),
+  'heart_wide': (0.26, 0.36), 'aorta': (0.06, 0.11), 'mediastinum': (0.06, 0.12),
+  'spine_curve': (-0.06, 0.06), 'spine_phase': (-1.5, 1.5), 'spine_bright': (0.03, 0.09),
+  'rib_space': (0.15, 0.2), 'rib_slope': (0.1, 0.5), 'rib_arch': (0.2, 0.9), 'rib_phase': (0, 1),
+  'rib_bright': (0.03, 0.09), 'rib_width': (0.3, 0.5), 'clavicle_y': (-0.68, -0.52),
+  'clavicle_slope': (-0.3, 0.05), 'clavicle_bright': (0.06, 0.13), 'hilum_y': (-0.12, 0.02),
+  'vessels': (0.08, 0.16), 'breast': (0.0, 0.14), 'breast_y': (0.15, 0.4), 'depth': (0.5, 0.62),
+  'kyphosis': (-0.05, 0.12), 'density': (-0.05, 0.05), 'contrast': (0.9, 1.15), 'mark': (0, 1),
+  'mark_x': (0.36, 0.56), 'mark_y': (-0.5, -0.3), 'letter_x': (0.7, 0.9), 'letter_y': (-0.92, -0.6),
 }  # fmt: skip
-# What a patient's findings look like, or would. Radii are in half frames: a mass of 0.1 is 3.2 pixels
-# in a film of 64. `bright` is in thickness, of which a lung's air takes 0.58 away: the faint end
-# hides among ribs and vessels, so that no reader is perfect.
+# What a patient's findings look like, or would. Radii are in half frames: a mass of 0.1 is 3.2
+# pixels in a film of 64. `bright` is in thickness, of which a lung's air takes 0.58 away: the faint
+# end hides among ribs and vessels, so that no reader is perfect.
 LESIONS = {
   'mass_radius': (0.1, 0.17), 'mass_bright': (0.17, 0.42), 'pneumonia_wide': (0.14, 0.28),
   'pneumonia_high': (0.14, 0.28), 'pneumonia_bright': (0.13, 0.36), 'edema_bright': (0.05, 0.22),
@@ -38,7 +40,8 @@ LESIONS = {
 GRAIN = (0.01, 0.03)  # of the film's brightness; an image's own
 # What differs from image to image of one patient: standard deviations. `turn` is in radians.
 JITTER = {
-  'shift_x': 0.03, 'shift_y': 0.03, 'turn': 0.03, 'zoom': 0.03, 'breath': 0.03, 'density': 0.035, 'contrast': 0.05,
+  'shift_x': 0.03, 'shift_y': 0.03, 'turn': 0.03, 'zoom': 0.03, 'breath': 0.03, 'density': 0.035,
+  'contrast': 0.05,
 }  # fmt: skip
 
 
@@ -48,7 +51,7 @@ def draw_patient(
   """Draws what all films of a patient share.
 
   Returns:
-    The anatomy: a float for each name in `ANATOMY`, in half frames unless said there, and the
+    The anatomy: a float for each name in `ANATOMY`, in half frames unless noted there, and the
     textures `vessel_map`, f32[256, 64] by angle and radius, and `tissue_map`, f32[128, 128].
     The lesions, there or not: a float for each name in `LESIONS`, and the places `mass` and
     `pneumonia`, (x, y, z) in half frames.
@@ -76,7 +79,7 @@ def draw_film(
     rng: the patient's generator; the film's own pose, exposure and grain are drawn from it.
     anatomy, lesions: as `draw_patient` returns them; left as they are.
     projection: 'AP' or 'PA', or '' for a lateral film.
-    truth: whether 'Edema', 'Pneumonia' and 'Lung Lesion' are there; others are not looked at.
+    truth: whether 'Edema', 'Pneumonia' and 'Lung Lesion' are there; others are ignored.
     size: pixels a side.
 
   Returns:
@@ -119,7 +122,8 @@ def _place(rng: np.random.Generator, a: SimpleNamespace) -> tuple[float, float, 
 
 def _opacity(a, lesions, projection, truth, x, y, air, cloud):
   """Returns what the findings add to the thickness, and the boxes of those that have one."""
-  opacity, boxes = np.zeros_like(air), {}
+  opacity = np.zeros_like(air)
+  boxes: dict[str, tuple[int, int, int, int]] = {}
 
   def centred(place):
     return x - (place[0] if projection else place[2]), y - place[1]

@@ -1,11 +1,11 @@
-"""A generated set of retinal photographs in EyePACS' own layout, with its hidden truth beside it.
+"""A generated set of retinal photographs in EyePACS' own layout and its hidden truth.
 
     root/trainLabels.csv           image, level: EyePACS' header, codes and names
     root/train/1_left.jpeg, …      both eyes of every patient
     root/truth.csv                 what the graders' errors hide, and how many lesions were drawn
     root/phantom.json              the settings that made it
 
-A patient's eyes share pigment, camera and the lie of the vessels, and mostly the grade. So a split
+A patient's eyes share pigment, camera the course of the vessels, and mostly the grade. So a split
 by image flatters a model here as it does on real photographs.
 """
 
@@ -17,15 +17,15 @@ from PIL import Image
 
 from medjax.data.phantom import folder, retina_drawing
 
-# Raise it with every change of the pixels (phantom_fundus.py) or the tables.
+# Raise it with every change of the pixels (retina_drawing.py) or the tables.
 FORMAT = 1
 # In a smaller photograph a microaneurysm falls between the pixels.
 LEAST = {'images': 2, 'image_size': 32}
 HEADER = ('image', 'level')
 TRUTH_HEADER = ('image', 'level', *retina_drawing.LESIONS)
 
-# Share of patients by the grade of their worse eye. Graver disease is commoner than in a screening
-# programme, so that a small set has some of it.
+# Share of patients by the grade of their worse eye. Severe disease is commoner than in a screening
+# programme, so that a small set has some.
 GRADES = (0.56, 0.11, 0.2, 0.07, 0.06)
 AGREE = 0.87  # share of patients whose eyes have one grade, as in EyePACS
 MISREAD = 0.06  # share of eyes that the grader puts one grade off
@@ -44,8 +44,8 @@ def generate(
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   folder.check_least(numbers, LEAST)
-  settings = {'kind': 'retina', 'format': FORMAT, **numbers}
-  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
+  settings: dict[str, int | str] = {'kind': 'retina', 'format': FORMAT, **numbers}
+  folder.make(pathlib.Path(root), settings, lambda path: _write(path, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
@@ -60,7 +60,7 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
       pixels, lesions = retina_drawing.draw_eye(rng, patient, side=side, level=level, size=size)
       # Without subsampling: a lesion is a pixel or two of colour.
       Image.fromarray(pixels).save(root / 'train' / f'{name}.jpeg', quality=92, subsampling=0)
-      rows.append({'image': name, 'level': _read(rng, level)})
+      rows.append({'image': name, 'level': _published_grade(rng, level)})
       truths.append({'image': name, 'level': level, **lesions})
   for name, header, lines in (('trainLabels', HEADER, rows), ('truth', TRUTH_HEADER, truths)):
     with open(root / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
@@ -70,15 +70,17 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
 
 
 def _levels(rng: np.random.Generator) -> tuple[int, int]:
-  """The true grades of the left and the right eye."""
+  """Returns the true grades of the left and the right eye."""
   worse = int(rng.choice(len(GRADES), p=GRADES))
-  # A patient without disease has two eyes without it; the disagreements are all among the others.
+  # Both eyes of a patient without disease are healthy, so all disagreements are among the others.
   apart = rng.random() < (1 - AGREE) / (1 - GRADES[0]) and worse > 0
   other = worse - 1 if apart else worse
   return (worse, other) if rng.random() < 0.5 else (other, worse)
 
 
-def _read(rng: np.random.Generator, level: int) -> int:
-  """The grade that goes into the table: now and then one too high or too low."""
-  wrong, up = rng.random() < MISREAD, rng.random() < 0.5
-  return level + wrong * (1 if level == 0 or (up and level < 4) else -1)
+def _published_grade(rng: np.random.Generator, level: int) -> int:
+  """Returns the grade for the table: sometimes one too high or too low."""
+  misread, up = rng.random() < MISREAD, rng.random() < 0.5
+  if not misread:
+    return level
+  return level + 1 if level == 0 or (up and level < 4) else level - 1

@@ -7,8 +7,8 @@ Lesions are drawn larger than life, so that 96 pixels a side show them.
 The grades are those of the International Clinical Diabetic Retinopathy scale: 1, microaneurysms
 only; 2, more than that; 3, haemorrhages in all quadrants; 4, new vessels or preretinal haemorrhage.
 
-All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
-`FORMAT` in phantom_retina.py before changing it.
+All randomness comes from the generator passed in, so the order of draws is part of the pixels: see
+`FORMAT` in retina.py before changing it.
 """
 
 from types import SimpleNamespace
@@ -29,16 +29,21 @@ COUNTS = {
 }
 # What a patient's two photographs share: uniform between two bounds.
 PATIENT = {
-  'dark': (0, 1), 'hue': (-0.05, 0.05), 'field': (0.92, 1.0), 'cut': (0, 1), 'vignette': (0.15, 0.5),
-  'gamma': (0.85, 1.2), 'disc_x': (0.46, 0.58), 'disc_y': (-0.08, 0.06), 'disc': (0.12, 0.155), 'cup': (0.3, 0.6),
-  'pale': (0, 1), 'vein': (0.03, 0.042), 'arch': (0.9, 1.25), 'winding': (0.5, 1.6), 'choroid': (0, 0.09),
-  'macula': (0.12, 0.3), 'drusen': (0, 1), 'sheen': (0, 0.08),
+  'dark': (0, 1), 'hue': (-0.05, 0.05), 'field': (0.92, 1.0), 'cut': (0, 1),
+  'vignette': (0.15, 0.5), 'gamma': (0.85, 1.2), 'disc_x': (0.46, 0.58), 'disc_y': (-0.08, 0.06),
+  'disc': (0.12, 0.155), 'cup': (0.3, 0.6), 'pale': (0, 1), 'vein': (0.03, 0.042),
+  'arch': (0.9, 1.25), 'winding': (0.5, 1.6), 'choroid': (0, 0.09), 'macula': (0.12, 0.3),
+  'drusen': (0, 1), 'sheen': (0, 0.08),
 }  # fmt: skip
-PALE, DARK = np.float32([0.88, 0.5, 0.27]), np.float32([0.6, 0.25, 0.12])
-DISC, CUP = np.float32([0.98, 0.82, 0.52]), np.float32([1.0, 0.94, 0.76])
+PALE = np.array([0.88, 0.5, 0.27], np.float32)
+DARK = np.array([0.6, 0.25, 0.12], np.float32)
+DISC = np.array([0.98, 0.82, 0.52], np.float32)
+CUP = np.array([1.0, 0.94, 0.76], np.float32)
 # What is left of the light, by channel, where a mark is full.
-BLOOD, OLD_BLOOD = np.float32([0.72, 0.4, 0.42]), np.float32([0.58, 0.27, 0.3])
-EXUDATE, COTTON = np.float32([1.0, 0.93, 0.5]), np.float32([0.97, 0.88, 0.68])
+BLOOD = np.array([0.72, 0.4, 0.42], np.float32)
+OLD_BLOOD = np.array([0.58, 0.27, 0.3], np.float32)
+EXUDATE = np.array([1.0, 0.93, 0.5], np.float32)
+COTTON = np.array([0.97, 0.88, 0.68], np.float32)
 
 
 def draw_patient(rng: np.random.Generator) -> SimpleNamespace:
@@ -98,16 +103,16 @@ def draw_eye(
 
 def _background(rng, p, x, y, fovea):
   size = len(y)
-  tint = (1 - p.dark) * PALE + p.dark * DARK + np.float32([0, p.hue, 0.5 * p.hue])
+  tint = (1 - p.dark) * PALE + p.dark * DARK + np.array([0, p.hue, 0.5 * p.hue], np.float32)
   light = 1 - p.vignette * (x**2 + y**2) * 0.6 + 0.05 * texture(rng, (5, 5), (size, size))
   # The choroid's vessels show through where there is little pigment.
   light += p.choroid * (1.3 - p.dark) * np.abs(texture(rng, (14, 14), (size, size)))
   image = light[..., None] * tint
   macula = p.macula * np.exp(-((fovea / 0.24) ** 2))[..., None]
-  image = image * (1 - macula * np.float32([0.55, 0.8, 0.9]))
+  image = image * (1 - macula * np.array([0.55, 0.8, 0.9], np.float32))
   # The young retina's sheen along the arcades.
   sheen = p.sheen * np.exp(-(((np.hypot(x, 1.15 * y) - 0.5) / 0.2) ** 2))
-  return image + sheen[..., None] * np.float32([0.5, 0.8, 0.7])
+  return image + sheen[..., None] * np.array([0.5, 0.8, 0.7], np.float32)
 
 
 def _cover(image, layer, colour):
@@ -154,9 +159,9 @@ def _vessels(p, rng, disc_x, disc_y, size):
       xs = x[:, None] + np.cumsum(np.cos(headings) * step, 1)
       ys = y[:, None] + up[:, None] * np.cumsum(np.sin(headings) * step, 1)
       # A trunk narrows on its way.
-      piece_of = 7 if count == 5 else steps
-      for start in range(0, steps - 1, piece_of):
-        piece = np.s_[:, start : start + piece_of + 1]
+      piece_length = 7 if count == 5 else steps
+      for start in range(0, steps - 1, piece_length):
+        piece = np.s_[:, start : start + piece_length + 1]
         marks.lines(xs[piece], ys[piece], width * (1 - 0.6 * start / steps))
       if not count:
         break
@@ -181,7 +186,7 @@ def _counts(rng, level):
 
 
 def _lesions(rng, p, counts, places):
-  """Returns (colour, layer f32[size, size]) of what is drawn over the retina, the deepest first."""
+  """Returns (colour, layer f32[size, size]) of what lies over the retina, the deepest first."""
   size = places.size
   deep, yellow, cotton, blood = Marks(size), Marks(size), Marks(size), Marks(size)
   for x, y in _spread(rng, p, places, int(rng.integers(4, 16)) if p.drusen < 0.15 else 0, 0.35):
@@ -209,14 +214,14 @@ def _lesions(rng, p, counts, places):
 
 
 def _spread(rng, p, places, count, reach):
-  """Places x, y of lesions within `reach` of the middle, off the disc."""
-  found = []
-  while len(found) < count:
+  """Returns places (x, y) of lesions within `reach` of the middle, off the disc."""
+  places_drawn: list[tuple[float, float]] = []
+  while len(places_drawn) < count:
     radius, angle = reach * np.sqrt(rng.uniform(0.02, 1)), rng.uniform(0, 2 * np.pi)
     x, y = radius * np.cos(angle), 0.85 * radius * np.sin(angle)
     if np.hypot(x - places.disc_x, y - places.disc_y) > p.disc + 0.05:
-      found.append((x, y))
-  return found
+      places_drawn.append((x, y))
+  return places_drawn
 
 
 def _cluster(rng, marks, x, y):

@@ -1,4 +1,4 @@
-"""A generated set of dermoscopic pictures in ISIC 2020's layout, with its hidden truth beside it.
+"""A generated set of dermoscopic pictures in ISIC 2020's layout and its hidden truth.
 
     root/ISIC_2020_Training_GroundTruth.csv       the first release's header and codes
     root/ISIC_2020_Training_GroundTruth_v2.csv    the second's: lesion_id too
@@ -15,13 +15,14 @@ as it does on real pictures.
 import csv
 import pathlib
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from medjax.data.phantom import folder, skin_drawing
 
-# Raise it with every change of the pixels (phantom_lesions.py) or the tables.
+# Raise it with every change of the pixels (skin_drawing.py) or the tables.
 FORMAT = 1
 LEAST = {'images': 2, 'image_size': 32}
 HEADER = (
@@ -43,6 +44,21 @@ AGAIN = 0.6  # more pictures of a lesion, on average beyond the first; two at mo
 DUPLICATE = 0.02  # share of pictures that are in the set under a second name
 
 
+class _Person(NamedTuple):
+  name: str
+  sex: str
+  age: int
+  melanomas: float  # share of their lesions
+
+
+class _Tables(NamedTuple):
+  """Rows of the label tables, of the list of duplicates and of truth.csv."""
+
+  rows: list[dict[str, Any]]
+  pairs: list[dict[str, Any]]
+  truths: list[dict[str, Any]]
+
+
 def generate(
   root: pathlib.Path, *, images: int = 1000, image_size: int = 96, seed: int = 0
 ) -> None:
@@ -56,15 +72,15 @@ def generate(
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   folder.check_least(numbers, LEAST)
-  settings = {'kind': 'skin', 'format': FORMAT, **numbers}
-  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
+  settings: dict[str, int | str] = {'kind': 'skin', 'format': FORMAT, **numbers}
+  folder.make(pathlib.Path(root), settings, lambda path: _write(path, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
   (root / 'train').mkdir(parents=True)
-  # Names in no order of the patients: a name tells nothing.
+  # Names are in no order of the patients, so that they hold no information.
   names = [f'ISIC_{number:07d}' for number in np.random.default_rng([seed, 0]).permutation(images)]
-  rows, pairs, truths = [], [], []
+  tables = _Tables([], [], [])
   patient = 0
   while names:
     patient += 1
@@ -72,22 +88,22 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
     look = skin_drawing.draw_patient(rng)
     person = _person(rng, patient)
     for lesion in range(1 + int(rng.poisson(LESIONS))):
-      _write_lesion(root, rng, look, person, lesion, names, size, rows, pairs, truths)
-  for tables, header, lines in (
-    ('ISIC_2020_Training_GroundTruth', HEADER, rows),
-    ('ISIC_2020_Training_GroundTruth_v2', HEADER_V2, rows),
-    ('ISIC_2020_Training_Duplicates', DUPLICATES_HEADER, pairs),
-    ('truth', TRUTH_HEADER, truths),
+      _write_lesion(root, rng, look, person, lesion, names, size, tables)
+  for name, header, lines in (
+    ('ISIC_2020_Training_GroundTruth', HEADER, tables.rows),
+    ('ISIC_2020_Training_GroundTruth_v2', HEADER_V2, tables.rows),
+    ('ISIC_2020_Training_Duplicates', DUPLICATES_HEADER, tables.pairs),
+    ('truth', TRUTH_HEADER, tables.truths),
   ):
     lines = sorted(lines, key=lambda row: next(iter(row.values())))
-    with open(root / f'{tables}.csv', 'w', newline='', encoding='utf-8') as file:
+    with open(root / f'{name}.csv', 'w', newline='', encoding='utf-8') as file:
       writer = csv.DictWriter(file, header, lineterminator='\n', extrasaction='ignore')
       writer.writeheader()
       writer.writerows(lines)
 
 
-def _person(rng: np.random.Generator, number: int) -> SimpleNamespace:
-  return SimpleNamespace(
+def _person(rng: np.random.Generator, number: int) -> _Person:
+  return _Person(
     name=f'IP_{number:07d}',
     sex=str(rng.choice(['male', 'female'])),
     # The archive rounds ages to five years.
@@ -96,7 +112,16 @@ def _person(rng: np.random.Generator, number: int) -> SimpleNamespace:
   )
 
 
-def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, truths) -> None:
+def _write_lesion(
+  root: pathlib.Path,
+  rng: np.random.Generator,
+  look: SimpleNamespace,
+  person: _Person,
+  number: int,
+  names: list[str],
+  size: int,
+  tables: _Tables,
+) -> None:
   """Writes the pictures of one lesion and adds their rows; takes their names from `names`."""
   malignant = rng.random() < person.melanomas
   lesion, truth = skin_drawing.draw_lesion(rng, look, malignant=malignant)
@@ -106,7 +131,7 @@ def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, tru
     'sex': person.sex,
     'age_approx': person.age,
     'anatom_site_general_challenge': str(rng.choice(SITES, p=SITE_SHARES)),
-    # Most benign lesions were never cut out, so nobody named them.
+    # Most benign lesions were never excised, so they have no diagnosis.
     'diagnosis': 'melanoma' if malignant else str(rng.choice(['unknown', 'nevus'], p=[0.8, 0.2])),
     'benign_malignant': 'malignant' if malignant else 'benign',
     'target': int(malignant),
@@ -114,10 +139,10 @@ def _write_lesion(root, rng, look, person, number, names, size, rows, pairs, tru
   for _ in range(1 + min(2, int(rng.poisson(AGAIN)))):
     pixels = skin_drawing.draw_picture(rng, look, lesion, size=size)
     copies = 2 if rng.random() < DUPLICATE else 1
-    taken = [names.pop() for _ in range(min(copies, len(names)))]
-    for name, quality in zip(taken, (92, 80)):
+    own_names = [names.pop() for _ in range(min(copies, len(names)))]
+    for name, quality in zip(own_names, (92, 80)):
       Image.fromarray(pixels).save(root / 'train' / f'{name}.jpg', quality=quality, subsampling=0)
-      rows.append({'image_name': name, **row})
-      truths.append({'image_name': name, **truth})
-    if len(taken) == 2:
-      pairs.append(dict(zip(DUPLICATES_HEADER, taken)))
+      tables.rows.append({'image_name': name, **row})
+      tables.truths.append({'image_name': name, **truth})
+    if len(own_names) == 2:
+      tables.pairs.append(dict(zip(DUPLICATES_HEADER, own_names)))

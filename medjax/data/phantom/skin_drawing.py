@@ -6,8 +6,8 @@ irregular border, several colours, and structures that lie off centre. The atypi
 and the inconspicuous melanoma overlap, so that no reader is perfect. Lengths are in half frames: x
 and y run from -1 to 1.
 
-All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
-`FORMAT` in phantom_skin.py before changing it.
+All randomness comes from the generator passed in, so the order of draws is part of the pixels: see
+`FORMAT` in skin.py before changing it.
 """
 
 from types import SimpleNamespace
@@ -18,14 +18,16 @@ from medjax.data.phantom.drawing import Marks, grid, smooth, texture
 
 # What a patient's pictures share: uniform between two bounds.
 PATIENT = {
-  'tan': (0.0, 0.3), 'flush': (0.0, 0.16), 'warm': (-0.05, 0.05), 'light': (0.86, 1.06), 'hair': (0, 1),
-  'hair_dark': (0.35, 0.95), 'rim': (0, 1), 'rim_radius': (0.98, 1.25), 'vignette': (0.05, 0.4),
-  'freckles': (0, 0.1), 'nevus': (0.35, 0.85), 'style': (0, 1), 'lines': (0, 0.05), 'tension': (0, 3.14),
+  'tan': (0.0, 0.3), 'flush': (0.0, 0.16), 'warm': (-0.05, 0.05), 'light': (0.86, 1.06),
+  'hair': (0, 1), 'hair_dark': (0.35, 0.95), 'rim': (0, 1), 'rim_radius': (0.98, 1.25),
+  'vignette': (0.05, 0.4), 'freckles': (0, 0.1), 'nevus': (0.35, 0.85), 'style': (0, 1),
+  'lines': (0, 0.05), 'tension': (0, 3.14),
 }  # fmt: skip
-SKIN = np.float32([0.94, 0.79, 0.72])
+SKIN = np.array([0.94, 0.79, 0.72], np.float32)
 # How strongly each takes red, green and blue away.
-MELANIN, DEEP_MELANIN = np.float32([0.75, 1.25, 1.6]), np.float32([1.5, 1.25, 0.95])
-BLOOD = np.float32([0.12, 0.9, 0.75])
+MELANIN = np.array([0.75, 1.25, 1.6], np.float32)
+DEEP_MELANIN = np.array([1.5, 1.25, 0.95], np.float32)
+BLOOD = np.array([0.12, 0.9, 0.75], np.float32)
 RING = 96  # points around a lesion's outline
 
 
@@ -37,7 +39,7 @@ def draw_patient(rng: np.random.Generator) -> SimpleNamespace:
 def draw_lesion(
   rng: np.random.Generator, patient: SimpleNamespace, *, malignant: bool
 ) -> tuple[SimpleNamespace, dict[str, float]]:
-  """Draws a lesion's own shape and pigment; returns it and what of it is measured for truth.csv."""
+  """Draws a lesion's own shape and pigment; returns it and its row of truth.csv."""
   atypical = rng.beta(4, 2.2) if malignant else rng.beta(1.3, 5)
 
   def grown(least: float, most: float, spread: float = 0.15) -> float:
@@ -89,9 +91,12 @@ def draw_picture(
   blood = blood + p.flush + 0.03 * mottle
   taken = melanin[..., None] * MELANIN + deep[..., None] * DEEP_MELANIN + blood[..., None] * BLOOD
   image = SKIN * np.exp(-np.maximum(taken, 0))
-  image = image * (1 - scar[..., None]) + np.float32([0.9, 0.84, 0.82]) * scar[..., None]
+  image = image * (1 - scar[..., None]) + np.array([0.9, 0.84, 0.82], np.float32) * scar[..., None]
   hairs = _hairs(rng, p, size)[..., None]
-  image = image * (1 - p.hair_dark * hairs) + np.float32([0.1, 0.06, 0.03]) * hairs * p.hair_dark
+  image = (
+    image * (1 - p.hair_dark * hairs)
+    + np.array([0.1, 0.06, 0.03], np.float32) * hairs * p.hair_dark
+  )
   return _photograph(rng, p, image, across, down)
 
 
@@ -107,8 +112,11 @@ def _patch(rng, kind):
   angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.75)
   return SimpleNamespace(
     kind=('black', 'blue', 'red', 'white')[kind],
-    x=away * np.cos(angle), y=away * np.sin(angle), radius=rng.uniform(0.3, 0.65), strong=rng.uniform(0.5, 1),
-  )  # fmt: skip
+    x=away * np.cos(angle),
+    y=away * np.sin(angle),
+    radius=rng.uniform(0.3, 0.65),
+    strong=rng.uniform(0.5, 1),
+  )
 
 
 def _pose(rng, lesion, across, down):
@@ -181,7 +189,7 @@ def _photograph(rng, p, image, across, down):
   size = len(image)
   far = np.hypot(across, down)
   light = p.light * rng.uniform(0.96, 1.04) * (1 - p.vignette * far**2 * 0.5)
-  image = image * light[..., None] * np.float32([1 + p.warm, 1, 1 - p.warm])
+  image = image * light[..., None] * np.array([1 + p.warm, 1, 1 - p.warm], np.float32)
   blur = rng.uniform(0, 0.4)
   image = (1 - blur) * image + blur * (np.roll(image, 1, 0) + np.roll(image, -1, 1)) / 2
   if p.rim < 0.25:

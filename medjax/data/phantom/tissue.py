@@ -1,4 +1,4 @@
-"""A generated set of lymph node patches in PatchCamelyon's layout, with its hidden truth beside it.
+"""A generated set of lymph node patches in PatchCamelyon's layout and its hidden truth.
 
     root/camelyonpatch_level_2_split_{train,valid,test}_x.h5      'x', uint8[N, 96, 96, 3]
     root/camelyonpatch_level_2_split_{train,valid,test}_y.h5      'y', uint8[N, 1, 1, 1]
@@ -13,13 +13,14 @@ on real slides; as in PatchCamelyon, no slide is in two of the three parts.
 
 import csv
 import pathlib
+from typing import Any
 
 import numpy as np
 
 from medjax.data.images import containers
 from medjax.data.phantom import folder, tissue_drawing
 
-# Raise it with every change of the pixels (phantom_node.py) or the tables.
+# Raise it with every change of the pixels (tissue_drawing.py) or the tables.
 FORMAT = 1
 LEAST = {'images': 12, 'image_size': 32}
 META_HEADER = ('', 'coord_y', 'coord_x', 'tumor_patch', 'center_tumor_patch', 'wsi')
@@ -45,8 +46,8 @@ def generate(
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   folder.check_least(numbers, LEAST)
-  settings = {'kind': 'tissue', 'format': FORMAT, **numbers}
-  folder.make(pathlib.Path(root), settings, lambda made: _write(made, images, image_size, seed))
+  settings: dict[str, int | str] = {'kind': 'tissue', 'format': FORMAT, **numbers}
+  folder.make(pathlib.Path(root), settings, lambda path: _write(path, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
@@ -54,37 +55,43 @@ def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
   root.mkdir()
   counts = {part: max(4, round(share * images)) for part, share in PARTS.items()}
   counts['train'] = images - counts['valid'] - counts['test']
-  slide, truths = 0, []
+  slide = 0
+  truths: list[dict[str, Any]] = []
   for part, count in counts.items():
-    pixels, rows = [], []
+    pixels: list[np.ndarray] = []
+    rows: list[dict[str, Any]] = []
     # Two slides at least, one of them with tumour.
     slides = max(2, round(count / PATCHES))
-    for number, here in enumerate(np.diff(np.linspace(0, count, slides + 1).astype(int))):
+    for number, patches in enumerate(np.diff(np.linspace(0, count, slides + 1).astype(int))):
       slide += 1
       rng = np.random.default_rng([seed, slide])
       tumour = WITH_TUMOUR[number % len(WITH_TUMOUR)]
-      drawn, described = _draw_slide(rng, slide, tumour, int(here), size)
-      pixels += drawn
-      rows += described
+      slide_pixels, slide_rows = _draw_slide(rng, slide, tumour, int(patches), size)
+      pixels += slide_pixels
+      rows += slide_rows
     # PatchCamelyon's patches come in no order of the slides.
     order = np.random.default_rng([seed, 0, len(truths)]).permutation(count)
-    rows = [rows[at] for at in order]
+    rows = [rows[index] for index in order]
     truths += rows
     stem = f'camelyonpatch_level_2_split_{part}'
     with h5py.File(root / f'{stem}_x.h5', 'w') as file:
       file.create_dataset(
-        'x', data=np.stack([pixels[at] for at in order]), chunks=(1, size, size, 3)
+        'x', data=np.stack([pixels[index] for index in order]), chunks=(1, size, size, 3)
       )
     with h5py.File(root / f'{stem}_y.h5', 'w') as file:
-      label = np.uint8([row['center_tumor_patch'] for row in rows])
+      label = np.array([row['center_tumor_patch'] for row in rows], np.uint8)
       file.create_dataset('y', data=label[:, None, None, None])
-    _write_csv(root / f'{stem}_meta.csv', META_HEADER, [{'': n, **r} for n, r in enumerate(rows)])
+    _write_csv(
+      root / f'{stem}_meta.csv',
+      META_HEADER,
+      [{'': number, **row} for number, row in enumerate(rows)],
+    )
   _write_csv(root / 'truth.csv', TRUTH_HEADER, truths)
 
 
 def _draw_slide(
   rng: np.random.Generator, number: int, tumour: bool, count: int, size: int
-) -> tuple[list[np.ndarray], list[dict]]:
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
   """Returns a slide's patches and their rows of the meta file."""
   slide = tissue_drawing.draw_slide(rng)
   # No two patches of a slide come from one place.
@@ -112,7 +119,7 @@ def _draw_slide(
   return pixels, rows
 
 
-def _write_csv(path: pathlib.Path, header: tuple[str, ...], rows: list[dict]) -> None:
+def _write_csv(path: pathlib.Path, header: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
   with open(path, 'w', newline='', encoding='utf-8') as file:
     writer = csv.DictWriter(file, header, lineterminator='\n', extrasaction='ignore')
     writer.writeheader()

@@ -8,8 +8,8 @@ and paler than other lymphocytes; and tumour that stays outside the centre.
 
 Lengths are in half frames of a patch of 96 pixels at about 1 µm each: x and y run from -1 to 1.
 
-All chance comes from the generator passed in, so the order of the draws is part of the pixels: see
-`FORMAT` in phantom_tissue.py before changing it.
+All randomness comes from the generator passed in, so the order of draws is part of the pixels: see
+`FORMAT` in tissue.py before changing it.
 """
 
 from types import SimpleNamespace
@@ -20,13 +20,15 @@ from medjax.data.phantom.drawing import Marks, grid, smooth, texture
 
 # What a slide's patches share: uniform between two bounds.
 SLIDE = {
-  'haematoxylin': (0.75, 1.35), 'eosin': (0.6, 1.3), 'violet': (-0.14, 0.14), 'pink': (-0.12, 0.12), 'thick': (-0.08, 0.1),
-  'focus': (0.05, 0.6), 'packed': (0.5, 1.0), 'lymphocyte': (0.062, 0.078), 'fibrous': (0, 0.5), 'fat': (0, 0.16),
-  'tumour_nucleus': (0.115, 0.17), 'pleomorphic': (0.1, 0.32), 'pale': (0.45, 0.85), 'nucleoli': (0, 1),
-  'cytoplasm': (0.05, 0.28), 'follicles': (0.2, 0.5),
+  'haematoxylin': (0.75, 1.35), 'eosin': (0.6, 1.3), 'violet': (-0.14, 0.14), 'pink': (-0.12, 0.12),
+  'thick': (-0.08, 0.1), 'focus': (0.05, 0.6), 'packed': (0.5, 1.0), 'lymphocyte': (0.062, 0.078),
+  'fibrous': (0, 0.5), 'fat': (0, 0.16), 'tumour_nucleus': (0.115, 0.17),
+  'pleomorphic': (0.1, 0.32), 'pale': (0.45, 0.85), 'nucleoli': (0, 1), 'cytoplasm': (0.05, 0.28),
+  'follicles': (0.2, 0.5),
 }  # fmt: skip
 # Optical density of red, green and blue for one part of stain.
-HAEMATOXYLIN, EOSIN = np.float32([0.65, 0.72, 0.32]), np.float32([0.1, 0.72, 0.3])
+HAEMATOXYLIN = np.array([0.65, 0.72, 0.32], np.float32)
+EOSIN = np.array([0.1, 0.72, 0.3], np.float32)
 OUTLINE = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 
 
@@ -107,7 +109,7 @@ def _lymphocytes(rng, s, nuclei, regions):
   size = s.lymphocyte * rng.normal(1, 0.08, len(xs)) * (1 + 0.45 * (follicle > 0.5))
   dark = rng.uniform(0.75, 1, len(xs)) * (1 - 0.3 * (follicle > 0.5))
   long = np.where(fibres > 0.5, 2.4, 1.15)
-  _nuclei(rng, nuclei, *(each[kept] for each in (xs, ys, size, long, dark)), uneven=0.05)
+  _nuclei(rng, nuclei, xs[kept], ys[kept], size[kept], long[kept], dark[kept], uneven=0.05)
 
 
 def _tumour_cells(rng, s, nuclei, chromatin, nucleoli, nest):
@@ -119,15 +121,19 @@ def _tumour_cells(rng, s, nuclei, chromatin, nucleoli, nest):
   long, dark = rng.uniform(1, 1.6, len(xs)), rng.uniform(0.6, 1, len(xs)) * s.pale
   angle = _nuclei(rng, nuclei, xs, ys, size, long, dark, uneven=0.1 + 0.25 * s.pleomorphic)
   # Vesicular: chromatin gathers at the membrane, with a nucleolus inside.
-  open_ones = rng.random(len(xs)) < 0.6
+  vesicular = rng.random(len(xs)) < 0.6
   _nuclei(
     rng,
     chromatin,
-    *(e[open_ones] for e in (xs, ys, 0.62 * size, long, 0.8 + 0 * dark)),
+    xs[vesicular],
+    ys[vesicular],
+    0.62 * size[vesicular],
+    long[vesicular],
+    np.full(vesicular.sum(), 0.8),
     uneven=0.1,
-    angle=angle[open_ones],
+    angle=angle[vesicular],
   )
-  seen = open_ones & (rng.random(len(xs)) < s.nucleoli)
+  seen = vesicular & (rng.random(len(xs)) < s.nucleoli)
   for x, y, radius in zip(xs[seen].tolist(), ys[seen].tolist(), (0.2 * size[seen]).tolist()):
     nucleoli.spot(x, y, max(radius, 0.016))
 
@@ -135,7 +141,7 @@ def _tumour_cells(rng, s, nuclei, chromatin, nucleoli, nest):
 def _scattered(rng, step, share):
   """Places on a jittered grid, so that cells crowd without lying on each other; x and y f32[K]."""
   axis = np.arange(-1 - step, 1 + step, step)
-  xs, ys = (each.ravel() for each in np.meshgrid(axis, axis))
+  xs, ys = (values.ravel() for values in np.meshgrid(axis, axis))
   ys = ys + (np.arange(len(xs)) % len(axis) % 2) * step / 2
   kept = rng.random(len(xs)) < share
   jitter = rng.normal(0, 0.2 * step, (2, len(xs)))
@@ -166,8 +172,8 @@ def _nuclei(rng, marks, xs, ys, size, long, dark, *, uneven, angle=None):
 def _scan(rng, s, haematoxylin, eosin):
   """Stains, lights and scans the section: u8[size, size, 3]."""
   thick = 1 + s.thick + rng.normal(0, 0.05)
-  blue = HAEMATOXYLIN * s.haematoxylin * (1 + s.violet * np.float32([-1, 0.3, 1]))
-  pink = EOSIN * s.eosin * (1 + s.pink * np.float32([1, 0, -1]))
+  blue = HAEMATOXYLIN * s.haematoxylin * (1 + s.violet * np.array([-1, 0.3, 1], np.float32))
+  pink = EOSIN * s.eosin * (1 + s.pink * np.array([1, 0, -1], np.float32))
   density = haematoxylin[..., None] * blue + eosin[..., None] * pink
   image = 0.96 * np.exp(-1.25 * thick * np.maximum(density, 0))
   soft = (
