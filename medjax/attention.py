@@ -1,13 +1,12 @@
-"""Has it spread? Learns it from slides, not patches: python -m medjax.attention --workdir=runs/slides
+"""Has it spread? Learned from slides, not patches: python -m medjax.attention --workdir=runs/slides
 
-Takes a finished run on patches, computes the features that its network has of every patch, and trains an
-attention-weighted average of them (Ilse, Tomczak and Welling 2018, arXiv 1802.04712) to tell slides
-apart: those of the run's training patients. The epoch and the operating point are chosen on its
-validation slides, and its test slides are tested once, as medjax.slide_report does, with heat maps of
-the attention. Writes slides/attention/ in the work directory; see medjax/whole_slides/results.py.
+Takes a finished run on patches, computes its network's features of every patch, and trains an
+attention-weighted average of them (Ilse, Tomczak and Welling 2018, arXiv 1802.04712) to classify
+slides, on those of the run's training patients. The epoch and the operating point are chosen on its
+validation slides, and its test slides are tested once, as medjax.slide_report does, with heat maps
+of the attention. Writes slides/attention/ in the work directory; see
+medjax/whole_slides/results.py.
 """
-
-import pathlib
 
 from absl import flags
 
@@ -21,22 +20,21 @@ _LEARNING_RATE = flags.DEFINE_float('learning_rate', 2e-4, "Adam's.")
 
 
 def main() -> None:
-  """Trains, tests, writes the answer and says it."""
+  """Trains, tests, writes the answer and prints it."""
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/slides')
   for flag, value in (('epochs', _EPOCHS.value), ('learning_rate', _LEARNING_RATE.value)):
     if not value > 0:
       raise InputError(f'--{flag}={value}: must be positive')
-  workdir = pathlib.Path(_WORKDIR.value)
 
   from medjax.runs import finished
 
-  finished.open_run(workdir)  # Before jax is imported, which takes seconds.
+  run = finished.open_run(_WORKDIR.value)  # Before jax is imported, which takes seconds.
 
-  from medjax.whole_slides import attention_run
+  from medjax.whole_slides import slides_by_attention
 
-  for line in attention_run.run(
-    workdir, _PATCHES.value, epochs=_EPOCHS.value, learning_rate=_LEARNING_RATE.value
+  for line in slides_by_attention.answer(
+    run, _PATCHES.value, epochs=_EPOCHS.value, learning_rate=_LEARNING_RATE.value
   ):
     print(line, flush=True)
 

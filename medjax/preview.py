@@ -1,7 +1,7 @@
-"""Draws what augmentation does to training images: python -m medjax.preview --config=… --output=preview.png
+"""Draws what augmentation does to images: python -m medjax.preview --config=… --output=preview.png
 
-The first column holds the images as the network would get them, the others what the policy makes of
-them. --config.augment=… looks at another policy, --images=… at more images.
+The first column holds training images without augmentation, the others draws of the policy.
+--config.augment=… shows another policy, --images=… more images.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ _DRAWS = flags.DEFINE_integer('draws', 6, 'How many draws of the policy for each
 
 
 def main() -> None:
-  """Writes the picture and says where."""
+  """Writes the picture and prints where."""
   config = command_line.load_config()
   if not _OUTPUT.value:
     raise InputError('--output is missing; try --output=preview.png')
@@ -26,32 +26,11 @@ def main() -> None:
   if output.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
     raise InputError(f'--output={output}: name a picture, such as preview.png')
 
-  import jax
-  import numpy as np
+  from medjax.experiment import preview
 
-  from medjax.augment import contact_sheet, label_check, policies
-  from medjax.data import study
-  from medjax.runtime import import_by_name
-  from medjax.training import preprocessing
-
-  policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
-  if not config.force_augment:
-    label_check.check_policy(policy, config.augment, config.data.modality, config.data.channels)
-  made, _ = study.make(config)
-  # Of the training images only: the test set stays unseen.
-  rows = made.rows('train')
-  chosen = np.random.default_rng(config.seed).choice(rows, min(_IMAGES.value, len(rows)), False)
-  image_format, _ = preprocessing.resolve(config, None)
-  records = study.records(config, image_format, made, np.sort(chosen))
-  before = records.load(np.arange(len(chosen)), len(chosen))['image']
-  policy = jax.jit(policy)
-  after = [
-    np.asarray(policy(jax.random.key(config.seed + draw), before.astype(np.float32) / 255))
-    for draw in range(_DRAWS.value)
-  ]
-  columns = np.stack([before, *(np.round(255 * each).astype(np.uint8) for each in after)], axis=1)
-  contact_sheet.draw(columns, ['before', *[config.augment] * len(after)]).save(output)
-  print(f'written: {output}, {len(chosen)} training images, {len(after)} draws of each')
+  sheet, images = preview.draw(config, images=_IMAGES.value, draws=_DRAWS.value)
+  sheet.save(output)
+  print(f'written: {output}, {images} training images, {_DRAWS.value} draws of each')
 
 
 if __name__ == '__main__':

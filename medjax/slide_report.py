@@ -1,9 +1,9 @@
-"""Has it spread? Answers for slides and patients: python -m medjax.slide_report --workdir=runs/slides
+"""Has it spread? For slides and patients: python -m medjax.slide_report --workdir=runs/slides
 
-Takes the patch probabilities of a finished run, makes one number of those of each slide (--aggregate=max,
-mean, or top:0.05, the mean of the highest 5 %), chooses the operating point on validation slides and
-tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory; see
-medjax/whole_slides/results.py. medjax.attention learns the aggregation instead.
+Takes the patch probabilities of a finished run and aggregates those of each slide (--aggregate=max,
+mean, or top:0.05, the mean of the highest 5 %), chooses the operating point on validation slides
+and tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory;
+see medjax/whole_slides/results.py. medjax.attention learns the aggregation instead.
 """
 
 from absl import flags
@@ -17,36 +17,16 @@ _PATCHES = flags.DEFINE_string('patches', '', "Folder of the patches; the run's 
 
 
 def main() -> None:
-  """Writes the answer and says it."""
+  """Writes the answer and prints it."""
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/slides')
 
-  from medjax.evaluation import levels
   from medjax.runs import finished
-  from medjax.whole_slides import results
+  from medjax.whole_slides import slides_by_aggregate
 
-  levels.method(_AGGREGATE.value, '--aggregate')
   run = finished.open_run(_WORKDIR.value)
-  config = run.config
-  config.data.root = _PATCHES.value or config.data.root
-  parts, counts, values = {}, {}, {}
-  where = None
-  for name in ('validation', 'test'):
-    patches = run.raw_predictions(name)
-    where = where or results.origin(config)
-    of_patches = results.of_patches(patches, where, run.layout.predictions(name))
-    parts[name] = results.of_slides(patches, of_patches, where, _AGGREGATE.value)
-    counts |= {slide: of_patches.count(slide) for slide in parts[name].images}
-    values |= dict(zip(patches.images, patches.probabilities))
-  directory = run.layout.slides(_AGGREGATE.value)
-  result = results.write(
-    directory, parts, counts, config, {'aggregate': _AGGREGATE.value, 'patches': str(where.root)}
-  )
-  print('\n'.join(results.in_words(result)))
-  heat = results.Heat(values, 'probability of {}', (0.0, 1.0))
-  drawn = results.heat_maps(directory, where, parts['test'].labels, list(counts), heat)
-  said = f'{drawn:,} heat maps' if drawn else 'no heat maps: nobody says where the patches lie'
-  print(f'written: {directory} ({said})')
+  for line in slides_by_aggregate.answer(run, _PATCHES.value, _AGGREGATE.value):
+    print(line, flush=True)
 
 
 if __name__ == '__main__':

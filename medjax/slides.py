@@ -1,16 +1,17 @@
 """Cuts whole slides into patches to train on: python -m medjax.slides --slides=DIR --output=DIR
 
-Patches lie side by side in a grid, at --mpp µm per pixel whatever levels a slide has. Those that are
-tissue to --tissue are kept; a patch is tumour if any pixel of its centre is, by the outlines, and unknown
-where they leave it open. What is written, and how the config of a run names it, stands in
-medjax/whole_slides/patch_sets.py and configs/slides.py. Look at grids/: a person sees at once whether tissue was found.
+Patches lie side by side in a grid, at --mpp µm per pixel whatever levels a slide has. Those with at
+least --tissue of tissue are kept. A patch is tumour if any pixel of its centre is, by the outlines,
+and unknown where they leave it open. medjax/whole_slides/patch_sets.py lists the files that are
+written; configs/slides.py trains on them. Look at the pictures in grids/ to check where tissue was
+found.
 
-The same command goes on where it was interrupted, and tries again what was set aside. The exit status
-is 0 if at least one slide could be cut.
+The same command continues after an interruption, and tries again the slides that were set aside.
+The exit status is 0 if at least one slide could be cut.
 
-Camelyon16, as it was downloaded, its outlines unpacked:
+Camelyon16, as downloaded, its outlines unpacked:
 
-  python -m medjax.slides --source=camelyon16 --slides=CAMELYON16 --output=data/slides --mpp=1 --workers=8
+  python -m medjax.slides --source=camelyon16 --slides=CAMELYON16 --output=data/slides --mpp=1
 """
 
 import os
@@ -22,7 +23,8 @@ from absl import flags
 from medjax.errors import InputError
 from medjax.runtime import command_line
 
-_SLIDES = flags.DEFINE_string('slides', None, 'Folder of slides, searched through.')
+_EXAMPLE = 'try --slides=data/CAMELYON16 --source=camelyon16 --output=data/slides'
+_SLIDES = flags.DEFINE_string('slides', None, 'Folder of slides, searched with its folders.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the patches.')
 _SOURCE = flags.DEFINE_string('source', 'folder', "'folder' (any slides) or 'camelyon16'.")
 _MPP = flags.DEFINE_float('mpp', 0.5, 'Resolution of the patches, µm per pixel.')
@@ -32,20 +34,21 @@ _TISSUE = flags.DEFINE_float('tissue', 0.25, 'Least share of a patch that is tis
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: slide, and any of patient, tumor (1, 0 or empty), official_split, site.'
 )
-_OUTLINES = flags.DEFINE_string('outlines', None, 'Folder of ASAP XML files named as the slides.')
+_OUTLINES = flags.DEFINE_string(
+  'outlines', None, 'Folder of ASAP XML files named after the slides.'
+)
 _SLIDE_MPP = flags.DEFINE_float(
-  'slide_mpp', 0.0, 'µm per pixel (of level 0) of slides that do not say.'
+  'slide_mpp', 0.0, 'µm per pixel (of level 0) of slides without a resolution.'
 )
 _WORKERS = flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Slides cut at a time.')
 
 
 def main() -> None:
-  """Cuts the slides and says what became of them."""
-  for flag, value in (('slides', _SLIDES.value), ('output', _OUTPUT.value)):
-    if not value:
-      raise InputError(
-        f'--{flag} is missing; try --slides=data/CAMELYON16 --source=camelyon16 --output=data/slides'
-      )
+  """Cuts the slides and prints what became of them."""
+  if not _SLIDES.value:
+    raise InputError(f'--slides is missing; {_EXAMPLE}')
+  if not _OUTPUT.value:
+    raise InputError(f'--output is missing; {_EXAMPLE}')
 
   import tqdm
 
@@ -75,20 +78,7 @@ def main() -> None:
       workers=_WORKERS.value,
       progress=progress,
     )
-  print(
-    f'{len(made.patches):,} patches of {len(made.slides):,} slides of '
-    f'{made.slides["patient"].nunique():,} {_groups(made.slides["grouped_by"])}'
-  )
-  if len(made.set_aside):
-    names = ', '.join(made.set_aside['slide'])
-    print(f'{len(made.set_aside):,} slides set aside ({output / patch_sets.SET_ASIDE}): {names}')
-  print(f'written: {output / patch_sets.PATCHES}; look at the pictures in {output / "grids"}')
-
-
-def _groups(grouped_by) -> str:
-  if (grouped_by == 'patient').all():
-    return 'patients'
-  return 'patients (nobody says whose slides they are, so each counts as a patient of its own)'
+  print('\n'.join(patch_sets.in_words(made, output)))
 
 
 if __name__ == '__main__':

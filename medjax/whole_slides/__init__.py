@@ -1,1 +1,1 @@
-"""A wing for whole slides."""
+"""Whole slides: cut into patches, and told apart by the patches of a trained network."""

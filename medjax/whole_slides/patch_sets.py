@@ -1,10 +1,10 @@
-"""A folder of patches cut from many slides, several at a time, that is gone on with where it stopped.
+"""A folder of patches cut from many slides, several at a time; an interrupted command continues.
 
 patches.csv               the study table: image, patient, slide, x, y, mpp, tissue, tumor, …
 slides.csv                one row per slide: its label, resolution, size, how many patches
 set_aside.csv             slides that could not be cut, and why
 patches.json              how they were cut
-slides/NAME.array_record  the images; NAME.csv where they lie, NAME.json what is known of the slide
+slides/NAME.array_record  the images; NAME.csv their places, NAME.json the slide
 thumbnails/NAME.png       the slide
 grids/NAME.png            the slide with the patches that were kept and the outlines
 """
@@ -15,7 +15,7 @@ import json
 import multiprocessing
 import pathlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,17 +23,15 @@ import pandas as pd
 
 from medjax.data.table import read_csv
 from medjax.errors import InputError, one_line
+from medjax.evaluation import wording
 from medjax.runtime import files
 from medjax.whole_slides import patches, pyramid
-from medjax.whole_slides.patches import Cutting, Job
+from medjax.whole_slides.patches import CutSlide, Cutting, Job
 
 PATCHES, SLIDES, SET_ASIDE, SETTINGS = 'patches.csv', 'slides.csv', 'set_aside.csv', 'patches.json'
-_OF_SLIDES = (
-  'patient',
-  'grouped_by',
-  'official_split',
-  'site',
-)  # what patches take from their slide
+# Columns that patches take from their slide.
+_INHERITED = ('patient', 'grouped_by', 'official_split', 'site')
+Outcome = CutSlide | str  # A slide that was cut, or why it was set aside.
 
 
 class PatchSet(NamedTuple):
@@ -74,20 +72,20 @@ def make(
 ) -> PatchSet:
   """Cuts slides into patches under `output`; those that are done already are left as they are.
 
-  Every slide is cut by a process of its own, so that a file that brings its reader down is set aside
-  as any other damaged one.
+  Every slide is cut by a process of its own, so that a file that crashes its reader is set aside
+  like any other damaged one.
 
   Args:
     table: the slides, as medjax.whole_slides.slide_tables describes them.
     output: the folder, made if need be.
     cutting: how.
-    stated_mpp: µm per pixel of slides that do not say, 0 if nobody knows.
+    stated_mpp: µm per pixel of slides without a resolution, 0 for unknown.
     workers: slides at a time.
     progress: called with a line when a slide is done.
 
   Raises:
-    InputError: the settings make no sense or are not those of what the folder holds, another command
-      is at work there, or no slide could be cut.
+    InputError: the settings make no sense or are not those of what the folder holds, another
+      command is at work there, or no slide could be cut.
   """
   check(cutting, stated_mpp)
   pyramid.library()
@@ -96,26 +94,42 @@ def make(
   with files.locked(output / '.lock', refusal):
     _settle(output, cutting)
     jobs = [
-      Job(each.slide, each.path, float(each.tumor), each.outlines, bool(each.wholly))
-      for each in table.itertuples()
+      Job(row.slide, row.path, float(row.tumor), row.outlines, bool(row.wholly))
+      for row in table.itertuples()
     ]
     outcomes = _cut_all(jobs, output, cutting, stated_mpp, workers, progress)
     return _gather(table, output, cutting, outcomes)
 
 
+def read_settings(folder: pathlib.Path) -> Cutting | None:
+  """Returns how the patches of a folder were cut, None where medjax.slides did not cut them.
+
+  Raises:
+    InputError: the folder's patches.json is damaged.
+  """
+  path = folder / SETTINGS
+  if not path.is_file():
+    return None
+  try:
+    return Cutting(**files.read_json(path))
+  except TypeError:
+    raise InputError(f'{path}: not what medjax.slides writes; cut the slides again') from None
+
+
 def _settle(output: pathlib.Path, cutting: Cutting) -> None:
-  """Refuses a folder of other patches, and says in a new one how they will be cut."""
-  path = output / SETTINGS
-  if path.is_file():
-    before, now = files.read_json(path), dataclasses.asdict(cutting)
-    for name, value in now.items():
-      if before.get(name) != value:
-        raise InputError(
-          f'{output}: holds patches that were cut with --{name}={before.get(name)}, not {value}; '
-          'take another --output'
-        )
+  """Refuses a folder of patches that were cut otherwise; writes patches.json in a new one."""
+  before = read_settings(output)
+  if before is None:
+    content = json.dumps(dataclasses.asdict(cutting), indent=2)
+    files.write_whole(output / SETTINGS, content + '\n')
     return
-  files.write_whole(path, json.dumps(dataclasses.asdict(cutting), indent=2) + '\n')
+  for field in dataclasses.fields(Cutting):
+    old, new = getattr(before, field.name), getattr(cutting, field.name)
+    if old != new:
+      raise InputError(
+        f'{output}: holds patches that were cut with --{field.name}={old}, not {new}; take another '
+        '--output'
+      )
 
 
 def _cut_all(
@@ -125,19 +139,19 @@ def _cut_all(
   stated_mpp: float,
   workers: int,
   progress: Callable[[str], None],
-) -> dict[str, dict[str, Any] | str]:
-  """Returns slide → what is known of it, or why it was set aside."""
-  outcomes: dict[str, dict[str, Any] | str] = {}
+) -> dict[str, Outcome]:
+  """Returns the outcome of each slide."""
+  outcomes: dict[str, Outcome] = {}
   running: set[multiprocessing.process.BaseProcess] = set()
 
-  def one(job: Job) -> tuple[Job, dict[str, Any] | str, bool]:
-    if (facts := patches.done(job, output, cutting, stated_mpp)) is not None:
-      return job, facts, True
+  def cut(job: Job) -> tuple[Job, Outcome, bool]:
+    if (before := patches.done(job, output, cutting, stated_mpp)) is not None:
+      return job, before, True
     return job, _in_a_process(job, output, cutting, stated_mpp, running), False
 
   pool = concurrent.futures.ThreadPoolExecutor(max(1, workers))
   try:
-    for future in concurrent.futures.as_completed([pool.submit(one, job) for job in jobs]):
+    for future in concurrent.futures.as_completed([pool.submit(cut, job) for job in jobs]):
       job, outcome, before = future.result()
       outcomes[job.slide] = outcome
       progress(_in_words(job, outcome, before))
@@ -150,20 +164,20 @@ def _cut_all(
 
 def _in_a_process(
   job: Job, output: pathlib.Path, cutting: Cutting, stated_mpp: float, running: set
-) -> dict[str, Any] | str:
+) -> Outcome:
   context = multiprocessing.get_context('spawn')
-  ours, theirs = context.Pipe(duplex=False)
+  receiver, sender = context.Pipe(duplex=False)
   process = context.Process(
-    target=_work, args=(theirs, job, output, cutting, stated_mpp), daemon=True
+    target=_work, args=(sender, job, output, cutting, stated_mpp), daemon=True
   )
   process.start()
   running.add(process)
-  theirs.close()
+  sender.close()
   try:
-    outcome = ours.recv()
+    outcome = receiver.recv()
   except EOFError:
     process.join()
-    outcome = f'{job.path}: its reader ended without a word (exit status {process.exitcode})'
+    outcome = f'{job.path}: its reader crashed (exit status {process.exitcode})'
   process.join()
   running.discard(process)
   return outcome
@@ -172,9 +186,8 @@ def _in_a_process(
 def _work(
   connection: Any, job: Job, output: pathlib.Path, cutting: Cutting, stated_mpp: float
 ) -> None:
-  signal.signal(
-    signal.SIGINT, signal.SIG_IGN
-  )  # The main process, which gets it too, ends this one.
+  # The main process gets the interrupt too, and ends this one.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
   try:
     connection.send(patches.cut(job, output, cutting, stated_mpp))
   except InputError as error:
@@ -183,71 +196,104 @@ def _work(
     connection.send(f'{job.path}: {one_line(error)}')
 
 
-def _in_words(job: Job, outcome: dict[str, Any] | str, before: bool) -> str:
+def _in_words(job: Job, outcome: Outcome, before: bool) -> str:
   if isinstance(outcome, str):
     return f'set aside {job.slide}: {outcome}'
-  known = f'{outcome["tumor_patches"]:,} with tumour'
-  if outcome['unknown_patches']:
-    known += f', {outcome["unknown_patches"]:,} unknown'
-  if outcome['ungrouped_outlines']:
-    known += f' ({outcome["ungrouped_outlines"]:,} outlined in no group)'
-  when = ', cut before' if before else ''
+  labels = f'{outcome.tumor_patches:,} with tumour'
+  if outcome.unknown_patches:
+    labels += f', {outcome.unknown_patches:,} unknown'
+  if outcome.ungrouped_outlines:
+    labels += f' ({wording.count(outcome.ungrouped_outlines, "outline")} without a group)'
   return (
-    f'{job.slide}: {outcome["patches"]:,} patches, {known}; {outcome["tissue_mm2"]:,.1f} mm² of '
-    f'tissue{when}'
+    f'{job.slide}: {outcome.patches:,} patches, {labels}; {outcome.tissue_mm2:,.1f} mm² of tissue'
+    f'{", cut before" if before else ""}'
   )
 
 
 def _gather(
-  table: pd.DataFrame, output: pathlib.Path, cutting: Cutting, outcomes: dict[str, Any]
+  table: pd.DataFrame, output: pathlib.Path, cutting: Cutting, outcomes: Mapping[str, Outcome]
 ) -> PatchSet:
   """Writes and returns the tables of all slides."""
-  of_slides, of_patches, aside = [], [], []
+  slide_rows: list[dict[str, Any]] = []
+  patch_tables: list[pd.DataFrame] = []
+  failures: list[dict[str, str]] = []
   for row in table.to_dict('records'):
     outcome = outcomes[row['slide']]
     if isinstance(outcome, str):
-      aside.append({'slide': row['slide'], 'path': row['path'], 'reason': outcome})
+      failures.append({'slide': row['slide'], 'path': row['path'], 'reason': outcome})
       continue
-    carried = {name: row[name] for name in _OF_SLIDES if name in row}
-    tumor = row['tumor']
-    if np.isnan(tumor) and row['outlines']:
-      tumor = {True: 1.0, False: 0.0, None: np.nan}[outcome['outlined_tumor']]
-    facts = {
-      name: outcome[name]
-      for name in (
-        'mpp_x', 'mpp_y', 'width', 'height', 'saturation_threshold', 'tissue_mm2', 'patches',
-        'tumor_patches',
-      )
-    }  # fmt: skip
-    of_slides.append({'slide': row['slide'], **carried, 'tumor': _code(tumor), **facts})
-    each = read_csv(patches.positions_path(output, row['slide'])) if outcome['patches'] else None
-    if each is not None:
-      record = patches.record_path(output, row['slide']).relative_to(output).as_posix()
-      each.insert(0, 'image', [f'{record}#{number}' for number in range(len(each))])
-      each = each.assign(slide=row['slide'], mpp=f'{cutting.mpp:g}', **carried)
-      each['tumor'] = [code.removesuffix('.0') for code in each['tumor']]
-      of_patches.append(each)
-  set_aside = pd.DataFrame(aside, columns=['slide', 'path', 'reason'])
+    inherited = {name: row[name] for name in _INHERITED if name in row}
+    slide_rows.append(_slide_row(row, outcome, inherited))
+    if outcome.patches:
+      patch_tables.append(_patch_table(output, cutting, outcome.slide, inherited))
+  set_aside = pd.DataFrame(failures, columns=['slide', 'path', 'reason'])
   files.write_whole(output / SET_ASIDE, set_aside.to_csv(index=False))
-  if not of_slides:
+  if not slide_rows:
     raise InputError(
-      f'none of the {len(table):,} slides could be cut ({output / SET_ASIDE}); {aside[0]["reason"]}'
+      f'none of the {len(table):,} slides could be cut ({output / SET_ASIDE}); '
+      f'{failures[0]["reason"]}'
     )
-  if not of_patches:
+  if not patch_tables:
     raise InputError(
-      f'no patch of {len(of_slides):,} slides is tissue to {cutting.tissue:.0%}; look at '
-      f'{output / "grids"}, and try a lower --tissue or a smaller --patch_size'
+      f'no patch of {wording.count(len(slide_rows), "slide")} is tissue to {cutting.tissue:.0%}; '
+      f'look at {output / "grids"}, and try a lower --tissue or a smaller --patch_size'
     )
-  patch_table = pd.concat(of_patches, ignore_index=True)
-  first = ['image', *(name for name in _OF_SLIDES if name in patch_table), 'slide']
-  rest = ['x', 'y', 'mpp', 'tissue', 'tumor']
-  patch_table = patch_table[[*first, *rest]]
-  slide_table = pd.DataFrame(of_slides)
+  patch_table = pd.concat(patch_tables, ignore_index=True)
+  inherited_names = [name for name in _INHERITED if name in patch_table]
+  patch_table = patch_table[
+    ['image', *inherited_names, 'slide', 'x', 'y', 'mpp', 'tissue', 'tumor']
+  ]
+  slide_table = pd.DataFrame(slide_rows)
   files.write_whole(output / SLIDES, slide_table.to_csv(index=False))
   # Last, because training starts from it.
   files.write_whole(output / PATCHES, patch_table.to_csv(index=False))
   return PatchSet(slide_table, patch_table, set_aside)
 
 
-def _code(value: float) -> str:
-  return '' if np.isnan(value) else f'{value:.0f}'
+def _slide_row(
+  row: Mapping[Hashable, Any], cut: CutSlide, inherited: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Returns a row of slides.csv; without a stated label the outlines decide."""
+  tumor = row['tumor']
+  if np.isnan(tumor) and row['outlines']:
+    tumor = np.nan if cut.outlined_tumor is None else float(cut.outlined_tumor)
+  return {
+    'slide': cut.slide,
+    **inherited,
+    'tumor': '' if np.isnan(tumor) else f'{tumor:.0f}',
+    'mpp_x': cut.mpp_x,
+    'mpp_y': cut.mpp_y,
+    'width': cut.width,
+    'height': cut.height,
+    'saturation_threshold': cut.saturation_threshold,
+    'tissue_mm2': cut.tissue_mm2,
+    'patches': cut.patches,
+    'tumor_patches': cut.tumor_patches,
+  }
+
+
+def _patch_table(
+  output: pathlib.Path, cutting: Cutting, slide: str, inherited: Mapping[str, Any]
+) -> pd.DataFrame:
+  """Returns the rows of patches.csv of one slide."""
+  table = read_csv(patches.positions_path(output, slide))
+  record = patches.record_path(output, slide).relative_to(output).as_posix()
+  table.insert(0, 'image', [f'{record}#{number}' for number in range(len(table))])
+  table = table.assign(slide=slide, mpp=f'{cutting.mpp:g}', **inherited)
+  table['tumor'] = [code.removesuffix('.0') for code in table['tumor']]
+  return table
+
+
+def in_words(made: PatchSet, output: pathlib.Path) -> list[str]:
+  """Returns what `make` made, in plain lines."""
+  patients = wording.count(made.slides['patient'].nunique(), 'patient')
+  if not (made.slides['grouped_by'] == 'patient').all():
+    patients += ' (no patients are named, so every slide counts as one)'
+  lines = [
+    f'{len(made.patches):,} patches of {wording.count(len(made.slides), "slide")} of {patients}'
+  ]
+  if len(made.set_aside):
+    names = ', '.join(made.set_aside['slide'])
+    count = wording.count(len(made.set_aside), 'slide')
+    lines.append(f'{count} set aside ({output / SET_ASIDE}): {names}')
+  return [*lines, f'written: {output / PATCHES}; look at the pictures in {output / "grids"}']

@@ -1,12 +1,13 @@
-"""One slide → its patches: an array_record of encoded images, a CSV of where they lie, two pictures.
+"""One slide → its patches: an array_record of encoded images, a CSV of their places, two pictures.
 
-A patch is kept if enough of it is tissue. It is tumour if any pixel in its centre is (by default the
-rule of PatchCamelyon: one pixel of the centre 32 × 32 of 96 × 96; Veeling et al. 2018, arXiv
+A patch is kept if enough of it is tissue. It is tumour if any pixel in its centre is (by default
+the rule of PatchCamelyon: one pixel of the centre 32 × 32 of 96 × 96; Veeling et al. 2018, arXiv
 1806.03962).
 
 Patches are stored as JPEG of quality 95 without subsampled colour: on a slide of skin 40 % of PNG's
-bytes (7.5 kB against 18.9 kB for 96 × 96 pixels), decoded in half of its time, and one grey level from
-the slide's pixels on average, where the usual subsampling is six away. Slides are JPEG themselves.
+bytes (7.5 kB against 18.9 kB for 96 × 96 pixels), decoded in half of its time, and on average one
+grey level from the slide's pixels; with the usual subsampling it is six. Slides are JPEG
+themselves.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from medjax.whole_slides.pyramid import Slide
 JPEG_QUALITY = 95
 _READ_AT_ONCE = 1024  # pixels of patches side by side
 _THUMBNAIL = 2048  # pixels of its longer side at most
-_END = 2**20  # bytes
+_END = 2**20  # bytes at either end of a file that are hashed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Job(NamedTuple):
   Attributes:
     slide: its name.
     path: of the file.
-    tumor: 1, 0, or NaN where nobody says.
+    tumor: 1, 0, or NaN where unknown.
     outlines: of tumour, an ASAP file, or ''.
     wholly: whether the outlines leave no tumour out.
   """
@@ -68,6 +69,41 @@ class Job(NamedTuple):
   tumor: float
   outlines: str
   wholly: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class CutSlide:
+  """A slide that was cut, as slides/NAME.json holds it.
+
+  Attributes:
+    slide: its name.
+    mpp_x, mpp_y: µm per pixel of level 0.
+    width, height: pixels of level 0.
+    saturation_threshold: above which a pixel is tissue, of 255.
+    tissue_mm2: area of tissue.
+    patches: how many were kept.
+    tumor_patches: how many of them are tumour.
+    unknown_patches: how many of them may or may not be.
+    outlined_tumor: whether the outlines show tumour; None where they leave it open.
+    ungrouped_outlines: outlines without a group.
+    given: what the patches follow from: settings, label, and hashes of the files.
+    stated_mpp: µm per pixel that the user stated, None where the file has them.
+  """
+
+  slide: str
+  mpp_x: float
+  mpp_y: float
+  width: int
+  height: int
+  saturation_threshold: int
+  tissue_mm2: float
+  patches: int
+  tumor_patches: int
+  unknown_patches: int
+  outlined_tumor: bool | None
+  ungrouped_outlines: int
+  given: dict[str, Any]
+  stated_mpp: float | None
 
 
 def record_path(directory: pathlib.Path, slide: str) -> pathlib.Path:
@@ -85,51 +121,63 @@ def thumbnail_path(directory: pathlib.Path, slide: str) -> pathlib.Path:
   return directory / 'thumbnails' / f'{slide}.png'
 
 
-def done(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) -> dict | None:
+def done(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) -> CutSlide | None:
   """Returns what `cut` returned for the same slide, outlines and settings, or None."""
-  path = _facts_path(directory, job.slide)
   try:
-    facts = files.read_json(path)
-    same = facts['given'] == _given(job, cutting)
-    return facts if same and facts['stated_mpp'] in (None, stated_mpp) else None
-  except (InputError, OSError, KeyError):
+    before = CutSlide(**files.read_json(_facts_path(directory, job.slide)))
+    same = before.given == _given(job, cutting)
+  except (InputError, OSError, TypeError):
     return None
+  return before if same and before.stated_mpp in (None, stated_mpp) else None
 
 
-def cut(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) -> dict[str, Any]:
-  """Cuts a slide into patches under `directory` and returns what is known of it, JSON.
+def cut(job: Job, directory: pathlib.Path, cutting: Cutting, stated_mpp: float) -> CutSlide:
+  """Cuts a slide into patches under `directory`.
 
-  What a cut that was interrupted has left is replaced. Pure but for the files: the same slide gives the
-  same bytes.
+  Files of an interrupted cut are replaced. The same slide gives the same bytes.
 
   Raises:
     InputError: the slide or its outlines cannot be read, contradict the label, or its resolution is
       unknown or too coarse.
   """
   given = _given(job, cutting)
-  drawn = outlines.read(pathlib.Path(job.outlines)) if job.outlines else None
-  if drawn is not None and drawn.tumour and job.tumor == 0:
+  slide_outlines = outlines.read(pathlib.Path(job.outlines)) if job.outlines else None
+  if slide_outlines is not None and slide_outlines.tumour and job.tumor == 0:
     raise InputError(
-      f"{job.outlines}: outlines tumour on slide '{job.slide}', which is said to have none"
+      f"{job.outlines}: outlines tumour on slide '{job.slide}', whose label says that it has none"
     )
   facts_path = _facts_path(directory, job.slide)
-  facts_path.unlink(missing_ok=True)  # Until all is there again.
+  facts_path.unlink(missing_ok=True)  # It is written again when all else is complete.
   slide = pyramid.open_slide(pathlib.Path(job.path), stated_mpp)
   try:
-    positions, facts = _positions(slide, drawn, job, cutting)
+    positions, area, threshold = _positions(slide, slide_outlines, job, cutting)
     _write_images(record_path(directory, job.slide), slide, cutting, positions)
-    _write_pictures(directory, slide, drawn, job, cutting, positions)
+    _write_pictures(directory, slide, slide_outlines, job, cutting, positions)
   finally:
     slide.handle.close()
   table = positions[['x', 'y', 'tissue', 'tumor']]
   files.write_whole(
     positions_path(directory, job.slide), table.to_csv(index=False, float_format='%.4g')
   )
-  facts = {'slide': job.slide, **facts, 'given': given}
-  facts['stated_mpp'] = stated_mpp if slide.stated else None
-  # Last, because its presence says that the others are there.
-  files.write_whole(facts_path, json.dumps(facts, indent=2) + '\n')
-  return facts
+  result = CutSlide(
+    slide=job.slide,
+    mpp_x=slide.mpp[0],
+    mpp_y=slide.mpp[1],
+    width=slide.size[0],
+    height=slide.size[1],
+    saturation_threshold=threshold,
+    tissue_mm2=round(area, 4),
+    patches=len(positions),
+    tumor_patches=int((positions['tumor'] == 1).sum()),
+    unknown_patches=int(positions['tumor'].isna().sum()),
+    outlined_tumor=_outlined(slide_outlines),
+    ungrouped_outlines=len(slide_outlines.ungrouped) if slide_outlines else 0,
+    given=given,
+    stated_mpp=stated_mpp if slide.stated else None,
+  )
+  # Last, because its presence says that the other files are complete.
+  files.write_whole(facts_path, json.dumps(dataclasses.asdict(result), indent=2) + '\n')
+  return result
 
 
 def _facts_path(directory: pathlib.Path, slide: str) -> pathlib.Path:
@@ -137,7 +185,7 @@ def _facts_path(directory: pathlib.Path, slide: str) -> pathlib.Path:
 
 
 def _given(job: Job, cutting: Cutting) -> dict[str, Any]:
-  """Returns what the patches follow from; a slide is told by its size and its two ends."""
+  """Returns what the patches follow from; a slide is identified by its size and its two ends."""
   digest = ''
   if job.outlines:
     digest = hashlib.sha256(pathlib.Path(job.outlines).read_bytes()).hexdigest()
@@ -152,7 +200,7 @@ def _given(job: Job, cutting: Cutting) -> dict[str, Any]:
 
 
 def _digest_of_ends(path: pathlib.Path) -> str:
-  # Slides are too large to be read for this. Their time would change with every copy.
+  # Slides are too large to be hashed whole, and their time changes with every copy.
   digest = hashlib.sha256()
   with path.open('rb') as file:
     digest.update(file.read(_END))
@@ -162,9 +210,9 @@ def _digest_of_ends(path: pathlib.Path) -> str:
 
 
 def _positions(
-  slide: Slide, drawn: Outlines | None, job: Job, cutting: Cutting
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-  """Returns row, column, x, y, tissue and tumor of the patches to keep, and facts of the slide."""
+  slide: Slide, slide_outlines: Outlines | None, job: Job, cutting: Cutting
+) -> tuple[pd.DataFrame, float, int]:
+  """Returns the patches to keep (row, column, x, y, tissue, tumor), mm² of tissue, threshold."""
   size = cutting.patch_size
   width, height = pyramid.size_at(slide, cutting.mpp)
   columns, rows = width // size, height // size
@@ -172,18 +220,18 @@ def _positions(
     raise InputError(
       f'{slide.path}: {width} × {height} pixels at {cutting.mpp:g} µm hold no patch of {size}'
     )
-  # A few pixels of the mask to a patch, however small that is.
+  # A patch spans a few pixels of the mask, however small it is.
   mask_mpp = max(min(tissue.MPP, size * cutting.mpp / 4), *slide.mpp)
   mask_size = pyramid.size_at(slide, mask_mpp)
-  found, threshold = tissue.mask(pyramid.read(slide, mask_mpp, 0, 0, *mask_size))
+  mask, threshold = tissue.mask(pyramid.read(slide, mask_mpp, 0, 0, *mask_size))
   step = size * cutting.mpp / mask_mpp
-  share = tissue.shares(found, step * np.arange(columns + 1), step * np.arange(rows + 1))
+  share = tissue.shares(mask, step * np.arange(columns + 1), step * np.arange(rows + 1))
   row, column = np.nonzero(share >= cutting.tissue)
-  # Side by side in blocks, in which they are read.
+  # In the order of the blocks in which they are read.
   block = max(1, _READ_AT_ONCE // size)
   order = np.lexsort((column, row, column // block, row // block))
   row, column = row[order], column[order]
-  across, down = (cutting.mpp * size / own for own in slide.mpp)
+  across, down = (cutting.mpp * size / slide_mpp for slide_mpp in slide.mpp)
   positions = pd.DataFrame(
     {
       'row': row,
@@ -191,63 +239,51 @@ def _positions(
       'x': np.rint(column * across).astype(np.int64),
       'y': np.rint(row * down).astype(np.int64),
       'tissue': share[row, column],
-      'tumor': _labels(slide, drawn, job, cutting, row, column),
+      'tumor': _labels(slide, slide_outlines, job, cutting, row, column),
     }
   )
-  facts = {
-    'mpp_x': slide.mpp[0],
-    'mpp_y': slide.mpp[1],
-    'width': slide.size[0],
-    'height': slide.size[1],
-    'saturation_threshold': threshold,
-    'tissue_mm2': round(float(found.sum()) * mask_mpp**2 / 1e6, 4),
-    'patches': len(positions),
-    'tumor_patches': int((positions['tumor'] == 1).sum()),
-    'unknown_patches': int(positions['tumor'].isna().sum()),
-    'outlined_tumor': _outlined(drawn),
-    'ungrouped_outlines': len(drawn.ungrouped) if drawn else 0,
-  }
-  return positions, facts
+  return positions, float(mask.sum()) * mask_mpp**2 / 1e6, threshold
 
 
-def _outlined(drawn: Outlines | None) -> bool | None:
-  """Returns whether the outlines say that the slide has tumour, None where they leave it open."""
-  if drawn is None or (drawn.ungrouped and not drawn.tumour):
+def _outlined(slide_outlines: Outlines | None) -> bool | None:
+  """Returns whether the outlines show tumour, None where they leave it open."""
+  if slide_outlines is None or (slide_outlines.ungrouped and not slide_outlines.tumour):
     return None
-  return bool(drawn.tumour)
+  return bool(slide_outlines.tumour)
 
 
-def _outside(drawn: Outlines, job: Job) -> float:
+def _outside(slide_outlines: Outlines, job: Job) -> float:
   """Returns the label of what lies outside the outlines: 0, or NaN where there may be tumour."""
   if job.tumor == 0:
     return 0
-  may_have = job.tumor == 1 or _outlined(drawn) is not False
-  return 0 if job.wholly and (outlines.encloses(drawn.tumour) or not may_have) else np.nan
+  may_have_tumour = job.tumor == 1 or _outlined(slide_outlines) is not False
+  complete = job.wholly and (outlines.encloses(slide_outlines.tumour) or not may_have_tumour)
+  return 0 if complete else np.nan
 
 
 def _labels(
   slide: Slide,
-  drawn: Outlines | None,
+  slide_outlines: Outlines | None,
   job: Job,
   cutting: Cutting,
   rows: np.ndarray,
   columns: np.ndarray,
 ) -> np.ndarray:
-  """Returns f32[N]: 1 tumour in the centre, 0 none, NaN where nobody says."""
-  if drawn is None:
+  """Returns f32[N]: 1 tumour in the centre, 0 none, NaN unknown."""
+  if slide_outlines is None:
     return np.full(len(rows), 0 if job.tumor == 0 else np.nan, np.float32)
-  labels = np.full(len(rows), _outside(drawn, job), np.float32)
+  labels = np.full(len(rows), _outside(slide_outlines, job), np.float32)
   margin = (cutting.patch_size - cutting.centre) / 2
   middle = margin + np.arange(cutting.centre) + 0.5
-  across, down = (cutting.mpp / own for own in slide.mpp)
+  across, down = (cutting.mpp / slide_mpp for slide_mpp in slide.mpp)
   for row in np.unique(rows):
-    here = np.flatnonzero(rows == row)
-    here = here[np.argsort(columns[here])]
-    xs = (columns[here][:, None] * cutting.patch_size + middle).ravel() * across
+    in_row = np.flatnonzero(rows == row)
+    in_row = in_row[np.argsort(columns[in_row])]
+    xs = (columns[in_row][:, None] * cutting.patch_size + middle).ravel() * across
     ys = (row * cutting.patch_size + middle) * down
-    for label, find in ((np.nan, outlines.unknown_inside), (1, outlines.tumour_inside)):
-      found = find(drawn, xs, ys).reshape(len(ys), len(here), -1)
-      labels[here[found.any(axis=(0, 2))]] = label
+    for label, points_inside in ((np.nan, outlines.unknown_inside), (1, outlines.tumour_inside)):
+      points = points_inside(slide_outlines, xs, ys).reshape(len(ys), len(in_row), -1)
+      labels[in_row[points.any(axis=(0, 2))]] = label
   return labels
 
 
@@ -257,8 +293,8 @@ def _write_images(
   from array_record.python.array_record_module import ArrayRecordWriter
 
   path.parent.mkdir(parents=True, exist_ok=True)
-  for left in path.parent.glob(f'.{glob.escape(path.name)}.*.partial'):
-    left.unlink()  # Of a process that was killed.
+  for abandoned in path.parent.glob(f'.{glob.escape(path.name)}.*.partial'):
+    abandoned.unlink()  # Of a process that was killed.
   partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
   # One image is read at a time, and JPEG does not compress further.
   writer = ArrayRecordWriter(str(partial), 'group_size:1,uncompressed')
@@ -274,38 +310,38 @@ def _images(slide: Slide, cutting: Cutting, positions: pd.DataFrame) -> Iterator
   """Yields uint8[patch_size, patch_size, 3] in the order of `positions`."""
   size = cutting.patch_size
   block = max(1, _READ_AT_ONCE // size)
-  for _, near in positions.groupby([positions['row'] // block, positions['column'] // block]):
-    top, left = near['row'].min(), near['column'].min()
-    high, wide = near['row'].max() - top + 1, near['column'].max() - left + 1
+  for _, patches in positions.groupby([positions['row'] // block, positions['column'] // block]):
+    top, left = patches['row'].min(), patches['column'].min()
+    high, wide = patches['row'].max() - top + 1, patches['column'].max() - left + 1
     pixels = pyramid.read(slide, cutting.mpp, left * size, top * size, wide * size, high * size)
-    for row, column in zip(near['row'] - top, near['column'] - left):
+    for row, column in zip(patches['row'] - top, patches['column'] - left):
       yield pixels[row * size : (row + 1) * size, column * size : (column + 1) * size]
 
 
 def _write_pictures(
   directory: pathlib.Path,
   slide: Slide,
-  drawn: Outlines | None,
+  slide_outlines: Outlines | None,
   job: Job,
   cutting: Cutting,
   positions: pd.DataFrame,
 ) -> None:
-  longest = max(side * own for side, own in zip(slide.size, slide.mpp))
+  longest = max(side * slide_mpp for side, slide_mpp in zip(slide.size, slide.mpp))
   mpp = max(longest / _THUMBNAIL, *slide.mpp)
   picture = Image.fromarray(pyramid.read(slide, mpp, 0, 0, *pyramid.size_at(slide, mpp)))
-  shrink = tuple(own / mpp for own in slide.mpp)
+  shrink = tuple(slide_mpp / mpp for slide_mpp in slide.mpp)
   grid = pictures.grid(
     picture,
     np.stack([positions['column'], positions['row']], axis=1),
     cutting.patch_size * cutting.mpp / mpp,
     positions['tumor'].to_numpy(),
-    [polygon * shrink for polygons in drawn or () for polygon in polygons],
+    [polygon * shrink for polygons in slide_outlines or () for polygon in polygons],
   )
-  for path, each in (
+  for path, image in (
     (thumbnail_path(directory, job.slide), picture),
     (directory / 'grids' / f'{job.slide}.png', grid),
   ):
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()
-    each.save(encoded, 'PNG', compress_level=1)  # Best takes ten times as long as all else.
+    image.save(encoded, 'PNG', compress_level=1)  # The best takes ten times as long as all else.
     files.write_whole(path, encoded.getvalue())

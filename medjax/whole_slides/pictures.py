@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 
 _KEPT, _TUMOUR = (0, 70, 220), (255, 120, 0)
 _OUTLINE = (0, 0, 0)
-_LEAST_CELL = 6  # pixels, below which the lines of cells would hide what is in them
-# Blue over yellow to red: ColorBrewer's RdYlBu, which those who are colour-blind can read.
+_LEAST_CELL = 6  # pixels; the lines of smaller cells would hide what is in them
+# From blue over yellow to red: ColorBrewer's RdYlBu, which colour-blind readers can read.
 _COLOURS = np.array(
   [(49, 54, 149), (116, 173, 209), (224, 243, 248), (254, 224, 144), (244, 109, 67), (165, 0, 38)]
 )
@@ -38,9 +38,8 @@ def grid(
     if step < _LEAST_CELL:
       draw.rectangle(_whole(box), fill=(*colour, 90))
     else:
-      draw.rectangle(
-        _whole(box), fill=(*colour, 30), outline=(*colour, 255), width=1 + (step >= 4 * _LEAST_CELL)
-      )
+      width = 2 if step >= 4 * _LEAST_CELL else 1
+      draw.rectangle(_whole(box), fill=(*colour, 30), outline=(*colour, 255), width=width)
   for polygon in polygons:
     if len(polygon) > 1:
       draw.line([*map(tuple, polygon), tuple(polygon[0])], fill=(*_OUTLINE, 255), width=2)
@@ -52,7 +51,7 @@ def heat(
   boxes: np.ndarray,
   values: np.ndarray,
   limits: tuple[float, float],
-  what: str,
+  caption: str,
 ) -> Image.Image:
   """Colours the patches of a slide by a value of each, over the slide in grey, with a scale below.
 
@@ -61,7 +60,7 @@ def heat(
     boxes: f64[N, 4], left, top, right and bottom in pixels of the picture.
     values: f[N].
     limits: the values of the two ends of the scale.
-    what: the values are, in words.
+    caption: what the values are.
   """
   low, high = limits
   shares = np.clip((np.asarray(values, np.float64) - low) / max(high - low, 1e-12), 0, 1)
@@ -70,11 +69,11 @@ def heat(
   for box, colour in zip(boxes, _coloured(shares)):
     draw.rectangle(_whole((box[0], box[1], box[2] - 1, box[3] - 1)), fill=(*colour, 150))
   mapped = Image.alpha_composite(picture.convert('L').convert('RGBA'), cover).convert('RGB')
-  return _with_scale(mapped, limits, what)
+  return _with_scale(mapped, limits, caption)
 
 
 def _whole(box: Sequence[float]) -> tuple[int, int, int, int]:
-  left, top, right, bottom = (round(each) for each in box)
+  left, top, right, bottom = (round(edge) for edge in box)
   return left, top, max(left, right), max(top, bottom)
 
 
@@ -84,7 +83,7 @@ def _coloured(shares: np.ndarray) -> list[tuple[int, int, int]]:
   return [tuple(round(value) for value in colour) for colour in zip(*channels)]
 
 
-def _with_scale(picture: Image.Image, limits: tuple[float, float], what: str) -> Image.Image:
+def _with_scale(picture: Image.Image, limits: tuple[float, float], caption: str) -> Image.Image:
   height, bar, text = 44, 200, 18
   page = Image.new('RGB', (max(picture.width, bar + 100), picture.height + height), 'white')
   page.paste(picture)
@@ -92,7 +91,7 @@ def _with_scale(picture: Image.Image, limits: tuple[float, float], what: str) ->
   colours = np.array(_coloured(np.linspace(0, 1, bar)), np.uint8)
   page.paste(Image.fromarray(np.broadcast_to(colours, (10, bar, 3)).copy()), (50, top))
   draw = ImageDraw.Draw(page)
-  draw.text((50, top - text), what, fill='black')
+  draw.text((50, top - text), caption, fill='black')
   lowest = f'{limits[0]:.3g}'
   draw.text((46 - draw.textlength(lowest), top - 2), lowest, fill='black')
   draw.text((56 + bar, top - 2), f'{limits[1]:.3g}', fill='black')

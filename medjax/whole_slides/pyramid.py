@@ -15,7 +15,7 @@ from PIL import Image
 from medjax.errors import InputError
 
 SUFFIXES = ('.bif', '.mrxs', '.ndpi', '.scn', '.svs', '.svslide', '.tif', '.tiff', '.vms', '.vmu')
-# What microscopes resolve. 72 pixels per inch, which other programs write into a TIFF, are 353 µm each.
+# What microscopes resolve. Other programs write 72 pixels per inch into a TIFF: 353 µm each.
 _PLAUSIBLE_MPP = (0.05, 20.0)
 # Scanners of one nominal resolution differ by a few percent.
 _MOST_ENLARGED = 1.1
@@ -32,7 +32,7 @@ class Slide(NamedTuple):
     handle: OpenSlide's.
     size: (width, height) in pixels of level 0.
     mpp: (horizontal, vertical) µm per pixel of level 0.
-    stated: whether `mpp` was stated by the user, because the file does not say.
+    stated: whether the user stated `mpp`, because the file has none.
     background: RGB of what was not scanned.
   """
 
@@ -54,11 +54,11 @@ def library() -> Any:
 
 
 def open_slide(path: pathlib.Path, stated_mpp: float = 0.0) -> Slide:
-  """Opens a slide; `stated_mpp` counts for one that does not say how wide its pixels are.
+  """Opens a slide; `stated_mpp` is that of a slide without a plausible resolution of its own.
 
   Raises:
-    InputError: OpenSlide is not installed, no such file, no slide that it reads, or one of unknown
-      resolution.
+    InputError: OpenSlide is not installed, no such file, not a slide that it reads, or one of
+      unknown resolution.
   """
   openslide = library()
   if not path.is_file():
@@ -69,20 +69,20 @@ def open_slide(path: pathlib.Path, stated_mpp: float = 0.0) -> Slide:
     raise InputError(f'{path}: cannot be opened as a slide ({error})') from None
   mpp = [_number(handle.properties.get(name)) for name in ('openslide.mpp-x', 'openslide.mpp-y')]
   low, high = _PLAUSIBLE_MPP
-  known = all(low <= each <= high for each in mpp)
+  known = all(low <= side <= high for side in mpp)
   if not known and not stated_mpp:
-    says = 'does not say how many µm its pixels are'
+    problem = 'has no resolution'
     if all(mpp):
-      says = f'says that its pixels are {mpp[0]:.4g} × {mpp[1]:.4g} µm, which no microscope makes'
-    raise InputError(f'{path}: {says}; state it, such as --slide_mpp=0.25')
-  colour = handle.properties.get('openslide.background-color', 'ffffff')
+      problem = f'has pixels of {mpp[0]:.4g} × {mpp[1]:.4g} µm, which no microscope makes'
+    raise InputError(f'{path}: {problem}; state it, such as --slide_mpp=0.25')
+  red, green, blue = bytes.fromhex(handle.properties.get('openslide.background-color', 'ffffff'))
   return Slide(
     path,
     handle,
     handle.dimensions,
     (mpp[0], mpp[1]) if known else (stated_mpp, stated_mpp),
     not known,
-    tuple(bytes.fromhex(colour)),
+    (red, green, blue),
   )
 
 
@@ -105,25 +105,28 @@ def size_at(slide: Slide, mpp: float) -> tuple[int, int]:
       f'{slide.path}: its pixels are {max(slide.mpp):.4g} µm and cannot show {mpp:g} µm; take '
       f'--mpp={max(slide.mpp):.2g} or more'
     )
-  # A quotient a hair below a whole number is that number.
-  width, height = (int(side * own / mpp + 1e-6) for side, own in zip(slide.size, slide.mpp))
+  # A quotient a rounding below a whole number is that number.
+  width, height = (
+    int(side * slide_mpp / mpp + 1e-6) for side, slide_mpp in zip(slide.size, slide.mpp)
+  )
   return width, height
 
 
 def read(slide: Slide, mpp: float, left: int, top: int, width: int, height: int) -> np.ndarray:
-  """Returns uint8[height, width, 3] of the slide's raster at `mpp`, from column `left` and row `top`.
+  """Returns uint8[height, width, 3] of the raster at `mpp`, from column `left` and row `top`.
 
   Any two reads agree where they overlap, up to the rounding of one or two grey levels.
 
   Raises:
     InputError: the file is damaged there.
   """
-  factors = tuple(mpp / own for own in slide.mpp)  # pixels of level 0 for one of the raster
+  # Pixels of level 0 for one of the raster.
+  factors = tuple(mpp / slide_mpp for slide_mpp in slide.mpp)
   downsamples = [_downsample(slide, index) for index in range(slide.handle.level_count)]
   level = max(
     index
-    for index, each in enumerate(downsamples)
-    if index == 0 or each <= min(factors) * _ROUNDING
+    for index, downsample in enumerate(downsamples)
+    if index == 0 or downsample <= min(factors) * _ROUNDING
   )
   scale = tuple(factor / downsamples[level] for factor in factors)
   side = max(1, int(_MOST_READ / max(scale)))
@@ -138,8 +141,8 @@ def read(slide: Slide, mpp: float, left: int, top: int, width: int, height: int)
 def _downsample(slide: Slide, level: int) -> float:
   """Returns how many pixels of level 0 one of the level stands for.
 
-  OpenSlide divides sizes, in which the last pixels of a level, cut off, make 4 a 4.001: on a small slide
-  pixels would drift from where they are.
+  OpenSlide divides sizes, where the last pixels of a level, cut off, make 4 a 4.001: on a small
+  slide pixels would drift from their places.
   """
   size = slide.handle.level_dimensions[level]
   whole = round(slide.handle.level_downsamples[level])
@@ -152,35 +155,40 @@ def _read_part(
   slide: Slide, level: int, scale: tuple[float, ...], left: int, top: int, width: int, height: int
 ) -> np.ndarray:
   """Returns uint8[height, width, 3]; `scale` is pixels of the level for one of the raster."""
-  spans = [
-    _span(start, length, each, limit)
-    for start, length, each, limit in zip(
+  across, down = (
+    _span(start, length, factor, limit)
+    for start, length, factor, limit in zip(
       (left, top), (width, height), scale, slide.handle.level_dimensions[level]
     )
-  ]
+  )
   downsample = slide.handle.level_downsamples[level]  # As OpenSlide will divide by it.
-  location = tuple(round(first * downsample) for first, *_ in spans)
-  size = tuple(count for _, count, *_ in spans)
-  image = _read_level(slide, location, level, size)
+  location = (round(across.first * downsample), round(down.first * downsample))
+  image = _read_level(slide, location, level, (across.length, down.length))
   edges = []
-  for (first, count, begin, end), begun in zip(spans, location):
-    # Between pixels of the level OpenSlide interpolates: it begins exactly where it was told to.
-    shift = first - begun / downsample
-    edges.append((begin + shift, min(end + shift, count)))
+  for span, start in zip((across, down), location):
+    # OpenSlide interpolates between pixels of the level: it begins exactly at its location.
+    shift = span.first - start / downsample
+    edges.append((span.begin + shift, min(span.end + shift, span.length)))
   (x1, x2), (y1, y2) = edges
   return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=(x1, y1, x2, y2)))
 
 
-def _span(start: int, length: int, scale: float, limit: int) -> tuple[int, int, float, float]:
-  """Returns the first pixel of a level to read and how many, and where among them the part lies.
+class _Span(NamedTuple):
+  """Pixels of a level to read: the first, how many, and the part's begin and end among them."""
 
-  The pixels beside the part are read too, because the filter sees them.
-  """
+  first: int
+  length: int
+  begin: float
+  end: float
+
+
+def _span(start: int, length: int, scale: float, limit: int) -> _Span:
+  """Returns a side of the part, and with it the neighbouring pixels that the filter needs."""
   begin, end = start * scale, min((start + length) * scale, limit)
   margin = math.ceil(_LANCZOS_SUPPORT * max(scale, 1)) + 1
   first = max(0, math.floor(begin) - margin)
   last = min(limit, math.ceil(end) + margin)
-  return first, last - first, begin - first, end - first
+  return _Span(first, last - first, begin - first, end - first)
 
 
 def _read_level(

@@ -1,7 +1,8 @@
-"""Which slides there are, whose they are and what is known of each: one row per slide.
+"""The slides to cut, their patients and labels: one row per slide.
 
-Columns: `slide`, its name, once; `path`; `patient` and `grouped_by` as in medjax.data.table; `tumor`,
-float32, 1, 0 or NaN where nobody says; `outlines`, the ASAP file or ''; `wholly`, whether its
+Columns: `slide`, its name, once; `path`; `patient` and `grouped_by` as in medjax.data.table;
+         `tumor`,
+float32, 1, 0 or NaN where unknown; `outlines`, the ASAP file or ''; `wholly`, whether its
 outlines leave no tumour out; and `official_split` and `site` where they are known.
 """
 
@@ -27,11 +28,11 @@ def find(
   """Returns the slides under a folder, in the order of their names.
 
   Args:
-    root: the folder, searched through.
+    root: the folder, searched with its folders.
     source: 'folder', any slides; or 'camelyon16', which needs nothing more.
     table_file: a CSV with the column slide (a file's name without its ending) and any of patient,
-      tumor (1, 0 or empty), official_split and site. Without patients a slide is its own.
-    outlines: a folder of ASAP files named as the slides are, searched through.
+      tumor (1, 0 or empty), official_split and site. Without patients every slide counts as one.
+    outlines: a folder of ASAP files named after the slides, searched with its folders.
 
   Raises:
     InputError: no slides, two of one name, a slide without a row or a row without a slide, or
@@ -42,20 +43,22 @@ def find(
     raise InputError(f'{root}: no such folder of slides')
   if source == 'camelyon16':
     if table_file or outlines:
-      raise InputError('--table and --outlines: Camelyon16 brings its own; leave them out')
+      raise InputError(
+        '--table, --outlines: not with --source=camelyon16, which brings its own; leave them out'
+      )
     return _camelyon16(root)
-  found = _files(root, SUFFIXES)
-  if not found:
+  slides = _files(root, SUFFIXES)
+  if not slides:
     raise InputError(f'{root}: holds no slides ({", ".join(SUFFIXES)})')
-  drawn = _files(outlines, ('.xml',)) if outlines else {}
-  for name, path in drawn.items():
-    if name not in found:
-      raise InputError(f"{path}: there is no slide '{name}' under {root}{nearest(name, found)}")
+  outline_files = _files(outlines, ('.xml',)) if outlines else {}
+  for name, path in outline_files.items():
+    if name not in slides:
+      raise InputError(f"{path}: there is no slide '{name}' under {root}{nearest(name, slides)}")
   frame = pd.DataFrame(
     {
-      'slide': list(found),
-      'path': [str(path) for path in found.values()],
-      'outlines': [str(drawn.get(name, '')) for name in found],
+      'slide': list(slides),
+      'path': [str(path) for path in slides.values()],
+      'outlines': [str(outline_files.get(name, '')) for name in slides],
       'wholly': True,
     }
   )
@@ -66,27 +69,27 @@ def _files(root: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, pathlib.P
   """Returns name → file, sorted by name."""
   if not root.is_dir():
     raise InputError(f'{root}: no such folder')
-  found: dict[str, pathlib.Path] = {}
+  files: dict[str, pathlib.Path] = {}
   for path in sorted(root.rglob('*')):
     if path.suffix.lower() not in suffixes or path.name.startswith('.') or not path.is_file():
       continue
-    if path.stem in found:
+    if path.stem in files:
       raise InputError(
-        f'{path}: has the name of {found[path.stem]}; rename one of them, because patches are '
+        f'{path}: has the name of {files[path.stem]}; rename one of them, because patches are '
         'named after their slide'
       )
-    found[path.stem] = path
-  return dict(sorted(found.items()))
+    files[path.stem] = path
+  return dict(sorted(files.items()))
 
 
 def _camelyon16(root: pathlib.Path) -> pd.DataFrame:
   frame = table.check(camelyon16.read(root), str(root))
-  drawn = camelyon16.outlines(root)
+  outline_files = camelyon16.outlines(root)
   return pd.DataFrame(
     {
       'slide': frame['slide'],
       'path': [str(root / image) for image in frame['image']],
-      'outlines': [str(drawn.get(slide, '')) for slide in frame['slide']],
+      'outlines': [str(outline_files.get(slide, '')) for slide in frame['slide']],
       'wholly': ~frame['slide'].isin(camelyon16.PARTLY_OUTLINED),
       **{name: frame[name] for name in ('patient', 'grouped_by', 'tumor', 'official_split')},
     }
@@ -112,11 +115,11 @@ def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.Data
       raise InputError(f"{path}: {table_file} has no row for slide '{name}'; add one")
   order = [names.index(name) for name in frame['slide']]
   if 'patient' in facts:
-    wrong = facts['patient'].str.strip() == ''
-    if wrong.any():
-      row = int(np.argmax(wrong))
+    patients = facts['patient'].str.strip()
+    if (patients == '').any():
+      row = int(np.argmax(patients == ''))
       raise InputError(f'{table_file}: row {row + 2}: the patient is empty')
-    frame['patient'] = facts['patient'].str.strip().to_numpy()[order]
+    frame['patient'] = patients.to_numpy()[order]
     frame['grouped_by'] = 'patient'
   if 'tumor' in facts:
     codes = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}

@@ -1,16 +1,17 @@
 """Where on a slide there is tissue: by Otsu's threshold of the saturation of its colours.
 
-Stained tissue has colour and glass has none (Otsu 1979, "A threshold selection method from gray-level
-histograms", IEEE Trans. Syst. Man Cybern. 9:62, on the saturation of HSV, as Wang et al. 2016, "Deep
-Learning for Identifying Metastatic Breast Cancer", arXiv 1606.05718, found tissue in Camelyon16).
+Stained tissue has colour and glass has none (Otsu 1979, "A threshold selection method from
+gray-level histograms", IEEE Trans. Syst. Man Cybern. 9:62, on the saturation of HSV, as Wang et al.
+2016, "Deep Learning for Identifying Metastatic Breast Cancer", arXiv 1606.05718, found tissue in
+Camelyon16).
 """
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 MPP = 8.0  # µm per pixel of the mask, about the size of a nucleus: fine enough for most patches
-# Otsu's method splits any histogram, also that of bare glass or of nothing but tissue. Between these
-# saturations, of 255, lies the threshold of slides that have both.
+# Otsu's method splits any histogram, even of bare glass or of tissue alone. Slides with both have
+# their threshold between these saturations, of 255.
 _LEAST, _MOST = 10, 50
 # The saturation of nearly black pixels, such as the unscanned parts of some slides, is noise.
 _BLACK = 25
@@ -53,16 +54,16 @@ def mask(pixels: np.ndarray) -> tuple[np.ndarray, int]:
   return (saturation > threshold) & lit, threshold
 
 
-def shares(found: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def shares(mask: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
   """Returns the share of every cell of a grid that is tissue, f64[R, C], to fractions of a pixel.
 
   Args:
-    found: bool[H, W].
-    columns: f64[C + 1], where the grid's columns begin and end, in pixels of `found`.
+    mask: bool[H, W].
+    columns: f64[C + 1], where the grid's columns begin and end, in pixels of `mask`.
     rows: f64[R + 1].
   """
-  total = np.zeros((found.shape[0] + 1, found.shape[1] + 1))
-  total[1:, 1:] = found.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+  total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+  total[1:, 1:] = mask.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
   # Within a pixel the integral of the mask is linear in either direction.
   at_rows = _between(total, rows)
   corners = _between(at_rows.T, columns).T

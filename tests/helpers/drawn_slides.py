@@ -56,7 +56,8 @@ def asap(path, polygons):
   lines = ['<?xml version="1.0"?>', '<ASAP_Annotations>', '\t<Annotations>']
   for number, (group, points) in enumerate(polygons):
     lines.append(
-      f'<Annotation Name="Annotation {number}" Type="Polygon" PartOfGroup="{group}" Color="#F4FA58">'
+      f'<Annotation Name="Annotation {number}" Type="Polygon" PartOfGroup="{group}" '
+      'Color="#F4FA58">'
     )
     lines.append('<Coordinates>')
     # Not in order: the attribute says it.

@@ -18,10 +18,10 @@ def test_groups_and_order(tmp_path):
     [('_0', SQUARE), ('_1', [(0, 0), (5.5, 0), (5.5, 7.25)]), ('_2', SQUARE), ('Tumor', SQUARE),
      ('Exclusion', SQUARE), ('metastases', SQUARE), ('normal', SQUARE), ('None', SQUARE)],
   )  # fmt: skip
-  found = outlines.read(path)
-  assert len(found.tumour) == 4 and len(found.cut_out) == 3 and len(found.ungrouped) == 1
-  np.testing.assert_array_equal(found.tumour[0], SQUARE)
-  np.testing.assert_array_equal(found.tumour[1], [(0, 0), (5.5, 0), (5.5, 7.25)])
+  drawn = outlines.read(path)
+  assert len(drawn.tumour) == 4 and len(drawn.cut_out) == 3 and len(drawn.ungrouped) == 1
+  np.testing.assert_array_equal(drawn.tumour[0], SQUARE)
+  np.testing.assert_array_equal(drawn.tumour[1], [(0, 0), (5.5, 0), (5.5, 7.25)])
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_rows_through_corners_count_them_once():
 def test_what_is_cut_out_is_no_tumour():
   tumour, hole = np.array(SQUARE, float), np.array([(40, 40), (60, 40), (60, 60), (40, 60)], float)
   xs = ys = np.arange(100) + 0.5
-  found = outlines.tumour_inside(Outlines([tumour], [hole]), xs, ys)
+  inside = outlines.tumour_inside(Outlines([tumour], [hole]), xs, ys)
   expected = np.zeros((100, 100), bool)
   expected[10:90, 10:90] = True
   expected[40:60, 40:60] = False
-  np.testing.assert_array_equal(found, expected)
+  np.testing.assert_array_equal(inside, expected)
   assert not outlines.tumour_inside(Outlines([], [hole]), xs, ys).any()
   unknown = outlines.unknown_inside(Outlines([], [hole], [tumour]), xs, ys)
   np.testing.assert_array_equal(unknown, expected)

@@ -38,24 +38,24 @@ def cut(drawn, tmp_path_factory):
   table = slide_tables.find(
     root / 'slides', table_file=root / 'facts.csv', outlines=root / 'outlines'
   )
-  said = []
-  made = patch_sets.make(table, output, CUTTING, workers=2, progress=said.append)
-  return output, table, made, said
+  lines = []
+  made = patch_sets.make(table, output, CUTTING, workers=2, progress=lines.append)
+  return output, table, made, lines
 
 
 def test_patches_are_those_with_tissue(cut, drawn):
   _, _, made, _ = cut
   for name, (_, tissue, _) in drawn[1].items():
-    of_slide = made.patches[made.patches['slide'] == name]
+    rows_of_slide = made.patches[made.patches['slide'] == name]
     step = 64  # 32 pixels of 0.5 µm, in pixels of 0.25 µm
     rows, columns = 1000 // step, 1200 // step
     share = tissue[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))
-    cells = set(zip(of_slide['y'].astype(int) // step, of_slide['x'].astype(int) // step))
+    cells = set(zip(rows_of_slide['y'].astype(int) // step, rows_of_slide['x'].astype(int) // step))
     assert cells <= set(zip(*np.nonzero(share > 0.35)))
     assert cells >= set(zip(*np.nonzero(share > 0.65)))
-    at = share[of_slide['y'].astype(int) // step, of_slide['x'].astype(int) // step]
-    assert np.abs(of_slide['tissue'].astype(float) - at).max() < 0.15
-    assert (of_slide['x'].astype(int) % step == 0).all()
+    at = share[rows_of_slide['y'].astype(int) // step, rows_of_slide['x'].astype(int) // step]
+    assert np.abs(rows_of_slide['tissue'].astype(float) - at).max() < 0.15
+    assert (rows_of_slide['x'].astype(int) % step == 0).all()
 
 
 def test_images_are_what_the_slide_shows_there(cut, drawn):
@@ -72,30 +72,30 @@ def test_images_are_what_the_slide_shows_there(cut, drawn):
 def test_a_patch_is_tumour_if_a_pixel_of_its_centre_is(cut, drawn):
   _, _, made, _ = cut
   polygon = outlines.read(drawn[0] / 'outlines/t1.xml').tumour[0]
-  of_slide = made.patches[made.patches['slide'] == 't1']
+  rows_of_slide = made.patches[made.patches['slide'] == 't1']
   # Pixels 10 … 21 of 32, of 2 pixels of level 0 each: their middles.
   middle = (np.arange(10, 22) + 0.5) * 2
   inside = 0
-  for row in of_slide.itertuples():
+  for row in rows_of_slide.itertuples():
     xs, ys = np.meshgrid(int(row.x) + middle, int(row.y) + middle)
     expected = points_in_poly(np.stack([xs.ravel(), ys.ravel()], 1), polygon).any()
     assert row.tumor == str(int(expected))
     inside += expected
-  assert 10 < inside < len(of_slide) - 10
+  assert 10 < inside < len(rows_of_slide) - 10
   assert set(made.patches.loc[made.patches['slide'] == 'n1', 'tumor']) == {'0'}
 
 
 def test_slides_know_patients_and_labels(cut):
-  output, _, made, said = cut
+  output, _, made, lines = cut
   assert dict(zip(made.slides['slide'], made.slides['patient'])) == {
     'n1': 'A',
     't1': 'A',
     't2': 'B',
   }
-  # Nobody said what t2 shows, but its outlines do.
+  # The table has no label for t2, but its outlines show tumour.
   assert dict(zip(made.slides['slide'], made.slides['tumor'])) == {'n1': '0', 't1': '1', 't2': '1'}
   assert set(made.patches['grouped_by']) == {'patient'}
-  assert any(f't1: {(made.patches["slide"] == "t1").sum()} patches' in line for line in said)
+  assert any(f't1: {(made.patches["slide"] == "t1").sum()} patches' in line for line in lines)
   for name in ('n1', 't1', 't2'):
     assert (output / 'grids' / f'{name}.png').stat().st_size > 1000
     assert (output / 'thumbnails' / f'{name}.png').is_file()
@@ -116,16 +116,16 @@ def test_what_is_done_stays_and_what_is_half_done_is_redone(cut, drawn):
     name: patches.record_path(output, name).stat().st_mtime_ns for name in ('n1', 't1', 't2')
   }
   content = record.read_bytes()
-  # As a kill leaves it: no word that it is done, a part of the images.
+  # As a kill leaves it: not marked as done, some of the images missing.
   (output / 'slides/t1.json').unlink()
   record.write_bytes(content[:1000])
   (output / 'slides/.t1.array_record.1234.partial').write_bytes(content[:500])
-  said = []
-  again = patch_sets.make(table, output, CUTTING, progress=said.append)
+  lines = []
+  again = patch_sets.make(table, output, CUTTING, progress=lines.append)
   assert record.read_bytes() == content
   assert not list((output / 'slides').glob('.*.partial'))
   pd.testing.assert_frame_equal(again.patches, made.patches)
-  assert sorted(line.split(':')[0] for line in said if 'cut before' in line) == ['n1', 't2']
+  assert sorted(line.split(':')[0] for line in lines if 'cut before' in line) == ['n1', 't2']
   for name in ('n1', 't2'):
     assert patches.record_path(output, name).stat().st_mtime_ns == before[name]
 
@@ -138,9 +138,7 @@ def test_other_outlines_make_other_patches(drawn, tmp_path):
   assert patches.done(job, tmp_path / 'out', CUTTING, 0.0) == first
   drawn_slides.asap(path, [('_0', drawn_slides.circle((600, 500), 160))])
   assert patches.done(job, tmp_path / 'out', CUTTING, 0.0) is None
-  assert (
-    patches.cut(job, tmp_path / 'out', CUTTING, 0.0)['tumor_patches'] > first['tumor_patches'] > 0
-  )
+  assert patches.cut(job, tmp_path / 'out', CUTTING, 0.0).tumor_patches > first.tumor_patches > 0
 
 
 @pytest.mark.parametrize(
@@ -153,24 +151,26 @@ def test_other_outlines_make_other_patches(drawn, tmp_path):
     (1.0, True, False, {'', '1'}),
   ],
 )
-def test_what_nobody_says_is_unknown(drawn, tmp_path, tumor, with_outlines, wholly, codes):
+def test_patches_without_label_or_outline_are_unknown(
+  drawn, tmp_path, tumor, with_outlines, wholly, codes
+):
   root, made = drawn
   outlined = str(root / 'outlines/t1.xml') if with_outlines else ''
   patches.cut(Job('t1', str(made['t1'][0]), tumor, outlined, wholly), tmp_path, CUTTING, 0.0)
-  written = pd.read_csv(tmp_path / 'slides/t1.csv', dtype=str, keep_default_na=False)
-  assert {code.removesuffix('.0') for code in written['tumor']} == codes
+  table = pd.read_csv(tmp_path / 'slides/t1.csv', dtype=str, keep_default_na=False)
+  assert {code.removesuffix('.0') for code in table['tumor']} == codes
 
 
 CENTRE = (600, 500)  # about that of the node
 
 
 @pytest.mark.parametrize(
-  ('groups', 'tumor', 'codes', 'slide_says'),
+  ('groups', 'tumor', 'codes', 'slide_label'),
   [
-    # Nobody says what the circle is, and tumour may be anywhere.
+    # The circle is unknown, and tumour may be anywhere.
     (('None',), '1', {''}, '1'),
     (('None',), '', {''}, ''),
-    # The rest of the slide has none: somebody says so, or its tumour is outlined elsewhere.
+    # The rest of the slide has none: its label says so, or its tumour is outlined elsewhere.
     (('None',), '0', {'', '0'}, '0'),
     (('None', '_0'), '1', {'', '0', '1'}, '1'),
     (('None', '_0'), '', {'', '0', '1'}, '1'),
@@ -179,11 +179,11 @@ CENTRE = (600, 500)  # about that of the node
     ((), '', {'0'}, '0'),
     (('dot',), '1', {''}, '1'),
     (('dot',), '', {''}, '1'),
-    # What is in no group but cut out is none.
+    # An outline without a group that is cut out is no tumour.
     (('None', '_2'), '0', {'0'}, '0'),
   ],
 )
-def test_what_nobody_put_into_a_group_is_unknown(drawn, tmp_path, groups, tumor, codes, slide_says):
+def test_outlines_without_a_group_are_unknown(drawn, tmp_path, groups, tumor, codes, slide_label):
   (tmp_path / 'in').mkdir()
   (tmp_path / 'in/t1.tif').symlink_to(drawn[1]['t1'][0])
   circles = {
@@ -197,17 +197,17 @@ def test_what_nobody_put_into_a_group_is_unknown(drawn, tmp_path, groups, tumor,
   table = slide_tables.find(
     tmp_path / 'in', table_file=tmp_path / 'facts.csv', outlines=tmp_path / 'xml'
   )
-  said = []
-  made = patch_sets.make(table, tmp_path / 'out', CUTTING, progress=said.append)
-  assert set(made.patches['tumor']) == codes and made.slides['tumor'].tolist() == [slide_says]
-  assert ('1 outlined in no group' in said[0]) == ('None' in groups)
+  lines = []
+  made = patch_sets.make(table, tmp_path / 'out', CUTTING, progress=lines.append)
+  assert set(made.patches['tumor']) == codes and made.slides['tumor'].tolist() == [slide_label]
+  assert ('1 outline without a group' in lines[0]) == ('None' in groups)
   for code, polygon in (('', 'None'), ('1', '_0')):
     if {'0', code} <= codes:
       x, y = (made.patches[name].astype(int) + 32 for name in ('x', 'y'))  # their middles
       centre = np.mean(circles[polygon][1], axis=0)
       away = np.hypot(x - centre[0], y - centre[1])
-      of_code = (made.patches['tumor'] == code).to_numpy()
-      assert of_code[away < 60].all() and not of_code[away > 180].any()
+      coded = (made.patches['tumor'] == code).to_numpy()
+      assert coded[away < 60].all() and not coded[away > 180].any()
 
 
 def test_another_slide_of_the_same_size_is_cut_anew(drawn, tmp_path):
@@ -267,6 +267,6 @@ def test_a_reader_that_crashes_sets_its_slide_aside(cut, tmp_path, monkeypatch):
 def test_glass_alone_gives_no_patch(tmp_path):
   nowhere = np.zeros((300, 300), bool)
   drawn_slides.write(tmp_path / 'in/glass.tif', drawn_slides.draw((300, 300), nowhere, nowhere))
-  with pytest.raises(InputError, match=r'no patch of 1 slides is tissue to 50%.*grids'):
+  with pytest.raises(InputError, match=r'no patch of 1 slide is tissue to 50%.*grids'):
     patch_sets.make(slide_tables.find(tmp_path / 'in'), tmp_path / 'out', CUTTING)
   assert (tmp_path / 'out/grids/glass.png').is_file()

@@ -46,7 +46,7 @@ def test_any_resolution_shows_the_same_places(wavy, mpp):
   # The edge of a picture has no neighbours to be averaged with.
   inner = np.s_[4:-4, 4:-4]
   error = (pixels - waves(*places(mpp, 0, 0, width, height)))[inner]
-  # Averaging over a pixel or two lowers the waves a little; a shift of half a pixel would be 4 to 15.
+  # Averaging over a pixel or two lowers the waves a little; half a pixel's shift would be 4 to 15.
   assert np.abs(error).max() < 1.5 + 1.2 * mpp
   assert np.abs(error.mean(axis=(0, 1))).max() < 0.3
 
@@ -75,28 +75,29 @@ def test_a_level_of_that_resolution_is_given_as_it_is(tmp_path):
 
 
 def test_fine_detail_does_not_alias(tmp_path):
-  # A chequerboard of single pixels is grey from afar; pixels picked out of it would be black or white.
+  # A chequerboard of single pixels is grey from afar; pixels picked out of it would be black or
+  # white.
   board = np.repeat((np.indices((400, 400)).sum(axis=0) % 2 * 255)[..., None], 3, axis=2)
   path = drawn_slides.write(tmp_path / 'a.tif', board.astype(np.uint8), 0.25, (1,))
   pixels = pyramid.read(pyramid.open_slide(path), 0.9, 0, 0, 100, 100)
   assert np.abs(pixels[4:-4, 4:-4].astype(float) - 127.5).max() < 6
 
 
-def test_a_slide_without_resolution_is_named_and_can_be_told(tmp_path):
+def test_a_slide_without_resolution_is_named_and_can_be_stated(tmp_path):
   pixels = np.full((256, 256, 3), 200, np.uint8)
   path = drawn_slides.write(tmp_path / 'silent.tif', pixels, 1, unit='NONE')
-  with pytest.raises(InputError, match=r'silent\.tif: does not say .* --slide_mpp=0\.25'):
+  with pytest.raises(InputError, match=r'silent\.tif: has no resolution; .* --slide_mpp=0\.25'):
     pyramid.open_slide(path)
   slide = pyramid.open_slide(path, 0.5)
   assert slide.mpp == (0.5, 0.5) and slide.stated
   # What programs for photographs write: 72 pixels per inch.
   path = drawn_slides.write(tmp_path / 'photo.tif', pixels, 72, unit='INCH')
-  with pytest.raises(InputError, match=r'photo\.tif: says .* 352\.8 × 352\.8 µm'):
+  with pytest.raises(InputError, match=r'photo\.tif: has pixels of 352\.8 × 352\.8 µm'):
     pyramid.open_slide(path)
-  # What a slide says of itself outranks what is said of those that do not.
-  path = drawn_slides.write(tmp_path / 'says.tif', pixels, 0.25)
-  said = pyramid.open_slide(path, 0.5)
-  assert said.mpp == (0.25, 0.25) and not said.stated
+  # A slide's own resolution outranks the stated one.
+  path = drawn_slides.write(tmp_path / 'own.tif', pixels, 0.25)
+  slide = pyramid.open_slide(path, 0.5)
+  assert slide.mpp == (0.25, 0.25) and not slide.stated
 
 
 def test_a_resolution_that_the_slide_has_not_is_refused(tmp_path):

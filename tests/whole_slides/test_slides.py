@@ -74,7 +74,7 @@ def rows_of(path):
 
 
 def test_the_report_answers_for_slides_and_patients(command, run, cut):
-  said = command('slide_report', f'--workdir={run}', '--aggregate=mean', check=True).stdout
+  printed = command('slide_report', f'--workdir={run}', '--aggregate=mean', check=True).stdout
   out = run / 'slides/mean'
   slides = {row['slide']: row for row in rows_of(out / 'slides.csv')}
   patches = pd.read_csv(cut / 'patches.csv').set_index('image')
@@ -87,12 +87,12 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
     assert row['true_tumor'] == str(int(name in TUMOUR)) and row['patient'] == PATIENTS[name]
     assert int(row['patches']) == (patches['slide'] == name).sum()
   result = json.loads((out / 'slides.json').read_text())
-  found = result['slides']['labels']['tumor']
+  tumour = result['slides']['labels']['tumor']
   tested = [name for name in PATIENTS if name.startswith('t')]
   expected = roc_auc_score([name in TUMOUR for name in tested], means[tested])
-  assert found['test']['auroc']['value'] == pytest.approx(expected)
-  # Chosen on validation, and what the decisions follow from.
-  threshold = found['operating_points'][0]['threshold']
+  assert tumour['test']['auroc']['value'] == pytest.approx(expected)
+  # Decisions follow from the threshold of validation.
+  threshold = tumour['operating_points'][0]['threshold']
   assert all(
     (float(r['prob_tumor']) >= threshold) == (r['decided_tumor'] == '1') for r in slides.values()
   )
@@ -104,17 +104,19 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
     A='1', B='0', C='1', D='1', E='1', F='0'
   )
   assert result['patients']['labels']['tumor']['test']['patients'] == 3
-  assert f'slides: tumor: AUROC {expected:.3f}' in said and '4 test slides of 3 patients' in said
-  assert 'patients: tumor: AUROC' in said and '3 test patients' in said
-  assert 'test slides' in ' '.join(result['slides']['notes']) or 'image' not in said
+  assert (
+    f'slides: tumor: AUROC {expected:.3f}' in printed and '4 test slides of 3 patients' in printed
+  )
+  assert 'patients: tumor: AUROC' in printed and '3 test patients' in printed
+  assert 'test slides' in ' '.join(result['slides']['notes']) or 'image' not in printed
   assert predictions.read(out / 'predictions/test.csv').images == tested
 
 
 def test_heat_maps_show_where(command, run, cut):
-  said = command('slide_report', f'--workdir={run}', '--aggregate=max', check=True).stdout
+  printed = command('slide_report', f'--workdir={run}', '--aggregate=max', check=True).stdout
   maps = run / 'slides/max/heatmaps'
   assert {path.name for path in maps.iterdir()} == {f'{name}.tumor.png' for name in PATIENTS}
-  assert '8 heat maps' in said
+  assert '8 heat maps' in printed
   thumbnail = Image.open(cut / 'thumbnails/t2.png')
   pixels = np.asarray(Image.open(maps / 't2.tumor.png')).astype(int)[: thumbnail.height]
   red = pixels[..., 0] - pixels[..., 2]
@@ -142,7 +144,7 @@ def test_heat_maps_show_where(command, run, cut):
   ],
 )
 def test_mistakes_of_the_report_are_one_line(command, run, arguments, words):
-  refused = command('slide_report', *(each.replace('RUN', str(run)) for each in arguments))
+  refused = command('slide_report', *(argument.replace('RUN', str(run)) for argument in arguments))
   assert refused.returncode == 1 and words in refused.stderr
   assert refused.stderr.strip().count('\n') == 0
 
@@ -158,10 +160,10 @@ def test_patches_of_other_slides_are_refused(command, run, cut, tmp_path):
 
 
 def test_slides_without_places_are_answered_for_without_heat_maps(command, run, cut, tmp_path):
-  # As PatchCamelyon's: patches of known slides, of which nobody says what they show as a whole.
+  # As PatchCamelyon's: patches of named slides without a label of their own.
   (tmp_path / 'patches.csv').write_bytes((cut / 'patches.csv').read_bytes())
-  said = command('slide_report', f'--workdir={run}', f'--patches={tmp_path}', check=True).stdout
-  assert 'no heat maps' in said
+  printed = command('slide_report', f'--workdir={run}', f'--patches={tmp_path}', check=True).stdout
+  assert 'no heat maps' in printed
   slides = {row['slide']: row for row in rows_of(run / 'slides/top_0.05/slides.csv')}
   # A slide with a tumour patch has tumour; all patches of the others are known to have none.
   assert {name: row['true_tumor'] for name, row in slides.items()} == {
@@ -173,28 +175,28 @@ def test_a_damaged_slide_is_set_aside_and_the_rest_goes_on(command, tmp_path):
   drawn_slides.node(tmp_path / 'in', 'good', 0, False, size=(900, 850))
   (tmp_path / 'in/broken.svs').write_bytes((tmp_path / 'in/good.tif').read_bytes()[:1000])
   flags = (f'--slides={tmp_path / "in"}', f'--output={tmp_path / "out"}', *CUT, '--workers=2')
-  said = command('slides', *flags, check=True).stdout
-  assert 'set aside broken: ' in said and 'broken.svs: cannot be opened as a slide' in said
-  assert '1 slides set aside' in said and 'nobody says whose slides' in said
+  printed = command('slides', *flags, check=True).stdout
+  assert 'set aside broken: ' in printed and 'broken.svs: cannot be opened as a slide' in printed
+  assert '1 slide set aside' in printed and 'no patients are named' in printed
   [aside] = rows_of(tmp_path / 'out/set_aside.csv')
   assert aside['slide'] == 'broken' and 'cannot be opened' in aside['reason']
   assert {row['slide'] for row in rows_of(tmp_path / 'out/patches.csv')} == {'good'}
   assert 'cut before' in command('slides', *flags, check=True).stdout
-  # With nothing to go on with, it fails.
+  # With no slide left, it fails.
   (tmp_path / 'in/good.tif').unlink()
   refused = command('slides', *flags)
   assert refused.returncode == 1 and refused.stderr.startswith('error: none of the 1 slides')
   assert refused.stderr.strip().count('\n') == 0
 
 
-def test_a_slide_of_unknown_resolution_is_named_until_it_is_told(command, tmp_path):
+def test_a_slide_of_unknown_resolution_is_named_until_it_is_stated(command, tmp_path):
   pixels = drawn_slides.draw(
     (900, 850), drawn_slides.disc((900, 850), (450, 420), 300), np.zeros((850, 900), bool)
   )
   drawn_slides.write(tmp_path / 'in/silent.tif', pixels, 1, unit='NONE')
   flags = (f'--slides={tmp_path / "in"}', f'--output={tmp_path / "out"}', *CUT)
   refused = command('slides', *flags)
-  assert refused.returncode == 1 and 'silent.tif: does not say' in refused.stderr
+  assert refused.returncode == 1 and 'silent.tif: has no resolution' in refused.stderr
   assert '--slide_mpp=0.25' in refused.stderr
   command('slides', *flags, '--slide_mpp=0.25', check=True)
   [slide] = rows_of(tmp_path / 'out/slides.csv')
@@ -212,7 +214,9 @@ def test_a_slide_of_unknown_resolution_is_named_until_it_is_told(command, tmp_pa
   ],
 )
 def test_mistakes_are_one_line(command, tmp_path, arguments, words):
-  refused = command('slides', *(each.replace('OUT', str(tmp_path / 'out')) for each in arguments))
+  refused = command(
+    'slides', *(argument.replace('OUT', str(tmp_path / 'out')) for argument in arguments)
+  )
   assert refused.returncode == 1 and words in refused.stderr
   assert refused.stderr.strip().count('\n') == 0 and not (tmp_path / 'out').exists()
 
@@ -251,7 +255,7 @@ def test_camelyon16_in_miniature(command, tmp_path):
     '--config.replicates=100', '--config.split.validation=0.375', check=True,
   )  # fmt: skip
   command('slide_report', f'--workdir={workdir}', '--aggregate=top:0.1', check=True)
-  said = command('attention', f'--workdir={workdir}', '--epochs=20', check=True).stdout
+  printed = command('attention', f'--workdir={workdir}', '--epochs=20', check=True).stdout
   split = {row['image']: row['split'] for row in rows_of(workdir / 'split.csv')}
   for method in ('top_0.1', 'attention'):
     out = workdir / 'slides' / method
@@ -260,20 +264,20 @@ def test_camelyon16_in_miniature(command, tmp_path):
       f'test_{number:03}' for number in range(1, 9)
     }
     # The slides that chose are those of the run's own split.
-    of_validation = {row['slide'] for row in rows if row['split'] == 'validation'}
-    assert of_validation == {
+    validation_slides = {row['slide'] for row in rows if row['split'] == 'validation'}
+    assert validation_slides == {
       pathlib.Path(image.split('#')[0]).stem.removesuffix('.array_record')
       for image, part in split.items()
       if part == 'validation'
     }
     result = json.loads((out / 'slides.json').read_text())
     assert result['slides']['labels']['tumor']['test']['auroc']['value'] > 0.85
-    assert result['patients'] is None  # Nobody tells patients: each slide is its own.
+    assert result['patients'] is None  # No patients are named: every slide counts as one.
     assert any(
       'No patient identifiers in test: every slide' in n for n in result['slides']['notes']
     )
     assert len(list((out / 'heatmaps').iterdir())) == len(rows)
-  assert 'is the best on validation' in said
+  assert 'is the best on validation' in printed
   history = (workdir / 'slides/attention/metrics.jsonl').read_text().splitlines()
   assert len(history) == 20
 

@@ -224,13 +224,19 @@ def test_chestxray14_official_lists_that_do_not_make_a_split(tmp_path):
   root = nih(tmp_path)
   train, test = root / 'train_val_list.txt', root / 'test_list.txt'
   train.write_text('00000001_000.png\n00000002_000.png\n')
-  with pytest.raises(InputError, match=r'train_val_list\.txt: half of the official split, of which test_list\.txt is missing'):
+  with pytest.raises(
+    InputError,
+    match=r'train_val_list\.txt: half of the official split, of which test_list\.txt is missing',
+  ):
     datasets.read(data('chestxray14', root, ('Hernia',)))
   test.write_text('00000003_000.png\n00000002_000.png\n')
   with pytest.raises(InputError, match=r"test_list\.txt: '00000002_000\.png' is in train_val_list"):
     datasets.read(data('chestxray14', root, ('Hernia',)))
   train.unlink()
-  with pytest.raises(InputError, match=r'test_list\.txt: half of the official split, of which train_val_list\.txt is missing'):
+  with pytest.raises(
+    InputError,
+    match=r'test_list\.txt: half of the official split, of which train_val_list\.txt is missing',
+  ):
     datasets.read(data('chestxray14', root, ('Hernia',)))
 
 
@@ -313,9 +319,7 @@ def test_a_column_of_classes_becomes_a_label_for_each(tmp_path):
   # An empty class is unknown, never none of them.
   _, known = labels.reference(table, ('nv', 'mel'), 'zeros')
   assert known.all(axis=1).tolist() == [True, True, False, True]
-  words = (
-    r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc; name every class in data"
-  )
+  words = r"row 3, column 'dx': the class is 'mel'; allowed: nv, bcc; name every class in data"
   with pytest.raises(InputError, match=words):
     datasets.read(data('csv', tmp_path, ('nv', 'bcc'), **settings))
 

@@ -344,7 +344,8 @@ def test_what_the_views_leave_out_is_noted_by_set(command, root):
   kept, notes = datasets.keep_views(datasets.read_all(asked), asked)
   assert kept['view'][kept['dataset'] == 'mine'].tolist() == ['PA', 'PA', 'AP']
   assert notes == [
-    "config.data.views=frontal leaves out 2 of 5 images of the set 'mine': 1 of unknown view, 1 lateral.",
+    "config.data.views=frontal leaves out 2 of 5 images of the set 'mine': 1 of unknown view, 1 "
+    'lateral.',
   ]
   said = command(
     'split', '--config=configs/chest_together.py', f'--config.data.root={root}',

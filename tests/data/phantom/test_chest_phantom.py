@@ -125,7 +125,8 @@ def test_small_sets_have_the_right_size(tmp_path, images):
   assert len(read(tmp_path / 'root', 'valid')) >= (images > 1)
 
 
-# ---- the findings and their labels -----------------------------------------------------------------
+# ---- the findings and their labels
+# -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,8 @@ def test_boxes_are_brighter_than_the_same_place_in_healthy_patients(root, findin
   assert np.mean(np.array(gains) > 0) > 0.85
 
 
-# ---- the pitfall it is there to show ---------------------------------------------------------------
+# ---- the pitfall it is there to show
+# ---------------------------------------------------------------
 
 
 def nearest_neighbour_auroc(films, labels, test):

@@ -1,12 +1,12 @@
 """A slide from the features of its patches: gated attention pooling.
 
-Ilse, Tomczak and Welling 2018, "Attention-based Deep Multiple Instance Learning", arXiv 1802.04712: the
-slide is the average of its patches, z = Σ a_k h_k, weighted by
+Ilse, Tomczak and Welling 2018, "Attention-based Deep Multiple Instance Learning", arXiv 1802.04712:
+a bag (a slide) is the average of its instances (its patches), z = Σ a_k h_k, weighted by
 
   a_k = exp(wᵀ (tanh(V h_k) ⊙ sigm(U h_k))) / Σ_j exp(wᵀ (tanh(V h_j) ⊙ sigm(U h_j)))
 
-so that the order of the patches does not matter, any number of them will do, and the weights tell which
-of them decided.
+so that the order and the number of patches do not matter, and the weights show which patches
+decided.
 """
 
 import flax.linen as nn
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 class AttentionPooling(nn.Module):
   """Bags of features f32[B, N, D] and mask bool[B, N] → logits f32[B, L], attention f32[B, N].
 
-  The attention of a bag sums to 1 over its patches and is 0 where there is none.
+  The attention of a bag sums to 1 over its patches and is 0 in the padding.
 
   Attributes:
     num_labels: L.
@@ -31,12 +31,12 @@ class AttentionPooling(nn.Module):
   def __call__(self, features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Padding may hold anything; masked any later, infinities would make gradients NaN.
     features = jnp.where(mask[..., None], features.astype(jnp.float32), 0)
-    what = nn.tanh(nn.Dense(self.width, use_bias=False, name='V')(features))
+    content = nn.tanh(nn.Dense(self.width, use_bias=False, name='V')(features))
     gate = nn.sigmoid(nn.Dense(self.width, use_bias=False, name='U')(features))
-    scores = nn.Dense(1, use_bias=False, name='w')(what * gate)[..., 0]
+    scores = nn.Dense(1, use_bias=False, name='w')(content * gate)[..., 0]
     attention = jax.nn.softmax(scores, axis=1, where=mask)
     pooled = jnp.einsum('bn,bnd->bd', attention, features)
-    # From zero, it first learns which way features speak. Where random starts had that the wrong way
-    # round, attention learned to look away from what decides, for good: in two trials of four.
+    # From zero, the head first learns the sign of each feature. In two trials of four a random
+    # start had the sign wrong, and attention learned to avoid the patches that decide, for good.
     head = nn.Dense(self.num_labels, kernel_init=nn.initializers.zeros_init(), name='head')
     return head(pooled), attention

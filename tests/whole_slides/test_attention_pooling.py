@@ -9,18 +9,18 @@ import pytest
 from medjax import models
 from medjax.errors import InputError
 from medjax.models import layers
-from medjax.whole_slides import bags
+from medjax.whole_slides import bags, pooling
 from medjax.whole_slides.bags import Bags
-from medjax.whole_slides.pooling_model import AttentionPooling
+from medjax.whole_slides.attention_pooling import AttentionPooling
 
 WIDTH, FEATURES = 5, 7
 
 
 @pytest.fixture(scope='module')
-def pooling():
+def network():
   model = AttentionPooling(num_labels=2, width=WIDTH)
   variables = model.init(jax.random.key(0), jnp.zeros((1, 3, FEATURES)), jnp.ones((1, 3), bool))
-  # Larger than they start, so that attention is far from even.
+  # Larger than at the start, so that attention is far from even.
   return model, jax.tree.map(lambda leaf: 3 * leaf + 0.1, variables)
 
 
@@ -29,19 +29,19 @@ def formula(params, h):
   p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
   scores = np.array(
     [
-      (np.tanh(p['V']['kernel'].T @ each) / (1 + np.exp(-(p['U']['kernel'].T @ each))))
+      (np.tanh(p['V']['kernel'].T @ patch) / (1 + np.exp(-(p['U']['kernel'].T @ patch))))
       @ p['w']['kernel'][:, 0]
-      for each in h
+      for patch in h
     ]
   )
   a = np.exp(scores) / np.exp(scores).sum()
-  z = sum(weight * each for weight, each in zip(a, h))
+  z = sum(weight * patch for weight, patch in zip(a, h))
   return z @ p['head']['kernel'] + p['head']['bias'], a
 
 
 @pytest.mark.parametrize('patches', [1, 2, 40])
-def test_it_is_the_formula(pooling, patches):
-  model, variables = pooling
+def test_it_is_the_formula(network, patches):
+  model, variables = network
   h = np.random.default_rng(patches).normal(size=(patches, FEATURES))
   logits, attention = model.apply(variables, jnp.asarray(h[None]), jnp.ones((1, patches), bool))
   expected, weights = formula(variables['params'], h)
@@ -49,8 +49,8 @@ def test_it_is_the_formula(pooling, patches):
   np.testing.assert_allclose(attention[0], weights, rtol=2e-5, atol=1e-6)
 
 
-def test_the_order_of_patches_does_not_matter(pooling):
-  model, variables = pooling
+def test_the_order_of_patches_does_not_matter(network):
+  model, variables = network
   rng = np.random.default_rng(0)
   h, order = rng.normal(size=(1, 30, FEATURES)), rng.permutation(30)
   mask = jnp.ones((1, 30), bool)
@@ -61,50 +61,51 @@ def test_the_order_of_patches_does_not_matter(pooling):
 
 
 @pytest.mark.parametrize('padding', [0.0, 1e4, np.inf, np.nan])
-def test_padding_changes_nothing(pooling, padding):
-  model, variables = pooling
+def test_padding_changes_nothing(network, padding):
+  model, variables = network
   rng = np.random.default_rng(1)
-  bag_of = [rng.normal(size=(count, FEATURES)) for count in (3, 8)]
+  bag_list = [rng.normal(size=(count, FEATURES)) for count in (3, 8)]
   h = np.full((2, 8, FEATURES), padding)
   mask = np.zeros((2, 8), bool)
-  for row, each in enumerate(bag_of):
-    h[row, : len(each)], mask[row, : len(each)] = each, True
+  for row, bag in enumerate(bag_list):
+    h[row, : len(bag)], mask[row, : len(bag)] = bag, True
 
   def loss(variables):
     return jnp.sum(model.apply(variables, h, mask)[0] ** 2)
 
   logits, attention = model.apply(variables, h, mask)
-  for row, each in enumerate(bag_of):
-    alone, weights = model.apply(variables, each[None], np.ones((1, len(each)), bool))
+  for row, bag in enumerate(bag_list):
+    alone, weights = model.apply(variables, bag[None], np.ones((1, len(bag)), bool))
     np.testing.assert_allclose(logits[row], alone[0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(attention[row, : len(each)], weights[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(attention[row, : len(bag)], weights[0], rtol=1e-5, atol=1e-7)
   assert not attention[0, 3:].any()
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(variables)))
 
 
 def a_few_bags(rng, slides):
-  """Slides of 5 to 60 patches; in positive ones every tenth patch, one at least, is unlike others."""
+  """Slides of 5 to 60 patches; in positive ones every tenth patch, at least one, is odd."""
   features, truth = [], []
   for _ in range(slides):
     positive = rng.random() < 0.5
-    each = rng.normal(size=(rng.integers(5, 60), FEATURES)).astype(np.float32)
+    bag = rng.normal(size=(rng.integers(5, 60), FEATURES)).astype(np.float32)
     if positive:
-      each[: max(1, len(each) // 10), 2] += 6
-    features.append(rng.permutation(each))
+      bag[: max(1, len(bag) // 10), 2] += 6
+    features.append(rng.permutation(bag))
     truth.append([positive])
   truth = np.array(truth, np.float32)
   return Bags([f's{row}' for row in range(slides)], features, truth, np.ones(truth.shape, bool))
 
 
-@pytest.mark.parametrize('seed', [0, 3])  # A random head had the sign of what decides wrong.
+@pytest.mark.parametrize('seed', [0, 3])  # With a random head, attention got the sign wrong.
 def test_it_learns_which_patches_decide(seed):
   rng = np.random.default_rng(0)
   train, validation, test = (a_few_bags(rng, slides) for slides in (30, 15, 60))
-  pooling = bags.train(train, validation, epochs=8, learning_rate=5e-3, seed=seed)
-  assert [row['epoch'] for row in pooling.history] == list(range(1, 9))
-  best = max(row['validation_auroc'] for row in pooling.history)
-  assert pooling.history[pooling.epoch - 1]['validation_auroc'] == best
-  probabilities, attention = bags.predict(pooling, test)
+  trained = pooling.train(train, validation, epochs=8, learning_rate=5e-3, seed=seed)
+  assert [row.epoch for row in trained.history] == list(range(1, 9))
+  best = max(row.validation_auroc for row in trained.history)
+  assert trained.best == trained.history[trained.best.epoch - 1]
+  assert trained.best.validation_auroc == best
+  probabilities, attention = pooling.predict(trained, test)
   assert ((probabilities > 0.5) == test.truth).mean() > 0.9
   for features, weights, truth in zip(test.features, attention, test.truth):
     assert weights.shape == (len(features),) and abs(weights.sum() - 1) < 1e-5
@@ -118,11 +119,11 @@ def test_slides_of_unknown_truth_teach_nothing():
   settings = {'epochs': 2, 'learning_rate': 1e-3, 'seed': 0}
   known = np.ones((8, 1), bool)
   known[5:] = False
-  expected = bags.train(Bags(*(each[:5] for each in train)), validation, **settings)
-  ours = bags.train(train._replace(known=known), validation, **settings)
+  expected = pooling.train(Bags(*(field[:5] for field in train)), validation, **settings)
+  ours = pooling.train(train._replace(known=known), validation, **settings)
   jax.tree.map(np.testing.assert_array_equal, ours.variables, expected.variables)
-  with pytest.raises(InputError, match='of no train slide it is known'):
-    bags.train(train._replace(known=~known & False), validation, **settings)
+  with pytest.raises(InputError, match='no train slide has a known label'):
+    pooling.train(train._replace(known=np.zeros_like(known)), validation, **settings)
 
 
 def test_features_are_what_the_head_sees():
@@ -134,13 +135,11 @@ def test_features_are_what_the_head_sees():
 
   images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
   variables = Network().init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
-  found = jax.jit(lambda images: bags.features(Network(), lambda x: x - 0.5, variables, images))(
-    images
-  )
+  features = jax.jit(lambda x: bags.features(Network(), lambda x: x - 0.5, variables, x))(images)
   logits = Network().apply(variables, images / 255.0 - 0.5, train=False)
   head = variables['params']['head']
-  assert found.shape == (2, 4)
-  np.testing.assert_allclose(found @ head['kernel'] + head['bias'], logits, rtol=1e-4, atol=1e-5)
+  assert features.shape == (2, 4)
+  np.testing.assert_allclose(features @ head['kernel'] + head['bias'], logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +159,10 @@ def test_every_family_has_features(name):
   images = jax.ShapeDtypeStruct((2, side, side, 3), jnp.uint8)
   pixels = jnp.zeros((1, side, side, 3))
   variables = jax.eval_shape(lambda: network.init(jax.random.key(0), pixels, train=False))
-  found = jax.eval_shape(lambda v, i: bags.features(network, lambda x: x, v, i), variables, images)
-  assert found.shape == (2, variables['params']['head']['kernel'].shape[0])
+  features = jax.eval_shape(
+    lambda v, i: bags.features(network, lambda x: x, v, i), variables, images
+  )
+  assert features.shape == (2, variables['params']['head']['kernel'].shape[0])
 
 
 def test_a_network_without_a_head_is_named():

@@ -1,0 +1,114 @@
+"""From a run on patches to slides by learned attention: the steps, in their order."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from medjax.data import pipeline, study
+from medjax.data.study import Study
+from medjax.evaluation.predictions import Predictions
+from medjax.runs import predict
+from medjax.runs.finished import Run
+from medjax.runs.layout import PARTS
+from medjax.runs.workdir import read_set_aside
+from medjax.runtime import devices, files
+from medjax.whole_slides import bags, heat_maps, pooling, results, slide_reference
+from medjax.whole_slides.bags import Bags
+from medjax.whole_slides.heat_maps import Heat
+
+_SPLITS = ('train', *PARTS)
+
+
+def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iterator[str]:
+  """Extracts features, trains, tests and writes slides/attention/; yields lines for a person.
+
+  Args:
+    run: on patches.
+    patches: the folder of the patches, '' for the run's own.
+    epochs, learning_rate: see medjax.whole_slides.pooling.train.
+
+  Raises:
+    InputError: the run or its patches have changed since, or no slide has a known truth.
+  """
+  run.config.data.root = patches or run.config.data.root
+  data = study.read(run.config, run.workdir)
+  reference = slide_reference.read(run.config)
+  broken = read_set_aside(run.layout)
+  images: dict[str, list[str]] = {}
+  slides: dict[str, Bags] = {}
+  for split in _SPLITS:
+    rows = data.rows(split, broken)
+    yield f'{split}: features of {len(rows):,} patches'
+    images[split] = data.table['image'].iloc[rows].tolist()
+    slides[split] = bags.gather(
+      [reference.slide_of[image] for image in images[split]],
+      _features(run, data, rows),
+      reference.truth,
+    )
+  trained = pooling.train(
+    slides['train'],
+    slides['validation'],
+    epochs=epochs,
+    learning_rate=learning_rate,
+    seed=run.config.seed,
+  )
+  yield _best_epoch(trained.best, epochs)
+  predicted: dict[str, Predictions] = {}
+  counts: dict[str, int] = {}
+  attention: dict[str, np.ndarray] = {}
+  for split in PARTS:
+    probabilities, weights = pooling.predict(trained, slides[split])
+    predicted[split] = Predictions(
+      slides[split].slides,
+      [reference.patient_of[slide] for slide in slides[split].slides],
+      list(run.config.data.labels),
+      probabilities,
+      slides[split].truth,
+      slides[split].known,
+    )
+    by_slide: dict[str, list[str]] = {}
+    for image in images[split]:
+      by_slide.setdefault(reference.slide_of[image], []).append(image)
+    for slide, slide_weights in zip(slides[split].slides, weights):
+      counts[slide] = len(slide_weights)
+      attention |= dict(zip(by_slide[slide], slide_weights[:, None]))
+  directory = run.layout.slides('attention')
+  result = results.evaluate(
+    predicted, run.config, 'attention', str(reference.root), trained.best.epoch
+  )
+  results.write(directory, result, predicted, counts)
+  lines = (json.dumps(dataclasses.asdict(epoch)) + '\n' for epoch in trained.history)
+  files.write_whole(directory / 'metrics.jsonl', ''.join(lines))
+  yield from results.in_words(result)
+  heat = Heat(attention, 'share of the attention', None)
+  count = heat_maps.draw(directory / 'heatmaps', reference.root, ['attention'], list(counts), heat)
+  yield f'written: {directory} ({heat_maps.in_words(count)})'
+
+
+def _best_epoch(best: pooling.Epoch, epochs: int) -> str:
+  auroc = '' if best.validation_auroc is None else f', AUROC {best.validation_auroc:.3f}'
+  return (
+    f'epoch {best.epoch} of {epochs} is the best on validation: loss {best.validation_loss:.3f}'
+    f'{auroc}'
+  )
+
+
+def _features(run: Run, data: Study, rows: np.ndarray) -> np.ndarray:
+  """Returns f32[N, D] of these rows of the study."""
+  mesh = devices.data_mesh()
+  learner = run.network.learner
+  step = jax.jit(
+    functools.partial(bags.features, learner.network, learner.normalisation),
+    out_shardings=devices.replicated(mesh),
+  )
+  batches = pipeline.eval_batches(
+    study.records(run.config, learner.image_format, data, rows),
+    batch_size=run.config.batch_size,
+    workers=run.config.data.workers,
+  )
+  variables = jax.device_put(run.network.best, devices.replicated(mesh))
+  return predict.probabilities(step, variables, batches, len(rows), mesh)
