@@ -95,7 +95,7 @@ def test_one_line_on_standard_error(refused, argument, words):
 def test_a_name_or_a_number_that_does_not_fit_the_data(phantom_root, tmp_path, argument, words):
   # Without a process of their own, which would take seconds each; the test above has some.
   overrides = [*TINY, f'--config.data.root={phantom_root}', argument]
-  experiment = config.load(CONFIG, [each.removeprefix('--config.') for each in overrides])
+  experiment = config.load(CONFIG, [override.removeprefix('--config.') for override in overrides])
   with pytest.raises(InputError) as error:
     run_experiment(experiment, tmp_path / 'run')
   assert '\n' not in str(error.value)
@@ -115,9 +115,11 @@ def test_batch_size_that_devices_do_not_divide(refused):
 def test_missing_data(refused, tmp_path):
   words = [f'{tmp_path}/nowhere', 'available from', 'configs/phantom.py']
   refused(
-    '--config.data.settings={}', config_flag='--config=configs/chexpert.py', root=tmp_path / 'nowhere',
+    '--config.data.settings={}',
+    config_flag='--config=configs/chexpert.py',
+    root=tmp_path / 'nowhere',
     words=words,
-  )  # fmt: skip
+  )
 
 
 def test_a_work_directory_that_cannot_be_written(refused, tmp_path):
@@ -223,9 +225,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
 
   workdir = tmp_path / 'run'
   finished = command(
-    'main', PHANTOM, f'--workdir={workdir}', *flags, '--config.loss.name=failing_loss:nan_at_a_lesion',
+    'main',
+    PHANTOM,
+    f'--workdir={workdir}',
+    *flags,
+    '--config.loss.name=failing_loss:nan_at_a_lesion',
     env={'PYTHONPATH': str(tmp_path)},
-  )  # fmt: skip
+  )
   assert finished.returncode == 1
   lines = finished.stderr.strip().splitlines()
   assert len(lines) == 1 and f'step {failing}:' in lines[0] and 'is nan' in lines[0]

@@ -16,22 +16,31 @@ LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 def test_everything_a_run_promises_is_there(finished):
   workdir, _ = finished
   for name in (
-    'config.json', 'model.json', 'split.csv', 'split.json', 'set_aside.csv', 'checkpoints/6', 'metrics.jsonl',
-    'predictions/validation.csv', 'predictions/test.csv', 'evaluation/test.json', 'report/index.html',
-  ):  # fmt: skip
+    'config.json',
+    'model.json',
+    'split.csv',
+    'split.json',
+    'set_aside.csv',
+    'checkpoints/6',
+    'metrics.jsonl',
+    'predictions/validation.csv',
+    'predictions/test.csv',
+    'evaluation/test.json',
+    'report/index.html',
+  ):
     assert (workdir / name).exists(), name
   assert list((workdir / 'tensorboard').glob('events*'))
   assert not list(workdir.rglob('*.tmp'))
 
 
 def test_the_first_screen_says_what_is_at_stake(finished):
-  _, said = finished
+  _, printed = finished
   for words in (
     'data      phantom', '120 images', 'patients', 'Edema', 'split     test drawn', 'by patient',
     'model     resnet_tiny', 'parameters', 'grey images of 32 px, float32', 'devices   1 × cpu',
     'step 6/6', 'images/s', 'left', 'validation mean AUROC', 'test mean AUROC', 'report: ',
   ):  # fmt: skip
-    assert words in said, words
+    assert words in printed, words
 
 
 def test_metrics_are_json_lines_every_step_once(finished):
@@ -138,11 +147,11 @@ def test_the_loss_and_the_network_of_the_readme_by_import_path(command, phantom_
   ],
 )
 def test_other_settings_run_to_the_end(command, phantom_root, tmp_path, flags):
-  said = command(
+  printed = command(
     'main', PHANTOM, f'--workdir={tmp_path / "run"}', *TINY, f'--config.data.root={phantom_root}',
     *flags, check=True,
   ).stdout  # fmt: skip
-  assert 'report: ' in said
+  assert 'report: ' in printed
 
 
 @pytest.mark.slow
@@ -164,7 +173,7 @@ def test_early_stopping_stops_and_the_best_checkpoint_is_tested(command, phantom
   workdir = tmp_path / 'run'
   flags = ('--config.steps=60', '--config.evaluate_every=2', '--config.patience=2')
   flags += ('--config.optimizer.learning_rate=1e-12',)  # Nothing improves.
-  said = command(
+  printed = command(
     'main',
     PHANTOM,
     f'--workdir={workdir}',
@@ -178,16 +187,16 @@ def test_early_stopping_stops_and_the_best_checkpoint_is_tested(command, phantom
   means = [row['auroc_mean'] for row in validations]
   best = len(means) - 1 - means[::-1].index(max(means))
   assert len(means) - 1 - best == 2 and validations[-1]['step'] < 60
-  steps = sorted(int(each.name) for each in (workdir / 'checkpoints').iterdir())
+  steps = sorted(int(path.name) for path in (workdir / 'checkpoints').iterdir())
   assert steps == sorted({validations[best]['step'], validations[-1]['step']})
-  assert 'report: ' in said
+  assert 'report: ' in printed
 
 
 def test_split_command(command, phantom_root, finished, tmp_path):
   output = tmp_path / 'split'
   flags = (f'--config.data.root={phantom_root}', *TINY)
-  said = command('split', PHANTOM, f'--output={output}', *flags, check=True).stdout
-  assert 'patients' in said and 'Edema' in said
+  printed = command('split', PHANTOM, f'--output={output}', *flags, check=True).stdout
+  assert 'patients' in printed and 'Edema' in printed
   assert (output / 'split.csv').read_bytes() == (finished[0] / 'split.csv').read_bytes()
   proof = json.loads((output / 'split.json').read_text())
   overlap = proof['patient_overlap']
@@ -256,7 +265,8 @@ def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monk
     f'--config.loss.name=their_losses:{loss}',
   ]
   experiment = config.load(
-    str(PROJECT / 'configs/phantom.py'), [each.removeprefix('--config.') for each in overrides]
+    str(PROJECT / 'configs/phantom.py'),
+    [override.removeprefix('--config.') for override in overrides],
   )
   with pytest.raises(InputError, match=r'the loss returned shape .*must be \(8, 3\)'):
     run_experiment(experiment, tmp_path / 'run')

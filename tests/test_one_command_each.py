@@ -17,7 +17,7 @@ from conftest import TINY
 )
 def test_one_command_trains_on_the_generated_set(command, tmp_path, modality, labels, grouped):
   workdir = tmp_path / 'run'
-  said = command(
+  printed = command(
     'main',
     f'--config=configs/{modality}.py:phantom',
     f'--workdir={workdir}',
@@ -25,7 +25,7 @@ def test_one_command_trains_on_the_generated_set(command, tmp_path, modality, la
     f'--config.data.root={tmp_path / "data"}',
     check=True,
   ).stdout
-  assert grouped in said
+  assert grouped in printed
   results = json.loads((workdir / 'evaluation/test.json').read_text())
   assert list(results['labels']) == labels
   header = (workdir / 'predictions/test.csv').read_text().splitlines()[0]

@@ -7,18 +7,18 @@ from PIL import Image
 
 def test_before_and_after(command, phantom_root, tmp_path):
   output = tmp_path / 'preview.png'
-  said = command(
+  printed = command(
     'preview', '--config=configs/phantom.py', *TINY, f'--config.data.root={phantom_root}',
     '--images=3', '--draws=2', f'--output={output}', check=True,
   ).stdout  # fmt: skip
-  assert '3 training images, 2 draws' in said
+  assert '3 training images, 2 draws' in printed
   sheet = np.asarray(Image.open(output).convert('L'), np.float32)
   # Three rows of three pictures of 96 px under a line of text, on white.
   assert sheet.shape == (18 + 3 * 100 + 4, 3 * 100 + 4)
   pictures = [[sheet[22 + 100 * r :, 4 + 100 * c :][:96, :96] for c in range(3)] for r in range(3)]
   for before, *after in pictures:
-    for each in after:
-      assert 0.5 < np.corrcoef(before.ravel(), each.ravel())[0, 1] < 0.9999
+    for picture in after:
+      assert 0.5 < np.corrcoef(before.ravel(), picture.ravel())[0, 1] < 0.9999
   assert not np.array_equal(pictures[0][1], pictures[0][2])
 
 

@@ -10,33 +10,33 @@ def dataset(
   pixels, photometric='MONOCHROME2', bits=None, syntax=ExplicitVRLittleEndian, **attributes
 ):
   """pixels int[H, W], [H, W, 3] or, of several frames, [N, H, W]; `bits` stored, all by default."""
-  made = Dataset()
-  made.file_meta = FileMetaDataset()
-  made.file_meta.TransferSyntaxUID = syntax
-  made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
-  made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid()
+  file = Dataset()
+  file.file_meta = FileMetaDataset()
+  file.file_meta.TransferSyntaxUID = syntax
+  file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID = SecondaryCaptureImageStorage
+  file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID = generate_uid()
   colour = pixels.ndim == 3 and pixels.shape[2] == 3
-  made.Rows, made.Columns = pixels.shape[:2] if colour else pixels.shape[-2:]
+  file.Rows, file.Columns = pixels.shape[:2] if colour else pixels.shape[-2:]
   if pixels.ndim == 3 and not colour:
-    made.NumberOfFrames = len(pixels)
-  made.SamplesPerPixel = 3 if colour else 1
+    file.NumberOfFrames = len(pixels)
+  file.SamplesPerPixel = 3 if colour else 1
   if colour:
-    made.PlanarConfiguration = 0
-  made.PhotometricInterpretation = photometric
-  made.BitsAllocated = 8 * pixels.dtype.itemsize
-  made.BitsStored = bits or made.BitsAllocated
-  made.HighBit = made.BitsStored - 1
-  made.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
+    file.PlanarConfiguration = 0
+  file.PhotometricInterpretation = photometric
+  file.BitsAllocated = 8 * pixels.dtype.itemsize
+  file.BitsStored = bits or file.BitsAllocated
+  file.HighBit = file.BitsStored - 1
+  file.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
   for name, value in attributes.items():
-    setattr(made, name, value)
-  made.PixelData = pixels.tobytes()
-  made['PixelData'].VR = 'OB' if made.BitsAllocated == 8 else 'OW'
-  return made
+    setattr(file, name, value)
+  file.PixelData = pixels.tobytes()
+  file['PixelData'].VR = 'OB' if file.BitsAllocated == 8 else 'OW'
+  return file
 
 
 def write(path, pixels, *arguments, **attributes):
-  """Writes such a file and returns what it was made of."""
-  made = dataset(pixels, *arguments, **attributes)
+  """Writes such a file and returns its data set."""
+  file = dataset(pixels, *arguments, **attributes)
   path.parent.mkdir(parents=True, exist_ok=True)
-  pydicom.dcmwrite(path, made, enforce_file_format=True)
-  return made
+  pydicom.dcmwrite(path, file, enforce_file_format=True)
+  return file

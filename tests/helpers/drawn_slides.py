@@ -1,4 +1,4 @@
-"""Slides drawn for the tests: tissue and tumour on glass, as tiled pyramids that OpenSlide reads."""
+"""Slides drawn for the tests: tissue and tumour on glass, as tiled pyramids for OpenSlide."""
 
 import numpy as np
 import tifffile
@@ -81,8 +81,8 @@ def node(folder, name, seed, tumour, mpp=0.25, outlines=None, size=(1200, 1000))
   centre = (size[0] / 2 + rng.uniform(-40, 40), size[1] / 2 + rng.uniform(-40, 40))
   tissue = disc(size, centre, 380)
   where, radius = (centre[0] + rng.uniform(-90, 90), centre[1] + rng.uniform(-90, 90)), 170
-  found = disc(size, where, radius) if tumour else np.zeros_like(tissue)
-  path = write(folder / f'{name}.tif', draw(size, tissue, found, seed), mpp)
+  tumour_mask = disc(size, where, radius) if tumour else np.zeros_like(tissue)
+  path = write(folder / f'{name}.tif', draw(size, tissue, tumour_mask, seed), mpp)
   if tumour and outlines:
     asap(outlines / f'{name}.xml', [('Tumor', circle(where, radius))])
-  return path, tissue, found
+  return path, tissue, tumour_mask

@@ -10,7 +10,7 @@ from medjax.data.datasets.chexpert import LABELS as CHEXPERT_LABELS
 
 
 def write(path, *rows):
-  """Writes the lines of a table, gzipped where the name ends in .gz; tuples are joined by commas."""
+  """Writes the lines of a table, gzipped if the name ends in .gz; tuples are joined by commas."""
   path.parent.mkdir(parents=True, exist_ok=True)
   text = '\n'.join(row if isinstance(row, str) else ','.join(map(str, row)) for row in rows) + '\n'
   with gzip.open(path, 'wt') if path.suffix == '.gz' else open(path, 'w') as file:
@@ -18,7 +18,7 @@ def write(path, *rows):
 
 
 def touch(root, *images):
-  """Makes images of a few pixels, or empty files where the ending is no image format of Pillow's."""
+  """Makes images of a few pixels, or empty files where the ending is not .jpg or .png."""
   for number, image in enumerate(images):
     path = root / image
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -131,8 +131,8 @@ def isic2020(root, release=2):
     'benign_malignant,target'
   )
   lines = [
-    ','.join((name, *((of,) if release == 2 else ()), patient, rest))
-    for name, of, patient, rest in rows
+    ','.join((name, *((lesion_id,) if release == 2 else ()), patient, rest))
+    for name, lesion_id, patient, rest in rows
   ]
   name = 'ISIC_2020_Training_GroundTruth' + ('_v2' if release == 2 else '') + '.csv'
   write(root / name, '\n'.join([header, *lines]))
@@ -149,16 +149,16 @@ def isic2020(root, release=2):
 
 def ham10000(root, newer=False):
   more = ',dataset' if newer else ''
-  of = ',vidir_modern' if newer else ''
+  collection = ',vidir_modern' if newer else ''
   write(
     root / 'HAM10000_metadata.csv',
     f"""lesion_id,image_id,dx,dx_type,age,sex,localization{more}
-    HAM_0000118,ISIC_0027419,bkl,histo,80.0,male,scalp{of}
-    HAM_0000118,ISIC_0025030,bkl,histo,80.0,male,scalp{of}
-    HAM_0002730,ISIC_0026769,nv,follow_up,45.0,female,back{of}
-    HAM_0001466,ISIC_0031633,mel,histo,,unknown,unknown{of}
-    HAM_0002761,ISIC_0029176,akiec,consensus,60.0,female,face{of}
-    HAM_0005132,ISIC_0025837,bcc,confocal,70.0,female,back{of}""",
+    HAM_0000118,ISIC_0027419,bkl,histo,80.0,male,scalp{collection}
+    HAM_0000118,ISIC_0025030,bkl,histo,80.0,male,scalp{collection}
+    HAM_0002730,ISIC_0026769,nv,follow_up,45.0,female,back{collection}
+    HAM_0001466,ISIC_0031633,mel,histo,,unknown,unknown{collection}
+    HAM_0002761,ISIC_0029176,akiec,consensus,60.0,female,face{collection}
+    HAM_0005132,ISIC_0025837,bcc,confocal,70.0,female,back{collection}""",
   )
   names = ('0027419', '0025030', '0026769', '0031633', '0029176', '0025837')
   for number, name in enumerate(names):
@@ -177,7 +177,8 @@ def patchcamelyon(root, meta=True):
       file['y'] = np.uint8(labels)[:, None, None, None]
     if meta:
       lines = [
-        f'{row},{100 + row},{200 + row},{label == 1},{label == 1},camelyon16_{part}_tumor_{row // 2:03d}'
+        f'{row},{100 + row},{200 + row},{label == 1},{label == 1},'
+        f'camelyon16_{part}_tumor_{row // 2:03d}'
         for row, label in enumerate(labels)
       ]
       header = ',coord_y,coord_x,tumor_patch,center_tumor_patch,wsi'
@@ -196,9 +197,12 @@ def camelyon17(root):
     4,060,1,128,64,0,30,3,0""",
   )
   for patient, node, x, y in (
-    ('004', 4, 3328, 21792), ('004', 4, 3200, 22272), ('022', 4, 2016, 3600), ('042', 3, 1500, 2500),
+    ('004', 4, 3328, 21792),
+    ('004', 4, 3200, 22272),
+    ('022', 4, 2016, 3600),
+    ('042', 3, 1500, 2500),
     ('060', 1, 128, 64),
-  ):  # fmt: skip
+  ):
     folder = f'patient_{patient}_node_{node}'
     picture(root / 'patches' / folder / f'patch_{folder}_x_{x}_y_{y}.png')
   return root

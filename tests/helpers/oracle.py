@@ -12,7 +12,7 @@ from medjax.models.pretrained import fit
 
 
 def torch_or_skip():
-  """Returns (torch, timm), or skips the test. Networks made after it have the same weights each time."""
+  """Returns (torch, timm), or skips the test; networks made afterwards have the same weights."""
   if importlib.util.find_spec('timm') is None:
     pytest.skip("the oracles of the extra 'parity' are not installed")
   import timm
@@ -23,7 +23,7 @@ def torch_or_skip():
 
 
 def first_slow_rest_deep(names, first=()):
-  """Returns a family's names as parameters: the `first` of it (one by default) stand for the others."""
+  """Returns a family's names as parameters: `first`, by default one, stand for the others."""
   first = first or list(names)[:1]
   marks = {True: pytest.mark.slow, False: pytest.mark.deep}
   return [pytest.param(name, marks=marks[name in first]) for name in names]
@@ -32,28 +32,28 @@ def first_slow_rest_deep(names, first=()):
 def shapes(model, image_size, channels=3):
   """Returns the shapes of a network's variables, computing nothing."""
   images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.float32)
-  return jax.eval_shape(lambda each: model.init(jax.random.key(0), each, train=False), images)
+  return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
 
 
 def randomise(torch, module, images):
-  """Gives every parameter and statistic of a torch module a value that a mistake would not hide behind.
+  """Gives every parameter and statistic of a torch module a value that hides no mistake.
 
   Scales, biases and tokens of 1 and 0 hide a swap; running statistics must fit the activations, or
   deep networks overflow. Convolutions are orthogonal: as the libraries initialise them, untrained
   networks of a hundred layers amplify rounding, in torch as here.
   """
-  norms = [each for each in module.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+  norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
   generator = torch.Generator().manual_seed(0)
   with torch.no_grad():
-    for each in module.modules():
-      if isinstance(each, torch.nn.Conv2d):
-        torch.nn.init.orthogonal_(each.weight, generator=generator)
+    for layer in module.modules():
+      if isinstance(layer, torch.nn.Conv2d):
+        torch.nn.init.orthogonal_(layer.weight, generator=generator)
     for name, parameter in module.named_parameters():
       if parameter.ndim == 1 and 'bias' in name:
         parameter.uniform_(-0.2, 0.2, generator=generator)
       elif parameter.ndim == 1 or 'layer_scale' in name:
-        # What starts at zero ends a residual branch. A hundred branches as strong as their shortcuts
-        # are chaotic: torch's own float32 then differs by 1e-4 from its float64.
+        # What starts at zero ends a residual branch. A hundred branches as strong as their
+        # shortcuts are chaotic: torch's own float32 then differs by 1e-4 from its float64.
         low, high = (0.5, 1.5) if parameter.any() else (0.1, 0.3)
         parameter.uniform_(low, high, generator=generator)
       elif 'token' in name or 'pos_embed' in name:
@@ -78,9 +78,9 @@ def check_initialisation(model, theirs, image_size, otherwise=()):
     image_size: pixels.
     otherwise: modules of theirs that start otherwise, on purpose.
   """
-  make = jax.jit(lambda each: model.init(jax.random.key(0), each, train=False))
+  make = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))
   params = make(jnp.zeros((1, image_size, image_size, 3)))['params']
-  tensors = {name: each.numpy() for name, each in theirs.state_dict().items()}
+  tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
   rules = _scheme(model, {'params': params}, tensors)
   wrong, compared = [], 0
   for path, leaf in traverse_util.flatten_dict(dict(params), sep='/').items():

@@ -10,8 +10,8 @@ from medjax import models
 from medjax.errors import InputError
 from medjax.models import layers
 from medjax.whole_slides import bags, pooling
-from medjax.whole_slides.bags import Bags
 from medjax.whole_slides.attention_pooling import AttentionPooling
+from medjax.whole_slides.bags import Bags
 
 WIDTH, FEATURES = 5, 7
 

@@ -1,4 +1,4 @@
-"""Tissue is told from glass."""
+"""Tissue is separated from glass."""
 
 import drawn_slides
 import numpy as np
@@ -26,8 +26,8 @@ def test_otsu_of_one_value_is_that_value():
 def test_drawn_tissue_is_found():
   size = (300, 260)
   where = drawn_slides.disc(size, (140, 120), 80) | drawn_slides.disc(size, (255, 215), 20)
-  found, threshold = tissue.mask(drawn_slides.draw(size, where, where & False))
-  assert (found & where).sum() / (found | where).sum() > 0.95
+  mask, threshold = tissue.mask(drawn_slides.draw(size, where, np.zeros_like(where)))
+  assert (mask & where).sum() / (mask | where).sum() > 0.95
   assert 10 <= threshold <= 50
 
 
@@ -48,12 +48,12 @@ def test_what_was_not_scanned_is_no_tissue():
 
 
 def test_shares_of_cells_that_cut_through_pixels():
-  found = np.random.default_rng(0).random((30, 41)) < 0.4
+  mask = np.random.default_rng(0).random((30, 41)) < 0.4
   columns, rows = np.arange(0, 40.1, 1.7), np.arange(0, 30.1, 2.3)
   # Tenths of a pixel, each in one cell.
-  fine = np.kron(found, np.ones((10, 10)))
+  fine = np.kron(mask, np.ones((10, 10)))
   expected = [
     [fine[23 * r : 23 * (r + 1), 17 * c : 17 * (c + 1)].mean() for c in range(len(columns) - 1)]
     for r in range(len(rows) - 1)
   ]
-  np.testing.assert_allclose(tissue.shares(found, columns, rows), expected, atol=1e-9)
+  np.testing.assert_allclose(tissue.shares(mask, columns, rows), expected, atol=1e-9)

@@ -59,14 +59,14 @@ def test_rows_and_images_of_each_layout_agree_until_one_is_gone(tmp_path, source
   assert missing_files.check(table, tmp_path, broken='stop') == []
   gone = table['image'][1]
   (tmp_path / gone).unlink()
-  beside = (tmp_path / gone).with_stem('stray')
-  beside.touch()
+  stray = (tmp_path / gone).with_stem('stray')
+  stray.touch()
   with pytest.raises(InputError) as error:
     missing_files.check(table, tmp_path, broken='stop')
   assert str(error.value).startswith(f"{table['named_in'][1]}: image '{gone}'")
   assert gone.rpartition('/')[2].partition('.')[0] in _line_named(table['named_in'][1])
   (note,) = missing_files.check(table, tmp_path, broken='set_aside')
-  assert beside.name in note
+  assert stray.name in note
 
 
 def _line_named(named_in):
@@ -276,22 +276,53 @@ def test_vindr_kaggle(tmp_path):
 @pytest.mark.parametrize(
   ('make', 'file', 'old', 'new', 'words'),
   [
-    (layouts.vindr_physionet, 'annotations/image_labels_train.csv', 'Edema', 'Oedema',
-     ["no column 'Edema'", "did you mean 'Oedema'"]),
-    (layouts.vindr_physionet, 'annotations/image_labels_train.csv', 'R8,0', 'R8,2',
-     ['row 2', "column 'Aortic enlargement'", "'2'"]),
-    (layouts.vindr_physionet, 'annotations/image_labels_train.csv', 'a,R9', 'a,R8',
-     ['row 3', "reader 'R8' reads image 'a' twice"]),
-    (layouts.vindr_physionet, 'annotations/image_labels_test.csv', 'Other disease', 'Other',
-     ['image_labels_test.csv', "no column 'Other disease'"]),
-    (layouts.vindr_physionet, 'annotations/image_labels_train.csv', 'a,R9', 'a,',
-     ['image_labels_train.csv: row 3', 'rad_id is empty']),
+    (
+      layouts.vindr_physionet,
+      'annotations/image_labels_train.csv',
+      'Edema',
+      'Oedema',
+      ["no column 'Edema'", "did you mean 'Oedema'"],
+    ),
+    (
+      layouts.vindr_physionet,
+      'annotations/image_labels_train.csv',
+      'R8,0',
+      'R8,2',
+      ['row 2', "column 'Aortic enlargement'", "'2'"],
+    ),
+    (
+      layouts.vindr_physionet,
+      'annotations/image_labels_train.csv',
+      'a,R9',
+      'a,R8',
+      ['row 3', "reader 'R8' reads image 'a' twice"],
+    ),
+    (
+      layouts.vindr_physionet,
+      'annotations/image_labels_test.csv',
+      'Other disease',
+      'Other',
+      ['image_labels_test.csv', "no column 'Other disease'"],
+    ),
+    (
+      layouts.vindr_physionet,
+      'annotations/image_labels_train.csv',
+      'a,R9',
+      'a,',
+      ['image_labels_train.csv: row 3', 'rad_id is empty'],
+    ),
     (layouts.vindr_kaggle, 'train.csv', '14,R10,', '14,,', ['train.csv: row 7', 'rad_id is empty']),
     (layouts.vindr_kaggle, 'train.csv', 'class_id', 'klass', ["no column 'class_id'"]),
     (layouts.vindr_kaggle, 'train.csv', ',3,R8', ',15,R8', ['row 2', "column 'class_id'", "'15'"]),
-    (layouts.vindr_kaggle, 'train.csv', ',3,R8', ',4,R8', ['row 2', 'Consolidation', 'Cardiomegaly']),
+    (
+      layouts.vindr_kaggle,
+      'train.csv',
+      ',3,R8',
+      ',4,R8',
+      ['row 2', 'Consolidation', 'Cardiomegaly'],
+    ),
   ],
-)  # fmt: skip
+)
 def test_vindr_bad_input_is_named(tmp_path, make, file, old, new, words):
   edit(make(tmp_path) / file, old, new)
   refused('vindr_cxr', tmp_path, *words)

@@ -32,8 +32,8 @@ def test_the_phantom_reads_as_chexpert_does(phantom_root):
   published = pd.read_csv(phantom_root / 'train.csv')
   joined = table.set_index('image')['Edema']
   for path, value in zip(published['Path'], published['Edema']):
-    ours = joined[path.removeprefix('CheXpert-v1.0-small/')]
-    assert ours == value or (np.isnan(ours) and np.isnan(value))
+    read = joined[path.removeprefix('CheXpert-v1.0-small/')]
+    assert read == value or (np.isnan(read) and np.isnan(value))
 
 
 def test_frontal_views_only(phantom_root):
@@ -374,7 +374,8 @@ def test_a_source_of_your_own_by_import_path(tmp_path, monkeypatch):
   (tmp_path / 'my_lab_data.py').write_text(
     'import pandas as pd\n'
     'def read(root, number=2):\n'
-    '  return pd.DataFrame({"image": [f"{i}.png" for i in range(number)], "patient": "p", "x": 1})\n'
+    '  names = [f"{i}.png" for i in range(number)]\n'
+    '  return pd.DataFrame({"image": names, "patient": "p", "x": 1})\n'
   )
   monkeypatch.syspath_prepend(tmp_path)
   assert len(datasets.read(data('my_lab_data:read', tmp_path, ('x',), number=3))) == 3

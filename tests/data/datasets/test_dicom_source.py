@@ -17,18 +17,18 @@ from medjax.errors import InputError
 SECRET = 'Doe^Jane'
 
 
-def fill(root, patients=3, each=2):
-  """Two films of each of three patients, a report, a table of contents, and labels by path and by id."""
-  lines, made = ['Mass,image,Edema'], {}
+def fill(root, patients=3, films=2):
+  """Two films of each of three patients, a report, a DICOMDIR, and labels by path and by id."""
+  lines, by_name = ['Mass,image,Edema'], {}
   for patient in range(patients):
-    for film in range(each):
+    for film in range(films):
       pixels = np.full((20, 30), 60 * patient + film, np.uint8)
       name = f'p{patient}/IM{film}' + ('.dcm' if film else '')
       one = write(
         root / name, pixels, PatientID=f'H{patient}', StudyInstanceUID=f'1.2.{patient}',
         ViewPosition='PA' if film else 'LL', PatientSex='F', PatientAge='040Y', PatientName=SECRET,
       )  # fmt: skip
-      made[name] = one
+      by_name[name] = one
       lines.append(f'{patient % 2},{one.SOPInstanceUID if film else name},{"" if film else 1}')
   report = dataset(np.zeros((4, 4), np.uint8), PatientID='H0')
   for name in ('PixelData', 'Rows', 'Columns'):
@@ -37,7 +37,7 @@ def fill(root, patients=3, each=2):
   (root / 'DICOMDIR').write_bytes((root / 'report.dcm').read_bytes())
   Image.new('L', (8, 8)).save(root / 'logo.png')
   (root / 'labels.csv').write_text('\n'.join(lines))
-  return made
+  return by_name
 
 
 def read(root, **settings):
@@ -45,10 +45,10 @@ def read(root, **settings):
 
 
 def test_the_study_table_joins_headers_and_labels_by_path_or_instance(tmp_path):
-  made = fill(tmp_path)
+  by_name = fill(tmp_path)
   table = read(tmp_path).set_index('image')
-  assert set(table.index) == set(made) and len(table) == 6
-  for name, one in made.items():
+  assert set(table.index) == set(by_name) and len(table) == 6
+  for name, one in by_name.items():
     row = table.loc[name]
     patient = int(one.PatientID[1:])
     assert row['patient'] == one.PatientID and row['study'] == one.StudyInstanceUID

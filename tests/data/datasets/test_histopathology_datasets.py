@@ -66,20 +66,58 @@ def rewrite(path, name, values):
   ('break_it', 'words'),
   [
     (lambda root: (root / f'{STEM}valid_y.h5').unlink(), ['valid_y.h5: no such file']),
-    (lambda root: (root / f'{STEM}valid_y.h5').write_bytes(b'x' * 99), ['valid_y.h5: cannot be read as an HDF5']),
-    (lambda root: rewrite(root / f'{STEM}test_y.h5', 'labels', [0, 1]), ["test_y.h5: holds no 'y'", 'labels']),
-    (lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.zeros((3, 1, 1, 1))), ['test_y.h5: has 3 labels for the 2 images']),
-    (lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.full((2, 1, 1, 1), 2)), ['test_y.h5: y[0] is 2', '0 or 1']),
-    (lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.zeros((2, 2))), ['test_y.h5: y is no column']),
-    (lambda root: rewrite(root / f'{STEM}test_x.h5', 'X', np.zeros((2, 2))), ["test_x.h5: holds no 'x'"]),
-    (lambda root: edit(root / f'{STEM}test_meta.csv', '0,100,200,False,False', '0,100,200,False,True'), ['test_meta.csv: row 2', "'center_tumor_patch': is True", 'test_y.h5 says 0 (1 such rows)']),
-    (lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.uint8([1, 0])), ['test_meta.csv: row 2', 'says 1 (2 such rows)']),
-    (lambda root: edit(root / f'{STEM}test_meta.csv', ',True,True', ',True,yes'), ['row 3', "'center_tumor_patch': unknown code 'yes'"]),
-    (lambda root: edit(root / f'{STEM}test_meta.csv', 'wsi', 'slide'), ["test_meta.csv: no column 'wsi'"]),
-    (lambda root: edit(root / f'{STEM}test_meta.csv', '\n1,', '\n1,100,200,True,True,x\n2,'), ['test_meta.csv: has 3 rows for the 2']),
-    (lambda root: edit(root / f'{STEM}train_meta.csv', 'camelyon16_train_tumor_001', ''), ['train_meta.csv: row 4', 'the patient is empty']),
+    (
+      lambda root: (root / f'{STEM}valid_y.h5').write_bytes(b'x' * 99),
+      ['valid_y.h5: cannot be read as an HDF5'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_y.h5', 'labels', [0, 1]),
+      ["test_y.h5: holds no 'y'", 'labels'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.zeros((3, 1, 1, 1))),
+      ['test_y.h5: has 3 labels for the 2 images'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.full((2, 1, 1, 1), 2)),
+      ['test_y.h5: y[0] is 2', '0 or 1'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.zeros((2, 2))),
+      ['test_y.h5: y is no column'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_x.h5', 'X', np.zeros((2, 2))),
+      ["test_x.h5: holds no 'x'"],
+    ),
+    (
+      lambda root: edit(
+        root / f'{STEM}test_meta.csv', '0,100,200,False,False', '0,100,200,False,True'
+      ),
+      ['test_meta.csv: row 2', "'center_tumor_patch': is True", 'test_y.h5 says 0 (1 such rows)'],
+    ),
+    (
+      lambda root: rewrite(root / f'{STEM}test_y.h5', 'y', np.uint8([1, 0])),
+      ['test_meta.csv: row 2', 'says 1 (2 such rows)'],
+    ),
+    (
+      lambda root: edit(root / f'{STEM}test_meta.csv', ',True,True', ',True,yes'),
+      ['row 3', "'center_tumor_patch': unknown code 'yes'"],
+    ),
+    (
+      lambda root: edit(root / f'{STEM}test_meta.csv', 'wsi', 'slide'),
+      ["test_meta.csv: no column 'wsi'"],
+    ),
+    (
+      lambda root: edit(root / f'{STEM}test_meta.csv', '\n1,', '\n1,100,200,True,True,x\n2,'),
+      ['test_meta.csv: has 3 rows for the 2'],
+    ),
+    (
+      lambda root: edit(root / f'{STEM}train_meta.csv', 'camelyon16_train_tumor_001', ''),
+      ['train_meta.csv: row 4', 'the patient is empty'],
+    ),
   ],
-)  # fmt: skip
+)
 def test_patchcamelyon_bad_files_are_named(tmp_path, break_it, words):
   break_it(patchcamelyon(tmp_path))
   with pytest.raises(InputError) as error:

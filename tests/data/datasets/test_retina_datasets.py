@@ -126,14 +126,42 @@ def test_a_name_that_may_be_two_files_is_refused_unless_one_bears_it(tmp_path):
     ('eyepacs', eyepacs, 'trainLabels.csv', '13_left,2', '13_left,', ['row 4', "'level'"]),
     ('eyepacs', eyepacs, 'trainLabels.csv', '13_left', '13-left', ['row 4', '13-left', '10_left']),
     ('eyepacs', eyepacs, 'trainLabels.csv', '13_left', '10_left', ['row 4', 'listed twice']),
-    ('eyepacs', eyepacs, 'retinopathy_solution.csv', '3,Private', '3,Privat', ['row 3', "'Usage'", "'Privat'"]),
-    ('aptos2019', aptos, 'train.csv', 'diagnosis', 'diagnose', ["no column 'diagnosis'", "'diagnose'"]),
+    (
+      'eyepacs',
+      eyepacs,
+      'retinopathy_solution.csv',
+      '3,Private',
+      '3,Privat',
+      ['row 3', "'Usage'", "'Privat'"],
+    ),
+    (
+      'aptos2019',
+      aptos,
+      'train.csv',
+      'diagnosis',
+      'diagnose',
+      ["no column 'diagnosis'", "'diagnose'"],
+    ),
     ('aptos2019', aptos, 'train.csv', '390f0,4', '390f0,-1', ['row 3', "'diagnosis'", "'-1'"]),
     ('messidor2', messidor, 'messidor_data.csv', 'dme', 'DMEs', ["no column 'adjudicated_dme'"]),
-    ('messidor2', messidor, 'messidor_data.csv', '3,1,1', '7,1,1', ['row 5', "'adjudicated_dr_grade'", "'7'"]),
-    ('messidor2', messidor, 'messidor_data.csv', '3,1,1', '3,2,1', ['row 5', "'adjudicated_dme'", "'2'"]),
+    (
+      'messidor2',
+      messidor,
+      'messidor_data.csv',
+      '3,1,1',
+      '7,1,1',
+      ['row 5', "'adjudicated_dr_grade'", "'7'"],
+    ),
+    (
+      'messidor2',
+      messidor,
+      'messidor_data.csv',
+      '3,1,1',
+      '3,2,1',
+      ['row 5', "'adjudicated_dme'", "'2'"],
+    ),
   ],
-)  # fmt: skip
+)
 def test_bad_cells_are_named_with_file_and_row(tmp_path, source, make, file, old, new, words):
   make(tmp_path)
   edit(tmp_path / file, old, new)
@@ -153,11 +181,23 @@ def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
 @pytest.mark.parametrize(
   ('source', 'make', 'gone', 'row', 'extra'),
   [
-    ('eyepacs', eyepacs, 'test/1_right.jpeg', r'retinopathy_solution\.csv: row 3', 'test/9_left.jpeg'),
-    ('aptos2019', aptos, 'train_images/001639a390f0.png', r'train\.csv: row 3', 'train_images/x.png'),
+    (
+      'eyepacs',
+      eyepacs,
+      'test/1_right.jpeg',
+      r'retinopathy_solution\.csv: row 3',
+      'test/9_left.jpeg',
+    ),
+    (
+      'aptos2019',
+      aptos,
+      'train_images/001639a390f0.png',
+      r'train\.csv: row 3',
+      'train_images/x.png',
+    ),
     ('messidor2', messidor, 'IMAGES/IM000099.JPG', r'messidor_data\.csv: row 5', 'IMAGES/x.png'),
   ],
-)  # fmt: skip
+)
 def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gone, row, extra):
   make(tmp_path)
   picture(tmp_path / extra)

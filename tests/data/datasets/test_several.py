@@ -121,7 +121,7 @@ def test_terms_of_padchest_and_a_release_that_lacks_some_labels(tmp_path):
   np.testing.assert_array_equal(table['Fibrosis'], [0, 0, 1, 0, NAN, NAN, 0, 0])
   # Kaggle's release of VinDr-CXR does not ask for edema.
   np.testing.assert_array_equal(table['Edema'], [0, 0, 0, 0, NAN, NAN, NAN, NAN])
-  unlabelled = [set(each.split('|')) & {'Lung Lesion', 'Edema'} for each in table['unlabelled']]
+  unlabelled = [set(text.split('|')) & {'Lung Lesion', 'Edema'} for text in table['unlabelled']]
   # The fifth report of PadChest has no list, and the sixth says 'unchanged'.
   nothing = [{'Lung Lesion', 'Edema'}] * 2
   assert unlabelled == [{'Lung Lesion'}] * 4 + nothing + [{'Edema'}] * 2
@@ -170,22 +170,39 @@ def test_the_vocabulary_names_labels_that_the_sources_have():
     (('Edma',), SETS, ["no label 'Edma'", "did you mean 'Edema'"]),
     (('Edema',), {}, ['settings.sets={}']),
     (('Edema',), None, ['settings.sets=None', "{'source': 'chestxray14'}"]),
-    (('age',), {'nih': {'source': 'chestxray14', 'labels': {'age': 'Edema'}}}, ["called 'age'", 'rename']),
+    (
+      ('age',),
+      {'nih': {'source': 'chestxray14', 'labels': {'age': 'Edema'}}},
+      ["called 'age'", 'rename'],
+    ),
     (('Edema',), {'nih': 'chestxray14'}, ["sets['nih']='chestxray14'", "'source'"]),
     (('Edema',), {'nih': {'source': 'chestxray13'}}, ["sets['nih']", "did you mean 'chestxray14'"]),
-    (('Edema',), {'nih': {'source': 'chestxray14', 'rot': 'x'}}, ["sets['nih'] is 'rot'", "'root'"]),
+    (
+      ('Edema',),
+      {'nih': {'source': 'chestxray14', 'rot': 'x'}},
+      ["sets['nih'] is 'rot'", "'root'"],
+    ),
     (('Edema',), {'a:b': {'source': 'chestxray14'}}, ["sets['a:b']", "holds a ':'"]),
-    (('Edema',), {'mine': {'source': 'csv'}}, ["sets['mine']", "no label map", 'csv']),
-    (('A',), {'nih': {'source': 'chestxray14', 'labels': {'A': 'Edma'}}},
-     ["sets['nih']['labels']['A'] is 'Edma'", "did you mean 'Edema'"]),
+    (('Edema',), {'mine': {'source': 'csv'}}, ["sets['mine']", 'no label map', 'csv']),
+    (
+      ('A',),
+      {'nih': {'source': 'chestxray14', 'labels': {'A': 'Edma'}}},
+      ["sets['nih']['labels']['A'] is 'Edma'", "did you mean 'Edema'"],
+    ),
     (('A',), {'nih': {'source': 'chestxray14', 'labels': {'A': []}}}, ["['A'] is empty"]),
-    (('Edema',), {'nih': {'source': 'chestxray14', 'settings': {'x': 1}}},
-     ["sets['nih'].settings", "'x'"]),
+    (
+      ('Edema',),
+      {'nih': {'source': 'chestxray14', 'settings': {'x': 1}}},
+      ["sets['nih'].settings", "'x'"],
+    ),
     (('Edema',), {'nih': {'source': 'chestxray14', 'root': 'none'}}, ['none', 'available from']),
-    (('Edema',), {'a': SETS['nih'] | {'root': 'nih'}, 'b': SETS['nih'] | {'root': 'nih'}},
-     ['Data_Entry_2017_v2020.csv: row 2', 'listed twice']),
+    (
+      ('Edema',),
+      {'a': SETS['nih'] | {'root': 'nih'}, 'b': SETS['nih'] | {'root': 'nih'}},
+      ['Data_Entry_2017_v2020.csv: row 2', 'listed twice'],
+    ),
   ],
-)  # fmt: skip
+)
 def test_mistakes_in_the_sets_are_named(root, labels, sets, words):
   with pytest.raises(InputError) as error:
     datasets.read(data(root, labels, sets))
@@ -308,14 +325,18 @@ def test_reports_that_say_nothing_are_unknown_in_training_and_in_evaluation(tmp_
   layouts.padchest(tmp_path / 'padchest', rows, images=[f'{n}.png' for n in range(len(rows))])
   asked = config.load('configs/chest_together.py', [f'data.root={tmp_path}']).data
   table = datasets.read(asked)
-  of = (table['dataset'] == 'padchest').to_numpy()
+  padchest = (table['dataset'] == 'padchest').to_numpy()
   pneumonia, mass = asked.labels.index('Pneumonia'), asked.labels.index('Lung Lesion')
   values, mask = policies.resolve(table, asked.labels, asked.uncertain, asked.blank)
   truth, known = policies.reference(table, asked.labels, asked.blank)
-  assert not mask[of][:6].any() and not known[of][:6].any()
-  assert known[of][6:, pneumonia].all() and truth[of][6:, pneumonia].tolist() == [1, 1, 0]
-  assert known[of][:, mass].tolist() == [False] * 6 + [True, False, True]
-  assert values[of][:, mass].tolist() == [0] * 8 + [1]
+  assert not mask[padchest][:6].any() and not known[padchest][:6].any()
+  assert known[padchest][6:, pneumonia].all() and truth[padchest][6:, pneumonia].tolist() == [
+    1,
+    1,
+    0,
+  ]
+  assert known[padchest][:, mass].tolist() == [False] * 6 + [True, False, True]
+  assert values[padchest][:, mass].tolist() == [0] * 8 + [1]
   # What CheXpert's reports do not mention is still negative by the config's policy.
   assert mask[(table['dataset'] == 'chexpert').to_numpy(), pneumonia].all()
 
@@ -347,33 +368,32 @@ def test_what_the_views_leave_out_is_noted_by_set(command, root):
     "config.data.views=frontal leaves out 2 of 5 images of the set 'mine': 1 of unknown view, 1 "
     'lateral.',
   ]
-  said = command(
+  printed = command(
     'split', '--config=configs/chest_together.py', f'--config.data.root={root}',
     f'--config.data.settings={asked.settings!r}', '--config.data.labels=Edema',
     f'--output={root / "split"}', check=True,
   ).stdout  # fmt: skip
   proof = json.loads((root / 'split' / 'split.json').read_text())
-  assert all(f'note: {note}' in said and note in proof['notes'] for note in notes)
+  assert all(f'note: {note}' in printed and note in proof['notes'] for note in notes)
 
 
 def test_two_sets_split_and_mix_in_a_study(phantoms):
-  made, _ = study.make(experiment(phantoms))
-  trained = objective.make(experiment(phantoms), made)
-  rows, order = trained.rows, trained.stream
-  of = made.table['dataset'].to_numpy(object)[rows['train']]
-  shown = of[order.epoch(0)]
+  data, _ = study.make(experiment(phantoms))
+  trained = objective.make(experiment(phantoms), data)
+  sets = data.table['dataset'].to_numpy(object)[trained.rows['train']]
+  shown = sets[trained.stream.epoch(0)]
   assert abs((shown == 'one').mean() - 0.75) < 1 / len(shown)
-  two = (made.table['dataset'] == 'two').to_numpy()
-  assert not made.mask[two, 1].any() and made.mask[~two, 1].any()
+  two = (data.table['dataset'] == 'two').to_numpy()
+  assert not data.mask[two, 1].any() and data.mask[~two, 1].any()
   # The same patient numbers in both sets are different people.
-  bare = made.table['patient'].str.partition(':')[2]
+  bare = data.table['patient'].str.partition(':')[2]
   assert len(set(bare[two]) & set(bare[~two])) > 10
-  assert made.table['patient'].nunique() == bare[two].nunique() + bare[~two].nunique()
+  assert data.table['patient'].nunique() == bare[two].nunique() + bare[~two].nunique()
 
 
 def test_the_split_command_on_several_sets(command, phantoms, tmp_path):
   output = tmp_path / 'split'
-  said = command(
+  printed = command(
     'split',
     '--config=configs/chest_together.py',
     f'--config.data.root={phantoms}',
@@ -382,7 +402,7 @@ def test_the_split_command_on_several_sets(command, phantoms, tmp_path):
     f'--output={output}',
     check=True,
   ).stdout
-  assert 'written' in said
+  assert 'written' in printed
   split = pd.read_csv(output / 'split.csv')
   assert set(split['patient'].str.partition(':')[0]) == {'one', 'two'}
   proof = json.loads((output / 'split.json').read_text())

@@ -86,7 +86,10 @@ def test_isic2020_cell_by_cell(tmp_path, release, name):
 )
 def test_of_the_same_pictures_the_first_named_stays(tmp_path, pairs, kept):
   rows = [f'{name},p{name},male,50,torso,unknown,benign,0' for name in 'abcde']
-  header = 'image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target'
+  header = (
+    'image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,'
+    'benign_malignant,target'
+  )
   write(tmp_path / 'ISIC_2020_Training_GroundTruth.csv', '\n'.join([header, *rows]))
   write(tmp_path / 'ISIC_2020_Training_Duplicates.csv', 'image_name_1,image_name_2\n' + pairs)
   table = read('isic2020', tmp_path)
@@ -149,22 +152,64 @@ HAM = 'HAM10000_metadata.csv'
   [
     ('isic2019', isic2019, GROUND_TRUTH, 'BKL', 'BLK', ["no column 'BKL'", "'BLK'"]),
     ('isic2019', isic2019, GROUND_TRUTH, '0000002,1.0', '0000002,2.0', ['row 3', "'MEL'", "'2.0'"]),
-    ('isic2019', isic2019, GROUND_TRUTH, '0000002,1.0', '0000002,0.0', ['row 3', '0 of the classes']),
-    ('isic2019', isic2019, GROUND_TRUTH, '0000002,1.0,0.0', '0000002,1.0,1.0', ['row 3', '2 of the classes']),
+    (
+      'isic2019',
+      isic2019,
+      GROUND_TRUTH,
+      '0000002,1.0',
+      '0000002,0.0',
+      ['row 3', '0 of the classes'],
+    ),
+    (
+      'isic2019',
+      isic2019,
+      GROUND_TRUTH,
+      '0000002,1.0,0.0',
+      '0000002,1.0,1.0',
+      ['row 3', '2 of the classes'],
+    ),
     ('isic2019', isic2019, METADATA, 'lesion_id', 'lesion', ["no column 'lesion_id'", "'lesion'"]),
-    ('isic2019', isic2019, METADATA, '80,head/neck,BCN_1,male', '80,head/neck,BCN_1,mael', ['row 3', "'sex'", "'mael'"]),
-    ('isic2019', isic2019, METADATA, 'ISIC_0000000', 'ISIC_9', ['GroundTruth.csv: row 2', 'ISIC_0000000']),
+    (
+      'isic2019',
+      isic2019,
+      METADATA,
+      '80,head/neck,BCN_1,male',
+      '80,head/neck,BCN_1,mael',
+      ['row 3', "'sex'", "'mael'"],
+    ),
+    (
+      'isic2019',
+      isic2019,
+      METADATA,
+      'ISIC_0000000',
+      'ISIC_9',
+      ['GroundTruth.csv: row 2', 'ISIC_0000000'],
+    ),
     ('isic2019', isic2019, GROUND_TRUTH, 'ISIC_0000000', 'ISIC_0000002', ['row 3', 'listed twice']),
-    ('isic2020', isic2020, ISIC2020, 'patient_id', 'patent_id', ["no column 'patient_id'", "'patent_id'"]),
+    (
+      'isic2020',
+      isic2020,
+      ISIC2020,
+      'patient_id',
+      'patent_id',
+      ["no column 'patient_id'", "'patent_id'"],
+    ),
     ('isic2020', isic2020, ISIC2020, 'malignant,1', 'malignant,0', ['row 4', "'target' is 0"]),
-    ('isic2020', isic2020, ISIC2020, 'malignant,1', 'malign,1', ['row 4', "'benign_malignant'", "'malign'"]),
+    (
+      'isic2020',
+      isic2020,
+      ISIC2020,
+      'malignant,1',
+      'malign,1',
+      ['row 4', "'benign_malignant'", "'malign'"],
+    ),
     ('isic2020', isic2020, ISIC2020, 'IP_2842074', '', ['row 3', 'the patient is empty']),
     ('ham10000', ham10000, HAM, 'dx_type', 'dxtype', ["no column 'dx_type'", "'dxtype'"]),
     ('ham10000', ham10000, HAM, 'nv,follow_up', 'naevus,follow_up', ['row 4', "'dx'", "'naevus'"]),
     ('ham10000', ham10000, HAM, 'nv,follow_up', 'nv,guess', ['row 4', "'dx_type'", "'guess'"]),
     ('ham10000', ham10000, HAM, 'HAM_0002730', '', ['row 4', 'the patient is empty']),
   ],
-)  # fmt: skip
+)
 def test_bad_cells_are_named_with_file_and_row(tmp_path, source, make, file, old, new, words):
   make(tmp_path)
   edit(tmp_path / file, old, new)
@@ -194,10 +239,22 @@ def test_missing_tables_say_where_they_are_to_be_had(tmp_path, source):
 @pytest.mark.parametrize(
   ('source', 'make', 'gone', 'row', 'extra'),
   [
-    ('isic2019', isic2019, 'ISIC_2019_Training_Input/ISIC_0000002.jpg', r'GroundTruth\.csv: row 3', 'ISIC_2019_Training_Input/x.jpg'),
-    ('ham10000', ham10000, 'HAM10000_images_part_1/ISIC_0026769.jpg', r'metadata\.csv: row 4', 'HAM10000_images_part_2/x.jpg'),
+    (
+      'isic2019',
+      isic2019,
+      'ISIC_2019_Training_Input/ISIC_0000002.jpg',
+      r'GroundTruth\.csv: row 3',
+      'ISIC_2019_Training_Input/x.jpg',
+    ),
+    (
+      'ham10000',
+      ham10000,
+      'HAM10000_images_part_1/ISIC_0026769.jpg',
+      r'metadata\.csv: row 4',
+      'HAM10000_images_part_2/x.jpg',
+    ),
   ],
-)  # fmt: skip
+)
 def test_rows_without_images_and_images_without_rows(tmp_path, source, make, gone, row, extra):
   make(tmp_path)
   picture(tmp_path / extra)

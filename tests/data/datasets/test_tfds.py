@@ -113,14 +113,14 @@ def test_chexpert_codes_and_patients(tmp_path):
   }
   name = 'CheXpert-v1.0-small/train/patient00001/study2/view1_lateral.jpg'
   valid = 'CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg'
-  found = ['positive', 'negative', 'uncertain', 'unmentioned', *['negative'] * 10]
+  codes = ['positive', 'negative', 'uncertain', 'unmentioned', *['negative'] * 10]
   tfds(
     tmp_path,
     'chexpert',
     '3.1.0',
     kinds,
     {
-      'train': examples(1, name=[name], label=[found], image_view=['lateral']),
+      'train': examples(1, name=[name], label=[codes], image_view=['lateral']),
       'validation': examples(1, name=[valid], label=[['negative'] * 14], image_view=['frontal']),
     },
   )
@@ -171,13 +171,25 @@ def test_the_newest_version_is_read(tmp_path):
 @pytest.mark.parametrize(
   ('settings', 'words'),
   [
-    ({'builder': 'colorectal_histolgy'}, ["did you mean 'colorectal_histology'?", '--file_format=array_record']),
+    (
+      {'builder': 'colorectal_histolgy'},
+      ["did you mean 'colorectal_histology'?", '--file_format=array_record'],
+    ),
     ({}, ['settings.builder']),
-    ({'builder': 'colorectal_histology', 'label_feature': 'lable'}, ["no feature 'lable'", "did you mean 'label'", 'label_feature']),
-    ({'builder': 'colorectal_histology', 'label_feature': 'grade'}, ["'grade' is a Scalar, not a ClassLabel"]),
-    ({'builder': 'colorectal_histology', 'patient_feature': 'case'}, ["no feature 'case'", 'patient_feature']),
+    (
+      {'builder': 'colorectal_histology', 'label_feature': 'lable'},
+      ["no feature 'lable'", "did you mean 'label'", 'label_feature'],
+    ),
+    (
+      {'builder': 'colorectal_histology', 'label_feature': 'grade'},
+      ["'grade' is a Scalar, not a ClassLabel"],
+    ),
+    (
+      {'builder': 'colorectal_histology', 'patient_feature': 'case'},
+      ["no feature 'case'", 'patient_feature'],
+    ),
   ],
-)  # fmt: skip
+)
 def test_bad_settings_are_named(tmp_path, settings, words):
   colorectal(tmp_path)
   with pytest.raises(InputError) as error:

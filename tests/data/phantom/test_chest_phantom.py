@@ -326,19 +326,19 @@ def test_settings_out_of_range(tmp_path, wrong):
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
-  made = []
+  patients = []
   whole = chest._write_patient
 
   def interrupted(*args):
-    if len(made) == 3:
+    if len(patients) == 3:
       raise error
-    made.append(whole(*args))
-    return made[-1]
+    patients.append(whole(*args))
+    return patients[-1]
 
   monkeypatch.setattr(chest, '_write_patient', interrupted)
   with pytest.raises(error):
     chest.generate(tmp_path / 'root', images=40, image_size=16)
-  assert len(made) >= 3
+  assert len(patients) >= 3
   assert not list(tmp_path.iterdir())
 
 

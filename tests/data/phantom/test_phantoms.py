@@ -24,7 +24,7 @@ from medjax.errors import InputError
 MODULES = {'retina': retina, 'skin': skin, 'tissue': tissue}
 LABEL = {'retina': 'Referable DR', 'skin': 'melanoma', 'tissue': 'Tumor'}
 IMAGES, SIZE = 480, 96
-each = pytest.mark.parametrize('kind', list(MODULES))
+every_kind = pytest.mark.parametrize('kind', list(MODULES))
 
 
 @pytest.fixture(scope='module')
@@ -170,7 +170,7 @@ def blots(pixels):
   # An opening leaves spots and takes vessels away.
   dark = ndimage.grey_opening(np.maximum(around - green, 0) * inside, (1, 3, 3))
   bright = np.maximum(green - around, 0) * inside
-  return np.stack([each.mean(axis=(1, 2)) for each in (dark, dark > 0.05, bright, bright > 0.1)], 1)
+  return np.stack([part.mean(axis=(1, 2)) for part in (dark, dark > 0.05, bright, bright > 0.1)], 1)
 
 
 def rings(pixels):
@@ -203,17 +203,17 @@ def held_out_parts(table, seed):
 )
 def test_findings_can_be_learned_and_hold_on_new_patients(sets, kind, features, least):
   table, pixels = sets[kind]
-  label, found = table[LABEL[kind]].to_numpy(int), features(pixels)
+  label, inputs = table[LABEL[kind]].to_numpy(int), features(pixels)
   scores = []
   for seed in range(6):
     test, _ = held_out_parts(table, seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    model.fit(found[~test], label[~test])
-    scores.append(roc_auc_score(label[test], model.decision_function(found[test])))
+    model.fit(inputs[~test], label[~test])
+    scores.append(roc_auc_score(label[test], model.decision_function(inputs[test])))
   assert np.mean(scores) > least
 
 
-@each
+@every_kind
 def test_no_finding_is_given_away_by_the_mean_colour(sets, kind):
   table, pixels = sets[kind]
   label = table[LABEL[kind]].to_numpy(int)
@@ -221,7 +221,7 @@ def test_no_finding_is_given_away_by_the_mean_colour(sets, kind):
     assert abs(roc_auc_score(label, channel) - 0.5) < 0.3
 
 
-@each
+@every_kind
 def test_a_split_by_image_flatters(sets, kind):
   table, pixels = sets[kind]
   label = table[LABEL[kind]].to_numpy(int)
@@ -250,7 +250,7 @@ def nearest_neighbours_auroc(features, label, test):
 # ---- generate -----------------------------------------------------------------------------------
 
 
-@each
+@every_kind
 def test_bytes_depend_on_the_settings_alone(tmp_path, kind):
   for name, seed in (('one', 0), ('again', 0), ('other', 1)):
     MODULES[kind].generate(tmp_path / name, images=24, image_size=32, seed=seed)
@@ -259,7 +259,7 @@ def test_bytes_depend_on_the_settings_alone(tmp_path, kind):
   assert one.keys() == other.keys() and one != other
 
 
-@each
+@every_kind
 @pytest.mark.parametrize('count', [12, 13, 25])
 def test_small_sets_have_the_right_size(tmp_path, kind, count):
   MODULES[kind].generate(tmp_path / 'root', images=count, image_size=32, seed=5)
@@ -272,7 +272,7 @@ def test_small_sets_have_the_right_size(tmp_path, kind, count):
   assert len(table) == count - duplicates
 
 
-@each
+@every_kind
 def test_the_same_settings_again_leave_it_alone_and_others_are_refused(tmp_path, kind, monkeypatch):
   module = MODULES[kind]
   module.generate(tmp_path / 'root', images=12, image_size=32)
@@ -294,7 +294,7 @@ def test_one_kind_is_not_taken_for_another(tmp_path):
     skin.generate(tmp_path / 'root', images=12, image_size=32)
 
 
-@each
+@every_kind
 @pytest.mark.parametrize('wrong', [{'images': 1}, {'image_size': 31}, {'seed': -1}])
 def test_settings_out_of_range(tmp_path, kind, wrong):
   name, value = next(iter(wrong.items()))
@@ -303,7 +303,7 @@ def test_settings_out_of_range(tmp_path, kind, wrong):
   assert not list(tmp_path.iterdir())
 
 
-@each
+@every_kind
 def test_an_interrupted_run_leaves_nothing(tmp_path, kind, monkeypatch):
   whole = Image.Image.save if kind != 'tissue' else None
 
