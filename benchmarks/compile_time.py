@@ -3,10 +3,10 @@
   python benchmarks/compile_time.py                      all of them: half an hour
   python benchmarks/compile_time.py resnet50 vit_base_patch16
 
-Each is one step of AdamW with binary cross-entropy on two grey images, whose loss must be finite. The
-compilation of a step hardly depends on the size of the images, which are small here. Seconds are those of
-the processor, summed over its cores, which other programs disturb little. There is no ratio: PyTorch does
-not compile.
+Each is one step of AdamW with binary cross-entropy on two grey images; its loss must be finite. The
+images are small, for their size hardly changes the time of compilation. Seconds are processor time,
+summed over the cores, which other programs disturb little. There is no ratio: PyTorch does not
+compile.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def step_once(name: str, precision: str) -> tuple[float, float]:
   size, labels = IMAGE_SIZES.get(name, 64), ('one', 'two')
   config = Config(Data('', '', labels), Model(name), precision=precision, steps=10)
   learn = learner.build(config, ImageFormat(size, 1), Normalisation((0.5,), (0.25,)))
-  # Parameters need not be good to be compiled for: no time goes into drawing them.
+  # Compilation does not depend on the values of parameters: no time goes into drawing good ones.
   rng = np.random.default_rng(0)
   state = jax.tree.map(
     lambda leaf: (0.02 * rng.normal(size=leaf.shape)).astype(leaf.dtype), learn.state_after(0)
@@ -59,9 +59,12 @@ def main() -> None:
   # TensorFlow's variants are the same networks but for their padding.
   distinct = [name for name in models.__all__ if not name.startswith('tf_')]
   parser.add_argument('networks', nargs='*', default=distinct)
+  networks = parser.parse_args().networks
   print(f'jax {jax.__version__} on {jax.devices()[0].device_kind}')
-  print('| network | ' + ' | '.join(f'{each}, s' for each in PRECISIONS) + ' |\n|---|---|---|')
-  for name in parser.parse_args().networks:
+  print(
+    '| network | ' + ' | '.join(f'{precision}, s' for precision in PRECISIONS) + ' |\n|---|---|---|'
+  )
+  for name in networks:
     cells = []
     for precision in PRECISIONS:
       seconds, loss = step_once(name, precision)

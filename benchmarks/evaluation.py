@@ -3,11 +3,12 @@
   python benchmarks/evaluation.py
   python benchmarks/evaluation.py --images=5000 --labels=5 --replicates=500
 
-Both resample the same patients and compute the same figures of every label in every replicate: AUROC,
-average precision, Brier score, expected calibration error, calibration slope and intercept, and at three
-thresholds sensitivity, specificity, PPV, NPV and F1. The loop with scikit-learn does `--part` of the
-replicates of one label; its time is scaled to all of them. The jackknife behind the BCa intervals is in
-medjax's time and not in the loop's.
+Both resample the same patients and compute the same figures of every label in every replicate:
+  AUROC,
+average precision, Brier score, expected calibration error, calibration slope and intercept, and at
+three thresholds sensitivity, specificity, PPV, NPV and F1. The loop with scikit-learn does `--part`
+of the replicates of one label; its time is scaled to all of them. The jackknife behind the BCa
+intervals is in medjax's time and not in the loop's.
 """
 
 import argparse
@@ -35,8 +36,8 @@ def generate(images: int, labels: int, seed: int = 0):
   return patients, special.expit(logits), truth, np.ones(truth.shape, bool)
 
 
-def ours(patients, scores, truth, known, replicates: int):
-  """Returns all figures in all replicates, f64[R, L] or f64[R, L, K] each, and computes BCa intervals."""
+def with_medjax(patients, scores, truth, known, replicates: int):
+  """Returns all figures in all replicates, f64[R, L] or f64[R, L, K]; computes BCa intervals."""
   thresholds = np.tile(THRESHOLDS, (scores.shape[1], 1))
   prepared = resampled.prepare(patients, scores, truth, known, thresholds)
 
@@ -48,21 +49,21 @@ def ours(patients, scores, truth, known, replicates: int):
   )
   values = compute(np.ones((1, prepared.patients)))
   left_out = intervals.jackknife(compute, prepared.patients)
-  for name, of in drawn.items():
-    for place in np.ndindex(of.shape[1:]):
-      replicate, without = of[:, *place], left_out[name][:, *place]
+  for name, figures in drawn.items():
+    for place in np.ndindex(figures.shape[1:]):
+      replicate, without = figures[:, *place], left_out[name][:, *place]
       intervals.figure(float(values[name][0, *place]), replicate, left_out=without)
   return drawn
 
 
-def theirs(rows, scores, truth):
+def with_scikit_learn(rows, scores, truth):
   """Returns the figures of one label in one replicate, as one would write it with scikit-learn."""
   y, p = truth[rows], scores[rows]
   logits = calibration_metrics.logit(p)[:, None]
   shares, means = calibration_curve(y, p, n_bins=calibration_metrics.BINS)
   counts = np.histogram(p, bins=np.linspace(0, 1, calibration_metrics.BINS + 1))[0]
   slope = linear_model.LogisticRegression(C=np.inf).fit(logits, y).coef_[0, 0]
-  found = {
+  figures = {
     'auroc': metrics.roc_auc_score(y, p),
     'auprc': metrics.average_precision_score(y, p),
     'brier': metrics.brier_score_loss(y, p),
@@ -70,10 +71,10 @@ def theirs(rows, scores, truth):
     'calibration_slope': slope,
     'calibration_intercept': _intercept(logits[:, 0], y),
   }
-  at = []
+  at_thresholds = []
   for threshold in THRESHOLDS:
     called = p >= threshold
-    at.append(
+    at_thresholds.append(
       (
         metrics.recall_score(y, called),
         metrics.recall_score(y, called, pos_label=0),
@@ -82,7 +83,8 @@ def theirs(rows, scores, truth):
         metrics.f1_score(y, called),
       )
     )
-  return found | {name: [of[i] for of in at] for i, name in enumerate(resampled.AT_THRESHOLD)}
+  columns = zip(resampled.AT_THRESHOLD, zip(*at_thresholds))
+  return figures | {name: list(values) for name, values in columns}
 
 
 def _intercept(logits, y) -> float:
@@ -107,17 +109,17 @@ def main() -> None:
   settings = parser.parse_args()
   patients, scores, truth, known = generate(settings.images, settings.labels)
   start = time.perf_counter()
-  drawn = ours(patients, scores, truth, known, settings.replicates)
+  drawn = with_medjax(patients, scores, truth, known, settings.replicates)
   seconds = time.perf_counter() - start
   unique, patient = np.unique(patients, return_inverse=True)
   images_of = np.split(np.argsort(patient, kind='stable'), np.cumsum(np.bincount(patient))[:-1])
   label, loop, part = settings.labels - 1, 0.0, min(settings.part, settings.replicates)
   for replicate, counts in enumerate(intervals.patient_counts(len(unique), part, 0)):
     start = time.perf_counter()
-    rows = np.concatenate([images_of[each] for each in np.repeat(np.arange(len(unique)), counts)])
-    found = theirs(rows, scores[:, label], truth[:, label])
+    rows = np.concatenate([images_of[row] for row in np.repeat(np.arange(len(unique)), counts)])
+    figures = with_scikit_learn(rows, scores[:, label], truth[:, label])
     loop += time.perf_counter() - start
-    for name, value in found.items():
+    for name, value in figures.items():
       tolerance = 1e-3 if name.startswith('calibration') else 1e-9
       np.testing.assert_allclose(
         drawn[name][replicate, label], value, rtol=tolerance, atol=tolerance

@@ -1,12 +1,13 @@
 """Images/s from JPEG files to batches here and with torch's DataLoader and Pillow, in one run.
 
-  pip install torch     # what is compared with; not a dependency of medjax
+  pip install torch     # the other side; not a dependency of medjax
   python benchmarks/input.py --workers=2
 
 Both sides read the same generated chest X-rays in the same shuffled order, decode them with Pillow,
-resize them bilinearly to the network's size and give uint8 batches. The sides take turns; the clock starts
-after a turn's first batches, so that starting workers, once a training, does not count; nor does the first
-turn, which warms the page cache. The median of the other turns counts.
+resize them bilinearly to the network's size and give uint8 batches. The sides take turns; the clock
+starts after a turn's first batches, so that starting workers, which happens once a training, does
+not count; neither does the first turn, which warms the page cache. The median of the other turns
+counts.
 """
 
 import argparse
@@ -41,7 +42,7 @@ class Files:
       return np.array(image.convert('L').resize(size, Image.Resampling.BILINEAR))
 
 
-def ours(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
+def with_medjax(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
   """Returns images/s over an epoch."""
   values = np.zeros((len(paths), 1), np.float32)
   records = pipeline.Records(paths, values, values + 1, ImageFormat(image_size, 1))
@@ -55,7 +56,7 @@ def ours(paths: list[str], image_size: int, batch_size: int, workers: int) -> fl
   )
 
 
-def theirs(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
+def with_torch(paths: list[str], image_size: int, batch_size: int, workers: int) -> float:
   """Returns the same for torch's DataLoader."""
   import torch.utils.data
 
@@ -70,9 +71,9 @@ def _rate(batches: Iterable) -> float:
   iterator = iter(batches)
   for _ in range(WARM_UP):
     next(iterator)
-  began = time.perf_counter()
-  seen = sum(len(batch) for batch in iterator)
-  return seen / (time.perf_counter() - began)
+  start = time.perf_counter()
+  images = sum(len(batch) for batch in iterator)
+  return images / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -91,7 +92,9 @@ def main() -> None:
     chest.generate(root, images=arguments.images, image_size=arguments.file_size)
     paths = [str(path) for path in sorted(root.glob('*/*/*/*.jpg'))]
     settings = (paths, arguments.image_size, arguments.batch_size, arguments.workers)
-    turns = [(ours(*settings), theirs(*settings)) for _ in range(arguments.turns + 1)][1:]
+    turns = [(with_medjax(*settings), with_torch(*settings)) for _ in range(arguments.turns + 1)][
+      1:
+    ]
   our_rate, their_rate = (statistics.median(side) for side in zip(*turns))
   print(
     f'grey JPEG of {arguments.file_size} px to uint8 batches of {arguments.batch_size} × '

@@ -1,12 +1,13 @@
 """Training images/s of ResNet-50 here and in PyTorch: same network, batch, threads, one run.
 
-  pip install timm torch     # what is compared with; not a dependency of medjax
+  pip install timm torch     # the other side; not a dependency of medjax
   python benchmarks/train_step.py --batch_size=16
 
-On both sides a step takes uint8 grey images, normalises them, runs ResNet-50 (timm's in PyTorch) forward
-and backward in float32 (or bfloat16, PyTorch's by autocast), with binary cross-entropy over 14 labels,
-and updates by AdamW. The sides take turns, so that a busy machine slows both; the median of the turns
-counts. On a GPU float32 is what each side makes of it by default: TF32 in convolutions.
+On both sides a step takes uint8 grey images, normalises them, runs ResNet-50 (timm's in PyTorch)
+forward and backward in float32 (or bfloat16, PyTorch's by autocast), with binary cross-entropy over
+14 labels, and updates by AdamW. The sides take turns, so that a busy machine slows both; the median
+of the turns counts. On a GPU both sides compute float32 as they do by default: TF32 in
+convolutions.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import statistics
 import time
 
 
-def ours(batch_size: int, image_size: int, precision: str):
+def with_medjax(batch_size: int, image_size: int, precision: str):
   """Returns a function that runs one step of medjax and waits for it, and the device's name."""
   import jax
   import numpy as np
@@ -49,7 +50,7 @@ def ours(batch_size: int, image_size: int, precision: str):
   return run, f'jax {jax.__version__} on {jax.devices()[0].device_kind}'
 
 
-def theirs(batch_size: int, image_size: int, precision: str, threads: int):
+def with_torch(batch_size: int, image_size: int, precision: str, threads: int):
   """Returns the same for PyTorch."""
   import timm
   import torch
@@ -78,9 +79,9 @@ def theirs(batch_size: int, image_size: int, precision: str, threads: int):
 
 def seconds(run) -> float:
   """Times one call."""
-  began = time.perf_counter()
+  start = time.perf_counter()
   run()
-  return time.perf_counter() - began
+  return time.perf_counter() - start
 
 
 def main() -> None:
@@ -95,20 +96,20 @@ def main() -> None:
   # XLA's thread pool is as large as the cores that the process may use.
   os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
   size = arguments.batch_size, arguments.image_size, arguments.precision
-  our_run, our_name = ours(*size)
-  their_run, their_name = theirs(*size, arguments.threads)
+  our_run, our_name = with_medjax(*size)
+  their_run, their_name = with_torch(*size, arguments.threads)
   print(
     f'compiling and first step: {seconds(our_run):.1f} s here, {seconds(their_run):.1f} s there'
   )
   turns = [(seconds(our_run), seconds(their_run)) for _ in range(arguments.turns)]
-  ours_median, theirs_median = (statistics.median(side) for side in zip(*turns))
+  our_median, their_median = (statistics.median(side) for side in zip(*turns))
   print(
     f'ResNet-50, {arguments.batch_size} grey images of {arguments.image_size} px, '
     f'{arguments.precision}, {arguments.threads} threads, median of {arguments.turns} steps'
   )
-  print(f'medjax   {arguments.batch_size / ours_median:8.2f} images/s   ({our_name})')
-  print(f'PyTorch  {arguments.batch_size / theirs_median:8.2f} images/s   ({their_name})')
-  print(f'ratio    {theirs_median / ours_median:8.2f}')
+  print(f'medjax   {arguments.batch_size / our_median:8.2f} images/s   ({our_name})')
+  print(f'PyTorch  {arguments.batch_size / their_median:8.2f} images/s   ({their_name})')
+  print(f'ratio    {their_median / our_median:8.2f}')
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
   python launch/processes.py 2 --config=configs/phantom.py --workdir=runs/two
 
-Each process takes the devices that jax shows it; on a CPU, JAX_NUM_CPU_DEVICES=2 makes two of them. On
+Each process takes the devices that jax finds; on a CPU, JAX_NUM_CPU_DEVICES=2 makes two of them. On
 several machines, start `python -m medjax.main` on each with --coordinator=host0:port --processes=N
 --process=I (or --coordinator=auto on TPU pods, Slurm and Open MPI) and a work directory they share.
 """
@@ -35,9 +35,9 @@ def main(processes: int, arguments: list[str]) -> int:
   signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in running])
   while True:
     statuses = [process.poll() for process in running]
-    # Those that SIGTERM stops save together and leave one after another.
+    # Processes that SIGTERM stops save together and end one after another.
     if any(status not in (None, 0, 128 + signal.SIGTERM) for status in statuses):
-      # A moment to say what is wrong; afterwards they could only wait for the one that is gone.
+      # Time for the others to report errors; afterwards they could only wait for the failed one.
       time.sleep(5)
       for process in running:
         process.kill()

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-# Tiny programs run once: compiling them carelessly saves more than running them slowly costs. XLA reads
-# this when the first device is asked for; the started commands inherit it.
+# Tiny programs run once: compiling them carelessly saves more than running them slowly costs. XLA
+# reads this when the first device is asked for; the started commands inherit it.
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0'
 
 PROJECT = pathlib.Path(__file__).parent.parent
@@ -60,7 +60,7 @@ def compilation_cache(tmp_path_factory):
 
 
 class Commands:
-  """Runs `python -m medjax.<name> …` in the project's folder, in forks of one process per worker."""
+  """Runs `python -m medjax.<name> …` in the project's folder, in forks of one process a worker."""
 
   def __init__(self, folder):
     self._folder, self._server = folder, None
@@ -88,19 +88,19 @@ class Commands:
         [sys.executable, PROJECT / 'tests' / 'helpers' / 'fork_server.py'],
         cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
       )  # fmt: skip
-    said = {name: self._folder / name for name in ('stdout', 'stderr')}
+    outputs = {name: self._folder / name for name in ('stdout', 'stderr')}
     request = {
       'module': command[2],
       'arguments': command[3:],
       'cwd': str(PROJECT),
       'environment': environment,
-      **{name: str(path) for name, path in said.items()},
+      **{name: str(path) for name, path in outputs.items()},
     }
     print(json.dumps(request), file=self._server.stdin, flush=True)
     status = self._server.stdout.readline()
     assert status, 'the process that runs commands has ended'
     return subprocess.CompletedProcess(
-      command, int(status), *(path.read_text() for path in said.values())
+      command, int(status), *(path.read_text() for path in outputs.values())
     )
 
   def close(self):

@@ -1,4 +1,4 @@
-"""The same small network in Flax NNX and in Flax Linen, and networks of NNX with something wrong."""
+"""The same small network in Flax NNX and in Flax Linen, and networks of NNX with a mistake."""
 
 import flax.linen as nn
 import jax.numpy as jnp
