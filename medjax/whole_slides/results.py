@@ -4,9 +4,8 @@
   slides.json                         `SlideResults`; its figures as evaluation/test.json has them
   predictions/{validation,test}.csv   slides in the place of images
 
-Decisions are made at the operating point of validation, one for slides and another for patients:
-  the
-more slides a patient has, the higher the highest of them is by chance.
+The decision is at the operating point of validation, one for slides and another for patients: the
+highest of more slides is higher by chance.
 """
 
 import dataclasses
