@@ -18,8 +18,8 @@ import numpy as np
 from medjax import losses, models
 from medjax.config import Config, Data, Model
 from medjax.data.images.preprocessing import ImageFormat
+from medjax.models.normalisation import Normalisation
 from medjax.training import learner
-from medjax.training.preprocessing import Normalisation
 
 IMAGE_SIZES = {'inception_v3': 299, 'vit_small_patch14_dinov2': 70, 'vit_base_patch14_dinov2': 70}
 PRECISIONS = ('bfloat16', 'float32')

@@ -24,8 +24,8 @@ def with_medjax(batch_size: int, image_size: int, precision: str):
   from medjax import losses
   from medjax.config import Config, Data, Model
   from medjax.data.images.preprocessing import ImageFormat
+  from medjax.models.normalisation import Normalisation
   from medjax.training import learner
-  from medjax.training.preprocessing import Normalisation
 
   labels = tuple(f'label {number}' for number in range(14))
   config = Config(Data('', '', labels), Model('resnet50'), precision=precision, steps=1_000)

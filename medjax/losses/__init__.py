@@ -25,12 +25,13 @@ is the loss of the batch.
 import jax
 import jax.numpy as jnp
 
-from medjax.losses import binary, softmax
+from medjax.losses import binary, class_weights, softmax
 from medjax.losses.binary import binary_cross_entropy, focal, weighted_binary_cross_entropy
 
 __all__ = [
   'binary',
   'binary_cross_entropy',
+  'class_weights',
   'focal',
   'known_images',
   'reduce',

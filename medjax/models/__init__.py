@@ -63,6 +63,7 @@ from medjax.models.efficientnet import (
 from medjax.models.inception import (
   inception_v3,
 )
+from medjax.models.pretrained.loading import load as load  # Not in __all__, which lists networks.
 from medjax.models.resnet import (
   resnet18,
   resnet34,

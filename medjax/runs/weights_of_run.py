@@ -1,5 +1,6 @@
 """Weights that another run trained: from its work directory, or from its export."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -31,7 +32,7 @@ def find(name: str) -> Weights:
     'step': int(found.metadata['step']),
     'pretrained': model_file.read(Layout(run)).pretrained,
   }
-  return found._replace(origin=origin, run=run)
+  return dataclasses.replace(found, origin=origin, run=run)
 
 
 def _of_run(workdir: pathlib.Path) -> Weights:

@@ -7,27 +7,21 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from medjax import models
 from medjax.augment import policies
 from medjax.config import Config
 from medjax.data import targets
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, one_line
-from medjax.models import heads, nnx_bridge
-from medjax.models.pretrained import weights as pretrained
+from medjax.models import building, heads
+from medjax.models.normalisation import Normalisation
+from medjax.models.pretrained import loading
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
 from medjax.runtime import import_by_name
 from medjax.training import fine_tuning, optimizers, steps
-from medjax.training.preprocessing import Normalisation
-
-# Arguments of a network that are not a user's settings, beside num_labels and dtype.
-_GIVEN_TO_LINEN = ('frozen_stages', 'name', 'parent')
-_GIVEN_TO_NNX = ('self', 'rngs', 'channels')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Learner:
 
   def init_state(self, filled: dict[str, Any]) -> steps.TrainState:
     """Returns the state before the first step: `filled` variables as they are, random ones else."""
-    variables = steps.init_variables(self.network, self.image_format.shape, self.config.seed)
+    variables = building.init_variables(self.network, self.image_format.shape, self.config.seed)
     leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
     variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
     return steps.init_state(
@@ -117,7 +111,7 @@ class Learner:
 
   def fit(self, weights: Weights) -> Fitted:
     """Fits pretrained weights to the network; its head stays new."""
-    return pretrained.load(
+    return loading.fit_network(
       weights,
       self.shapes,
       self.network,
@@ -139,9 +133,14 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
     InputError: a network or policy that does not exist or cannot be built, or a network that does
       not tell its stages where the config treats them differently.
   """
-  network = _network(config)
+  network = building.build(
+    config.model.name,
+    targets.outputs(config.model.head, len(config.data.labels)),
+    config.model.settings,
+    config.precision,
+  )
   policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
-  init = functools.partial(steps.init_variables, network, image_format.shape, config.seed)
+  init = functools.partial(building.init_variables, network, image_format.shape, config.seed)
   try:
     shapes = jax.eval_shape(init)
   except Exception as error:  # Whatever anybody's network may raise.
@@ -151,26 +150,6 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
     stage_of = fine_tuning.of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
   return Learner(config, image_format, normalisation, network, policy, shapes, stage_of)
-
-
-def _network(config: Config) -> nn.Module:
-  name, given = config.model.name, config.model.settings
-  network = import_by_name.find(name, import_by_name.public(models), 'config.model.name')
-  is_nnx = nnx_bridge.is_nnx(network)
-  ours = ('num_labels', 'dtype', *(_GIVEN_TO_NNX if is_nnx else _GIVEN_TO_LINEN))
-  constructor = nnx_bridge.constructor(network) if is_nnx else network
-  import_by_name.check_settings(constructor, given, 'config.model.settings', ours)
-  settings = {'num_labels': targets.outputs(config.model.head, len(config.data.labels)), **given}
-  if import_by_name.takes(constructor, 'dtype'):
-    settings['dtype'] = jnp.dtype(config.precision)
-  elif config.precision != 'float32':
-    raise InputError(f'config.precision={config.precision}: {name} takes no dtype to compute in')
-  if is_nnx:
-    return nnx_bridge.FromNNX(network, settings)
-  try:
-    return network(**settings)
-  except Exception as error:  # Whatever anybody's network may raise.
-    raise InputError(f"config.model.name='{name}': {one_line(error)}") from error
 
 
 def _check_finetuning(

@@ -1,33 +1,11 @@
 """What happens to an image on its way to the network, resolved from the config and the weights."""
 
-import dataclasses
-import statistics
-
-import jax
-import jax.numpy as jnp
-
 from medjax.config import Config
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
+from medjax.models.normalisation import Normalisation, for_channels
 from medjax.models.pretrained.weights import Weights
 from medjax.models.published import NETWORKS
-
-
-@dataclasses.dataclass(frozen=True)
-class Normalisation:
-  """Shifts and scales the channels of images on the device, before the network.
-
-  Attributes:
-    mean: subtracted from the channels in [0, 1]; one value serves all channels.
-    std: divided by, likewise.
-  """
-
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
-
-  def __call__(self, images: jax.Array) -> jax.Array:
-    """f32[B, H, W, C] in [0, 1] → the network's input, f32[B, H, W, C]."""
-    return (images - jnp.asarray(self.mean, jnp.float32)) / jnp.asarray(self.std, jnp.float32)
 
 
 def resolve(config: Config, weights: Weights | None) -> tuple[ImageFormat, Normalisation]:
@@ -61,13 +39,9 @@ def resolve(config: Config, weights: Weights | None) -> tuple[ImageFormat, Norma
       'published with the weights beside them'
     )
   interpolation = (weights.interpolation if weights else '') or 'bilinear'
-  mean = model.mean or _for_channels(weights.mean if weights else (), data.channels) or (0.5,)
-  std = model.std or _for_channels(weights.std if weights else (), data.channels) or (0.25,)
+  mean = model.mean or for_channels(weights.mean if weights else (), data.channels) or (0.5,)
+  std = model.std or for_channels(weights.std if weights else (), data.channels) or (0.25,)
   return (
     ImageFormat(size, data.channels, data.fit, interpolation, data.intensity),
     Normalisation(mean, std),
   )
-
-
-def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-  return (statistics.fmean(values),) if len(values) > 1 and channels == 1 else values

@@ -47,15 +47,6 @@ class TrainState(flax.struct.PyTreeNode):
     }
 
 
-def init_variables(
-  model: nn.Module, image_shape: tuple[int, int, int], seed: int
-) -> dict[str, Any]:
-  """Returns random {'params', 'batch_stats'}; the same seed gives the same bits."""
-  images = jnp.zeros((1, *image_shape), jnp.float32)
-  variables = model.init(jax.random.key(seed), images, train=False)
-  return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
-
-
 def init_state(
   variables: Mapping[str, Any],
   optimizer: optax.GradientTransformation,

@@ -131,3 +131,10 @@ def test_the_black_around_a_fundus_stays_black_while_its_colours_vary():
   centre = changed[:, 16, 16]
   assert (centre[:, 0] > centre[:, 1]).all() and (centre[:, 1] > centre[:, 2]).all()
   assert (centre.std(axis=0) > 0.02).all()
+
+
+def test_policies_are_named_by_the_package(images):
+  from medjax import augment
+
+  np.testing.assert_array_equal(augment.chest(KEY, images), policies.chest(KEY, images))
+  assert sorted(augment.__all__) == sorted(policies.__all__)

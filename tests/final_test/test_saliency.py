@@ -23,11 +23,11 @@ from medjax.evaluation.predictions import Predictions
 from medjax.final_test import evaluate_once, saliency
 from medjax.final_test import heat_maps as heat_drawing
 from medjax.models import convnext, densenet, efficientnet, heads, inception, resnet, vit
+from medjax.models.normalisation import Normalisation
 from medjax.models.pretrained import fit
 from medjax.runs.layout import Layout
 from medjax.runs.trained_network import TrainedNetwork, stacked
 from medjax.training import learner
-from medjax.training.preprocessing import Normalisation
 
 CAMS = ('grad_cam', 'grad_cam_plus_plus')
 

@@ -21,11 +21,11 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
 from medjax.inference import export_program, model_card
+from medjax.models.normalisation import Normalisation
 from medjax.runs.finished import open_run
 from medjax.runs.model_file import Provenance
 from medjax.runs.trained_network import TrainedNetwork, stacked
 from medjax.training import learner, preprocessing
-from medjax.training.preprocessing import Normalisation
 
 # Neither medjax nor anything that it depends on but jax and numpy can be imported.
 BARE = """

@@ -28,8 +28,8 @@ from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen, predictions
 from medjax.final_test import saliency
 from medjax.models.nnx_bridge import FromNNX
+from medjax.models.normalisation import Normalisation
 from medjax.training import learner, optimizers, steps
-from medjax.training.preprocessing import Normalisation
 
 NET = '--config.model.name=nnx_nets:Net'
 

@@ -1,5 +1,6 @@
 """Published weights: found, read without unpickling, and fitted whole or not at all."""
 
+import dataclasses
 import functools
 import http.server
 import json
@@ -21,7 +22,8 @@ from medjax import models
 from medjax.config import Config, Data, Model
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-from medjax.models.pretrained import fit, weights
+from medjax.models.normalisation import Normalisation
+from medjax.models.pretrained import fit, loading, weights
 from medjax.training import preprocessing
 
 NETWORK = models.resnet_tiny(num_labels=2, width=4)
@@ -58,7 +60,7 @@ def file(tmp_path):
 
 def load(path, network=NETWORK, channels=3, architecture='resnet_tiny'):
   shapes = oracle.shapes(network, 64, channels)
-  return weights.load(weights.find(str(path)), shapes, network, architecture, settings={})
+  return loading.fit_network(weights.find(str(path)), shapes, network, architecture, settings={})
 
 
 def test_names_are_those_of_the_published_files():
@@ -136,10 +138,10 @@ def test_weights_made_with_other_settings_are_refused(name, scheme, settings, ne
   tensors = of_scheme(network.names[scheme], shapes)
   found = weights.Weights(tensors, {'from': 'the file'})
   if not needs:
-    assert weights.load(found, shapes, network, name, settings).scheme == scheme
+    assert loading.fit_network(found, shapes, network, name, settings).scheme == scheme
     return
   with pytest.raises(InputError) as raised:
-    weights.load(found, shapes, network, name, settings)
+    loading.fit_network(found, shapes, network, name, settings)
   assert f"torchvision's weights of {name} need config.model.settings.{needs}" in str(raised.value)
 
 
@@ -150,18 +152,18 @@ def test_an_auxiliary_head_may_be_left_out(scheme):
   tensors = of_scheme(rules, oracle.shapes(both, 299))
   alone = models.inception_v3(num_labels=2, auxiliary=False)
   found = weights.Weights(tensors, {'from': 'the file'}, own_names=scheme == 'run')
-  fitted = weights.load(
+  fitted = loading.fit_network(
     found, oracle.shapes(alone, 128), alone, 'inception_v3', {'auxiliary': False}
   )
   assert {name.split('.')[0] for name in fitted.unused} == (
     {'AuxLogits', 'fc'} if scheme == 'timm' else {'stage2_aux', 'head'}
   )
   # The other way round there would be parameters that nothing fills.
-  found = found._replace(
-    tensors={name: each for name, each in tensors.items() if name not in fitted.unused}
+  found = dataclasses.replace(
+    found, tensors={name: each for name, each in tensors.items() if name not in fitted.unused}
   )
   with pytest.raises(InputError, match=r'missing: (AuxLogits|stage2_aux)'):
-    weights.load(found, oracle.shapes(both, 299), both, 'inception_v3', {})
+    loading.fit_network(found, oracle.shapes(both, 299), both, 'inception_v3', {})
 
 
 def positive(variables):
@@ -312,7 +314,7 @@ def test_what_the_weights_were_made_with_comes_along(file):
   found = weights.find(str(file))
   image_format, colour = preprocessing.resolve(settings(channels=3), found)
   assert image_format == ImageFormat(224, 3, interpolation='bicubic')
-  assert colour == preprocessing.Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+  assert colour == Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
   image_format, grey = preprocessing.resolve(settings(size=96), found)
   assert (image_format.size, grey.mean, grey.std) == (
     96,

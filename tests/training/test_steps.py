@@ -11,8 +11,9 @@ import pytest
 
 from medjax import config, losses, models
 from medjax.augment import policies
+from medjax.models import building
+from medjax.models.normalisation import Normalisation
 from medjax.training import optimizers, steps
-from medjax.training.preprocessing import Normalisation
 
 NORMALISE = Normalisation((0.5,), (0.25,))
 SETTINGS = config.Optimizer('sgd', learning_rate=0.1, weight_decay=0.0)
@@ -40,7 +41,7 @@ def batch_of(size, labels=2, seed=0):
 
 def make_step(model, settings=SETTINGS, policy=policies.none, ema=0.0):
   optimizer = optimizers.optimizer(settings, steps=10)
-  init = functools.partial(steps.init_variables, model, (16, 16, 1), seed=0)
+  init = functools.partial(building.init_variables, model, (16, 16, 1), seed=0)
   variables = jax.jit(init)()
   state = steps.init_state(variables, optimizer, trained=dict, average=ema > 0)
   step = functools.partial(
@@ -128,7 +129,7 @@ def test_images_are_uint8_until_the_device_and_probabilities_are_a_sigmoid():
 
 def test_weight_decay_is_for_kernels_only():
   init = functools.partial(
-    steps.init_variables, models.resnet_tiny(2, width=4), (16, 16, 1), seed=0
+    building.init_variables, models.resnet_tiny(2, width=4), (16, 16, 1), seed=0
   )
   params = jax.jit(init)()['params']
   decayed = jax.tree_util.tree_flatten_with_path(optimizers.decayed(params))[0]

@@ -130,7 +130,7 @@ def _raise_all(problems: Mapping[str, list[str]], where: str, found: int, known:
       kinds.append(f'{len(names):,} {kind}: {", ".join(names[:_SHOWN])}{more}')
   raise InputError(
     f'{where}: its tensors do not fit the network, so nothing is loaded ({found:,} of the '
-    f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is config.model its architecture?"
+    f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is this the network of their architecture?"
   )
 
 
