@@ -17,10 +17,11 @@ _TRIES, _SIZE = 64, 32
 def check_policy(
   policy: Callable[[jax.Array, jax.Array], jax.Array], name: str, modality: str, channels: int
 ) -> None:
-  """Tries a policy, anybody's, on a picture without symmetries, and refuses it if it would change labels.
+  """Tries a policy, anybody's, on a picture without symmetries, and refuses it if it would change
+  labels.
 
-  A chest may be moved a little but neither mirrored nor turned by a quarter or more: no result may be
-  more like one of the picture's other seven symmetries than like the picture itself.
+  A chest may be moved a little but neither mirrored nor turned by a quarter or more: no result may
+  be more like one of the picture's other seven symmetries than like the picture itself.
 
   Args:
     policy: see medjax.augment.policies.
@@ -40,7 +41,8 @@ def check_policy(
   if turned:
     raise InputError(
       f"config.augment='{name}' mirrors or turns the image ({turned} of {_TRIES} tries), and "
-      f"{_ORIENTED[modality]}; with config.data.modality='{modality}' choose '{modality}', or insist "
+      f"{_ORIENTED[modality]}; with config.data.modality='{modality}' choose '{modality}', or "
+      'insist '
       'with config.force_augment=True'
     )
 

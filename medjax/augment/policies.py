@@ -14,9 +14,9 @@ from medjax.errors import InputError
 
 __all__ = ['chest', 'histopathology', 'none', 'plain', 'retina', 'skin']
 
-# Optical densities, for red, green and blue, of haematoxylin, eosin and DAB; the third row stands for
-# whatever the first two leave unexplained (Ruifrok and Johnston 2001, "Quantification of histochemical
-# staining by color deconvolution", Anal Quant Cytol Histol 23).
+# Optical densities, for red, green and blue, of haematoxylin, eosin and DAB; the third row stands
+# for whatever the first two leave unexplained (Ruifrok and Johnston 2001, "Quantification of
+# histochemical staining by color deconvolution", Anal Quant Cytol Histol 23).
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 _DARKEST = 1e-6  # of light let through; no stain is infinitely dense
 
@@ -60,10 +60,10 @@ def retina(key: jax.Array, images: jax.Array) -> jax.Array:
   """What differs between two photographs of one fundus; the grade counts lesions wherever they lie.
 
   Mirrored left to right: the other eye. Turned by half: the inverted picture that some optics give.
-  Rotation up to 15°: how the head is held. Scale up to 10 % and shift up to 5 %: the field and the aim
-  of the camera. Brightness up to 15 % and gamma up to 15 %: flash, pupil and lens; the black around the
-  fundus stays black. Each colour up to 7 %: the sensor's white balance and the pigment of the eye. Not
-  for labels that name a side.
+  Rotation up to 15°: how the head is held. Scale up to 10 % and shift up to 5 %: the field and the
+  aim of the camera. Brightness up to 15 % and gamma up to 15 %: flash, pupil and lens; the black
+  around the fundus stays black. Each colour up to 7 %: the sensor's white balance and the pigment
+  of the eye. Not for labels that name a side.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -84,11 +84,11 @@ def retina(key: jax.Array, images: jax.Array) -> jax.Array:
 def skin(key: jax.Array, images: jax.Array) -> jax.Array:
   """What differs between two photographs of one lesion, which has no up, down, left or right.
 
-  Any rotation and mirrored both ways: how camera and body were turned; beyond the picture's edge the
-  skin is continued by reflection. Enlarged by up to a quarter and shifted up to 5 %: distance and aim,
-  what lies in the middle staying in the picture. Brightness up to 15 % and gamma up to 15 %: lamp and
-  exposure. Each colour up to 7 %: the lamp's colour and the complexion, less than what tells pigments
-  apart.
+  Any rotation and mirrored both ways: how camera and body were turned; beyond the picture's edge
+  the skin is continued by reflection. Enlarged by up to a quarter and shifted up to 5 %: distance
+  and aim, what lies in the middle staying in the picture. Brightness up to 15 % and gamma up to 15
+  %: lamp and exposure. Each colour up to 7 %: the lamp's colour and the complexion, less than what
+  tells pigments apart.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -111,11 +111,13 @@ def histopathology(key: jax.Array, images: jax.Array) -> jax.Array:
   """What differs between two sections of one tissue, which has no up, down, left or right.
 
   The eight symmetries of the square: how the section lay on the glass; pixels are moved, never
-  interpolated, and what lies in the centre stays there, as do size and sharpness of the nuclei, by which
-  tumour is told. Haematoxylin, eosin and the rest up to 5 % stronger or weaker with an offset of up to
-  0.05 of optical density: the laboratory's stain, its age and the scanner. The stains are varied apart
-  from each other, as in Tellez et al. 2018, "Whole-slide mitosis detection in H&E breast histology
-  using PHH3 as a reference to train distilled stain-invariant convolutional networks" (IEEE TMI 37).
+  interpolated, and what lies in the centre stays there, as do size and sharpness of the nuclei, by
+  which tumour is told. Haematoxylin, eosin and the rest up to 5 % stronger or weaker with an offset
+  of up to
+  0.05 of optical density: the laboratory's stain, its age and the scanner. The stains are varied
+  apart from each other, as in Tellez et al. 2018, "Whole-slide mitosis detection in H&E breast
+  histology using PHH3 as a reference to train distilled stain-invariant convolutional networks"
+  (IEEE TMI 37).
 
   Raises:
     InputError: the images are grey.
@@ -137,7 +139,9 @@ def histopathology(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def _stains(image: jax.Array) -> jax.Array:
-  """Returns how much of each stain lies where, in optical density (natural logarithm), f32[H, W, 3]."""
+  """Returns how much of each stain lies where, in optical density (natural logarithm), f32[H, W,
+  3].
+  """
   density = -jnp.log(jnp.maximum(image, _DARKEST))
   return density @ jnp.asarray(np.linalg.inv(_STAINS), image.dtype)
 

@@ -1,8 +1,8 @@
 """Every setting of an experiment: typed dataclasses with units, defaults and ranges.
 
-A config file defines `get_config(arg='') -> Config`. On the command line `--config=file.py:arg` names
-it and `--config.data.root=…` overrides any field; values are read as Python literals where they are
-some, as text otherwise.
+A config file defines `get_config(arg='') -> Config`. On the command line `--config=file.py:arg`
+names it and `--config.data.root=…` overrides any field; values are read as Python literals where
+they are some, as text otherwise.
 """
 
 from medjax.config.checks import check

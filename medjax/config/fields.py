@@ -1,4 +1,6 @@
-"""Settings in nested dataclasses: read from text, checked against types and ranges, made of dicts."""
+"""Settings in nested dataclasses: read from text, checked against types and ranges, made of
+dicts.
+"""
 
 import ast
 import dataclasses

@@ -1,4 +1,6 @@
-"""How a test set is read: the settings of one evaluation, from a config, from flags or from Python."""
+"""How a test set is read: the settings of one evaluation, from a config, from flags or from
+Python.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -90,7 +90,9 @@ def parse_aggregate(text: str, setting: str = 'aggregate') -> tuple[str, float]:
 
 
 def check_aggregate_of_head(text: str, head: str, setting: str = 'aggregate') -> None:
-  """Raises InputError where a method does not keep probabilities of exclusive classes summing to 1."""
+  """Raises InputError where a method does not keep probabilities of exclusive classes summing to
+  1.
+  """
   if head == 'softmax' and text != 'mean':
     raise InputError(
       f"{setting}='{text}': of exclusive classes (head 'softmax') only the mean of several images "

@@ -1,7 +1,7 @@
 """Uncertain and blank labels become values and a mask, by a policy for each label.
 
-A table's codes are 1 positive, 0 negative, -1 uncertain and NaN blank (not mentioned); between 0 and
-1 they are soft, the share of readers who say so, and train as they are. What is
+A table's codes are 1 positive, 0 negative, -1 uncertain and NaN blank (not mentioned); between 0
+and 1 they are soft, the share of readers who say so, and train as they are. What is
 uncertain and what is blank are two questions, each with its own policy. The policies U-Ignore,
 U-Zeros and U-Ones are those of CheXpert (Irvin et al. 2019, arXiv 1901.07031, section 3.1); the
 smoothed ones (U-Ones+LSR, U-Zeros+LSR) are those of Pham et al. 2019, arXiv 1911.06475.
@@ -85,7 +85,8 @@ def reference(
   """Turns label codes into the truth that evaluation and splitting go by.
 
   Uncertain is always unknown, whatever the training policy makes of it; blank follows `blank`, as
-  in `resolve`: with 'zeros' a finding that is not mentioned counts as negative here too. A soft label is what most readers say; half and half is unknown.
+  in `resolve`: with 'zeros' a finding that is not mentioned counts as negative here too. A soft
+    label is what most readers say; half and half is unknown.
 
   Returns:
     truth f32[N, L], 1 positive and 0 otherwise, and known bool[N, L]. An unknown truth is 0.

@@ -34,9 +34,10 @@ def check(table: pd.DataFrame, root: pathlib.Path, *, broken: str) -> list[str]:
     return [f'No image of the table is under {root}, so files and rows were not compared.']
   if len(rows) and broken == 'stop':
     raise InputError(
-      f"{named_in(table, int(rows[0]), root)}: image '{table['image'][rows[0]]}' is not under {root} "
-      f'({len(rows):,} such row{"s" * (len(rows) > 1)}); complete the images, or set config.data.broken=set_aside to go '
-      'on without such rows'
+      f"{named_in(table, int(rows[0]), root)}: image '{table['image'][rows[0]]}' is not under "
+      f'{root} '
+      f'({len(rows):,} such row{"s" * (len(rows) > 1)}); complete the images, or set '
+      'config.data.broken=set_aside to go on without such rows'
     )
   if not strays:
     return []

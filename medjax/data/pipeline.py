@@ -1,9 +1,9 @@
 """Batches of uint8 images through grain, in threads or in worker processes.
 
 The element that grain moves is a whole batch, and its number says everything about it: training
-batch g holds positions [g·B, (g+1)·B) of the index stream, evaluation batch g the rows [g·B, (g+1)·B).
-So a batch is the same for any number of workers, nothing is lost or counted twice at the end of an
-evaluation, and the input's position in a checkpoint is the number of the next batch.
+batch g holds positions [g·B, (g+1)·B) of the index stream, evaluation batch g the rows [g·B,
+(g+1)·B). So a batch is the same for any number of workers, nothing is lost or counted twice at the
+end of an evaluation, and the input's position in a checkpoint is the number of the next batch.
 """
 
 import dataclasses
@@ -161,7 +161,9 @@ def _iterate(
 
 
 def _end_with_parent(parent: int, worker: int, workers: int) -> None:
-  """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else would end it."""
+  """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else would end
+  it.
+  """
   del worker, workers
   # Ctrl-C reaches every process of a terminal; the main one saves first and then ends its workers.
   signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -21,10 +21,11 @@ leaves out the rows that are masked altogether. A soft label counts as positive 
 'balanced' and 'class_aware' the classes take turns, in a shuffled order each round, and so do the
 images of a class: none comes again before all others have, across epochs too.
 
-Where images are of several sets, a mixture may say each set's share of what is shown, with mode 'none'.
-An epoch is then still as long as there are images, each set has its share of it to within one image,
-spread evenly over it, and a set's images take turns as those of a class do. A set with less than its
-share of the images is thus over-sampled, one with more takes more epochs to be seen whole.
+Where images are of several sets, a mixture may say each set's share of what is shown, with mode
+'none'. An epoch is then still as long as there are images, each set has its share of it to within
+one image, spread evenly over it, and a set's images take turns as those of a class do. A set with
+less than its share of the images is thus over-sampled, one with more takes more epochs to be seen
+whole.
 """
 
 import threading
@@ -106,8 +107,8 @@ class IndexStream:
 
     Args:
       sets: str[N], the set of each image; only a mixture asks for it.
-      mixture: set → its share, 0 or more, of what is shown; shares are divided by their sum. None and
-        {} mix nothing.
+      mixture: set → its share, 0 or more, of what is shown; shares are divided by their sum. None
+        and {} mix nothing.
     """
     check_option('config.sampling.name', mode, MODES)
     if seed < 0:
@@ -276,7 +277,8 @@ def _mixture(
 def _mixed(sets: list[np.ndarray], counts: list[int], seed: int, epoch: int) -> np.ndarray:
   """Returns the row numbers of one epoch, int64[sum(counts)]."""
   rng = np.random.default_rng((seed, _SET_KEY, 0, epoch))
-  # One image of a set falls at random into each of as many equal parts of the epoch as it has images.
+  # One image of a set falls at random into each of as many equal parts of the epoch as it has
+  # images.
   places = [(np.arange(count) + rng.random(count)) / max(count, 1) for count in counts]
   rows = [
     _shuffles(rows, epoch * count, count, (seed, _IMAGE_KEY, number))

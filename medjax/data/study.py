@@ -26,7 +26,8 @@ class Study:
     values: f32[N, L], the training targets in [0, 1].
     mask: f32[N, L], where a target counts.
     truth: f32[N, L], 0 or 1 where known: what evaluation compares with.
-    known: bool[N, L], where evaluation counts it: no uncertain label, and a blank one by its policy.
+    known: bool[N, L], where evaluation counts it: no uncertain label, and a blank one by its
+      policy.
     split: str[N], train, validation, test or unused.
     proof: what split.json holds.
   """
@@ -53,8 +54,8 @@ def make(config: Config) -> tuple[Study, str]:
   """Reads the source and draws the split; returns the study and the text of split.csv.
 
   Raises:
-    InputError: anything about the source, its labels or the split, a row whose image is missing, or nothing
-      that tells config.evaluation.level.
+    InputError: anything about the source, its labels or the split, a row whose image is missing, or
+      nothing that tells config.evaluation.level.
   """
   whole = datasets.read_all(config.data)
   notes = missing_files.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
@@ -100,8 +101,8 @@ def _assumed_negatives(
   shares = assumed.sum(axis=0) / np.maximum(negative.sum(axis=0), 1)
   worst = int(np.argmax(shares))
   return [
-    f'Of the negatives of the test, {assumed.sum() / negative.sum():.0%} are findings that were not '
-    f'mentioned, not findings that were ruled out (data.blank); the most for {names[worst]}, '
+    f'Of the negatives of the test, {assumed.sum() / negative.sum():.0%} are findings that were '
+    f'not mentioned, not findings that were ruled out (data.blank); the most for {names[worst]}, '
     f'{shares[worst]:.0%}.'
   ]
 

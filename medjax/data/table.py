@@ -1,10 +1,10 @@
 """The study table: one row per image, and the checks every source's table must pass.
 
 Required columns are `image` and `patient`, both strings. An image is a file, its path relative to
-the data root, or one of many in a container: `container#key`, as medjax.data.images.containers reads it. A
-column that is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0 negative, -1
-uncertain, NaN not mentioned; between 0 and 1 it is soft, the share of readers who say so. Columns are
-joined by name, never by position.
+the data root, or one of many in a container: `container#key`, as medjax.data.images.containers
+reads it. A column that is neither required nor in `OPTIONAL` is a label, float32: 1 positive, 0
+negative, -1 uncertain, NaN not mentioned; between 0 and 1 it is soft, the share of readers who say
+so. Columns are joined by name, never by position.
 """
 
 import csv
@@ -22,13 +22,14 @@ from medjax.errors import InputError, check_option, nearest
 REQUIRED = ('image', 'patient')
 # `official_split` is the publisher's own split: train, validation, test, or '' where it has none.
 # `grouped_by` is what `patient` holds where the source names no patients: lesion, slide or image.
-# `reference` is how the labels came to be, `dataset` the set the image is from where there are several,
-# `laterality` the side of the body, `width` and `height` the original image's, in pixels. `view` is AP,
-# PA, or 'frontal' where it is not told which, 'lateral', or another word of the source's; `sex` M, F
-# or ''; `age` in years; `scanner` the maker and model of the device. `named_in` is the file and row that name
+# `reference` is how the labels came to be, `dataset` the set the image is from where there are
+# several, `laterality` the side of the body, `width` and `height` the original image's, in pixels.
+# `view` is AP, PA, or 'frontal' where it is not told which, 'lateral', or another word of the
+# source's; `sex` M, F or ''; `age` in years; `scanner` the maker and model of the device.
+# `named_in` is the file and row that name
 # the image: 'train.csv: row 17'.
-# `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does not
-# give them, or nobody read them. No policy for blank labels makes them negative.
+# `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does
+# not give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
   'study',
   'view',
@@ -65,8 +66,8 @@ def check_label_names(labels: Iterable[str], where: str) -> None:
   for label in labels:
     if label in REQUIRED + OPTIONAL:
       raise InputError(
-        f"{where}: a label cannot be called '{label}', the name of a column of the study table that is "
-        f"no label; rename it, to '{label}_label' or whatever it says"
+        f"{where}: a label cannot be called '{label}', the name of a column of the study table "
+        f"that is no label; rename it, to '{label}_label' or whatever it says"
       )
 
 
@@ -85,7 +86,9 @@ def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
 
 
 def unlabelled(values: pd.DataFrame) -> np.ndarray:
-  """Returns the column `unlabelled`: the labels that are NaN in each row of f32[N, L], object[N]."""
+  """Returns the column `unlabelled`: the labels that are NaN in each row of f32[N, L],
+  object[N].
+  """
   patterns, rows = np.unique(values.isna().to_numpy(), axis=0, return_inverse=True)
   texts = np.array(['|'.join(values.columns[pattern]) for pattern in patterns], object)
   return texts[rows.reshape(-1)]
@@ -121,8 +124,8 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   through gzip.
 
   Raises:
-    InputError: no such file, not UTF-8, a damaged .gz, a row with more or fewer fields than the header has names, an
-      empty row before the last, a column named twice or missing.
+    InputError: no such file, not UTF-8, a damaged .gz, a row with more or fewer fields than the
+      header has names, an empty row before the last, a column named twice or missing.
   """
   opened = gzip.open if path.suffix == '.gz' else open
   try:
@@ -147,8 +150,8 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   for number, row in enumerate(rows[1:], start=2):
     if len(row) != len(names):
       raise InputError(
-        f'{path}: row {number} has {len(row)} fields where the header has {len(names)} names; quote '
-        'fields that hold commas, and complete rows that were cut off'
+        f'{path}: row {number} has {len(row)} fields where the header has {len(names)} names; '
+        'quote fields that hold commas, and complete rows that were cut off'
       )
   for name in names:
     if name and names.count(name) > 1:
@@ -210,7 +213,9 @@ def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
 def mapped(
   frame: pd.DataFrame, column: str, path: pathlib.Path, names: Mapping[str, str]
 ) -> pd.Series:
-  """Returns `names` of a column's values; one that is not in it is an error as in `label_values`."""
+  """Returns `names` of a column's values; one that is not in it is an error as in
+  `label_values`.
+  """
   text = frame[column].str.strip()
   for row in np.flatnonzero(~text.isin(list(names)))[:1]:
     allowed = ', '.join(name or 'empty' for name in names)
@@ -242,7 +247,8 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
         f'{named_in(table, row, where)}: the {column} is empty ({int(empty.sum())} such rows); '
         'fill it in, or leave these rows out of the table'
       )
-    # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross splits.
+    # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross
+    # splits.
     table[column] = table[column].astype(str).str.strip()
   table['image'] = [posixpath.normpath(image) for image in table['image']]
   if 'view' in table:
@@ -256,7 +262,8 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   if twice.any():
     row = int(np.flatnonzero(twice)[0])
     raise InputError(
-      f"{named_in(table, row, where)}: image '{table['image'][row]}' is listed twice; keep one row per "
+      f"{named_in(table, row, where)}: image '{table['image'][row]}' is listed twice; keep one row "
+      'per '
       'image'
     )
   for column in label_columns(table):
@@ -276,12 +283,14 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _check_patients_written_alike(patients: pd.Series, where: str) -> None:
-  # pandas writes 5 as 5.0 once a column has had an empty cell; as two patients they could cross splits.
+  # pandas writes 5 as 5.0 once a column has had an empty cell; as two patients they could cross
+  # splits.
   names = set(patients)
   for name in names:
     if name.endswith('.0') and name.removesuffix('.0') in names:
       raise InputError(
-        f"{where}: patients '{name.removesuffix('.0')}' and '{name}' look like one person; write the "
+        f"{where}: patients '{name.removesuffix('.0')}' and '{name}' look like one person; write "
+        'the '
         'patient the same way in every row'
       )
 

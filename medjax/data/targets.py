@@ -42,7 +42,9 @@ def targets(head: str, values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray
 def check_one_label_each(
   table: pd.DataFrame, labels: Sequence[str], values: np.ndarray, mask: np.ndarray
 ) -> None:
-  """Raises InputError naming an image that has not exactly one of the labels, or none known at all."""
+  """Raises InputError naming an image that has not exactly one of the labels, or none known at
+  all.
+  """
   known = np.asarray(mask) > 0
   counts = ((values == 1) & known).sum(axis=1)
   soft = ((values != 0) & (values != 1) & known).any(axis=1)
@@ -55,6 +57,7 @@ def check_one_label_each(
     for at, label in enumerate(labels)
   )
   raise InputError(
-    f"config.model.head: image '{table['image'].iloc[row]}' must have exactly one of the labels, or all "
+    f"config.model.head: image '{table['image'].iloc[row]}' must have exactly one of the labels, "
+    'or all '
     f'of them unknown, and has {cells} ({int(wrong.sum()):,} such images)'
   )

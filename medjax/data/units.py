@@ -36,15 +36,16 @@ def keys(
   instead = f"or set {setting}='image'"
   if about is None or level not in about:
     raise InputError(
-      f"{setting}='{level}': there is no column '{level}' that says which {level} an image is of; add it to "
+      f"{setting}='{level}': there is no column '{level}' that says which {level} an image is of; "
+      'add it to '
       f'the table, {instead}'
     )
   parts = text(about[level])
   for image, part in zip(images, parts):
     if not part:
       raise InputError(
-        f"{setting}='{level}': image '{image}' has no {level} ({parts.count(''):,} such images); fill in the "
-        f"column '{level}', {instead}"
+        f"{setting}='{level}': image '{image}' has no {level} ({parts.count(''):,} such images); "
+        f"fill in the column '{level}', {instead}"
       )
   if level == 'study':
     parts = [f'{patient}/{part}' for patient, part in zip(patients, parts)]
@@ -52,7 +53,8 @@ def keys(
   for part, patient in zip(parts, patients):
     if first.setdefault(part, patient) != patient:
       raise InputError(
-        f"{setting}='{level}': {level} '{part}' is of the patients '{first[part]}' and '{patient}'; give each "
+        f"{setting}='{level}': {level} '{part}' is of the patients '{first[part]}' and "
+        f"'{patient}'; give each "
         f'{level} a name of its own, {instead}'
       )
   return parts

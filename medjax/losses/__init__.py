@@ -8,8 +8,8 @@ The head of a network says which losses fit it. `binary` is for heads whose outp
 questions, one for each label; `softmax` for exclusive classes, one of which is true of an image.
 The same idea has the same name in both.
 
-What only the training split knows, as an epoch shows it after re-sampling, is given to a loss that has a
-parameter of the name, where its settings leave it out:
+What only the training split knows, as an epoch shows it after re-sampling, is given to a loss that
+has a parameter of the name, where its settings leave it out:
 
 - `positive_weight`, `negative_weight`: f32[L], the class weights negatives / total and
   positives / total.

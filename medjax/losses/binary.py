@@ -186,10 +186,10 @@ def logit_adjusted(
 ) -> jax.Array:
   """Cross-entropy of logit + τ log(π / (1 − π)): Menon et al. 2020, arXiv 2007.07314.
 
-  Their logit-adjusted softmax for the two classes of a label, whose logits are `logit` and 0; π = positives /
-  (positives + negatives). The network learns what the prior does not already say, so at τ = 1 its
-  own probabilities are those of a population where the label is as often positive as negative. A
-  class without examples counts as one example, so that its logarithm is finite.
+  Their logit-adjusted softmax for the two classes of a label, whose logits are `logit` and 0; π =
+  positives / (positives + negatives). The network learns what the prior does not already say, so at
+  τ = 1 its own probabilities are those of a population where the label is as often positive as
+  negative. A class without examples counts as one example, so that its logarithm is finite.
 
   Args:
     logits: f[B, L].

@@ -1,4 +1,6 @@
-"""What the losses of all heads share: precision, checks of settings, smoothing, effective numbers."""
+"""What the losses of all heads share: precision, checks of settings, smoothing, effective
+numbers.
+"""
 
 import math
 
@@ -50,5 +52,6 @@ def effective_number(counts: jax.Array, beta: float) -> jax.Array:
     ValueError: beta outside [0, 1).
   """
   check('beta', beta, '[0, 1)')
-  # 1 − β^n loses every digit as β nears 1. The least β is not 0, because log(0) · n is NaN at n = 0.
+  # 1 − β^n loses every digit as β nears 1. The least β is not 0, because log(0) · n is NaN at n =
+  # 0.
   return jnp.expm1(counts * math.log(max(beta, 1e-300))) / (beta - 1)

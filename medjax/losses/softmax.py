@@ -3,8 +3,8 @@
 The labels of an image are a distribution over the L classes, one-hot or soft, or all masked. The
 loss of an image is the sum over its labels, Σ_c y_c ℓ(p_c) with ℓ the paper's loss of a true class;
 each loss returns the terms of that sum, f32[B, L]. Logits f[B, L] are of any float dtype and the
-computation is in float32; value and gradient are finite at logits of up to ±1e30. An impossible setting
-raises ValueError.
+computation is in float32; value and gradient are finite at logits of up to ±1e30. An impossible
+setting raises ValueError.
 """
 
 import jax
@@ -46,8 +46,8 @@ def weighted_cross_entropy(
 ) -> jax.Array:
   """−w_c y_c log p_c with w_c = n / (L n_c): over the training split all classes weigh the same.
 
-  With two classes the weights are in the ratio of w_p = negatives / total to w_n = positives / total.
-  A class without examples has weight 0.
+  With two classes the weights are in the ratio of w_p = negatives / total to w_n = positives /
+  total. A class without examples has weight 0.
 
   Args:
     logits: f[B, L].

@@ -1,4 +1,6 @@
-"""ConvNeXt, with the geometry of the published torch weights (Liu et al. 2022, arXiv 2201.03545)."""
+"""ConvNeXt, with the geometry of the published torch weights (Liu et al. 2022, arXiv
+2201.03545).
+"""
 
 import functools
 from collections.abc import Sequence
@@ -58,7 +60,8 @@ class ConvNeXt(nn.Module):
     dtype: of the computation.
 
   Raises:
-    ValueError: images too small to leave a pixel for the last stage, or not as many widths as depths.
+    ValueError: images too small to leave a pixel for the last stage, or not as many widths as
+      depths.
   """
 
   num_labels: int

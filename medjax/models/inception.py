@@ -158,7 +158,8 @@ _STAGES = (
   {'7a': _TO_8, '7b': _FIGURE_7, '7c': _FIGURE_7},
 )
 _AUXILIARY_STAGE = 2
-# Pixels that leave one of the last grid, and one after the auxiliary head's pooling and convolution.
+# Pixels that leave one of the last grid, and one after the auxiliary head's pooling and
+# convolution.
 _LEAST, _LEAST_WITH_AUXILIARY = 75, 299
 
 

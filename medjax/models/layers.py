@@ -54,7 +54,8 @@ def drop_rates(maximum: float, blocks: int) -> list[float]:
 
 
 def drop_branch(branch: jax.Array, rate: float, train: bool) -> jax.Array:
-  """Stochastic depth: leaves out a residual branch f[B, …] of whole images at random while training.
+  """Stochastic depth: leaves out a residual branch f[B, …] of whole images at random while
+  training.
 
   What is kept is scaled by 1 / (1 − rate) (Huang et al. 2016, arXiv 1603.09382, in the scaled form
   of torchvision and timm).
@@ -64,7 +65,9 @@ def drop_branch(branch: jax.Array, rate: float, train: bool) -> jax.Array:
 
 
 class GlobalAverage(nn.Module):
-  """f[B, H, W, C] → f32[B, C]. A module, so that what it averages can be found: heat maps show it."""
+  """f[B, H, W, C] → f32[B, C]. A module, so that what it averages can be found: heat maps show
+  it.
+  """
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:

@@ -3,8 +3,8 @@
 A network of NNX keeps its variables in itself. Training wants them outside, as one pytree that is
 updated, averaged and saved. `FromNNX` builds the network anew whenever it is traced and puts the
 variables in; a compiled program does not compute the random values that are replaced.
-`flax.nnx.bridge.ToLinen` works alike, but names the members of an `nnx.List` by integers, which neither
-checkpoints nor files of weights can hold, and knows no stages.
+`flax.nnx.bridge.ToLinen` works alike, but names the members of an `nnx.List` by integers, which
+neither checkpoints nor files of weights can hold, and knows no stages.
 """
 
 import inspect
@@ -131,6 +131,7 @@ def _check(module: Any, network: Callable[..., Any]) -> None:
   if others:
     path, variable = next(iter(others))
     raise ValueError(
-      f"{name} keeps '{'.'.join(map(str, path))}', a variable of kind {type(variable).__name__}; only "
+      f"{name} keeps '{'.'.join(map(str, path))}', a variable of kind {type(variable).__name__}; "
+      'only '
       'nnx.Param and nnx.BatchStat are kept between steps'
     )

@@ -36,7 +36,8 @@ _TORCHVISION = (
 
 
 def attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-  """softmax(Q Kᵀ / √d) V, each f[B, N, heads, d] → f[B, N, heads, d] (arXiv 1706.03762, equation 1).
+  """softmax(Q Kᵀ / √d) V, each f[B, N, heads, d] → f[B, N, heads, d] (arXiv 1706.03762, equation
+  1).
 
   The products with the keys and their softmax are float32 under any dtype.
   """
@@ -101,8 +102,8 @@ class VisionTransformer(nn.Module):
     dtype: of the computation.
 
   Raises:
-    ValueError: images that are not square or do not divide into patches, a width that does not divide
-      into heads, or no block.
+    ValueError: images that are not square or do not divide into patches, a width that does not
+      divide into heads, or no block.
   """
 
   num_labels: int
@@ -144,7 +145,9 @@ class VisionTransformer(nn.Module):
 
   @property
   def feature_map(self) -> str:
-    """What heat maps show: the tokens that the last block attends to. It gives the patches' for naught."""
+    """What heat maps show: the tokens that the last block attends to. It gives the patches' for
+    naught.
+    """
     return f'stage{self.depth}/norm1'
 
   @nn.compact

@@ -40,7 +40,8 @@ def run(main: Callable[[], None]) -> None:
     try:
       if arguments[1:]:
         raise InputError(
-          f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides like "
+          f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides "
+          'like '
           '--config.steps=100'
         )
       try:

@@ -92,8 +92,8 @@ def check_batch_size(batch_size: int, accumulate: int) -> None:
     below, above = batch_size // parts * parts, -(-batch_size // parts) * parts
     nearby = ' or '.join(str(size) for size in (below, above) if size)
     raise InputError(
-      f'config.batch_size={batch_size}: must be divisible by the {jax.device_count()} devices times '
-      f'optimizer.accumulate={accumulate}; {nearby} would do'
+      f'config.batch_size={batch_size}: must be divisible by the {jax.device_count()} devices '
+      f'times optimizer.accumulate={accumulate}; {nearby} would do'
     )
 
 

@@ -1,8 +1,8 @@
 """Where a parameter stands in its network, which is what fine-tuning goes by.
 
-The names of a network's top-level modules say it: 'stem…' is stage 0, 'stage1…', 'stage2…' follow, and
-'head' comes last. Unfreezing stage by stage and rates by depth are those of Howard and Ruder 2018,
-arXiv 1801.06146.
+The names of a network's top-level modules say it: 'stem…' is stage 0, 'stage1…', 'stage2…' follow,
+and 'head' comes last. Unfreezing stage by stage and rates by depth are those of Howard and Ruder
+2018, arXiv 1801.06146.
 """
 
 import re
@@ -29,8 +29,8 @@ def of(names: Iterable[str]) -> dict[str, int]:
       f'not {", ".join(unclear)}' if unclear else f'and one is head, not only {", ".join(names)}'
     )
     raise InputError(
-      'fine-tuning by stage needs a network whose top-level modules are named stem…, stage1…, stage2…, '
-      f'head, {what}'
+      'fine-tuning by stage needs a network whose top-level modules are named stem…, stage1…, '
+      f'stage2…, head, {what}'
     )
   numbers = {
     name: 0 if match['stem'] else int(match['number'])
@@ -69,8 +69,8 @@ def trained(tree: Mapping[str, Any], stages: Mapping[str, int], frozen: int) -> 
 def rates(stages: Mapping[str, int], layer_decay: float, head_factor: float) -> dict[str, float]:
   """Returns what the learning rate is multiplied by, for each top-level name.
 
-  `layer_decay` to the power of the distance from the head (Clark et al. 2020, arXiv 2003.10555), and
-  `head_factor` for the head.
+  `layer_decay` to the power of the distance from the head (Clark et al. 2020, arXiv 2003.10555),
+  and `head_factor` for the head.
   """
   factors = {name: layer_decay ** (stages['head'] - stage) for name, stage in stages.items()}
   return factors | {'head': head_factor}

@@ -159,7 +159,8 @@ def _check_finetuning(
     return
   if has_statistics and not hasattr(network, 'frozen_stages'):
     raise InputError(
-      f"config.model.finetune='head': {config.model.name} keeps running statistics and has no attribute "
+      f"config.model.finetune='head': {config.model.name} keeps running statistics and has no "
+      'attribute '
       '`frozen_stages` that would keep them as they are; medjax/models/__init__.py says what to add'
     )
   if len(config.model.unfreeze_at) > stage_of['head']:

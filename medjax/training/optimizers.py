@@ -24,7 +24,9 @@ def schedule(settings: Optimizer, steps: int) -> optax.Schedule:
 
 
 def decayed(params: Any) -> Any:
-  """True for the leaves that weight decay belongs to: kernels, not biases, normalisation or tokens."""
+  """True for the leaves that weight decay belongs to: kernels, not biases, normalisation or
+  tokens.
+  """
   return jax.tree_util.tree_map_with_path(
     lambda path, leaf: leaf.ndim > 1 and not str(path[-1].key).endswith(_NOT_DECAYED), params
   )
@@ -60,8 +62,8 @@ def optimizer(
 def _apart(inner: optax.GradientTransformation) -> optax.GradientTransformation:
   """Returns `inner` with a state of its own for each top-level name.
 
-  Adam corrects its moments by the number of steps they have seen, which is less for a stage that was
-  unfrozen later.
+  Adam corrects its moments by the number of steps they have seen, which is less for a stage that
+  was unfrozen later.
   """
 
   def init(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +81,9 @@ def _apart(inner: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def _scale(factors: Mapping[str, float]) -> optax.GradientTransformation:
-  """Scales by top-level name; a head has its own factor wherever it stands, such as an auxiliary one."""
+  """Scales by top-level name; a head has its own factor wherever it stands, such as an auxiliary
+  one.
+  """
 
   def scale(path: tuple, leaf: jax.Array) -> jax.Array:
     names = [key.key for key in path]

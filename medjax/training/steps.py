@@ -227,7 +227,8 @@ def eval_step(
 ) -> jax.Array:
   """uint8[B, H, W, C] → probabilities f32[B, L]; settings as in `train_step`.
 
-  `augment`, f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as they are.
+  `augment`, f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as
+  they are.
   """
   pixels = images.astype(jnp.float32) / 255
   if augment is not None:

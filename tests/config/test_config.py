@@ -136,7 +136,8 @@ def test_a_wrong_override_is_one_clear_line(override, words):
     ('def get_config(', ['line 1']),
     ('from medjax.config import Data\nData(rot=3)', ['rot']),
     (
-      'from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", "x", "Edema", 8), model=Model("a"))',
+      'from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", '
+      '"x", "Edema", 8), model=Model("a"))',
       ['config.data.labels', 'tuple'],
     ),
   ],

@@ -114,8 +114,8 @@ def test_what_workers_import_does_not_import_jax_itself():
   # grain imports jax where it is installed; ours must not add to that, or need it.
   code = (
     'import sys, types; sys.modules["grain"] = types.ModuleType("grain")\n'
-    'import medjax.data.pipeline, medjax.data.sampling, medjax.data.images.decoding, medjax.data.datasets\n'
-    'import medjax.main\n'
+    'import medjax.data.pipeline, medjax.data.sampling, medjax.data.images.decoding, '
+    'medjax.data.datasets\nimport medjax.main\n'
     'assert not {"jax", "flax", "optax"} & set(sys.modules), "jax was imported"'
   )
   subprocess.run([sys.executable, '-c', code], check=True)

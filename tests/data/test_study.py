@@ -17,7 +17,8 @@ def experiment(root, **overrides):
 
 
 def test_negatives_that_nobody_ruled_out_are_said(tmp_path):
-  # Every patient has one image that rules the mass out, one that mentions nothing, one that shows it.
+  # Every patient has one image that rules the mass out, one that mentions nothing, one that shows
+  # it.
   lines = ['image,patient,Mass,Edema']
   for number in range(90):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f'{number}.png')

@@ -112,7 +112,9 @@ def effective(counts, beta):
 
 
 def class_balanced(y, p, beta, gamma):
-  """Cui et al., section 4: weights 1 / E_n, normalised to sum to the number of classes, which is 2."""
+  """Cui et al., section 4: weights 1 / E_n, normalised to sum to the number of classes, which is
+  2.
+  """
   weights = 1 / np.stack([effective(POSITIVES, beta), effective(NEGATIVES, beta)])
   positive, negative = 2 * weights / weights.sum(axis=0)
   return positive * y * -((1 - p) ** gamma) * np.log(p) - negative * (1 - y) * p**gamma * np.log(
@@ -315,7 +317,9 @@ def test_generalised_cross_entropy_at_1_is_the_absolute_error():
 
 
 def class_balanced_weights(positives, negatives, beta):
-  """What a positive and a negative weigh, read off the loss at p = 1/2, which is ln 2 unweighted."""
+  """What a positive and a negative weigh, read off the loss at p = 1/2, which is ln 2
+  unweighted.
+  """
   return [
     float(binary.class_balanced(jnp.zeros((1, 1)), jnp.full((1, 1), label), *counts)[0, 0])
     / np.log(2)

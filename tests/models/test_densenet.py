@@ -1,4 +1,6 @@
-"""DenseNets against the published parameter counts, timm and torchvision, where they are installed."""
+"""DenseNets against the published parameter counts, timm and torchvision, where they are
+installed.
+"""
 
 import functools
 import re
@@ -150,7 +152,8 @@ def test_a_network_without_channels_is_refused():
 
 
 def test_names_of_torchvisions_downloads_fit():
-  # The pattern by which torchvision's `_load_state_dict` renames its own files, joining groups 1 and 2.
+  # The pattern by which torchvision's `_load_state_dict` renames its own files, joining groups 1
+  # and 2.
   renamed = re.compile(
     r'^(.*denselayer\d+\.(?:norm|relu|conv))\.'
     r'((?:[12])\.(?:weight|bias|running_mean|running_var))$'

@@ -2,13 +2,14 @@
 
 Three kinds of files are told apart by their header:
 
-- `BBox_List_2017.csv` of ChestX-ray14 (arXiv 1705.02315), in pixels of its images of 1024 × 1024, whose
-  'Infiltrate' is the finding 'Infiltration';
+- `BBox_List_2017.csv` of ChestX-ray14 (arXiv 1705.02315), in pixels of its images of 1024 × 1024,
+  whose 'Infiltrate' is the finding 'Infiltration';
 - `truth.csv` of the generated chest X-rays;
-- anybody's table, one box a row: image, label, x, y, width, height, in pixels of the image as it is shown.
+- anybody's table, one box a row: image, label, x, y, width, height, in pixels of the image as it is
+  shown.
 
-A box's x and y are those of its upper left corner; the first pixel reaches from 0 to 1. An image may have
-several boxes of a label.
+A box's x and y are those of its upper left corner; the first pixel reaches from 0 to 1. An image
+may have several boxes of a label.
 """
 
 import collections
@@ -58,12 +59,12 @@ def read(path: pathlib.Path) -> pd.DataFrame:
 
   Returns:
     one row per box: image and label as the file names them, x, y, width and height in pixels, f64;
-    frame, the sides in pixels of the square image that these are pixels of, NaN where it is the image
-    itself; and named_in, the file and row.
+    frame, the sides in pixels of the square image that these are pixels of, NaN where it is the
+    image itself; and named_in, the file and row.
 
   Raises:
-    InputError: naming file, row and column: no such file, a column missing, an empty image or label,
-      a side that is no number or not positive.
+    InputError: naming file, row and column: no such file, a column missing, an empty image or
+      label, a side that is no number or not positive.
   """
   frame = table.read_csv(path)
   frame_side = np.nan
@@ -96,10 +97,11 @@ def in_input(
   image_size: int,
   fit: str = 'pad',
 ) -> pd.DataFrame:
-  """Brings the boxes of some images into pixels of what `medjax.data.images.decoding.decode` returns of them.
+  """Brings the boxes of some images into pixels of what `medjax.data.images.decoding.decode`
+  returns of them.
 
-  A box's image is the one of `images` of that path, or whose path ends in it, or that ends its path.
-  Boxes of other images are left out, and so is what `fit` cuts away.
+  A box's image is the one of `images` of that path, or whose path ends in it, or that ends its
+  path. Boxes of other images are left out, and so is what `fit` cuts away.
 
   Args:
     boxes: as `read` returns them.
@@ -111,8 +113,8 @@ def in_input(
     one row per box: row, i64, its image's place in `images`; label; x, y, width and height, f64.
 
   Raises:
-    InputError: naming file and row: a path that ends several images', a box whose middle lies outside
-      its image, or an image that cannot be read.
+    InputError: naming file and row: a path that ends several images', a box whose middle lies
+      outside its image, or an image that cannot be read.
   """
   rows = _rows(boxes, images)
   boxes, rows = boxes[rows >= 0], rows[rows >= 0]
@@ -125,8 +127,8 @@ def in_input(
   for place in np.flatnonzero(((middles < 0) | (middles > sizes)).any(axis=1))[:1]:
     width, height = sizes[place]
     raise InputError(
-      f'{boxes["named_in"].iloc[place]}: the box lies outside its image of {width:g} × {height:g} pixels; '
-      'boxes must be in pixels of the image files, as they are shown'
+      f'{boxes["named_in"].iloc[place]}: the box lies outside its image of {width:g} × {height:g} '
+      'pixels; boxes must be in pixels of the image files, as they are shown'
     )
   mapped = to_input(corners, sizes, image_size, fit)
   result = pd.DataFrame({'row': rows, 'label': boxes['label'].to_numpy()})
@@ -135,7 +137,8 @@ def in_input(
 
 
 def to_input(boxes: np.ndarray, sizes: np.ndarray, image_size: int, fit: str = 'pad') -> np.ndarray:
-  """Moves boxes as `medjax.data.images.decoding.decode` moves the pixels, and cuts them at the frame.
+  """Moves boxes as `medjax.data.images.decoding.decode` moves the pixels, and cuts them at the
+  frame.
 
   Args:
     boxes: f64[N, 4], x, y, width and height in pixels of the image.
@@ -162,7 +165,9 @@ def to_input(boxes: np.ndarray, sizes: np.ndarray, image_size: int, fit: str = '
 
 
 def _of_the_phantom(frame: pd.DataFrame) -> pd.DataFrame:
-  """Returns a row per box of truth.csv, which has one per image; the index stays that of the file."""
+  """Returns a row per box of truth.csv, which has one per image; the index stays that of the
+  file.
+  """
   parts = []
   for label in chest.BOXED:
     names = {'Path': 'image'} | {f'{label} {side}': side for side in SIDES}

@@ -1,13 +1,13 @@
 """Image files → uint8 arrays of the network's size, and the check that every file can be read.
 
-JPEG, JPEG 2000, PNG, TIFF, BMP and whatever else Pillow reads; DICOM, known by its content; and images
-in containers, see medjax.data.images.containers. They are shown as a viewer would show them:
+JPEG, JPEG 2000, PNG, TIFF, BMP and whatever else Pillow reads; DICOM, known by its content; and
+images in containers, see medjax.data.images.containers. They are shown as a viewer would show them:
 
 - turned as their EXIF orientation says;
 - what is transparent over black, as the padding is; alpha that hides nothing changes nothing;
 - CMYK and palettes as RGB, without colour profiles;
-- grey of more than 8 bits by `intensity`, see medjax.data.images.intensity; colour of 16 bits by its upper
-  eight.
+- grey of more than 8 bits by `intensity`, see medjax.data.images.intensity; colour of 16 bits by
+  its upper eight.
 """
 
 import concurrent.futures
@@ -25,8 +25,9 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 _FITS = {'pad': ImageOps.pad, 'crop': ImageOps.fit, 'stretch': Image.Image.resize}
-# Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts those
-# of the file, so that a pyramid with small pages would not even open; ours counts those to decode.
+# Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
+# those of the file, so that a pyramid with small pages would not even open; ours counts those to
+# decode.
 Image.MAX_IMAGE_PIXELS = None
 _MOST_PIXELS = 2**29
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # of TIFF
@@ -79,8 +80,8 @@ def find_broken(
 ) -> dict[int, str]:
   """Decodes every image and returns {position: reason} of those that cannot be read.
 
-  Of a TIFF pyramid or a JPEG 2000 that is what `decode` reads of it for this size, any other file in
-  full. `progress` is called with the number of images done, a thousand at a time.
+  Of a TIFF pyramid or a JPEG 2000 that is what `decode` reads of it for this size, any other file
+  in full. `progress` is called with the number of images done, a thousand at a time.
   """
 
   def reason(path: str) -> str:
@@ -139,8 +140,8 @@ def _load_file(
   width, height = (side >> halvings for side in image.size)
   if width * height > _MOST_PIXELS:
     raise ValueError(
-      f'its {width:,} × {height:,} pixels are more than the {_MOST_PIXELS:,} that are decoded at once; '
-      'save it smaller, or cut a slide into patches with medjax.slides'
+      f'its {width:,} × {height:,} pixels are more than the {_MOST_PIXELS:,} that are decoded at '
+      'once; save it smaller, or cut a slide into patches with medjax.slides'
     )
   deep_colour = image.mode in ('RGB', 'RGBA', 'CMYK') and any(
     ';16' in str(tile.args) for tile in image.tile
@@ -167,8 +168,8 @@ def _seek_reduced_page(image: Image.Image, least: int) -> None:
     kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) if image.format == 'TIFF' else 0
     if not kind & (_REDUCED | _MASK):
       raise ValueError(
-        f'it holds {pages} images; save the one that is meant in a file of its own, or cut a slide into '
-        'patches with medjax.slides'
+        f'it holds {pages} images; save the one that is meant in a file of its own, or cut a slide '
+        'into patches with medjax.slides'
       )
     # The photograph of a slide's label is marked as a reduced page too: its shape tells.
     shape = image.width * sizes[0][1] / (image.height * sizes[0][0])

@@ -1,12 +1,12 @@
 """DICOM files: their picture as uint8, and of their header the few attributes that are named here.
 
-Nothing but `_HEADER` and `_PICTURE` is ever read, so that names, dates, private elements and whatever
-else a file says of a person cannot reach a message, a table or a report.
+Nothing but `_HEADER` and `_PICTURE` is ever read, so that names, dates, private elements and
+whatever else a file says of a person cannot reach a message, a table or a report.
 
 The picture goes through the grey scale pipeline of the DICOM standard, PS3.3 C.11: stored value →
-rescale slope and intercept (or modality LUT) → window (or VOI LUT) → MONOCHROME1 inverted. Colour is
-converted to RGB. Compressed pixels are decompressed by pydicom and its plug-ins: JPEG, JPEG lossless,
-JPEG-LS, JPEG 2000, RLE.
+rescale slope and intercept (or modality LUT) → window (or VOI LUT) → MONOCHROME1 inverted. Colour
+is converted to RGB. Compressed pixels are decompressed by pydicom and its plug-ins: JPEG, JPEG
+lossless, JPEG-LS, JPEG 2000, RLE.
 """
 
 import functools
@@ -62,7 +62,8 @@ def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
     return True
   if pathlib.Path(path).suffix.lower() in _SUFFIXES:
     raise InputError(
-      f"{path}: no DICOM file, for it has no 'DICM' at byte 128; fetch it again, or have a DICOM toolkit "
+      f"{path}: no DICOM file, for it has no 'DICM' at byte 128; fetch it again, or have a DICOM "
+      'toolkit '
       'write it anew with its preamble'
     )
   return False
@@ -71,9 +72,9 @@ def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
 def header(path: str | pathlib.Path) -> dict[str, str]:
   """Returns what the study table may know of a file, without reading its pixels.
 
-  The keys are patient, study, instance, view, sex, age (completed years), laterality (L, R, B or U),
-  width and height (pixels, of the original), scanner (maker and model), '' where the file does not say. Widths and heights are ''
-  for what is no image, such as a report.
+  The keys are patient, study, instance, view, sex, age (completed years), laterality (L, R, B or
+  U), width and height (pixels, of the original), scanner (maker and model), '' where the file does
+  not say. Widths and heights are '' for what is no image, such as a report.
 
   Raises:
     InputError: the file is missing, damaged, or no DICOM.
@@ -109,9 +110,10 @@ def completed_years(age: str) -> str:
 def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:
   """Returns uint8[H, W] of a grey image, uint8[H, W, 3] (RGB) of one in colour.
 
-  `intensity` says which values, after the rescaling, become black and white of grey images of more than
-  8 bits (see medjax.data.images.intensity). With 'file' it is the first VOI LUT, else the first window; without either all
-  values that the bits stored can have. Padding is black, and does not count in a 'stretch'.
+  `intensity` says which values, after the rescaling, become black and white of grey images of more
+  than 8 bits (see medjax.data.images.intensity). With 'file' it is the first VOI LUT, else the
+  first window; without either all values that the bits stored can have. Padding is black, and does
+  not count in a 'stretch'.
 
   Raises:
     InputError: the file is missing, damaged, of several frames, without pixels, compressed in a way
@@ -165,8 +167,8 @@ def _check_readable(path: str | pathlib.Path, dataset: Any) -> None:
   frames = int(dataset.get('NumberOfFrames') or 1)
   if frames > 1:
     raise InputError(
-      f'{path}: holds {frames} frames, not one image; save the frames that the labels speak of as files '
-      'of one frame each'
+      f'{path}: holds {frames} frames, not one image; save the frames that the labels speak of as '
+      'files of one frame each'
     )
   syntax = dataset.file_meta.get('TransferSyntaxUID', '')
   try:
@@ -175,7 +177,8 @@ def _check_readable(path: str | pathlib.Path, dataset: Any) -> None:
     readable = False
   if not readable:
     raise InputError(
-      f'{path}: its transfer syntax ({getattr(syntax, "name", "") or "none"}) is not read; have a DICOM '
+      f'{path}: its transfer syntax ({getattr(syntax, "name", "") or "none"}) is not read; have a '
+      'DICOM '
       "toolkit decompress it, or pip install 'medjax[dicom]' if plug-ins are missing"
     )
 
@@ -217,7 +220,9 @@ def _grey(dataset: Any, pixels: np.ndarray, intensity: str) -> np.ndarray:
 
 
 def _padding(dataset: Any, values: np.ndarray) -> np.ndarray:
-  """bool: which stored values are padding: the padding value, up to its range limit if there is one."""
+  """bool: which stored values are padding: the padding value, up to its range limit if there is
+  one.
+  """
   if dataset.get('PixelPaddingValue') is None:
     return np.zeros(len(values), bool)
   limits = (dataset.PixelPaddingValue, dataset.get('PixelPaddingRangeLimit'))
@@ -274,7 +279,9 @@ def _first_number(dataset: Any, name: str) -> float | None:
 
 
 def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-  """A window, PS3.3 C.11.2.1.2 and C.11.2.1.3: values → 0 … 1, and beyond where it cuts them off."""
+  """A window, PS3.3 C.11.2.1.2 and C.11.2.1.3: values → 0 … 1, and beyond where it cuts them
+  off.
+  """
   if function == 'LINEAR':
     center, width = center - 0.5, width - 1
   if width < 0 or (width == 0 and function != 'LINEAR'):

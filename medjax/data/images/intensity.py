@@ -9,8 +9,9 @@ span, and three sayings are honest:
   'stretch'    each image's own lowest value is black and its highest white. For sets whose images
                use their bits differently, such as PadChest's 16-bit PNGs. What it costs: how bright
                one image is beside another is lost, and a single bright marker darkens the rest.
-  'low..high'  these values, the same for every image: '0..4095' for 12 bits stored in 16, '-160..240'
-               for soft tissue in Hounsfield units. Comparable between images, where one is right.
+  'low..high'  these values, the same for every image: '0..4095' for 12 bits stored in 16,
+               '-160..240' for soft tissue in Hounsfield units. Comparable between images, where one
+               is right.
 """
 
 import numpy as np
@@ -50,13 +51,15 @@ def span(
   reach = brightest - (darkest if least < 0 else least)
   if reach < _LEAST_SHARE * (most - least):
     raise ValueError(
-      f'its pixels are {darkest:g} to {brightest:g} of a possible {least:g} to {most:g} and would show '
-      f'almost nothing; {advice}'
+      f'its pixels are {darkest:g} to {brightest:g} of a possible {least:g} to {most:g} and would '
+      f'show almost nothing; {advice}'
     )
   return whole
 
 
 def to_uint8(values: np.ndarray, low: float, high: float) -> np.ndarray:
-  """Returns uint8 of the same shape: `low` and less is 0, `high` and more is 255, linear between."""
+  """Returns uint8 of the same shape: `low` and less is 0, `high` and more is 255, linear
+  between.
+  """
   scaled = (values.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
   return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)

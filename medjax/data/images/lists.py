@@ -102,9 +102,9 @@ def of_paths(paths: Sequence[str | os.PathLike]) -> ImageList:
 def of_folder(folder: pathlib.Path) -> ImageList:
   """Lists what lies in a folder and below, folder by folder in the order of names.
 
-  Images are the files with one of the `ENDINGS`, and those without an ending (or one of digits alone,
-  as identifiers have) that are DICOM by their content, DICOMDIR excepted. Hidden files and folders and
-  links to folders are passed over.
+  Images are the files with one of the `ENDINGS`, and those without an ending (or one of digits
+  alone, as identifiers have) that are DICOM by their content, DICOMDIR excepted. Hidden files and
+  folders and links to folders are passed over.
 
   Raises:
     InputError: no such folder, a folder in it that cannot be read, or no image in it.
@@ -122,7 +122,8 @@ def of_folder(folder: pathlib.Path) -> ImageList:
 
 
 def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
-  """Lists what the column `image` (or `path`) of a CSV names, with the column `patient` where it is.
+  """Lists what the column `image` (or `path`) of a CSV names, with the column `patient` where it
+  is.
 
   Args:
     path: of the CSV.
@@ -147,7 +148,8 @@ def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
     earlier = first.setdefault(os.path.normpath(os.path.join(root, name)), row)
     if earlier != row:
       raise InputError(
-        f"{path}: row {row + 2}, column '{column}': '{name}' is already in row {earlier + 2}; keep one "
+        f"{path}: row {row + 2}, column '{column}': '{name}' is already in row {earlier + 2}; keep "
+        'one '
         'row per image'
       )
   patients = frame['patient'].str.strip() if 'patient' in frame else [''] * len(frame)

@@ -68,8 +68,8 @@ def make(
 
   Returns:
     The split, str[N], and how it was made, a dict ready for JSON: the seed; whether test and
-    validation are 'official' or 'drawn', or 'official and drawn' and then of which `sets`; for a drawn
-    test set, the positive patients that each
+    validation are 'official' or 'drawn', or 'official and drawn' and then of which `sets`; for a
+    drawn test set, the positive patients that each
     floor asks for, and the labels enriched beyond chance to meet it; for a drawn validation set,
     the labels matched, those rationed to leave training its half, and the number of patients who
     stand in for a pattern that ran out; the unused images and patients.
@@ -186,7 +186,9 @@ def _sets(table: pd.DataFrame) -> np.ndarray:
 def _sets_to_draw(
   name: str, setting: str | float, official: np.ndarray, sets: np.ndarray
 ) -> list[str]:
-  """Returns the sets whose test or validation patients are drawn; the others' are the publisher's."""
+  """Returns the sets whose test or validation patients are drawn; the others' are the
+  publisher's.
+  """
   where, names = f'config.split.{name}', list(pd.unique(sets))
   written = re.fullmatch(_OFFICIAL, str(setting))
   if not written:
@@ -340,7 +342,9 @@ def _check_floors_possible(
   size: int,
   published: int,
 ) -> None:
-  """Checks the floors where `size` patients join `published` official ones, who have `has` positive."""
+  """Checks the floors where `size` patients join `published` official ones, who have `has`
+  positive.
+  """
   for column, need in floors.items():
     there_are = int(positive[:, column].sum()) + int(has[column])
     most = min(int(positive[:, column].sum()), size) + int(has[column])
@@ -349,6 +353,6 @@ def _check_floors_possible(
       share = math.floor(most / (size + published) * 1000) / 1000
       raise InputError(
         f'{_asked(test_floor, labels[column])} needs {need} positive patients of '
-        f'{size + published} in the test set; {there_are} patients are positive: the largest possible '
-        f'floor is {most} patients, a share of {share:g}'
+        f'{size + published} in the test set; {there_are} patients are positive: the largest '
+        f'possible floor is {most} patients, a share of {share:g}'
       )

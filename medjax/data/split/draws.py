@@ -1,7 +1,7 @@
 """Drawing patients: a test set with a floor of positives, and a validation set that resembles it.
 
-Pure functions of bool[patients, L], whether a patient is positive for a label, and of one random order
-of the patients; `medjax.data.split.by_patient.make` says what they are for.
+Pure functions of bool[patients, L], whether a patient is positive for a label, and of one random
+order of the patients; `medjax.data.split.by_patient.make` says what they are for.
 """
 
 import numpy as np

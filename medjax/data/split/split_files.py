@@ -41,8 +41,8 @@ def proof(
 
   `table_sha256` is that of the lines of `column_sha256`, 'name digest', columns sorted by name; a
   column's digest is that of its JSON list in the order of the image names, label codes as one
-  string of '1', '0', '-' (uncertain), 'n' (not mentioned) and 's' (soft), after which the soft labels
-  follow, ' 0.333333' for a third. `split_sha256` is that of the CSV.
+  string of '1', '0', '-' (uncertain), 'n' (not mentioned) and 's' (soft), after which the soft
+  labels follow, ' 0.333333' for a third. `split_sha256` is that of the CSV.
 
   Args:
     table, split, truth, known, labels: as in `make`.
@@ -115,7 +115,8 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
         ', '.join(name for name in of if of[name] == origin) for origin in ('official', 'drawn')
       )
       notes.append(
-        f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is none."
+        f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is "
+        'none.'
       )
   if enriched := how.get('test', {}).get('enriched'):
     notes.append(
@@ -174,15 +175,17 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
 def read_published(
   path: pathlib.Path, table: pd.DataFrame
 ) -> tuple[np.ndarray, pd.Series | None, list[str]]:
-  """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for it.
+  """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for
+  it.
 
   Images are joined by their path, or where that is unknown by their file name, if the table has it
-  once; which is noted, and how many of those are of another patient there. Splits may be called val, valid, dev or training as well.
+  once; which is noted, and how many of those are of another patient there. Splits may be called
+  val, valid, dev or training as well.
 
   Returns:
-    The split, str[N] in the table's order, 'unused' where the file says nothing; the file's patients, ''
-    where it names none, or None where it has no such column or they are the table's; and sentences on
-    what did not fit.
+    The split, str[N] in the table's order, 'unused' where the file says nothing; the file's
+    patients, '' where it names none, or None where it has no such column or they are the table's;
+    and sentences on what did not fit.
 
   Raises:
     InputError: a column missing, an unknown split, an image on two rows, or no image of the table.
@@ -202,14 +205,15 @@ def read_published(
   known = np.flatnonzero(place >= 0)
   if not len(known):
     raise InputError(
-      f"{path}: none of its {len(frame):,} images is in the table, such as '{frame['image'][0]}' (the "
-      f"table has '{images[0]}'); use the table that was split, or write images as it does"
+      f"{path}: none of its {len(frame):,} images is in the table, such as '{frame['image'][0]}' "
+      f"(the table has '{images[0]}'); use the table that was split, or write images as it does"
     )
   twice = pd.Series(place[known]).duplicated().to_numpy()
   if twice.any():
     row = known[twice][0]
     raise InputError(
-      f"{path}: row {row + 2}: image '{frame['image'][row]}' is listed twice; keep one row per image"
+      f"{path}: row {row + 2}: image '{frame['image'][row]}' is listed twice; keep one row per "
+      'image'
     )
   split = np.full(len(table), 'unused', object)
   split[place[known]] = written[known].map(_CALLED)
@@ -231,7 +235,8 @@ def read_published(
     if len(other):
       row = other[0]
       notes.append(
-        f'Joined by file name alone although the patients are called differently: {_images(len(other))}, '
+        'Joined by file name alone although the patients are called differently: '
+        f'{_images(len(other))}, '
         f"such as '{frame['image'][row]}' of '{theirs[row]}' to '{images[place[row]]}' of "
         f"'{table['patient'].iloc[place[row]]}': they may be other pictures."
       )

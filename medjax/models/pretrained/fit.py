@@ -1,4 +1,5 @@
-"""Fits a file's tensors to a network's parameters: every one is accounted for, or nothing is loaded.
+"""Fits a file's tensors to a network's parameters: every one is accounted for, or nothing is
+loaded.
 
 Published weights are named and laid out as torch does it. A network's class attribute `names` says
 how our names become theirs; the layouts follow from the kind of parameter.
@@ -40,7 +41,9 @@ class Fitted(NamedTuple):
 
 
 def published_name(path: str, rules: Sequence[tuple[str, Any]]) -> str:
-  """'stage1_block0/conv1/kernel' → 'layer1.0.conv1.weight', by rules (pattern, replacement) in turn."""
+  """'stage1_block0/conv1/kernel' → 'layer1.0.conv1.weight', by rules (pattern, replacement) in
+  turn.
+  """
   *modules, leaf = path.split('/')
   name = '.'.join([*modules, _LEAVES.get(leaf, leaf)])
   for pattern, replacement in rules:
@@ -130,7 +133,8 @@ def _raise_all(problems: Mapping[str, list[str]], where: str, found: int, known:
       kinds.append(f'{len(names):,} {kind}: {", ".join(names[:_SHOWN])}{more}')
   raise InputError(
     f'{where}: its tensors do not fit the network, so nothing is loaded ({found:,} of the '
-    f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is this the network of their architecture?"
+    f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is this the network of their "
+    'architecture?'
   )
 
 

@@ -1,4 +1,6 @@
-"""Published weights in a network: whether they belong together, and the network filled with them."""
+"""Published weights in a network: whether they belong together, and the network filled with
+them.
+"""
 
 import functools
 import json

@@ -117,8 +117,8 @@ def _of_hub(repository: str, revision: str | None, where: str, setting: str) -> 
     )
   except errors.LocalEntryNotFoundError:
     raise InputError(
-      f'{where}: no such file or folder here, not in the cache of the hub ({_cache()}), and the hub '
-      'cannot be asked (no connection, or HF_HUB_OFFLINE is set)'
+      f'{where}: no such file or folder here, not in the cache of the hub ({_cache()}), and the '
+      'hub cannot be asked (no connection, or HF_HUB_OFFLINE is set)'
     ) from None
   except (errors.HfHubHTTPError, errors.HFValidationError) as error:
     raise InputError(

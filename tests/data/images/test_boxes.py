@@ -1,4 +1,6 @@
-"""Boxes from their files, and where they are in what the network is given: as decoding moves pixels."""
+"""Boxes from their files, and where they are in what the network is given: as decoding moves
+pixels.
+"""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +36,9 @@ def square(folder, name, width, height, box, value=255, **settings):
 
 
 def bright(pixels):
-  """Returns x, y, width and height of what is bright, to a part of a pixel: each is a sum of shares."""
+  """Returns x, y, width and height of what is bright, to a part of a pixel: each is a sum of
+  shares.
+  """
   shares = pixels[..., 0] / 255
   across, down = shares.max(axis=0), shares.max(axis=1)
   wide, high = across.sum(), down.sum()

@@ -101,7 +101,9 @@ def test_every_image_is_the_one_that_was_written(root, pictures, key, channel):
 
 
 def test_a_prepared_folder_is_read_without_tensorflow(root, pictures):
-  """Keys of array_record files are shuffled: an image is found by its own id, as their reader says."""
+  """Keys of array_record files are shuffled: an image is found by its own id, as their reader
+  says.
+  """
   for split in ('train', 'test'):
     theirs = tfds.builder_from_directory(root / 'tissue/1.0.0').as_data_source(split)
     for number, example in enumerate(theirs):

@@ -52,7 +52,9 @@ def test_every_format_and_mode_gives_the_same_grey(tmp_path, gradient, name, mod
 
 
 def png_of_16_bits(pixels):
-  """A PNG of colour type 0, 2 or 6 by the number of channels, by the specification: Pillow writes none."""
+  """A PNG of colour type 0, 2 or 6 by the number of channels, by the specification: Pillow writes
+  none.
+  """
 
   def chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))

@@ -431,7 +431,8 @@ def test_official_or_a_share_where_there_is_no_official_split():
   assert len(patterns_of(made, split, 'validation')) == 12
 
 
-# Several sets: the first has a test set of its own, the second is of training rows, the third has none.
+# Several sets: the first has a test set of its own, the second is of training rows, the third has
+#   none.
 SETS = ['nih'] * 60 + ['train'] * 40 + ['pc'] * 100
 PARTS = ['train'] * 30 + ['test'] * 20 + [''] * 10 + ['train'] * 40 + [''] * 100
 
