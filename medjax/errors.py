@@ -32,3 +32,8 @@ def check_option(what: str, value: object, options: Iterable[str]) -> None:
   if value not in options:
     allowed = ', '.join(map(str, options))
     raise InputError(f"{what} is '{value}'; allowed: {allowed}{nearest(value, options)}")
+
+
+def count(number: int, noun: str) -> str:
+  """Returns '1 image', '1,200 images'."""
+  return f'{number:,} {noun}' if number == 1 else f'{number:,} {noun}s'

@@ -17,8 +17,7 @@ _TRIES, _SIZE = 64, 32
 def check_policy(
   policy: Callable[[jax.Array, jax.Array], jax.Array], name: str, modality: str, channels: int
 ) -> None:
-  """Tries a policy, anybody's, on a picture without symmetries, and refuses it if it would change
-  labels.
+  """Tries any policy on a picture without symmetries, and refuses one that would change labels.
 
   A chest may be moved a little but neither mirrored nor turned by a quarter or more: no result may
   be more like one of the picture's other seven symmetries than like the picture itself.
@@ -64,6 +63,6 @@ def _likeness(images: np.ndarray, others: np.ndarray) -> np.ndarray:
   """Returns the correlation of each image with each other one, f32[images, others]."""
   standard = [
     (flat - flat.mean(axis=1, keepdims=True)) / (flat.std(axis=1, keepdims=True) + 1e-6)
-    for flat in (each.reshape(len(each), -1) for each in (images, others))
+    for flat in (pictures.reshape(len(pictures), -1) for pictures in (images, others))
   ]
   return standard[0] @ standard[1].T / standard[0].shape[1]

@@ -2,8 +2,7 @@
 
 The contract: `policy(key, images f32[B, H, W, C] in [0, 1]) -> f32[B, H, W, C] in [0, 1]`. Every
 image gets a key of its own, split from one key per step, so that the result does not depend on how
-many devices share the batch. Images are square. This is the one module of medjax.data that imports
-jax; worker processes never import it.
+many devices share the batch. Images are square.
 """
 
 import jax
@@ -112,9 +111,8 @@ def histopathology(key: jax.Array, images: jax.Array) -> jax.Array:
 
   The eight symmetries of the square: how the section lay on the glass; pixels are moved, never
   interpolated, and what lies in the centre stays there, as do size and sharpness of the nuclei, by
-  which tumour is told. Haematoxylin, eosin and the rest up to 5 % stronger or weaker with an offset
-  of up to
-  0.05 of optical density: the laboratory's stain, its age and the scanner. The stains are varied
+  which tumour is recognised. Haematoxylin, eosin and the rest up to 5 % stronger or weaker with an
+  offset of up to 0.05 of optical density: the laboratory's stain, its age and the scanner. The stains are varied
   apart from each other, as in Tellez et al. 2018, "Whole-slide mitosis detection in H&E breast
   histology using PHH3 as a reference to train distilled stain-invariant convolutional networks"
   (IEEE TMI 37).
@@ -139,9 +137,7 @@ def histopathology(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def _stains(image: jax.Array) -> jax.Array:
-  """Returns how much of each stain lies where, in optical density (natural logarithm), f32[H, W,
-  3].
-  """
+  """Returns the optical density of each stain (natural logarithm), f32[H, W, 3]."""
   density = -jnp.log(jnp.maximum(image, _DARKEST))
   return density @ jnp.asarray(np.linalg.inv(_STAINS), image.dtype)
 
@@ -184,6 +180,6 @@ def _affine(
   source = (inverse @ target + centre[:, None]).reshape(2, height, width)
 
   def sample(channel: jax.Array) -> jax.Array:
-    return jax.scipy.ndimage.map_coordinates(channel, source, order=1, mode=outside)
+    return jax.scipy.ndimage.map_coordinates(channel, list(source), order=1, mode=outside)
 
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)

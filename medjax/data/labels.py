@@ -66,8 +66,8 @@ def resolve(
       mask[rows, column] = 0
     else:
       low, high = limits
-      drawn = low + (high - low) * _uniform(keys[rows], label)
-      values[rows, column] = np.clip(drawn.astype(np.float32), np.float32(low), np.float32(high))
+      draws = low + (high - low) * _uniform(keys[rows], label)
+      values[rows, column] = np.clip(draws.astype(np.float32), np.float32(low), np.float32(high))
   return values, mask
 
 
@@ -86,7 +86,7 @@ def reference(
 
   Uncertain is always unknown, whatever the training policy makes of it; blank follows `blank`, as
   in `resolve`: with 'zeros' a finding that is not mentioned counts as negative here too. A soft
-    label is what most readers say; half and half is unknown.
+  label is what most readers say; half and half is unknown.
 
   Returns:
     truth f32[N, L], 1 positive and 0 otherwise, and known bool[N, L]. An unknown truth is 0.

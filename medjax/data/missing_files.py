@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.table import named_in
-from medjax.errors import InputError
+from medjax.errors import InputError, count
 
 
-def check(table: pd.DataFrame, root: pathlib.Path, *, broken: str) -> list[str]:
+def check(table: pd.DataFrame, root: pathlib.Path, broken: str) -> list[str]:
   """Looks whether table and files agree, by their names alone: 112,120 take about a second.
 
   A table of which not one image is there is being read without its images, which splitting allows.
@@ -33,17 +33,17 @@ def check(table: pd.DataFrame, root: pathlib.Path, *, broken: str) -> list[str]:
   if len(rows) == len(table):
     return [f'No image of the table is under {root}, so files and rows were not compared.']
   if len(rows) and broken == 'stop':
+    row = int(rows[0])
     raise InputError(
-      f"{named_in(table, int(rows[0]), root)}: image '{table['image'][rows[0]]}' is not under "
-      f'{root} '
-      f'({len(rows):,} such row{"s" * (len(rows) > 1)}); complete the images, or set '
+      f"{named_in(table, row, root)}: image '{table['image'][row]}' is not under {root} "
+      f'({count(len(rows), "such row")}); complete the images, or set '
       'config.data.broken=set_aside to go on without such rows'
     )
   if not strays:
     return []
   return [
-    f'{len(strays):,} image{"s" * (len(strays) > 1)} under {root} in no row of the table, such as '
-    f"'{strays[0]}': no part of the study."
+    f"{count(len(strays), 'image')} under {root} in no row of the table, such as '{strays[0]}': "
+    'no part of the study.'
   ]
 
 
@@ -55,18 +55,18 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
   """
   images = list(images)
   plain = {image for image in images if '#' not in image}
-  found = set(_files_beside(plain, root))
-  missing = np.flatnonzero([image not in found and not _exists(root, image) for image in images])
+  files = set(_files_near(plain, root))
+  missing = np.flatnonzero([image not in files and not _exists(root, image) for image in images])
   endings = {posixpath.splitext(image)[1].lower() for image in plain}
   strays = [
     file
-    for file in found - plain
+    for file in files - plain
     if posixpath.splitext(file)[1].lower() in endings and posixpath.basename(file)[0] != '.'
   ]
   return missing, sorted(strays)
 
 
-def _files_beside(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
+def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
   folders: dict[str, set[str]] = {}
   for folder in {posixpath.dirname(image) for image in images}:
     # Absolute paths, which only a person's own table has, are looked up one by one.
@@ -76,7 +76,7 @@ def _files_beside(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
     common = posixpath.commonpath(inside)
     for folder, below, names in os.walk(root / common):
       if not top:
-        below.clear()  # Beside the table lies what has nothing to do with it.
+        below.clear()  # Next to the table lies what has nothing to do with it.
       relative = os.path.relpath(folder, root)
       prefix = '' if relative == '.' else relative.replace(os.sep, '/') + '/'
       yield from (prefix + name for name in names)

@@ -44,7 +44,7 @@ class Records:
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
-    batch = {
+    batch: dict[str, np.ndarray] = {
       'image': np.zeros((size, *self.image_format.shape), np.uint8),
       'label': np.zeros((size, self.values.shape[1]), np.float32),
       'mask': np.zeros((size, self.values.shape[1]), np.float32),
@@ -161,9 +161,7 @@ def _iterate(
 
 
 def _end_with_parent(parent: int, worker: int, workers: int) -> None:
-  """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else would end
-  it.
-  """
+  """Makes a worker leave when process `parent` is gone: after a kill -9 nobody else ends it."""
   del worker, workers
   # Ctrl-C reaches every process of a terminal; the main one saves first and then ends its workers.
   signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -42,53 +42,11 @@ _BLOCK = 1 << 16
 _EPOCH_KEY, _TURN_KEY, _IMAGE_KEY, _SET_KEY = range(4)
 
 
-def epoch_indices(
-  mode: str,
-  values: np.ndarray,
-  mask: np.ndarray,
-  *,
-  epoch: int,
-  seed: int,
-  label: str | int | None = None,
-  labels: Sequence[str] = (),
-) -> np.ndarray:
-  """Returns the row numbers of one epoch in the order they are shown, int64[M].
-
-  M is `epoch_length` in every epoch; the same arguments give the same indices.
-
-  Args:
-    mode: one of MODES.
-    values: f32[N, L] in [0, 1], the training rows' labels.
-    mask: f32[N, L], 0 where the label is unknown.
-    epoch: 0 or more.
-    seed: 0 or more.
-    label: the label that 'oversample', 'undersample' and 'balanced' go by, as a name in `labels` or
-      a column number. It may be left out (None or '') if there is only one.
-    labels: the L names.
-
-  Raises:
-    InputError: an unknown mode or label, no label where one is needed, a class without images.
-  """
-  return IndexStream(mode, values, mask, seed=seed, label=label, labels=labels).epoch(epoch)
-
-
-def epoch_length(
-  mode: str,
-  values: np.ndarray,
-  mask: np.ndarray,
-  *,
-  label: str | int | None = None,
-  labels: Sequence[str] = (),
-) -> int:
-  """Returns M, the number of indices in each epoch; arguments and errors as `epoch_indices`."""
-  return IndexStream(mode, values, mask, seed=0, label=label, labels=labels).epoch_length
-
-
 class IndexStream:
   """The endless concatenation of epochs, read at any position.
 
   Threads may share a stream, and it can be pickled for other processes. It keeps the orders of the
-  two epochs asked for last, for a batch may lie across both.
+  two epochs asked for last, since a batch may lie across both.
   """
 
   def __init__(
@@ -103,12 +61,22 @@ class IndexStream:
     sets: Sequence[str] = (),
     mixture: Mapping[str, float] | None = None,
   ):
-    """Takes the arguments of `epoch_indices`, and raises its errors.
+    """Makes the stream of one run; the same arguments give the same indices.
 
     Args:
+      mode: one of MODES.
+      values: f32[N, L] in [0, 1], the training rows' labels.
+      mask: f32[N, L], 0 where the label is unknown.
+      seed: 0 or more.
+      label: the label that 'oversample', 'undersample' and 'balanced' go by, as a name in `labels`
+        or a column number. It may be left out (None or '') if there is only one.
+      labels: the L names.
       sets: str[N], the set of each image; only a mixture asks for it.
       mixture: set → its share, 0 or more, of what is shown; shares are divided by their sum. None
         and {} mix nothing.
+
+    Raises:
+      InputError: an unknown mode or label, no label where one is needed, a class without images.
     """
     check_option('config.sampling.name', mode, MODES)
     if seed < 0:
@@ -119,10 +87,13 @@ class IndexStream:
     self._counts: list[int] = []
     if mixture:
       self._classes, self._counts = _mixture(mode, np.asarray(sets, object), mixture)
-    self._forget()
+    self._lock, self._recent = threading.Lock(), list[tuple[int, np.ndarray]]()
 
   def epoch(self, epoch: int) -> np.ndarray:
-    """Returns the row numbers of one epoch, int64[epoch_length], not to be written to."""
+    """Returns the row numbers of one epoch in the order they are shown, int64[epoch_length].
+
+    The array is not to be written to. `epoch` is 0 or more.
+    """
     with self._lock:
       for number, order in self._recent:
         if number == epoch:
@@ -145,15 +116,11 @@ class IndexStream:
       epoch, start = epoch + 1, 0
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-  def _forget(self) -> None:
-    self._lock, self._recent = threading.Lock(), []
-
   def __getstate__(self) -> dict:
     return {name: value for name, value in vars(self).items() if name not in ('_lock', '_recent')}
 
   def __setstate__(self, state: dict) -> None:
-    vars(self).update(state)
-    self._forget()
+    vars(self).update(state, _lock=threading.Lock(), _recent=[])
 
 
 def _classes(
@@ -224,8 +191,8 @@ def _order(mode: str, classes: list[np.ndarray], length: int, seed: int, epoch: 
     times, more = divmod(len(larger), len(smaller))
     repeated = [np.tile(smaller, times), rng.permutation(smaller)[:more]]
     return rng.permutation(np.concatenate([larger, *repeated]))
-  drawn = rng.permutation(larger)[: len(smaller)]
-  return rng.permutation(np.concatenate([smaller, drawn]))
+  as_many = rng.permutation(larger)[: len(smaller)]
+  return rng.permutation(np.concatenate([smaller, as_many]))
 
 
 def _take_turns(classes: list[np.ndarray], length: int, seed: int, epoch: int) -> np.ndarray:
@@ -240,7 +207,7 @@ def _take_turns(classes: list[np.ndarray], length: int, seed: int, epoch: int) -
   order = np.empty(length, np.int64)
   for number, rows in enumerate(classes):
     places = np.flatnonzero(turns == number)
-    seen = rounds + np.count_nonzero(before == number)
+    seen = rounds + int(np.count_nonzero(before == number))
     order[places] = _shuffles(rows, seen, len(places), (seed, _IMAGE_KEY, number))
   return order
 
@@ -252,26 +219,26 @@ def _mixture(
   what = 'config.sampling.mixture'
   if mode != 'none':
     raise InputError(f"{what} goes with config.sampling.name='none' alone, not with '{mode}'")
-  there = list(dict.fromkeys(sets))
-  if not there:
+  names = list(dict.fromkeys(sets))
+  if not names:
     raise InputError(f"{what} needs a study table of several sets: config.data.source='several'")
   for name, share in mixture.items():
-    check_option(f'{what}: the set', name, there)
+    check_option(f'{what}: the set', name, names)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < np.inf:
       raise InputError(f"{what}['{name}']={share!r}: must be a share, a number of 0 or more")
-  for name in there:
+  for name in names:
     if name not in mixture:
       raise InputError(
         f"{what} says nothing of the set '{name}'; give its share, 0 to leave it out of training"
       )
-  shares = np.array([mixture[name] for name in there], np.float64)
+  shares = np.array([mixture[name] for name in names], np.float64)
   if not shares.sum() > 0:
     raise InputError(f'{what}: all shares are 0; at least one set must be shown')
   exact = len(sets) * shares / shares.sum()
   counts = np.floor(exact).astype(int)
   # The images that rounding down leaves over go to the sets with the largest remainders.
   counts[np.argsort(counts - exact, kind='stable')[: len(sets) - counts.sum()]] += 1
-  return [np.flatnonzero(sets == name) for name in there], counts.tolist()
+  return [np.flatnonzero(sets == name) for name in names], counts.tolist()
 
 
 def _mixed(sets: list[np.ndarray], counts: list[int], seed: int, epoch: int) -> np.ndarray:

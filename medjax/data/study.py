@@ -57,36 +57,33 @@ def make(config: Config) -> tuple[Study, str]:
     InputError: anything about the source, its labels or the split, a row whose image is missing, or
       nothing that tells config.evaluation.level.
   """
-  whole = datasets.read_all(config.data)
-  notes = missing_files.check(whole, pathlib.Path(config.data.root), broken=config.data.broken)
-  table, of_views = datasets.keep_views(whole, config.data)
-  notes += of_views
-  trained, reference = _labels(config, table)
-  drawn, how = by_patient.make(
+  every_image = datasets.read_all(config.data)
+  notes = missing_files.check(every_image, pathlib.Path(config.data.root), config.data.broken)
+  table, view_notes = datasets.keep_views(every_image, config.data)
+  notes += view_notes
+  names = config.data.labels
+  values, mask, truth, known = _labels(config, table)
+  split, how = by_patient.make(
     table,
-    *reference,
-    config.data.labels,
+    truth,
+    known,
+    names,
     test=config.split.test,
     validation=config.split.validation,
     test_floor=config.split.test_floor,
     seed=config.split.seed,
   )
-  by_patient.check_overlap(table, drawn)
-  tested = table[np.isin(drawn, ('validation', 'test'))]
-  # Now, not after the training: does the table tell which images are tested together?
+  by_patient.check_overlap(table, split)
+  tested = table[np.isin(split, ('validation', 'test'))]
+  # Now, not after the training: does the table say which images are tested together?
   units.keys(config.evaluation.level, tested['image'], tested['patient'], tested)
-  proof = split_files.proof(
-    table,
-    drawn,
-    *reference,
-    config.data.labels,
-    settings=dataclasses.asdict(config.split),
-    how=how,
-  )
-  notes += _assumed_negatives(table, drawn, config.data.labels, *reference)
-  notes += table_audit.table_findings(table, drawn, config.data.labels, *reference)
+  settings = dataclasses.asdict(config.split)
+  proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
+  notes += _assumed_negatives(table, split, names, truth, known)
+  notes += table_audit.table_findings(table, split, names, truth, known)
   proof['notes'] += notes
-  return Study(table, *trained, *reference, drawn, proof), split_files.to_csv(table, drawn)
+  study = Study(table, values, mask, truth, known, split, proof)
+  return study, split_files.to_csv(table, split)
 
 
 def _assumed_negatives(
@@ -110,19 +107,22 @@ def _assumed_negatives(
 def read(config: Config, directory: pathlib.Path) -> Study:
   """Reads the source and the split that `directory` holds, refusing it if either has changed."""
   table = datasets.read(config.data)
-  trained, reference = _labels(config, table)
-  drawn, proof = split_files.read(directory, table)
-  return Study(table, *trained, *reference, drawn, proof)
+  values, mask, truth, known = _labels(config, table)
+  split, proof = split_files.read(directory, table)
+  return Study(table, values, mask, truth, known, split, proof)
 
 
-def _labels(config: Config, table: pd.DataFrame) -> tuple[tuple, tuple]:
+def _labels(
+  config: Config, table: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+  """Returns the training targets with their mask, and the truth with where it is known."""
   data = config.data
-  trained = labels.resolve(table, data.labels, data.uncertain, data.blank)
-  reference = labels.reference(table, data.labels, data.blank)
+  values, mask = labels.resolve(table, data.labels, data.uncertain, data.blank)
+  truth, known = labels.reference(table, data.labels, data.blank)
   if config.model.head != 'sigmoid':
-    for values, known in (trained, reference):
-      targets.check_one_label_each(table, data.labels, values, known)
-  return trained, reference
+    targets.check_one_label_each(table, data.labels, values, mask)
+    targets.check_one_label_each(table, data.labels, truth, known)
+  return values, mask, truth, known
 
 
 def paths(config: Config, images: pd.Series) -> list[str]:

@@ -24,10 +24,9 @@ REQUIRED = ('image', 'patient')
 # `grouped_by` is what `patient` holds where the source names no patients: lesion, slide or image.
 # `reference` is how the labels came to be, `dataset` the set the image is from where there are
 # several, `laterality` the side of the body, `width` and `height` the original image's, in pixels.
-# `view` is AP, PA, or 'frontal' where it is not told which, 'lateral', or another word of the
+# `view` is AP, PA, or 'frontal' where it is not known which, 'lateral', or another word of the
 # source's; `sex` M, F or ''; `age` in years; `scanner` the maker and model of the device.
-# `named_in` is the file and row that name
-# the image: 'train.csv: row 17'.
+# `named_in` is the file and row that name the image: 'train.csv: row 17'.
 # `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does
 # not give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
@@ -86,9 +85,7 @@ def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
 
 
 def unlabelled(values: pd.DataFrame) -> np.ndarray:
-  """Returns the column `unlabelled`: the labels that are NaN in each row of f32[N, L],
-  object[N].
-  """
+  """Returns the column `unlabelled`: the labels that are NaN in each row, object[N]."""
   patterns, rows = np.unique(values.isna().to_numpy(), axis=0, return_inverse=True)
   texts = np.array(['|'.join(values.columns[pattern]) for pattern in patterns], object)
   return texts[rows.reshape(-1)]
@@ -191,7 +188,7 @@ def label_values(
     values, unknown = np.where(between, shares, values), unknown & ~between
   if unknown.any():
     row = int(np.flatnonzero(unknown)[0])
-    allowed = ', '.join(code or 'empty' for code in codes) + ', 0 … 1' * soft
+    allowed = ', '.join([*(code or 'empty' for code in codes), *(['0 … 1'] if soft else [])])
     raise InputError(
       f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
       f'allowed: {allowed}'
@@ -203,7 +200,9 @@ def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
   """Turns a column of numbers into f64[rows], NaN where empty or nan; errors as `label_values`."""
   text = frame[column].str.strip().replace('nan', '')
   values = pd.to_numeric(text, errors='coerce')
-  for row in np.flatnonzero(values.isna() & (text != ''))[:1]:
+  wrong = (values.isna() & (text != '')).to_numpy()
+  if wrong.any():
+    row = int(wrong.argmax())
     raise InputError(
       f"{path}: row {frame.index[row] + 2}, column '{column}': '{text.iloc[row]}' is no number"
     )
@@ -213,11 +212,11 @@ def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
 def mapped(
   frame: pd.DataFrame, column: str, path: pathlib.Path, names: Mapping[str, str]
 ) -> pd.Series:
-  """Returns `names` of a column's values; one that is not in it is an error as in
-  `label_values`.
-  """
+  """Returns `names` of a column's values; errors as `label_values`."""
   text = frame[column].str.strip()
-  for row in np.flatnonzero(~text.isin(list(names)))[:1]:
+  unknown = ~text.isin(list(names)).to_numpy()
+  if unknown.any():
+    row = int(unknown.argmax())
     allowed = ', '.join(name or 'empty' for name in names)
     raise InputError(
       f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
@@ -256,15 +255,16 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table['view'] = views.map({view: view_called(view) for view in set(views)})
   _check_patients_written_alike(table['patient'], where)
   if 'grouped_by' in table.columns:
-    for row in np.flatnonzero(~table['grouped_by'].isin(GROUPS))[:1]:
+    unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
+    if unknown.any():
+      row = int(unknown.argmax())
       check_option(f"{named_in(table, row, where)}: 'grouped_by'", table['grouped_by'][row], GROUPS)
   twice = table['image'].duplicated()
   if twice.any():
     row = int(np.flatnonzero(twice)[0])
     raise InputError(
       f"{named_in(table, row, where)}: image '{table['image'][row]}' is listed twice; keep one row "
-      'per '
-      'image'
+      'per image'
     )
   for column in label_columns(table):
     try:

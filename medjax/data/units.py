@@ -26,7 +26,7 @@ def keys(
     setting: what the caller calls the level.
 
   Raises:
-    InputError: no such level, nothing that tells it, an image without a study or slide, a slide of
+    InputError: no such level, nothing that says it, an image without a study or slide, a slide of
       two patients.
   """
   check_option(setting, level, vocabulary.LEVELS)
@@ -61,5 +61,5 @@ def keys(
 
 
 def text(column: pd.Series) -> list[str]:
-  """Returns a column as text without spaces around it, '' where nothing is told."""
+  """Returns a column as text without spaces around it, '' where it is empty."""
   return column.astype(object).where(column.notna(), '').astype(str).str.strip().tolist()

@@ -99,7 +99,9 @@ def framed(
     return list(shown)
   size = _display(learner)
   names = [each['image'] for each in shown]
-  marked = boxes.in_input(boxes.read(path), root, names, size, learner.image_format.fit)
+  marked = boxes.in_input(
+    boxes.read(path), root, names, dataclasses.replace(learner.image_format, size=size)
+  )
   return [
     each
     | {
@@ -140,7 +142,7 @@ def localise(
   if path is None:
     return None
   image_format = learner.image_format
-  marked = boxes.in_input(boxes.read(path), root, names, image_format.size, image_format.fit)
+  marked = boxes.in_input(boxes.read(path), root, names, image_format)
   found = {}
   for index, label in enumerate(labels):
     of_label = marked[marked['label'] == label]

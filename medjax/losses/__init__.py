@@ -16,7 +16,7 @@ has a parameter of the name, where its settings leave it out:
 - `positives`, `negatives`: f32[L], how many of a label's known entries are positive and negative; a
   soft label counts as a positive by its value and as a negative by the rest.
 
-A loss over the whole batch, which no value per element can express, is told by its parameter
+A loss over the whole batch, which no value per element can express, is recognised by its parameter
 `mask`: `loss(logits f32[B, L], labels f32[B, L], mask f32[B, L], **settings) -> f32[L]`. The mask
 is 0 where a label is unknown and otherwise 1, or the weight of the image. The sum over the labels
 is the loss of the batch.

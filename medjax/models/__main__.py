@@ -1,5 +1,6 @@
 """Prints every network with its size: python -m medjax.models"""
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -37,9 +38,10 @@ def measure(network, image_size: int) -> tuple[int, int]:
   """Returns (parameters, multiply-adds) of a network for one RGB image, computing nothing."""
   images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
   variables = jax.eval_shape(
-    lambda each: network.init(jax.random.key(0), each, train=False), images
+    lambda pixels: network.init(jax.random.key(0), pixels, train=False), images
   )
-  traced = jax.make_jaxpr(lambda *both: network.apply(*both, train=False))(variables, images)
+  predict = functools.partial(network.apply, train=False)
+  traced = jax.make_jaxpr(predict)(variables, images)
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   return parameters, sum(map(_multiply_adds, _equations(traced.jaxpr)))
 

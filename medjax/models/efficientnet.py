@@ -175,7 +175,7 @@ class EfficientNet(nn.Module):
       (r'^stem\.bn', 'bn1'),
       (r'^stage\d+_last\.conv', 'conv_head'),
       (r'^stage\d+_last\.bn', 'bn2'),
-      (r'^stage(\d+)_block(\d+)', lambda found: f'blocks.{int(found[1]) - 1}.{found[2]}'),
+      (r'^stage(\d+)_block(\d+)', lambda match: f'blocks.{int(match[1]) - 1}.{match[2]}'),
       (r'expand0\.conv', 'conv_pw'),
       (r'fused0\.conv', 'conv_exp'),
       (r'plain0\.conv', 'conv'),
@@ -191,7 +191,7 @@ class EfficientNet(nn.Module):
     ),
     'torchvision': (
       (r'^stem', 'features.0'),
-      (r'^stage(\d+)_last', lambda found: f'features.{int(found[1]) + 1}'),
+      (r'^stage(\d+)_last', lambda match: f'features.{int(match[1]) + 1}'),
       (r'^stage(\d+)_block(\d+)\.[a-z]+(\d)', r'features.\1.\2.block.\3'),
       (r'\.conv\.', '.0.'),
       (r'\.bn\.', '.1.'),

@@ -146,7 +146,7 @@ _TO_8 = functools.partial(
   ),
   stride=2,
 )
-_STAGES = (
+_STAGES: tuple[dict[str, Any], ...] = (
   {'5b': _figure_5(32), '5c': _figure_5(64), '5d': _figure_5(64)},
   {
     '6a': _TO_17,
@@ -215,7 +215,7 @@ class InceptionV3(nn.Module):
 
     sows = self.auxiliary and train and self.frozen_stages <= _AUXILIARY_STAGE
     with_auxiliary = sows or (self.auxiliary and self.is_initializing())
-    _check_size(*images.shape[1:3], with_auxiliary)
+    _check_size(images.shape[1], images.shape[2], with_auxiliary)
     unit = units(stage=0)
     x = images.astype(self.dtype)
     x = unit(32, (3, 3), stride=2, name='stem_1a_3x3')(x)

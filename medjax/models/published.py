@@ -74,7 +74,8 @@ def image_size_for(network: str, wanted: int) -> int:
   """
   if network == 'inception_v3':
     return max(wanted, NETWORKS[network].image_size)
-  patch = int(found[1]) if (found := re.search(r'_patch(\d+)', network)) else 1
+  match = re.search(r'_patch(\d+)', network)
+  patch = int(match[1]) if match else 1
   return max(round(wanted / patch), 1) * patch
 
 

@@ -22,7 +22,7 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
 
   Args:
     coordinator: 'host:port' of process 0; 'auto' on TPU pods, Slurm and Open MPI, where the
-      environment tells everything; '' for a single process.
+      environment says everything; '' for a single process.
     processes: number of processes, with 'host:port'.
     process: this one's number, from 0.
   """
@@ -75,8 +75,8 @@ def _exchange_once() -> None:
   """
   wait_for_all('start')
   mesh = data_mesh()
-  each = jax.make_array_from_process_local_data(sharded(mesh), np.ones(jax.local_device_count()))
-  jax.jit(jnp.sum, out_shardings=replicated(mesh))(each).block_until_ready()
+  ones = jax.make_array_from_process_local_data(sharded(mesh), np.ones(jax.local_device_count()))
+  jax.jit(jnp.sum, out_shardings=replicated(mesh))(ones).block_until_ready()
 
 
 def data_mesh() -> Mesh:

@@ -41,23 +41,30 @@ def check_settings(
   The arguments in `ours` are for medjax to give. Types are checked where a plain one is annotated.
   """
   parameters = inspect.signature(function).parameters
+  variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
   allowed = [
     name
-    for name, each in parameters.items()
-    if name not in ours and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    for name, parameter in parameters.items()
+    if name not in ours and parameter.kind not in variadic
   ]
-  takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+  takes_any = any(parameter.kind is variadic[0] for parameter in parameters.values())
   for setting, value in settings.items():
     if setting in ours or not takes_any:
       check_option(f'{what}: the setting', setting, allowed)
-    kind = parameters[setting].annotation if setting in parameters else None
-    if kind == Sequence[int]:
-      if not (isinstance(value, tuple | list) and all(type(each) is int for each in value)):
-        raise InputError(f'{what}.{setting}={value!r}: must be whole numbers, such as (2, 2)')
-      continue
-    fits = {int: int, float: int | float, str: str, bool: bool}.get(kind, object)
-    if not isinstance(value, fits) or (isinstance(value, bool) and kind in (int, float)):
-      raise InputError(f'{what}.{setting}={value!r}: must be {kind.__name__}')
+    if setting in parameters:
+      _check_kind(value, parameters[setting].annotation, f'{what}.{setting}')
+
+
+def _check_kind(value: Any, kind: Any, what: str) -> None:
+  if kind == Sequence[int]:
+    if not (isinstance(value, tuple | list) and all(type(item) is int for item in value)):
+      raise InputError(f'{what}={value!r}: must be whole numbers, such as (2, 2)')
+    return
+  if kind not in (int, float, str, bool):
+    return
+  allowed = (int, float) if kind is float else kind
+  if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+    raise InputError(f'{what}={value!r}: must be {kind.__name__}')
 
 
 def takes(function: Callable[..., Any], parameter: str) -> bool:

@@ -12,18 +12,18 @@ from typing import Any
 from medjax.config import Model, Optimizer
 from medjax.errors import InputError
 
-_NAME = re.compile(r'(?P<stem>stem(_.*)?)|stage(?P<number>\d+)(_.*)?|head')
+_NAME = re.compile(r'stem(_.*)?|stage(?P<number>\d+)(_.*)?')
 
 
-def of(names: Iterable[str]) -> dict[str, int]:
+def stages_of(names: Iterable[str]) -> dict[str, int]:
   """Returns the stage of each top-level name of a network's parameters.
 
   Raises:
     InputError: a name that does not say its stage, or no head.
   """
   names = sorted(names)
-  matches = {name: _NAME.fullmatch(name) for name in names}
-  unclear = [name for name, match in matches.items() if not match]
+  stages = {name: _stage(name) for name in names if name != 'head'}
+  unclear = [name for name, stage in stages.items() if stage is None]
   if unclear or 'head' not in names:
     what = (
       f'not {", ".join(unclear)}' if unclear else f'and one is head, not only {", ".join(names)}'
@@ -32,12 +32,13 @@ def of(names: Iterable[str]) -> dict[str, int]:
       'fine-tuning by stage needs a network whose top-level modules are named stem…, stage1…, '
       f'stage2…, head, {what}'
     )
-  numbers = {
-    name: 0 if match['stem'] else int(match['number'])
-    for name, match in matches.items()
-    if name != 'head'
-  }
+  numbers = {name: stage for name, stage in stages.items() if stage is not None}
   return numbers | {'head': 1 + max(numbers.values(), default=-1)}
+
+
+def _stage(name: str) -> int | None:
+  match = _NAME.fullmatch(name)
+  return int(match['number'] or 0) if match else None
 
 
 def are_used(model: Model, optimizer: Optimizer) -> bool:
@@ -63,7 +64,7 @@ def in_words(model: Model) -> str:
 
 def trained(tree: Mapping[str, Any], stages: Mapping[str, int], frozen: int) -> dict[str, Any]:
   """Returns the part of params or batch_stats that trains: whole top-level modules."""
-  return {name: each for name, each in tree.items() if not frozen or stages[name] >= frozen}
+  return {name: module for name, module in tree.items() if not frozen or stages[name] >= frozen}
 
 
 def rates(stages: Mapping[str, int], layer_decay: float, head_factor: float) -> dict[str, float]:

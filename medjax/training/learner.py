@@ -26,7 +26,7 @@ from medjax.training import fine_tuning, optimizers, steps
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-  """A network and how it is trained. `frozen` is how many of its stages, from the stem on, are not.
+  """A network and how it is trained.
 
   Attributes:
     config: of the run.
@@ -85,8 +85,9 @@ class Learner:
       model=network,
       loss=loss,
       optimizer=self._optimizer(),
-      augment=self.augment,
-      normalise=self.normalisation,
+      prepare=functools.partial(
+        steps.augmented, augment=self.augment, normalise=self.normalisation
+      ),
       trained=self._trained(frozen),
       seed=self.config.seed,
       accumulate=self.config.optimizer.accumulate,
@@ -145,9 +146,9 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
     shapes = jax.eval_shape(init)
   except Exception as error:  # Whatever anybody's network may raise.
     raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
-  stage_of = {}
+  stage_of: dict[str, int] = {}
   if fine_tuning.are_used(config.model, config.optimizer):
-    stage_of = fine_tuning.of(shapes['params'])
+    stage_of = fine_tuning.stages_of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
   return Learner(config, image_format, normalisation, network, policy, shapes, stage_of)
 

@@ -72,10 +72,10 @@ def _apart(inner: optax.GradientTransformation) -> optax.GradientTransformation:
   def update(
     updates: Mapping[str, Any], state: Mapping[str, Any], params: Any
   ) -> tuple[dict, dict]:
-    both = {name: inner.update(updates[name], state[name], params[name]) for name in updates}
-    return {name: each[0] for name, each in both.items()}, {
-      name: each[1] for name, each in both.items()
-    }
+    new_updates, new_state = {}, {}
+    for name in updates:
+      new_updates[name], new_state[name] = inner.update(updates[name], state[name], params[name])
+    return new_updates, new_state
 
   return optax.GradientTransformation(init, update)
 

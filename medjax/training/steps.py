@@ -99,8 +99,7 @@ def train_step(
   model: nn.Module,
   loss: Callable[[jax.Array, jax.Array], jax.Array],
   optimizer: optax.GradientTransformation,
-  augment: Callable[[jax.Array, jax.Array], jax.Array],
-  normalise: Callable[[jax.Array], jax.Array],
+  prepare: Callable[[jax.Array, jax.Array], jax.Array],
   trained: Callable[[Any], dict[str, Any]] = dict,
   seed: int,
   accumulate: int = 1,
@@ -114,8 +113,7 @@ def train_step(
     model: see medjax.models.
     loss: see medjax.losses; settings already bound. That of auxiliary logits is added.
     optimizer: from medjax.training.optimizers.
-    augment: see medjax.augment.policies.
-    normalise: f32[B, H, W, C] in [0, 1] → the network's input.
+    prepare: (key, uint8[B, H, W, C]) → the network's input; `augmented` with a policy bound.
     trained: params or batch_stats → the top-level modules of them that train.
     seed: of augmentation and dropout.
     accumulate: the batch is computed in this many parts; the gradient is that of the whole batch,
@@ -131,16 +129,10 @@ def train_step(
 
   def part_loss(params, batch_stats, part, part_number):
     """The loss of a part of the batch, given the parameters that train."""
-    images = augment(
-      jax.random.fold_in(augment_key, part_number), part['image'].astype(jnp.float32) / 255
-    )
-    if images.shape != part['image'].shape:
-      raise ValueError(
-        f'the augmentation changed the shape {part["image"].shape} to {images.shape}'
-      )
+    images = prepare(jax.random.fold_in(augment_key, part_number), part['image'])
     logits, updated = model.apply(
       {'params': {**state.params, **params}, 'batch_stats': batch_stats},
-      normalise(images),
+      images,
       train=True,
       mutable=['batch_stats', 'auxiliary'],
       rngs={'dropout': jax.random.fold_in(dropout_key, part_number)},
@@ -192,6 +184,27 @@ def train_step(
   return state, {'loss': value, 'gradient_norm': optax.tree.norm(gradients)}
 
 
+def augmented(
+  key: jax.Array,
+  images: jax.Array,
+  *,
+  augment: Callable[[jax.Array, jax.Array], jax.Array],
+  normalise: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
+  """uint8[B, H, W, C] → the network's input in training.
+
+  Args:
+    key: of the draws.
+    images: of a batch.
+    augment: see medjax.augment.policies.
+    normalise: f32[B, H, W, C] in [0, 1] → the network's input.
+  """
+  changed = augment(key, images.astype(jnp.float32) / 255)
+  if changed.shape != images.shape:
+    raise ValueError(f'the augmentation changed the shape {images.shape} to {changed.shape}')
+  return normalise(changed)
+
+
 def _batch_loss(loss: Callable, logits: jax.Array, batch: Batch, images: jax.Array) -> jax.Array:
   labels, mask, weight = batch['label'], batch['mask'], batch['weight']
   _check_shape('the model', logits, labels.shape, 'one value for each image and label')
@@ -225,7 +238,7 @@ def eval_step(
   probabilities: Callable[[jax.Array], jax.Array],
   augment: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-  """uint8[B, H, W, C] → probabilities f32[B, L]; settings as in `train_step`.
+  """uint8[B, H, W, C] → probabilities f32[B, L]; settings as in `train_step` and `augmented`.
 
   `augment`, f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as
   they are.
@@ -233,5 +246,5 @@ def eval_step(
   pixels = images.astype(jnp.float32) / 255
   if augment is not None:
     pixels = augment(pixels)
-  logits = model.apply(variables, normalise(pixels), train=False)
+  logits: Any = model.apply(variables, normalise(pixels), train=False)
   return probabilities(logits.astype(jnp.float32))

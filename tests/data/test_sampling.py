@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 
 from medjax.data import sampling
-from medjax.data.sampling import IndexStream, epoch_indices, epoch_length
+from medjax.data.sampling import IndexStream
 from medjax.errors import InputError
 
 # The lecture: P4 and P7 are Mass, the other six Normal.
 PATIENTS = np.array([[0, 0, 0, 1, 0, 0, 1, 0]], np.float32).T
 MASS = {3, 6}
+
+
+def epoch_indices(mode, values, mask, *, epoch, seed, **settings):
+  return IndexStream(mode, values, mask, seed=seed, **settings).epoch(epoch)
+
+
+def epoch_length(mode, values, mask, **settings):
+  return IndexStream(mode, values, mask, seed=0, **settings).epoch_length
 
 
 def _known(values):

@@ -129,8 +129,9 @@ def test_parts_of_a_batch_see_the_statistics_one_after_another():
     model=learn.network,
     loss=losses.binary_cross_entropy,
     optimizer=optimizers.optimizer(config.optimizer, 10),
-    augment=policies.none,
-    normalise=learn.normalisation,
+    prepare=functools.partial(
+      steps.augmented, augment=policies.none, normalise=learn.normalisation
+    ),
     seed=0,
   )
   after = jax.jit(functools.partial(step, accumulate=2))(state, batch_of())[0].batch_stats

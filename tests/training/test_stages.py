@@ -19,8 +19,8 @@ def model(**settings):
 
 
 def test_stages_follow_the_names():
-  assert fine_tuning.of(STAGES) == STAGES
-  assert fine_tuning.of(['stem_conv1', 'stem_bn1', 'stage10_norm', 'head']) == {
+  assert fine_tuning.stages_of(STAGES) == STAGES
+  assert fine_tuning.stages_of(['stem_conv1', 'stem_bn1', 'stage10_norm', 'head']) == {
     'stem_conv1': 0,
     'stem_bn1': 0,
     'stage10_norm': 10,
@@ -36,7 +36,7 @@ def test_every_network_tells_its_stages(name):
   variables = jax.eval_shape(
     lambda: network.init(jax.random.key(0), jnp.zeros((1, size, size, 3)), train=False)
   )
-  of = fine_tuning.of(variables['params'])
+  of = fine_tuning.stages_of(variables['params'])
   assert sorted(set(of.values())) == list(range(of['head'] + 1))
   assert set(variables.get('batch_stats', {})) <= set(of)
 
@@ -46,7 +46,7 @@ def test_every_network_tells_its_stages(name):
 )
 def test_a_network_that_does_not_tell_is_refused(names):
   with pytest.raises(InputError, match='stage1'):
-    fine_tuning.of(names)
+    fine_tuning.stages_of(names)
 
 
 def test_unfreezing_goes_from_the_head_down():

@@ -2,18 +2,17 @@
 
   scans.h5#12, scans.h5#name/12      row 12 of the HDF5 data set `x`, or `name`: uint8[N, H, W(, 3)]
   derma.npz#train_images/12          row 12 of an array of an .npz file, likewise
-  patches.array_record#12            record 12: an encoded image (PNG or JPEG), or what numpy.save
-  writes patch_camelyon/2.0.0#train/12      example 12 of a split of a folder that TensorFlow
-  Datasets prepared
-                                     as array_record: its feature `image`. TensorFlow is not needed
+  patches.array_record#12            record 12: an encoded image (PNG or JPEG), or numpy.save's
+  patch_camelyon/2.0.0#train/12      example 12 of a split of a folder that TensorFlow Datasets
+                                     prepared as array_record: its feature `image`; TensorFlow is
+                                     not needed
 
 Rows count from 0. What is opened stays open, in each process for itself: nothing of it is pickled,
 and all threads of a process share it. An .npz is decoded when first read and kept in memory, once
 for each worker; HDF5 reads one image at a time in each process, so there workers are faster than
 threads. In an HDF5 file whose chunks hold parts of many images, images in random order come a
-hundred times slower than
-from one laid out by the image: `h5repack -l x:CHUNK=1x96x96x3 old.h5 new.h5`. An array_record is
-best written with `group_size:1`.
+hundred times slower than from one laid out by the image:
+`h5repack -l x:CHUNK=1x96x96x3 old.h5 new.h5`. An array_record is best written with `group_size:1`.
 """
 
 import functools

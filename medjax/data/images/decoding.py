@@ -14,7 +14,7 @@ import concurrent.futures
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,7 +24,11 @@ from medjax.data.images import intensity as intensities
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
-_FITS = {'pad': ImageOps.pad, 'crop': ImageOps.fit, 'stretch': Image.Image.resize}
+_FITS: dict[str, Callable[..., Image.Image]] = {
+  'pad': ImageOps.pad,
+  'crop': ImageOps.fit,
+  'stretch': Image.Image.resize,
+}
 # Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
 # those of the file, so that a pyramid with small pages would not even open; ours counts those to
 # decode.
@@ -131,7 +135,7 @@ def _load(
 def _load_file(
   file: IO[bytes], mode: str, least: int, intensity: str, least_of_jpeg: int
 ) -> Image.Image:
-  image = Image.open(file)
+  image: Any = Image.open(file)
   _seek_reduced_page(image, least)
   image.draft(mode, (least_of_jpeg, least_of_jpeg))
   halvings = 0
@@ -158,7 +162,7 @@ def _load_file(
   return (image if image.mode in ('1', 'L', 'P') else image.convert('RGB')).convert(mode)
 
 
-def _seek_reduced_page(image: Image.Image, least: int) -> None:
+def _seek_reduced_page(image: Any, least: int) -> None:
   """Turns to the smallest page of a TIFF pyramid with no side below `least`."""
   # The second image of an MPO, a camera's JPEG, is a preview or another eye's view of the first.
   pages = 1 if image.format == 'MPO' else getattr(image, 'n_frames', 1)
@@ -176,10 +180,10 @@ def _seek_reduced_page(image: Image.Image, least: int) -> None:
     if kind & _REDUCED and abs(shape - 1) < 0.02 and min(image.size) >= least:
       sizes[page] = image.size
   if pages > 1:
-    image.seek(min(sizes, key=sizes.get))
+    image.seek(min(sizes, key=lambda page: sizes[page]))
 
 
-def _load_jpeg_2000(image: Image.Image, halvings: int, file: IO[bytes]) -> Image.Image:
+def _load_jpeg_2000(image: Any, halvings: int, file: IO[bytes]) -> Image.Image:
   image.reduce = halvings
   try:
     image.load()

@@ -82,7 +82,7 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
   dataset = _read(path, tuple(_HEADER.values()), stop_before_pixels=True)
   try:
     # A list, where a value holds a backslash that should not be there.
-    found = {
+    values = {
       name: str(value) if (value := dataset.get(keyword)) is not None else ''
       for name, keyword in _HEADER.items()
     }
@@ -90,13 +90,13 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
     raise InputError(
       f'{path}: its header cannot be read ({type(error).__name__}); fetch it again'
     ) from None
-  found = {name: value.strip(' \0') for name, value in found.items()}
-  found['age'] = completed_years(found['age'])
-  found['laterality'] = found['laterality'] or found['side']
-  found['scanner'] = f'{found["maker"]} {found["model"]}'.strip()
+  values = {name: value.strip(' \0') for name, value in values.items()}
+  values['age'] = completed_years(values['age'])
+  values['laterality'] = values['laterality'] or values['side']
+  values['scanner'] = f'{values["maker"]} {values["model"]}'.strip()
   for name in ('side', 'maker', 'model'):
-    del found[name]
-  return found
+    del values[name]
+  return values
 
 
 def completed_years(age: str) -> str:
@@ -238,10 +238,10 @@ def _greys(dataset: Any, stored: np.ndarray, shown: slice, intensity: str) -> np
     table, first, bits = _lut(dataset, dataset.VOILUTSequence[0])
     looked_up = table[np.clip(np.rint(values).astype(int) - first, 0, len(table) - 1)]
     return intensities.to_uint8(looked_up, 0, 2**bits - 1)
-  window = [_first_number(dataset, name) for name in ('WindowCenter', 'WindowWidth')]
-  if intensity == 'file' and None not in window:
+  center, width = (_first_number(dataset, name) for name in ('WindowCenter', 'WindowWidth'))
+  if intensity == 'file' and center is not None and width is not None:
     function = (dataset.get('VOILUTFunction') or 'LINEAR').upper()
-    return intensities.to_uint8(_window(values, *window, function), 0, 1)
+    return intensities.to_uint8(_window(values, center, width, function), 0, 1)
   if intensity == 'file' and dataset.BitsStored <= 8:
     return intensities.to_uint8(values, *whole)
   darkest, brightest = values[shown].min(), values[shown].max()

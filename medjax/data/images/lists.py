@@ -6,6 +6,7 @@ walked once, and what comes or goes there later changes nothing.
 
 import array
 import collections
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,26 +18,13 @@ from typing import IO, NamedTuple
 
 from medjax.data import table
 from medjax.data.images import dicom
-from medjax.errors import InputError
+from medjax.errors import InputError, count
 
 # What Pillow reads of what images are kept in, and DICOM.
 ENDINGS = {
-  *(
-    '.bmp',
-    '.dcm',
-    '.dib',
-    '.dicom',
-    '.gif',
-    '.j2c',
-    '.j2k',
-    '.jfif',
-    '.jp2',
-    '.jpe',
-    '.jpeg',
-    '.jpf',
-  ),
-  *('.jpg', '.jpx', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp'),
-}
+  '.bmp', '.dcm', '.dib', '.dicom', '.gif', '.j2c', '.j2k', '.jfif', '.jp2', '.jpe', '.jpeg', '.jpf',
+  '.jpg', '.jpx', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff', '.webp',
+}  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -51,11 +39,12 @@ class Item(NamedTuple):
   patient: str
 
 
-class ImageList(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ImageList:
   """Attributes:
   count: how many images.
   sha256: of their names and patients, in their order.
-  has_patients: whether a patient can be told for any of them.
+  has_patients: whether a patient is known of any of them.
   passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder' too.
   file: one JSON line per image; `items` and `item` read it.
   offsets: where the line of each image begins.
@@ -111,10 +100,10 @@ def of_folder(folder: pathlib.Path) -> ImageList:
   """
   if not folder.is_dir():
     raise InputError(f'{folder}: no such folder')
-  passed_over = collections.Counter()
+  passed_over: collections.Counter[str] = collections.Counter()
   top = os.path.join(os.path.abspath(folder), '')
-  found = (Item(path.removeprefix(top), path, '') for path in _walk(top, passed_over))
-  images = _listed(found, has_patients=False)._replace(passed_over=passed_over)
+  files = (Item(path.removeprefix(top), path, '') for path in _walk(top, passed_over))
+  images = dataclasses.replace(_listed(files, has_patients=False), passed_over=passed_over)
   if not images.count:
     others = f'; {in_words(passed_over)} passed over' if passed_over else ''
     raise InputError(f'{folder}: no image in this folder or below{others}')
@@ -122,8 +111,7 @@ def of_folder(folder: pathlib.Path) -> ImageList:
 
 
 def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
-  """Lists what the column `image` (or `path`) of a CSV names, with the column `patient` where it
-  is.
+  """Lists what the column `image` (or `path`) of a CSV names, with the column `patient` if any.
 
   Args:
     path: of the CSV.
@@ -139,35 +127,37 @@ def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
       f"{path}: no column 'image' (or 'path') that names the images; the columns are: "
       f'{", ".join(frame.columns)}'
     )
-  root = os.path.abspath(path.parent if root is None else root)
+  folder = os.path.abspath(path.parent if root is None else root)
   names = frame[column].str.strip()
   first: dict[str, int] = {}
   for row, name in enumerate(names):
     if not name:
       raise InputError(f"{path}: row {row + 2}, column '{column}': the image is empty")
-    earlier = first.setdefault(os.path.normpath(os.path.join(root, name)), row)
+    earlier = first.setdefault(os.path.normpath(os.path.join(folder, name)), row)
     if earlier != row:
       raise InputError(
         f"{path}: row {row + 2}, column '{column}': '{name}' is already in row {earlier + 2}; keep "
-        'one '
-        'row per image'
+        'one row per image'
       )
   patients = frame['patient'].str.strip() if 'patient' in frame else [''] * len(frame)
-  found = (Item(name, os.path.join(root, name), who) for name, who in zip(names, patients))
-  return _listed(found, has_patients='patient' in frame)
+  named = (
+    Item(name, os.path.join(folder, name), patient) for name, patient in zip(names, patients)
+  )
+  return _listed(named, has_patients='patient' in frame)
 
 
 def in_words(passed_over: dict[str, int]) -> str:
   """Returns '12 files (8 .txt, 4 hidden)'."""
   parts = sorted(passed_over.items(), key=lambda part: (-part[1], part[0]))
-  total, named = sum(passed_over.values()), ', '.join(f'{n:,} {what}' for what, n in parts[:6])
-  return f'{total:,} file{"s" * (total > 1)} ({named}{", …" * (len(parts) > 6)})'
+  shown = [f'{number:,} {ending}' for ending, number in parts[:6]]
+  more = ['…'] if len(parts) > 6 else []
+  return f'{count(sum(passed_over.values()), "file")} ({", ".join([*shown, *more])})'
 
 
-def _listed(found: Iterable[Item], has_patients: bool) -> ImageList:
+def _listed(listed: Iterable[Item], has_patients: bool) -> ImageList:
   file = tempfile.TemporaryFile()  # noqa: SIM115  It is read later.
   digest, offsets, end = hashlib.sha256(), array.array('q'), 0
-  for item in found:
+  for item in listed:
     offsets.append(end)
     end += file.write(json.dumps(item).encode() + b'\n')
     digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))

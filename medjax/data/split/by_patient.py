@@ -27,7 +27,7 @@ def make(
   *,
   test: str | float,
   validation: str | float,
-  test_floor: Mapping[str, float] | None,
+  test_floor: Mapping[str, float],
   seed: int,
 ) -> tuple[np.ndarray, dict]:
   """Splits the patients of a study table into test, validation and training patients.
@@ -110,13 +110,9 @@ def make(
   known = known & ~unused[:, None]
   positive = by_patient(patients, len(names), known & (truth > 0.5))
   rank = np.random.default_rng(seed).permutation(len(names))
-  how = {
-    'seed': int(seed),
-    'test': _origin(draw_test_of, sets),
-    'validation': _origin(draw_validation_of, sets),
-  }
+  how_test, how_validation = _origin(draw_test_of, sets), _origin(draw_validation_of, sets)
   published = in_test
-  floors = _floors(test_floor or {}, labels, test_size + int(published.sum()))
+  floors = _floors(test_floor, labels, test_size + int(published.sum()))
   if not test_size:
     _check_floors_met(floors, positive[published], labels, test_floor)
   else:
@@ -125,25 +121,30 @@ def make(
       floors, has, positive[test_pool], labels, test_floor, test_size, int(published.sum())
     )
     lacking = {column: max(0, need - int(has[column])) for column, need in floors.items()}
-    drawn = draw_test(positive, test_pool, rank, test_size, lacking)
+    joined = draw_test(positive, test_pool, rank, test_size, lacking)
     by_chance = positive[draw_test(positive, test_pool, rank, test_size, {})].sum(axis=0)
-    in_test = published | drawn
-    how['test'] |= {
+    in_test = published | joined
+    how_test |= {
       'floor': {labels[column]: need for column, need in floors.items()},
       'enriched': [labels[column] for column in floors if by_chance[column] < lacking[column]],
     }
   if validation_size:
-    matched = np.flatnonzero(known[in_test[patients]].any(axis=0))
-    drawn, stand_ins, rationed = draw_validation(
+    matched = np.flatnonzero(known[in_test[patients]].any(axis=0)).tolist()
+    joined, stand_ins, rationed = draw_validation(
       positive[:, matched], in_test, validation_pool & ~in_test, rank, validation_size
     )
-    in_validation = in_validation | drawn
-    how['validation'] |= {
+    in_validation = in_validation | joined
+    how_validation |= {
       'matched': [labels[column] for column in matched],
-      'rationed': [labels[column] for column in matched[rationed]],
+      'rationed': [labels[column] for column, is_rationed in zip(matched, rationed) if is_rationed],
       'stand_ins': stand_ins,
     }
-  how['unused'] = {'images': int(unused.sum()), 'patients': int(in_unused.sum())}
+  how = {
+    'seed': int(seed),
+    'test': how_test,
+    'validation': how_validation,
+    'unused': {'images': int(unused.sum()), 'patients': int(in_unused.sum())},
+  }
   split = np.where(in_test[patients], 'test', 'train')
   split = np.where(in_validation[patients], 'validation', split)
   return np.where(unused, 'unused', split), how
@@ -186,25 +187,23 @@ def _sets(table: pd.DataFrame) -> np.ndarray:
 def _sets_to_draw(
   name: str, setting: str | float, official: np.ndarray, sets: np.ndarray
 ) -> list[str]:
-  """Returns the sets whose test or validation patients are drawn; the others' are the
-  publisher's.
-  """
+  """Returns the sets whose test or validation patients are drawn, not the publisher's."""
   where, names = f'config.split.{name}', list(pd.unique(sets))
-  written = re.fullmatch(_OFFICIAL, str(setting))
-  if not written:
+  match = re.fullmatch(_OFFICIAL, str(setting))
+  if not match:
     return names
-  if written[1] is not None:
-    return [each for each in names if not (official[sets == each] == name).any()]
+  if match[1] is not None:
+    return [dataset for dataset in names if not (official[sets == dataset] == name).any()]
   if not (official == name).any():
     raise InputError(
       f"{where} is 'official', but no row's official_split is '{name}'; give a share or a count of "
       f"patients, such as {where}=0.1, or {where}='official or 0.1'"
     )
-  for each in names:
+  for dataset in names:
     # Its images would all be unused. A set of training rows alone still trains.
-    if name == 'test' and (official[sets == each] == '').all():
+    if name == 'test' and (official[sets == dataset] == '').all():
       raise InputError(
-        f"{where} is 'official', but the set '{each}' has no official split; draw its part with "
+        f"{where} is 'official', but the set '{dataset}' has no official split; draw its part with "
         f"{where}='official or 0.1', or leave the set out"
       )
   return []
@@ -214,17 +213,17 @@ def _origin(drawn: Sequence[str], sets: np.ndarray) -> dict:
   """Returns whether a side is official or drawn, and of several sets which is what."""
   if len(drawn) in (0, len(pd.unique(sets))):
     return {'from': 'drawn' if drawn else 'official'}
-  each = {name: 'drawn' if name in drawn else 'official' for name in pd.unique(sets)}
-  return {'from': 'official and drawn', 'sets': each}
+  origins = {name: 'drawn' if name in drawn else 'official' for name in pd.unique(sets)}
+  return {'from': 'official and drawn', 'sets': origins}
 
 
 def _size(name: str, setting: str | float, patients: np.ndarray) -> int:
   """Returns how many of the patients of these rows to draw, 0 where there are none to draw from."""
   where = f'config.split.{name}'
-  written = re.fullmatch(_OFFICIAL, str(setting))
-  if written and written[1] is None:
+  match = re.fullmatch(_OFFICIAL, str(setting))
+  if match and match[1] is None:
     return 0
-  size = _number(where, written[1] if written else setting, ", 'official', or 'official or 0.1'")
+  size = _number(where, match[1] if match else setting, ", 'official', or 'official or 0.1'")
   count = len(np.unique(patients))
   if not count:
     return 0
@@ -261,13 +260,13 @@ def _check_some_train(
       'config.split.test=0.1 and config.split.validation=0.1'
     )
   tested = min(test_size, int((test_pool & validation_pool).sum()))
-  for of, drawn in (
+  for candidates, size in (
     (validation_pool, validation_size and validation_size + tested),
     (test_pool, test_size),
   ):
-    if drawn and drawn >= of.sum():
+    if size and size >= candidates.sum():
       raise InputError(
-        f'config.split: test and validation ask for {drawn} of the {int(of.sum())} patients to '
+        f'config.split: test and validation ask for {size} of the {int(candidates.sum())} patients to '
         'draw from, and leave none to train on; ask for fewer in config.split.test or '
         'config.split.validation'
       )
@@ -342,17 +341,18 @@ def _check_floors_possible(
   size: int,
   published: int,
 ) -> None:
-  """Checks the floors where `size` patients join `published` official ones, who have `has`
-  positive.
+  """Checks the floors of a test set of `size` drawn and `published` official patients.
+
+  `has`, i64[L], are the positive ones among the official.
   """
   for column, need in floors.items():
-    there_are = int(positive[:, column].sum()) + int(has[column])
+    available = int(positive[:, column].sum()) + int(has[column])
     most = min(int(positive[:, column].sum()), size) + int(has[column])
     if need > most:
       # Rounded down: the floor that the message names must itself be possible.
       share = math.floor(most / (size + published) * 1000) / 1000
       raise InputError(
         f'{_asked(test_floor, labels[column])} needs {need} positive patients of '
-        f'{size + published} in the test set; {there_are} patients are positive: the largest '
+        f'{size + published} in the test set; {available} patients are positive: the largest '
         f'possible floor is {most} patients, a share of {share:g}'
       )

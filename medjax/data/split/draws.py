@@ -43,8 +43,8 @@ def draw_test(
 
 def _take_first(chosen: np.ndarray, candidates: np.ndarray, rank: np.ndarray, count: int) -> None:
   """Adds to `chosen`, in place, the first `count` candidates in the random order."""
-  found = np.flatnonzero(candidates)
-  chosen[found[np.argsort(rank[found])][:count]] = True
+  patients = np.flatnonzero(candidates)
+  chosen[patients[np.argsort(rank[patients])][:count]] = True
 
 
 def _cover(
@@ -112,7 +112,7 @@ def _fill(
   each label's total nearest to what is `wanted`. No label gets more than `limit` positives.
   """
   target, taken, pending = (counts @ patterns for counts in (wanted, take, missing))
-  for pattern in np.flatnonzero(missing):
+  for pattern in np.flatnonzero(missing).tolist():
     pending = pending - missing[pattern] * patterns[pattern]
     shells = _shells(patterns, pattern, take < available)
     # One by one, since each changes which label is short.
@@ -139,12 +139,12 @@ def _take_by_pattern(
   which: np.ndarray, pool: np.ndarray, rank: np.ndarray, take: np.ndarray
 ) -> np.ndarray:
   """Returns bool[patients]: of each pattern k, the first take[k] in the random order."""
-  found = np.flatnonzero(pool)
-  found = found[np.lexsort((rank[found], which[found]))]
-  starts = np.searchsorted(which[found], np.arange(len(take)))
-  place = np.arange(len(found)) - starts[which[found]]
+  patients = np.flatnonzero(pool)
+  patients = patients[np.lexsort((rank[patients], which[patients]))]
+  starts = np.searchsorted(which[patients], np.arange(len(take)))
+  place = np.arange(len(patients)) - starts[which[patients]]
   chosen = np.zeros(len(which), bool)
-  chosen[found[place < take[which[found]]]] = True
+  chosen[patients[place < take[which[patients]]]] = True
   return chosen
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from medjax.data.split.by_patient import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
-from medjax.errors import InputError, check_option
+from medjax.errors import InputError, check_option, count
 from medjax.runtime import files
 
 FORMAT = 'medjax split 1'
@@ -110,9 +110,10 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
       'person may be on both sides of this split, and nothing here can tell.'
     )
   for side in ('test', 'validation'):
-    if of := how.get(side, {}).get('sets'):
+    if origins := how.get(side, {}).get('sets'):
       official, drawn = (
-        ', '.join(name for name in of if of[name] == origin) for origin in ('official', 'drawn')
+        ', '.join(name for name in origins if origins[name] == origin)
+        for origin in ('official', 'drawn')
       )
       notes.append(
         f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is "
@@ -159,24 +160,23 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
       or labels than the one that was split, a patient on two sides.
   """
   csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
-  written = _read_proof(proof_path)
+  recorded = _read_proof(proof_path)
   frame = read_csv(csv_path, ('image', 'patient', 'split'))
-  if _digest(csv_path.read_bytes()) != written['split_sha256']:
+  if _digest(csv_path.read_bytes()) != recorded['split_sha256']:
     raise InputError(
       f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, '
       'or delete both files and make the split anew'
     )
   split = _join(frame, table, csv_path)
-  _check_table(table, written, proof_path)
+  _check_table(table, recorded, proof_path)
   check_overlap(table, split)
-  return split, written
+  return split, recorded
 
 
 def read_published(
   path: pathlib.Path, table: pd.DataFrame
 ) -> tuple[np.ndarray, pd.Series | None, list[str]]:
-  """Reads anybody's split, columns image and split, and joins it to the table; nothing vouches for
-  it.
+  """Reads anybody's split, columns image and split, and joins it to the table.
 
   Images are joined by their path, or where that is unknown by their file name, if the table has it
   once; which is noted, and how many of those are of another patient there. Splits may be called
@@ -191,17 +191,20 @@ def read_published(
     InputError: a column missing, an unknown split, an image on two rows, or no image of the table.
   """
   frame = read_csv(path, ('image', 'split'))
-  written = frame['split'].str.strip().str.lower()
-  for row in np.flatnonzero(~written.isin(_CALLED))[:1]:
-    check_option(f"{path}: row {row + 2}, column 'split'", written[row], _CALLED)
+  sides = frame['split'].str.strip().str.lower()
+  unknown = ~sides.isin(_CALLED).to_numpy()
+  if unknown.any():
+    row = int(unknown.argmax())
+    check_option(f"{path}: row {row + 2}, column 'split'", sides[row], _CALLED)
   images = pd.Index(table['image'])
   place = images.get_indexer([posixpath.normpath(image.strip()) for image in frame['image']])
   names = pd.Index([posixpath.basename(image) for image in images])
   once = ~names.duplicated(keep=False)
   by_name = names[once].get_indexer([posixpath.basename(image.strip()) for image in frame['image']])
-  found = np.where(by_name >= 0, np.flatnonzero(once)[by_name], -1) if once.any() else by_name
-  by_name_alone = np.flatnonzero((place < 0) & (found >= 0))
-  place = np.where(place >= 0, place, found)
+  if once.any():
+    by_name = np.where(by_name >= 0, np.flatnonzero(once)[by_name], -1)
+  by_name_alone = np.flatnonzero((place < 0) & (by_name >= 0))
+  place = np.where(place >= 0, place, by_name)
   known = np.flatnonzero(place >= 0)
   if not len(known):
     raise InputError(
@@ -216,37 +219,37 @@ def read_published(
       'image'
     )
   split = np.full(len(table), 'unused', object)
-  split[place[known]] = written[known].map(_CALLED)
+  split[place[known]] = sides[known].map(_CALLED)
   notes = []
   if len(by_name_alone):
     row = by_name_alone[0]
     notes.append(
-      f'Joined by file name alone: {_images(len(by_name_alone))}, such as '
+      f'Joined by file name alone: {count(len(by_name_alone), "image")}, such as '
       f"'{frame['image'][row]}' of {path.name} to '{images[place[row]]}'."
     )
-    theirs = frame['patient'].str.strip() if 'patient' in frame else pd.Series('', frame.index)
+    called = frame['patient'].str.strip() if 'patient' in frame else pd.Series('', frame.index)
     joined = table.iloc[place[by_name_alone]]
     named = joined.get('grouped_by', 'patient') == 'patient'
     other = by_name_alone[
       named
-      & (theirs[by_name_alone] != '').to_numpy()
-      & (theirs[by_name_alone].to_numpy(object) != joined['patient'].to_numpy(object))
+      & (called[by_name_alone] != '').to_numpy()
+      & (called[by_name_alone].to_numpy(object) != joined['patient'].to_numpy(object))
     ]
     if len(other):
       row = other[0]
       notes.append(
         'Joined by file name alone although the patients are called differently: '
-        f'{_images(len(other))}, '
-        f"such as '{frame['image'][row]}' of '{theirs[row]}' to '{images[place[row]]}' of "
+        f'{count(len(other), "image")}, '
+        f"such as '{frame['image'][row]}' of '{called[row]}' to '{images[place[row]]}' of "
         f"'{table['patient'].iloc[place[row]]}': they may be other pictures."
       )
   if len(known) < len(frame):
     absent = frame['image'][np.flatnonzero(place < 0)[0]]
-    images = _images(len(frame) - len(known))
-    notes.append(f"Named in {path.name} but not in the table: {images}, such as '{absent}'.")
+    number = count(len(frame) - len(known), 'image')
+    notes.append(f"Named in {path.name} but not in the table: {number}, such as '{absent}'.")
   if len(known) < len(table):
-    images = _images(len(table) - len(known))
-    notes.append(f'Named in the table but not in {path.name}, so on no side: {images}.')
+    number = count(len(table) - len(known), 'image')
+    notes.append(f'Named in the table but not in {path.name}, so on no side: {number}.')
   patients = None
   if 'patient' in frame:
     patients = pd.Series('', table.index, dtype=object)
@@ -254,10 +257,6 @@ def read_published(
     if (patients.iloc[place[known]] == table['patient'].iloc[place[known]]).all():
       patients = None
   return split.astype(str), patients, notes
-
-
-def _images(number: int) -> str:
-  return f'{number:,} image{"" if number == 1 else "s"}'
 
 
 def _digest(content: bytes) -> str:
@@ -289,15 +288,15 @@ def _table_digest(columns: dict[str, str]) -> str:
 
 def _read_proof(path: pathlib.Path) -> dict:
   try:
-    written = json.loads(path.read_text(encoding='utf-8'))
+    recorded = json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError:
     raise InputError(f'{path}: no such file; a split is {CSV_NAME} and {PROOF_NAME}') from None
   except (OSError, ValueError) as error:
     raise InputError(f'{path}: not a readable JSON file ({error})') from None
-  found = written.get('format') if isinstance(written, dict) else None
-  if found != FORMAT:
-    raise InputError(f"{path}: the format is '{found}', not '{FORMAT}'; make the split anew")
-  return written
+  form = recorded.get('format') if isinstance(recorded, dict) else None
+  if form != FORMAT:
+    raise InputError(f"{path}: the format is '{form}', not '{FORMAT}'; make the split anew")
+  return recorded
 
 
 def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.ndarray:
@@ -317,23 +316,27 @@ def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.nd
       f"{path}: {len(surplus)} of its images are not in the table, such as '{surplus[0]}'; use the "
       'table that was split, or make the split anew'
     )
-  ours, theirs = (t['patient'].to_numpy(object) for t in (table, frame.iloc[place]))
-  other = np.flatnonzero(ours != theirs)
+  patients, split_patients = (
+    rows['patient'].to_numpy(object) for rows in (table, frame.iloc[place])
+  )
+  other = np.flatnonzero(patients != split_patients)
   if len(other):
     row = other[0]
     raise InputError(
-      f"{path}: image '{images[row]}' is of patient '{theirs[row]}', in the table of '{ours[row]}' "
-      f'({len(other)} such images); use the table that was split, or make the split anew'
+      f"{path}: image '{images[row]}' is of patient '{split_patients[row]}', in the table of "
+      f"'{patients[row]}' ({len(other)} such images); use the table that was split, or make the "
+      'split anew'
     )
   return frame['split'].to_numpy(object)[place].astype(str)
 
 
-def _check_table(table: pd.DataFrame, written: dict, path: pathlib.Path) -> None:
+def _check_table(table: pd.DataFrame, recorded: dict, path: pathlib.Path) -> None:
   columns = _column_digests(table)
-  if _table_digest(columns) == written['table_sha256']:
+  if _table_digest(columns) == recorded['table_sha256']:
     return
-  then = written['column_sha256']
-  differing = [name for name in sorted({*columns, *then}) if columns.get(name) != then.get(name)]
+  before = recorded['column_sha256']
+  names = sorted({*columns, *before})
+  differing = [name for name in names if columns.get(name) != before.get(name)]
   raise InputError(
     f'{path}: the table is not the one that was split (its SHA-256 differs): other or no values in '
     f'{", ".join(differing)}; use the table that was split, or make the split anew'

@@ -86,27 +86,31 @@ def fit(
     scheme: {path: published_name(path.partition('/')[2], rules) for path in leaves}
     for scheme, rules in names.items()
   }
-  scheme = max(schemes, key=lambda each: sum(name in tensors for name in schemes[each].values()))
+  fitting = {
+    scheme: sum(name in tensors for name in published.values())
+    for scheme, published in schemes.items()
+  }
+  scheme = max(fitting, key=lambda scheme: fitting[scheme])
   published = schemes[scheme]
   heads = {name for path, name in published.items() if is_head(path)}
   filled, new, adapted = {}, [], []
-  problems = {'missing': [], 'of another shape': [], 'not finite': []}
+  problems: dict[str, list[str]] = {'missing': [], 'of another shape': [], 'not finite': []}
   for path, name in published.items():
     if is_head(path) and not head:
       new.append(path)
     elif name not in tensors:
       problems['missing'].append(name)
     else:
-      theirs = to_flax(tensors[name], path)
-      ours = adapt(theirs, leaves[path].shape, path)
-      if ours.size != theirs.size:
-        adapted.append(f'{name} {_how_adapted(theirs)}')
-      if ours.shape != leaves[path].shape:
+      tensor = to_flax(tensors[name], path)
+      array = adapt(tensor, leaves[path].shape, path)
+      if array.size != tensor.size:
+        adapted.append(f'{name} {_how_adapted(tensor)}')
+      if array.shape != leaves[path].shape:
         wanted = to_torch(np.empty(leaves[path].shape, np.bool_), path).shape
         problems['of another shape'].append(f'{name} {tensors[name].shape}, needs {wanted}')
-      elif not np.isfinite(ours).all():
+      elif not np.isfinite(array).all():
         problems['not finite'].append(name)
-      filled[path] = ours
+      filled[path] = array
   known = set(published.values())
   heads_modules = {name.rpartition('.')[0] for name in heads}
   unused = [name for name in tensors if name not in known or (name in heads and not head)]

@@ -35,7 +35,7 @@ def study(patients, prevalences=(0.3, 0.15, 0.03), seed=0, known=1.0, official=N
   return table, truth * is_known, is_known
 
 
-def make(made, test=0.2, validation=0.2, test_floor=MappingProxyType({}), seed=0):
+def make(made, test=0.2, validation=0.2, test_floor=None, seed=0):
   table, truth, known = made
   return splits.make(
     table,
