@@ -112,10 +112,10 @@ def histopathology(key: jax.Array, images: jax.Array) -> jax.Array:
   The eight symmetries of the square: how the section lay on the glass; pixels are moved, never
   interpolated, and what lies in the centre stays there, as do size and sharpness of the nuclei, by
   which tumour is recognised. Haematoxylin, eosin and the rest up to 5 % stronger or weaker with an
-  offset of up to 0.05 of optical density: the laboratory's stain, its age and the scanner. The stains are varied
-  apart from each other, as in Tellez et al. 2018, "Whole-slide mitosis detection in H&E breast
-  histology using PHH3 as a reference to train distilled stain-invariant convolutional networks"
-  (IEEE TMI 37).
+  offset of up to 0.05 of optical density: the laboratory's stain, its age and the scanner. The
+  stains are varied apart from each other, as in Tellez et al. 2018, "Whole-slide mitosis detection
+  in H&E breast histology using PHH3 as a reference to train distilled stain-invariant convolutional
+  networks" (IEEE TMI 37).
 
   Raises:
     InputError: the images are grey.

@@ -45,7 +45,8 @@ class ImageList:
   count: how many images.
   sha256: of their names and patients, in their order.
   has_patients: whether a patient is known of any of them.
-  passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder' too.
+  passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder'
+    too.
   file: one JSON line per image; `items` and `item` read it.
   offsets: where the line of each image begins.
   lock: of the file.

@@ -266,8 +266,8 @@ def _check_some_train(
   ):
     if size and size >= candidates.sum():
       raise InputError(
-        f'config.split: test and validation ask for {size} of the {int(candidates.sum())} patients to '
-        'draw from, and leave none to train on; ask for fewer in config.split.test or '
+        f'config.split: test and validation ask for {size} of the {int(candidates.sum())} patients '
+        'to draw from, and leave none to train on; ask for fewer in config.split.test or '
         'config.split.validation'
       )
 

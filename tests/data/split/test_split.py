@@ -44,7 +44,7 @@ def make(made, test=0.2, validation=0.2, test_floor=None, seed=0):
     LABELS[: truth.shape[1]],
     test=test,
     validation=validation,
-    test_floor=test_floor,
+    test_floor=test_floor or {},
     seed=seed,
   )
 
