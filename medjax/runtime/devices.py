@@ -47,7 +47,7 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
 
 def keep_compiled_programs() -> None:
   """Keeps compiled programs on disk, so that the second start of a large network takes seconds."""
-  if not jax.config.jax_compilation_cache_dir:
+  if not jax.config.values['jax_compilation_cache_dir']:
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
     jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
 
