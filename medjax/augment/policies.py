@@ -87,7 +87,7 @@ def skin(key: jax.Array, images: jax.Array) -> jax.Array:
   the skin is continued by reflection. Enlarged by up to a quarter and shifted up to 5 %: distance
   and aim, what lies in the middle staying in the picture. Brightness up to 15 % and gamma up to 15
   %: lamp and exposure. Each colour up to 7 %: the lamp's colour and the complexion, less than what
-  tells pigments apart.
+  distinguishes pigments.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:

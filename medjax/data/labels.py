@@ -35,7 +35,7 @@ def resolve(
       labels, or a dict label -> policy in which the key 'default' stands for the labels it does
       not name ('ignore' if there is no such key).
     blank: 'ignore' or 'zeros', likewise; of no effect where a set does not give the label at all,
-      which the table's column `unlabelled` tells: unknown is never negative.
+      as the table's column `unlabelled` says: unknown is never negative.
 
   Returns:
     values f32[N, L] in [0, 1] and mask f32[N, L], 1 where the value counts. A masked value is 0.

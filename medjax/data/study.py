@@ -55,7 +55,7 @@ def make(config: Config) -> tuple[Study, str]:
 
   Raises:
     InputError: anything about the source, its labels or the split, a row whose image is missing, or
-      nothing that tells config.evaluation.level.
+      no column for config.evaluation.level.
   """
   every_image = datasets.read_all(config.data)
   notes = missing_files.check(every_image, pathlib.Path(config.data.root), config.data.broken)

@@ -19,7 +19,7 @@ from medjax.models import layers
 
 
 class ConvNorm(nn.Module):
-  """A square convolution, BatchNorm and, unless told, swish.
+  """A square convolution, BatchNorm and, by default, swish.
 
   Attributes:
     features: channels of the output; a depthwise convolution keeps those of the input.
@@ -263,7 +263,7 @@ _V2_S = (
   Stage(MBConv, expansion=6, kernel=3, stride=1, width=160, depth=9),
   Stage(MBConv, expansion=6, kernel=3, stride=2, width=256, depth=15),
 )
-# From the authors' published code: the paper only tells how S is scaled, not to what.
+# From the authors' published code: the paper says how S is scaled, not to what.
 _V2_M = (
   Stage(FusedMBConv, expansion=1, kernel=3, stride=1, width=24, depth=3),
   Stage(FusedMBConv, expansion=4, kernel=3, stride=2, width=48, depth=5),

@@ -22,7 +22,7 @@ head_init = nn.initializers.lecun_normal()
 def convolution(
   dtype: Any, kernel_init: nn.initializers.Initializer = fan_out_init
 ) -> Callable[..., nn.Conv]:
-  """Returns nn.Conv without bias and, unless told, without padding."""
+  """Returns nn.Conv without bias and, by default, without padding."""
   return functools.partial(nn.Conv, padding=0, use_bias=False, dtype=dtype, kernel_init=kernel_init)
 
 

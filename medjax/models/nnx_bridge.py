@@ -116,7 +116,7 @@ def _replace(module: nnx.Module, kind: type[nnx.Variable], values: Mapping[str, 
 
 
 def _stage(name: str) -> float:
-  """Returns the stage of a top-level module; infinity for the head and names that tell none."""
+  """Returns the stage of a top-level module; infinity for the head and names that name none."""
   match = re.match(r'stem(_|$)|stage(\d+)(_|$)', name)
   return int(match[2] or 0) if match else float('inf')
 

@@ -35,7 +35,7 @@ class Learner:
     network: as config.model names it.
     augment: as config.augment names it.
     shapes: of its variables, {'params', 'batch_stats'}.
-    stage_of: top-level name of the parameters → stage; empty where stages are not told apart.
+    stage_of: top-level name of the parameters → stage; empty where stages do not differ.
   """
 
   config: Config
@@ -132,7 +132,7 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
 
   Raises:
     InputError: a network or policy that does not exist or cannot be built, or a network that does
-      not tell its stages where the config treats them differently.
+      not name its stages where the config treats them differently.
   """
   network = building.build(
     config.model.name,

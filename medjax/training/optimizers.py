@@ -40,7 +40,7 @@ def optimizer(
   Args:
     settings: of the config.
     steps: of the whole run.
-    stage_of: top-level name of the parameters → stage, where stages are told apart; parameters of
+    stage_of: top-level name of the parameters → stage, where stages differ; parameters of
       other names are refused then. A stage that joins later starts with moments of its own.
   """
   clip = optax.clip_by_global_norm(settings.clip_norm) if settings.clip_norm else optax.identity()

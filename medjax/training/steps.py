@@ -78,7 +78,7 @@ def unfreeze(
   optimizer: optax.GradientTransformation,
   trained: Callable[[Any], dict[str, Any]],
 ) -> TrainState:
-  """Returns the state in which more modules train: what they need starts anew, the rest goes on."""
+  """Returns the state in which more modules train: what they need starts anew."""
   new = init_state(
     {'params': state.params, 'batch_stats': state.batch_stats},
     optimizer,

@@ -175,7 +175,7 @@ def _seek_reduced_page(image: Any, least: int) -> None:
         f'it holds {pages} images; save the one that is meant in a file of its own, or cut a slide '
         'into patches with medjax.slides'
       )
-    # The photograph of a slide's label is marked as a reduced page too: its shape tells.
+    # The photograph of a slide's label is marked as a reduced page too; its shape differs.
     shape = image.width * sizes[0][1] / (image.height * sizes[0][0])
     if kind & _REDUCED and abs(shape - 1) < 0.02 and min(image.size) >= least:
       sizes[page] = image.size
@@ -187,7 +187,7 @@ def _load_jpeg_2000(image: Any, halvings: int, file: IO[bytes]) -> Image.Image:
   image.reduce = halvings
   try:
     image.load()
-  except OSError:  # The file has fewer resolutions than that, or is damaged: the whole tells.
+  except OSError:  # The file has fewer resolutions than that, or is damaged: decode it whole.
     file.seek(0)
     return Image.open(file)
   return image

@@ -21,7 +21,7 @@ import numpy as np
 from medjax.data.images import intensity as intensities
 from medjax.errors import InputError
 
-HEAD = 132  # bytes of a file that tell whether it is a DICOM
+HEAD = 132  # bytes of a file that say whether it is a DICOM
 _HEADER = {
   'patient': 'PatientID',
   'study': 'StudyInstanceUID',
