@@ -16,7 +16,8 @@ def say(text: str = '') -> None:
 
 
 class Progress:
-  """A bar with rate and time left on a terminal or in a notebook; in a log, a plain line twenty times a run.
+  """A bar with rate and time left on a terminal or in a notebook; in a log, a plain line twenty
+  times a run.
 
   Args:
     what: the unit of `total`, such as 'step'.
