@@ -28,7 +28,7 @@ def write(root, table):
 
 
 def films(root):
-  """Fills a folder with a film of each of 200 patients; returns their table, with no fault in it."""
+  """Fills a folder with films of 200 patients; returns their table, without faults."""
   chest.generate(root, images=800, image_size=64, seed=5)
   rng = np.random.default_rng(0)
   rows = []
