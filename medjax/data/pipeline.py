@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import grain
@@ -93,7 +93,7 @@ def train_batches(
   stop: int,
   workers: int = 0,
   share: Share = Share(),
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray], None, None]:
   """Yields this process's part of the training batches numbered `start` … `stop` − 1.
 
   `stream(g, batch_size)` gives the rows of global batch g, int64[batch_size].
@@ -107,7 +107,7 @@ def train_batches(
 
 def eval_batches(
   records: Records, *, batch_size: int, workers: int = 0, share: Share = Share()
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray], None, None]:
   """Yields this process's part of every row once, in order; the last batch is padded."""
   rows = np.arange(len(records.paths))
 
@@ -120,7 +120,7 @@ def eval_batches(
 
 def read_ahead(
   load: Callable[[int], Element], *, start: int, stop: int, buffered: int
-) -> Iterator[Element]:
+) -> Generator[Element, None, None]:
   """Yields `load(start)` … `load(stop - 1)` in order, read ahead by threads; closing ends them.
 
   Args:
@@ -134,7 +134,7 @@ def read_ahead(
   return _iterate(grain.MapDataset.source(_Source(load, start, stop)), threads, buffered)
 
 
-def _batches(source: _Source, workers: int) -> Iterator[dict[str, np.ndarray]]:
+def _batches(source: _Source, workers: int) -> Generator[dict[str, np.ndarray], None, None]:
   # Every thread reads whole batches. Beyond a few they only wait for each other: then use workers.
   threads = 1 if workers else min(4, processors.available())
   return _iterate(grain.MapDataset.source(source), threads, 2 * threads, workers)
@@ -142,7 +142,7 @@ def _batches(source: _Source, workers: int) -> Iterator[dict[str, np.ndarray]]:
 
 def _iterate(
   source: grain.MapDataset, threads: int, buffered: int, workers: int = 0
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
   read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffered)
   dataset = source.to_iter_dataset(read)
   if workers:

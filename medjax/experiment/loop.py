@@ -7,7 +7,7 @@ bits as one that was never interrupted.
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +48,7 @@ def train(
   start: Start,
   *,
   train_step: Callable[[TrainState, Any, int], tuple[TrainState, dict[str, Any]]],
-  batches: Callable[..., Iterator[dict[str, np.ndarray]]],
+  batches: Callable[..., Generator[dict[str, np.ndarray], None, None]],
   validate: Callable[[TrainState], dict[str, Any]],
   mesh: Mesh,
   checkpointer: ocp.training.Checkpointer,
@@ -154,7 +154,7 @@ def _signals_noted() -> Iterator[list[signal.Signals]]:
   def note(number: int, frame: Any) -> None:
     del frame
     noted.append(signal.Signals(number))
-    signal.signal(number, old[number])  # A second one does not wait.
+    signal.signal(number, old[signal.Signals(number)])  # A second one does not wait.
 
   old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
   try:

@@ -139,6 +139,7 @@ def _begin(config: Config, layout: Layout) -> Beginning:
 def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | None:
   """Checks and fills a new work directory; returns None where one holds all of it already."""
   drafted, seen = beginning.drafted, beginning.seen
+  assert drafted is not None  # This is the first process.
   texts = {
     layout.model.name: model_file.to_json(beginning.started),
     layout.pretrained_on.name: None if seen is None else seen.to_csv(index=False),

@@ -1,5 +1,6 @@
 """The step of a run that unfreezes its stages one after another (config.model.unfreeze_at)."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ class UnfreezingStep:
     return self._step(state, batch)
 
   def _use(self, frozen: int) -> None:
-    learner, placed = self._learner, {'out_shardings': self._replicated, 'donate_argnums': 0}
-    self._frozen = frozen
-    self._step = jax.jit(learner.train_step(self._loss, frozen), **placed)
-    self._unfreeze = jax.jit(lambda state: learner.unfreeze(state, frozen), **placed)
+    learner, self._frozen = self._learner, frozen
+    jit = functools.partial(jax.jit, out_shardings=self._replicated, donate_argnums=0)
+    self._step = jit(learner.train_step(self._loss, frozen))
+    self._unfreeze = jit(lambda state: learner.unfreeze(state, frozen))

@@ -49,7 +49,7 @@ def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
     'step': str(network.steps[0]),
     'split_sha256': run.split_sha256,
   }
-  contents = {
+  contents: dict[str, str | bytes] = {
     'model.stablehlo': bytes(program.mlir_module_serialized),
     'model.safetensors': save(tensors, metadata=metadata),
     'config.json': json.dumps(description(network.learner), indent=2) + '\n',
@@ -162,5 +162,5 @@ def _runner(learner: Learner, program: export.Exported) -> str:
     'CALLING_CONVENTION': program.calling_convention_version,
   }
   for name, value in facts.items():
-    template = template.replace(f'\n{name} = None', f'\n{name} = {value!r}')
+    template = re.sub(rf'^{name} = .*$', lambda _: f'{name} = {value!r}', template, flags=re.M)
   return template

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-IMAGES = None
-IMAGE_SHAPE = None
-LABELS = None
-PLATFORMS = None
-CALLING_CONVENTION = None
+IMAGES = ''
+IMAGE_SHAPE = ()
+LABELS = ()
+PLATFORMS = ()
+CALLING_CONVENTION = 0
 
 
 def load():

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -41,7 +41,7 @@ def size_of_batch(batch_size: int, mesh: Mesh) -> int:
 
 def predict(
   networks: Sequence[TrainedNetwork], images: ImageList, *, start: int, batch_size: int, mesh: Mesh
-) -> Iterator[tuple[list[Read], np.ndarray]]:
+) -> Generator[tuple[list[Read], np.ndarray], None, None]:
   """Yields each batch with its raw probabilities f32[B, L], the averages of all networks.
 
   Which images make a batch depends on the list alone, and not on where to begin.
@@ -106,7 +106,7 @@ def _formats(networks: Sequence[TrainedNetwork]) -> list[ImageFormat]:
 
 def _batches(
   images: ImageList, formats: Sequence[ImageFormat], start: int, batch_size: int
-) -> Iterator[list[Read]]:
+) -> Generator[list[Read], None, None]:
   reads = pipeline.read_ahead(
     lambda number: _read(lists.item(images, number), formats),
     start=start,

@@ -44,10 +44,10 @@ def in_words(config: Config, count: int) -> str:
 def step(learner: Learner) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
   """Returns a function (variables, images) → probabilities, to be jitted.
 
-  It takes variables [K, …] and images uint8[B, H, W, C] and returns f32[B, K, P, L]. Pass 0 shows the
-  image as it is, each of the config.evaluation.test_augment others under the policy of config.augment.
-  What is random about a pass depends on the config's seed, the pass and the image's own pixels alone:
-  an image is predicted alike in whatever batch, order and run of the program.
+  It takes variables [K, …] and images uint8[B, H, W, C] and returns f32[B, K, P, L]. Pass 0 shows
+  the image as it is, each of the config.evaluation.test_augment others under the policy of
+  config.augment. What is random about a pass depends on the config's seed, the pass and the image's
+  own pixels alone: an image is predicted alike in whatever batch, order and run of the program.
   """
   config = learner.config
 
@@ -118,4 +118,4 @@ def _mean_of_passes(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _mean(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-  return np.mean(probabilities, axis=0, dtype=np.float64).astype(np.float32)
+  return np.stack(probabilities).mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -117,9 +117,8 @@ class Run:
       **decisions.columns(self.config, decided, raw.probabilities),
       **{predictions.TRUTH + label: truth[:, i] for i, label in enumerate(raw.labels)},
     }
-    for name in () if raw.about is None else raw.about.columns:
-      columns[name] = raw.about[name].to_numpy()
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    return table if raw.about is None else table.join(raw.about.reset_index(drop=True))
 
   def _check_frozen(self, name: str, chosen: dict[str, Any], expected: Any) -> None:
     if chosen[name] != expected:

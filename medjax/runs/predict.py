@@ -52,21 +52,22 @@ def probabilities(
   Raises:
     InputError: a probability is not finite.
   """
-  parts, pending = [], None
+  parts: list[np.ndarray] = []
+  pending = None
   for batch in batches:
     result = eval_step(variables, devices.put_batch({'image': batch['image']}, mesh)['image'])
     if pending is not None:
       parts.append(np.asarray(pending))
     pending = result  # Read one batch later, so that the device is never idle for the host.
   parts.append(np.asarray(pending))
-  result = np.concatenate(parts)[:images]
-  if not np.isfinite(result).all():
+  pooled = np.concatenate(parts)[:images]
+  if not np.isfinite(pooled).all():
     raise InputError(
       'the predicted probabilities are not finite: the parameters have diverged; checkpoints of '
       'earlier steps are kept. Try a lower optimizer.learning_rate, a clip_norm, or '
       'precision=float32'
     )
-  return result
+  return pooled
 
 
 def validation_metrics(

@@ -24,8 +24,11 @@ for name in ('fcntl', 'resource'):
 for module, name in ((select, 'poll'), (os, 'sched_getaffinity')):
   if hasattr(module, name):
     delattr(module, name)
+from absl import flags
 for name in sys.argv[1:]:
   importlib.import_module(name)
+  for flag in flags.FLAGS.flags_by_module_dict().get(name, ()):
+    delattr(flags.FLAGS, flag.name)  # Commands have flags of the same names.
 from medjax.runtime import processors
 assert processors.available() >= 1
 print(len(sys.argv) - 1)
