@@ -1,18 +1,20 @@
 """Predicts images with a trained run: python -m medjax.predict --workdir=runs/phantom --images=FOLDER
 --output=out.csv
 
---images is a folder, searched through for JPEG, PNG, TIFF, DICOM and other images, or a CSV with a column
-image (paths relative to the CSV's folder or --root, or container#key) and maybe patient. Written are
+--images is a folder, searched through for JPEG, PNG, TIFF, DICOM and other images, or a CSV with a
+column image (paths relative to the CSV's folder or --root, or container#key) and maybe patient.
+Written are
 
   out.csv         one row per image: prob_<label>, calibrated, and decision_<label>, 1 or 0 at the
-                  threshold that validation chose and the run has frozen; of exclusive classes and grades
-                  `decision` instead, the one that is decided for. --raw adds the probabilities as they
-                  were before calibration, raw_<label>
+                  threshold that validation chose and the run has frozen; of exclusive classes and
+                  grades `decision` instead, the one that is decided for. --raw adds the
+                  probabilities as they were before calibration, raw_<label>
   out.broken.csv  the images that could not be read, with the reason
   out.csv.json    what all of that hangs on
 
-The same command goes on where it was interrupted. What the config of the run averages (checkpoints, runs,
-augmented passes) is averaged here too. Images and patients that trained the model are refused.
+The same command goes on where it was interrupted. What the config of the run averages (checkpoints,
+runs, augmented passes) is averaged here too. Images and patients that trained the model are
+refused.
 """
 
 import pathlib

@@ -161,7 +161,8 @@ def opening_lines(
     f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
     *(f'          {line}' for line in study.describe(data)),
     f'split     test {data.proof["how"]["test"]["from"]}, validation '
-    f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 {data.proof["split_sha256"][:12]}',
+    f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 '
+    f'{data.proof["split_sha256"][:12]}',
     f'set aside {len(broken):,} images that cannot be read',
     f'model     {config.model.name}, {started.parameters:,} parameters, {channels} images of '
     f'{started.image_format.size} px, {config.precision}',
@@ -169,7 +170,8 @@ def opening_lines(
     f'pixels    mean {_rounded(started.mean)}, standard deviation '
     f'{_rounded(started.std)}, resized {started.image_format.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
-    f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of '
+    f'{config.batch_size} images, '
     f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
     f'{config.sampling.mixture or config.sampling.name}',
     f'reported  {averaging.in_words(config, config.evaluation.checkpoints)}',

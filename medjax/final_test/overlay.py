@@ -3,8 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-# Viridis (van der Walt and Smith 2015, CC0) at ten even steps: perceptually uniform, read alike by those
-# who are colour-blind and in a grey print, and of hues that neither films nor tissue nor skin have.
+# Viridis (van der Walt and Smith 2015, CC0) at ten even steps: perceptually uniform, read alike by
+# those who are colour-blind and in a grey print, and of hues that neither films nor tissue nor skin
+# have.
 COLOURS = np.array(
   [
     (68, 1, 84), (72, 40, 120), (62, 74, 137), (49, 104, 142), (38, 130, 142),
@@ -13,7 +14,8 @@ COLOURS = np.array(
   np.float64,
 )  # fmt: skip
 _MOST = 0.65  # of the hottest pixel, how much is colour and not image
-# Standard deviation in shares of the longer side. Maps by pixel are speckles, which nobody would see.
+# Standard deviation in shares of the longer side. Maps by pixel are speckles, which nobody would
+# see.
 _BLUR = 0.02
 
 

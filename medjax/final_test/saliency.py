@@ -1,19 +1,21 @@
 """Heat maps: where in an image is what speaks for a label.
 
-- 'grad_cam' (Selvaraju et al. 2017, arXiv 1610.02391): the last feature map's channels, each weighted by
-  the mean of the score's gradient over the map, are added up; what is positive is kept.
-- 'grad_cam_plus_plus' (Chattopadhay et al. 2018, arXiv 1710.11063, equations 10, 11 and 19): weighted by a
-  sum of the gradient's positive parts instead, so that each of several findings counts.
-- 'integrated_gradients' (Sundararajan, Taly and Yan 2017, arXiv 1703.01365): the gradient by each pixel,
-  averaged on the straight way from a black image, times the pixel. What is black gets nothing.
+- 'grad_cam' (Selvaraju et al. 2017, arXiv 1610.02391): the last feature map's channels, each
+  weighted by the mean of the score's gradient over the map, are added up; what is positive is kept.
+- 'grad_cam_plus_plus' (Chattopadhay et al. 2018, arXiv 1710.11063, equations 10, 11 and 19):
+  weighted by a sum of the gradient's positive parts instead, so that each of several findings
+  counts.
+- 'integrated_gradients' (Sundararajan, Taly and Yan 2017, arXiv 1703.01365): the gradient by each
+  pixel, averaged on the straight way from a black image, times the pixel. What is black gets
+  nothing.
 
-The score that is differentiated is the label's logit, before any sigmoid or softmax; of the 'ordinal'
-head, see `score`.
+The score that is differentiated is the label's logit, before any sigmoid or softmax; of the
+'ordinal' head, see `score`.
 
-The last feature map is the last array f[B, h, w, C] that a module inside the network takes or gives, such
-as what is averaged before the head; or, if the network has an attribute `feature_map`, what the module of
-that path gives, such as 'stage12/norm1'. Tokens f[B, N, C] are laid out as the largest square grid
-that they fill; those before it, of the class and the registers, are left out.
+The last feature map is the last array f[B, h, w, C] that a module inside the network takes or
+gives, such as what is averaged before the head; or, if the network has an attribute `feature_map`,
+what the module of that path gives, such as 'stage12/norm1'. Tokens f[B, N, C] are laid out as the
+largest square grid that they fill; those before it, of the class and the registers, are left out.
 """
 
 import collections
@@ -69,8 +71,8 @@ def heat_maps(
 ) -> jax.Array:
   """How much each pixel speaks for a label, 0 where it does not or speaks against it.
 
-  Each map has a scale of its own: only shares of it mean anything. It is all 0 where nothing speaks for
-  the label. Those of `grad_cam…` are as coarse as the feature map and resized bilinearly.
+  Each map has a scale of its own: only shares of it mean anything. It is all 0 where nothing speaks
+  for the label. Those of `grad_cam…` are as coarse as the feature map and resized bilinearly.
 
   Args:
     method: one of `METHODS`.
@@ -104,9 +106,9 @@ def heat_maps(
 def score(head: str, logits: jax.Array, labels: jax.Array) -> jax.Array:
   """The number that a heat map explains, for each image.
 
-  Of 'sigmoid' and 'softmax' it is the label's logit. Of 'ordinal' it is the logit of reaching the grade,
-  log P(grade ≥ g) / P(grade < g), so that a map shows what speaks for that grade or a graver one; of the
-  lowest grade, which all reach, it is the logit of not going beyond.
+  Of 'sigmoid' and 'softmax' it is the label's logit. Of 'ordinal' it is the logit of reaching the
+  grade, log P(grade ≥ g) / P(grade < g), so that a map shows what speaks for that grade or a graver
+  one; of the lowest grade, which all reach, it is the logit of not going beyond.
 
   Args:
     head: of the network.
@@ -138,9 +140,9 @@ def integrated_gradients(
 ) -> jax.Array:
   """What each value of an image adds to the score, compared with a black image.
 
-  Over the image they sum to the difference between the scores of the image and of a black one, as nearly
-  as so many steps allow (completeness, proposition 1 of the paper). Equation 3, taken at the middle of
-  each step; one step after another, so that memory does not grow with them.
+  Over the image they sum to the difference between the scores of the image and of a black one, as
+  nearly as so many steps allow (completeness, proposition 1 of the paper). Equation 3, taken at the
+  middle of each step; one step after another, so that memory does not grow with them.
 
   Args:
     model, variables, labels, head, normalise, steps: as in `heat_maps`, labels int[B].
@@ -200,7 +202,8 @@ def _mean(features: jax.Array, gradient: jax.Array) -> jax.Array:
 def _plus_plus(features: jax.Array, gradient: jax.Array) -> jax.Array:
   """Grad-CAM++'s weights f32[B, C] for exp(score), without that factor, which all pixels share.
 
-  Equation 19 divided by the squared gradient. The paper's features are not negative. Of networks whose
+  Equation 19 divided by the squared gradient. The paper's features are not negative. Of networks
+  whose
   are, only the positive ones are summed: the weights had poles else.
   """
   sums = nn.relu(features).sum(axis=(1, 2), keepdims=True)
@@ -208,7 +211,7 @@ def _plus_plus(features: jax.Array, gradient: jax.Array) -> jax.Array:
   return (positive / (2 + sums * positive)).sum(axis=(1, 2))
 
 
-# ---- the last feature map --------------------------------------------------------------------------
+# ---- the last feature map ----------------------------------------------------
 
 # (path of a module, name of its method, 'takes' or 'gives', how many such calls came before)
 _Place = tuple[tuple[str, ...], str, str, int]
@@ -278,9 +281,9 @@ def _find(
     name = type(model).__name__
     missing = f"{name} has no module '{named}' that gives one" if named else f'{name} shows none'
     raise InputError(
-      f'Grad-CAM needs a feature map f[B, h, w, C], or tokens f[B, N, C], and {missing}; give it an '
-      "attribute feature_map, the path of the module that gives it, such as 'stage12/norm1', or take "
-      'integrated_gradients, which need none'
+      f'Grad-CAM needs a feature map f[B, h, w, C], or tokens f[B, N, C], and {missing}; give it '
+      "an attribute feature_map, the path of the module that gives it, such as 'stage12/norm1', or "
+      'take integrated_gradients, which need none'
     )
   return found[-1]
 

@@ -3,6 +3,7 @@
 import importlib.resources
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,8 @@ def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
   directory.mkdir(parents=True, exist_ok=True)
   program = stablehlo(network, chosen['levels']['image']['calibration'])
   tensors, scheme = published_tensors(network)
-  # An export is for others to have, so whom the weights were trained on stays in the work directory.
+  # An export is for others to have, so whom the weights were trained on stays in the work
+  # directory.
   metadata = {
     'format': 'pt',
     'names': scheme,
@@ -162,5 +164,6 @@ def _runner(learner: Learner, program: export.Exported) -> str:
     'CALLING_CONVENTION': program.calling_convention_version,
   }
   for name, value in facts.items():
-    template = re.sub(rf'^{name} = .*$', lambda _: f'{name} = {value!r}', template, flags=re.M)
+    line = f'{name} = {value!r}'.replace('\\', r'\\')
+    template = re.sub(rf'^{name} = .*$', line, template, flags=re.M)
   return template

@@ -3,7 +3,8 @@
   from run import load
   probabilities = load()(images)  # uint8[batch, height, width, channels] → f32[batch, labels]
 
-How a file becomes such an image stands in IMAGES, below. Everything after that is part of the program.
+How a file becomes such an image stands in IMAGES, below. Everything after that is part of the
+program.
 """
 
 import dataclasses

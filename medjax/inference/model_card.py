@@ -40,8 +40,8 @@ def render(run: Run, result: Mapping[str, Any]) -> str:
   caveats = of_result[1]
   if averaging.averages(run.config.evaluation):
     caveats += (
-      f'\n- This is one checkpoint of an average ({result["facts"]["reported"]}), and its figures and '
-      "thresholds are its own: those of the run's report are of the average."
+      f'\n- This is one checkpoint of an average ({result["facts"]["reported"]}), and its '
+      "figures and thresholds are its own: those of the run's report are of the average."
     )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
@@ -69,7 +69,8 @@ def _details(config: Config, started: Provenance, step: int) -> str:
     f'{list(started.std)} of pixels in [0, 1]',
     f'Output: {kinds[config.model.head]}: {", ".join(config.data.labels)}',
     f'Started from: {model_file.in_words(started)}',
-    f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of {config.batch_size} images, '
+    f'Training: {fine_tuning.in_words(config.model)}, {config.steps:,} steps of '
+    f'{config.batch_size} images, '
     f'{optimizer.name} at {optimizer.learning_rate:g}{average}, loss {config.loss.name}'
     f'{_settings(config.loss.settings)}, augmentation {config.augment}, sampling {sampling}, '
     f'{config.precision}, seed {config.seed}',
@@ -79,10 +80,10 @@ def _details(config: Config, started: Provenance, step: int) -> str:
 
 def _intended_use(run: Run) -> str:
   return '## Intended use\n\n' + (
-    'Research on images like those it was tested on (below), read at the thresholds below, which were '
-    'chosen on validation. Not a medical device: it has not been shown to be safe or useful in care. Out of '
-    'scope: other views, devices, populations and prevalences than those of the test set, until tested '
-    f'there, and findings other than {", ".join(run.config.data.labels)}.'
+    'Research on images like those it was tested on (below), read at the thresholds below, which '
+    'were chosen on validation. Not a medical device: it has not been shown to be safe or useful '
+    'in care. Out of scope: other views, devices, populations and prevalences than those of the '
+    f'test set, until tested there, and findings other than {", ".join(run.config.data.labels)}.'
   )
 
 
@@ -98,8 +99,8 @@ def _data(run: Run, proof: Mapping[str, Any]) -> str:
       f'Source {run.config.data.source}; no patient is in two splits. SHA-256 of the table '
       f'`{proof["table_sha256"]}`, of the split `{proof["split_sha256"]}`.',
       _table(['split', 'patients', 'images', *(f'{label} positive' for label in labels)], rows),
-      f'Uncertain labels: {run.config.data.uncertain} in training, left out of evaluation; not mentioned: '
-      f'{run.config.data.blank} in both.',
+      f'Uncertain labels: {run.config.data.uncertain} in training, left out of evaluation; not '
+      f'mentioned: {run.config.data.blank} in both.',
     )
   )
 
@@ -125,8 +126,9 @@ def _metrics(result: Mapping[str, Any], calibration: str) -> str:
   ]
   if result['unit'] != 'image':
     parts.append(
-      f'Figures and thresholds are of the {result["unit"]}, whose probability is made of those of its images '
-      f'(aggregation: {result["aggregate"]}); the calibration of either stands in frozen.json.'
+      f'Figures and thresholds are of the {result["unit"]}, whose probability is made of those '
+      f'of its images (aggregation: {result["aggregate"]}); the calibration of either stands in '
+      'frozen.json.'
     )
   if classes := result['classes']:
     figures = [

@@ -42,10 +42,10 @@ def predict(
     allow_training_images: predicts what the model has seen, too.
 
   Returns:
-    Columns image, patient (where the CSV has it), prob_<label> (calibrated), decision_<label> (1 or 0
-    at the frozen threshold, None without one) or, of exclusive classes, `decision`, raw_<label> (as
-    the network gave it), and reason: why an image could not be read, else ''. What could not be read
-    has no probabilities (NaN) and no decisions (None).
+    Columns image, patient (where the CSV has it), prob_<label> (calibrated), decision_<label> (1 or
+    0 at the frozen threshold, None without one) or, of exclusive classes, `decision`, raw_<label>
+    (as the network gave it), and reason: why an image could not be read, else ''. What could not be
+    read has no probabilities (NaN) and no decisions (None).
 
   Raises:
     InputError: the run is not whole; there are no images, or images that trained it.
@@ -91,8 +91,8 @@ def predict_to_csv(
 ) -> None:
   """Writes the predictions of all images, or goes on with it, and says what became of them.
 
-  Images are taken in the order of the list, in batches that depend on the list alone, so that a file
-  that was interrupted ends in the same bytes.
+  Images are taken in the order of the list, in batches that depend on the list alone, so that a
+  file that was interrupted ends in the same bytes.
 
   Args:
     run: a finished run.

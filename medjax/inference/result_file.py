@@ -1,7 +1,8 @@
 """A CSV of results that grows by whole rows, and goes on where it was cut off, however it was.
 
 Beside `out.csv` stand `out.broken.csv`, the images that could not be read, and `out.csv.json`, the
-settings that both were begun with. Both files hold the images in one order, each row on one line, so that
+settings that both were begun with. Both files hold the images in one order, each row on one line,
+so that
 what is done is what a comparison with the list of images says: nothing else must be kept in step.
 """
 
@@ -58,7 +59,8 @@ def check_writable(path: pathlib.Path) -> None:
     # The file itself is made first: what stands here without it is of something else.
     if beside.is_dir() or (beside.exists() and not path.exists()):
       raise InputError(
-        f'--output={path}: {beside} is there already, without it; delete that, or take another --output'
+        f'--output={path}: {beside} is there already, without it; delete that, or take another '
+        '--output'
       )
 
 

@@ -1,9 +1,10 @@
 """Test time: probabilities averaged over augmented passes, over checkpoints and over runs.
 
 Averaged are probabilities, not logits. The mean of probabilities is the probability of the mixture:
-its log loss and its Brier score are never above the mean of those averaged (both are convex, Jensen),
-one network that is all too sure cannot overrule the others, and those of exclusive classes go on
-summing to 1 under every head. Every run weighs alike, and within a run every checkpoint and pass.
+its log loss and its Brier score are never above the mean of those averaged (both are convex,
+Jensen), one network that is all too sure cannot overrule the others, and those of exclusive classes
+go on summing to 1 under every head. Every run weighs alike, and within a run every checkpoint and
+pass.
 """
 
 from collections.abc import Callable, Sequence

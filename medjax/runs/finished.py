@@ -162,8 +162,8 @@ def read_config(layout: Layout) -> Config:
 def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> None:
   """Raises InputError unless every member is a finished run of the same labels, head and split.
 
-  The same split means that nobody whom the member was trained on is tested here. Image size, network
-  and format of the images may differ. Computes nothing.
+  The same split means that nobody whom the member was trained on is tested here. Image size,
+  network and format of the images may differ. Computes nothing.
 
   Args:
     config: of this run.
@@ -195,6 +195,7 @@ def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> N
     split = str(files.read_json(member.split_proof).get('split_sha256'))
     if split != split_sha256:
       raise InputError(
-        f'{where} has another split (SHA-256 {split[:12]}, here {split_sha256[:12]}), so it may have '
-        'been trained on patients who are tested here; train it with the same data and config.split'
+        f'{where} has another split (SHA-256 {split[:12]}, here {split_sha256[:12]}), so it may '
+        'have been trained on patients who are tested here; train it with the same data and '
+        'config.split'
       )

@@ -122,6 +122,6 @@ def note(provenance: Provenance) -> str | None:
   if not start or start['from'].startswith('timm/'):
     return None
   return (
-    f'The network started from {start["from"]}; whether patients of this study trained those weights '
-    'is not recorded, and if so the figures are too high.'
+    f'The network started from {start["from"]}; whether patients of this study trained those '
+    'weights is not recorded, and if so the figures are too high.'
   )

@@ -25,8 +25,8 @@ class Predicted:
 
   Attributes:
     reported: split → those that are tested.
-    ablations: where these are averages, name → split → those of the single model and of each kind of
-      averaging alone; see `averaging.ablations`.
+    ablations: where these are averages, name → split → those of the single model and of each kind
+      of averaging alone; see `averaging.ablations`.
   """
 
   reported: dict[str, np.ndarray]

@@ -41,8 +41,7 @@ def run(main: Callable[[], None]) -> None:
       if arguments[1:]:
         raise InputError(
           f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides "
-          'like '
-          '--config.steps=100'
+          'like --config.steps=100'
         )
       try:
         main()

@@ -100,7 +100,7 @@ class Tokens(nn.Module):
     return nn.Dense(3, name='head')(x.mean(axis=1) if self.averaged else x[:, 0])
 
 
-# ---- worked cases ------------------------------------------------------------------------------------
+# ---- worked cases ------------------------------------------------------------
 
 
 def test_of_an_average_and_a_linear_head_grad_cam_is_the_class_activation_map():
@@ -166,7 +166,7 @@ def test_of_grades_the_score_stays_finite(extreme):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-# ---- torch -------------------------------------------------------------------------------------------
+# ---- torch -------------------------------------------------------------------
 
 
 def _families(torch, timm):
@@ -246,7 +246,7 @@ def test_equals_torch_with_hooks(family):
     assert np.abs(found - wanted).max() <= 1e-3 * wanted.max(), method
 
 
-# ---- every family --------------------------------------------------------------------------------------
+# ---- every family ------------------------------------------------------------
 
 _STAGES = (
   efficientnet.Stage(efficientnet.MBConv, 1, 3, 1, 8, 1),
@@ -312,7 +312,7 @@ def test_bfloat16_shows_about_the_same():
   assert np.abs(found - wanted).max() <= 0.1 * wanted.max()
 
 
-# ---- anybody's network ---------------------------------------------------------------------------------
+# ---- anybody's network -------------------------------------------------------
 
 
 def test_a_network_without_a_feature_map_is_told_what_it_needs():
@@ -344,7 +344,7 @@ def test_tokens_are_laid_out_as_a_grid(averaged):
   assert not np.allclose(features[:, 2:], features[:, :2], atol=1e-2)
 
 
-# ---- of a run ------------------------------------------------------------------------------------------
+# ---- of a run ----------------------------------------------------------------
 
 
 def test_of_learner_uses_the_runs_own_head_and_normalisation():

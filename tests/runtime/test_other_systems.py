@@ -12,8 +12,8 @@ import medjax
 from medjax.errors import InputError
 from medjax.runtime import files, processors
 
-# As on Windows (no fcntl, resource, select.poll) and macOS (no os.sched_getaffinity). Libraries that
-# look for these are imported before, and are not what is tested.
+# As on Windows (no fcntl, resource, select.poll) and macOS (no os.sched_getaffinity). Libraries
+# that look for these are imported before, and are not what is tested.
 POISONED = """
 import importlib, os, select, sys
 for name in ('filelock', 'grain', 'jax', 'orbax.checkpoint', 'tensorboardX', 'pandas', 'tqdm',
@@ -66,7 +66,8 @@ def test_a_lock_is_refused_to_another_process_until_its_holder_is_killed(tmp_pat
     [
       sys.executable, '-c',
       'import pathlib, sys, time\nfrom medjax.runtime import files\n'
-      'with files.locked(pathlib.Path(sys.argv[1]), "no"):\n  print("held", flush=True)\n  time.sleep(600)',
+      'with files.locked(pathlib.Path(sys.argv[1]), "no"):\n  print("held", flush=True)\n  '
+      'time.sleep(600)',
       str(lock),
     ],
     cwd=PROJECT, stdout=subprocess.PIPE, text=True,
