@@ -51,20 +51,22 @@ def main() -> None:
     raise InputError(
       '--heat_map_labels is given without --heat_maps=FOLDER, where they would be written'
     )
-  output = pathlib.Path(_OUTPUT.value)
+  workdir, images, output = (
+    pathlib.Path(flag.value or '') for flag in (_WORKDIR, _IMAGES, _OUTPUT)
+  )
 
   from medjax.inference import result_file
   from medjax.runs import finished
 
   # Before jax is imported, which takes seconds.
   result_file.check_writable(output)
-  run = finished.open_run(_WORKDIR.value)
+  run = finished.open_run(workdir)
 
   from medjax.inference import new_images
 
   new_images.predict_to_csv(
     run,
-    pathlib.Path(_IMAGES.value),
+    images,
     output,
     root=pathlib.Path(_ROOT.value) if _ROOT.value else None,
     raw=_RAW.value,

@@ -93,11 +93,14 @@ def heat_maps(
   check_option('the method of heat maps', method, METHODS)
   labels = jnp.broadcast_to(jnp.asarray(labels, jnp.int32), images.shape[:1])
   pixels = images.astype(jnp.float32) / 255
-  settings = {'head': head, 'normalise': normalise}
   if method == 'integrated_gradients':
-    by_channel = integrated_gradients(model, variables, pixels, labels, steps=steps, **settings)
+    by_channel = integrated_gradients(
+      model, variables, pixels, labels, head=head, normalise=normalise, steps=steps
+    )
     return nn.relu(by_channel.sum(axis=-1))
-  features, gradient = feature_gradients(model, variables, pixels, labels, **settings)
+  features, gradient = feature_gradients(
+    model, variables, pixels, labels, head=head, normalise=normalise
+  )
   weigh = {'grad_cam': _mean, 'grad_cam_plus_plus': _plus_plus}[method]
   coarse = nn.relu(jnp.einsum('bhwc,bc->bhw', features, weigh(features, gradient)))
   return jax.image.resize(coarse, images.shape[:3], 'linear', antialias=False)
@@ -153,8 +156,8 @@ def integrated_gradients(
   """
 
   def total(pixels):
-    logits = model.apply(variables, normalise(pixels), train=False)
-    return jnp.sum(score(head, logits.astype(jnp.float32), labels))
+    logits = jnp.asarray(model.apply(variables, normalise(pixels), train=False), jnp.float32)
+    return jnp.sum(score(head, logits, labels))
 
   def step(sum_so_far, number):
     return sum_so_far + jax.grad(total)(pixels * (number + 0.5) / steps), None
@@ -184,10 +187,10 @@ def feature_gradients(
   place, shape = _find(model, apply, variables, inputs)
 
   def total(offset):
-    taken = []
+    taken: list[jax.Array] = []
     with nn.intercept_methods(_adding(offset, place, taken)):
-      logits = apply(variables, inputs)
-    return jnp.sum(score(head, logits.astype(jnp.float32), labels)), taken[0]
+      logits = jnp.asarray(apply(variables, inputs), jnp.float32)
+    return jnp.sum(score(head, logits, labels)), taken[0]
 
   # Images do not see each other in evaluation, so the gradient of their sum is that of each.
   gradient, features = jax.grad(total, has_aux=True)(jnp.zeros(shape, jnp.float32))
@@ -222,7 +225,7 @@ def _visiting(visit: Callable[[_Place, jax.Array], jax.Array]) -> Callable:
 
   What `visit` returns takes its place.
   """
-  calls = collections.Counter()
+  calls: collections.Counter[tuple[tuple[str, ...], str]] = collections.Counter()
 
   def intercept(next_function, args, kwargs, context):
     path = context.module.path if context.module.scope else ()

@@ -129,6 +129,33 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   assert beside['images'] == 25 and beside['training_images'] == 0
 
 
+def test_a_table_says_what_the_file_says_and_names_what_it_could_not_read(run, mixed, tmp_path):
+  opened = finished_runs.open_run(run)
+  new_images.predict_to_csv(opened, mixed, tmp_path / 'out.csv', raw=True)
+  table = new_images.predict(opened, mixed)
+  assert len(table) == 25 and not table['image'].duplicated().any()
+  good, broken = table[table['reason'] == ''], table[table['reason'] != '']
+  found = rows(tmp_path / 'out.csv')
+  assert list(good['image']) == [row['image'] for row in found]
+  for name in list(found[0])[1:]:
+    np.testing.assert_allclose(
+      good[name].astype(float), [float(row[name]) for row in found], rtol=1e-8
+    )
+  assert [
+    {'image': image, 'reason': reason} for image, reason in zip(broken['image'], broken['reason'])
+  ] == rows(tmp_path / 'out.broken.csv')
+  assert broken.filter(regex='^(prob|raw|decision)_').isna().all(axis=None)
+  # By their paths, in another order.
+  paths = [mixed / name for name in ('sub/deep.tiff', 'colour.png')]
+  two = new_images.predict(opened, paths)
+  assert list(two['image']) == [str(path) for path in paths]
+  expected = good.set_index('image').loc[['sub/deep.tiff', 'colour.png']]
+  np.testing.assert_allclose(two['prob_Edema'], expected['prob_Edema'].astype(float), atol=1e-6)
+  for wrong, words in (([], 'no image is given'), (paths[:1] * 2, 'given twice')):
+    with pytest.raises(InputError, match=words):
+      new_images.predict(opened, wrong)
+
+
 def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
   new_images.predict_to_csv(finished_runs.open_run(run), mixed, output)
