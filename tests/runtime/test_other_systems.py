@@ -27,7 +27,7 @@ for module, name in ((select, 'poll'), (os, 'sched_getaffinity')):
 from absl import flags
 for name in sys.argv[1:]:
   importlib.import_module(name)
-  for flag in flags.FLAGS.flags_by_module_dict().get(name, ()):
+  for flag in list(flags.FLAGS.flags_by_module_dict().get(name, ())):
     delattr(flags.FLAGS, flag.name)  # Commands have flags of the same names.
 from medjax.runtime import processors
 assert processors.available() >= 1
