@@ -45,8 +45,8 @@ def main() -> None:
       raise
     reason = str(error).splitlines()[0]
     print(
-      f'error: another process of this run has died or cannot be reached ({reason}); started again, '
-      'all processes go on from the last checkpoint',
+      f'error: another process of this run has died or cannot be reached ({reason}); started '
+      'again, all processes go on from the last checkpoint',
       file=sys.stderr,
       flush=True,
     )

@@ -1,4 +1,4 @@
-"""What a run reports while it trains: metrics to JSON lines and TensorBoard, progress to a person."""
+"""What a run reports while it trains: metrics to files, progress to a person."""
 
 import contextlib
 import json

@@ -168,7 +168,7 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
 
 
 def _check_fit(config: Config, built: Learner, loss: Callable) -> None:
-  """Raises InputError where network, loss and augmentation do not fit together; computes nothing."""
+  """Raises InputError if network, loss and augmentation do not fit together; computes nothing."""
   outputs = targets.outputs(config.model.head, len(config.data.labels))
   shapes = {
     'image': (built.image_format.shape, jnp.uint8),

@@ -36,7 +36,9 @@ METHODS = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
 
 
 def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., jax.Array]:
-  """Returns (images uint8[B, H, W, C], labels int[B] or int) → f32[B, H, W], see `heat_maps`; jitted.
+  """Returns (images uint8[B, H, W, C], labels int[B] or int) → f32[B, H, W], jitted.
+
+  See `heat_maps`.
 
   Raises:
     InputError: no such method; and, on its first call, as `heat_maps`.
@@ -206,8 +208,7 @@ def _plus_plus(features: jax.Array, gradient: jax.Array) -> jax.Array:
   """Grad-CAM++'s weights f32[B, C] for exp(score), without that factor, which all pixels share.
 
   Equation 19 divided by the squared gradient. The paper's features are not negative. Of networks
-  whose
-  are, only the positive ones are summed: the weights had poles else.
+  whose are, only the positive ones are summed: the weights had poles else.
   """
   sums = nn.relu(features).sum(axis=(1, 2), keepdims=True)
   positive = nn.relu(gradient)
@@ -221,7 +222,7 @@ _Place = tuple[tuple[str, ...], str, str, int]
 
 
 def _visiting(visit: Callable[[_Place, jax.Array], jax.Array]) -> Callable:
-  """Returns a flax interceptor that passes what modules inside the network take and give to `visit`.
+  """Returns a flax interceptor that passes what inner modules take and give to `visit`.
 
   What `visit` returns takes its place.
   """
@@ -292,7 +293,7 @@ def _find(
 
 
 def _grid(features: jax.Array) -> jax.Array:
-  """f[B, N, C] → f[B, h, h, C], the tokens before the largest square left out; a map stays as it is."""
+  """f[B, N, C] → f[B, h, h, C] without the tokens before the largest square; maps stay as they are."""
   if features.ndim == 4:
     return features
   side = math.isqrt(features.shape[1])

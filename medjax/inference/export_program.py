@@ -101,7 +101,7 @@ def stablehlo(network: TrainedNetwork, calibration: Mapping[str, Any]) -> export
 
 
 def published_tensors(network: TrainedNetwork) -> tuple[dict[str, np.ndarray], str]:
-  """Returns the weights by published names in torch's layouts, and the naming scheme: timm's if any."""
+  """Returns the weights by published names in torch's layouts, and the naming scheme."""
   names = getattr(network.learner.network, 'names', None) or {'medjax': ()}
   scheme = 'timm' if 'timm' in names else next(iter(names))
   leaves = traverse_util.flatten_dict(network.best, sep='/')

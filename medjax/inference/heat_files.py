@@ -30,8 +30,9 @@ def check_folder(folder: pathlib.Path, source: pathlib.Path) -> None:
 def drawer(
   network: TrainedNetwork, folder: pathlib.Path, labels: Sequence[str], mesh: Mesh
 ) -> Callable[[Sequence[Item], np.ndarray, np.ndarray], None]:
-  """Returns (N items, uint8[B, H, W, C] with B ≥ N, probabilities f[N, L]) → None, which writes the files.
+  """Returns a function of N items, uint8[B, H, W, C] with B ≥ N, and probabilities f[N, L].
 
+  It writes the files.
   A map is that of the run's best checkpoint alone, by the method of config.evaluation.saliency, or
   Grad-CAM where that is 'none'; the file is called as `path` says.
 

@@ -54,7 +54,7 @@ def predict(
   _check_unseen(run, images, allow_training_images)
   mesh = devices.data_mesh()
   batch_size = reading.size_of_batch(run.config.batch_size, mesh)
-  networks = [each.network for each in (run, *run.members)]
+  networks = [member.network for member in (run, *run.members)]
   reads: list[Read] = []
   raw = np.full((images.count, len(run.config.data.labels)), np.nan, np.float32)
   bar = progress.Progress('image', 0, images.count)
@@ -112,7 +112,7 @@ def predict_to_csv(
   seen = _check_unseen(run, images, allow_training_images)
   mesh = devices.data_mesh()
   batch_size = reading.size_of_batch(run.config.batch_size, mesh)
-  networks = [each.network for each in (run, *run.members)]
+  networks = [member.network for member in (run, *run.members)]
   settings = {
     'workdir': str(run.workdir.resolve()),
     'members': [str(member.workdir.resolve()) for member in run.members],
@@ -224,7 +224,7 @@ def _listed(source: Any, root: str | os.PathLike | None) -> ImageList:
 
 def _check_unseen(run: Run, images: ImageList, allowed: bool) -> int:
   """Returns how many images the model has seen, at least; raises InputError unless allowed."""
-  seen = seen_by_run.seen_by_any(each.layout for each in (run, *run.members))
+  seen = seen_by_run.seen_by_any(member.layout for member in (run, *run.members))
   count, first = seen_before.find_seen(lists.items(images), seen)
   if not count:
     return 0

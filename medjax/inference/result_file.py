@@ -1,9 +1,9 @@
 """A CSV of results that grows by whole rows, and goes on where it was cut off, however it was.
 
-Beside `out.csv` stand `out.broken.csv`, the images that could not be read, and `out.csv.json`, the
+Next to `out.csv` are `out.broken.csv`, the images that could not be read, and `out.csv.json`, the
 settings that both were begun with. Both files hold the images in one order, each row on one line,
-so that
-what is done is what a comparison with the list of images says: nothing else must be kept in step.
+so that what is done is what a comparison with the list of images says: nothing else must be kept in
+step. While a process writes it holds `.out.csv.lock`.
 """
 
 import contextlib
@@ -55,11 +55,11 @@ def check_writable(path: pathlib.Path) -> None:
     path.exists() and not os.access(path, os.W_OK)
   ):
     raise InputError(f'--output={path}: cannot be written to; take another place')
-  for beside in (broken_path(path), settings_path(path)):
+  for other in (broken_path(path), settings_path(path)):
     # The file itself is made first: what stands here without it is of something else.
-    if beside.is_dir() or (beside.exists() and not path.exists()):
+    if other.is_dir() or (other.exists() and not path.exists()):
       raise InputError(
-        f'--output={path}: {beside} is there already, without it; delete that, or take another '
+        f'--output={path}: {other} is there already, without it; delete that, or take another '
         '--output'
       )
 
@@ -109,15 +109,15 @@ def printable(text: str) -> str:
 
 
 def _check_same(path: pathlib.Path, settings: dict[str, Any], empty: bool) -> None:
-  beside = settings_path(path)
+  saved = settings_path(path)
   if empty:
-    files.write_whole(beside, json.dumps(settings, indent=2) + '\n')
+    files.write_whole(saved, json.dumps(settings, indent=2) + '\n')
     return
-  if not beside.is_file():
+  if not saved.is_file():
     raise InputError(
-      f'{path}: exists, and no {beside.name} says that it was begun here; take another --output'
+      f'{path}: exists, and no {saved.name} says that it was begun here; take another --output'
     )
-  before = files.read_json(beside)
+  before = files.read_json(saved)
   for name in before.keys() | settings.keys():
     if before.get(name) != settings.get(name):
       raise InputError(
@@ -130,10 +130,10 @@ def _begin(file: BinaryIO, header: Sequence[str]) -> None:
   """Writes the header where there is none, or not all of it."""
   line = _line(header)
   file.seek(0)
-  found = file.read(len(line))
-  if found == line:
+  beginning = file.read(len(line))
+  if beginning == line:
     return
-  if not line.startswith(found):
+  if not line.startswith(beginning):
     raise InputError(f'{file.name}: does not begin as it was written; take another --output')
   file.truncate(0)
   file.write(line)
@@ -141,7 +141,10 @@ def _begin(file: BinaryIO, header: Sequence[str]) -> None:
 
 
 def _cut(good: BinaryIO, broken: BinaryIO, images: Iterable[str]) -> tuple[int, int]:
-  """Cuts both files after the last image up to which all are there; returns how many, and in `good`."""
+  """Cuts both files after the last image up to which all are there.
+
+  Returns how many these are, and how many of them are in `good`.
+  """
   rows = {file: _whole_rows(file) for file in (good, broken)}
   ahead = {file: next(rows[file]) for file in rows}
   counts = {good: 0, broken: 0}

@@ -26,7 +26,7 @@ def averages(evaluation: Evaluation) -> bool:
 
 
 def in_words(config: Config, count: int) -> str:
-  """Returns what is averaged, for a person; `count` is how many checkpoints there are to average."""
+  """Returns what is averaged, for a person; `count` is how many checkpoints there are."""
   evaluation = config.evaluation
   if not averages(evaluation):
     return 'the best checkpoint, each image as it is'

@@ -52,7 +52,7 @@ def decide(config: Config, chosen: Mapping[str, Any], probabilities: np.ndarray)
 
 
 def column_names(config: Config, *, raw: bool) -> list[str]:
-  """Returns the names of what `columns` returns; `raw` adds the probabilities before calibration."""
+  """Returns the names of what `columns` returns; `raw` adds probabilities before calibration."""
   labels = config.data.labels
   exclusive = config.model.head != 'sigmoid'
   return [
@@ -63,7 +63,7 @@ def column_names(config: Config, *, raw: bool) -> list[str]:
 
 
 def columns(config: Config, decisions: Decisions, raw: np.ndarray) -> dict[str, Any]:
-  """Returns name → N values: `prob_<label>`, the decisions, and `raw_<label>` of `raw`, f32[N, L]."""
+  """Returns name → N values: `prob_<label>`, decisions, and `raw_<label>` of `raw`, f32[N, L]."""
   labels = config.data.labels
   return {
     **{PROBABILITY + label: decisions.probabilities[:, i] for i, label in enumerate(labels)},

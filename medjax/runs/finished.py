@@ -1,4 +1,4 @@
-"""A finished run, opened: everything that a work directory holds, each part read when it is needed."""
+"""A finished run, opened: what a work directory holds, each part read when it is needed."""
 
 import dataclasses
 import functools

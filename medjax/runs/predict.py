@@ -1,4 +1,4 @@
-"""From a network and rows of the study to probabilities, by one network or by an average of many."""
+"""From rows of the study to probabilities, by one network or by an average of many."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -23,16 +23,16 @@ def find(name: str) -> Weights:
   path = pathlib.Path(name)
   if path.is_dir():
     return _of_run(path)
-  found = weights.find(name)
-  run = _exported_from(path, found.metadata.get('split_sha256'))
+  weights_of_file = weights.find(name)
+  run = _exported_from(path, weights_of_file.metadata.get('split_sha256'))
   if run is None:
-    return found
+    return weights_of_file
   origin = {
-    **found.origin,
-    'step': int(found.metadata['step']),
+    **weights_of_file.origin,
+    'step': int(weights_of_file.metadata['step']),
     'pretrained': model_file.read(Layout(run)).pretrained,
   }
-  return dataclasses.replace(found, origin=origin, run=run)
+  return dataclasses.replace(weights_of_file, origin=origin, run=run)
 
 
 def _of_run(workdir: pathlib.Path) -> Weights:

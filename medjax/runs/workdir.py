@@ -1,4 +1,4 @@
-"""The work directory while a run starts: what is found there, what is written, who may work there."""
+"""The work directory while a run starts: what is there, what is written, who may work there."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ class Draft:
 
 
 def check(config: Config, layout: Layout) -> None:
-  """Raises InputError if nothing can be written there, or a run of another config has trained there."""
+  """Raises InputError if nothing can be written, or a run of another config has trained there."""
   folders = (layout.workdir, *layout.workdir.parents)
   existing = next(folder for folder in folders if os.path.lexists(folder))
   if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -132,7 +132,7 @@ def read_set_aside(layout: Layout) -> set[str]:
 
 @contextlib.contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-  """Keeps a second run out of the work directory; the lock ends with the process, however it ends."""
+  """Keeps a second run out; the lock ends with the process, however it ends."""
   with contextlib.ExitStack() as stack:
     devices.first_does(functools.partial(stack.enter_context, _lock(layout)))
     yield

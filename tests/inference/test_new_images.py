@@ -1,4 +1,4 @@
-"""Predicting a folder as people have it: good, broken and foreign files, interruptions, known patients."""
+"""Predicting a folder as people have it: good, broken and foreign files, known patients."""
 
 import csv
 import json
