@@ -11,7 +11,6 @@ are chosen on --validation; without it only fixed thresholds are told ('--operat
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 from absl import flags
 
@@ -95,61 +94,61 @@ def main() -> None:
 
 
 def _evaluate_run(workdir: pathlib.Path) -> None:
-  from medjax.evaluation import assessment, results_file
-  from medjax.evaluation.readers.study import ReaderStudy
-  from medjax.evaluation.statistics.localisation import Localisation
+  from medjax.evaluation import assessment
   from medjax.final_test import report_files
   from medjax.runs import finished
 
   run = finished.open_run(workdir)
-  if not {'beside', 'facts', 'study_notes', 'readers', 'localisation'} <= run.result.keys():
-    raise InputError(
-      f'{run.layout.result}: not the figures that this medjax writes; delete it and start the run '
-      'again, which tests it again'
-    )
-  config, settings = run.config, run.config.evaluation
   test = run.raw_predictions('test')
   if _AGAINST.value:
-    _compare(test, workdir, (settings.level, settings.aggregate, config.model.head))
+    _compare(test, workdir, run.config.protocol)
     return
-  found = assessment.assess(
+  given = {
+    'prevalence': _prevalences(run.config.data.labels) or None,
+    'subgroups': None if _SUBGROUPS.value is None else tuple(_SUBGROUPS.value),
+    'replicates': _REPLICATES.value,
+    'seed': _SEED.value,
+  }
+  assessed = assessment.assess(
     run.raw_predictions('validation'),
     test,
-    head=config.model.head,
-    prevalence=_prevalences(config.data.labels) or settings.prevalence,
-    level=settings.level,
-    aggregate=settings.aggregate,
-    columns=settings.subgroups if _SUBGROUPS.value is None else _SUBGROUPS.value,
-    replicates=config.replicates if _REPLICATES.value is None else _REPLICATES.value,
-    seed=config.seed if _SEED.value is None else _SEED.value,
-    chosen=run.frozen['levels'],
-    beside={
-      name: run.raw_predictions('test', name)
-      for name in (ablation['name'] for ablation in run.result['beside'])
+    dataclasses.replace(
+      run.config.protocol, **{name: value for name, value in given.items() if value is not None}
+    ),
+    frozen=run.frozen.levels,
+    variants={
+      variant.name: run.raw_predictions('test', variant.name) for variant in run.result.variants
     },
   )
   _check_columns(test)
-  result = run.result | found.summary
-  for name, kind in (('readers', ReaderStudy), ('localisation', Localisation)):
-    result[name] = result[name] and results_file.from_plain(result[name], kind)
-  result['readers'] = _readers(found) or result['readers']
+  result = assessed.result.with_study_of(run.result)
+  if _READERS.value:
+    result = dataclasses.replace(result, readers=_readers(assessed))
   report_files.write(run.layout, result)
   _say(result, run.report)
 
 
 def _evaluate_files() -> None:
-  from medjax.config import vocabulary
-  from medjax.errors import check_option
-  from medjax.evaluation import assessment, classes, levels
+  from medjax.config import protocol as protocols
+  from medjax.config.protocol import Protocol
+  from medjax.evaluation import assessment, frozen, results_file
   from medjax.final_test import report_files
   from medjax.report import run_page
   from medjax.runtime import files
 
   given = pathlib.Path(_PREDICTIONS.value)
   output = pathlib.Path(_OUTPUT.value or given.with_name(f'{given.stem}_evaluation'))
-  check_option('--head', _HEAD.value, ('sigmoid', *classes.FIGURES))
-  check_option('--level', _LEVEL.value, vocabulary.LEVELS)
-  levels.method(_AGGREGATE.value, '--aggregate')
+  protocol = Protocol(
+    head=_HEAD.value,
+    level=_LEVEL.value,
+    aggregate=_AGGREGATE.value,
+    calibration=_CALIBRATION.value,
+    operating_points=tuple(_POINTS.value),
+    subgroups=tuple(_SUBGROUPS.value or ()),
+    replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
+    seed=_SEED.value or 0,
+  )
+  protocols.check(protocol, names=protocols.AS_FLAGS)
   test = _read(_PREDICTIONS.value, _TRUTH.value)
   _check(test)
   validation = None
@@ -167,40 +166,30 @@ def _evaluate_files() -> None:
     )
   _check_columns(test)
   if _AGAINST.value:
-    _compare(test, output, (_LEVEL.value, _AGGREGATE.value, _HEAD.value))
+    _compare(test, output, protocol)
     return
   output.mkdir(parents=True, exist_ok=True)
-  drawn = {
-    'replicates': 2000 if _REPLICATES.value is None else _REPLICATES.value,
-    'seed': _SEED.value or 0,
-  }
-  found = assessment.assess(
-    validation,
-    test,
-    head=_HEAD.value,
-    calibration=_CALIBRATION.value,
-    rules=_POINTS.value,
-    prevalence=_prevalences(test.labels),
-    level=_LEVEL.value,
-    aggregate=_AGGREGATE.value,
-    columns=_SUBGROUPS.value or (),
-    **drawn,
-  )
+  protocol = dataclasses.replace(protocol, prevalence=_prevalences(test.labels))
+  assessed = assessment.assess(validation, test, protocol)
   facts = {'predictions': _PREDICTIONS.value, 'truth': _TRUTH.value or _PREDICTIONS.value}
   study_notes = [_not_recorded(_PREDICTIONS.value)]
   if validation is None and any(rule.startswith('threshold=') for rule in _POINTS.value):
     study_notes.append(
-      'Thresholds were given as numbers: whether anybody had seen the test set by then is not recorded.'
+      'Thresholds were given as numbers: whether anybody had seen the test set by then is not '
+      'recorded.'
     )
   if validation is not None:
     facts['thresholds from'] = _VALIDATION.value
-  result = found.summary | {'facts': facts, 'study_notes': study_notes, 'readers': _readers(found)}
+  result = dataclasses.replace(
+    assessed.result, facts=facts, study_notes=tuple(study_notes), readers=_readers(assessed)
+  )
+  settings = {name: getattr(protocol, name) for name in ('calibration', 'replicates', 'seed')}
   page = run_page.render(
     title=pathlib.Path(_PREDICTIONS.value).name,
-    summary=result,
+    result=result,
     history=(),
     split_proof={},
-    config={'evaluation': {'calibration': _CALIBRATION.value, **drawn}},
+    config={'evaluation': settings},
     facts={
       **facts,
       'model': 'the model of these predictions',
@@ -210,11 +199,10 @@ def _evaluate_files() -> None:
     sections=report_files.sections(result),
   )
   files.write_whole(output / 'index.html', page)
-  if found.frozen:
-    files.write_whole(output / 'frozen.json', json.dumps(found.frozen, indent=2) + '\n')
-  files.write_whole(
-    output / 'evaluation.json', json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'
-  )
+  if assessed.frozen:
+    content = json.dumps(frozen.to_plain(assessed.frozen), indent=2)
+    files.write_whole(output / 'frozen.json', content + '\n')
+  results_file.save(output / 'evaluation.json', result)
   _say(result, output / 'index.html')
 
 
@@ -271,25 +259,24 @@ def _prevalences(labels) -> dict[str, float]:
   return found
 
 
-def _readers(found):
+def _readers(assessed):
   if not _READERS.value:
     return None
   from medjax.data.reference import reader_table
   from medjax.evaluation.readers import comparison as reader_comparison
 
   readings = reader_table.read(pathlib.Path(_READERS.value), [])
-  points = found.summary['labels']
   return reader_comparison.compare(
-    found.test,
+    assessed.test,
     readings,
-    {label: of['operating_points'][0]['threshold'] for label, of in points.items()},
-    replicates=found.summary['replicates'],
-    seed=found.summary['seed'],
+    assessed.result.thresholds(),
+    replicates=assessed.result.replicates,
+    seed=assessed.result.seed,
   )
 
 
-def _compare(test, directory: pathlib.Path, settings) -> None:
-  """Compares with --against; `settings` are level, aggregate and head."""
+def _compare(test, directory: pathlib.Path, protocol) -> None:
+  """Compares with --against, at the level of the protocol."""
   from medjax.evaluation import comparison, joining, levels, predictions, results_file
   from medjax.report import comparison_page
   from medjax.runs.layout import Layout
@@ -316,11 +303,11 @@ def _compare(test, directory: pathlib.Path, settings) -> None:
     other = joining.read(against, truth and pathlib.Path(truth), test.labels)
     notes.append(_not_recorded(_AGAINST.value))
   compared = comparison.compare(
-    levels.to_level(test, *settings),
-    levels.to_level(other, *settings),
+    levels.to_level(test, protocol.level, protocol.aggregate, protocol.head),
+    levels.to_level(other, protocol.level, protocol.aggregate, protocol.head),
     margin=_MARGIN.value,
     between=(names[0], names[1]),
-    unit=settings[0],
+    unit=protocol.level,
     replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
     seed=_SEED.value or 0,
   )
@@ -358,11 +345,11 @@ def _met_again(test, run: pathlib.Path) -> str:
   )
 
 
-def _say(result: dict[str, Any], page: pathlib.Path) -> None:
+def _say(result, page: pathlib.Path) -> None:
   from medjax.final_test import report_files
 
   print(report_files.answer(result))
-  for note in (*result['study_notes'], *result['notes']):
+  for note in (*result.study_notes, *result.notes):
     print(f'note: {note}')
   print(f'report: {page}')
 

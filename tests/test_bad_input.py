@@ -193,8 +193,8 @@ def test_a_label_without_positives_trains_on_and_has_no_auroc(command, phantom_r
     check=True,
   )
   result = json.loads((workdir / 'evaluation' / 'test.json').read_text())
-  assert result['labels']['Fracture']['test']['auroc']['value'] is None
-  assert result['labels']['Edema']['test']['auroc']['value'] is not None
+  assert result['labels']['Fracture']['auroc']['value'] is None
+  assert result['labels']['Edema']['auroc']['value'] is not None
   assert result['mean']['labels'] == ['Edema']
   assert 'No positives in train: Fracture.' in (workdir / 'report' / 'index.html').read_text()
 

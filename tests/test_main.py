@@ -71,17 +71,17 @@ def test_the_evaluation_is_that_of_the_predictions(finished):
   for index, label in enumerate(LABELS):
     known = test.known[:, index]
     truth, scores = test.truth[known, index], test.probabilities[known, index]
-    figures = result['labels'][label]['test']
+    figures = result['labels'][label]
     if 0 < truth.sum() < len(truth):
       assert figures['auroc']['value'] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
       assert figures['auprc']['value'] == pytest.approx(
         average_precision_score(truth, scores), abs=1e-12
       )
     point = result['labels'][label]['operating_points'][0]
-    kept = frozen.read(workdir, LABELS)['levels']['image']
-    assert kept['operating_points'][label][0]['threshold'] == point['threshold']
+    kept = frozen.read(workdir, LABELS).levels['image']
+    assert kept.threshold(label) == point['threshold']
     if point['threshold'] is not None:
-      column = kept['calibration'], validation.probabilities, validation.labels
+      column = kept.calibration, validation.probabilities, validation.labels
       known = validation.known[:, index]
       calibrated = calibration.apply(*column)[known, index]
       threshold = operating_points.choose('youden', calibrated, validation.truth[known, index])

@@ -4,13 +4,19 @@ The order is the point: images are aggregated to the level that is tested, calib
 thresholds are chosen on validation, and only then is the test set looked at.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import classes, frozen, levels, notes, subgroups, summary
+from medjax.config.protocol import Protocol
+from medjax.evaluation import classes, levels, notes, subgroups, summary
+from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
+from medjax.evaluation.frozen import freeze as freeze_level
+from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import LevelResult, Result, Variant
 from medjax.evaluation.statistics import intervals, metrics, resampled
 
 
@@ -18,15 +24,14 @@ class Assessment(NamedTuple):
   """What `assess` returns.
 
   Attributes:
-    frozen: level → what medjax.evaluation.frozen.freeze returns.
-    summary: what medjax.evaluation.summary.evaluate returns, and 'aggregate', 'levels',
-      'subgroups' and 'beside'.
+    frozen: level → what validation chose; {} without validation.
+    result: on test.
     validation: at the level that is tested, calibrated; None without validation.
     test: likewise.
   """
 
-  frozen: dict[str, dict]
-  summary: dict[str, Any]
+  frozen: dict[str, FrozenLevel]
+  result: Result
   validation: Predictions | None
   test: Predictions
 
@@ -34,18 +39,10 @@ class Assessment(NamedTuple):
 def assess(
   validation: Predictions | None,
   test: Predictions,
+  protocol: Protocol,
   *,
-  head: str = 'sigmoid',
-  calibration: str = 'none',
-  rules: Sequence[str] = ('youden',),
-  prevalence: Mapping[str, float] | None = None,
-  level: str = 'image',
-  aggregate: str = 'max',
-  columns: Sequence[str] = (),
-  replicates: int = 2000,
-  seed: int = 0,
-  chosen: Mapping[str, dict] | None = None,
-  beside: Mapping[str, Predictions] | None = None,
+  frozen: Mapping[str, FrozenLevel] | None = None,
+  variants: Mapping[str, Predictions] | None = None,
 ) -> Assessment:
   """Freezes calibration and thresholds on validation and evaluates test.
 
@@ -53,129 +50,99 @@ def assess(
     validation: predictions of images as the model gives them, None where there are none: then nothing
       is calibrated, and only rules that choose nothing ('threshold=0.5') have a threshold.
     test: likewise, with the same labels.
-    head: 'sigmoid', 'softmax' or 'ordinal'.
-    calibration: a method of medjax.evaluation.calibration.
-    rules: of medjax.evaluation.operating_points; the first makes the decisions.
-    prevalence: label → a prevalence for which PPV and NPV are told too.
-    level: what is tested, one of medjax.config.vocabulary.LEVELS.
-    aggregate: how images become one of it, see there.
-    columns: of `test.about`, by whose values the figures are told; absent ones are passed over.
-    replicates, seed: of the bootstrap over patients.
-    chosen: what an earlier call has frozen, which then stays.
-    beside: name → other predictions of the same images, whose mean areas are told too.
+    protocol: how the test set is read.
+    frozen: what an earlier call has frozen, which then stays.
+    variants: name → other predictions of the same images, whose mean areas are reported too.
 
   Raises:
     InputError: as medjax.evaluation.summary.evaluate.
   """
+  level, aggregate, head = protocol.level, protocol.aggregate, protocol.head
   if head != 'sigmoid':
     # Once calibrated, whatever it was sums to 1.
     for name, part in (('test', test), ('validation', validation)):
       if part is not None:
         classes.check(part, name)
-  chosen = dict(chosen or {})
-  of_test = levels.to_level(test, level, aggregate, head)
-  of_validation = None
+  of_levels = dict(frozen or {})
+  raw = {'test': levels.to_level(test, level, aggregate, head)}
   if validation is not None:
-    of_validation = levels.to_level(validation, level, aggregate, head)
-    if level not in chosen:
-      chosen = freeze(
-        validation,
-        head=head,
-        calibration=calibration,
-        rules=rules,
-        level=level,
-        aggregate=aggregate,
-      )
-  of_level = chosen.get(level) or frozen.without_validation(test.labels, head, rules)
-  raw = {'test': of_test} | ({} if of_validation is None else {'validation': of_validation})
-  ready = {name: frozen.calibrated(of_level, part) for name, part in raw.items()}
-  points = of_level['operating_points']
-  found = summary.evaluate(
+    raw['validation'] = levels.to_level(validation, level, aggregate, head)
+    if level not in of_levels:
+      of_levels = freeze(validation, protocol)
+  of_level = of_levels.get(level) or without_validation(test.labels, protocol)
+  ready = {name: calibrated(of_level, part) for name, part in raw.items()}
+  result = summary.evaluate(
     ready.get('validation'),
     ready['test'],
-    points,
-    uncalibrated=None if of_level['calibration']['method'] == 'none' else raw,
-    head=head,
-    prevalence=prevalence,
-    unit=level,
-    replicates=replicates,
-    seed=seed,
+    of_level.operating_points,
+    protocol,
+    uncalibrated=None if of_level.calibration.method == 'none' else raw,
   )
-  by_group, of_groups = subgroups.summarise(
+  by_group, sentences = subgroups.summarise(
     ready['test'],
-    {label: points[label][0]['threshold'] for label in test.labels},
-    columns,
-    replicates=replicates,
-    seed=seed,
-    level=summary.LEVEL,
+    {label: of_level.threshold(label) for label in test.labels},
+    protocol.subgroups,
+    replicates=protocol.replicates,
+    seed=protocol.seed,
+    confidence=CONFIDENCE,
   )
-  drawn = {'replicates': replicates, 'seed': seed}
-  found |= {
-    'aggregate': aggregate,
-    'levels': {
-      each: mean_areas(frozen.calibrated(chosen[each], part) if each in chosen else part, **drawn)
-      for each, part in (
-        (each, levels.to_level(test, each, aggregate, head))
-        for each in _told(test, aggregate, head)
-      )
-    },
-    'subgroups': by_group,
-    'beside': [
-      {'name': name, **mean_areas(levels.to_level(part, level, aggregate, head), **drawn)}
-      for name, part in (beside or {}).items()
-    ],
-    'notes': [
+  at_levels = {}
+  for name in _reported_levels(test, aggregate, head):
+    part = levels.to_level(test, name, aggregate, head)
+    if name in of_levels:
+      part = calibrated(of_levels[name], part)
+    at_levels[name] = mean_areas(part, replicates=protocol.replicates, seed=protocol.seed)
+  compared = []
+  for name, part in (variants or {}).items():
+    areas = mean_areas(
+      levels.to_level(part, level, aggregate, head),
+      replicates=protocol.replicates,
+      seed=protocol.seed,
+    )
+    compared.append(Variant(**vars(areas), name=name))
+  result = dataclasses.replace(
+    result,
+    levels=at_levels,
+    subgroups=by_group,
+    variants=tuple(compared),
+    notes=(
       *(() if level == 'image' else notes.unidentified(validation, test)),
-      *found['notes'],
-      *notes.not_calibrated(of_level['calibration']),
-      *of_groups,
-    ],
-  }
-  return Assessment(chosen, found, ready.get('validation'), ready['test'])
+      *result.notes,
+      *notes.not_calibrated(of_level.calibration),
+      *sentences,
+    ),
+  )
+  return Assessment(of_levels, result, ready.get('validation'), ready['test'])
 
 
-def freeze(
-  validation: Predictions,
-  *,
-  head: str,
-  calibration: str,
-  rules: Sequence[str],
-  level: str,
-  aggregate: str,
-) -> dict[str, dict]:
-  """Returns what validation chooses, level → of medjax.evaluation.frozen.freeze; as for `assess`.
+def freeze(validation: Predictions, protocol: Protocol) -> dict[str, FrozenLevel]:
+  """Returns what validation chooses: level → of medjax.evaluation.frozen.freeze.
 
-  Of images, of the level that is tested, and of every other level that validation tells.
+  Of images, of the level that is tested, and of every other level that the predictions allow.
 
   Raises:
     InputError: with exclusive classes, probabilities that do not sum to 1 or a truth of more or less
       than one class.
   """
+  aggregate, head = protocol.aggregate, protocol.head
   if head != 'sigmoid':
     classes.check(validation, 'validation')
+  names = ('image', protocol.level, *_reported_levels(validation, aggregate, head))
   return {
-    each: frozen.freeze(
-      levels.to_level(validation, each, aggregate, head),
-      head=head,
-      calibration=calibration,
-      rules=rules,
-    )
-    for each in dict.fromkeys(('image', level, *_told(validation, aggregate, head)))
+    name: freeze_level(levels.to_level(validation, name, aggregate, head), protocol)
+    for name in dict.fromkeys(names)
   }
 
 
-def _told(predictions: Predictions, aggregate: str, head: str) -> list[str]:
-  """Returns the levels at which predictions can be told, the image's first."""
+def _reported_levels(predictions: Predictions, aggregate: str, head: str) -> list[str]:
+  """Returns the levels at which predictions can be evaluated, the image's first."""
   if head == 'softmax' and aggregate != 'mean':
     return ['image']  # The maxima of exclusive classes do not sum to 1.
   return list(dict.fromkeys(('image', *levels.available(predictions))))
 
 
-def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> dict[str, Any]:
-  """Returns {'units', 'patients', 'labels', 'auroc', 'auprc'}: two figures, means over labels.
-
-  The labels are those with both classes.
-  """
+def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> LevelResult:
+  """Returns mean areas over the labels that have both classes."""
   names = list(predictions.labels)
   thresholds = np.zeros((len(names), 0))
   prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
@@ -194,22 +161,22 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> dict[
     auroc, auprc = np.mean(areas, axis=0)
     return {'auroc': auroc, 'auprc': auprc}
 
-  found: dict[str, Any] = {
-    'units': len(predictions.images),
-    'patients': prepared.patients,
-    'labels': [names[index] for index in both],
-  }
-  if not both:
-    nothing = intervals.figure(np.nan, np.zeros(0), 'no label has both classes', summary.LEVEL)
-    return found | {'auroc': nothing, 'auprc': nothing}
-  drawn = intervals.replicate(
-    compute, prepared.patients, prepared.images, replicates=replicates, seed=seed
-  )
-  reason = '' if drawn else 'fewer than two patients' * (prepared.patients < 2)
-  values = compute(np.ones((1, prepared.patients)))
-  return found | {
-    name: intervals.figure(
-      float(values[name][0]), drawn.get(name, np.zeros(0)), reason, summary.LEVEL
+  if both:
+    drawn = intervals.replicate(
+      compute, prepared.patients, prepared.images, replicates=replicates, seed=seed
     )
-    for name in ('auroc', 'auprc')
+    values = compute(np.ones((1, prepared.patients)))
+    reason = 'fewer than two patients' if not drawn and prepared.patients < 2 else ''
+  else:
+    drawn, values = {}, {name: np.array([np.nan]) for name in ('auroc', 'auprc')}
+    reason = 'no label has both classes'
+  figures = {
+    name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reason, CONFIDENCE)
+    for name, value in values.items()
   }
+  return LevelResult(
+    units=len(predictions.images),
+    patients=prepared.patients,
+    labels=tuple(names[index] for index in both),
+    **figures,
+  )

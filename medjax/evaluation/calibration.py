@@ -23,7 +23,7 @@ so afterwards, are calibrated together:
 What cannot be fitted keeps its probabilities and says why.
 """
 
-import itertools
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,6 +44,70 @@ LOWEST, HIGHEST = 1e-12, 1 - 2.0**-25
 _WORSE = 'higher probabilities do not go with more positives on validation'
 _WORSE_CLASSES = 'a higher probability of a class does not go with more images of it on validation'
 
+Breakpoints = tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCalibration:
+  """The calibration of one label: the parameters of one method, or none.
+
+  Attributes:
+    temperature: T of 'temperature'.
+    slope: a of 'platt'.
+    intercept: b of 'platt'.
+    breakpoints: of 'isotonic', (probability, calibrated), both rising.
+    reason: why the probabilities stay as they are; there are then no parameters.
+  """
+
+  temperature: float | None = None
+  slope: float | None = None
+  intercept: float | None = None
+  breakpoints: Breakpoints | None = None
+  reason: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassesCalibration:
+  """The calibration of exclusive classes: as `LabelCalibration`, a parameter for each class.
+
+  Attributes:
+    labels: K names.
+    temperature: one T for all.
+    slope: K numbers.
+    intercept: K numbers.
+    breakpoints: K times those of one class.
+    reason: why the probabilities stay as they are; there are then no parameters.
+  """
+
+  labels: tuple[str, ...]
+  temperature: float | None = None
+  slope: tuple[float, ...] | None = None
+  intercept: tuple[float, ...] | None = None
+  breakpoints: tuple[Breakpoints, ...] | None = None
+  reason: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+  """What `fit` returns and `apply` takes.
+
+  Attributes:
+    method: one of medjax.config.vocabulary.CALIBRATIONS.
+    head: 'sigmoid', 'softmax' or 'ordinal'.
+    labels: label → its calibration, with head 'sigmoid'; else None.
+    classes: that of exclusive classes or grades, with the other heads; else None.
+  """
+
+  method: str
+  head: str
+  labels: dict[str, LabelCalibration] | None = None
+  classes: ClassesCalibration | None = None
+
+  @property
+  def names(self) -> list[str]:
+    """The labels that were calibrated."""
+    return list(self.labels or {}) if self.classes is None else list(self.classes.labels)
+
 
 def fit(
   method: str,
@@ -52,7 +116,7 @@ def fit(
   known: np.ndarray,
   labels: Sequence[str],
   head: str,
-) -> dict:
+) -> Calibration:
   """Fits a calibration; the same predictions give the same one.
 
   Args:
@@ -64,11 +128,7 @@ def fit(
     head: 'sigmoid', 'softmax' or 'ordinal'.
 
   Returns:
-    What `apply` takes and JSON can hold. With head 'sigmoid' {'method', 'head', 'labels': {label:
-    {parameters, 'reason'}}}, the parameters being 'temperature'; or 'slope' and 'intercept'; or
-    'breakpoints', a list of [probability, calibrated], both rising. Else {'method', 'head', 'classes':
-    {'labels', parameters, 'reason'}} with lists in the order of 'labels', but one temperature. 'reason'
-    says in words why the probabilities stay as they are, and there are then no parameters.
+    What `apply` takes.
 
   Raises:
     InputError: no such method or head.
@@ -89,13 +149,13 @@ def fit(
       rows = known[:, column]
       scores, positive = metrics.checked(probabilities[rows, column], truth[rows, column])
       fitted[label] = _fit_label(method, scores, positive)
-    return {'method': method, 'head': head, 'labels': fitted}
-  rows = known.all(axis=1)
-  fitted = _fit_classes(method, probabilities[rows], truth[rows] == 1, labels)
-  return {'method': method, 'head': head, 'classes': {'labels': labels, **fitted}}
+    return Calibration(method, head, labels=fitted)
+  complete = known.all(axis=1)
+  classes = _fit_classes(method, probabilities[complete], truth[complete] == 1, labels)
+  return Calibration(method, head, classes=classes)
 
 
-def apply(fitted: dict, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+def apply(fitted: Calibration, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
   """Returns the calibrated probabilities f64[N, L] in [0, 1]; labels are joined by name.
 
   Args:
@@ -107,97 +167,51 @@ def apply(fitted: dict, probabilities: np.ndarray, labels: Sequence[str]) -> np.
     InputError: other labels than those fitted.
   """
   probabilities = np.asarray(probabilities, np.float64)
-  exclusive = 'classes' in fitted
-  theirs = list(fitted['classes']['labels'] if exclusive else fitted['labels'])
+  calibrated_labels = fitted.names
   for here, there, words in (
-    (labels, theirs, 'has no calibration; it was fitted for other labels'),
-    (theirs, labels, 'was calibrated and has no probabilities'),
+    (labels, calibrated_labels, 'has no calibration; it was fitted for other labels'),
+    (calibrated_labels, labels, 'was calibrated and has no probabilities'),
   ):
     for label in here:
       if label not in there:
         raise InputError(f"label '{label}' {words}{nearest(label, there)}")
-  if not exclusive:
+  if fitted.classes is None:
+    of_labels = fitted.labels or {}
     columns = [
-      _apply_label(fitted['labels'][label], probabilities[:, column])
+      _apply_label(of_labels[label], probabilities[:, column])
       for column, label in enumerate(labels)
     ]
     return np.stack(columns, axis=1)
-  order = [list(labels).index(label) for label in theirs]
+  order = [list(labels).index(label) for label in calibrated_labels]
   calibrated = np.empty_like(probabilities)
-  calibrated[:, order] = _apply_classes(fitted['classes'], probabilities[:, order])
+  calibrated[:, order] = _apply_classes(fitted.classes, probabilities[:, order])
   return calibrated
 
 
-def reliability(scores: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[dict]:
-  """Returns the points of a reliability curve: of images given about p, what share is positive?
-
-  The bins hold equally many images, as nearly as ties allow: equal scores are never parted, so there
-  may be fewer bins. Bins of equal width would leave most points of a rare finding to a handful of
-  images. (The expected calibration error of Guo et al. 2017 has bins of equal width.)
-
-  Args:
-    scores: f[N], probabilities.
-    truth: [N] of 0 and 1.
-    bins: at most so many.
-
-  Returns:
-    For each bin, rising: {'low', 'high': its lowest and highest score, 'images', 'mean_probability',
-    'share_positive', 'interval': Wilson's 95 % interval of that share, which takes the images for
-    independent}. Empty without images.
-  """
-  scores, truth = metrics.checked(scores, truth)
-  order = np.argsort(scores, kind='stable')
-  scores, truth = scores[order], truth[order]
-  cuts = np.linspace(0, len(scores), bins + 1).round().astype(int)[1:-1]
-  cuts = np.searchsorted(scores, scores[cuts[cuts < len(scores)]])  # to the start of each tie
-  edges = np.unique(np.concatenate(([0], cuts, [len(scores)])))
-  return [
-    {
-      'low': float(scores[start]),
-      'high': float(scores[end - 1]),
-      'images': int(end - start),
-      'mean_probability': float(scores[start:end].mean()),
-      'share_positive': float(truth[start:end].mean()),
-      'interval': list(wilson(int(truth[start:end].sum()), int(end - start))),
-    }
-    for start, end in itertools.pairwise(edges)
-  ]
-
-
-def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
-  """Returns the score interval of the share `count` of `total` > 0 (Wilson, JASA 22:209, 1927)."""
-  z = special.ndtri((1 + level) / 2)
-  share = count / total
-  middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-  half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-  # Of none the lower bound is 0, of all the upper one 1, but for rounding.
-  low = 0.0 if count == 0 else float(middle - half)
-  return low, 1.0 if count == total else float(middle + half)
-
-
-def _fit_label(method: str, scores: np.ndarray, truth: np.ndarray) -> dict:
+def _fit_label(method: str, scores: np.ndarray, truth: np.ndarray) -> LabelCalibration:
   """Fits one label by f64[N] scores and bool[N] truth."""
   if method == 'none':
-    return {'reason': ''}
+    return LabelCalibration()
   for kind, number in (('positive', int(truth.sum())), ('negative', int((~truth).sum()))):
     if number < FEWEST:
-      return {'reason': _too_few(number, kind)}
+      return LabelCalibration(reason=_too_few(number, kind))
   if scores.min() == scores.max():
-    return {'reason': 'all validation images have the same probability'}
+    return LabelCalibration(reason='all validation images have the same probability')
   if method == 'isotonic':
     breakpoints = _steps(scores, truth)
     if breakpoints[0][1] == breakpoints[-1][1]:
-      return {'reason': _WORSE}
-    return {'breakpoints': breakpoints, 'reason': ''}
+      return LabelCalibration(reason=_WORSE)
+    return LabelCalibration(breakpoints=breakpoints)
   z = _logit(scores)
   if method == 'temperature':
-    return _fit_temperature(
+    temperature, reason = _fit_temperature(
       lambda inverse: float(((special.expit(inverse * z) - truth) * z).mean())
     )
+    return LabelCalibration(temperature=temperature, reason=reason)
   slope, intercept = _platt(z, truth)
   if not slope > 0:  # It would turn every decision round.
-    return {'reason': _WORSE}
-  return {'slope': slope, 'intercept': intercept, 'reason': ''}
+    return LabelCalibration(reason=_WORSE)
+  return LabelCalibration(slope=slope, intercept=intercept)
 
 
 def _too_few(number: int, thing: str, of: str = '') -> str:
@@ -206,52 +220,56 @@ def _too_few(number: int, thing: str, of: str = '') -> str:
   return f'only {wording.count(number, thing)}{of} on validation; {FEWEST} are needed'
 
 
-def _apply_label(of: dict, scores: np.ndarray) -> np.ndarray:
-  if 'temperature' in of:
-    return special.expit(_logit(scores) / of['temperature'])
-  if 'slope' in of:
-    return special.expit(of['slope'] * _logit(scores) + of['intercept'])
-  return _interpolate(of['breakpoints'], scores) if 'breakpoints' in of else scores
+def _apply_label(fitted: LabelCalibration, scores: np.ndarray) -> np.ndarray:
+  if fitted.temperature is not None:
+    return special.expit(_logit(scores) / fitted.temperature)
+  if fitted.slope is not None and fitted.intercept is not None:
+    return special.expit(fitted.slope * _logit(scores) + fitted.intercept)
+  return scores if fitted.breakpoints is None else _interpolate(fitted.breakpoints, scores)
 
 
 def _fit_classes(
   method: str, probabilities: np.ndarray, truth: np.ndarray, labels: list[str]
-) -> dict:
+) -> ClassesCalibration:
   """Fits exclusive classes by f64[N, K] probabilities and bool[N, K] truth, one True in each row."""
+  fitted = ClassesCalibration(tuple(labels))
   if method == 'none':
-    return {'reason': ''}
+    return fitted
   for label, number in zip(labels, truth.sum(axis=0).tolist()):
     if number < FEWEST:
-      return {'reason': _too_few(number, 'image', f' of {label}')}
+      return dataclasses.replace(fitted, reason=_too_few(number, 'image', f' of {label}'))
   if method == 'isotonic':
-    steps = [_steps(*column) for column in zip(probabilities.T, truth.T)]
-    if all(each[0][1] == each[-1][1] for each in steps):
-      return {'reason': _WORSE_CLASSES}
-    return {'breakpoints': steps, 'reason': ''}
+    steps = tuple(_steps(*column) for column in zip(probabilities.T, truth.T))
+    if all(of_class[0][1] == of_class[-1][1] for of_class in steps):
+      return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
+    return dataclasses.replace(fitted, breakpoints=steps)
   scores = _log(probabilities)
   if method == 'temperature':
-    return _fit_temperature(
+    temperature, reason = _fit_temperature(
       lambda inverse: float(
         ((special.softmax(inverse * scores, axis=1) - truth) * scores).sum(axis=1).mean()
       )
     )
+    return dataclasses.replace(fitted, temperature=temperature, reason=reason)
   slopes, intercepts = _vector_scaling(scores, truth.argmax(axis=1))
   if (slopes <= LEAST_SLOPE).all():
-    return {'reason': _WORSE_CLASSES}
-  return {'slope': slopes.tolist(), 'intercept': intercepts.tolist(), 'reason': ''}
+    return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
+  return dataclasses.replace(
+    fitted, slope=tuple(slopes.tolist()), intercept=tuple(intercepts.tolist())
+  )
 
 
-def _apply_classes(of: dict, probabilities: np.ndarray) -> np.ndarray:
-  if 'temperature' in of:
-    return special.softmax(_log(probabilities) / of['temperature'], axis=1)
-  if 'slope' in of:
-    scores = np.array(of['slope']) * _log(probabilities) + np.array(of['intercept'])
+def _apply_classes(fitted: ClassesCalibration, probabilities: np.ndarray) -> np.ndarray:
+  if fitted.temperature is not None:
+    return special.softmax(_log(probabilities) / fitted.temperature, axis=1)
+  if fitted.slope is not None and fitted.intercept is not None:
+    scores = np.array(fitted.slope) * _log(probabilities) + np.array(fitted.intercept)
     return special.softmax(scores, axis=1)
-  if 'breakpoints' not in of:
+  if fitted.breakpoints is None:
     return probabilities
-  columns = [_interpolate(*column) for column in zip(of['breakpoints'], probabilities.T)]
-  each = np.stack(columns, axis=1)
-  return each / each.sum(axis=1, keepdims=True)  # Above 0, because no step is 0.
+  columns = [_interpolate(*column) for column in zip(fitted.breakpoints, probabilities.T)]
+  calibrated = np.stack(columns, axis=1)
+  return calibrated / calibrated.sum(axis=1, keepdims=True)  # Above 0, because no step is 0.
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:
@@ -272,17 +290,19 @@ def _targets(counts: np.ndarray) -> np.ndarray:
   return (1 + np.diag(counts)) / (counts[:, None] + len(counts))
 
 
-def _fit_temperature(slope: Callable[[float], float]) -> dict:
-  """Fits T by the least log loss, given the slope of the log loss against 1 / T, in which it is convex."""
+def _fit_temperature(slope: Callable[[float], float]) -> tuple[float | None, str]:
+  """Returns T of the least log loss, or None and why there is none.
+
+  Args:
+    slope: of the log loss against 1 / T, in which it is convex.
+  """
   coldest, hottest = TEMPERATURES
   if slope(1 / hottest) >= 0:
-    return {'reason': 'no temperature does better than calling every answer equally likely'}
+    return None, 'no temperature does better than calling every answer equally likely'
   if slope(1 / coldest) <= 0:
-    return {
-      'reason': 'validation is told apart without error, so that any lower temperature is better'
-    }
+    return None, ('validation is told apart without error, so that any lower temperature is better')
   inverse = optimize.brentq(slope, 1 / hottest, 1 / coldest, xtol=1e-14)
-  return {'temperature': 1 / inverse, 'reason': ''}
+  return 1 / inverse, ''
 
 
 def _platt(z: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -347,7 +367,7 @@ def _vector_scaling(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, 
   return slopes, intercepts - slopes * centre
 
 
-def _steps(scores: np.ndarray, truth: np.ndarray) -> list[list[float]]:
+def _steps(scores: np.ndarray, truth: np.ndarray) -> Breakpoints:
   """Returns both ends of each step, [score, share positive], by pooling adjacent violators.
 
   A step without positives would say 0, which no number of images can show, and whose logit and log
@@ -359,7 +379,7 @@ def _steps(scores: np.ndarray, truth: np.ndarray) -> list[list[float]]:
   targets = _targets(np.array([np.sum(~truth), np.sum(truth)]))[:, 1]
   shares = np.clip(pooled.x, *targets)
   ends = np.unique(np.concatenate([pooled.blocks[:-1], pooled.blocks[1:] - 1]))
-  return np.stack([distinct[ends], shares[ends]], axis=1).tolist()
+  return tuple(zip(distinct[ends].tolist(), shares[ends].tolist()))
 
 
 def _interpolate(breakpoints: Sequence[Sequence[float]], scores: np.ndarray) -> np.ndarray:

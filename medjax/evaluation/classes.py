@@ -5,12 +5,13 @@ that the leading axes may be bootstrap replicates. A figure is NaN where it does
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import ClassesResult
+from medjax.evaluation.results import LabelResult
 from medjax.evaluation.statistics import agreement, intervals
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
@@ -141,15 +142,21 @@ FIGURES = {
 
 
 def summarise(
-  test: Predictions, labels: Mapping, head: str, level: float, replicates: int, seed: int
-) -> dict[str, Any]:
-  """Returns what `medjax.evaluation.summary.evaluate` says of the decision for one class.
+  test: Predictions,
+  labels: Mapping[str, LabelResult],
+  *,
+  head: str,
+  confidence: float,
+  replicates: int,
+  seed: int,
+) -> ClassesResult:
+  """Evaluates the decision for one class.
 
   Args:
     test: predictions on the test split.
-    labels: what it says of each label.
+    labels: label → its results on test.
     head: 'softmax' or 'ordinal'.
-    level, replicates, seed: of the intervals.
+    confidence, replicates, seed: of the intervals.
   """
   known = np.asarray(test.known[:, 0], bool)
   truth, decided = test.truth.argmax(axis=1), decide(test.probabilities, head)
@@ -158,25 +165,30 @@ def summarise(
     np.asarray(test.patients), truth, decided, known, len(labels), replicates=replicates, seed=seed
   )
   figures = {
-    name: intervals.figure(of(matrix), of(drawn), _no_interval(labels, name), level)
-    for name, of in FIGURES[head].items()
+    name: intervals.figure(
+      float(compute(matrix)), compute(drawn), _no_interval(labels, name), confidence
+    )
+    for name, compute in FIGURES[head].items()
   }
-  return {
-    'head': head,
-    'labels': list(labels),
-    'images': int(matrix.sum()),
-    'confusion': matrix.tolist(),
-    **figures,
-    'decision': DECISION[head],
-  }
+  return ClassesResult(
+    head=head,
+    labels=tuple(labels),
+    images=int(matrix.sum()),
+    confusion=tuple(map(tuple, matrix.tolist())),
+    accuracy=figures['accuracy'],
+    balanced_accuracy=figures['balanced_accuracy'],
+    kappa=figures.get('kappa'),
+    quadratic_kappa=figures.get('quadratic_kappa'),
+    decision=DECISION[head],
+  )
 
 
-def _no_interval(labels: Mapping, name: str) -> str:
+def _no_interval(labels: Mapping[str, LabelResult], name: str) -> str:
   """Returns why a figure of exclusive classes has no value or interval, '' if it can have both.
 
   Kappa needs two classes that vary between patients, balanced accuracy needs all of them to.
   """
-  patients = {label: of['test']['positive_patients'] for label, of in labels.items()}
+  patients = {label: result.positive_patients for label, result in labels.items()}
   absent = [label for label, number in patients.items() if not number]
   present = [label for label in labels if label not in absent]
   single = [label for label in present if patients[label] < 2]
@@ -186,7 +198,7 @@ def _no_interval(labels: Mapping, name: str) -> str:
     return f'no image is of class {" or ".join(absent)}'
   if name in ('kappa', 'quadratic_kappa') and len(present) == 1:
     return f'all images are of class {present[0]}'
-  if next(iter(labels.values()))['test']['patients'] < 2:
+  if next(iter(labels.values())).patients < 2:
     return 'fewer than two patients'
   if name == 'balanced_accuracy' and single:
     return f'all images of class {single[0]} are of one patient'

@@ -1,90 +1,140 @@
 """What is chosen on validation and then left alone: calibration and operating points.
 
 They are kept with the checkpoint, in frozen.json of the work directory, so that the test set, and every
-image predicted later, meets the very thresholds that validation chose:
-
-  {'version': 1, 'step': the checkpoint's or None, 'split_sha256', 'head', 'aggregate',
-   'levels': {'image': {'calibration': of medjax.evaluation.calibration.fit,
-                        'operating_points': {label: [{'rule', 'threshold', 'reason'}, ...]}}, ...}}
-
-A threshold is of calibrated probabilities, and None where 'reason' says why the rule has none.
+image predicted later, meets the very thresholds that validation chose. The file holds `Frozen` as it
+stands here, parameters that a calibration does not have left out, and a version.
 """
 
+import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from medjax.config import vocabulary
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError, nearest
 from medjax.evaluation import calibration as calibrations
-from medjax.evaluation import operating_points
+from medjax.evaluation import operating_points, results_file
+from medjax.evaluation.calibration import Calibration, ClassesCalibration, LabelCalibration
 from medjax.evaluation.predictions import Predictions
 from medjax.runtime import files
 
 NAME = 'frozen.json'
 VERSION = 1
+# What the file holds only where a calibration has it.
+_OPTIONAL = {
+  field.name
+  for kind in (Calibration, LabelCalibration, ClassesCalibration)
+  for field in dataclasses.fields(kind)
+  if field.default is None
+}
 
 
-def freeze(validation: Predictions, *, head: str, calibration: str, rules: Sequence[str]) -> dict:
+@dataclasses.dataclass(frozen=True)
+class FrozenPoint:
+  """The threshold that a rule chose for one label.
+
+  Attributes:
+    rule: such as 'sensitivity=0.9'.
+    threshold: of calibrated probabilities; None where the rule has none.
+    reason: why it has none, else ''.
+  """
+
+  rule: str
+  threshold: float | None
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenLevel:
+  """What validation chose at one level.
+
+  Attributes:
+    calibration: of the probabilities.
+    operating_points: label → a point for each rule; the first makes the decisions.
+  """
+
+  calibration: Calibration
+  operating_points: dict[str, tuple[FrozenPoint, ...]]
+
+  def threshold(self, label: str) -> float | None:
+    """Returns the threshold that decides for a label; None where it has none."""
+    return self.operating_points[label][0].threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+  """What frozen.json holds.
+
+  Attributes:
+    step: of the checkpoint, None where no validation had a mean AUROC to choose by.
+    split_sha256: of the split that the validation set is of; None where it is not recorded.
+    head: 'sigmoid', 'softmax' or 'ordinal'.
+    aggregate: how images become studies, patients or slides.
+    levels: level → what was chosen at it.
+  """
+
+  step: int | None
+  split_sha256: str | None
+  head: str
+  aggregate: str
+  levels: dict[str, FrozenLevel]
+
+
+def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
   """Fits the calibration, then chooses the thresholds of the calibrated probabilities.
 
   Args:
     validation: the raw predictions on the validation split, at one level.
-    head: 'sigmoid', 'softmax' or 'ordinal'.
-    calibration: a method of medjax.evaluation.calibration.
-    rules: of medjax.evaluation.operating_points; the first makes the decisions.
-
-  Returns:
-    {'calibration', 'operating_points'} of this level, as the file holds them.
+    protocol: its head, calibration and operating points.
 
   Raises:
     InputError: no such head, method or rule.
   """
-  vocabulary.check_rules(rules)
+  vocabulary.check_rules(protocol.operating_points)
   fitted = calibrations.fit(
-    calibration,
+    protocol.calibration,
     validation.probabilities,
     validation.truth,
     validation.known,
     validation.labels,
-    head,
+    protocol.head,
   )
   scores = calibrations.apply(fitted, validation.probabilities, validation.labels)
   points = {}
   for column, label in enumerate(validation.labels):
     known = validation.known[:, column]
-    points[label] = [
-      _point(rule, scores[known, column], validation.truth[known, column]) for rule in rules
-    ]
-  return {'calibration': fitted, 'operating_points': points}
+    points[label] = tuple(
+      _point(rule, scores[known, column], validation.truth[known, column])
+      for rule in protocol.operating_points
+    )
+  return FrozenLevel(fitted, points)
 
 
-def _point(rule: str, scores: np.ndarray, truth: np.ndarray) -> dict:
+def _point(rule: str, scores: np.ndarray, truth: np.ndarray) -> FrozenPoint:
   lacking = operating_points.lacking(rule, truth)
-  return {
-    'rule': rule,
-    'threshold': None if lacking else operating_points.choose(rule, scores, truth),
-    'reason': f'{lacking} on validation' if lacking else '',
-  }
+  if lacking:
+    return FrozenPoint(rule, None, f'{lacking} on validation')
+  return FrozenPoint(rule, operating_points.choose(rule, scores, truth), '')
 
 
-def without_validation(labels: Sequence[str], head: str, rules: Sequence[str]) -> dict:
-  """Returns what `freeze` would where there is no validation: only fixed thresholds, no calibration."""
-  vocabulary.check_rules(rules)
+def without_validation(labels: Sequence[str], protocol: Protocol) -> FrozenLevel:
+  """Returns what `freeze` would without validation: only fixed thresholds, no calibration."""
+  vocabulary.check_rules(protocol.operating_points)
   nothing = np.zeros((0, len(labels)))
-  fitted = calibrations.fit('none', nothing, nothing, nothing.astype(bool), labels, head)
-  points = [_point(rule, nothing[:, 0], nothing[:, 0]) for rule in rules]
-  for point in points:
-    point['reason'] = point['reason'] and 'no validation to choose it on'
-  return {
-    'calibration': fitted,
-    'operating_points': {label: [dict(point) for point in points] for label in labels},
-  }
+  fitted = calibrations.fit('none', nothing, nothing, nothing.astype(bool), labels, protocol.head)
+  points = []
+  for rule in protocol.operating_points:
+    point = _point(rule, nothing[:, 0], nothing[:, 0])
+    reason = point.reason and 'no validation to choose it on'
+    points.append(dataclasses.replace(point, reason=reason))
+  return FrozenLevel(fitted, {label: tuple(points) for label in labels})
 
 
-def calibrated(of_level: dict, predictions: Predictions) -> Predictions:
+def calibrated(level: FrozenLevel, predictions: Predictions) -> Predictions:
   """Returns the predictions with calibrated probabilities, f64[N, L]; labels are joined by name.
 
   Raises:
@@ -92,16 +142,16 @@ def calibrated(of_level: dict, predictions: Predictions) -> Predictions:
   """
   return predictions._replace(
     probabilities=calibrations.apply(
-      of_level['calibration'], predictions.probabilities, predictions.labels
+      level.calibration, predictions.probabilities, predictions.labels
     )
   )
 
 
-def decide(of_level: dict, labels: Sequence[str], probabilities: np.ndarray) -> np.ndarray:
+def decide(level: FrozenLevel, labels: Sequence[str], probabilities: np.ndarray) -> np.ndarray:
   """Decides at the first operating point of each label.
 
   Args:
-    of_level: from `freeze`.
+    level: from `freeze`.
     labels: L names, frozen ones.
     probabilities: f[N, L], calibrated. In float32 a probability next to a threshold may fall on its
       other side.
@@ -112,22 +162,42 @@ def decide(of_level: dict, labels: Sequence[str], probabilities: np.ndarray) -> 
   Raises:
     InputError: a label that has no operating points.
   """
-  points = of_level['operating_points']
   for label in labels:
-    if label not in points:
-      raise InputError(f"label '{label}' has no operating point{nearest(label, points)}")
-  thresholds = np.array([points[label][0]['threshold'] for label in labels], np.float64)
+    if label not in level.operating_points:
+      raise InputError(
+        f"label '{label}' has no operating point{nearest(label, level.operating_points)}"
+      )
+  thresholds = np.array([level.threshold(label) for label in labels], np.float64)
   decided = (np.asarray(probabilities, np.float64) >= thresholds).astype(np.int64)
   return np.where(np.isnan(thresholds), -1, decided)
 
 
-def write(workdir: pathlib.Path, content: dict) -> None:
-  """Writes frozen.json whole or not at all; `content` is as above, less its version."""
-  text = json.dumps({'version': VERSION, **content}, indent=2, allow_nan=False)
+def to_plain(chosen: Frozen | Mapping[str, FrozenLevel]) -> dict[str, Any]:
+  """Returns what JSON can hold: the content of frozen.json, or of its levels."""
+  if isinstance(chosen, Frozen):
+    return {'version': VERSION, **_without_absent(results_file.to_plain(chosen))}
+  return {name: _without_absent(results_file.to_plain(level)) for name, level in chosen.items()}
+
+
+def _without_absent(content: Any) -> Any:
+  if isinstance(content, Mapping):
+    return {
+      name: _without_absent(value)
+      for name, value in content.items()
+      if not (value is None and name in _OPTIONAL)
+    }
+  if isinstance(content, list | tuple):
+    return [_without_absent(value) for value in content]
+  return content
+
+
+def write(workdir: pathlib.Path, chosen: Frozen) -> None:
+  """Writes frozen.json whole or not at all."""
+  text = json.dumps(to_plain(chosen), indent=2, allow_nan=False)
   files.write_whole(pathlib.Path(workdir) / NAME, text + '\n')
 
 
-def read(workdir: pathlib.Path, labels: Sequence[str]) -> dict:
+def read(workdir: pathlib.Path, labels: Sequence[str]) -> Frozen:
   """Returns what `write` wrote.
 
   Args:
@@ -148,24 +218,25 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> dict:
       )
     raise InputError(
       f'{path}: no such file; the run is not finished, and its thresholds are chosen at its end. '
-      'Start it again with the same --workdir, and it goes on from where it is'
+      'Start it again with the same --workdir, and it continues from where it is'
     )
   content = files.read_json(path)
-  version = content.get('version')
+  version = content.pop('version', None)
   if version != VERSION:
     raise InputError(
       f'{path}: is of version {version}, and this medjax reads version {VERSION}; use the medjax that '
       'wrote it, or test the run again with this one'
     )
   try:
-    names = list(content['levels']['image']['operating_points'])
-    for of_level in content['levels'].values():
-      _try(of_level, names)
-  except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    chosen = results_file.from_plain(content, Frozen)
+    frozen_labels = list(chosen.levels['image'].operating_points)
+    for level in chosen.levels.values():
+      _check(level, frozen_labels)
+  except (KeyError, ValueError) as error:
     raise InputError(f'{path}: not what a run wrote ({type(error).__name__}: {error})') from None
   for here, there, words in (
-    (labels, names, 'is predicted, and nothing was chosen for it on validation'),
-    (names, labels, 'was calibrated on validation, and is not predicted'),
+    (labels, frozen_labels, 'is predicted, and nothing was chosen for it on validation'),
+    (frozen_labels, labels, 'was calibrated on validation, and is not predicted'),
   ):
     for label in here:
       if label not in there:
@@ -173,25 +244,16 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> dict:
           f"{path}: label '{label}' {words}{nearest(label, there)}; the file is of a model of other "
           'labels'
         )
-  return content
+  return chosen
 
 
-def _try(of_level: dict, labels: list[str]) -> None:
+def _check(level: FrozenLevel, labels: list[str]) -> None:
   """Uses every part once: anybody may have edited the file, and here it can still be named."""
-  points = of_level['operating_points']
-  if set(points) != set(labels):
+  if set(level.operating_points) != set(labels):
     raise ValueError('the levels have different labels')
-  for each in points.values():
-    vocabulary.check_rules([point['rule'] for point in each])
-    for point in each:
-      if not isinstance(point['reason'], str):
-        raise TypeError(f"'reason' is {point['reason']!r}")
-      if (
-        type(point['threshold']) not in (float, type(None))
-        or point['threshold'] != point['threshold']
-      ):
-        raise TypeError(f"'threshold' is {point['threshold']!r}")
+  for points in level.operating_points.values():
+    vocabulary.check_rules([point.rule for point in points])
   even = np.full((2, len(labels)), 1 / max(1, len(labels)))
-  probabilities = calibrations.apply(of_level['calibration'], even, labels)
+  probabilities = calibrations.apply(level.calibration, even, labels)
   if not ((probabilities >= 0) & (probabilities <= 1)).all():
     raise ValueError('its calibration gives probabilities outside [0, 1]')

@@ -1,29 +1,32 @@
 """What weakens an evaluation, in plain sentences: a figure is never shown without them."""
 
+from collections.abc import Mapping
+
 from medjax.evaluation import wording
+from medjax.evaluation.calibration import Calibration
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
 FEW_OF_A_CLASS = 10  # patients
 _RATES = ('sensitivity', 'specificity')
 
 
-def notes(summary: dict, validation: Predictions | None, test: Predictions) -> list[str]:
+def notes(result: Result, validation: Predictions | None, test: Predictions) -> list[str]:
   """Returns sentences, the gravest first; none if nothing was found that weakens the figures.
 
   Args:
-    summary: as `medjax.evaluation.summary.evaluate` builds it.
+    result: of `medjax.evaluation.summary.evaluate`, without its notes.
     validation: the predictions that the operating points were chosen on; None where there are none.
     test: the predictions that the figures are of.
   """
-  labels = summary['labels']
   return [
     *_overlap(validation, test),
-    *(unidentified(validation, test) if summary['unit'] == 'image' else ()),
-    *_absent(summary, labels),
-    *_few(summary, labels),
-    *_unsteady(summary, labels),
-    *_unknown(summary, labels),
+    *(unidentified(validation, test) if result.unit == 'image' else ()),
+    *_absent(result),
+    *_few(result),
+    *_unsteady(result),
+    *_unknown(result),
   ]
 
 
@@ -49,48 +52,54 @@ def unidentified(validation: Predictions | None, test: Predictions) -> list[str]
   ]
 
 
-def not_calibrated(fitted: dict) -> list[str]:
+def not_calibrated(fitted: Calibration) -> list[str]:
   """Returns a sentence for each reason why a calibration left labels as they were.
 
   Args:
     fitted: what `medjax.evaluation.calibration.fit` returns.
   """
-  of_labels = fitted.get('labels') or {', '.join(fitted['classes']['labels']): fitted['classes']}
-  return [f'Not calibrated ({why}): {_join(names)}.' for why, names in _by_reason(of_labels)]
+  if fitted.classes is None:
+    reasons = {label: part.reason for label, part in (fitted.labels or {}).items()}
+  else:
+    reasons = {', '.join(fitted.classes.labels): fitted.classes.reason}
+  return [f'Not calibrated ({why}): {_join(names)}.' for why, names in _by_reason(reasons)]
 
 
-def _absent(summary: dict, labels: dict) -> list[str]:
+def _absent(result: Result) -> list[str]:
   found = []
   for kind in ('positives', 'negatives'):
-    names = [label for label, of in labels.items() if not of['test'][kind]]
+    names = [label for label, of_label in result.labels.items() if not getattr(of_label, kind)]
     if names:
       found.append(f'No {kind} on test, so no AUROC and no AUPRC: {_join(names)}.')
-  for words, figure in _class_figures(summary):
-    if figure['value'] is None:
-      found.append(f'No {words}: {figure["reason"]}.')
-  first = {
-    label: of['operating_points'][0] for label, of in labels.items() if of['operating_points']
+  for _, words, figure in wording.class_figures(result.classes):
+    if figure.value is None:
+      found.append(f'No {words}: {figure.reason}.')
+  reasons = {
+    label: of_label.decision.reason
+    for label, of_label in result.labels.items()
+    if of_label.decision
   }
-  for why, names in _by_reason(first):
+  for why, names in _by_reason(reasons):
     found.append(
       f'No operating point, so no sensitivity and no specificity ({why}): {_join(names)}.'
     )
   return found
 
 
-def _by_reason(of_labels: dict) -> list[tuple[str, list[str]]]:
-  """Returns each 'reason' that is told, with the labels that have it."""
-  reasons = dict.fromkeys(of['reason'] for of in of_labels.values() if of['reason'])
+def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+  """Returns each reason that is not empty, with the labels that have it."""
   return [
-    (why, [label for label, of in of_labels.items() if of['reason'] == why]) for why in reasons
+    (why, [label for label, reason in reasons.items() if reason == why])
+    for why in dict.fromkeys(reasons.values())
+    if why
   ]
 
 
-def _few(summary: dict, labels: dict) -> list[str]:
+def _few(result: Result) -> list[str]:
   found = []
-  patients = summary['test']['patients']
+  patients = result.test.patients
   chosen = 'the operating points rest'
-  if any(of['uncalibrated'] for of in labels.values()):
+  if any(of_label.uncalibrated for of_label in result.labels.values()):
     chosen = 'calibration and operating points rest'
   if patients < FEW_PATIENTS:
     found.append(
@@ -102,10 +111,13 @@ def _few(summary: dict, labels: dict) -> list[str]:
     ('validation', 'positive', f'{chosen} on very little'),
     ('validation', 'negative', f'{chosen} on very little'),
   ):
+    numbers = {
+      label: getattr(part, f'{kind}_patients')
+      for label, of_label in result.labels.items()
+      if (part := of_label if split == 'test' else of_label.validation) is not None
+    }
     names = [
-      f'{label} {of[split][f"{kind}_patients"]}'
-      for label, of in labels.items()
-      if of[split] and 0 < of[split][f'{kind}_patients'] < FEW_OF_A_CLASS
+      f'{label} {number}' for label, number in numbers.items() if 0 < number < FEW_OF_A_CLASS
     ]
     if names:
       found.append(
@@ -114,41 +126,40 @@ def _few(summary: dict, labels: dict) -> list[str]:
   return found
 
 
-def _unsteady(summary: dict, labels: dict) -> list[str]:
+def _unsteady(result: Result) -> list[str]:
   found = []
-  mean = summary['mean']['auroc']
-  which = 'The mean AUROC' if len(summary['mean']['labels']) > 1 else 'The AUROC'
-  if mean['value'] is not None and mean['interval'] is None and summary['replicates']:
-    found.append(f'{which} has no interval ({mean["reason"]}).')
-  elif mean['interval'] and mean['valid_replicates'] < summary['replicates']:
+  mean = result.mean.auroc
+  which = 'The mean AUROC' if len(result.mean.labels) > 1 else 'The AUROC'
+  if mean.value is not None and mean.interval is None and result.replicates:
+    found.append(f'{which} has no interval ({mean.reason}).')
+  elif mean.interval and mean.valid_replicates < result.replicates:
     whose, occurring = 'The interval of the mean rests', 'every label has both classes'
-    if summary['classes'] is not None:
+    if result.classes is not None:
       occurring = 'each of its classes occurs'
-      if summary['classes']['balanced_accuracy']['interval']:
+      if result.classes.balanced_accuracy.interval:
         whose = 'The intervals of the mean and of the balanced accuracy rest'
         occurring = 'every class occurs'
     found.append(
-      f'{whose} on the {mean["valid_replicates"]} of {summary["replicates"]} replicates in which '
+      f'{whose} on the {mean.valid_replicates} of {result.replicates} replicates in which '
       f'{occurring}.'
     )
-  for words, figure in _class_figures(summary):
-    if figure['value'] is not None and figure['interval'] is None and summary['replicates']:
-      found.append(f'The {words} has no interval ({figure["reason"]}).')
-  if not summary['replicates']:
+  class_figures = wording.class_figures(result.classes)
+  for _, words, figure in class_figures:
+    if figure.value is not None and figure.interval is None and result.replicates:
+      found.append(f'The {words} has no interval ({figure.reason}).')
+  if not result.replicates:
     found.append('No intervals: no replicates were drawn.')
-  certain = [
-    f'{label} {name}'
-    for label, of in labels.items()
+  named = [
+    (f'{label} {name}', figure)
+    for label, of_label in result.labels.items()
     for name, figure in (
-      ('auroc', of['test']['auroc']),
-      *((name, point[name]) for point in of['operating_points'][:1] for name in _RATES),
+      ('auroc', of_label.auroc),
+      *((name, getattr(point, name)) for point in of_label.operating_points[:1] for name in _RATES),
     )
-    if figure['interval'] and figure['interval'][0] == figure['interval'][1]
   ]
-  certain += [
-    words
-    for words, figure in _class_figures(summary)
-    if figure['interval'] and figure['interval'][0] == figure['interval'][1]
+  named += [(words, figure) for _, words, figure in class_figures]
+  certain = [
+    name for name, figure in named if figure.interval and figure.interval[0] == figure.interval[1]
   ]
   if certain:
     found.append(
@@ -158,27 +169,20 @@ def _unsteady(summary: dict, labels: dict) -> list[str]:
   return found
 
 
-def _unknown(summary: dict, labels: dict) -> list[str]:
-  images = summary['test']['images']
-  absent = {label: images - of['test']['images'] for label, of in labels.items()}
+def _unknown(result: Result) -> list[str]:
+  images = result.test.images
+  absent = {label: images - of_label.images for label, of_label in result.labels.items()}
   absent = {label: number for label, number in absent.items() if number}
   if not absent:
     return []
-  if summary['classes'] is not None:
-    number = images - summary['classes']['images']
+  if result.classes is not None:
+    number = images - result.classes.images
     return [f'Truth not known for {number:,} of the {images:,} test images, which are left out.']
   if len(absent) <= 3:
     which = _join([f'{label} {number:,}' for label, number in absent.items()])
   else:
     which = f'{min(absent.values()):,} to {max(absent.values()):,} for each of {len(absent)} labels'
   return [f'Truth not known for some of the {images:,} test images, which are left out: {which}.']
-
-
-def _class_figures(summary: dict) -> list[tuple[str, dict]]:
-  classes = summary['classes'] or {}
-  return [
-    (words, classes[name]) for name, words in wording.CLASS_FIGURES.items() if name in classes
-  ]
 
 
 def _join(names: list[str]) -> str:

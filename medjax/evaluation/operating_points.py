@@ -48,7 +48,7 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
     InputError: no such rule.
   """
   name, value = vocabulary.parse_rule(rule)
-  if name == 'threshold':
+  if name == 'threshold' and value is not None:
     return float(value)
   true_positives, false_positives, distinct = metrics.counts_at_scores(scores, truth)
   if lacking(rule, truth):
@@ -58,18 +58,18 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
     np.concatenate(([0], counts)).astype(object) for counts in (true_positives, false_positives)
   )
   positives, negatives = true_positives[-1], false_positives[-1]
-  if name == 'sensitivity':
+  if value is None:  # Youden's.
+    called = _last_lowest(false_positives * positives - true_positives * negatives)
+  elif name == 'sensitivity':
     enough = true_positives * value.denominator >= positives * value.numerator
     called = int(np.argmax(enough))
   elif name == 'specificity':
     spared = negatives - false_positives
     enough = spared * value.denominator >= negatives * value.numerator
     called = int(np.flatnonzero(enough)[-1])
-  elif name == 'cost':
+  else:
     missed = positives - true_positives
     called = _last_lowest(missed * value.numerator + false_positives * value.denominator)
-  else:
-    called = _last_lowest(false_positives * positives - true_positives * negatives)
   return _between(distinct, called)
 
 

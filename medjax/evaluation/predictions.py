@@ -99,8 +99,9 @@ def write(
   for index, label in enumerate(predictions.labels):
     digit = np.where(truth[:, index] == 1, '1', '0')
     columns[TRUTH + label] = np.where(known[:, index], digit, '')
-  for name in () if about is None else about.columns:
-    columns[name] = about[name].to_numpy()
+  if about is not None:
+    for name in about.columns:
+      columns[name] = about[name].to_numpy()
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(path.name + '.partial')
   # Nine significant digits tell any two float32 apart, even when read by way of float64.
@@ -175,7 +176,7 @@ def _check(predictions: Predictions, path: pathlib.Path) -> None:
     seen[image] = row
   outside = ~((predictions.probabilities >= 0) & (predictions.probabilities <= 1))
   soft = ~np.isin(predictions.truth, (0, 1))
-  for bad, values, prefix, rule in (
+  for bad, table_of_values, prefix, rule in (
     (outside, predictions.probabilities, PROBABILITY, 'a probability lies in [0, 1]'),
     (soft, predictions.truth, TRUTH, 'truth is 1 or 0; mark an uncertain one as not known'),
   ):
@@ -183,5 +184,5 @@ def _check(predictions: Predictions, path: pathlib.Path) -> None:
       row, column = (int(index) for index in np.argwhere(bad)[0])
       raise InputError(
         f"{path}: row {row + 2}, column '{prefix}{predictions.labels[column]}': "
-        f'{values[row, column]!s}: {rule}'
+        f'{table_of_values[row, column]!s}: {rule}'
       )

@@ -1,6 +1,11 @@
-"""What evaluations return: frozen dataclasses, whose figures carry their intervals."""
+"""What results are made of: figures with their intervals, and the results of one label.
+
+docs/results.md lists them with every field; medjax.evaluation.result has the whole.
+"""
 
 import dataclasses
+
+Interval = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -9,15 +14,16 @@ class Figure:
 
   Attributes:
     value: None where the figure does not exist.
-    interval: (low, high), as a rule the percentile interval of the bootstrap; None where there is none.
+    interval: (low, high), the percentile interval of the bootstrap; of the calibration error, whose
+      replicates are biased, that of `bca`. None where there is none.
     bca: (low, high) of the bias-corrected and accelerated bootstrap, or None.
     valid_replicates: of the bootstrap, those in which the figure exists.
     reason: '' where there is an interval, else a phrase that says why not.
   """
 
   value: float | None
-  interval: tuple[float, float] | None = None
-  bca: tuple[float, float] | None = None
+  interval: Interval | None = None
+  bca: Interval | None = None
   valid_replicates: int = 0
   reason: str = ''
 
@@ -27,5 +33,276 @@ class Figure:
       return f'Figure(value={text}, interval=({self.interval[0]:.4g}, {self.interval[1]:.4g}))'
     return f'Figure(value={text}, interval=None, reason={self.reason!r})'
 
-  def __getitem__(self, name: str):  # TODO: remove once no caller subscripts figures.
-    return getattr(self, name)
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  """How much was tested.
+
+  Attributes:
+    images: images, or whatever the result's `unit` says.
+    patients: patients.
+  """
+
+  images: int
+  patients: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+  """Images of one label whose truth is known, and their patients.
+
+  Attributes:
+    images: with known truth.
+    patients: that these images are of.
+    positives: images with the finding.
+    negatives: images without it.
+    positive_patients: patients with a positive image.
+    negative_patients: patients with a negative image.
+    prevalence: share of positives; None without images.
+  """
+
+  images: int
+  patients: int
+  positives: int
+  negatives: int
+  positive_patients: int
+  negative_patients: int
+  prevalence: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Delong:
+  """The interval of an AUROC without resampling.
+
+  Attributes:
+    interval: (low, high), of DeLong et al. 1988 or Obuchowski 1997; None where there is none.
+    clustered: whether a patient has several of the images.
+    reason: '' where there is an interval, else why not.
+  """
+
+  interval: Interval | None
+  clustered: bool
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RocCurve:
+  """Points for drawing, three sequences of one length.
+
+  Attributes:
+    false_positive_rate: 1 − specificity.
+    sensitivity: at it.
+    threshold: at or above which a probability is called positive; None where nothing is.
+  """
+
+  false_positive_rate: tuple[float, ...]
+  sensitivity: tuple[float, ...]
+  threshold: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionRecallCurve:
+  """Points for drawing, three sequences of one length.
+
+  Attributes:
+    sensitivity: recall.
+    ppv: precision at it.
+    threshold: at or above which a probability is called positive.
+  """
+
+  sensitivity: tuple[float, ...]
+  ppv: tuple[float, ...]
+  threshold: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityBin:
+  """One point of a reliability curve.
+
+  Attributes:
+    low: the lowest probability in the bin.
+    high: the highest.
+    images: how many are in it.
+    mean_probability: of these images.
+    share_positive: of these images.
+    interval: Wilson's 95 % interval of that share, which takes the images for independent.
+  """
+
+  low: float
+  high: float
+  images: int
+  mean_probability: float
+  share_positive: float
+  interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+  """Reliability curves, bins of equally many images.
+
+  Attributes:
+    before: of the probabilities before calibration; None where nothing was calibrated.
+    after: of the probabilities that are tested.
+  """
+
+  before: tuple[ReliabilityBin, ...] | None
+  after: tuple[ReliabilityBin, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+  """Decisions at a threshold, counted.
+
+  Attributes:
+    true_positives: positives that are called so.
+    false_positives: negatives that are called positive.
+    true_negatives: negatives that are called so.
+    false_negatives: positives that are called negative.
+  """
+
+  true_positives: int
+  false_positives: int
+  true_negatives: int
+  false_negatives: int
+
+
+@dataclasses.dataclass(frozen=True)
+class AtPrevalence:
+  """Predictive values at a stated prevalence, such as the clinic's, by Bayes' theorem.
+
+  Attributes:
+    prevalence: as stated.
+    ppv: positive predictive value.
+    npv: negative predictive value.
+  """
+
+  prevalence: float
+  ppv: Figure
+  npv: Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+  """Plain figures at a threshold on validation.
+
+  Attributes:
+    sensitivity: None without positives.
+    specificity: None without negatives.
+  """
+
+  sensitivity: float | None
+  specificity: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingPoint:
+  """What one frozen threshold does on test.
+
+  Attributes:
+    rule: by which it was chosen, such as 'sensitivity=0.9'.
+    threshold: at or above which a probability is called positive; None where the rule has none.
+    reason: why there is no threshold, else ''.
+    confusion: decisions, counted; None without threshold.
+    sensitivity: share of positives that are called so.
+    specificity: share of negatives that are called so.
+    ppv: positive predictive value at the prevalence of the test set.
+    npv: negative predictive value, likewise.
+    f1: harmonic mean of sensitivity and PPV.
+    at_prevalence: PPV and NPV at the prevalence that was stated; None where none was.
+    validation: sensitivity and specificity on validation; None without validation.
+  """
+
+  rule: str
+  threshold: float | None
+  reason: str
+  confusion: Confusion | None
+  sensitivity: Figure
+  specificity: Figure
+  ppv: Figure
+  npv: Figure
+  f1: Figure
+  at_prevalence: AtPrevalence | None
+  validation: Rates | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationValues:
+  """Plain figures of probabilities, None where one does not exist.
+
+  Attributes:
+    brier: Brier score.
+    ece: expected calibration error over 15 bins of equal width.
+    calibration_slope: of a logistic regression of the truth on the logit; 1 is right.
+    calibration_intercept: likewise with the slope fixed at 1; 0 is right.
+  """
+
+  brier: float | None
+  ece: float | None
+  calibration_slope: float | None
+  calibration_intercept: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncalibrated:
+  """Figures of the probabilities before calibration.
+
+  Attributes:
+    test: on test.
+    validation: on validation; None without validation.
+  """
+
+  test: CalibrationValues
+  validation: CalibrationValues | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationResult(Counts, CalibrationValues):
+  """One label on validation: counts and plain figures.
+
+  Attributes:
+    auroc: area under the ROC curve.
+    auprc: area under the precision-recall curve.
+  """
+
+  auroc: float | None
+  auprc: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelResult(Counts):
+  """One label on test. Of exclusive classes each is tested against all others together.
+
+  Attributes:
+    auroc: area under the ROC curve.
+    auprc: area under the precision-recall curve, average precision.
+    brier: Brier score.
+    ece: expected calibration error over 15 bins of equal width.
+    calibration_slope: of a logistic regression of the truth on the logit; 1 is right.
+    calibration_intercept: likewise with the slope fixed at 1; 0 is right.
+    delong: the AUROC's interval without resampling.
+    validation: the same on validation, plain; None without validation.
+    operating_points: one for each rule; the first makes the decisions.
+    uncalibrated: figures before calibration; None where nothing was calibrated.
+    roc: for drawing; None without both classes.
+    precision_recall: for drawing; None without both classes.
+    reliability: for drawing; None without both classes.
+  """
+
+  auroc: Figure
+  auprc: Figure
+  brier: Figure
+  ece: Figure
+  calibration_slope: Figure
+  calibration_intercept: Figure
+  delong: Delong
+  validation: ValidationResult | None
+  operating_points: tuple[OperatingPoint, ...]
+  uncalibrated: Uncalibrated | None
+  roc: RocCurve | None
+  precision_recall: PrecisionRecallCurve | None
+  reliability: Reliability | None
+
+  @property
+  def decision(self) -> OperatingPoint | None:
+    """The operating point that makes the decisions, None where there is none."""
+    return self.operating_points[0] if self.operating_points else None

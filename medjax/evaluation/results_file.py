@@ -79,7 +79,7 @@ def load(path: pathlib.Path, kind: type[T], remedy: str) -> T:
   """
   content = files.read_json(path)
   schema = content.get('schema') if isinstance(content, Mapping) else None
-  expected = kind.schema  # type: ignore[attr-defined]
+  expected = vars(kind).get('schema')
   if schema != expected:
     found = 'no schema number' if schema is None else f'schema {schema!r}'
     raise InputError(

@@ -9,23 +9,26 @@ medjax.evaluation.statistics.intervals. A patient may be in several groups, as w
 all of them together, so that a gap's interval knows that its two sides share patients.
 """
 
+import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from medjax.data import units
-from medjax.evaluation import wording
+from medjax.evaluation import subgroup_notes, wording
+from medjax.evaluation.counts import count
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Gaps, SubgroupLabel, SubgroupResult
+from medjax.evaluation.results import Counts, Figure
 from medjax.evaluation.statistics import intervals, metrics
+from medjax.evaluation.subgroup_notes import NOT_TOLD, OTHER
 
-FEW = 10  # patients of a class, below which a figure is not told
+FEW = 10  # patients of a class, below which a figure is not reported
 MOST = 12  # values of a column that are told apart, and different numbers that are no bands yet
-SAID = 2  # gaps that the notes tell one by one
-NOT_TOLD, OTHER = 'not told', 'other'
 # Years. The bands are ours: children, then adults in steps of twenty years.
 AGES = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 120))
 # Names, though some write them in digits: no number of a site lies between two others.
@@ -41,6 +44,15 @@ NEEDS = {  # the classes that a figure rests on; the precisions, on how common e
 }
 AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv')
 GAPS = ('auroc', 'sensitivity', 'specificity')
+
+
+class _Value(NamedTuple):
+  """One value of a column: its name, how many values that stands for, whether gaps are from it."""
+
+  name: str
+  merged: int
+  reference: bool
+  rows: np.ndarray
 
 
 class _Group(NamedTuple):
@@ -67,52 +79,40 @@ def summarise(
   *,
   replicates: int = 2000,
   seed: int = 0,
-  level: float = 0.95,
-) -> tuple[dict[str, list[dict]], list[str]]:
-  """Evaluates every value of every column by itself, and beside the value with most patients.
+  confidence: float = 0.95,
+) -> tuple[dict[str, tuple[SubgroupResult, ...]], list[str]]:
+  """Evaluates every value of every column by itself, and its gap from the value with most patients.
 
   Args:
     test: the predictions, of images or of whatever they were aggregated to.
     thresholds: label → its frozen operating point, a score at or above which is called positive; None
       where it has none.
-    columns: of `test.about`. Those that it does not have, or that tell fewer than two values, are
+    columns: of `test.about`. Those that it does not have, or that have fewer than two values, are
       passed over.
     replicates: of the bootstrap over all patients of the test; 0 for no intervals.
     seed: of the bootstrap; with the seed of the evaluation the replicates are the same.
-    level: of the intervals.
+    confidence: of the intervals.
 
   Returns:
-    What JSON can hold, and the sentences of `notes` on it. A figure is {'value', 'interval', …} as
-    `medjax.evaluation.statistics.intervals.figure` makes it.
-
-      {column: [group, …]}, values in rising order if they start with a number, else those with most
-      patients first; then 'other' for all but the twelve largest; then 'not told'. A group is
-        'value', 'images', 'patients', 'merged': how many values 'other' stands for, else 1,
-        'reference': whether gaps are taken from it,
-        'labels': {label: {'images', 'patients', 'positives', 'negatives', 'positive_patients',
-          'negative_patients', 'prevalence', a figure for each name in `NEEDS`, and
-          'gaps': {'auroc', 'sensitivity', 'specificity': figures}, or None of the reference}},
-        'mean_auroc': figure, and 'mean_labels', those with an AUROC, of which it is the mean,
-        'mean_gap': figure, and 'gap_labels', those with an AUROC in the reference too; or None.
+    column → its values, in rising order if they start with a number, else those with most patients
+    first; then 'other' for all but the twelve largest; then 'not told'. And the sentences of
+    `subgroup_notes.notes` on them.
   """
   test = Predictions(*test)
   unique, patient = np.unique(np.asarray(test.patients), return_inverse=True)
   cutoffs = np.array(
-    [np.nan if thresholds.get(each) is None else thresholds[each] for each in test.labels], float
+    [np.nan if (at := thresholds.get(label)) is None else at for label in test.labels], float
   )
-  found: dict[str, list[dict]] = {}
-  rows_of: list[np.ndarray] = []
+  values_of: dict[str, list[_Value]] = {}
   for column in columns:
     if test.about is None or column not in test.about:
       continue
-    values = bands(column, units.text(test.about[column]))
-    if len(set(values) - {NOT_TOLD}) < 2:
-      continue
-    found[column] = []
-    for group, rows in _split(values, patient):
-      found[column].append(group | _describe(test, patient, rows))
-      rows_of.append(rows)
-  groups = [_group(test, patient, rows, cutoffs) for rows in rows_of]
+    names = bands(column, units.text(test.about[column]))
+    if len(set(names) - {NOT_TOLD}) >= 2:
+      values_of[column] = _split(names, patient)
+  groups = [
+    _group(test, patient, value.rows, cutoffs) for values in values_of.values() for value in values
+  ]
 
   def compute(counts: np.ndarray) -> dict[str, np.ndarray]:
     of_groups = intervals.in_threads(lambda group: _figures(group, counts), groups)
@@ -123,10 +123,11 @@ def summarise(
     compute, len(unique), len(patient), replicates=replicates, seed=seed
   ) or {place: of_group[:0] for place, of_group in once.items()}
   numbered = iter(zip(once.values(), drawn.values()))
-  for of_column in found.values():
-    replicated = [next(numbered) for _ in of_column]
-    _fill(of_column, replicated, test.labels, cutoffs, level)
-  return found, notes(found, level)
+  found = {
+    column: _of_column(test, patient, values, [next(numbered) for _ in values], cutoffs, confidence)
+    for column, values in values_of.items()
+  }
+  return found, subgroup_notes.notes(found, confidence)
 
 
 def bands(column: str, values: Sequence[str]) -> list[str]:
@@ -153,84 +154,17 @@ def bands(column: str, values: Sequence[str]) -> list[str]:
   return result.tolist()
 
 
-def notes(found: Mapping[str, Sequence[Mapping]], level: float = 0.95) -> list[str]:
-  """Returns what a reader must know of the gaps: those whose interval excludes zero, and of how many.
-
-  Args:
-    found: what `summarise` returns.
-    level: of the intervals.
-  """
-  said = []
-  for column, groups in found.items():
-    for group in groups:
-      if group['merged'] > 1:
-        several = len(groups) - 1 + group['merged'] - any(g['value'] == NOT_TOLD for g in groups)
-        said.append(
-          f'{wording.capital(column)} has {several} values; the {group["merged"]} with the fewest patients '
-          f"are told together as '{OTHER}'."
-        )
-  every = list(comparisons(found))
-  apart = [each for each in every if excludes_zero(each[3])]
-  # The furthest from zero, in widths of its own interval, comes first.
-  apart.sort(key=lambda each: -_distance(each[3]))
-  for column, group, words, gap in apart[:SAID]:
-    reference = next(each['value'] for each in found[column] if each['reference'])
-    low, high = gap['interval']
-    said.append(
-      f'{wording.capital(words)} differs by {column}: {wording.signed(gap["value"])} ({wording.signed(low)} to '
-      f'{wording.signed(high)}) for {group["value"]} beside {reference}.'
-    )
-  if apart:
-    more = f'; the other {len(apart) - SAID} are in the tables' if len(apart) > SAID else ''
-    said.append(f'{in_words(len(every), len(apart), level)}{more}.')
-  return said
-
-
-def in_words(compared: int, apart: int, level: float) -> str:
-  """Returns how many comparisons were made, and how many would stand out by chance; no full stop."""
-  chance = compared * (1 - level)
-  return (
-    f'Of {wording.count(compared, "comparison")} between subgroups, {apart or "none"} '
-    f'{"have" if apart > 1 else "has"} an interval that excludes zero, where about {chance:.1f} would by '
-    'chance if there were no gaps'
-  )
-
-
-def comparisons(
-  found: Mapping[str, Sequence[Mapping]],
-) -> Iterator[tuple[str, Mapping, str, Mapping]]:
-  """Yields (column, group, the figure in words, the gap) for every gap that has an interval."""
-  for column, groups in found.items():
-    for group in groups:
-      several = len(group['labels']) > 1
-      if several and group['mean_gap'] and group['mean_gap']['interval']:
-        yield column, group, 'mean AUROC', group['mean_gap']
-      for label, of in group['labels'].items():
-        for name, gap in (of['gaps'] or {}).items():
-          if gap['interval']:
-            words = 'AUROC' if name == 'auroc' else name
-            yield column, group, f'{words} of {label}' if several else words, gap
-
-
-def excludes_zero(gap: Mapping) -> bool:
-  """Whether a gap's interval lies on one side of zero."""
-  return bool(gap['interval']) and (gap['interval'][0] > 0 or gap['interval'][1] < 0)
-
-
-def _distance(gap: Mapping) -> float:
-  low, high = gap['interval']
-  return max(low, -high) / max(high - low, 1e-12)
-
-
-def _split(values: Sequence[str], patient: np.ndarray) -> list[tuple[dict, np.ndarray]]:
-  """Returns the groups in the order of the report, each with its rows int[n]."""
-  names = np.asarray(values, object)
-  size = {name: len(np.unique(patient[names == name])) for name in dict.fromkeys(values)}
+def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
+  """Returns the values in the order of the report."""
+  of_row = np.asarray(names, object)
+  size = {name: len(np.unique(patient[of_row == name])) for name in dict.fromkeys(names)}
   told = sorted((name for name in size if name != NOT_TOLD), key=lambda name: -size[name])
   kept, merged = told[:MOST], told[MOST:]
   reference = kept[0]
-  if all(re.match(r'-?\d', name) for name in kept):
-    kept.sort(key=lambda name: float(re.match(r'-?\d+(\.\d+)?(e[+-]?\d+)?', name).group()))
+  numbers = [re.match(r'-?\d+(\.\d+)?(e[+-]?\d+)?', name) for name in kept]
+  if all(numbers):
+    number_of = {name: float(match.group()) for name, match in zip(kept, numbers) if match}
+    kept.sort(key=lambda name: number_of[name])
   ordered = [(name, [name]) for name in kept]
   if len(merged) == 1:
     ordered.append((merged[0], merged))
@@ -239,30 +173,9 @@ def _split(values: Sequence[str], patient: np.ndarray) -> list[tuple[dict, np.nd
   if NOT_TOLD in size:
     ordered.append((NOT_TOLD, [NOT_TOLD]))
   return [
-    (
-      {'value': name, 'merged': len(of), 'reference': name == reference},
-      np.flatnonzero(np.isin(names, of)),
-    )
-    for name, of in ordered
+    _Value(name, len(members), name == reference, np.flatnonzero(np.isin(of_row, members)))
+    for name, members in ordered
   ]
-
-
-def _describe(test: Predictions, patient: np.ndarray, rows: np.ndarray) -> dict:
-  """Counts images and patients of a group, in all and by label."""
-  labels = {}
-  for index, label in enumerate(test.labels):
-    known = rows[np.asarray(test.known[rows, index], bool)]
-    positive = test.truth[known, index] == 1
-    labels[label] = {
-      'images': len(known),
-      'patients': len(np.unique(patient[known])),
-      'positives': int(positive.sum()),
-      'negatives': int((~positive).sum()),
-      'positive_patients': len(np.unique(patient[known[positive]])),
-      'negative_patients': len(np.unique(patient[known[~positive]])),
-      'prevalence': float(positive.mean()) if len(known) else None,
-    }
-  return {'images': len(rows), 'patients': len(np.unique(patient[rows])), 'labels': labels}
 
 
 def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np.ndarray) -> _Group:
@@ -315,82 +228,148 @@ def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
     )
 
 
-def _fill(
-  groups: list[dict],
+def _of_column(
+  test: Predictions,
+  patient: np.ndarray,
+  values: Sequence[_Value],
   replicated: Sequence[tuple[np.ndarray, np.ndarray]],
-  labels: Sequence[str],
   cutoffs: np.ndarray,
-  level: float,
-) -> None:
-  """Adds figures and gaps to the groups of one column.
+  confidence: float,
+) -> tuple[SubgroupResult, ...]:
+  """Returns the values of one column with their figures and gaps.
 
   Args:
-    groups: as `_split` and `_describe` made them.
-    replicated: of each group its figures f64[1, figures, L], and those of the replicates [R, figures, L].
-    labels, cutoffs: L labels, and f64[L] of their thresholds.
-    level: of the intervals.
+    test: the predictions.
+    patient: int[N], whose image it is.
+    values: as `_split` made them.
+    replicated: of each its figures f64[1, figures, L], and those of the replicates [R, figures, L].
+    cutoffs: f64[L] of the labels' thresholds.
+    confidence: of the intervals.
   """
-  reference = next(place for place, group in enumerate(groups) if group['reference'])
-  for group, (once, drawn) in zip(groups, replicated):
-    for index, label in enumerate(labels):
-      of = group['labels'][label]
-      for place, name in enumerate(NEEDS):
-        value = once[0, place, index]
-        reason = _too_little(of, name, cutoffs[index], value)
-        value = np.nan if reason else value
-        of[name] = intervals.figure(value, drawn[:, place, index], reason, level)
-  theirs, (their_once, their_drawn) = groups[reference], replicated[reference]
-  for group, (once, drawn) in zip(groups, replicated):
-    aurocs = {label: group['labels'][label]['auroc'] for label in labels}
-    group['mean_auroc'], group['mean_labels'] = _mean(once[0, 0], drawn[:, 0], aurocs, level)
-    group['mean_gap'], group['gap_labels'] = None, []
-    for label in labels:
-      group['labels'][label]['gaps'] = None
-    if group is theirs:
-      continue
-    gaps, drawn_gaps = once - their_once, drawn - their_drawn
-    for index, label in enumerate(labels):
-      of, beside = group['labels'][label], theirs['labels'][label]
-      of['gaps'] = {}
-      for name in GAPS:
-        place, reason = list(NEEDS).index(name), ''
-        if of[name]['value'] is None:
-          reason = of[name]['reason']
-        elif beside[name]['value'] is None:
-          reason = f'{theirs["value"]}: {beside[name]["reason"]}'
-        value = np.nan if reason else gaps[0, place, index]
-        of['gaps'][name] = intervals.figure(value, drawn_gaps[:, place, index], reason, level)
-    of_auroc = {label: group['labels'][label]['gaps']['auroc'] for label in labels}
-    group['mean_gap'], group['gap_labels'] = _mean(gaps[0, 0], drawn_gaps[:, 0], of_auroc, level)
+  labels = [
+    _of_value(test, patient, value.rows, figures, cutoffs, confidence)
+    for value, figures in zip(values, replicated)
+  ]
+  at = next(place for place, value in enumerate(values) if value.reference)
+  found = []
+  for place, (value, (once, drawn)) in enumerate(zip(values, replicated)):
+    aurocs = {label: part.auroc for label, part in labels[place].items()}
+    mean_auroc, mean_labels = _mean(once[0, 0], drawn[:, 0], aurocs, confidence)
+    of_labels = labels[place]
+    mean_gap: Figure | None = None
+    gap_labels: tuple[str, ...] = ()
+    if place != at:
+      gaps = (once - replicated[at][0], drawn - replicated[at][1])
+      of_labels = {
+        label: dataclasses.replace(
+          part, gaps=_gaps(part, labels[at][label], values[at].name, gaps, index, confidence)
+        )
+        for index, (label, part) in enumerate(labels[place].items())
+      }
+      auroc_gaps = {label: part.gaps.auroc for label, part in of_labels.items() if part.gaps}
+      mean_gap, gap_labels = _mean(gaps[0][0, 0], gaps[1][:, 0], auroc_gaps, confidence)
+    found.append(
+      SubgroupResult(
+        value=value.name,
+        images=len(value.rows),
+        patients=len(np.unique(patient[value.rows])),
+        merged=value.merged,
+        reference=value.reference,
+        labels=of_labels,
+        mean_auroc=mean_auroc,
+        mean_labels=mean_labels,
+        mean_gap=mean_gap,
+        gap_labels=gap_labels,
+      )
+    )
+  return tuple(found)
+
+
+def _of_value(
+  test: Predictions,
+  patient: np.ndarray,
+  rows: np.ndarray,
+  replicated: tuple[np.ndarray, np.ndarray],
+  cutoffs: np.ndarray,
+  confidence: float,
+) -> dict[str, SubgroupLabel]:
+  """Returns every label of one value, without gaps; arguments as of `_of_column`."""
+  once, drawn = replicated
+  found = {}
+  for index, label in enumerate(test.labels):
+    known = rows[np.asarray(test.known[rows, index], bool)]
+    counts = count(patient[known], test.truth[known, index])
+    figures: dict[str, Any] = {}
+    for place, name in enumerate(NEEDS):
+      value = float(once[0, place, index])
+      reason = _too_little(counts, name, cutoffs[index], value)
+      figures[name] = intervals.figure(
+        np.nan if reason else value, drawn[:, place, index], reason, confidence
+      )
+    found[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
+  return found
+
+
+def _gaps(
+  part: SubgroupLabel,
+  reference: SubgroupLabel,
+  name_of_reference: str,
+  gaps: tuple[np.ndarray, np.ndarray],
+  index: int,
+  confidence: float,
+) -> Gaps:
+  """Returns one label's gaps from the reference.
+
+  Args:
+    part, reference: the label in either.
+    name_of_reference: the value that it is.
+    gaps: of all labels, f64[1, figures, L], and those of the replicates [R, figures, L].
+    index: of the label.
+    confidence: of the intervals.
+  """
+  figures = {}
+  for name in GAPS:
+    place, reason = list(NEEDS).index(name), ''
+    own, other = getattr(part, name), getattr(reference, name)
+    if own.value is None:
+      reason = own.reason
+    elif other.value is None:
+      reason = f'{name_of_reference}: {other.reason}'
+    value = np.nan if reason else float(gaps[0][0, place, index])
+    figures[name] = intervals.figure(value, gaps[1][:, place, index], reason, confidence)
+  return Gaps(**figures)
 
 
 def _mean(
-  values: np.ndarray, drawn: np.ndarray, figures: Mapping[str, Mapping], level: float
-) -> tuple[dict, list[str]]:
+  values: np.ndarray, drawn: np.ndarray, figures: Mapping[str, Figure], confidence: float
+) -> tuple[Figure, tuple[str, ...]]:
   """Averages over the labels that have a value; returns the figure and those labels.
 
   Args:
     values: f64[L], one for each label.
     drawn: f64[R, L], the same in every replicate.
     figures: label → its figure, in the same order.
-    level: of the interval.
+    confidence: of the interval.
   """
-  columns = [index for index, each in enumerate(figures.values()) if each['value'] is not None]
-  if not columns:
-    reasons = {each['reason'] for each in figures.values()}
+  labels = tuple(label for label, figure in figures.items() if figure.value is not None)
+  if not labels:
+    reasons = {figure.reason for figure in figures.values()}
     reason = reasons.pop() if len(reasons) == 1 else 'no label has enough patients of both classes'
-    return intervals.figure(np.nan, np.full(len(drawn), np.nan), reason, level), []
+    return intervals.figure(np.nan, np.full(len(drawn), np.nan), reason, confidence), ()
   # A replicate counts only if every label has its figure: else each would average other labels.
-  mean = intervals.figure(values[columns].mean(), drawn[:, columns].mean(axis=1), '', level)
-  return mean, [list(figures)[index] for index in columns]
+  columns = [list(figures).index(label) for label in labels]
+  mean = intervals.figure(
+    float(values[columns].mean()), drawn[:, columns].mean(axis=1), '', confidence
+  )
+  return mean, labels
 
 
-def _too_little(of: Mapping, name: str, threshold: float, value: float) -> str:
-  """Returns why a label's figure is not told, '' if it is."""
-  if of['patients'] < FEW and not NEEDS[name]:
-    return f'too few: {wording.count(of["patients"], "patient")}'
+def _too_little(counts: Counts, name: str, threshold: float, value: float) -> str:
+  """Returns why a label's figure is not reported, '' if it is."""
+  if counts.patients < FEW and not NEEDS[name]:
+    return f'too few: {wording.count(counts.patients, "patient")}'
   for kind in NEEDS[name]:
-    patients = of[f'{kind}_patients']
+    patients = getattr(counts, f'{kind}_patients')
     if not patients:
       return f'no {kind}s'
     if patients < FEW:

@@ -1,6 +1,9 @@
 """Numbers as the report and its notes write them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+
+from medjax.evaluation.result import ClassesResult, Result
+from medjax.evaluation.results import Figure, OperatingPoint
 
 DASH = '–'
 CLASS_FIGURES = {
@@ -11,11 +14,11 @@ CLASS_FIGURES = {
 }
 
 
-def things(summary: Mapping) -> tuple[str, str]:
+def things(result: Result) -> tuple[str, str]:
   """Returns what the labels of an evaluation are called, one of them and several."""
-  if summary['classes'] is None:
+  if result.classes is None:
     return 'label', 'labels'
-  return ('grade', 'grades') if summary['classes']['head'] == 'ordinal' else ('class', 'classes')
+  return ('grade', 'grades') if result.classes.head == 'ordinal' else ('class', 'classes')
 
 
 def capital(words: str) -> str:
@@ -31,11 +34,6 @@ def plural(thing: str) -> str:
 def count(number: int, thing: str) -> str:
   """Writes '1 patient' and '1,200 patients'."""
   return f'{number:,} {thing if number == 1 else plural(thing)}'
-
-
-def unit(summary: Mapping) -> str:
-  """Returns what was counted once in the test: 'image', 'study', 'patient' or 'slide'."""
-  return summary.get('unit') or 'image'
 
 
 def aggregate(rule: str) -> str:
@@ -55,14 +53,14 @@ def rule(name: str) -> str:
   }.get(what, f'{what} of {value}' if value else what)
 
 
-def chosen(points: Iterable[Mapping]) -> str:
+def chosen(points: Iterable[OperatingPoint]) -> str:
   """Says where the thresholds of operating points come from; '' where there are none."""
-  fixed = {at['rule'].startswith('threshold=') for at in points if at['threshold'] is not None}
+  kinds = {point.rule.startswith('threshold=') for point in points if point.threshold is not None}
   words = {
     False: 'chosen on validation and frozen before the test set was read',
     True: 'given as a number',
   }
-  return ', or '.join(words[each] for each in sorted(fixed))
+  return ', or '.join(words[is_fixed] for is_fixed in sorted(kinds))
 
 
 def threshold(value: float | None) -> str:
@@ -96,7 +94,13 @@ def bounds(interval: Sequence[float], digits: int) -> str:
   return between.join(number(bound, digits) for bound in interval)
 
 
-def plain(figure: Mapping, digits: int) -> str:
-  """Writes a figure of `medjax.evaluation.summary` with its interval, if it has one."""
-  beside = f' ({bounds(figure["interval"], digits)})' if figure['interval'] else ''
-  return number(figure['value'], digits) + beside
+def plain(figure: Figure, digits: int) -> str:
+  """Writes a figure with its interval, if it has one."""
+  interval = f' ({bounds(figure.interval, digits)})' if figure.interval else ''
+  return number(figure.value, digits) + interval
+
+
+def class_figures(classes: ClassesResult | None) -> list[tuple[str, str, Figure]]:
+  """Returns (name, words, figure) of every figure that a decision between classes has."""
+  figures = [(name, words, getattr(classes, name, None)) for name, words in CLASS_FIGURES.items()]
+  return [(name, words, figure) for name, words, figure in figures if figure is not None]

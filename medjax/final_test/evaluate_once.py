@@ -1,25 +1,25 @@
 """From a trained model to predictions, figures and the report."""
 
-import json
+import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from medjax.config import Config
 from medjax.data.study import Study
 from medjax.errors import InputError
-from medjax.evaluation import assessment, frozen, predictions
+from medjax.evaluation import assessment, frozen, predictions, surest
+from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
 from medjax.final_test import heat_maps, notes, report_files, saliency
-from medjax.report.sections import examples
 from medjax.runs import averaging, model_file
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import files, progress
+from medjax.runtime import progress
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (
@@ -64,7 +64,6 @@ def test_and_report(
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
     started: what the network is and started from.
   """
-  settings = config.evaluation
   tested = {
     part: _predictions(config, data, rows[part], probabilities)
     for part, probabilities in predicted.reported.items()
@@ -76,40 +75,29 @@ def test_and_report(
   for name, parts in (('', tested), *ablations.items()):
     for part, of_part in parts.items():
       predictions.write(layout.predictions(part, name), *of_part)
-  chosen = assessment.freeze(
-    tested['validation'],
-    head=config.model.head,
-    calibration=settings.calibration,
-    rules=settings.operating_points,
-    level=settings.level,
-    aggregate=settings.aggregate,
-  )
+  protocol = config.protocol
+  chosen = assessment.freeze(tested['validation'], protocol)
   frozen.write(
     layout.workdir,
-    {
-      'step': best_step,
-      'split_sha256': data.proof['split_sha256'],
-      'head': config.model.head,
-      'aggregate': settings.aggregate,
-      'levels': chosen,
-    },
+    Frozen(
+      step=best_step,
+      split_sha256=data.proof['split_sha256'],
+      head=config.model.head,
+      aggregate=config.evaluation.aggregate,
+      levels=chosen,
+    ),
   )
   progress.say('computing intervals')
   assessed = assessment.assess(
     tested['validation'],
     tested['test'],
-    head=config.model.head,
-    prevalence=settings.prevalence,
-    level=settings.level,
-    aggregate=settings.aggregate,
-    columns=settings.subgroups,
-    replicates=config.replicates,
-    seed=config.seed,
-    chosen=chosen,
-    beside={name: by_part['test'] for name, by_part in ablations.items()},
+    protocol,
+    frozen=chosen,
+    variants={name: by_part['test'] for name, by_part in ablations.items()},
   )
-  result = assessed.summary | {
-    'facts': {
+  result = dataclasses.replace(
+    assessed.result,
+    facts={
       'source': config.data.source,
       'model': config.model.name,
       'parameters': f'{started.parameters:,}',
@@ -119,17 +107,15 @@ def test_and_report(
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'images set aside': f'{len(broken):,}',
     },
-    # The summary says what weakens the test set itself.
-    'study_notes': [
+    # The result says what weakens the test set itself.
+    study_notes=(
       *notes.notes(data, broken, ('train', 'validation')),
       *notes.notes_on_weights(layout, data, started),
-    ],
-    'readers': None,
-    'localisation': None,
-  }
-  if settings.saliency != 'none':
+    ),
+  )
+  if config.evaluation.saliency != 'none':
     progress.say('drawing heat maps')
-  _explain(config, layout, chosen['image'], tested['test'], result, network)
+  result = _explain(config, layout, chosen['image'], tested['test'], result, network)
   report_files.write(layout, result)
   progress.say(report_files.answer(result))
   progress.say(f'report: {layout.report}')
@@ -153,30 +139,33 @@ def _predictions(
 def _explain(
   config: Config,
   layout: Layout,
-  level: Mapping[str, Any],
+  level: FrozenLevel,
   test: Predictions,
-  result: dict[str, Any],
+  result: Result,
   network: TrainedNetwork,
-) -> None:
-  """Draws the report's examples and scores heat maps against boxes, if the network has any."""
-  learner, points = network.learner, level['operating_points']
-  chosen = examples.choose(
-    frozen.calibrated(level, test),
-    {label: points[label][0]['threshold'] for label in test.labels},
+) -> Result:
+  """Draws the report's examples and scores heat maps against boxes, if the network has any.
+
+  Returns the result with what that says of localisation, and with notes on what could not be done.
+  """
+  learner = network.learner
+  chosen = surest.choose(
+    frozen.calibrated(level, test), {label: level.threshold(label) for label in test.labels}
   )
   root, labels = pathlib.Path(config.data.root), list(test.labels)
   method = config.evaluation.saliency
   explain = None if method == 'none' else saliency.of_learner(learner, network.best, method)
+  sentences, localisation = [], None
   try:
     shown = heat_maps.examples(learner, explain, chosen, root, labels)
   except InputError as error:  # A network without a feature map.
-    result['study_notes'].append(f'No heat maps: {error}.')
+    sentences.append(f'No heat maps: {error}.')
     explain = None
     shown = heat_maps.examples(learner, explain, chosen, root, labels)
   try:
     shown = heat_maps.framed(learner, shown, root)
     if explain:
-      result['localisation'] = heat_maps.localise(
+      localisation = heat_maps.localise(
         learner,
         explain,
         root,
@@ -188,6 +177,8 @@ def _explain(
         seed=config.seed,
       )
   except InputError as error:
-    result['study_notes'].append(f'The boxes beside the data were passed over: {error}.')
-  layout.examples.parent.mkdir(exist_ok=True)
-  files.write_whole(layout.examples, json.dumps(shown) + '\n')
+    sentences.append(f'The boxes beside the data were passed over: {error}.')
+  report_files.write_examples(layout, shown)
+  return dataclasses.replace(
+    result, study_notes=(*result.study_notes, *sentences), localisation=localisation
+  )

@@ -1,11 +1,8 @@
 """Heat maps of a trained network: for the report's examples, and against the boxes that readers drew."""
 
-import base64
 import dataclasses
-import io
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +11,9 @@ from PIL import Image
 from medjax.data.images import boxes
 from medjax.data.pipeline import Records, eval_batches
 from medjax.evaluation.statistics import localisation
+from medjax.evaluation.surest import Example
 from medjax.final_test import overlay
+from medjax.report.pictures import data_uri
 from medjax.training.learner import Learner
 
 DISPLAY = 256  # pixels of a shown picture; enough to see a finding, small enough for many in a page
@@ -58,37 +57,35 @@ def records(learner: Learner, paths: Sequence[str], image_size: int = 0) -> Reco
 def examples(
   learner: Learner,
   explain: Explain | None,
-  chosen: Sequence[dict[str, Any]],
+  chosen: Sequence[Example],
   root: pathlib.Path,
   labels: Sequence[str],
-) -> list[dict[str, Any]]:
+) -> list[Example]:
   """Returns the chosen examples with a picture each and, where it can be explained, its heat map.
 
   Args:
     learner, explain: as for `maps`; None for no heat maps.
-    chosen: what medjax.report.sections.examples.choose returns.
+    chosen: of medjax.evaluation.surest.
     root: the folder that images are relative to.
     labels: of the network, in order.
   """
-  paths = [str(root / each['image']) for each in chosen]
+  paths = [str(root / example.image) for example in chosen]
   heats: Sequence[np.ndarray | None] = [None] * len(chosen)
   if explain is not None:
-    heats = list(maps(learner, explain, paths, [labels.index(each['label']) for each in chosen]))
+    heats = list(maps(learner, explain, paths, [labels.index(example.label) for example in chosen]))
   size = _display(learner)
   pictures = records(learner, paths, size).load(np.arange(len(paths)), len(paths))['image']
   shown = []
-  for each, picture, heat_map in zip(chosen, pictures, heats):
-    drawn = {'picture': _data_uri(picture)}
+  for example, picture, heat_map in zip(chosen, pictures, heats):
+    heat = None
     if heat_map is not None:
       resized = Image.fromarray(heat_map).resize((size, size), Image.Resampling.BILINEAR)
-      drawn['heat'] = _data_uri(overlay.overlay(picture, np.asarray(resized)))
-    shown.append(each | drawn)
+      heat = _data_uri(overlay.overlay(picture, np.asarray(resized)))
+    shown.append(dataclasses.replace(example, picture=_data_uri(picture), heat=heat))
   return shown
 
 
-def framed(
-  learner: Learner, shown: Sequence[dict[str, Any]], root: pathlib.Path
-) -> list[dict[str, Any]]:
+def framed(learner: Learner, shown: Sequence[Example], root: pathlib.Path) -> list[Example]:
   """Returns the examples with 'boxes', those that readers drew of the label, as shares of the picture.
 
   Raises:
@@ -98,19 +95,16 @@ def framed(
   if path is None:
     return list(shown)
   size = _display(learner)
-  names = [each['image'] for each in shown]
+  names = [example.image for example in shown]
   marked = boxes.in_input(
     boxes.read(path), root, names, dataclasses.replace(learner.image_format, size=size)
   )
-  return [
-    each
-    | {
-      'boxes': (
-        _sides(marked[(marked['row'] == row) & (marked['label'] == each['label'])]) / size
-      ).tolist()
-    }
-    for row, each in enumerate(shown)
-  ]
+  framed_examples = []
+  for row, example in enumerate(shown):
+    of_example = marked[(marked['row'] == row) & (marked['label'] == example.label)]
+    shares = (_sides(of_example) / size).tolist()
+    framed_examples.append(dataclasses.replace(example, boxes=tuple(map(tuple, shares))))
+  return framed_examples
 
 
 def localise(
@@ -171,8 +165,4 @@ def _sides(of_image) -> np.ndarray:
 
 def _data_uri(picture: np.ndarray) -> str:
   """Returns uint8[H, W, 1 or 3] as a JPEG in a data URI."""
-  buffer = io.BytesIO()
-  Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(
-    buffer, 'JPEG', quality=85
-  )
-  return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()
+  return data_uri(Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture), 'jpeg')

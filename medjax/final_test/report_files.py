@@ -1,15 +1,17 @@
 """A run's report, made of what its work directory holds, so that it can be made again."""
 
-import dataclasses
 import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from medjax import __version__
-from medjax.evaluation import wording
+from medjax import config as configs
+from medjax.errors import InputError
+from medjax.evaluation import results_file, wording
+from medjax.evaluation.result import Result
+from medjax.evaluation.surest import Example
 from medjax.report import run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
@@ -18,39 +20,62 @@ from medjax.runs.layout import Layout
 from medjax.runtime import files
 
 
-def write(layout: Layout, result: Mapping[str, Any]) -> None:
-  """Writes report/index.html and then evaluation/test.json, whose presence says that a run is complete.
+def write(layout: Layout, result: Result) -> None:
+  """Writes report/index.html, then evaluation/test.json, whose presence says that a run is complete.
 
   Args:
     layout: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
-    result: an assessment's summary, with 'facts' for the report's first screen, 'study_notes', and
-      'readers' and 'localisation', None where there are none.
+    result: of the test.
   """
-  config = files.read_json(layout.config)
+  settings = files.read_json(layout.config)
+  config = configs.from_dict(settings)
   page = run_page.render(
-    title=f'{config["model"]["name"]} on {pathlib.Path(config["data"]["root"]).resolve().name}',
-    summary=result,
+    title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
+    result=result,
     history=metrics_file.read(layout),
     split_proof=files.read_json(layout.split_proof),
-    config=config,
-    facts={**result['facts'], 'notes': result['study_notes'], 'versions': versions()},
+    config=settings,
+    facts={**result.facts, 'notes': result.study_notes, 'versions': versions()},
     sections=sections(result),
-    pictures=json.loads(layout.examples.read_text()) if layout.examples.is_file() else (),
+    pictures=read_examples(layout),
   )
-  for path, content in (
-    (layout.report, page),
-    (layout.result, json.dumps(result, indent=2, default=dataclasses.asdict) + '\n'),
-  ):
+  for path in (layout.report, layout.result):
     path.parent.mkdir(exist_ok=True)
-    files.write_whole(path, content)
+  files.write_whole(layout.report, page)
+  results_file.save(layout.result, result)
 
 
-def sections(result: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+def write_examples(layout: Layout, examples: Sequence[Example]) -> None:
+  """Writes evaluation/examples.json, the pictures of the report."""
+  layout.examples.parent.mkdir(exist_ok=True)
+  content = [results_file.to_plain(example) for example in examples]
+  files.write_whole(layout.examples, json.dumps(content) + '\n')
+
+
+def read_examples(layout: Layout) -> list[Example]:
+  """Returns what `write_examples` wrote; none where there are none."""
+  if not layout.examples.is_file():
+    return []
+  try:
+    content = json.loads(layout.examples.read_text())
+    return [results_file.from_plain(item, Example) for item in content]
+  except ValueError as error:
+    raise InputError(
+      f'{layout.examples}: not the pictures that a run wrote ({error}); delete it, and the report '
+      'is made without them'
+    ) from None
+
+
+def sections(result: Result) -> list[tuple[str, Markup]]:
   """Returns the report's optional sections, by name."""
-  found = [('Subgroups', subgroups.section(result) if result['subgroups'] else None)]
-  for name, section in (('Readers', readers), ('Localisation', localisation)):
-    of = result.get(name.lower())
-    found.append((name, section.section(of, result) if of else None))
+  found = [
+    ('Subgroups', subgroups.section(result)),
+    ('Readers', readers.section(result.readers, result) if result.readers else None),
+    (
+      'Localisation',
+      localisation.section(result.localisation, result) if result.localisation else None,
+    ),
+  ]
   return [(name, section) for name, section in found if section is not None]
 
 
@@ -61,17 +86,17 @@ def versions() -> dict[str, str]:
   return ours | {package: importlib.metadata.version(package) for package in packages}
 
 
-def answer(result: Mapping[str, Any]) -> str:
+def answer(result: Result) -> str:
   """Returns the result in one line."""
-  auroc = result['mean']['auroc']
-  if auroc['value'] is None:
+  auroc = result.mean.auroc
+  if auroc.value is None:
     return 'test: no label has both classes, so there is no AUROC'
-  interval = 'no interval: ' + auroc['reason']
-  if auroc['interval']:
-    interval = '95 % interval {:.4f} to {:.4f}'.format(*auroc['interval'])
-  words = f'test mean AUROC {auroc["value"]:.4f} ({interval})'
-  for name in ('balanced_accuracy', 'quadratic_kappa'):
-    figure = (result['classes'] or {}).get(name)
-    if figure and figure['value'] is not None:
-      words += f', {wording.CLASS_FIGURES[name]} {wording.plain(figure, 4)}'
+  interval = f'no interval: {auroc.reason}'
+  if auroc.interval:
+    low, high = auroc.interval
+    interval = f'95 % interval {low:.4f} to {high:.4f}'
+  words = f'test mean AUROC {auroc.value:.4f} ({interval})'
+  for name, figure_name, figure in wording.class_figures(result.classes):
+    if name in ('balanced_accuracy', 'quadratic_kappa') and figure.value is not None:
+      words += f', {figure_name} {wording.plain(figure, 4)}'
   return words

@@ -1,18 +1,18 @@
 """Calibration on the device, as part of a program that must run without medjax."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from medjax.evaluation import calibration
+from medjax.evaluation.calibration import Calibration, ClassesCalibration, LabelCalibration
 
 _HIGHEST = float(np.nextafter(np.float32(1), np.float32(0)))
 
 
-def apply(fitted: Mapping[str, Any], probabilities: jax.Array, labels: Sequence[str]) -> jax.Array:
+def apply(fitted: Calibration, probabilities: jax.Array, labels: Sequence[str]) -> jax.Array:
   """f32[B, L] → f32[B, L], as `medjax.evaluation.calibration.apply` but for float32's rounding.
 
   Args:
@@ -20,39 +20,38 @@ def apply(fitted: Mapping[str, Any], probabilities: jax.Array, labels: Sequence[
     probabilities: as the network gives them.
     labels: L names, in their order.
   """
-  if 'classes' not in fitted:
+  if fitted.classes is None:
+    of_labels = fitted.labels or {}
     columns = [
-      _of_label(fitted['labels'][label], probabilities[:, column])
-      for column, label in enumerate(labels)
+      _of_label(of_labels[label], probabilities[:, column]) for column, label in enumerate(labels)
     ]
     return jnp.stack(columns, axis=1)
-  theirs = fitted['classes']['labels']
-  order = np.array([list(labels).index(label) for label in theirs])
-  calibrated = _of_classes(fitted['classes'], probabilities[:, order])
+  order = np.array([list(labels).index(label) for label in fitted.classes.labels])
+  calibrated = _of_classes(fitted.classes, probabilities[:, order])
   return calibrated[:, np.argsort(order)]
 
 
-def _of_label(of: Mapping[str, Any], scores: jax.Array) -> jax.Array:
+def _of_label(fitted: LabelCalibration, scores: jax.Array) -> jax.Array:
   clipped = jnp.clip(scores, calibration.LOWEST, _HIGHEST)
   logits = jnp.log(clipped) - jnp.log1p(-clipped)
-  if 'temperature' in of:
-    return jax.nn.sigmoid(logits / of['temperature'])
-  if 'slope' in of:
-    return jax.nn.sigmoid(of['slope'] * logits + of['intercept'])
-  return _interpolated(of['breakpoints'], scores) if 'breakpoints' in of else scores
+  if fitted.temperature is not None:
+    return jax.nn.sigmoid(logits / fitted.temperature)
+  if fitted.slope is not None and fitted.intercept is not None:
+    return jax.nn.sigmoid(fitted.slope * logits + fitted.intercept)
+  return scores if fitted.breakpoints is None else _interpolated(fitted.breakpoints, scores)
 
 
-def _of_classes(of: Mapping[str, Any], probabilities: jax.Array) -> jax.Array:
+def _of_classes(fitted: ClassesCalibration, probabilities: jax.Array) -> jax.Array:
   logs = jnp.log(jnp.maximum(probabilities, calibration.LOWEST))
-  if 'temperature' in of:
-    return jax.nn.softmax(logs / of['temperature'])
-  if 'slope' in of:
-    return jax.nn.softmax(jnp.array(of['slope']) * logs + jnp.array(of['intercept']))
-  if 'breakpoints' not in of:
+  if fitted.temperature is not None:
+    return jax.nn.softmax(logs / fitted.temperature)
+  if fitted.slope is not None and fitted.intercept is not None:
+    return jax.nn.softmax(jnp.array(fitted.slope) * logs + jnp.array(fitted.intercept))
+  if fitted.breakpoints is None:
     return probabilities
-  columns = [_interpolated(*column) for column in zip(of['breakpoints'], probabilities.T)]
-  each = jnp.stack(columns, axis=1)
-  return each / each.sum(axis=1, keepdims=True)
+  columns = [_interpolated(*column) for column in zip(fitted.breakpoints, probabilities.T)]
+  calibrated = jnp.stack(columns, axis=1)
+  return calibrated / calibrated.sum(axis=1, keepdims=True)
 
 
 def _interpolated(breakpoints: Sequence[Sequence[float]], scores: jax.Array) -> jax.Array:

@@ -1,10 +1,10 @@
 """What is exported of a trained run: a StableHLO program, its weights, and a model card."""
 
+import dataclasses
 import importlib.resources
 import json
 import pathlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,8 +14,9 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
-from medjax.evaluation import assessment
+from medjax.evaluation import assessment, frozen
 from medjax.evaluation.assessment import Assessment
+from medjax.evaluation.calibration import Calibration
 from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
 from medjax.models.published import weights_of
@@ -38,10 +39,11 @@ def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
   network, result, chosen = run.network, run.result, run.frozen
   if averaging.averages(run.config.evaluation):
     alone = _single_model(run)
-    result, chosen = result | alone.summary, chosen | {'levels': alone.frozen}
+    result = alone.result.with_study_of(result)
+    chosen = dataclasses.replace(chosen, levels=alone.frozen)
   card = model_card.render(run, result)
   directory.mkdir(parents=True, exist_ok=True)
-  program = stablehlo(network, chosen['levels']['image']['calibration'])
+  program = stablehlo(network, chosen.levels['image'].calibration)
   tensors, scheme = published_tensors(network)
   # An export is for others to have, so whom the weights were trained on stays in the work
   # directory.
@@ -55,7 +57,7 @@ def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
     'model.stablehlo': bytes(program.mlir_module_serialized),
     'model.safetensors': save(tensors, metadata=metadata),
     'config.json': json.dumps(description(network.learner), indent=2) + '\n',
-    'frozen.json': json.dumps(chosen, indent=2) + '\n',
+    'frozen.json': json.dumps(frozen.to_plain(chosen), indent=2) + '\n',
     'run.py': _runner(network.learner, program),
     'README.md': card,
   }
@@ -66,22 +68,14 @@ def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
 
 def _single_model(run: Run) -> Assessment:
   """Assesses the one checkpoint that is exported: what the run has frozen is of its average."""
-  config, settings = run.config, run.config.evaluation
   return assessment.assess(
     run.raw_predictions('validation', averaging.SINGLE),
     run.raw_predictions('test', averaging.SINGLE),
-    head=config.model.head,
-    calibration=settings.calibration,
-    rules=settings.operating_points,
-    prevalence=settings.prevalence,
-    level=settings.level,
-    aggregate=settings.aggregate,
-    replicates=config.replicates,
-    seed=config.seed,
+    dataclasses.replace(run.config.protocol, subgroups=()),
   )
 
 
-def stablehlo(network: TrainedNetwork, calibration: Mapping[str, Any]) -> export.Exported:
+def stablehlo(network: TrainedNetwork, calibration: Calibration) -> export.Exported:
   """Returns the program uint8[batch, H, W, C] → calibrated probabilities f32[batch, L].
 
   Args:

@@ -8,47 +8,36 @@ from typing import Any
 
 from medjax import __version__
 from medjax.config import Config
-from medjax.errors import InputError
 from medjax.evaluation import wording
+from medjax.evaluation.result import Result
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
 from medjax.training import fine_tuning
 
-_FIGURES = ('auroc', 'auprc', 'sensitivity', 'specificity')
 
-
-def render(run: Run, result: Mapping[str, Any]) -> str:
+def render(run: Run, result: Result) -> str:
   """Returns the card as Markdown.
 
   Args:
     run: a finished run.
     result: of its test, the figures those of its best checkpoint by itself.
-
-  Raises:
-    InputError: its figures are not all there.
   """
   proof = files.read_json(run.layout.split_proof)
-  try:
-    of_result = _metrics(result, run.config.evaluation.calibration), _caveats(result)
-  except (KeyError, TypeError, AttributeError) as error:
-    raise InputError(
-      f'{run.layout.result}: not the figures that a run wrote ({type(error).__name__}: {error}); '
-      'delete it and start the run again, which tests it again'
-    ) from None
-  caveats = of_result[1]
+  caveats = _caveats(result)
   if averaging.averages(run.config.evaluation):
+    reported = result.facts.get('reported', 'several predictions')
     caveats += (
-      f'\n- This is one checkpoint of an average ({result["facts"]["reported"]}), and its '
-      "figures and thresholds are its own: those of the run's report are of the average."
+      f'\n- This is one checkpoint of an average ({reported}), and its figures and '
+      "thresholds are its own: those of the run's report are of the average."
     )
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
     _details(run.config, run.model_file, run.network.steps[0]),
     _intended_use(run),
     _data(run, proof),
-    of_result[0],
+    _metrics(result, run.config.evaluation.calibration),
     caveats,
   )
   return '\n\n'.join(sections) + '\n'
@@ -88,12 +77,13 @@ def _intended_use(run: Run) -> str:
 
 
 def _data(run: Run, proof: Mapping[str, Any]) -> str:
+  splits = proof['splits']
   rows = []
   for name in ('train', 'validation', 'test'):
-    part = proof['splits'][name]
+    part = splits[name]
     shares = [wording.percent(count['prevalence']) for count in part['labels'].values()]
     rows.append([name, f'{part["patients"]:,}', f'{part["images"]:,}', *shares])
-  labels = list(proof['splits']['test']['labels'])
+  labels = list(splits['test']['labels'])
   return '## Data\n\n' + '\n\n'.join(
     (
       f'Source {run.config.data.source}; no patient is in two splits. SHA-256 of the table '
@@ -105,43 +95,45 @@ def _data(run: Run, proof: Mapping[str, Any]) -> str:
   )
 
 
-def _metrics(result: Mapping[str, Any], calibration: str) -> str:
-  level = f'{result["level"]:.0%}'
+def _metrics(result: Result, calibration: str) -> str:
+  confidence = f'{result.confidence:.0%}'
   rows = []
-  for label, of_label in result['labels'].items():
-    point = of_label['operating_points'][0]
-    threshold = wording.number(point['threshold'], 4)
-    figures = [wording.plain((of_label['test'] | point)[name], 3) for name in _FIGURES]
-    rows.append([label, *figures, threshold])
-  mean = result['mean']
-  rows.append(['mean', *(wording.plain(mean[name], 3) for name in ('auroc', 'auprc')), '', '', ''])
+  for label, label_result in result.labels.items():
+    point = label_result.operating_points[0]
+    figures = (label_result.auroc, label_result.auprc, point.sensitivity, point.specificity)
+    words = [wording.plain(figure, 3) for figure in figures]
+    rows.append([label, *words, wording.number(point.threshold, 4)])
+  mean = result.mean
+  rows.append(['mean', wording.plain(mean.auroc, 3), wording.plain(mean.auprc, 3), '', '', ''])
   header = ['label', 'AUROC', 'AUPRC', 'sensitivity', 'specificity', 'threshold']
   parts = [
-    f'On {result["test"]["images"]:,} test images of {result["test"]["patients"]:,} patients, with '
-    f'{level} intervals ({result["method"]}, {result["replicates"]:,} replicates).',
+    f'On {result.test.images:,} test images of {result.test.patients:,} patients, with '
+    f'{confidence} intervals ({result.method}, {result.replicates:,} replicates).',
     _table(header, rows),
     'Probabilities are as the exported program gives them'
     + ('' if calibration == 'none' else f', calibrated on validation (calibration: {calibration})')
     + ', and thresholds are of those.',
   ]
-  if result['unit'] != 'image':
+  if result.unit != 'image':
     parts.append(
-      f'Figures and thresholds are of the {result["unit"]}, whose probability is made of those '
-      f'of its images (aggregation: {result["aggregate"]}); the calibration of either stands in '
+      f'Figures and thresholds are of the {result.unit}, whose probability is made of those '
+      f'of its images (aggregation: {result.aggregate}); the calibration of either stands in '
       'frozen.json.'
     )
-  if classes := result['classes']:
-    figures = [
-      f'{wording.capital(words)}: {wording.plain(classes[name], 3)}'
-      for name, words in wording.CLASS_FIGURES.items()
-      if name in classes
-    ]
-    parts.append(_list(*figures))
+  if result.classes:
+    parts.append(
+      _list(
+        *(
+          f'{wording.capital(words)}: {wording.plain(figure, 3)}'
+          for _, words, figure in wording.class_figures(result.classes)
+        )
+      )
+    )
   return '## Metrics\n\n' + '\n\n'.join(parts)
 
 
-def _caveats(result: Mapping[str, Any]) -> str:
-  notes = [*result['study_notes'], *result['notes']]
+def _caveats(result: Result) -> str:
+  notes = [*result.study_notes, *result.notes]
   return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
+from medjax.evaluation.result import Result
 from medjax.report import first_screen, markup
 from medjax.report.markup import Markup, identity, table, tag
 
@@ -44,7 +45,7 @@ class Item(NamedTuple):
 
 
 def items(
-  summary: Mapping,
+  result: Result,
   proof: Mapping,
   config: Mapping,
   facts: Mapping,
@@ -54,7 +55,7 @@ def items(
   """Returns every item of both checklists once, in the order of a paper.
 
   Args:
-    summary, proof, config, facts: as `medjax.report.run_page.render` has them.
+    result, proof, config, facts: as `medjax.report.run_page.render` has them.
     names: of the parts that the report has, as in its contents.
     explained: whether examples have heat maps.
   """
@@ -78,10 +79,10 @@ def items(
       )
     )
 
-  labels = summary['labels']
-  points = [point for of in labels.values() for point in of['operating_points']]
+  labels = result.labels
+  points = [point for label_result in labels.values() for point in label_result.operating_points]
   chosen = wording.chosen(points)
-  stated = any(point['at_prevalence'] for point in points)
+  stated = any(point.at_prevalence for point in points)
   splits = bool(proof.get('splits'))
   settings = bool(config.get('data'))
   shared = first_screen.shared_with_test(proof)
@@ -157,7 +158,7 @@ def items(
       'Settings, seed, sizes and hashes.', 'Split', unless=not splits)  # fmt: skip
   unnamed = any(
     'patient identifiers' in note or 'names no patients' in note
-    for note in _all_notes(summary, proof, facts)
+    for note in _all_notes(result, proof, facts)
   )
   if shared:
     level = f'The test is not disjoint from training: of its patients, {shared}.'
@@ -190,18 +191,18 @@ def items(
       else 'The checkpoint with the highest mean AUROC on validation.', 'Learning',
       unless='best step' not in facts)  # fmt: skip
   say('27', '', 'Ensembles', HERE,
-      'Reported beside the single model.' if summary.get('beside') else 'None: a single model.',
-      'Levels and ensembles' if summary.get('beside') else 'Configuration',
-      unless=not (settings or summary.get('beside')))  # fmt: skip
+      'Reported beside the single model.' if result.variants else 'None: a single model.',
+      'Levels and ensembles' if result.variants else 'Configuration',
+      unless=not (settings or result.variants))  # fmt: skip
 
   topic = 'Evaluation'
   say('28', '18', 'Measures of performance, and how they were estimated', HERE,
-      f'{"Ranking, decisions" if chosen or summary["classes"] else "Ranking"} and calibration, each '
+      f'{"Ranking, decisions" if chosen or result.classes else "Ranking"} and calibration, each '
       'by its name.', figures,
       'Operating points', 'Calibration')  # fmt: skip
   say('29', '', 'Uncertainty and significance', HERE,
-      f'{wording.capital(summary["method"])}, {summary["replicates"]:,} replicates.', _FIRST,
-      unless=not summary['replicates'])  # fmt: skip
+      f'{wording.capital(result.method)}, {result.replicates:,} replicates.', _FIRST,
+      unless=not result.replicates)  # fmt: skip
   say('', '15c', 'Thresholds: which, why, set beforehand or explored', HERE,
       f'{wording.capital(chosen)}.', 'Operating points',
       unless=not chosen)  # fmt: skip
@@ -240,15 +241,15 @@ def items(
   say('37', '', 'Performance on every partition, with uncertainty', PARTLY,
       'Test with intervals, validation beside it without; of training the loss alone.'
       if 'best step' in facts else 'Test with intervals, validation beside it without.', figures,
-      'Learning', unless=not summary['validation'] or not summary['replicates'])  # fmt: skip
+      'Learning', unless=not result.validation or not result.replicates)  # fmt: skip
   say('38', '31', 'Diagnostic accuracy, with its precision', HERE,
-      f'{summary["level"]:.0%} intervals, or why a figure has none.', _FIRST, figures, 'Operating points',
-      unless=not summary['mean']['auroc']['interval'])  # fmt: skip
+      f'{result.confidence:.0%} intervals, or why a figure has none.', _FIRST, figures, 'Operating points',
+      unless=not result.mean.auroc.interval)  # fmt: skip
   say('', '30', 'Index test by reference standard, counted', HERE,
       ' '.join([*(['Counts at every threshold.'] if chosen else []),
-                *(['The confusion matrix.'] if summary['classes'] else [])]),
+                *(['The confusion matrix.'] if result.classes else [])]),
       *(['Operating points'] if chosen else []), 'Decision',
-      unless=not (chosen or summary['classes']))  # fmt: skip
+      unless=not (chosen or result.classes))  # fmt: skip
   say('39', '', 'Analysis of the failures', PARTLY,
       'The worst misses and false alarms are shown; why they failed is yours.', 'Examples',
       unless=not pictures)  # fmt: skip
@@ -270,8 +271,8 @@ def items(
   return found
 
 
-def _all_notes(summary: Mapping, proof: Mapping, facts: Mapping) -> list[str]:
-  return [*summary['notes'], *proof.get('notes', ()), *facts.get('notes', ())]
+def _all_notes(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
+  return [*result.notes, *proof.get('notes', ()), *facts.get('notes', ())]
 
 
 def section(found: Sequence[Item]) -> Markup:

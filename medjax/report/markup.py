@@ -14,7 +14,7 @@ class Markup(str):
 
 def join(*children: object) -> Markup:
   """Concatenates: `Markup` as it is, lists flattened, None left out, anything else escaped."""
-  parts = []
+  parts: list[str] = []
   for child in children:
     if isinstance(child, Markup):
       parts.append(child)

@@ -8,10 +8,11 @@ comes after. No `title` stands in these drawings: a browser would show it over t
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
+from medjax.evaluation.results import PrecisionRecallCurve, ReliabilityBin, RocCurve
 from medjax.report.markup import Markup, tag
 
 HITS = 40  # samples of a curve that can be pointed at
@@ -30,21 +31,20 @@ class Point(NamedTuple):
   words: Sequence[str]
 
 
-def roc(label: str, curve: Mapping, area: str, points: Sequence[Point]) -> Markup:
+def roc(label: str, curve: RocCurve, area: str, points: Sequence[Point]) -> Markup:
   """Draws sensitivity over 1 - specificity.
 
   Args:
     label: its name.
-    curve: 'false_positive_rate', 'sensitivity' and 'threshold', as long as each other; a threshold
-      that nothing reaches is None.
+    curve: its points.
     area: the AUROC with its interval, in words.
     points: the frozen operating points.
   """
-  x, y = curve['false_positive_rate'], curve['sensitivity']
+  x, y = curve.false_positive_rate, curve.sensitivity
   places = [_place(*xy) for xy in zip(x, y)]
   words = [
     (_at(threshold), f'sensitivity {up:.2f}', f'specificity {1 - across:.2f}')
-    for across, up, threshold in zip(x, y, curve['threshold'])
+    for across, up, threshold in zip(x, y, curve.threshold)
   ]
   (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
   drawn = [
@@ -62,22 +62,26 @@ def roc(label: str, curve: Mapping, area: str, points: Sequence[Point]) -> Marku
 
 
 def precision_recall(
-  label: str, curve: Mapping, area: str, prevalence: float, points: Sequence[Point]
+  label: str,
+  curve: PrecisionRecallCurve,
+  area: str,
+  prevalence: float,
+  points: Sequence[Point],
 ) -> Markup:
   """Draws PPV over sensitivity, with a line at the prevalence, which is what guessing reaches.
 
   Args:
     label: its name.
-    curve: 'sensitivity', 'ppv' and 'threshold', as long as each other.
+    curve: its points.
     area: the AUPRC with its interval, in words.
     prevalence: of the label in the test set.
     points: the frozen operating points.
   """
-  x, y = curve['sensitivity'], curve['ppv']
+  x, y = curve.sensitivity, curve.ppv
   places = [_place(*xy) for xy in zip(x, y)]
   words = [
     (_at(threshold), f'sensitivity {across:.2f}', f'PPV {up:.2f}')
-    for across, up, threshold in zip(x, y, curve['threshold'])
+    for across, up, threshold in zip(x, y, curve.threshold)
   ]
   (left, level), (right, _) = _place(0, prevalence), _place(1, prevalence)
   # The words go where the curve is not: a good one passes through the upper right corner.
@@ -103,7 +107,11 @@ def precision_recall(
 
 
 def reliability(
-  label: str, before: Sequence[Mapping], after: Sequence[Mapping], error: str, unit: str
+  label: str,
+  before: Sequence[ReliabilityBin],
+  after: Sequence[ReliabilityBin],
+  error: str,
+  unit: str,
 ) -> Markup:
   """Draws how often a finding is there over how probable it was said to be.
 
@@ -112,39 +120,37 @@ def reliability(
   Args:
     label: its name.
     before: bins of the probabilities before calibration, none where they were left alone.
-    after: bins of those that are tested, as `medjax.evaluation.calibration.reliability` gives them.
+    after: bins of those that are tested.
     error: the calibration error in words.
     unit: what a bin counts, such as 'image'.
   """
-  shown = [*((each, 'before') for each in before), *((each, 'after') for each in after)]
-  reach = max(
-    (each[name] for each, _ in shown for name in ('mean_probability', 'share_positive')), default=1
-  )
-  limit = next(each for each in _LIMITS if each >= min(reach, 1))
+  shown = [*((point, 'before') for point in before), *((point, 'after') for point in after)]
+  reach = max((max(point.mean_probability, point.share_positive) for point, _ in shown), default=1)
+  limit = next(limit for limit in _LIMITS if limit >= min(reach, 1))
   (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
   drawn = [tag('path', d=f'M{left:g},{bottom:g}L{right:g},{top:g}', class_='chance')]
   hits = []
-  path = [_place(each['mean_probability'], each['share_positive'], limit) for each in after]
+  path = [_place(point.mean_probability, point.share_positive, limit) for point in after]
   if len(path) > 1:
     drawn.append(tag('path', d=_path(path), class_='faint-line'))
-  for each, when in shown:
-    x, y = _place(each['mean_probability'], each['share_positive'], limit)
+  for point, when in shown:
+    x, y = _place(point.mean_probability, point.share_positive, limit)
     if when == 'after':
-      if each['interval']:
-        ends = [_place(0, min(bound, limit), limit)[1] for bound in each['interval']]
+      if point.interval:
+        ends = [_place(0, min(bound, limit), limit)[1] for bound in point.interval]
         drawn.append(tag('path', d=f'M{x:g},{ends[0]:g}V{ends[1]:g}', class_='wilson'))
       drawn.append(tag('circle', cx=x, cy=y, r=3.6, class_='dot'))
     else:
       drawn.append(
         tag('rect', x=round(x - 3, 1), y=round(y - 3, 1), width=6, height=6, class_='hollow')
       )
-    interval = each['interval']
+    interval = point.interval
     words = [
       f'{"after" if when == "after" else "before"} calibration' if before else 'as predicted',
-      f'said {each["mean_probability"]:.1%}',
-      f'found {each["share_positive"]:.1%}'
+      f'said {point.mean_probability:.1%}',
+      f'found {point.share_positive:.1%}'
       + (f' ({100 * interval[0]:.1f}–{interval[1]:.1%})' if interval else ''),
-      wording.count(each['images'], unit),
+      wording.count(point.images, unit),
     ]
     hits.append(_hit(x, y, words, 'low right', tabindex=-1, aria_hidden='true'))
   return _panel(

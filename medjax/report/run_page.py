@@ -6,6 +6,8 @@ It needs no network, no script and no second file, so that it can be mailed, arc
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
+from medjax.evaluation.result import Result
+from medjax.evaluation.surest import Example
 from medjax.report import checklist
 from medjax.report.first_screen import first_screen
 from medjax.report.markup import Markup, identity, page, section, style, tag, term
@@ -23,19 +25,19 @@ from medjax.report.sections import split as split_section
 def render(
   *,
   title: str,
-  summary: Mapping,
+  result: Result,
   history: Sequence[Mapping],
   split_proof: Mapping,
   config: Mapping,
   facts: Mapping,
   sections: Sequence[tuple[str, Markup]] = (),
-  pictures: Sequence[Mapping] = (),
+  pictures: Sequence[Example] = (),
 ) -> str:
   """Returns the report as the text of one HTML file.
 
   Args:
     title: of the page, plain text like all that is given here; everything is escaped.
-    summary: what `medjax.evaluation.summary.evaluate` returns.
+    result: of the test.
     history: the lines of metrics.jsonl: {'step', 'split': 'train' or 'validation', 'loss', and on
       validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are passed over.
     split_proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
@@ -46,23 +48,23 @@ def render(
       stands on the first line. Test patients that are in another split warn by themselves.
     sections: (name, section) of what stands after calibration, such as 'Subgroups', 'Readers' and
       'Localisation' (names that the checklist knows); the name is for the contents.
-    pictures: images to show, as `medjax.report.sections.examples.section` takes them.
+    pictures: images to show, with what was drawn of them.
   """
-  labels = list(summary['labels'])
+  labels = list(result.labels)
   chosen = config.get('evaluation', {})
   method = str(chosen.get('calibration', ''))
   heat_maps = localisation_section.METHODS.get(chosen.get('saliency'), 'heat maps')
   parts = [
-    ('Decision', classes_section.decisions(summary)),
-    (wording.capital(wording.things(summary)[1]), labels_section.label_table(summary)),
-    ('Operating points', operating_points_section.operating_points(summary)),
-    ('Curves', curves_section.curves(summary)),
-    ('Calibration', calibration_section.calibration(summary, method)),
+    ('Decision', classes_section.decisions(result)),
+    (wording.capital(wording.things(result)[1]), labels_section.label_table(result)),
+    ('Operating points', operating_points_section.operating_points(result)),
+    ('Curves', curves_section.curves(result)),
+    ('Calibration', calibration_section.calibration(result, method)),
     *sections,
-    ('Levels and ensembles', labels_section.variants(summary)),
+    ('Levels and ensembles', labels_section.variants(result)),
     (
       'Examples',
-      examples_section.section(pictures, heat_maps, wording.unit(summary)) if pictures else None,
+      examples_section.section(pictures, heat_maps, result.unit) if pictures else None,
     ),
     ('Learning', learning_section.curves(history, str(facts.get('best step', '')))),
     ('Split', split_section.split(split_proof, labels)),
@@ -71,10 +73,10 @@ def render(
   end = [('Configuration', _configuration(config)), ('Versions', _versions(facts))]
   end = [(name, content) for name, content in end if content is not None]
   names = [name for name, _ in (*parts, *end)]
-  explained = any(picture.get('heat') for picture in pictures)
-  checked = checklist.items(summary, split_proof, config, facts, names, explained)
+  explained = any(picture.heat for picture in pictures)
+  checked = checklist.items(result, split_proof, config, facts, names, explained)
   parts += [('Checklist', checklist.section(checked)), *end]
-  first = first_screen(title, summary, split_proof, facts)
+  first = first_screen(title, result, split_proof, facts)
   body = [tag('div', content, id=identity(name), class_='part') for name, content in parts]
   css = style('report.css', 'sections.css', 'reader_section.css')
   return page(

@@ -1,12 +1,12 @@
 """From raw probabilities of single images to calibrated ones and decisions, as validation chose."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from medjax.config import Config
 from medjax.evaluation import classes, frozen
+from medjax.evaluation.frozen import Frozen
 from medjax.evaluation.predictions import PROBABILITY, Predictions
 
 DECISION, RAW = 'decision_', 'raw_'
@@ -24,7 +24,7 @@ class Decisions(NamedTuple):
   decided: dict[str, list[Any]]
 
 
-def decide(config: Config, chosen: Mapping[str, Any], probabilities: np.ndarray) -> Decisions:
+def decide(config: Config, chosen: Frozen, probabilities: np.ndarray) -> Decisions:
   """Calibrates and decides.
 
   Args:
@@ -33,7 +33,7 @@ def decide(config: Config, chosen: Mapping[str, Any], probabilities: np.ndarray)
     probabilities: f32[N, L], raw.
   """
   labels, head = list(config.data.labels), config.model.head
-  level, shape = chosen['levels'][_LEVEL], probabilities.shape
+  level, shape = chosen.levels[_LEVEL], probabilities.shape
   nothing = np.zeros(shape, np.float32), np.zeros(shape, bool)
   names = [''] * len(probabilities)
   raw = Predictions(names, names, labels, probabilities, *nothing)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,10 @@ import pandas as pd
 from medjax import config as configs
 from medjax.config import Config
 from medjax.errors import InputError
-from medjax.evaluation import frozen, predictions
+from medjax.evaluation import frozen, predictions, results_file
+from medjax.evaluation.frozen import Frozen
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
 from medjax.runs import decisions, model_file
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
@@ -52,20 +54,25 @@ class Run:
     return str(files.read_json(self.layout.split_proof).get('split_sha256'))
 
   @functools.cached_property
-  def result(self) -> dict[str, Any]:
-    """The result of its test."""
-    return files.read_json(self.layout.result)
+  def result(self) -> Result:
+    """The result of its test.
+
+    Raises:
+      InputError: it is of another version of medjax, or damaged.
+    """
+    remedy = 'delete it and start the run again, which tests it again'
+    return results_file.load(self.layout.result, Result, remedy)
 
   @functools.cached_property
-  def frozen(self) -> dict[str, Any]:
+  def frozen(self) -> Frozen:
     """What validation chose: calibration and thresholds, see medjax.evaluation.frozen.
 
     Raises:
       InputError: there is none, or it is of another split, head or label set.
     """
     chosen = frozen.read(self.workdir, self.config.data.labels)
-    self._check_frozen('split_sha256', chosen, self.split_sha256)
-    self._check_frozen('head', chosen, self.config.model.head)
+    self._check_frozen('split_sha256', chosen.split_sha256, self.split_sha256)
+    self._check_frozen('head', chosen.head, self.config.model.head)
     return chosen
 
   @functools.cached_property
@@ -79,8 +86,8 @@ class Run:
 
     network = trained_network.open_network(self.layout, self.config, self.model_file)
     # A run without any validated checkpoint froze no step.
-    if self.frozen['step'] is not None:
-      self._check_frozen('step', self.frozen, network.steps[0])
+    if self.frozen.step is not None:
+      self._check_frozen('step', self.frozen.step, network.steps[0])
     return network
 
   @functools.cached_property
@@ -120,10 +127,10 @@ class Run:
     table = pd.DataFrame(columns)
     return table if raw.about is None else table.join(raw.about.reset_index(drop=True))
 
-  def _check_frozen(self, name: str, chosen: dict[str, Any], expected: Any) -> None:
-    if chosen[name] != expected:
+  def _check_frozen(self, name: str, value: object, expected: object) -> None:
+    if value != expected:
       raise InputError(
-        f"{self.layout.frozen}: was made for {name} {chosen[name]!r}, and the run's is "
+        f"{self.layout.frozen}: was made for {name} {value!r}, and the run's is "
         f'{expected!r}: not of this checkpoint; take a folder as the run left it'
       )
 

@@ -12,19 +12,18 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medjax.config import Config
 from medjax.config.protocol import Protocol
-from medjax.evaluation import frozen, levels, notes, predictions, summary, wording
+from medjax.errors import InputError
+from medjax.evaluation import frozen, levels, notes, predictions, results_file, summary, wording
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
 from medjax.runs.layout import PARTS
 from medjax.runtime import files
-
-Result = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +61,13 @@ def evaluate(
   """
   protocol = Protocol(level='slide', replicates=config.replicates, seed=config.seed)
   of_slides = _evaluate(slides, protocol)
-  unidentified = _of_unit(notes.unidentified(slides['validation'], slides['test']), 'slide')
-  of_slides = {**of_slides, 'notes': [*unidentified, *of_slides['notes']]}
+  of_slides = dataclasses.replace(
+    of_slides,
+    notes=(
+      *_of_unit(notes.unidentified(slides['validation'], slides['test']), 'slide'),
+      *of_slides.notes,
+    ),
+  )
   of_patients = None
   if _several_slides(slides):
     by_patient = dataclasses.replace(protocol, level='patient')
@@ -81,18 +85,9 @@ def _patients(slides: Mapping[str, Predictions]) -> dict[str, Predictions]:
 
 
 def _evaluate(parts: Mapping[str, Predictions], protocol: Protocol) -> Result:
-  chosen = frozen.freeze(
-    parts['validation'], head='sigmoid', calibration='none', rules=protocol.operating_points
-  )
-  result = summary.evaluate(
-    parts['validation'],
-    parts['test'],
-    chosen['operating_points'],
-    unit=protocol.level,
-    replicates=protocol.replicates,
-    seed=protocol.seed,
-  )
-  return {**result, 'notes': [*_of_unit(result['notes'], protocol.level)]}
+  chosen = frozen.freeze(parts['validation'], protocol)
+  result = summary.evaluate(parts['validation'], parts['test'], chosen.operating_points, protocol)
+  return dataclasses.replace(result, notes=_of_unit(result.notes, protocol.level))
 
 
 def _of_unit(sentences: Iterable[str], unit: str) -> tuple[str, ...]:
@@ -125,10 +120,22 @@ def write(
     files.write_whole(directory / 'patients.csv', table.to_csv(index=False))
   else:
     (directory / 'patients.csv').unlink(missing_ok=True)  # Of an earlier command.
+  content = results_file.to_plain(results)
   files.write_whole(
-    directory / 'slides.json',
-    json.dumps(dataclasses.asdict(results), indent=2, default=dataclasses.asdict) + '\n',
+    directory / 'slides.json', json.dumps(content, indent=2, allow_nan=False) + '\n'
   )
+
+
+def read(path: pathlib.Path) -> SlideResults:
+  """Returns the results that `write` wrote to slides.json.
+
+  Raises:
+    InputError: no such file, or not what `write` writes.
+  """
+  try:
+    return results_file.from_plain(files.read_json(path), SlideResults)
+  except ValueError as error:
+    raise InputError(f'{path}: not the figures that this medjax writes ({error})') from None
 
 
 def _decisions(parts: Mapping[str, Predictions], result: Result) -> pd.DataFrame:
@@ -137,7 +144,7 @@ def _decisions(parts: Mapping[str, Predictions], result: Result) -> pd.DataFrame
     part = parts[split]
     table = pd.DataFrame({'image': part.images, 'patient': part.patients, 'split': split})
     for index, label in enumerate(part.labels):
-      threshold = result['labels'][label]['operating_points'][0]['threshold']
+      threshold = result.thresholds()[label]
       scores, known = part.probabilities[:, index], part.known[:, index]
       table[f'prob_{label}'] = [f'{score:.6g}' for score in scores]
       decisions = '' if threshold is None else np.where(scores >= threshold, '1', '0')
@@ -151,10 +158,10 @@ def _decisions(parts: Mapping[str, Predictions], result: Result) -> pd.DataFrame
 def in_words(results: SlideResults) -> list[str]:
   """Returns the answer in plain lines: for slides, for patients, and what weakens it."""
   lines = _label_lines(results.slides, 'slides')
-  weaknesses = list(results.slides['notes'])
+  weaknesses = list(results.slides.notes)
   if results.patients:
     lines += _label_lines(results.patients, 'patients')
-    weaknesses += results.patients['notes']
+    weaknesses += results.patients.notes
   else:
     lines.append('patients: each has one slide, so the figures of slides hold for them')
   return [*lines, *(f'note: {note}' for note in dict.fromkeys(weaknesses))]
@@ -162,18 +169,17 @@ def in_words(results: SlideResults) -> list[str]:
 
 def _label_lines(result: Result, units: str) -> list[str]:
   lines = []
-  for label, tested in result['labels'].items():
-    size = wording.count(tested['test']['patients'], 'test patient')
+  for label, tested in result.labels.items():
+    size = wording.count(tested.patients, 'test patient')
     if units == 'slides':
-      patients = wording.count(tested['test']['patients'], 'patient')
-      size = f'{wording.count(tested["test"]["images"], "test slide")} of {patients}'
-    line = f'{units}: {label}: AUROC {wording.plain(tested["test"]["auroc"], 3)} on {size}'
-    point = tested['operating_points'][0]
-    if point['threshold'] is not None:
+      patients = wording.count(tested.patients, 'patient')
+      size = f'{wording.count(tested.images, "test slide")} of {patients}'
+    line = f'{units}: {label}: AUROC {wording.plain(tested.auroc, 3)} on {size}'
+    (point,) = tested.operating_points
+    if point.threshold is not None:
       line += (
-        f'; at {point["threshold"]:.3g}, chosen on validation, sensitivity '
-        f'{wording.plain(point["sensitivity"], 3)}, specificity '
-        f'{wording.plain(point["specificity"], 3)}'
+        f'; at {point.threshold:.3g}, chosen on validation, sensitivity '
+        f'{wording.plain(point.sensitivity, 3)}, specificity {wording.plain(point.specificity, 3)}'
       )
     lines.append(line)
   return lines

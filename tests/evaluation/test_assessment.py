@@ -1,6 +1,5 @@
 """From predictions to everything that is said of them: the order, the levels, and what stays frozen."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -8,9 +7,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import assessment, frozen
+from medjax.evaluation import assessment, frozen, results_file
 from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
+from medjax.evaluation.results import Confusion, Size
 
 
 def predicted(seed, patients=80, prefix='p'):
@@ -32,61 +34,64 @@ def predicted(seed, patients=80, prefix='p'):
 
 
 VALIDATION, TEST = predicted(0, prefix='v'), predicted(1, prefix='t')
-SETTINGS = {'calibration': 'platt', 'columns': ('sex', 'scanner'), 'replicates': 40}
+SETTINGS = {'calibration': 'platt', 'subgroups': ('sex', 'scanner'), 'replicates': 40}
 
 
 @pytest.fixture(scope='module')
 def by_study():
-  return assessment.assess(VALIDATION, TEST, level='study', **SETTINGS)
+  return assessment.assess(VALIDATION, TEST, Protocol(level='study', **SETTINGS))
 
 
 def test_what_json_can_hold(by_study):
-  json.dumps(by_study.summary, allow_nan=False, default=dataclasses.asdict)
+  text = json.dumps(results_file.to_plain(by_study.result), allow_nan=False)
+  assert results_file.from_plain(json.loads(text), Result) == by_study.result
 
 
 def test_studies_are_tested_by_the_highest_of_their_images(by_study):
   frame = pd.DataFrame({'p': TEST.probabilities[:, 0], 'y': TEST.truth[:, 0]})
   units = frame.groupby([TEST.patients, TEST.about['study']], sort=False).max()
-  found = by_study.summary
-  assert found['test'] == {'images': 160, 'patients': 80} and found['unit'] == 'study'
-  auroc = found['labels']['Edema']['test']['auroc']['value']
+  found = by_study.result
+  assert found.test == Size(images=160, patients=80) and found.unit == 'study'
+  auroc = found.labels['Edema'].auroc.value
   assert auroc == pytest.approx(metrics.roc_auc_score(units['y'], units['p']), abs=1e-9)
-  assert list(found['levels']) == ['image', 'study', 'patient']
-  assert found['levels']['study']['auroc']['value'] == found['mean']['auroc']['value']
-  assert found['levels']['image']['units'] == 320 and found['levels']['patient']['units'] == 80
-  assert {group['value'] for group in found['subgroups']['sex']} == {'F', 'M'}
+  assert list(found.levels) == ['image', 'study', 'patient']
+  assert found.levels['study'].auroc.value == found.mean.auroc.value
+  assert found.levels['image'].units == 320 and found.levels['patient'].units == 80
+  assert {group.value for group in found.subgroups['sex']} == {'F', 'M'}
 
 
 def test_images_and_the_level_are_frozen_apart(by_study):
   assert list(by_study.frozen) == ['image', 'study', 'patient']
-  image = frozen.freeze(VALIDATION, head='sigmoid', calibration='platt', rules=('youden',))
+  image = frozen.freeze(VALIDATION, Protocol(calibration='platt'))
   assert by_study.frozen['image'] == image
-  assert by_study.frozen['study']['operating_points'] != image['operating_points']
-  point = by_study.summary['labels']['Mass']['operating_points'][0]
-  assert point['threshold'] == by_study.frozen['study']['operating_points']['Mass'][0]['threshold']
+  assert by_study.frozen['study'].operating_points != image.operating_points
+  point = by_study.result.labels['Mass'].operating_points[0]
+  assert point.threshold == by_study.frozen['study'].operating_points['Mass'][0].threshold
 
 
 def test_the_test_set_chooses_nothing(by_study):
-  other = assessment.assess(VALIDATION, predicted(2, prefix='t'), level='study', **SETTINGS)
+  other = assessment.assess(
+    VALIDATION, predicted(2, prefix='t'), Protocol(level='study', **SETTINGS)
+  )
   assert other.frozen == by_study.frozen
   again = assessment.assess(
-    predicted(3, prefix='v'), TEST, level='study', chosen=by_study.frozen, **SETTINGS
+    predicted(3, prefix='v'), TEST, Protocol(level='study', **SETTINGS), frozen=by_study.frozen
   )
   assert again.frozen == by_study.frozen
-  assert again.summary['labels']['Mass']['test'] == by_study.summary['labels']['Mass']['test']
+  assert again.result.labels['Mass'].auroc == by_study.result.labels['Mass'].auroc
 
 
 @pytest.mark.parametrize('level', ['image', 'study'])
 def test_the_level_of_the_report_is_told_alike_in_the_table_of_levels(level):
   # Isotonic calibration ties probabilities, which moves the areas.
   settings = SETTINGS | {'calibration': 'isotonic', 'replicates': 20}
-  found = assessment.assess(VALIDATION, TEST, level=level, **settings).summary
+  found = assessment.assess(VALIDATION, TEST, Protocol(level=level, **settings)).result
   for name in ('auroc', 'auprc'):
-    assert found['levels'][level][name]['value'] == pytest.approx(
-      found['mean'][name]['value'], abs=1e-12
+    assert getattr(found.levels[level], name).value == pytest.approx(
+      getattr(found.mean, name).value, abs=1e-12
     )
-    assert found['levels'][level][name]['interval'] == pytest.approx(
-      found['mean'][name]['interval']
+    assert getattr(found.levels[level], name).interval == pytest.approx(
+      getattr(found.mean, name).interval
     )
 
 
@@ -100,7 +105,10 @@ def test_calibration_does_not_hide_that_classes_are_not_exclusive(method):
   )
   for parts, named in (((right, wrong), 'test'), ((wrong, right), 'validation')):
     with pytest.raises(InputError, match=f"^{named}: image 't0/0.jpg': probabilities sum to"):
-      assessment.assess(*parts, head='softmax', calibration=method, aggregate='mean', replicates=0)
+      assessment.assess(
+        *parts,
+        Protocol(head='softmax', calibration=method, aggregate='mean', replicates=0),
+      )
 
 
 def test_a_fixed_threshold_decides_alike_at_every_level():
@@ -110,27 +118,30 @@ def test_a_fixed_threshold_decides_alike_at_every_level():
     np.array([[1], [0], [0], [1]], np.float32), np.ones((4, 1), bool),
   )  # fmt: skip
   for level in ('image', 'patient'):
-    found = assessment.assess(None, one, rules=('threshold = 0.7',), level=level, replicates=0)
-    (point,) = found.summary['labels']['Edema']['operating_points']
-    assert list(point['confusion'].values()) == [1, 1, 1, 1]
+    found = assessment.assess(
+      None, one, Protocol(operating_points=('threshold = 0.7',), level=level, replicates=0)
+    )
+    (point,) = found.result.labels['Edema'].operating_points
+    assert point.confusion == Confusion(1, 1, 1, 1)
 
 
 def test_other_predictions_stand_beside():
   worse = TEST._replace(probabilities=TEST.probabilities[::-1])
-  (beside,) = assessment.assess(
-    VALIDATION, TEST, replicates=40, beside={'single model': worse}
-  ).summary['beside']
-  assert beside['name'] == 'single model'
+  (variant,) = assessment.assess(
+    VALIDATION, TEST, Protocol(replicates=40), variants={'single model': worse}
+  ).result.variants
+  assert variant.name == 'single model'
   expected = [metrics.roc_auc_score(TEST.truth[:, i], worse.probabilities[:, i]) for i in (0, 1)]
-  assert beside['auroc']['value'] == pytest.approx(np.mean(expected), abs=1e-9)
-  low, high = beside['auroc']['interval']
-  assert low < beside['auroc']['value'] < high
+  assert variant.auroc.value == pytest.approx(np.mean(expected), abs=1e-9)
+  low, high = variant.auroc.interval
+  assert low < variant.auroc.value < high
 
 
 def test_patients_need_identifiers_at_every_level():
   unnamed = TEST._replace(patients=list(TEST.images))
   for level in ('image', 'patient'):
-    notes = assessment.assess(VALIDATION, unnamed, level=level, replicates=5).summary['notes']
+    protocol = Protocol(level=level, replicates=5)
+    notes = assessment.assess(VALIDATION, unnamed, protocol).result.notes
     assert sum('No patient identifiers in test' in note for note in notes) == 1
-    notes = assessment.assess(VALIDATION, TEST, level=level, replicates=5).summary['notes']
+    notes = assessment.assess(VALIDATION, TEST, protocol).result.notes
     assert not any('No patient identifiers' in note for note in notes)

@@ -13,7 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from medjax.config import vocabulary
 from medjax.errors import InputError
-from medjax.evaluation import calibration
+from medjax.evaluation import calibration, results_file
+from medjax.evaluation.statistics import calibration_metrics
 
 FITTED = ('temperature', 'platt', 'isotonic')
 
@@ -30,7 +31,7 @@ def off(seed, images=400, share=0.15, slope=0.6, shift=1.5, digits=None):
 def fit_one(method, scores, truth):
   known = np.ones((len(scores), 1), bool)
   fitted = calibration.fit(method, scores[:, None], truth[:, None], known, ['Mass'], 'sigmoid')
-  return fitted['labels']['Mass'], lambda new: calibration.apply(
+  return fitted.labels['Mass'], lambda new: calibration.apply(
     fitted, np.asarray(new)[:, None], ['Mass']
   )[:, 0]
 
@@ -60,7 +61,7 @@ def test_platt_is_scikit_learns(seed, digits):
   # Its arithmetic is of the type of its input; it fits sigmoid(-(a z + b)).
   z = special.logit(scores.astype(np.float64))
   a, b = sklearn_calibration._sigmoid_calibration(z, truth.astype(np.float64))
-  assert (of['slope'], of['intercept']) == pytest.approx((-a, -b), rel=1e-5)
+  assert (of.slope, of.intercept) == pytest.approx((-a, -b), rel=1e-5)
   assert apply(scores) == pytest.approx(special.expit(-(a * z + b)), abs=1e-6)
 
 
@@ -68,7 +69,7 @@ def test_platt_stays_finite_where_the_classes_are_parted():
   scores, truth = np.linspace(0.05, 0.95, 20), np.repeat([0, 1], 10)
   of, apply = fit_one('platt', scores, truth)
   a, b = sklearn_calibration._sigmoid_calibration(special.logit(scores), truth)
-  assert (of['slope'], of['intercept']) == pytest.approx((-a, -b), rel=1e-4)
+  assert (of.slope, of.intercept) == pytest.approx((-a, -b), rel=1e-4)
   # Platt's targets hold on average: (10 + 1) / (10 + 2) for positives, 1 / (10 + 2) for negatives.
   assert apply(scores).mean() == pytest.approx(0.5)
 
@@ -83,8 +84,8 @@ def test_temperature_is_the_least_log_loss(seed):
     bounds=(-3, 3),
     options={'xatol': 1e-10},
   )
-  assert of['temperature'] == pytest.approx(np.exp(least.x), rel=1e-5)
-  assert apply(scores) == pytest.approx(special.expit(z / of['temperature']), abs=1e-12)
+  assert of.temperature == pytest.approx(np.exp(least.x), rel=1e-5)
+  assert apply(scores) == pytest.approx(special.expit(z / of.temperature), abs=1e-12)
   assert ((apply(scores) > 0.5) == (scores > 0.5)).all()
 
 
@@ -109,7 +110,7 @@ def test_isotonic_is_scikit_learns_kept_off_0_and_1(seed, digits):
 def test_ranks_stay(method):
   scores, truth = off(7)
   of, apply = fit_one(method, scores, truth)
-  assert of['reason'] == ''
+  assert of.reason == ''
   calibrated, order = apply(scores), np.argsort(scores, kind='stable')
   assert (np.diff(calibrated[order]) >= 0).all()
   if method != 'isotonic':
@@ -135,7 +136,7 @@ def test_exact_0_and_1_are_taken(method):
   scores, truth = off(3, share=0.5, slope=2, shift=0)
   scores[:4], truth[:4] = (0, 1, 0, 1), (0, 1, 1, 0)
   of, apply = fit_one(method, scores, truth)
-  assert of['reason'] == '' and np.isfinite(special.logit(apply(scores))).all()
+  assert of.reason == '' and np.isfinite(special.logit(apply(scores))).all()
   smallest = np.array([0, 1e-30, 1e-11, 1e-10, 1 - 2.0**-24, 1], np.float32)
   ends = apply(smallest)
   assert (np.diff(ends) >= 0).all()
@@ -149,8 +150,8 @@ def test_worse_than_chance_is_never_turned_round(method):
   scores, truth = off(4)
   scores, truth = np.sort(scores), np.sort(truth)[::-1]
   of, apply = fit_one(method, scores, truth)
-  assert list(of) == ['reason']
-  assert ('no temperature' if method == 'temperature' else 'more positives') in of['reason']
+  assert of == calibration.LabelCalibration(reason=of.reason)
+  assert ('no temperature' if method == 'temperature' else 'more positives') in of.reason
   assert (apply(scores) == scores).all()
 
 
@@ -168,19 +169,20 @@ def test_worse_than_chance_is_never_turned_round(method):
 def test_too_few_keep_their_probabilities(method, truth, words):
   scores = np.linspace(0.1, 0.9, len(truth))
   of, apply = fit_one(method, scores, np.array(truth))
-  assert of == {'reason': words}
+  assert of == calibration.LabelCalibration(reason=words)
   assert (apply(scores) == scores).all()
 
 
 @pytest.mark.parametrize('method', FITTED)
 def test_equal_probabilities_stay(method):
   of, _ = fit_one(method, np.full(20, 0.3), np.repeat([0, 1], 10))
-  assert of == {'reason': 'all validation images have the same probability'}
+  assert of.reason == 'all validation images have the same probability'
+  assert of == calibration.LabelCalibration(reason=of.reason)
 
 
 def test_no_temperature_where_all_is_right():
   of, _ = fit_one('temperature', np.repeat([0.2, 0.8], 10), np.repeat([0, 1], 10))
-  assert list(of) == ['reason'] and 'without error' in of['reason']
+  assert of == calibration.LabelCalibration(reason=of.reason) and 'without error' in of.reason
 
 
 @pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
@@ -191,7 +193,8 @@ def test_labels_are_calibrated_one_by_one_where_known_and_joined_by_name(method)
   known = np.random.default_rng(0).random(truth.shape) < 0.8
   given = np.where(known, truth, np.nan)
   fitted = calibration.fit(method, scores, given, known, names, 'sigmoid')
-  assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
+  plain = json.loads(json.dumps(results_file.to_plain(fitted), allow_nan=False))
+  assert results_file.from_plain(plain, calibration.Calibration) == fitted
   assert fitted == calibration.fit(method, scores, given, known, names, 'sigmoid')
   calibrated = calibration.apply(fitted, scores, names)
   assert calibrated.dtype == np.float64
@@ -200,7 +203,7 @@ def test_labels_are_calibrated_one_by_one_where_known_and_joined_by_name(method)
     _, apply = fit_one(method, scores[rows, column], truth[rows, column])
     assert (calibrated[:, column] == apply(scores[:, column])).all()
   assert (calibrated[:, 2] == scores[:, 2]).all()
-  assert (fitted['labels']['Hernia']['reason'] == '') == (method == 'none')
+  assert (fitted.labels['Hernia'].reason == '') == (method == 'none')
   order = [2, 0, 1]
   again = calibration.apply(fitted, scores[:, order], [names[i] for i in order])
   assert (again == calibrated[:, order]).all()
@@ -212,8 +215,9 @@ def test_classes_sum_to_1_and_fit_no_worse(method, head):
   names = ['none', 'mild', 'severe']
   probabilities, truth = classes(0)
   fitted, calibrated = fit_classes(method, probabilities, truth, names, head)
-  assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
-  assert fitted['classes']['reason'] == ''
+  plain = json.loads(json.dumps(results_file.to_plain(fitted), allow_nan=False))
+  assert results_file.from_plain(plain, calibration.Calibration) == fitted
+  assert fitted.classes.reason == ''
   assert calibrated.sum(axis=1) == pytest.approx(np.ones(len(truth)), abs=1e-6)
   before, after = (
     sklearn_metrics.log_loss(truth, p / p.sum(axis=1, keepdims=True))
@@ -235,7 +239,7 @@ def test_one_temperature_of_all_classes(seed):
     bounds=(-3, 3),
     options={'xatol': 1e-10},
   )
-  assert fitted['classes']['temperature'] == pytest.approx(np.exp(least.x), rel=1e-5)
+  assert fitted.classes.temperature == pytest.approx(np.exp(least.x), rel=1e-5)
   assert (calibrated.argmax(axis=1) == probabilities.argmax(axis=1)).all()
 
 
@@ -262,7 +266,7 @@ def test_vector_scaling_meets_platts_targets():
   targets = (np.eye(3) * counts[:, None] + 1) / (counts[:, None] + 3)
   assert targets.sum(axis=1) == pytest.approx(np.ones(3))
   assert calibrated.mean(axis=0) == pytest.approx(targets[truth].mean(axis=0), abs=1e-7)
-  assert min(fitted['classes']['slope']) > 0
+  assert min(fitted.classes.slope) > 0
 
 
 def test_isotonic_of_classes_is_each_against_all_others():
@@ -288,7 +292,7 @@ def test_a_class_too_rare_keeps_all_probabilities(method):
     fewer = np.where(truth == 2, 0, truth)
     fewer[:number] = 2
     fitted, calibrated = fit_classes(method, probabilities, fewer, ['a', 'b', 'c'])
-    assert words in fitted['classes']['reason']
+    assert words in fitted.classes.reason
     assert (calibrated == probabilities).all()
 
 
@@ -297,7 +301,7 @@ def test_classes_worse_than_chance_keep_their_probabilities(method):
   probabilities, _ = classes(6, shares=(1 / 3, 1 / 3, 1 / 3), slope=4)
   wrong = probabilities.argmin(axis=1)
   fitted, calibrated = fit_classes(method, probabilities, wrong, ['a', 'b', 'c'])
-  assert fitted['classes']['reason'] != ''
+  assert fitted.classes.reason != ''
   assert (calibrated == probabilities).all()
 
 
@@ -341,31 +345,31 @@ def test_wrong_method_head_and_shapes():
 def test_reliability_holds_every_image_once_in_nearly_equal_bins(digits):
   scores, truth = off(0, images=503, digits=digits)
   scores = scores.astype(np.float64)
-  points = calibration.reliability(scores, truth, bins=10)
-  assert sum(point['images'] for point in points) == 503
+  points = calibration_metrics.reliability(scores, truth, bins=10)
+  assert sum(point.images for point in points) == 503
   for point, after in zip(points, [*points[1:], None]):
-    inside = (scores >= point['low']) & (scores <= point['high'])
-    assert inside.sum() == point['images']
-    assert point['share_positive'] == pytest.approx(truth[inside].mean())
-    assert point['mean_probability'] == pytest.approx(scores[inside].mean())
-    assert point['interval'] == pytest.approx(
+    inside = (scores >= point.low) & (scores <= point.high)
+    assert inside.sum() == point.images
+    assert point.share_positive == pytest.approx(truth[inside].mean())
+    assert point.mean_probability == pytest.approx(scores[inside].mean())
+    assert point.interval == pytest.approx(
       proportion_confint(truth[inside].sum(), inside.sum(), method='wilson'), abs=1e-9
     )
-    assert after is None or point['high'] < after['low']
+    assert after is None or point.high < after.low
   if digits is None:
-    assert {point['images'] for point in points} == {50, 51}
+    assert {point.images for point in points} == {50, 51}
     share, mean = sklearn_calibration.calibration_curve(
       truth, scores, n_bins=10, strategy='quantile'
     )
-    assert [point['share_positive'] for point in points] == pytest.approx(share, abs=0.04)
-    assert [point['mean_probability'] for point in points] == pytest.approx(mean, abs=0.01)
-  assert json.loads(json.dumps(points)) == points
+    assert [point.share_positive for point in points] == pytest.approx(share, abs=0.04)
+    assert [point.mean_probability for point in points] == pytest.approx(mean, abs=0.01)
+  json.dumps(results_file.to_plain(points), allow_nan=False)
 
 
 def test_reliability_of_few_and_of_equal_scores():
-  assert calibration.reliability([], []) == []
-  (point,) = calibration.reliability([0.3] * 7, [0, 0, 0, 0, 0, 0, 1])
-  assert point['images'] == 7 and point['share_positive'] == pytest.approx(1 / 7)
-  points = calibration.reliability([0.9, 0.1, 0.5], [1, 0, 1])
-  assert [point['images'] for point in points] == [1, 1, 1]
-  assert points[0]['interval'][0] == 0 and points[2]['interval'][1] == 1
+  assert calibration_metrics.reliability([], []) == ()
+  (point,) = calibration_metrics.reliability([0.3] * 7, [0, 0, 0, 0, 0, 0, 1])
+  assert point.images == 7 and point.share_positive == pytest.approx(1 / 7)
+  points = calibration_metrics.reliability([0.9, 0.1, 0.5], [1, 0, 1])
+  assert [point.images for point in points] == [1, 1, 1]
+  assert points[0].interval[0] == 0 and points[2].interval[1] == 1

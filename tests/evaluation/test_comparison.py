@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from auroc_covariance import auroc_covariance
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
@@ -121,7 +122,7 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
       assert difference.interval == pytest.approx(bounds, abs=1e-12)
     scores = np.stack([run.probabilities[known, index] for run in (one, other)])
     groups = np.array(one.patients)[known]
-    test = delong.paired_test(*delong.auroc_covariance(scores, one.truth[known, index], groups))
+    test = delong.paired_test(*auroc_covariance(scores, one.truth[known, index], groups))
     assert contrast.delong.p == pytest.approx(test.p, rel=1e-9)
     assert contrast.delong.interval == pytest.approx(delong.difference_interval(test, 0.9))
   p = [contrast.delong.p for contrast in compared.labels.values()]

@@ -7,8 +7,10 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from medjax.config import vocabulary
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
 from medjax.evaluation import frozen, operating_points
+from medjax.evaluation.frozen import Frozen, FrozenPoint
 from medjax.evaluation.predictions import Predictions
 
 LABELS = ['Edema', 'Mass', 'Hernia']
@@ -38,18 +40,18 @@ def shuffled(predictions, order=(2, 0, 1)):
 
 @pytest.fixture(scope='module')
 def level():
-  return frozen.freeze(predicted(), head='sigmoid', calibration='platt', rules=RULES)
+  return frozen.freeze(predicted(), Protocol(calibration='platt', operating_points=RULES))
 
 
 @pytest.fixture(scope='module')
 def content(level):
-  return {
-    'step': 400,
-    'split_sha256': 'ab' * 32,
-    'head': 'sigmoid',
-    'aggregate': 'max',
-    'levels': {'image': level, 'study': level},
-  }
+  return Frozen(
+    step=400,
+    split_sha256='ab' * 32,
+    head='sigmoid',
+    aggregate='max',
+    levels={'image': level, 'study': level},
+  )
 
 
 def test_thresholds_are_of_calibrated_probabilities(level):
@@ -59,24 +61,24 @@ def test_thresholds_are_of_calibrated_probabilities(level):
   for column, label in enumerate(LABELS[:2]):
     known = validation.known[:, column]
     scores, truth = calibrated.probabilities[known, column], validation.truth[known, column]
-    points = level['operating_points'][label]
-    assert [point['rule'] for point in points] == list(RULES)
+    points = level.operating_points[label]
+    assert [point.rule for point in points] == list(RULES)
     for point in points:
-      assert point['reason'] == ''
-      assert point['threshold'] == operating_points.choose(point['rule'], scores, truth)
+      assert point.reason == ''
+      assert point.threshold == operating_points.choose(point.rule, scores, truth)
     # The same decisions as by the raw probabilities: a slope above 0 changes no rank.
     false_positive_rate, sensitivity, _ = sklearn_metrics.roc_curve(
       truth, validation.probabilities[known, column]
     )
-    negative, positive = sklearn_metrics.confusion_matrix(truth, scores >= points[0]['threshold'])
+    negative, positive = sklearn_metrics.confusion_matrix(truth, scores >= points[0].threshold)
     assert positive[1] / positive.sum() + negative[0] / negative.sum() - 1 == pytest.approx(
       (sensitivity - false_positive_rate).max()
     )
-  assert level['operating_points']['Hernia'] == [
-    {'rule': 'youden', 'threshold': None, 'reason': 'no positives on validation'},
-    {'rule': 'sensitivity=0.9', 'threshold': None, 'reason': 'no positives on validation'},
-    {'rule': 'threshold=0.5', 'threshold': 0.5, 'reason': ''},
-  ]
+  assert level.operating_points['Hernia'] == (
+    FrozenPoint('youden', None, 'no positives on validation'),
+    FrozenPoint('sensitivity=0.9', None, 'no positives on validation'),
+    FrozenPoint('threshold=0.5', 0.5, ''),
+  )
 
 
 def test_labels_are_joined_by_name(level):
@@ -90,7 +92,7 @@ def test_labels_are_joined_by_name(level):
 
 
 def test_decisions_are_at_the_first_operating_point(level):
-  threshold = level['operating_points']['Mass'][0]['threshold']
+  threshold = level.operating_points['Mass'][0].threshold
   below = np.nextafter(threshold, 0)
   decided = frozen.decide(level, ['Mass', 'Hernia'], [[threshold, 0.9], [below, 0.1]])
   assert decided.tolist() == [[1, -1], [0, -1]]
@@ -111,19 +113,21 @@ def test_the_file_gives_back_the_same_bits(tmp_path, head, method):
       truth=truth,
       known=np.ones(truth.shape, bool),
     )
-  of_level = frozen.freeze(validation, head=head, calibration=method, rules=RULES)
-  content = {'step': None, 'head': head, 'levels': {'image': of_level}}
+  of_level = frozen.freeze(
+    validation, Protocol(head=head, calibration=method, operating_points=RULES)
+  )
+  content = Frozen(None, None, head, 'max', {'image': of_level})
   frozen.write(tmp_path, content)
   back = frozen.read(tmp_path, ['Hernia', 'Edema', 'Mass'])
-  assert back == {'version': 1, **content}
+  assert back == content
   for predictions in (validation, shuffled(validation)):
     first, second = (
-      frozen.calibrated(each, predictions) for each in (of_level, back['levels']['image'])
+      frozen.calibrated(each, predictions) for each in (of_level, back.levels['image'])
     )
     assert (first.probabilities == second.probabilities).all()
     assert (
       frozen.decide(of_level, predictions.labels, first.probabilities)
-      == frozen.decide(back['levels']['image'], predictions.labels, second.probabilities)
+      == frozen.decide(back.levels['image'], predictions.labels, second.probabilities)
     ).all()
   assert [path.name for path in tmp_path.iterdir()] == ['frozen.json']
 
@@ -200,7 +204,7 @@ def _list(content):
   ],
 )  # fmt: skip
 def test_an_edited_file_is_one_clear_line(spoil, content, tmp_path):
-  spoilt = json.loads(json.dumps({'version': 1, **content}))
+  spoilt = json.loads(json.dumps(frozen.to_plain(content)))
   spoil(spoilt)
   (tmp_path / 'frozen.json').write_text(json.dumps(spoilt))
   with pytest.raises(InputError, match=r'frozen\.json: not what a run wrote') as error:
@@ -223,9 +227,9 @@ def test_no_json_and_another_version(content, tmp_path):
 
 def test_wrong_settings_are_named():
   for settings, words in (
-    ({'calibration': 'plat', 'rules': RULES}, "did you mean 'platt'"),
-    ({'calibration': 'platt', 'rules': ('yoden',)}, "did you mean 'youden'"),
-    ({'calibration': 'platt', 'rules': ()}, 'is empty'),
+    ({'calibration': 'plat'}, "did you mean 'platt'"),
+    ({'operating_points': ('yoden',)}, "did you mean 'youden'"),
+    ({'operating_points': ()}, 'is empty'),
   ):
     with pytest.raises(InputError, match=words):
-      frozen.freeze(predicted(), head='sigmoid', **settings)
+      frozen.freeze(predicted(), Protocol(**settings))

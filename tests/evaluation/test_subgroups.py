@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic_summary
 from sklearn import metrics as sklearn
 
-from medjax.evaluation import levels, subgroups
+from medjax.evaluation import levels, results_file, subgroup_notes, subgroups
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics import intervals
@@ -45,8 +46,13 @@ def drawn(patients=150, images=400, gap=0.0, seed=0, labels=LABELS, rate=0.4):
   )
 
 
+def result_of(found, unit='image'):
+  whole = synthetic_summary.evaluated(['Edema'], unit=unit)
+  return dataclasses.replace(whole, subgroups=found)
+
+
 def by_value(found, column):
-  return {group['value']: group for group in found[column]}
+  return {group.value: group for group in found[column]}
 
 
 def plain(scores, truth, threshold):
@@ -73,31 +79,31 @@ def test_figures_and_counts_are_those_of_each_subset():
   for column in found:
     values = subgroups.bands(column, test.about[column])
     frame = pd.DataFrame({'value': values, 'patient': test.patients}).groupby('value')
-    assert {group['value'] for group in found[column]} == set(values)
+    assert {group.value for group in found[column]} == set(values)
     for value, group in by_value(found, column).items():
       rows = np.array(values) == value
-      assert group['images'] == frame.size()[value] == rows.sum()
-      assert group['patients'] == frame['patient'].nunique()[value]
+      assert group.images == frame.size()[value] == rows.sum()
+      assert group.patients == frame['patient'].nunique()[value]
       areas = []
       for index, label in enumerate(LABELS):
-        of, kept = group['labels'][label], rows & test.known[:, index]
+        of, kept = group.labels[label], rows & test.known[:, index]
         scores, truth = test.probabilities[kept, index].astype(float), test.truth[kept, index]
-        assert (of['images'], of['positives']) == (kept.sum(), truth.sum())
-        assert of['negatives'] == (1 - truth).sum()
-        assert of['prevalence'] == pytest.approx(truth.mean())
+        assert (of.images, of.positives) == (kept.sum(), truth.sum())
+        assert of.negatives == (1 - truth).sum()
+        assert of.prevalence == pytest.approx(truth.mean())
         patients = np.array(test.patients)[kept]
-        assert of['positive_patients'] == len(set(patients[truth == 1]))
-        assert of['negative_patients'] == len(set(patients[truth == 0]))
+        assert of.positive_patients == len(set(patients[truth == 1]))
+        assert of.negative_patients == len(set(patients[truth == 0]))
         for name, expected in plain(scores, truth, THRESHOLDS[label]).items():
-          if of[name]['value'] is None:
-            assert re.match('too few', of[name]['reason'])
+          if getattr(of, name).value is None:
+            assert re.match('too few', getattr(of, name).reason)
             continue
           told += 1
-          assert of[name]['value'] == pytest.approx(expected, abs=1e-9), (value, name)
+          assert getattr(of, name).value == pytest.approx(expected, abs=1e-9), (value, name)
           if name == 'auroc':
             areas.append(expected)
       if areas:
-        assert group['mean_auroc']['value'] == pytest.approx(np.mean(areas), abs=1e-9)
+        assert group.mean_auroc.value == pytest.approx(np.mean(areas), abs=1e-9)
   assert told > 80
 
 
@@ -105,7 +111,7 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
   # A patient has images of several views: a draw of the patient counts for all of them at once.
   test, replicates = drawn(80, 240), 8
   found, _ = subgroups.summarise(
-    test, THRESHOLDS, ['view'], replicates=replicates, seed=3, level=0.9
+    test, THRESHOLDS, ['view'], replicates=replicates, seed=3, confidence=0.9
   )
   groups = by_value(found, 'view')
   del groups['not told']
@@ -128,38 +134,38 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
       for name in subgroups.NEEDS:
         theirs = [row[value, label][name] for row in drawn_figures]
         beside = [row['PA', label][name] for row in drawn_figures]
-        mine = [(group['labels'][label][name], theirs)]
+        mine = [(getattr(group.labels[label], name), theirs)]
         if value != 'PA' and name in subgroups.GAPS:
           gap = np.subtract(theirs, beside)
-          mine.append((group['labels'][label]['gaps'][name], gap))
+          mine.append((getattr(group.labels[label].gaps, name), gap))
         for figure, expected in mine:
-          if figure['interval']:
+          if figure.interval:
             compared += 1
             assert not np.isnan(expected).any()
             np.testing.assert_allclose(
-              figure['interval'], np.quantile(expected, (0.05, 0.95)), atol=1e-9
+              figure.interval, np.quantile(expected, (0.05, 0.95)), atol=1e-9
             )
   assert compared > 30
   mean = [
     np.mean([row['AP', label]['auroc'] - row['PA', label]['auroc'] for label in LABELS])
     for row in drawn_figures
   ]
-  gap = groups['AP']['mean_gap']
-  np.testing.assert_allclose(gap['interval'], np.quantile(mean, (0.05, 0.95)), atol=1e-9)
-  assert groups['PA']['reference'] and groups['PA']['mean_gap'] is None
-  assert groups['PA']['labels']['Edema']['gaps'] is None
+  gap = groups['AP'].mean_gap
+  np.testing.assert_allclose(gap.interval, np.quantile(mean, (0.05, 0.95)), atol=1e-9)
+  assert groups['PA'].reference and groups['PA'].mean_gap is None
+  assert groups['PA'].labels['Edema'].gaps is None
 
 
 def test_a_gap_is_the_value_less_the_reference():
   found, _ = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=20)
   groups = by_value(found, 'sex')
-  assert groups['M']['reference'] and not groups['F']['reference']  # more patients are M
+  assert groups['M'].reference and not groups['F'].reference  # more patients are M
   for label in LABELS:
     for name in subgroups.GAPS:
-      one, other = (groups[value]['labels'][label][name]['value'] for value in 'FM')
-      gap = groups['F']['labels'][label]['gaps'][name]
-      assert gap['value'] == pytest.approx(one - other, abs=1e-12)
-      assert gap['interval'][0] <= gap['value'] <= gap['interval'][1]
+      one, other = (getattr(groups[value].labels[label], name).value for value in 'FM')
+      gap = getattr(groups['F'].labels[label].gaps, name)
+      assert gap.value == pytest.approx(one - other, abs=1e-12)
+      assert gap.interval[0] <= gap.value <= gap.interval[1]
 
 
 def test_the_seed_alone_decides_what_is_drawn():
@@ -175,19 +181,19 @@ def test_the_seed_alone_decides_what_is_drawn():
 def test_a_planted_gap_is_found_and_said():
   test = drawn(600, 1500, gap=1.0, seed=1)
   found, said = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=200)
-  gap = by_value(found, 'sex')['F']['mean_gap']
-  assert gap['interval'][1] < -0.1
+  gap = by_value(found, 'sex')['F'].mean_gap
+  assert gap.interval[1] < -0.1
   assert any(
-    re.match(r'Mean AUROC differs by sex: −0\.\d+ \(−0\.\d+ to −0\.\d+\) for F beside M\.', line)
+    re.match(r'Mean AUROC differs by sex: −0\.\d+ \(−0\.\d+ to −0\.\d+\) for F against M\.', line)
     for line in said
   )
-  compared = list(subgroups.comparisons(found))
+  compared = list(subgroup_notes.comparisons(found))
   # 1 and 3 values beside the reference, each with the mean and three figures of two labels.
   assert len(compared) == (1 + 3) * (1 + 3 * 2)
-  apart = sum(subgroups.excludes_zero(gap) for *_, gap in compared)
+  apart = sum(subgroup_notes.excludes_zero(comparison.gap) for comparison in compared)
   assert said[-1].startswith(f'Of 28 comparisons between subgroups, {apart} have an interval')
   assert 'about 1.4 would by chance' in said[-1]
-  assert len([line for line in said if 'differs by' in line]) == min(apart, subgroups.SAID)
+  assert len([line for line in said if 'differs by' in line]) == min(apart, subgroup_notes.SAID)
 
 
 def test_without_gaps_as_many_stand_out_as_chance_has_it():
@@ -195,8 +201,8 @@ def test_without_gaps_as_many_stand_out_as_chance_has_it():
   for seed in range(30):
     test = drawn(120, 240, seed=seed, labels=['Mass'])
     found, _ = subgroups.summarise(test, {'Mass': 0.45}, ['sex'], replicates=200, seed=seed)
-    gaps = [gap for *_, gap in subgroups.comparisons(found)]
-    apart, compared = apart + sum(map(subgroups.excludes_zero, gaps)), compared + len(gaps)
+    gaps = [comparison.gap for comparison in subgroup_notes.comparisons(found)]
+    apart, compared = apart + sum(map(subgroup_notes.excludes_zero, gaps)), compared + len(gaps)
   assert compared == 90 and apart / compared < 0.15  # 5 % expected; the three are not independent
 
 
@@ -236,8 +242,8 @@ def test_quartile_bands_hold_a_quarter_of_the_images_and_come_in_their_order():
   dose = np.random.default_rng(0).lognormal(2, 1, 400)
   about = test.about.assign(dose=[f'{each:.3f}' for each in dose])
   found, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['dose'], replicates=0)
-  assert [group['images'] for group in found['dose']] == [100] * 4
-  lows = [float(group['value'].split(' to ')[0]) for group in found['dose']]
+  assert [group.images for group in found['dose']] == [100] * 4
+  lows = [float(group.value.split(' to ')[0]) for group in found['dose']]
   assert lows == sorted(lows)
 
 
@@ -250,14 +256,14 @@ def test_many_values_keep_the_largest_and_say_so():
   groups = found['site']
   sizes = about.assign(patient=test.patients).groupby('site')['patient'].nunique().drop('')
   sizes = sizes.sort_values(ascending=False)
-  told = [group for group in groups if group['value'] not in ('other', 'not told')]
-  assert [group['value'] for group in groups[-2:]] == ['other', 'not told'] and len(told) == 12
-  assert min(group['patients'] for group in told) >= sizes.iloc[12:].max()
+  told = [group for group in groups if group.value not in ('other', 'not told')]
+  assert [group.value for group in groups[-2:]] == ['other', 'not told'] and len(told) == 12
+  assert min(group.patients for group in told) >= sizes.iloc[12:].max()
   other = groups[-2]
-  assert other['merged'] == len(sizes) - 12 and not other['reference']
-  assert sum(group['images'] for group in groups) == 600
+  assert other.merged == len(sizes) - 12 and not other.reference
+  assert sum(group.images for group in groups) == 600
   assert said == [
-    f'Site has {len(sizes)} values; the {len(sizes) - 12} with the fewest patients are told together as '
+    f'Site has {len(sizes)} values; the {len(sizes) - 12} with the fewest patients are reported together as '
     "'other'."
   ]
   # Thirteen are no more lines than twelve and 'other'.
@@ -274,26 +280,28 @@ def test_too_few_patients_say_so_in_place_of_a_figure():
   test = test._replace(about=pd.DataFrame({'sex': sex}), truth=truth, known=known)
   found, said = subgroups.summarise(test, {'Edema': 0.5, LABELS[1]: None}, ['sex'], replicates=50)
   groups = by_value(found, 'sex')
-  edema, mass = (groups['F']['labels'][label] for label in LABELS)
-  assert edema['auroc'] == Figure(None, reason='too few positives: 3 patients')
+  edema, mass = (groups['F'].labels[label] for label in LABELS)
+  assert edema.auroc == Figure(None, reason='too few positives: 3 patients')
   for name in ('sensitivity', 'ppv', 'npv', 'auprc'):
-    assert edema[name]['value'] is None and edema[name]['reason'].endswith(': 3 patients')
-  assert edema['specificity']['reason'] == 'too few negatives: 9 patients'
-  assert edema['brier']['value'] is not None
-  assert mass['auroc']['reason'] == 'no positives'
-  assert mass['specificity']['reason'] == 'no operating point'
-  assert groups['M']['labels'][LABELS[1]]['sensitivity']['reason'] == 'no operating point'
-  assert groups['M']['labels'][LABELS[1]]['auroc']['interval']
-  assert groups['F']['mean_auroc']['value'] is None and groups['F']['mean_labels'] == []
-  assert 'no label has enough patients' in groups['F']['mean_auroc']['reason']
-  assert edema['gaps']['auroc']['reason'] == 'too few positives: 3 patients'
+    assert getattr(edema, name).value is None and getattr(edema, name).reason.endswith(
+      ': 3 patients'
+    )
+  assert edema.specificity.reason == 'too few negatives: 9 patients'
+  assert edema.brier.value is not None
+  assert mass.auroc.reason == 'no positives'
+  assert mass.specificity.reason == 'no operating point'
+  assert groups['M'].labels[LABELS[1]].sensitivity.reason == 'no operating point'
+  assert groups['M'].labels[LABELS[1]].auroc.interval
+  assert groups['F'].mean_auroc.value is None and groups['F'].mean_labels == ()
+  assert 'no label has enough patients' in groups['F'].mean_auroc.reason
+  assert edema.gaps.auroc.reason == 'too few positives: 3 patients'
   assert not said  # nothing could be compared
   # Where it is the reference that has too few, the gap names it.
   truth[:188, 0] = 0
   truth[188:, 0] = [1] * 2 + [0] * 10
   found, _ = subgroups.summarise(test._replace(truth=truth), THRESHOLDS, ['sex'], replicates=50)
-  gap = by_value(found, 'sex')['F']['labels']['Edema']['gaps']
-  assert gap['specificity']['interval'] and gap['sensitivity']['value'] is None
+  gap = by_value(found, 'sex')['F'].labels['Edema'].gaps
+  assert gap.specificity.interval and gap.sensitivity.value is None
 
 
 def test_a_gap_names_a_reference_that_has_too_few():
@@ -305,18 +313,18 @@ def test_a_gap_names_a_reference_that_has_too_few():
     test._replace(about=pd.DataFrame({'sex': sex}), truth=truth), THRESHOLDS, ['sex'], replicates=50
   )
   group = by_value(found, 'sex')['F']
-  assert group['labels']['Edema']['gaps']['auroc']['reason'] == 'M: no positives'
+  assert group.labels['Edema'].gaps.auroc.reason == 'M: no positives'
   # The mean is of both labels, its gap of the one that the reference has too.
-  assert group['mean_labels'] == LABELS and group['gap_labels'] == LABELS[1:]
-  assert group['mean_gap']['value'] == group['labels'][LABELS[1]]['gaps']['auroc']['value']
+  assert group.mean_labels == tuple(LABELS) and group.gap_labels == (LABELS[1],)
+  assert group.mean_gap.value == group.labels[LABELS[1]].gaps.auroc.value
 
 
 def test_nothing_called_positive_has_no_precision():
   found, _ = subgroups.summarise(drawn(), dict.fromkeys(LABELS, 2.0), ['sex'], replicates=20)
-  of = found['sex'][0]['labels']['Edema']
-  assert of['ppv']['value'] is None and of['ppv']['reason'] == 'none was called positive'
-  assert (of['sensitivity']['value'], of['specificity']['value']) == (0, 1)
-  assert of['npv']['value'] == pytest.approx(1 - of['prevalence'])
+  of = found['sex'][0].labels['Edema']
+  assert of.ppv.value is None and of.ppv.reason == 'none was called positive'
+  assert (of.sensitivity.value, of.specificity.value) == (0, 1)
+  assert of.npv.value == pytest.approx(1 - of.prevalence)
 
 
 def test_what_is_not_told_is_passed_over():
@@ -334,8 +342,8 @@ def test_missing_values_and_other_indices_of_the_table_do_no_harm():
   about.loc[:9, 'age'] = np.nan
   about.index = np.arange(400)[::-1] * 7
   found, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['age'], replicates=0)
-  assert found['age'][-1]['value'] == 'not told' and found['age'][-1]['images'] == 10
-  assert [group['value'] for group in found['age'][:-1]] == [
+  assert found['age'][-1].value == 'not told' and found['age'][-1].images == 10
+  assert [group.value for group in found['age'][:-1]] == [
     '0-17',
     '18-39',
     '40-59',
@@ -346,17 +354,17 @@ def test_missing_values_and_other_indices_of_the_table_do_no_harm():
 
 def test_it_is_json_and_draws_no_replicates_when_told_to():
   found, said = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=0)
-  json.dumps(found, allow_nan=False, default=dataclasses.asdict)
+  json.dumps(results_file.to_plain(found), allow_nan=False)
   assert not said
-  gap = by_value(found, 'sex')['F']['mean_gap']
-  assert gap['value'] is not None and gap['reason'] == 'no replicates were drawn'
+  gap = by_value(found, 'sex')['F'].mean_gap
+  assert gap.value is not None and gap.reason == 'no replicates were drawn'
 
 
 def test_at_the_level_of_patients_views_that_differ_are_not_told():
   test = levels.to_level(drawn(), 'patient')
   found, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
-  assert sum(group['images'] for group in found['view']) == 150
-  assert found['view'][-1]['value'] == 'not told' and found['view'][-1]['images'] > 50
+  assert sum(group.images for group in found['view']) == 150
+  assert found['view'][-1].value == 'not told' and found['view'][-1].images > 50
 
 
 def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
@@ -365,7 +373,7 @@ def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
   found, _ = subgroups.summarise(
     test._replace(about=about), THRESHOLDS, ['sex', 'view'], replicates=30
   )
-  page = section({'subgroups': found, 'level': 0.95})
+  page = section(result_of(found))
   root = ElementTree.fromstring(page)  # whatever is not escaped would not be well-formed
   tables = list(root.iter('table'))
   assert len(tables) == 2 * (1 + len(LABELS))
@@ -374,16 +382,16 @@ def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
   assert [row[0] for row in rows[1:]] == ['M', 'F', 'X & Y']
   assert rows[1][-1] == 'reference' and 'not told' in ''.join(root.itertext())
   group = by_value(found, 'sex')['F']
-  mean, gap = group['mean_auroc'], group['mean_gap']
-  assert f'{mean["value"]:.3f} ({mean["interval"][0]:.3f}–{mean["interval"][1]:.3f})' in rows[2][3]
-  assert rows[2][-1].startswith(f'{gap["value"]:+.3f}'.replace('-', '−'))
+  mean, gap = group.mean_auroc, group.mean_gap
+  assert f'{mean.value:.3f} ({mean.interval[0]:.3f}–{mean.interval[1]:.3f})' in rows[2][3]
+  assert rows[2][-1].startswith(f'{gap.value:+.3f}'.replace('-', '−'))
   assert 'too few positives' in page and 'Mass &lt; 3 cm' in page and 'Of ' in page
-  assert 'several, or not told' in section({'subgroups': found, 'level': 0.95, 'unit': 'study'})
+  assert 'several, or not told' in section(result_of(found, unit='study'))
 
 
 def test_the_section_of_one_label_has_no_means():
   test = drawn(labels=['Mass'])
   found, said = subgroups.summarise(test, {'Mass': 0.5}, ['sex'], replicates=0)
-  page = section({'subgroups': found, 'level': 0.95})
+  page = section(result_of(found))
   assert 'Mean AUROC' not in page and 'AUROC' in page and not said
-  assert section({'subgroups': {}, 'level': 0.95}) is None and section({'level': 0.95}) is None
+  assert section(result_of({})) is None

@@ -1,31 +1,31 @@
 """The whole evaluation: figures of scikit-learn, frozen thresholds, and honest words."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import frozen, operating_points, summary
+from medjax.evaluation import frozen, label_figures, operating_points, results_file, summary
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.results import Figure
+from medjax.evaluation.result import Result
+from medjax.evaluation.results import Confusion, Figure
 from medjax.evaluation.statistics import intervals, metrics, resampled
 
 
 def evaluate(validation, test, *, head='sigmoid', calibration='none', **settings):
   """Freezes on validation and evaluates, as a run does."""
-  chosen = frozen.freeze(validation, head='sigmoid', calibration=calibration, rules=RULES)
+  chosen = frozen.freeze(validation, Protocol(calibration=calibration, operating_points=RULES))
   raw = {'validation': validation, 'test': test}
   ready = {name: frozen.calibrated(chosen, part) for name, part in raw.items()}
   return summary.evaluate(
     ready['validation'],
     ready['test'],
-    chosen['operating_points'],
+    chosen.operating_points,
+    Protocol(head=head, **settings),
     uncalibrated=None if calibration == 'none' else raw,
-    head=head,
-    **settings,
   )
 
 
@@ -60,72 +60,70 @@ def result(splits):
 
 
 def test_is_json_without_nan(result):
-  json.dumps(result, allow_nan=False, default=dataclasses.asdict)
+  text = json.dumps(results_file.to_plain(result), allow_nan=False)
+  assert results_file.from_plain(json.loads(text), Result) == result
 
 
 def test_figures_and_frozen_threshold(splits, result):
   validation, test = splits
   for index, label in enumerate(('Edema', 'Mass')):
-    of = result['labels'][label]
+    of = result.labels[label]
     known = test.known[:, index]
     y, score = test.truth[known, index], test.probabilities[known, index]
-    assert of['test']['auroc']['value'] == pytest.approx(sklearn_metrics.roc_auc_score(y, score))
-    assert of['test']['auprc']['value'] == pytest.approx(
-      sklearn_metrics.average_precision_score(y, score)
-    )
+    assert of.auroc.value == pytest.approx(sklearn_metrics.roc_auc_score(y, score))
+    assert of.auprc.value == pytest.approx(sklearn_metrics.average_precision_score(y, score))
     chosen = validation.known[:, index]
     threshold = operating_points.choose(
       'youden', validation.probabilities[chosen, index], validation.truth[chosen, index]
     )
-    point, other = of['operating_points']
-    assert (point['rule'], point['threshold'], point['reason']) == ('youden', threshold, '')
-    assert other['rule'] == 'specificity=0.9' and other['validation']['specificity'] >= 0.9
+    point, other = of.operating_points
+    assert (point.rule, point.threshold, point.reason) == ('youden', threshold, '')
+    assert other.rule == 'specificity=0.9' and other.validation.specificity >= 0.9
     called = score.astype(np.float64) >= threshold
     negative, positive = sklearn_metrics.confusion_matrix(y, called)
-    assert point['confusion'] == {
-      'true_negatives': negative[0], 'false_positives': negative[1],
-      'false_negatives': positive[0], 'true_positives': positive[1],
-    }  # fmt: skip
-    assert point['sensitivity']['value'] == pytest.approx(positive[1] / y.sum())
-    assert point['specificity']['value'] == pytest.approx(negative[0] / (y == 0).sum())
-    assert point['ppv']['value'] == pytest.approx(sklearn_metrics.precision_score(y, called))
-    assert point['f1']['value'] == pytest.approx(sklearn_metrics.f1_score(y, called))
-    assert of['test']['brier']['value'] == pytest.approx(
+    assert point.confusion == Confusion(
+      true_positives=positive[1], false_positives=negative[1],
+      true_negatives=negative[0], false_negatives=positive[0],
+    )  # fmt: skip
+    assert point.sensitivity.value == pytest.approx(positive[1] / y.sum())
+    assert point.specificity.value == pytest.approx(negative[0] / (y == 0).sum())
+    assert point.ppv.value == pytest.approx(sklearn_metrics.precision_score(y, called))
+    assert point.f1.value == pytest.approx(sklearn_metrics.f1_score(y, called))
+    assert of.brier.value == pytest.approx(
       sklearn_metrics.brier_score_loss(y, score.astype(np.float64)), abs=1e-12
     )
-    assert of['test']['prevalence'] == pytest.approx(y.mean())
-    assert of['test']['images'] == len(y) and of['test']['positives'] == y.sum()
-    assert of['test']['positive_patients'] == len(set(np.array(test.patients)[known][y == 1]))
-    for interval in ('interval', 'bca'):
-      low, high = of['test']['auroc'][interval]
-      assert low < of['test']['auroc']['value'] < high
-    low, high = of['test']['delong']['interval']
-    assert low < of['test']['auroc']['value'] < high and of['test']['delong']['clustered']
-    assert isinstance(of['validation']['auroc'], float)
+    assert of.prevalence == pytest.approx(y.mean())
+    assert of.images == len(y) and of.positives == y.sum()
+    assert of.positive_patients == len(set(np.array(test.patients)[known][y == 1]))
+    for low, high in (of.auroc.interval, of.auroc.bca):
+      assert low < of.auroc.value < high
+    low, high = of.delong.interval
+    assert low < of.auroc.value < high and of.delong.clustered
+    assert isinstance(of.validation.auroc, float)
 
 
 def test_mean_over_labels_with_both_classes(splits, result):
-  mean = result['mean']
-  assert mean['labels'] == ['Edema', 'Mass']
-  values = [result['labels'][label]['test']['auroc']['value'] for label in mean['labels']]
-  assert mean['auroc']['value'] == pytest.approx(np.mean(values))
+  mean = result.mean
+  assert mean.labels == ('Edema', 'Mass')
+  values = [result.labels[label].auroc.value for label in mean.labels]
+  assert mean.auroc.value == pytest.approx(np.mean(values))
   prepared = resampled.prepare(np.array(splits[1].patients), *splits[1][3:6], np.full((3, 1), 0.5))
   counts = intervals.patient_counts(prepared.patients, 200, 5)
   drawn = resampled.compute(prepared, counts.astype(float))
   expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
-  assert mean['auroc']['interval'] == pytest.approx(list(expected))
-  assert mean['auroc']['valid_replicates'] == 200
+  assert mean.auroc.interval == pytest.approx(list(expected))
+  assert mean.auroc.valid_replicates == 200
 
 
 def test_a_label_without_positives_has_no_auroc(result):
-  of = result['labels']['Fracture']
-  point = of['operating_points'][0]
-  for figure in (of['test']['auroc'], of['test']['auprc'], point['sensitivity'], point['f1']):
-    assert figure['value'] is None and figure['interval'] is None
-    assert figure['reason'] == 'no positives'
-  assert point['threshold'] is None and of['roc'] is None and of['reliability'] is None
-  assert of['test']['brier']['interval'] is not None  # probabilities can be wrong without positives
-  assert any('no AUROC' in note and 'Fracture' in note for note in result['notes'])
+  of = result.labels['Fracture']
+  point = of.operating_points[0]
+  for figure in (of.auroc, of.auprc, point.sensitivity, point.f1):
+    assert figure.value is None and figure.interval is None
+    assert figure.reason == 'no positives'
+  assert point.threshold is None and of.roc is None and of.reliability is None
+  assert of.brier.interval is not None  # probabilities can be wrong without positives
+  assert any('no AUROC' in note and 'Fracture' in note for note in result.notes)
 
 
 def test_same_seed_same_dictionary(splits, result):
@@ -152,7 +150,7 @@ def test_notes_name_what_weakens(splits):
     predicted(0, 20, shares=(0.3, 0.2, 0.04)),
     predicted(1, 30, shares=(0.3, 0.2, 0.04)),
   )
-  notes = ' '.join(evaluate(validation, test, replicates=20)['notes'])
+  notes = ' '.join(evaluate(validation, test, replicates=20).notes)
   for words in ('20 patients in both', 'Only 30 test patients', 'Fewer than 10 positive patients',
                 'operating points rest', 'Truth not known'):  # fmt: skip
     assert words in notes
@@ -164,7 +162,7 @@ def test_no_notes_when_nothing_weakens():
     for seed, prefix in ((0, 'v'), (1, 't'))
   )
   validation, test = (p._replace(known=np.ones(p.truth.shape, bool)) for p in (validation, test))
-  assert evaluate(validation, test, replicates=20)['notes'] == []
+  assert evaluate(validation, test, replicates=20).notes == ()
 
 
 def test_positives_of_one_patient_give_no_interval():
@@ -172,25 +170,25 @@ def test_positives_of_one_patient_give_no_interval():
   test.truth[np.array(test.patients) == 't3'] = 1
   test.known[:] = True
   result = evaluate(validation, test, replicates=200)
-  auroc = result['labels']['A']['test']['auroc']
-  assert auroc['value'] is not None and auroc['interval'] is None
-  assert 'one patient' in auroc['reason'] and 'one patient' in result['mean']['auroc']['reason']
-  assert result['labels']['A']['operating_points'][0]['specificity']['interval'] is not None
-  assert any('no interval' in note for note in result['notes'])
+  auroc = result.labels['A'].auroc
+  assert auroc.value is not None and auroc.interval is None
+  assert 'one patient' in auroc.reason and 'one patient' in result.mean.auroc.reason
+  assert result.labels['A'].operating_points[0].specificity.interval is not None
+  assert any('no interval' in note for note in result.notes)
 
 
 def test_one_patient_gives_no_interval_with_a_reason():
   test = predicted(1, 60, ('A',), 't', (0.3,))
   test = test._replace(patients=['same'] * len(test.patients))
   result = evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=50)
-  auroc = result['labels']['A']['test']['auroc']
-  assert auroc['interval'] is None and auroc['reason'] == 'fewer than two patients'
+  auroc = result.labels['A'].auroc
+  assert auroc.interval is None and auroc.reason == 'fewer than two patients'
 
 
 def test_images_as_patients_are_pointed_out():
   test = predicted(1, 60, ('A',), 't', (0.3,))
   test = test._replace(patients=list(test.images))
-  notes = evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=5)['notes']
+  notes = evaluate(predicted(0, 60, ('A',), 'v', (0.3,)), test, replicates=5).notes
   assert any('No patient identifiers in test' in note for note in notes)
 
 
@@ -232,14 +230,15 @@ def exclusive(
 
 
 def test_labels_that_are_questions_of_their_own_have_no_classes(result):
-  assert result['classes'] is None
+  assert result.classes is None
 
 
 @pytest.mark.parametrize('head', ['softmax', 'ordinal'])
 def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
   result = evaluate(validation, test, head=head, replicates=50, seed=5)
-  json.dumps(result, allow_nan=False, default=dataclasses.asdict)
+  plain = json.loads(json.dumps(results_file.to_plain(result), allow_nan=False))
+  assert results_file.from_plain(plain, Result) == result
   known = test.known[:, 0]
   y, scores = test.truth.argmax(axis=1), test.probabilities.astype(np.float64)
   if head == 'softmax':
@@ -247,13 +246,13 @@ def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
   else:
     called = (scores[:, 1] + scores[:, 2] >= 0.5) * 1 + (scores[:, 2] >= 0.5)
     kappa, weights = 'quadratic_kappa', 'quadratic'
-  of = result['classes']
-  assert set(of) == {
-    'head', 'labels', 'images', 'confusion', 'accuracy', 'balanced_accuracy', kappa, 'decision',
-  }  # fmt: skip
-  assert of['head'] == head and of['labels'] == test.labels and of['images'] == known.sum()
-  assert of['confusion'] == sklearn_metrics.confusion_matrix(y[known], called[known]).tolist()
-  assert ('median' in of['decision']) == (head == 'ordinal')
+  of = result.classes
+  assert (of.kappa is None) == (head == 'ordinal') == (of.quadratic_kappa is not None)
+  assert of.head == head and of.labels == tuple(test.labels) and of.images == known.sum()
+  assert of.confusion == tuple(
+    map(tuple, sklearn_metrics.confusion_matrix(y[known], called[known]).tolist())
+  )
+  assert ('median' in of.decision) == (head == 'ordinal')
 
   oracles = {
     'accuracy': sklearn_metrics.accuracy_score,
@@ -268,11 +267,11 @@ def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
       weight = row[np.unique(patients, return_inverse=True)[1]]
       rows = np.repeat(np.arange(len(y)), weight * known)
       drawn.append(oracle(y[rows], called[rows]))
-    assert of[name]['value'] == pytest.approx(oracle(y[known], called[known]), abs=1e-12)
-    assert of[name]['interval'] == pytest.approx(
+    assert getattr(of, name).value == pytest.approx(oracle(y[known], called[known]), abs=1e-12)
+    assert getattr(of, name).interval == pytest.approx(
       list(np.quantile(drawn, (0.025, 0.975))), abs=1e-12
     )
-    assert of[name]['valid_replicates'] == 50 and of[name]['reason'] == ''
+    assert getattr(of, name).valid_replicates == 50 and getattr(of, name).reason == ''
 
 
 def test_each_class_keeps_its_figures_against_all_others():
@@ -280,25 +279,25 @@ def test_each_class_keeps_its_figures_against_all_others():
   alone = evaluate(*given, replicates=50)
   for head in ('softmax', 'ordinal'):
     result = evaluate(*given, head=head, replicates=50)
-    assert result['labels'] == alone['labels'] and result['mean'] == alone['mean']
+    assert result.labels == alone.labels and result.mean == alone.mean
 
 
 def test_a_class_that_no_test_image_has():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
   result = evaluate(validation, test, head='softmax', replicates=50)
-  of = result['classes']
-  assert of['balanced_accuracy'] == Figure(None, reason='no image is of class Wart')
-  assert of['accuracy']['interval'] and of['kappa']['interval']
-  assert 'No balanced accuracy: no image is of class Wart.' in result['notes']
+  of = result.classes
+  assert of.balanced_accuracy == Figure(None, reason='no image is of class Wart')
+  assert of.accuracy.interval and of.kappa.interval
+  assert 'No balanced accuracy: no image is of class Wart.' in result.notes
   known = test.known.any(axis=1).sum()
   note = f'Truth not known for {len(test.images) - known} of the {len(test.images)} test images, which are left out.'
-  assert result['notes'][-1] == note
+  assert result.notes[-1] == note
   for index in (0, 1):
     test.truth[test.known[:, index], index] = 1 - index
-  of = evaluate(validation, test, head='ordinal', replicates=50)['classes']
-  assert of['balanced_accuracy']['reason'] == 'no image is of class Melanoma or Wart'
-  assert of['quadratic_kappa']['value'] is None and of['accuracy']['value'] is not None
-  assert of['quadratic_kappa']['reason'] == 'all images are of class Naevus'
+  of = evaluate(validation, test, head='ordinal', replicates=50).classes
+  assert of.balanced_accuracy.reason == 'no image is of class Melanoma or Wart'
+  assert of.quadratic_kappa.value is None and of.accuracy.value is not None
+  assert of.quadratic_kappa.reason == 'all images are of class Naevus'
 
 
 def test_a_class_of_one_patient_has_no_interval():
@@ -306,30 +305,32 @@ def test_a_class_of_one_patient_has_no_interval():
   one = np.array(test.patients) == 't3'
   test.known[one], test.truth[one] = True, (0, 0, 1)
   result = evaluate(validation, test, head='softmax', replicates=100)
-  balanced, kappa = result['classes']['balanced_accuracy'], result['classes']['kappa']
-  assert balanced['value'] is not None and balanced['interval'] is None
-  assert balanced['reason'] == 'all images of class Wart are of one patient'
-  assert kappa['interval'] is not None  # two classes are of many patients
+  balanced, kappa = result.classes.balanced_accuracy, result.classes.kappa
+  assert balanced.value is not None and balanced.interval is None
+  assert balanced.reason == 'all images of class Wart are of one patient'
+  assert kappa.interval is not None  # two classes are of many patients
   note = 'The balanced accuracy has no interval (all images of class Wart are of one patient).'
-  assert note in result['notes']
+  assert note in result.notes
   test.truth[~one] = 1, 0, 0
-  kappa = evaluate(validation, test, head='softmax', replicates=100)['classes']['kappa']
-  assert kappa['value'] is not None and kappa['interval'] is None
-  assert kappa['reason'] == 'fewer than two classes are of more than one patient'
+  kappa = evaluate(validation, test, head='softmax', replicates=100).classes.kappa
+  assert kappa.value is not None and kappa.interval is None
+  assert kappa.reason == 'fewer than two classes are of more than one patient'
 
 
 def test_classes_of_one_patient_and_of_unknown_truth():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
   same = test._replace(patients=['same'] * len(test.patients))
-  of = evaluate(validation, same, head='softmax', replicates=20)['classes']
+  of = evaluate(validation, same, head='softmax', replicates=20).classes
   for name in ('accuracy', 'balanced_accuracy', 'kappa'):
-    assert of[name]['value'] is not None and of[name]['interval'] is None
-    assert of[name]['reason'] == 'fewer than two patients'
+    assert getattr(of, name).value is not None and getattr(of, name).interval is None
+    assert getattr(of, name).reason == 'fewer than two patients'
   nothing = test._replace(known=np.zeros_like(test.known))
-  of = evaluate(validation, nothing, head='softmax', replicates=20)['classes']
-  assert of['images'] == 0 and of['confusion'] == [[0] * 3] * 3
+  of = evaluate(validation, nothing, head='softmax', replicates=20).classes
+  assert of.images == 0 and of.confusion == ((0,) * 3,) * 3
   for name in ('accuracy', 'balanced_accuracy', 'kappa'):
-    assert of[name]['value'] is None and of[name]['reason'] == 'no image has a known truth'
+    assert (
+      getattr(of, name).value is None and getattr(of, name).reason == 'no image has a known truth'
+    )
 
 
 def test_replicates_that_lack_a_class_are_told():
@@ -337,14 +338,14 @@ def test_replicates_that_lack_a_class_are_told():
   few = np.isin(test.patients, ['t3', 't4', 't5'])
   test.known[few], test.truth[few] = True, (0, 0, 1)
   result = evaluate(validation, test, head='softmax', replicates=200)
-  valid = result['classes']['balanced_accuracy']['valid_replicates']
+  valid = result.classes.balanced_accuracy.valid_replicates
   rows = np.unique(np.array(test.patients), return_inverse=True)[1]
   drawn = intervals.patient_counts(100, 200, 0)[:, np.unique(rows[few])].any(axis=1)
-  assert valid == drawn.sum() < 200 and result['mean']['auroc']['valid_replicates'] == valid
+  assert valid == drawn.sum() < 200 and result.mean.auroc.valid_replicates == valid
   assert (
     f'The intervals of the mean and of the balanced accuracy rest on the {valid} of 200 replicates '
     'in which every class occurs.'
-  ) in result['notes']
+  ) in result.notes
 
 
 def test_exclusive_classes_are_checked_on_both_splits():
@@ -364,37 +365,35 @@ def test_calibration_is_told_before_and_after():
     for part in (predicted(0, 200, prefix='v'), predicted(1, 200, prefix='t'))
   )
   result = evaluate(validation, test, calibration='platt', replicates=20)
-  before, after = (evaluate(validation, test, calibration=method, replicates=0)['labels']['Edema']
+  before, after = (evaluate(validation, test, calibration=method, replicates=0).labels['Edema']
                    for method in ('none', 'platt'))  # fmt: skip
-  of = result['labels']['Edema']
-  for name in summary.OF_PROBABILITIES:
-    assert of['uncalibrated']['test'][name] == before['test'][name]['value']
-    assert of['test'][name]['value'] == after['test'][name]['value']
-  assert before['uncalibrated'] is None and before['reliability']['before'] is None
-  assert of['test']['ece']['value'] < 0.6 * of['uncalibrated']['test']['ece']
-  assert of['reliability']['before'] != of['reliability']['after']
-  assert of['test']['auroc']['value'] == before['test']['auroc']['value']  # ranks stay
+  of = result.labels['Edema']
+  for name in label_figures.OF_PROBABILITIES:
+    assert getattr(of.uncalibrated.test, name) == getattr(before, name).value
+    assert getattr(of, name).value == getattr(after, name).value
+  assert before.uncalibrated is None and before.reliability.before is None
+  assert of.ece.value < 0.6 * of.uncalibrated.test.ece
+  assert of.reliability.before != of.reliability.after
+  assert of.auroc.value == before.auroc.value  # ranks stay
 
 
 def test_predictive_values_at_a_stated_prevalence(splits):
   result = evaluate(*splits, prevalence={'Edema': 0.01}, replicates=100)
-  point = result['labels']['Edema']['operating_points'][0]
-  sensitivity, specificity = point['sensitivity']['value'], point['specificity']['value']
-  clinic = point['at_prevalence']
+  point = result.labels['Edema'].operating_points[0]
+  sensitivity, specificity = point.sensitivity.value, point.specificity.value
+  clinic = point.at_prevalence
   hits, alarms = 0.01 * sensitivity, 0.99 * (1 - specificity)
-  assert clinic['prevalence'] == 0.01
-  assert clinic['ppv']['value'] == pytest.approx(hits / (hits + alarms))
-  assert clinic['ppv']['value'] < point['ppv']['value'] / 3 and clinic['ppv']['interval']
-  assert result['labels']['Mass']['operating_points'][0]['at_prevalence'] is None
+  assert clinic.prevalence == 0.01
+  assert clinic.ppv.value == pytest.approx(hits / (hits + alarms))
+  assert clinic.ppv.value < point.ppv.value / 3 and clinic.ppv.interval
+  assert result.labels['Mass'].operating_points[0].at_prevalence is None
 
 
 def test_without_validation(splits):
-  points = {
-    label: [{'rule': 'threshold=0.5', 'threshold': 0.5, 'reason': ''}] for label in splits[1].labels
-  }
-  result = summary.evaluate(None, splits[1], points, replicates=20)
-  assert result['validation'] is None and result['labels']['Edema']['validation'] is None
-  assert result['labels']['Edema']['operating_points'][0]['sensitivity']['interval']
+  points = {label: [frozen.FrozenPoint('threshold=0.5', 0.5, '')] for label in splits[1].labels}
+  result = summary.evaluate(None, splits[1], points, Protocol(replicates=20))
+  assert result.validation is None and result.labels['Edema'].validation is None
+  assert result.labels['Edema'].operating_points[0].sensitivity.interval
 
 
 @pytest.mark.parametrize('replicates', [0, 10])
@@ -405,15 +404,15 @@ def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
     scores = np.full((40, 1), 0.5)
     return Predictions(names, names, ['Edema'], scores, truth, np.ones((40, 1), bool))
 
-  chosen = {'Edema': [{'rule': 'threshold=0.6', 'threshold': 0.6, 'reason': ''}]}
+  chosen = {'Edema': [frozen.FrozenPoint('threshold=0.6', 0.6, '')]}
   found = summary.evaluate(
-    alike('v'), alike('t'), chosen, prevalence={'Edema': 0.1}, replicates=replicates
+    alike('v'), alike('t'), chosen, Protocol(prevalence={'Edema': 0.1}, replicates=replicates)
   )
-  of = found['labels']['Edema']
-  (point,) = of['operating_points']
-  assert of['test']['calibration_slope']['reason'].endswith('all probabilities are alike')
-  for where in (point, point['at_prevalence']):
-    assert where['ppv']['reason'] == 'nothing is called positive'
-  for figure in (found['mean']['auroc'], found['mean']['sensitivity']):
-    assert figure['reason'] == ('' if replicates else 'no replicates were drawn')
-  assert found['mean']['ppv']['reason'] == 'nothing is called positive'
+  of = found.labels['Edema']
+  (point,) = of.operating_points
+  assert of.calibration_slope.reason.endswith('all probabilities are alike')
+  for where in (point, point.at_prevalence):
+    assert where.ppv.reason == 'nothing is called positive'
+  for figure in (found.mean.auroc, found.mean.sensitivity):
+    assert figure.reason == ('' if replicates else 'no replicates were drawn')
+  assert found.mean.ppv.reason == 'nothing is called positive'

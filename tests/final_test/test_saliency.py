@@ -11,6 +11,7 @@ import numpy as np
 import oracle
 import pandas as pd
 import pytest
+import synthetic_summary
 from scipy.special import logit
 
 from medjax import config as configs
@@ -19,6 +20,7 @@ from medjax.data.datasets import phantom as phantom_source
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.evaluation import calibration
+from medjax.evaluation.frozen import FrozenLevel, FrozenPoint
 from medjax.evaluation.predictions import Predictions
 from medjax.final_test import evaluate_once, saliency
 from medjax.final_test import heat_maps as heat_drawing
@@ -396,17 +398,21 @@ def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path)
   test = Predictions(
     names, list('abcd'), list(config.data.labels), 0.8 - 0.6 * truth, truth, truth >= 0
   )
-  points = {label: [{'rule': 'youden', 'threshold': 0.5}] for label in test.labels}
-  frozen = {'calibration': calibration.fit('none', *test[3:6], test.labels, 'sigmoid')}
+  points = {label: (FrozenPoint('youden', 0.5, ''),) for label in test.labels}
+  fitted = calibration.fit('none', *test[3:6], test.labels, 'sigmoid')
   (tmp_path / 'boxes.csv').write_text('image,x,y\na.png,1,2\n')
   config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path)))
-  result = {'study_notes': [], 'localisation': None}
   network = TrainedNetwork(learn, stacked([variables]), (1,))
   layout = Layout(tmp_path)
-  evaluate_once._explain(
-    config, layout, frozen | {'operating_points': points}, test, result, network
+  result = evaluate_once._explain(
+    config,
+    layout,
+    FrozenLevel(fitted, points),
+    test,
+    synthetic_summary.evaluated(test.labels),
+    network,
   )
-  (note,) = result['study_notes']
+  (note,) = result.study_notes
   assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
   shown = json.loads(layout.examples.read_text())
   assert shown and all(each['heat'].startswith('data:image/jpeg') for each in shown)

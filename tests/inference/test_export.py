@@ -63,7 +63,7 @@ def check_artefact(command, workdir, root, size, tmp_path):
   labels = [name.removeprefix('prob_') for name in rows[0] if name.startswith('prob_')]
   assert finished.stdout.strip() == str(tuple(labels))
   raw = np.array([[float(row[f'prob_{label}']) for label in labels] for row in rows])
-  fitted = frozen.read(workdir, labels)['levels']['image']['calibration']
+  fitted = frozen.read(workdir, labels).levels['image'].calibration
   expected = calibration.apply(fitted, raw, labels)
   np.testing.assert_allclose(np.load(tmp_path / 'export/ours.npy'), expected, atol=1e-5)
 
@@ -219,7 +219,7 @@ def test_the_card_says_what_defines_the_training(tmp_path):
 def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
   (tmp_path / 'run/evaluation/test.json').write_text('{}')
-  with pytest.raises(InputError, match=r'test\.json: not the figures that a run wrote') as raised:
+  with pytest.raises(InputError, match=r'test\.json: not the figures that this') as raised:
     export_program.write(open_run(tmp_path / 'run'), tmp_path / 'export')
   assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()
 

@@ -1,6 +1,7 @@
 """Predicting a folder as people have it: good, broken and foreign files, known patients."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -17,12 +18,14 @@ from conftest import PROJECT
 from dicom_files import write as write_dicom
 from PIL import Image
 
+from medjax.config.protocol import Protocol
 from medjax.data.images import decoding, lists
 from medjax.data.images.lists import Item
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
 from medjax.evaluation import classes, frozen, predictions
+from medjax.evaluation.frozen import Frozen
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
 from medjax.inference import new_images, result_file
@@ -47,14 +50,14 @@ def run(finished, tmp_path_factory):
   validation = predictions.Predictions(
     names, names, LABELS, probabilities, truth, np.ones(truth.shape, bool)
   )
-  of_level = frozen.freeze(validation, head='sigmoid', calibration='platt', rules=['youden'])
-  content = {
-    'step': checkpoints.best_variables(Layout(workdir))[1],
-    'split_sha256': files.read_json(workdir / 'split.json')['split_sha256'],
-    'head': 'sigmoid',
-    'aggregate': 'max',
-    'levels': {'image': of_level},
-  }
+  of_level = frozen.freeze(validation, Protocol(calibration='platt'))
+  content = Frozen(
+    step=checkpoints.best_variables(Layout(workdir))[1],
+    split_sha256=files.read_json(workdir / 'split.json')['split_sha256'],
+    head='sigmoid',
+    aggregate='max',
+    levels={'image': of_level},
+  )
   frozen.write(workdir, content)
   return workdir
 
@@ -120,9 +123,9 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   )
   np.testing.assert_allclose(before, raw, atol=1e-5)
   assert not np.allclose(prob, before, atol=1e-3)
-  points = frozen.read(run, LABELS)['levels']['image']['operating_points']
+  level = frozen.read(run, LABELS).levels['image']
   for column, label in enumerate(LABELS):
-    threshold = points[label][0]['threshold']
+    threshold = level.threshold(label)
     decided = [str(int(p >= threshold)) for p in prob[:, column]]
     assert [row[f'decision_{label}'] for row in found] == decided
   beside = json.loads((tmp_path / 'out.csv.json').read_text())
@@ -361,8 +364,9 @@ def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
     [str(row) for row in range(20)], [''] * 20, LABELS, probabilities,
     np.eye(3, dtype=np.float32)[np.arange(20) % 3], np.ones((20, 3), bool),
   )  # fmt: skip
-  of_level = frozen.freeze(validation, head=head, calibration='none', rules=['youden'])
-  decided = decisions.decide(config, {'levels': {'image': of_level}}, probabilities)
+  of_level = frozen.freeze(validation, Protocol(head=head))
+  chosen = Frozen(None, None, head, 'max', {'image': of_level})
+  decided = decisions.decide(config, chosen, probabilities)
   np.testing.assert_allclose(decided.probabilities, probabilities, atol=1e-6)
   names = [LABELS[index] for index in classes.decide(probabilities, head)]
   assert decided.decided == {'decision': names}
@@ -377,7 +381,9 @@ def test_whoever_reads_a_probability_back_decides_alike():
   truth = (np.arange(21) % 3 == 0)[:, None] | (scores > 0.5)
   names = [str(number) for number in range(21)]
   tested = predictions.Predictions(names, names, ['Edema'], scores, truth, np.ones((21, 1), bool))
-  chosen = frozen.freeze(tested, head='sigmoid', calibration='isotonic', rules=['sensitivity=1'])
+  chosen = frozen.freeze(
+    tested, Protocol(calibration='isotonic', operating_points=('sensitivity=1',))
+  )
   calibrated = frozen.calibrated(chosen, tested).probabilities
   item = Item('a.jpg', 'a.jpg', '')
   decided = decisions.Decisions(calibrated, {'decision_Edema': [1] * 21})
@@ -389,7 +395,8 @@ def test_whoever_reads_a_probability_back_decides_alike():
 
 def test_a_label_without_a_threshold_has_no_decision(run):
   opened = finished_runs.open_run(run)
-  opened.frozen['levels']['image']['operating_points']['Pneumonia'][0]['threshold'] = None
+  points = opened.frozen.levels['image'].operating_points
+  points['Pneumonia'] = (dataclasses.replace(points['Pneumonia'][0], threshold=None),)
   decided = decisions.decide(opened.config, opened.frozen, np.full((1, 3), 0.5, np.float32))
   (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
   assert row[5] == '' and {row[4], row[6]} <= {'0', '1'}

@@ -1,5 +1,7 @@
 """The checklist: every item once, and nothing called documented that this run does not hold."""
 
+import dataclasses
+
 import pytest
 import synthetic_summary
 
@@ -15,9 +17,9 @@ PROOF = {'splits': {'train': {}}, 'patient_overlap': {'test': {'train': 0, 'test
 CONFIG = {'data': {'root': 'x'}}
 
 
-def found(summary=None, proof=PROOF, config=CONFIG, facts=FACTS, names=NAMES, explained=True):
-  summary = summary or synthetic_summary.evaluated(['Edema', 'Mass'])
-  return checklist.items(summary, proof, config, facts, names, explained)
+def found(result=None, proof=PROOF, config=CONFIG, facts=FACTS, names=NAMES, explained=True):
+  result = result or synthetic_summary.evaluated(['Edema', 'Mass'])
+  return checklist.items(result, proof, config, facts, names, explained)
 
 
 def item(items, number, which='claim'):
@@ -50,12 +52,11 @@ def test_a_full_run_documents_what_it_holds():
 
 
 def test_a_bare_evaluation_documents_little():
-  summary = synthetic_summary.evaluated(['Edema'], absent=('Edema',)) | {
-    'replicates': 0, 'beside': [],
-  }  # fmt: skip
+  bare = synthetic_summary.evaluated(['Edema'], absent=('Edema',))
+  bare = dataclasses.replace(bare, replicates=0, variants=())
   names = ['Labels', 'Operating points', 'Curves', 'Calibration', 'Learning', 'Split']
   model = {'model': 'the model of these predictions'}
-  items = found(summary, {}, {}, model, names, False)
+  items = found(bare, {}, {}, model, names, False)
   for number in (
     '7', '9', '12', '18', '19', '20', '22', '23', '24', '26', '27', '29', '31', '37', '38', '39',
   ):  # fmt: skip
@@ -86,7 +87,7 @@ def test_nothing_is_claimed_that_the_run_lacks():
   assert item(found(names=['Labels', 'Examples'], explained=False), '31').status == YOURS
   words = item(found(facts={**FACTS, 'best step': 'the last one'}), '26').words
   assert words.startswith('The last one')
-  alone = synthetic_summary.evaluated(labels) | {'validation': None}
+  alone = dataclasses.replace(synthetic_summary.evaluated(labels), validation=None)
   assert item(found(alone), '37').status == YOURS
   in_test = item(found(proof={}), '26a', 'stard')
   assert 'in the test set' in in_test.words and 'Split' not in in_test.where

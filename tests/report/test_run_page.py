@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import synthetic_summary
 
+from medjax.config.protocol import Protocol
 from medjax.evaluation import assessment, wording
+from medjax.evaluation.surest import Example
 from medjax.report import charts, markup, run_page
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema', 'Fracture']
@@ -78,14 +80,13 @@ def given():
     {'step': 600, 'split': 'validation', 'loss': 0.4, 'auroc_mean': 0.83, 'auroc': {'Edema': 0.8}},
     {'step': 900, 'split': 'validation', 'loss': math.nan, 'auroc_mean': None, 'auroc': None},
   ]
-  example = {
-    'kind': 'false positive', 'label': 'Edema', 'image': 'a/<1>.jpg', 'patient': 'p&q',
-    'probability': 0.91, 'threshold': 0.3, 'truth': 0, 'picture': PICTURE, 'heat': PICTURE,
-    'boxes': [],
-  }  # fmt: skip
+  example = Example(
+    kind='false positive', label='Edema', row=0, image='a/<1>.jpg', patient='p&q',
+    probability=0.91, threshold=0.3, truth=0, picture=PICTURE, heat=PICTURE,
+  )  # fmt: skip
   return {
     'title': 'Chest <b>films</b>',
-    'summary': synthetic_summary.evaluated(LABELS, absent=('Fracture',)),
+    'result': synthetic_summary.evaluated(LABELS, absent=('Fracture',)),
     'history': history,
     'split_proof': proof(),
     'config': {
@@ -151,18 +152,18 @@ def test_everything_is_escaped(given, page):
 
 def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
   text = page.text()
-  mean = given['summary']['mean']
+  mean = given['result'].mean
   first = text[: text.index('Every label on the test set')]
   for words in (
     'How well does densenet121 read 3 labels', '200 patients, 400 images in the test set',
     'none of them in training or validation', 'Mean test AUROC of 2 labels',
     *(
-      f'{mean[name]["value"]:.{digits}f}95% interval {mean[name]["interval"][0]:.{digits}f} '
-      f'to {mean[name]["interval"][1]:.{digits}f}'
+      f'{getattr(mean, name).value:.{digits}f}95% interval {getattr(mean, name).interval[0]:.{digits}f} '
+      f'to {getattr(mean, name).interval[1]:.{digits}f}'
       for name, digits in (('auroc', 3), ('sensitivity', 2), ('specificity', 2))
     ),
     'Without Fracture', 'What weakens this answer', 'could not be read: 7',
-    'Labels were read from reports & not by eye.', *given['summary']['notes'],
+    'Labels were read from reports & not by eye.', *given['result'].notes,
   ):  # fmt: skip
     assert words in first
 
@@ -182,30 +183,30 @@ def test_every_figure_is_there(given, page):
   text = page.text()
 
   def written(figure, digits):
-    low, high = (f'{bound:.{digits}f}'.replace('-', '−') for bound in figure['interval'])
-    between = ' to ' if figure['interval'][0] < 0 else '–'
-    value = f'{figure["value"]:.{digits}f}'.replace('-', '−')
+    low, high = (f'{bound:.{digits}f}'.replace('-', '−') for bound in figure.interval)
+    between = ' to ' if figure.interval[0] < 0 else '–'
+    value = f'{figure.value:.{digits}f}'.replace('-', '−')
     return f'{value} ({low}{between}{high})'
 
   for label in LABELS[:2]:
-    of = given['summary']['labels'][label]
+    of = given['result'].labels[label]
     for name, digits in (
       ('auroc', 3), ('auprc', 3), ('brier', 3), ('ece', 3), ('calibration_slope', 2),
       ('calibration_intercept', 2),
     ):  # fmt: skip
-      assert written(of['test'][name], digits) in text
-    assert f'before {of["uncalibrated"]["test"]["brier"]:.3f}' in text
-    for point in of['operating_points']:
-      assert f'{point["threshold"]:.3f}' in text
+      assert written(getattr(of, name), digits) in text
+    assert f'before {of.uncalibrated.test.brier:.3f}' in text
+    for point in of.operating_points:
+      assert f'{point.threshold:.3f}' in text
       for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
-        assert written(point[name], 2) in text
-      assert f'at 2.0%: {written(point["at_prevalence"]["ppv"], 3)}' in text
-      counts = point['confusion']
-      called = counts['true_positives'] + counts['false_positives']
-      assert f'{counts["true_positives"]} of {called}' in text
-    low, high = of['test']['delong']['interval']
+        assert written(getattr(point, name), 2) in text
+      assert f'at 2.0%: {written(point.at_prevalence.ppv, 3)}' in text
+      counts = point.confusion
+      called = counts.true_positives + counts.false_positives
+      assert f'{counts.true_positives} of {called}' in text
+    low, high = of.delong.interval
     assert f'{low:.3f}–{high:.3f}' in text
-    assert f'{of["test"]["prevalence"]:.1%} {of["test"]["positives"]} of 400' in text
+    assert f'{of.prevalence:.1%} {of.positives} of 400' in text
   assert 'Youden, makes the decisions' in text and 'Sensitivity of 0.9' in text
   assert 'no positives' in text and 'Not drawn, for want of a class: Fracture.' in text
   assert 'By Platt scaling, fitted for each label on validation' in text
@@ -223,24 +224,24 @@ def test_a_curve_tells_threshold_and_figures_where_it_is_pointed_at(given):
   row = text[text.index('id="label-2"') : text.index('Not drawn')]
   tips = re.findall(r'<g class="tip"><rect[^>]*></rect><text>(.*?)</text>', row)
   tips = [re.findall(r'>([^<]*)</tspan>', tip) for tip in tips]
-  curve = given['summary']['labels']['Edema']['roc']
+  curve = given['result'].labels['Edema'].roc
   expected = {
     (f'threshold {wording.threshold(at)}', f'sensitivity {y:.2f}', f'specificity {1 - x:.2f}')
-    for x, y, at in zip(*(curve[n] for n in ('false_positive_rate', 'sensitivity', 'threshold')))
+    for x, y, at in zip(
+      *(getattr(curve, n) for n in ('false_positive_rate', 'sensitivity', 'threshold'))
+    )
     if at is not None
   }
   shown = {tuple(tip) for tip in tips if len(tip) == 3 and 'specificity' in tip[2]}
   assert 20 < len(shown & expected) <= 60
   assert shown - expected <= {('above every probability', 'sensitivity 0.00', 'specificity 1.00')}
-  point = given['summary']['labels']['Edema']['operating_points'][0]
-  assert any(tip[:2] == ['Youden', f'threshold {point["threshold"]:.3f}'] for tip in tips)
+  point = given['result'].labels['Edema'].operating_points[0]
+  assert any(tip[:2] == ['Youden', f'threshold {point.threshold:.3f}'] for tip in tips)
 
 
 def test_fourteen_labels_stay_small():
   summary = synthetic_summary.evaluated(synthetic_summary.FINDINGS, images=2000)
-  text = run_page.render(
-    title='x', summary=summary, history=[], split_proof={}, config={}, facts={}
-  )
+  text = run_page.render(title='x', result=summary, history=[], split_proof={}, config={}, facts={})
   assert len(text.encode()) < 2e6
 
 
@@ -267,11 +268,13 @@ def test_bare_evaluation_still_renders(with_validation):
   nothing = one._replace(known=np.zeros_like(one.known))
   for test in (one, nothing):
     found = assessment.assess(
-      nothing if with_validation else None, test, rules=('youden', 'threshold=0.5'), replicates=10
+      nothing if with_validation else None,
+      test,
+      Protocol(operating_points=('youden', 'threshold=0.5'), replicates=10),
     )
     text = Page(
       run_page.render(
-        title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
+        title='x', result=found.result, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
     assert 'No training history was given.' in text and 'No split proof was given.' in text
@@ -282,11 +285,11 @@ def test_bare_evaluation_still_renders(with_validation):
 
 
 def test_without_a_threshold_none_is_spoken_of():
-  found = assessment.assess(None, synthetic_summary.predicted(1, LABELS, 60), replicates=10)
+  found = assessment.assess(
+    None, synthetic_summary.predicted(1, LABELS, 60), Protocol(replicates=10)
+  )
   text = Page(
-    run_page.render(
-      title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
-    )
+    run_page.render(title='x', result=found.result, history=[], split_proof={}, config={}, facts={})
   ).text()
   assert 'No threshold: no validation to choose it on.' in text
   for words in ('Youden', 'numbered points', 'frozen', 'Mean sensitivity', 'makes the decisions'):
@@ -305,11 +308,13 @@ def test_thresholds_say_where_each_comes_from():
     (('youden', 'threshold=0.5'), ['before the test set was read, or given as a number: a']),
   ):
     found = assessment.assess(
-      validation, synthetic_summary.predicted(1, LABELS, 60), rules=rules, replicates=10
+      validation,
+      synthetic_summary.predicted(1, LABELS, 60),
+      Protocol(operating_points=rules, replicates=10),
     )
     text = Page(
       run_page.render(
-        title='x', summary=found.summary, history=[], split_proof={}, config={}, facts={}
+        title='x', result=found.result, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
     assert all(each in text for each in words)
@@ -319,8 +324,8 @@ def test_what_is_not_calibrated_is_said():
   validation = synthetic_summary.predicted(2, LABELS, 200)
   validation.truth[:, 0] = 0
   test = synthetic_summary.predicted(1, LABELS, 200)
-  found = assessment.assess(validation, test, calibration='platt', replicates=10)
-  assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in found.summary['notes']
+  found = assessment.assess(validation, test, Protocol(calibration='platt', replicates=10))
+  assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in found.result.notes
 
 
 def test_a_gap_of_nothing_has_no_sign():
@@ -334,7 +339,7 @@ def test_nothing_weakens():
   summary = synthetic_summary.evaluated(['Edema'], calibrated=False)
   text = Page(
     run_page.render(
-      title='x', summary=summary, history=[], split_proof=proof(), config={},
+      title='x', result=summary, history=[], split_proof=proof(), config={},
       facts={'images set aside': 0},
     )
   ).text()  # fmt: skip
@@ -391,9 +396,9 @@ def test_thinned_lines_keep_their_mean():
 def report_of(head, absent=()):
   result = synthetic_summary.evaluated(CLASSES, head, absent=absent)
   text = run_page.render(
-    title='x', summary=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
+    title='x', result=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
   )
-  return result['classes'], text, Page(text)
+  return result.classes, text, Page(text)
 
 
 @pytest.mark.parametrize('head, kappa', [('softmax', 'kappa'), ('ordinal', 'quadratic_kappa')])
@@ -405,12 +410,12 @@ def test_classes_have_their_figures_and_a_place_on_the_first_screen(head, kappa)
   assert f'How well does resnet50 tell 3 {things} apart' in first
   assert f'Mean test AUROC of 3 {things}' in first
   for name in ('accuracy', 'balanced_accuracy', kappa):
-    low, high = of[name]['interval']
-    assert f'{of[name]["value"]:.3f} ({low:.3f}–{high:.3f})' in section
+    low, high = getattr(of, name).interval
+    assert f'{getattr(of, name).value:.3f} ({low:.3f}–{high:.3f})' in section
     on_first = name == 'balanced_accuracy' or name == 'quadratic_kappa'
-    interval = f'{of[name]["value"]:.3f}95% interval {low:.3f} to {high:.3f}'
+    interval = f'{getattr(of, name).value:.3f}95% interval {low:.3f} to {high:.3f}'
     assert (interval in first) == on_first
-  assert of['decision'] in section and 'against all others' in section
+  assert of.decision in section and 'against all others' in section
   assert ('Quadratic kappa' in text) == (head == 'ordinal')
 
 
@@ -422,7 +427,7 @@ def test_the_confusion_matrix_is_a_table_that_can_be_heard():
   assert scopes == ['col', 'colgroup', *['col'] * 3, *['row'] * 3]
   assert matrix.count('caption') == 1 and matrix.count('td') == 9
   expected = ''
-  for label, row in zip(CLASSES, of['confusion']):
+  for label, row in zip(CLASSES, of.confusion):
     shares = (f'{count / sum(row):.1%}' if count else '' for count in row)
     expected += f'{label}{sum(row)} images'
     expected += ''.join(f'{count}{share}' for count, share in zip(row, shares))
@@ -445,13 +450,13 @@ def test_names_of_classes_are_escaped_and_nothing_is_fetched():
 def test_a_class_without_images_is_said_where_its_figure_would_stand():
   of, _, page = report_of('ordinal', absent=(CLASSES[2],))
   first, section = page.text().split('Decision between grades on the test set')
-  assert of['balanced_accuracy']['value'] is None and of['quadratic_kappa']['value'] is not None
+  assert of.balanced_accuracy.value is None and of.quadratic_kappa.value is not None
   for part in (first, section):
     assert f'no image is of class {CLASSES[2]}' in part
-  assert f'{of["quadratic_kappa"]["value"]:.3f}' in first
+  assert f'{of.quadratic_kappa.value:.3f}' in first
   assert 'nan' not in page.text() and 'None%' not in page.text()
 
 
 def test_questions_of_their_own_have_no_matrix(given, page):
   assert 'Confusion matrix' not in page.text() and 'Balanced accuracy' not in page.text()
-  assert given['summary']['classes'] is None
+  assert given['result'].classes is None

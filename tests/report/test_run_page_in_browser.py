@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
   labels = synthetic_summary.FINDINGS
   page = run_page.render(
     title='Chest films', split_proof={}, config={}, facts={'source': 'https://example.org/films'},
-    summary=synthetic_summary.evaluated(labels, absent=('Fracture',)), pictures=[example],
+    result=synthetic_summary.evaluated(labels, absent=('Fracture',)), pictures=[example],
     history=[{'step': 1, 'split': 'train', 'loss': 1.0}, {'step': 2, 'split': 'train', 'loss': 0.5}],
   )  # fmt: skip
   (folder / 'index.html').write_text(page, encoding='utf-8')

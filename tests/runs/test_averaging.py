@@ -268,14 +268,12 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   run_experiment(experiment, workdir)
   folder = workdir / 'predictions' / 'single_model'
   parts = {part: predictions.read(folder / f'{part}.csv') for part in ('validation', 'test')}
-  own = frozen.freeze(
-    parts['validation'], head='sigmoid', calibration='platt', rules=experiment.evaluation.operating_points
-  )  # fmt: skip
+  own = frozen.freeze(parts['validation'], experiment.protocol)
   export_program.write(finished_runs.open_run(workdir), tmp_path / 'export')
-  exported = json.loads((tmp_path / 'export' / 'frozen.json').read_text())
-  assert exported['levels']['image'] == own != frozen.read(workdir, LABELS)['levels']['image']
+  exported = frozen.read(tmp_path / 'export', LABELS).levels
+  assert exported['image'] == own != frozen.read(workdir, LABELS).levels['image']
   program = export_program.stablehlo(
-    finished_runs.open_run(workdir).network, exported['levels']['image']['calibration']
+    finished_runs.open_run(workdir).network, exported['image'].calibration
   )
   rows = study.read(experiment, workdir).rows('test')
   pixels = study.records(
@@ -285,8 +283,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
     program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5
   )
   card = (tmp_path / 'export' / 'README.md').read_text()
-  of_study = exported['levels']['study']['operating_points']
-  shown = [of_study[label][0]['threshold'] for label in LABELS]
+  shown = [exported['study'].threshold(label) for label in LABELS]
   assert all(f'{each:.4f}' in card for each in shown if each is not None)
   assert 'one checkpoint of an average (mean probability of the 2 best checkpoints' in card
   # Told again, the run says the same: also in which order.

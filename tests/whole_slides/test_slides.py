@@ -14,9 +14,10 @@ from sklearn.metrics import roc_auc_score
 from medjax import config as configs
 from medjax.config import Config, Data, Model, Optimizer, Split
 from medjax.data.images.preprocessing import ImageFormat
-from medjax.evaluation import predictions
+from medjax.evaluation import predictions, results_file
 from medjax.runs import model_file
 from medjax.whole_slides import patch_sets, slide_tables
+from medjax.whole_slides import results as slide_results
 from medjax.whole_slides.patches import Cutting
 
 CUT = ('--mpp=0.5', '--patch_size=32', '--centre=12', '--tissue=0.5')
@@ -86,11 +87,14 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
     assert float(row['prob_tumor']) == pytest.approx(means[name], abs=1e-5)
     assert row['true_tumor'] == str(int(name in TUMOUR)) and row['patient'] == PATIENTS[name]
     assert int(row['patches']) == (patches['slide'] == name).sum()
+  assert results_file.to_plain(slide_results.read(out / 'slides.json')) == json.loads(
+    (out / 'slides.json').read_text()
+  )
   result = json.loads((out / 'slides.json').read_text())
   tumour = result['slides']['labels']['tumor']
   tested = [name for name in PATIENTS if name.startswith('t')]
   expected = roc_auc_score([name in TUMOUR for name in tested], means[tested])
-  assert tumour['test']['auroc']['value'] == pytest.approx(expected)
+  assert tumour['auroc']['value'] == pytest.approx(expected)
   # Decisions follow from the threshold of validation.
   threshold = tumour['operating_points'][0]['threshold']
   assert all(
@@ -103,7 +107,7 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
   assert {name: row['true_tumor'] for name, row in patients.items()} == dict(
     A='1', B='0', C='1', D='1', E='1', F='0'
   )
-  assert result['patients']['labels']['tumor']['test']['patients'] == 3
+  assert result['patients']['labels']['tumor']['patients'] == 3
   assert (
     f'slides: tumor: AUROC {expected:.3f}' in printed and '4 test slides of 3 patients' in printed
   )
@@ -271,7 +275,7 @@ def test_camelyon16_in_miniature(command, tmp_path):
       if part == 'validation'
     }
     result = json.loads((out / 'slides.json').read_text())
-    assert result['slides']['labels']['tumor']['test']['auroc']['value'] > 0.85
+    assert result['slides']['labels']['tumor']['auroc']['value'] > 0.85
     assert result['patients'] is None  # No patients are named: every slide counts as one.
     assert any(
       'No patient identifiers in test: every slide' in n for n in result['slides']['notes']

@@ -6,8 +6,13 @@ taken with the slope fixed at 1: above 0 it says that probabilities are too low 
 et al., BMC Medicine 17:230, 2019: "calibration in the large").
 """
 
+import itertools
+
 import numpy as np
-from scipy import sparse, special
+from scipy import sparse, special, stats
+
+from medjax.evaluation.results import Interval, ReliabilityBin
+from medjax.evaluation.statistics import metrics
 
 BINS = 15  # of equal width, as in Guo et al., ICML 2017
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 before their logit is taken
@@ -30,25 +35,18 @@ def bin_of(probabilities: np.ndarray) -> np.ndarray:
   return np.searchsorted(edges, np.asarray(probabilities, np.float64), side='left')
 
 
-def slope_and_intercept(
-  logits: np.ndarray, positives: np.ndarray, totals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Fits truth ~ sigmoid(a + b · logit) for b, and truth ~ sigmoid(a + logit) for a, by Newton's method.
 
   Args:
     logits: f64[G], of images, or the nodes of `on_grid`.
-    positives: f64[R, G], how many positives each logit has in each of R fits.
-    totals: f64[R, G], how many images.
+    sums: f64[R, 2], the number of positives and the sum of their logits in each of R fits.
+    totals: f64[R, G], how many images each logit has.
 
   Returns:
     (slopes f64[R], intercepts f64[R]); NaN where a class is absent or, for the slope, where no
     logistic curve fits best because the classes do not overlap or all logits are alike.
   """
-  return fits(logits, np.stack((positives.sum(axis=1), positives @ logits), axis=1), totals)
-
-
-def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """As `slope_and_intercept`, given the positives' number and sum of logits, f64[R, 2]."""
   slopes, intercepts = np.full((2, len(totals)), np.nan)
   number = totals.sum(axis=1)
   both = (sums[:, 0] > 1e-6) & (sums[:, 0] < number - 1e-6)
@@ -132,3 +130,45 @@ def _newton(
     if not len(rows):
       break
   return found
+
+
+def reliability(
+  scores: np.ndarray, truth: np.ndarray, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
+  """Returns the points of a reliability curve: of images given about p, what share is positive?
+
+  The bins hold equally many images, as nearly as ties allow: equal scores are never parted, so there
+  may be fewer bins. Bins of equal width would leave most points of a rare finding to a handful of
+  images. (The expected calibration error of Guo et al. 2017 has bins of equal width.)
+
+  Args:
+    scores: f[N], probabilities.
+    truth: [N] of 0 and 1.
+    bins: at most so many.
+
+  Returns:
+    The bins, rising; none without images.
+  """
+  scores, truth = metrics.checked(scores, truth)
+  order = np.argsort(scores, kind='stable')
+  scores, truth = scores[order], truth[order]
+  cuts = np.linspace(0, len(scores), bins + 1).round().astype(int)[1:-1]
+  cuts = np.searchsorted(scores, scores[cuts[cuts < len(scores)]])  # to the start of each tie
+  edges = np.unique(np.concatenate(([0], cuts, [len(scores)])))
+  return tuple(
+    ReliabilityBin(
+      low=float(scores[start]),
+      high=float(scores[end - 1]),
+      images=int(end - start),
+      mean_probability=float(scores[start:end].mean()),
+      share_positive=float(truth[start:end].mean()),
+      interval=_wilson(int(truth[start:end].sum()), int(end - start)),
+    )
+    for start, end in itertools.pairwise(edges)
+  )
+
+
+def _wilson(count: int, total: int) -> Interval:
+  """Returns the 95 % score interval of the share `count` of `total` (Wilson, JASA 22:209, 1927)."""
+  bounds = stats.binomtest(count, total).proportion_ci(0.95, method='wilson')
+  return float(bounds.low), float(bounds.high)

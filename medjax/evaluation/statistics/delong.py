@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
+from medjax.evaluation.results import Delong
+
 _ROUNDING = 1e-14  # of the variances: a difference that varies less than this does not vary
 
 
@@ -75,7 +77,7 @@ def contributions(
   if not np.isin(truth, (0, 1)).all():
     raise ValueError('truth must be 0 or 1; leave out images whose truth is not known')
   positive = truth == 1
-  counts = np.array([len(np.unique(patient[of])) for of in (positive, ~positive, slice(None))])
+  counts = np.array([len(np.unique(patient[rows])) for rows in (positive, ~positive, slice(None))])
   total, aurocs = [int(positive.sum()), int((~positive).sum())], np.full(len(scores), np.nan)
   added = np.full((2, len(scores), patients), np.nan)
   if all(total):
@@ -86,9 +88,9 @@ def contributions(
       placements = below / total[1 - row] if row == 0 else 1 - below / total[1 - row]
       if row == 0:
         aurocs = placements.mean(axis=1)
-      for model, of in enumerate((placements - aurocs[:, None]) / total[row]):
-        added[row, model] = np.bincount(patient[of_class], weights=of, minlength=patients)
-  return Contributions(aurocs, *added, counts)
+      for model, shares in enumerate((placements - aurocs[:, None]) / total[row]):
+        added[row, model] = np.bincount(patient[of_class], weights=shares, minlength=patients)
+  return Contributions(aurocs, added[0], added[1], counts)
 
 
 def covariance(of: Contributions) -> np.ndarray:
@@ -115,27 +117,6 @@ def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
   # Not a matrix product, whose order of summation may differ between its cells: the covariance of
   # two equal models must equal their variances to the last bit.
   return np.einsum('kp,lp->kl', one, other)
-
-
-def auroc_covariance(
-  scores: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (AUROCs f64[K], their covariance f64[K, K]) of K models on the same images.
-
-  Args:
-    scores: f[K, N], higher means more likely positive.
-    truth: [N] of 0 and 1.
-    groups: [N], the patient of each image, any type that sorts; None where each is another patient's.
-
-  Returns:
-    AUROCs that are NaN where a class is absent, and `covariance`.
-
-  Raises:
-    ValueError: as `contributions`.
-  """
-  patient, patients = _numbered(truth, groups)
-  of = contributions(scores, truth, patient, patients)
-  return of.aurocs, covariance(of)
 
 
 def mean_covariance(
@@ -181,26 +162,23 @@ def interval(
 
 def figure(
   scores: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
-) -> dict:
-  """Returns the interval of one AUROC as JSON can hold it.
+) -> Delong:
+  """Returns the interval of one AUROC, or why there is none.
 
   Args:
     scores: f[N], higher means more likely positive.
-    truth, groups: as for `auroc_covariance`.
+    truth: [N] of 0 and 1.
+    groups: [N], the patient of each image, any type that sorts; None where each is another patient's.
     level: how often such intervals cover.
-
-  Returns:
-    {'interval': [low, high] or None, 'clustered': whether a patient has several of the images,
-    'reason': '' or why there is no interval}.
   """
   patient, patients = _numbered(truth, groups)
-  of = contributions(np.asarray(scores)[None], truth, patient, patients)
-  bounds, reason = interval(float(of.aurocs[0]), float(covariance(of)[0, 0]), level)
-  return {
-    'interval': None if bounds is None else list(bounds),
-    'clustered': patients < len(patient),
-    'reason': reason and (no_variance(of, truth) or reason),
-  }
+  parts = contributions(np.asarray(scores)[None], truth, patient, patients)
+  bounds, reason = interval(float(parts.aurocs[0]), float(covariance(parts)[0, 0]), level)
+  return Delong(
+    interval=bounds,
+    clustered=patients < len(patient),
+    reason=reason and (no_variance(parts, truth) or reason),
+  )
 
 
 def no_variance(of: Contributions, truth: np.ndarray) -> str:
@@ -221,7 +199,7 @@ def paired_test(aurocs: np.ndarray, covariance: np.ndarray) -> PairedTest:
 
   Args:
     aurocs: f64[2].
-    covariance: f64[2, 2], of `auroc_covariance` or `mean_covariance`.
+    covariance: f64[2, 2], of `covariance` or `mean_covariance`.
 
   Returns:
     The test of the first less the second. Where the difference does not vary, p is 1 if it is 0, as

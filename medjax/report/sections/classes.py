@@ -1,11 +1,11 @@
 """The report's section on exclusive classes: figures of the decision and the confusion matrix."""
 
 import math
-from collections.abc import Mapping
 
 from medjax.evaluation import wording
+from medjax.evaluation.result import ClassesResult, Result
+from medjax.report.figures import figure_bar, figure_words, lowest
 from medjax.report.markup import Markup, section, small, table, tag
-from medjax.report.sections import labels as labels_section
 
 SHADES = 5  # steps of a cell's background, `shade-1` to `shade-5` in the style sheet
 SHORT = 6  # letters of a label that fit above a column on any screen
@@ -22,63 +22,60 @@ MEANING = {
 }
 
 
-def decisions(summary: Mapping) -> Markup | None:
+def decisions(result: Result) -> Markup | None:
   """Returns the section, None where each label is a question of its own."""
-  classes = summary['classes']
+  classes = result.classes
   if classes is None:
     return None
-  one, several = wording.things(summary)
+  one, several = wording.things(result)
   return section(
     f'Decision between {several} on the test set',
     table(('Figure', 'Value', 'What it says'), _figures(classes, one), 'cards'),
     tag('h3', 'Confusion matrix'),
-    _matrix(classes, one, several, wording.unit(summary)),
+    _matrix(classes, one, several, result.unit),
     tag(
       'p',
-      f'In brackets the {summary["level"]:.0%} interval. Each percentage is a share of its row: in the '
+      f'In brackets the {result.confidence:.0%} interval. Each percentage is a share of its row: in the '
       'frames, where decision and reference standard agree, the sensitivity. '
-      f'{classes["decision"]} The thresholds of single {several}, further down, play no part in that.',
+      f'{classes.decision} The thresholds of single {several}, further down, play no part in that.',
       class_='quiet',
     ),
   )
 
 
-def _figures(classes: Mapping, one: str) -> list[list[object]]:
-  sizes = [sum(row) for row in classes['confusion']]
+def _figures(classes: ClassesResult, one: str) -> list[list[object]]:
+  sizes = [sum(row) for row in classes.confusion]
   guessing = {
     'accuracy': max(sizes) / max(sum(sizes), 1),
     'balanced_accuracy': 1 / len(sizes),
   }
-  rows = []
-  for name, words in wording.CLASS_FIGURES.items():
-    if name in classes:
-      figure = classes[name]
-      reached = [bound for bound in (figure['interval'] or [figure['value']]) if bound is not None]
-      low = min([0, *(math.floor(bound * 10) / 10 for bound in reached)])
-      rows.append(
+  rows: list[list[object]] = []
+  for name, words, figure in wording.class_figures(classes):
+    low = lowest([figure], 0)
+    rows.append(
+      [
+        wording.capital(words),
         [
-          wording.capital(words),
-          [
-            *labels_section.figure_words(figure, 3),
-            labels_section.figure_bar(wording.capital(words), figure, low, guessing.get(name, 0)),
-          ],
-          tag('span', MEANING[name].format(thing=one), class_='quiet'),
-        ]
-      )
+          *figure_words(figure, 3),
+          figure_bar(wording.capital(words), figure, low, guessing.get(name, 0)),
+        ],
+        tag('span', MEANING[name].format(thing=one), class_='quiet'),
+      ]
+    )
   return rows
 
 
-def _matrix(classes: Mapping, one: str, several: str, unit: str) -> Markup:
-  labels = classes['labels']
+def _matrix(classes: ClassesResult, one: str, several: str, unit: str) -> Markup:
+  labels = classes.labels
   long = max(map(len, labels)) > SHORT
   kinds = ['matrix', long and 'long', long and len(labels) > MANY and 'many']
   head = [tag('th', tag('span', label), scope='col') for label in labels]
   caption = (
-    f'{wording.count(classes["images"], f"test {unit}")}: in rows by the {one} that the reference '
+    f'{wording.count(classes.images, f"test {unit}")}: in rows by the {one} that the reference '
     f'standard says, in columns by the {one} that the model decides for'
   )
   rows = []
-  for at, (label, counts) in enumerate(zip(labels, classes['confusion'])):
+  for at, (label, counts) in enumerate(zip(labels, classes.confusion)):
     images = sum(counts)
     cells = [_cell(count, images, at == column) for column, count in enumerate(counts)]
     rows.append(tag('tr', tag('th', label, small(wording.count(images, unit)), scope='row'), cells))

@@ -3,27 +3,27 @@
 A row each, not one chart: fourteen lines in one square cannot be told apart by anybody.
 """
 
-from collections.abc import Mapping
-
 from medjax.evaluation import wording
+from medjax.evaluation.result import Result
+from medjax.evaluation.results import LabelResult
 from medjax.report import charts, panels
 from medjax.report.markup import Markup, section, small, tag
 
 
-def anchor(summary: Mapping, label: str) -> str | None:
+def anchor(result: Result, label: str) -> str | None:
   """Returns the id of a label's row of plots, None if it has no plots."""
-  if summary['labels'][label]['roc'] is None:
+  if result.labels[label].roc is None:
     return None
-  return f'label-{list(summary["labels"]).index(label) + 1}'
+  return f'label-{list(result.labels).index(label) + 1}'
 
 
-def curves(summary: Mapping) -> Markup:
-  """Returns the section: every label that has both classes on test."""
-  rows = [_row(summary, label) for label in summary['labels'] if anchor(summary, label)]
-  missing = [label for label in summary['labels'] if not anchor(summary, label)]
+def curves(result: Result) -> Markup:
+  """Returns the section: every label that has both classes on label_result."""
+  rows = [_row(result, label) for label in result.labels if anchor(result, label)]
+  missing = [label for label in result.labels if not anchor(result, label)]
   return section(
     'Curves on the test set',
-    _key(summary) if rows else None,
+    _key(result) if rows else None,
     tag('div', rows, class_='rows') if rows else None,
     tag('p', f'Not drawn, for want of a class: {", ".join(missing)}.', class_='quiet')
     if missing
@@ -31,27 +31,25 @@ def curves(summary: Mapping) -> Markup:
   )
 
 
-def _key(summary: Mapping) -> Markup:
-  drawn = [of for label, of in summary['labels'].items() if anchor(summary, label)]
-  entries, points = [], [point for of in drawn for point in of['operating_points']]
+def _key(result: Result) -> Markup:
+  drawn = [label_result for label, label_result in result.labels.items() if anchor(result, label)]
+  entries, points = [], [point for label_result in drawn for point in label_result.operating_points]
   chosen = wording.chosen(points)
   numbers = {
-    number: point['rule']
-    for of in drawn
-    for number, point in enumerate(of['operating_points'], 1)
-    if point['threshold'] is not None
+    number: point.rule
+    for label_result in drawn
+    for number, point in enumerate(label_result.operating_points, 1)
+    if point.threshold is not None
   }
   for number, rule in sorted(numbers.items()):
     decides = ', makes the decisions' if number == 1 else ''
     entries.append((f'number {number}', f'{wording.capital(wording.rule(rule))}{decides}'))
   entries.append(('chance', 'guessing; prevalence; perfectly calibrated'))
-  plots = [of['reliability'] for of in drawn if of['reliability']]
-  if any(each['before'] for each in plots):
+  plots = [label_result.reliability for label_result in drawn if label_result.reliability]
+  if any(plot.before for plot in plots):
     entries.append(('hollow', 'before calibration'))
   if plots:
-    entries.append(
-      ('wilson', f'as tested, with Wilson interval, every {wording.unit(summary)} for itself')
-    )
+    entries.append(('wilson', f'as tested, with Wilson interval, every {result.unit} for itself'))
   return tag(
     'div',
     tag(
@@ -65,20 +63,24 @@ def _key(summary: Mapping) -> Markup:
   )
 
 
-def _row(summary: Mapping, label: str) -> Markup:
-  of = summary['labels'][label]
-  test, unit = of['test'], wording.unit(summary)
-  identity = anchor(summary, label)
-  roc, recall = _points(of)
-  auroc, auprc, error = (wording.plain(test[name], 3) for name in ('auroc', 'auprc', 'ece'))
-  plots = [('ROC', f'AUROC {auroc}', panels.roc(label, of['roc'], auroc, roc))]
-  if of['precision_recall']:
+def _row(result: Result, label: str) -> Markup:
+  label_result, unit = result.labels[label], result.unit
+  identity = anchor(result, label)
+  roc, recall = _points(label_result)
+  auroc, auprc, error = (
+    wording.plain(figure, 3)
+    for figure in (label_result.auroc, label_result.auprc, label_result.ece)
+  )
+  plots = []
+  if label_result.roc:
+    plots.append(('ROC', f'AUROC {auroc}', panels.roc(label, label_result.roc, auroc, roc)))
+  if label_result.precision_recall:
     drawn = panels.precision_recall(
-      label, of['precision_recall'], auprc, test['prevalence'], recall
+      label, label_result.precision_recall, auprc, label_result.prevalence or 0.0, recall
     )
     plots.append(('Precision–recall', f'AUPRC {auprc}', drawn))
-  if of['reliability']:
-    before, after = of['reliability']['before'] or [], of['reliability']['after'] or []
+  if label_result.reliability:
+    before, after = label_result.reliability.before or (), label_result.reliability.after
     said = f'ECE {error}'
     plots.append(('Reliability', said, panels.reliability(label, before, after, said, unit)))
   return tag(
@@ -86,8 +88,8 @@ def _row(summary: Mapping, label: str) -> Markup:
     tag(
       'div',
       tag('h3', label, id=f'{identity}-name'),
-      small(f'{test["positives"]:,} of {test["images"]:,} positive'),
-      small(wording.count(test['positive_patients'], 'patient')),
+      small(f'{label_result.positives:,} of {label_result.images:,} positive'),
+      small(wording.count(label_result.positive_patients, 'patient')),
     ),
     tag(
       'div',
@@ -106,24 +108,24 @@ def _row(summary: Mapping, label: str) -> Markup:
   )
 
 
-def _points(of: Mapping) -> tuple[list[panels.Point], list[panels.Point]]:
+def _points(label_result: LabelResult) -> tuple[list[panels.Point], list[panels.Point]]:
   """Returns the frozen operating points in the ROC and in the precision-recall plot."""
   roc, recall = [], []
-  for number, point in enumerate(of['operating_points'], 1):
+  for number, point in enumerate(label_result.operating_points, 1):
     sensitivity, specificity, ppv = (
-      point[name]['value'] for name in ('sensitivity', 'specificity', 'ppv')
+      figure.value for figure in (point.sensitivity, point.specificity, point.ppv)
     )
-    if point['threshold'] is None or sensitivity is None or specificity is None:
+    if point.threshold is None or sensitivity is None or specificity is None:
       continue
-    rule = wording.rule(point['rule'])
+    rule = wording.rule(point.rule)
     words = [
       wording.capital(rule),
-      f'threshold {wording.threshold(point["threshold"])}',
-      f'sensitivity {wording.plain(point["sensitivity"], 2)}',
-      f'specificity {wording.plain(point["specificity"], 2)}',
+      f'threshold {wording.threshold(point.threshold)}',
+      f'sensitivity {wording.plain(point.sensitivity, 2)}',
+      f'specificity {wording.plain(point.specificity, 2)}',
     ]
     roc.append(panels.Point(number, 1 - specificity, sensitivity, words))
     if ppv is not None:
-      said = f'PPV {wording.plain(point["ppv"], 2)}'
+      said = f'PPV {wording.plain(point.ppv, 2)}'
       recall.append(panels.Point(number, sensitivity, ppv, [*words[:3], said]))
   return roc, recall

@@ -1,16 +1,13 @@
 """The report's section of pictures: the surest hits and the worst misses, with their heat maps."""
 
-import base64
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from medjax.evaluation import wording
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.surest import KINDS, Example
 from medjax.report import markup
 from medjax.report.markup import Markup, small, tag
 
-KINDS = {  # in the order shown: what a reader should look at first comes first
+_HEADINGS = {  # kind → heading, and what it means
   'false negative': (
     'Worst misses',
     'The finding is there, and the model was surest that it is not.',
@@ -24,89 +21,24 @@ KINDS = {  # in the order shown: what a reader should look at first comes first
 }
 
 
-def choose(test: Predictions, thresholds: Mapping[str, float | None], each: int = 3) -> list[dict]:
-  """Returns which test images to show: of every kind those furthest from the threshold.
-
-  How far, is counted in log odds from the label's own threshold, so that a rare label, whose
-  probabilities are all low, is not passed over. Every label gives its furthest image before any
-  gives its second, and no two images are of one patient.
-
-  Args:
-    test: what is tested, probabilities calibrated as they are decided on.
-    thresholds: label → threshold; labels that are absent or have None or NaN are passed over.
-    each: how many of each kind at most.
-
-  Returns:
-    Dictionaries {'kind', 'label', 'row': int, 'image', 'patient', 'probability': float,
-    'threshold': float, 'truth': 0 or 1}, by kind, the furthest first; `row` is that in `test`.
-  """
-  candidates: dict[str, list[tuple]] = {kind: [] for kind in KINDS}
-  for index, label in enumerate(test.labels):
-    threshold = thresholds.get(label)
-    if threshold is None or np.isnan(threshold):
-      continue
-    scores = np.asarray(test.probabilities[:, index], np.float64)
-    distance = np.abs(_log_odds(scores) - _log_odds(np.float64(threshold)))
-    called, true = scores >= threshold, np.asarray(test.truth[:, index]) == 1
-    for kind in KINDS:
-      right, positive = kind.split(' ')
-      group = (called == (positive == 'positive')) & ((called == true) == (right == 'true'))
-      rows = np.flatnonzero(group & np.asarray(test.known[:, index], bool))
-      # Enough to find others in place of patients who are shown already.
-      furthest = rows[np.argsort(-distance[rows], kind='stable')][: 50 * each]
-      candidates[kind] += [
-        (place, -float(distance[row]), index, int(row)) for place, row in enumerate(furthest)
-      ]
-  shown: list[dict] = []
-  used: set[str] = set()
-  for kind, of_kind in candidates.items():
-    chosen = []
-    for _, distance, index, row in sorted(of_kind):
-      patient = str(test.patients[row])
-      if patient in used or len(chosen) == each:
-        continue
-      used.add(patient)
-      label = test.labels[index]
-      example = {
-        'kind': kind,
-        'label': label,
-        'row': row,
-        'image': str(test.images[row]),
-        'patient': patient,
-        'probability': float(test.probabilities[row, index]),
-        'threshold': float(thresholds[label]),
-        'truth': int(test.truth[row, index] == 1),
-      }
-      chosen.append((distance, example))
-    shown += [example for _, example in sorted(chosen, key=lambda pair: pair[0])]
-  return shown
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-  bounded = np.clip(probability, 1e-7, 1 - 1e-7)
-  return np.log(bounded) - np.log1p(-bounded)
-
-
-def section(examples: Sequence[Mapping], method: str = 'heat maps', unit: str = 'image') -> Markup:
+def section(examples: Sequence[Example], method: str = 'heat maps', unit: str = 'image') -> Markup:
   """Returns the section.
 
   Args:
+    examples: the images, with what was drawn of them.
     method: of the heat maps, in words.
     unit: what the report is of.
-    examples: what `choose` returns, each with 'picture' too: the bytes of a PNG or JPEG file or a
-      data URI, None where it could not be drawn; and, where there are any, 'heat': the same of the
-      picture under its heat map, and 'boxes': (left, top, width, height) as shares of the picture's
-      sides, where readers say that the finding is.
   """
   groups = []
-  for kind, (heading, meaning) in KINDS.items():
-    figures = [_figure(example) for example in examples if example['kind'] == kind]
+  for kind in KINDS:
+    heading, meaning = _HEADINGS[kind]
+    figures = [_figure(example) for example in examples if example.kind == kind]
     if figures:
       groups.append(tag('h3', heading))
       groups.append(tag('p', meaning, class_='quiet'))
       groups.append(tag('div', figures, class_='examples'))
-  heat = any(example.get('heat') for example in examples)
-  boxes = any(example.get('boxes') for example in examples)
+  heat = any(example.heat for example in examples)
+  boxes = any(example.boxes for example in examples)
   return markup.section(
     'Examples from the test set',
     tag(
@@ -128,30 +60,28 @@ def section(examples: Sequence[Mapping], method: str = 'heat maps', unit: str = 
   )
 
 
-def _figure(example: Mapping) -> Markup:
-  label, boxes = example['label'], example.get('boxes') or ()
-  pictures = [_picture(example.get('picture'), f'{example["image"]}', boxes)]
-  if example.get('heat'):
-    words = f'Heat map of {label} on {example["image"]}'
-    pictures.append(_picture(example['heat'], words, boxes))
+def _figure(example: Example) -> Markup:
+  label, boxes = example.label, example.boxes
+  pictures = [_picture(example.picture, example.image, boxes)]
+  if example.heat:
+    words = f'Heat map of {label} on {example.image}'
+    pictures.append(_picture(example.heat, words, boxes))
   return tag(
     'figure',
     tag('div', pictures, class_='two'),
     tag(
       'figcaption',
       tag('b', label),
-      f' {wording.percent(example["probability"])}',
-      tag('span', f' threshold {wording.percent(example["threshold"])}', class_='beside')
-      if example.get('threshold') is not None
-      else None,
-      small(f'patient {example["patient"]} · {example["image"]}'),
+      f' {wording.percent(example.probability)}',
+      tag('span', f' threshold {wording.percent(example.threshold)}', class_='beside'),
+      small(f'patient {example.patient} · {example.image}'),
     ),
   )
 
 
-def _picture(picture: bytes | str | None, words: str, boxes: Sequence[Sequence[float]]) -> Markup:
-  uri = data_uri(picture)
-  if uri is None:
+def _picture(picture: str | None, words: str, boxes: Sequence[Sequence[float]]) -> Markup:
+  # Anything but a data URI would be fetched from somewhere, and the page fetches nothing.
+  if picture is None or not picture.startswith('data:image/'):
     return tag('div', small('could not be drawn'), class_='picture')
   frames = [
     tag('rect', x=f'{x:.4f}', y=f'{y:.4f}', width=f'{width:.4f}', height=f'{height:.4f}')
@@ -160,13 +90,4 @@ def _picture(picture: bytes | str | None, words: str, boxes: Sequence[Sequence[f
   drawn = frames and tag(
     'svg', frames, viewBox='0 0 1 1', preserveAspectRatio='none', aria_hidden='true', class_='boxes'
   )
-  return tag('div', tag('img', src=uri, alt=words), drawn or None, class_='picture')
-
-
-def data_uri(picture: bytes | str | None) -> str | None:
-  """Returns a PNG or JPEG file's bytes as a data URI, one that is given as it is, else None."""
-  if isinstance(picture, bytes):
-    kind = 'png' if picture.startswith(b'\x89PNG') else 'jpeg'
-    return f'data:image/{kind};base64,{base64.b64encode(picture).decode()}'
-  # Anything else would be fetched from somewhere, and the page fetches nothing.
-  return picture if picture and picture.startswith('data:image/') else None
+  return tag('div', tag('img', src=picture, alt=words), drawn or None, class_='picture')

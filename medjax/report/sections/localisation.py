@@ -1,8 +1,7 @@
 """The report's section on whether heat maps point at what readers marked."""
 
-from collections.abc import Mapping
-
 from medjax.evaluation import wording
+from medjax.evaluation.result import Result
 from medjax.evaluation.statistics.localisation import Localisation, Score
 from medjax.report import markup
 from medjax.report.markup import Markup, one_line, small, table, tag
@@ -15,14 +14,14 @@ METHODS = {
 }
 
 
-def section(found: Localisation, summary: Mapping) -> Markup:
+def section(found: Localisation, result: Result) -> Markup:
   """Returns the section.
 
   Args:
     found: heat maps against boxes.
-    summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
+    result: of the test; says what labels are called.
   """
-  one, _ = wording.things(summary)
+  one, _ = wording.things(result)
   rows = [
     [
       label,

@@ -3,10 +3,11 @@
 Its style sheet is reader_section.css.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from medjax.evaluation import wording
 from medjax.evaluation.readers.study import Below, Reader, ReaderLabel, ReaderStudy
+from medjax.evaluation.result import Result
 from medjax.evaluation.results import Figure
 from medjax.report import charts, markup
 from medjax.report.markup import Markup, join, small, table, tag
@@ -14,17 +15,17 @@ from medjax.report.markup import Markup, join, small, table, tag
 SIZE, LEFT, TOP = 240, 38, 8  # of a panel's square and the space around it, in pixels
 
 
-def section(study: ReaderStudy, summary: Mapping) -> Markup:
+def section(study: ReaderStudy, result: Result) -> Markup:
   """Returns the section.
 
   Args:
     study: readers and the model on the same images.
-    summary: what `medjax.evaluation.summary.evaluate` returns; says what labels are called.
+    result: of the test; says what labels are called.
   """
   readers, notes = len(study.readers), study.notes
   return markup.section(
     'Readers beside the model',
-    tag('p', *_answer(study, wording.things(summary)), class_='readers-answer'),
+    tag('p', *_answer(study, wording.things(result)), class_='readers-answer'),
     tag(
       'p',
       f'{wording.count(readers, "reader")} on {wording.count(study.images, "image")} of '
@@ -38,7 +39,7 @@ def section(study: ReaderStudy, summary: Mapping) -> Markup:
     [_label(label, read) for label, read in study.labels.items()],
     tag('p', _how(study), class_='quiet'),
     tag('h3', 'Agreement beyond chance (kappa)'),
-    _agreement(study, wording.things(summary)[0]),
+    _agreement(study, wording.things(result)[0]),
   )
 
 

@@ -1,85 +1,85 @@
 """The report's section on subgroups: for whom the answer holds, and how far apart they are."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from medjax.evaluation import subgroups, wording
+from medjax.evaluation.result import Result, SubgroupResult
+from medjax.evaluation.results import Figure
+from medjax.evaluation.subgroup_notes import NOT_TOLD, comparisons, excludes_zero, in_words
 from medjax.report import charts, markup
+from medjax.report.figures import figure_bar, figure_words, lowest
 from medjax.report.markup import Markup, small, tag
-from medjax.report.sections.labels import figure_bar, figure_words
 
 COLUMNS = {'age': 'Age in years', 'dataset': 'Data set'}  # others by their own name
 SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}
 
 
-def section(summary: Mapping) -> Markup | None:
+def section(result: Result) -> Markup | None:
   """Returns the section, a table for each column; None where no column told subgroups."""
-  found = summary.get('subgroups')
-  if not found:
+  columns = result.subgroups
+  if not columns:
     return None
-  level, gaps = summary['level'], list(subgroups.comparisons(found))
-  apart = sum(subgroups.excludes_zero(gap) for *_, gap in gaps)
-  means = [group['mean_auroc'] for groups in found.values() for group in groups]
-  low = min([0.5, *(math.floor(bound * 10) / 10 for bound in _reached(means))])
-  widest = max([0.05, *(abs(bound) for bound in _reached(_mean_gaps(found)))])
+  confidence, gaps = result.confidence, list(comparisons(columns))
+  apart = sum(excludes_zero(comparison.gap) for comparison in gaps)
+  every = [group for groups in columns.values() for group in groups]
+  low = lowest((group.mean_auroc for group in every), 0.5)
+  mean_gaps = [group.mean_gap for group in every if group.mean_gap]
+  widest = max([0.05, *(abs(bound) for bound in _bounds(mean_gaps))])
   return markup.section(
     'Subgroups',
     tag(
       'p',
       'The figures of the test set for each value of a column by itself. ',
-      f'{subgroups.in_words(len(gaps), apart, level)}.' if gaps else None,
+      f'{in_words(len(gaps), apart, confidence)}.' if gaps else None,
     ),
     [
-      _column(column, groups, summary, low, math.ceil(widest * 20) / 20)
-      for column, groups in found.items()
+      _column(column, groups, result, low, math.ceil(widest * 20) / 20)
+      for column, groups in columns.items()
     ],
     tag(
       'p',
-      f'In brackets the {level:.0%} interval. A gap is the difference from the reference, the value with '
+      f'In brackets the {confidence:.0%} interval. A gap is the difference from the reference, the value with '
       'most patients; the tick is no gap. Both sides of a gap are drawn from the same replicates of the '
-      f'patients. Of fewer than {subgroups.FEW} patients of a class no figure is told. Thresholds are '
+      f'patients. Of fewer than {subgroups.FEW} patients of a class no figure is reported. Thresholds are '
       'the frozen operating points, the same for all. PPV, NPV, AUPRC and the Brier score differ with the '
-      'prevalence alone, which is why no gaps are told of them.',
+      'prevalence alone, which is why no gaps of them are reported.',
       class_='quiet',
     ),
   )
 
 
-def _mean_gaps(found: Mapping) -> list[Mapping]:
-  return [g['mean_gap'] for groups in found.values() for g in groups if g['mean_gap']]
-
-
-def _reached(figures: Sequence[Mapping]) -> list[float]:
+def _bounds(figures: Iterable[Figure]) -> list[float]:
   """Returns the values and bounds that a scale must hold."""
-  reached = [bound for each in figures for bound in (*(each['interval'] or ()), each['value'])]
-  return [bound for bound in reached if bound is not None]
+  bounds = [bound for figure in figures for bound in (*(figure.interval or ()), figure.value)]
+  return [bound for bound in bounds if bound is not None]
 
 
 def _column(
-  column: str, groups: Sequence[Mapping], summary: Mapping, low: float, widest: float
+  column: str, groups: Sequence[SubgroupResult], result: Result, low: float, widest: float
 ) -> Markup:
-  unit, labels = summary.get('unit', 'image'), list(groups[0]['labels'])
+  unit, labels = result.unit, list(groups[0].labels)
   name = COLUMNS.get(column, wording.capital(column))
   area = 'Mean AUROC' if len(labels) > 1 else 'AUROC'
   rows = []
   for group in groups:
     value = _value(group, unit)
-    entered = group['mean_labels']
+    entered = group.mean_labels
     rows.append(
       [
         value,
-        [f'{group["patients"]:,}', small(f'{group["images"]:,} {wording.plural(unit)}')],
+        [f'{group.patients:,}', small(f'{group.images:,} {wording.plural(unit)}')],
         _prevalence(group),
         [
-          *figure_words(group['mean_auroc'], 3),
-          figure_bar(f'{area}, {column} {value}', group['mean_auroc'], low, 0.5),
+          *figure_words(group.mean_auroc, 3),
+          figure_bar(f'{area}, {column} {value}', group.mean_auroc, low, 0.5),
           small(f'of {len(entered)} of {len(labels)} labels')
           if 0 < len(entered) < len(labels)
           else None,
         ],
         [
-          *_gap(group['mean_gap']),
-          _gap_bar(f'Gap of {column} {value}', group['mean_gap'], widest),
+          *_gap(group.mean_gap),
+          _gap_bar(f'Gap of {column} {value}', group.mean_gap, widest),
           _of_fewer(group),
         ],
       ]
@@ -103,60 +103,63 @@ def _column(
   )
 
 
-def _label_table(label: str, groups: Sequence[Mapping], unit: str) -> Markup:
+def _label_table(label: str, groups: Sequence[SubgroupResult], unit: str) -> Markup:
   rows = []
   for group in groups:
-    of = group['labels'][label]
+    label_result = group.labels[label]
     cells = []
     for figure in subgroups.NEEDS:
-      gap = (of['gaps'] or {}).get(figure)
-      cells.append([*_stacked(of[figure]), *_stacked_gap(gap)])
+      gap = getattr(label_result.gaps, figure, None)
+      cells.append([*_stacked(getattr(label_result, figure)), *_stacked_gap(gap)])
     positives = [
-      _small_line(f'{of["positives"]:,} of {of["images"]:,}'),
-      _small_line(wording.count(of['positive_patients'], 'patient')),
+      _small_line(f'{label_result.positives:,} of {label_result.images:,}'),
+      _small_line(wording.count(label_result.positive_patients, 'patient')),
     ]
     rows.append([_value(group, unit), positives, *cells])
   header = [SHORT.get(figure, wording.capital(figure)) for figure in subgroups.NEEDS]
   return markup.table(('Value', 'Positive', *header), rows, 'cards')
 
 
-def _value(group: Mapping, unit: str) -> str:
+def _value(group: SubgroupResult, unit: str) -> str:
   """Returns a group's name; of a study or patient whose images differ nothing is told either."""
-  if group['value'] == subgroups.NOT_TOLD and unit != 'image':
-    return f'several, or {subgroups.NOT_TOLD}'
-  if group['merged'] > 1:
-    return f'{group["value"]} ({group["merged"]} values)'
-  return group['value']
+  if group.value == NOT_TOLD and unit != 'image':
+    return f'several, or {NOT_TOLD}'
+  if group.merged > 1:
+    return f'{group.value} ({group.merged} values)'
+  return group.value
 
 
-def _prevalence(group: Mapping) -> list[object]:
-  shares = [of['prevalence'] for of in group['labels'].values() if of['prevalence'] is not None]
+def _prevalence(group: SubgroupResult) -> list[object]:
+  shares = [
+    label_result.prevalence
+    for label_result in group.labels.values()
+    if label_result.prevalence is not None
+  ]
   if not shares:
     return [wording.percent(None)]
-  if len(group['labels']) == 1:
-    [of] = group['labels'].values()
-    return [wording.percent(shares[0]), small(f'{of["positives"]:,} of {of["images"]:,}')]
+  if len(group.labels) == 1:
+    [label_result] = group.labels.values()
+    return [
+      wording.percent(shares[0]),
+      small(f'{label_result.positives:,} of {label_result.images:,}'),
+    ]
   return [f'{min(shares):.1%} to {max(shares):.1%}', small(f'of {len(shares)} labels')]
 
 
-def _stacked(figure: Mapping) -> list[object]:
+def _stacked(figure: Figure) -> list[object]:
   """Returns a figure for a narrow cell, its interval below it, or why there is none."""
-  if figure['value'] is None:
-    return [small(figure['reason'])]
-  bounds = figure['interval'] and _small_line(f'({wording.bounds(figure["interval"], 2)})')
-  return [wording.number(figure['value'], 2), bounds or None]
+  if figure.value is None:
+    return [small(figure.reason)]
+  bounds = figure.interval and _small_line(f'({wording.bounds(figure.interval, 2)})')
+  return [wording.number(figure.value, 2), bounds or None]
 
 
-def _stacked_gap(gap: Mapping | None) -> list[object]:
-  if gap is None or gap['value'] is None:
+def _stacked_gap(gap: Figure | None) -> list[object]:
+  if gap is None or gap.value is None:
     return []
-  value = (
-    tag('b', wording.signed(gap['value']))
-    if subgroups.excludes_zero(gap)
-    else wording.signed(gap['value'])
-  )
-  bounds = gap['interval'] and _small_line(
-    f'({wording.signed(gap["interval"][0])} to {wording.signed(gap["interval"][1])})'
+  value = tag('b', wording.signed(gap.value)) if excludes_zero(gap) else wording.signed(gap.value)
+  bounds = gap.interval and _small_line(
+    f'({wording.signed(gap.interval[0])} to {wording.signed(gap.interval[1])})'
   )
   return [_small_line('gap ', value), bounds or None]
 
@@ -165,41 +168,41 @@ def _small_line(*children: object) -> Markup:
   return tag('small', *children, class_='line')
 
 
-def _gap(gap: Mapping | None) -> list[object]:
+def _gap(gap: Figure | None) -> list[object]:
   """Returns a gap in words, in bold type if its interval excludes zero."""
   if gap is None:
     return [tag('span', 'reference', class_='quiet')]
-  if gap['value'] is None:
-    return [tag('span', gap['reason'], class_='quiet')]
-  value = wording.signed(gap['value'])
-  if gap['interval'] is None:
+  if gap.value is None:
+    return [tag('span', gap.reason, class_='quiet')]
+  value = wording.signed(gap.value)
+  if gap.interval is None:
     return [value]
-  low, high = (wording.signed(bound) for bound in gap['interval'])
-  apart = subgroups.excludes_zero(gap)
+  low, high = (wording.signed(bound) for bound in gap.interval)
+  apart = excludes_zero(gap)
   return [
     markup.one_line(tag('b', value) if apart else value, f'({low} to {high})'),
     small('its interval excludes zero') if apart else None,
   ]
 
 
-def _of_fewer(group: Mapping) -> Markup | None:
-  shared = group['gap_labels']
-  if not shared or len(shared) == len(group['mean_labels']):
+def _of_fewer(group: SubgroupResult) -> Markup | None:
+  shared = group.gap_labels
+  if not shared or len(shared) == len(group.mean_labels):
     return None
   return small(f'of the {wording.count(len(shared), "label")} that both have')
 
 
-def _gap_bar(what: str, gap: Mapping | None, widest: float) -> Markup | None:
+def _gap_bar(what: str, gap: Figure | None, widest: float) -> Markup | None:
   """Draws a gap and its interval on a scale from −widest to widest, a tick at zero."""
-  if gap is None or gap['value'] is None:
+  if gap is None or gap.value is None:
     return None
   width, middle = 132, 8
 
   def place(x: float) -> float:
     return round(width / 2 + (width / 2 - 4) * x / widest, 1)
 
-  bounds = gap['interval']
-  words = f'{what}: {wording.signed(gap["value"])}'
+  bounds = gap.interval
+  words = f'{what}: {wording.signed(gap.value)}'
   return charts.svg(
     width,
     16,
@@ -209,5 +212,5 @@ def _gap_bar(what: str, gap: Mapping | None, widest: float) -> Markup | None:
     tag('line', x1=place(0), x2=place(0), y1=2, y2=14, class_='baseline'),
     bounds
     and tag('line', x1=place(bounds[0]), x2=place(bounds[1]), y1=middle, y2=middle, class_='range'),
-    tag('circle', cx=place(gap['value']), cy=middle, r=3.6, class_='dot'),
+    tag('circle', cx=place(gap.value), cy=middle, r=3.6, class_='dot'),
   )

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic_summary
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import inter_rater
 
@@ -428,7 +429,7 @@ def test_the_section_says_and_draws_the_study():
   test, answers = drawn(seed=11, missing=0)
   answers[:, 0, 0] = [1, 0, np.nan]
   study = compared(test, answers)
-  page = Page(readers_section.section(study, {'classes': None}))
+  page = Page(readers_section.section(study, synthetic_summary.evaluated(['Edema'])))
   text = ''.join(page.words)
   for label in LABELS:
     below = study.labels[label].below
@@ -450,7 +451,7 @@ def test_the_section_says_and_draws_the_study():
 
 def test_the_section_stands_without_curves_and_thresholds():
   study = compared(predicted(SCORES, [0] * 7), [[0] * 7], labels=['Edema'], thresholds={})
-  page = Page(readers_section.section(study, {'classes': None}))
+  page = Page(readers_section.section(study, synthetic_summary.evaluated(['Edema'])))
   text = ''.join(page.words)
   assert 'No curve to compare readers with.' in text
   assert 'no positives among the images read' in text and 'None' not in text

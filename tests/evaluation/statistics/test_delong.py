@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from auroc_covariance import auroc_covariance
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from medjax.evaluation.results import Delong
 from medjax.evaluation.statistics import delong
 
 # Turck et al., Intensive Care Medicine 36:107, 2010: 113 patients after a subarachnoid haemorrhage, those
@@ -91,7 +93,7 @@ def study(seed=0, patients=25, several=4, ties=1):
 def test_equals_pROC_on_its_own_data():
   scores = np.stack([list(WFNS), S100B.split()]).astype(float)
   truth = np.arange(113) < POOR
-  aurocs, covariance = delong.auroc_covariance(scores, truth)
+  aurocs, covariance = auroc_covariance(scores, truth)
   assert aurocs == pytest.approx([0.823678861788618, 0.731368563685637], abs=1e-14)
   published = [
     [0.00146991470882363, 0.00119615567376754],
@@ -107,7 +109,7 @@ def test_equals_pROC_on_its_own_data():
 
 def test_equals_SAS_on_DeLongs_own_data():
   albumin, protein, score, benefit = table(OVARIAN)
-  aurocs, covariance = delong.auroc_covariance(np.stack([albumin, 10 - score, protein]), benefit)
+  aurocs, covariance = auroc_covariance(np.stack([albumin, 10 - score, protein]), benefit)
   assert aurocs.round(4).tolist() == [0.7366, 0.7258, 0.6478]
   assert np.sqrt(np.diag(covariance)).round(4).tolist() == [0.0927, 0.1028, 0.1000]
   for pair, difference, error, bounds, p in (
@@ -125,7 +127,7 @@ def test_equals_SAS_on_DeLongs_own_data():
 
 def test_equals_Obuchowski_on_her_own_data():
   groups, truth, *scores = table(CAROTIDS)
-  aurocs, covariance = delong.auroc_covariance(np.stack(scores), truth, groups)
+  aurocs, covariance = auroc_covariance(np.stack(scores), truth, groups)
   assert aurocs.round(4).tolist() == [0.9837, 0.9852]
   assert np.sqrt(np.diag(covariance)).round(4).tolist() == [0.0108, 0.0097]
   m, n = 29, 36  # her components, as her program prints them
@@ -143,21 +145,21 @@ def test_equals_Obuchowski_on_her_own_data():
 @pytest.mark.parametrize('ties', [0, 1, 6])
 def test_equals_the_definitions_pair_by_pair(ties):
   scores, truth, groups = study(ties=ties)
-  aurocs, covariance = delong.auroc_covariance(scores, truth, groups)
+  aurocs, covariance = auroc_covariance(scores, truth, groups)
   oracle = [sklearn_metrics.roc_auc_score(truth, of) for of in scores]
   assert aurocs == pytest.approx(oracle, abs=1e-12)
   assert covariance == pytest.approx(brute_force(scores, truth, groups), abs=1e-15)
   assert np.linalg.eigvalsh(covariance).min() > -1e-15
   single = np.arange(len(truth))
-  plain = delong.auroc_covariance(scores, truth)[1]
+  plain = auroc_covariance(scores, truth)[1]
   assert plain == pytest.approx(brute_force(scores, truth, single), abs=1e-15)
   named = np.array([f'patient {99 - group}' for group in groups])
-  assert delong.auroc_covariance(scores, truth, named)[1] == pytest.approx(covariance, rel=1e-12)
+  assert auroc_covariance(scores, truth, named)[1] == pytest.approx(covariance, rel=1e-12)
 
 
 def test_with_one_image_each_it_is_DeLong_exactly():
   scores, truth, _ = study(1, several=1, patients=60)
-  one = delong.auroc_covariance(scores, truth, np.random.default_rng(0).permutation(len(truth)))[1]
+  one = auroc_covariance(scores, truth, np.random.default_rng(0).permutation(len(truth)))[1]
   # DeLong's definition, in the words of numpy: covariances of the placements.
   above = (scores[:, truth == 1, None] > scores[:, None, truth == 0]) + 0.5 * (
     scores[:, truth == 1, None] == scores[:, None, truth == 0]
@@ -210,8 +212,8 @@ def test_by_patient_it_covers_and_by_image_it_falls_short():
   truth = np.where(rng.random(len(groups)) < 0.85, ill, ~ill)
   of_patients = rng.normal(0, own, (tests, patients))[:, groups]
   scores = of_patients + rng.normal(shift * truth, noise, (tests, len(groups)))
-  aurocs, covariance = delong.auroc_covariance(scores, truth, groups)
-  by_image = delong.auroc_covariance(scores[:300], truth)[1]
+  aurocs, covariance = auroc_covariance(scores, truth, groups)
+  by_image = auroc_covariance(scores[:300], truth)[1]
   assert 0.93 <= coverage(area, aurocs, np.diag(covariance), logit) <= 0.97
   assert coverage(area, aurocs[:300], np.diag(by_image), logit) < 0.85
   assert np.diag(covariance).mean() == pytest.approx(aurocs.var(), rel=0.1)
@@ -225,7 +227,7 @@ def test_near_1_the_logit_interval_covers_and_the_plain_one_falls_short():
   rng, tests, images, area = np.random.default_rng(6), 1000, 40, 0.95
   truth = np.repeat([0, 1], images)
   scores = rng.normal(stats.norm.ppf(area) * np.sqrt(2) * truth, 1, (tests, len(truth)))
-  aurocs, covariance = delong.auroc_covariance(scores, truth)
+  aurocs, covariance = auroc_covariance(scores, truth)
   assert 0.93 <= coverage(area, aurocs, np.diag(covariance), logit) <= 0.97
   assert coverage(area, aurocs, np.diag(covariance), plain) < 0.92
 
@@ -252,23 +254,23 @@ def test_interval_is_the_delta_method_on_the_logit():
 )
 def test_no_interval_says_why(truth, groups, words):
   figure = delong.figure(np.array([0.1, 0.2, 0.3, 0.4]), truth, groups)
-  assert figure == {'interval': None, 'clustered': groups is not None, 'reason': words}
+  assert figure == Delong(interval=None, clustered=groups is not None, reason=words)
 
 
 def test_a_model_against_itself_and_one_that_differs_without_varying():
   scores, truth, groups = study(4)
-  aurocs, covariance = delong.auroc_covariance(scores[[0, 0]], truth, groups)
+  aurocs, covariance = auroc_covariance(scores[[0, 0]], truth, groups)
   assert delong.paired_test(aurocs, covariance) == (0, 0, 0, 1)
   assert delong.difference_interval(delong.paired_test(aurocs, covariance)) is None
-  aurocs, covariance = delong.auroc_covariance(np.array([[0, 0, 1, 1], [1, 1, 0, 0]]), [0, 0, 1, 1])
+  aurocs, covariance = auroc_covariance(np.array([[0, 0, 1, 1], [1, 1, 0, 0]]), [0, 0, 1, 1])
   test = delong.paired_test(aurocs, covariance)
   assert test.difference == 1 and np.isnan(test.p)
 
 
 def test_what_cannot_be_ranked_is_refused():
   with pytest.raises(ValueError, match='NaN has no rank'):
-    delong.auroc_covariance([[0.1, np.nan]], [0, 1])
+    auroc_covariance([[0.1, np.nan]], [0, 1])
   with pytest.raises(ValueError, match='0 or 1'):
-    delong.auroc_covariance([[0.1, 0.2]], [0, 2])
+    auroc_covariance([[0.1, 0.2]], [0, 2])
   with pytest.raises(ValueError, match=r'\(1, 2\)'):
-    delong.auroc_covariance([[0.1, 0.2]], [0, 1, 1])
+    auroc_covariance([[0.1, 0.2]], [0, 1, 1])

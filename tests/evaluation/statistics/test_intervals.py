@@ -12,6 +12,12 @@ from medjax.evaluation import classes
 from medjax.evaluation.statistics import calibration_metrics, intervals, resampled
 
 
+def slope_and_intercept(logits, positives, totals):
+  """Fits by how many positives f64[R, G] and images each logit has."""
+  sums = np.stack((positives.sum(axis=1), positives @ logits), axis=1)
+  return calibration_metrics.fits(logits, sums, totals)
+
+
 def bootstrap(patients, scores, truth, known, thresholds, **settings):
   """Returns every figure f64[R, L] of every replicate, one threshold for each label."""
   prepared = resampled.prepare(patients, scores, truth, known, np.asarray(thresholds)[:, None])
@@ -285,7 +291,7 @@ def test_slope_on_a_grid_equals_the_fit_to_every_image():
   nodes, spread = calibration_metrics.on_grid(logits)
   sums = np.array([[truth.sum(), logits[truth].sum()]], float)
   grid = calibration_metrics.fits(nodes, sums, spread.sum(axis=0)[None])
-  exact = calibration_metrics.slope_and_intercept(logits, truth[None] * 1.0, np.ones((1, 3000)))
+  exact = slope_and_intercept(logits, truth[None] * 1.0, np.ones((1, 3000)))
   np.testing.assert_allclose(grid, exact, rtol=1e-4)
   probabilities = special.expit(logits)
   np.testing.assert_allclose(
@@ -360,15 +366,13 @@ def test_intercept_where_all_probabilities_are_certain():
   logits = calibration_metrics.logit(np.repeat([1.0, 0.0], [19, 11]))
   for seed in range(5):
     order = np.random.default_rng(seed).permutation(30)
-    _, (intercept,) = calibration_metrics.slope_and_intercept(
-      logits[order], truth[None, order], np.ones((1, 30))
-    )
+    _, (intercept,) = slope_and_intercept(logits[order], truth[None, order], np.ones((1, 30)))
     assert intercept == pytest.approx(np.log(19 / 11) / 2, abs=1e-6)
 
 
 def test_slope_where_classes_do_not_overlap():
   logits, truth = np.array([-2.0, -1, 1, 2]), np.array([[0.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
-  slopes, intercepts = calibration_metrics.slope_and_intercept(logits, truth, np.ones((3, 4)))
+  slopes, intercepts = slope_and_intercept(logits, truth, np.ones((3, 4)))
   np.testing.assert_array_equal(np.isnan(slopes), [True, True, False])
   np.testing.assert_array_equal(np.isnan(intercepts), [False, True, False])
 
@@ -383,9 +387,9 @@ def test_predictive_values_at_a_prevalence():
 def test_a_biased_figure_has_its_corrected_interval_alone():
   values, left_out = np.linspace(1, 2, 2000), np.linspace(1.34, 1.36, 40)
   plain = intervals.figure(1.35, values, left_out=left_out)
-  assert plain['interval'][0] > plain['bca'][0]  # most replicates lie above the figure
+  assert plain.interval[0] > plain.bca[0]  # most replicates lie above the figure
   biased = intervals.figure(1.35, values, left_out=left_out, biased=True)
-  assert biased['interval'] == biased['bca'] == plain['bca']
-  assert intervals.figure(1.01, values)['interval'][0] > 1.01
+  assert biased.interval == biased.bca == plain.bca
+  assert intervals.figure(1.01, values).interval[0] > 1.01
   beyond = intervals.figure(1.01, values, left_out=left_out, biased=True)
-  assert beyond['interval'] is None and 'too far' in beyond['reason']
+  assert beyond.interval is None and 'too far' in beyond.reason
