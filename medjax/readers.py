@@ -30,12 +30,10 @@ _OUTPUT = flags.DEFINE_string(
 
 def main() -> None:
   """Writes the three files and prints what they hold."""
-  for flag, value, example in (
-    ('--readers', _READERS.value, 'reads.csv'),
-    ('--output', _OUTPUT.value, 'readers'),
-  ):
-    if not value:
-      raise InputError(f'{flag} is missing; try {flag}={example}')
+  if not _READERS.value:
+    raise InputError('--readers is missing; try --readers=reads.csv')
+  if not _OUTPUT.value:
+    raise InputError('--output is missing; try --output=readers')
 
   from medjax.data.reference import consensus
   from medjax.evaluation.readers import in_words, reference

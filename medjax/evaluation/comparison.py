@@ -112,11 +112,11 @@ def _label(
   known = one.known[:, index]
   truth = one.truth[known, index]
   precisions = [
-    metrics.average_precision(run.probabilities[known, index], truth) for run in (one, other)
+    float(metrics.average_precision(run.probabilities[known, index], truth)) for run in (one, other)
   ]
   positive_patients, negative_patients, patients = (int(n) for n in part.patients)
   compared = _figures(
-    {'auroc': part.aurocs, 'auprc': precisions},
+    {'auroc': part.aurocs.tolist(), 'auprc': precisions},
     {name: values[:, index] for name, values in drawn.items()},
     delong.paired_test(part.aurocs, delong.covariance(part)),
     clustered=patients < int(known.sum()),
@@ -260,7 +260,7 @@ def _mean(
     'auprc': [contrasts[index].auprc for index in columns],
   }
   values = {
-    name: np.mean(np.array([[pair.one, pair.other] for pair in of_labels], np.float64), axis=0)
+    name: np.array([(pair.one, pair.other) for pair in of_labels], np.float64).mean(axis=0)
     for name, of_labels in pairs.items()
   }
   known = patient[np.asarray(one.known)[:, columns].any(axis=1)]
@@ -271,7 +271,7 @@ def _mean(
     if (parts[index].patients < 2).any()
   )
   compared = _figures(
-    values,
+    {name: means.tolist() for name, means in values.items()},
     # A replicate counts only if every label has its figure: else each would average other labels.
     {name: differences[:, columns].mean(axis=1) for name, differences in drawn.items()},
     delong.paired_test(values['auroc'], covariance),

@@ -35,7 +35,7 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
       )
   row = {image: index for index, image in enumerate(other.images)}
   rows = np.array([row[image] for image in one.images], int)
-  columns = [list(other.labels).index(label) for label in one.labels]
+  columns = np.array([list(other.labels).index(label) for label in one.labels], int)
   cells = np.ix_(rows, columns)
   ordered = other._replace(
     images=list(one.images),
@@ -46,23 +46,23 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
     known=np.asarray(other.known, bool)[cells],
     about=None if other.about is None else other.about.iloc[rows],
   )
-  for image, first, second in zip(one.images, one.patients, ordered.patients):
-    if first != second:
+  for image, patient, patient_of_other in zip(one.images, one.patients, ordered.patients):
+    if patient != patient_of_other:
       raise InputError(
-        f"image '{image}' is of patient '{first}' in the first run's predictions and of '{second}' "
-        "in the second's; take the patients of both from one table"
+        f"image '{image}' is of patient '{patient}' in the first run's predictions and of "
+        f"'{patient_of_other}' in the second's; take the patients of both from one table"
       )
   differs = (one.known != ordered.known) | (one.known & (one.truth != ordered.truth))
   if differs.any():
-    image, label = (int(index) for index in np.argwhere(differs)[0])
+    at, column = (int(index) for index in np.argwhere(differs)[0])
     first, second = (
-      f'{run.truth[image, label]:g}' if run.known[image, label] else 'not known'
+      f'{run.truth[at, column]:g}' if run.known[at, column] else 'not known'
       for run in (one, ordered)
     )
     more = int(differs.sum()) - 1
     others = f', and so {more:,} more' if more else ''
     raise InputError(
-      f"image '{one.images[image]}', label '{one.labels[label]}': the truth is {first} in the "
+      f"image '{one.images[at]}', label '{one.labels[column]}': the truth is {first} in the "
       f"first run's predictions and {second} in the second's{others}; compare runs against one "
       'reference standard'
     )

@@ -124,7 +124,8 @@ def _listed(
         patients=(patient[a], patient[b]),
         sets=(dataset[a], dataset[b]),
         conflicts={
-          labels[column]: (int(truth[a, column]), int(truth[b, column])) for column in differing
+          labels[int(column)]: (int(truth[a, column]), int(truth[b, column]))
+          for column in differing
         },
         crossing=bool(side[a] and side[b] and side[a] != side[b]),
       )

@@ -92,7 +92,8 @@ def _between(
   asked: Sequence[Question],
   pairs: int,
 ) -> list[Difference]:
-  differing, columns, question_of_column = [], [], []
+  differing: list[tuple[Question, float, str]] = []
+  columns, question_of_column = [], []
   for question in asked:
     one, other = question.values[in_a], question.values[~in_a]
     exists = ~np.isnan(question.values[:, 0])

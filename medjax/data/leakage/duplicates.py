@@ -143,7 +143,7 @@ def look(
   return result
 
 
-def _digest(content: bytes = b'') -> 'hashlib._Hash':
+def _digest(content: bytes = b'') -> hashlib.blake2b:
   return hashlib.blake2b(content, digest_size=16)
 
 

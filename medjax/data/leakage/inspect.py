@@ -106,7 +106,8 @@ def audit(
   parts = _split(study, split)
   if not np.isin(parts.sides, SIDES).any():
     raise InputError(f'{parts.origin}: no image is in train, validation or test')
-  seen = _pixels(study, parts.sides, other and _read(other), pixels)
+  second = None if other is None else _read(other)
+  seen = _pixels(study, parts.sides, second, pixels)
   tables = table_audit.tables(
     study.table,
     parts.sides,

@@ -202,7 +202,7 @@ def predictive_auroc(
 
 def _fewest(patients: np.ndarray, positive: np.ndarray) -> int:
   """Returns how many patients have the class that fewer have."""
-  return min(np.count_nonzero(np.bincount(patients[rows])) for rows in (positive, ~positive))
+  return min(len(np.unique(patients[rows])) for rows in (positive, ~positive))
 
 
 def _shares(

@@ -39,8 +39,7 @@ def consensus(
   classes: Sequence[str] = (),
 ) -> pd.DataFrame:
   """Returns one row per image: `image`, each label and `reference`. See `estimate`."""
-  settings = {'method': method, 'ties': ties, 'definitive': definitive, 'classes': classes}
-  return estimate(readings, **settings).labels
+  return estimate(readings, method=method, ties=ties, definitive=definitive, classes=classes).labels
 
 
 def estimate(

@@ -110,7 +110,7 @@ def score(
     ValueError: maps that are negative or not finite, an image without a box, or other shapes.
   """
   maps = np.asarray(maps, np.float32)
-  patients = np.asarray(patients)
+  patient = np.asarray(patients)
   if not len(maps) == len(boxes) == len(patients) or maps.ndim != 3:
     raise ValueError(
       f'maps {maps.shape}, {len(boxes)} lists of boxes and {len(patients)} patients do not go '
@@ -126,21 +126,21 @@ def score(
   hot = maps >= threshold * maps.max(axis=(1, 2), keepdims=True)
   # Blank maps are hot nowhere.
   peaks, hot = peaks & (maps > 0), hot & (maps > 0)
-  others = patients[:, None] != patients[None, :]
+  others = patient[:, None] != patient[None, :]
 
   def scored(every: np.ndarray, inside: np.ndarray) -> Score:
     """Takes f[N, N], every image's boxes by every image's map, and the pixels in the boxes."""
     values, chance = np.diagonal(every), inside.mean(axis=(1, 2))
     return Score(
-      figure=_mean(values, patients, replicates, seed),
+      figure=_mean(values, patient, replicates, seed),
       chance=float(chance.mean()) if len(maps) else None,
-      beyond_chance=_mean(values - chance, patients, replicates, seed),
+      beyond_chance=_mean(values - chance, patient, replicates, seed),
       other_patients=float(_of_others(every, others)) if others.any() else None,
     )
 
   return LabelLocalisation(
     images=len(maps),
-    patients=len(np.unique(patients)),
+    patients=len(np.unique(patient)),
     boxes=sum(len(of_image) for of_image in boxes),
     blank=int((maps.max(axis=(1, 2), initial=0) == 0).sum()),
     tolerance=tolerance,

@@ -149,8 +149,8 @@ def _row(name: object, reader: Reader) -> list[object]:
     _cell(reader.sensitivity),
     _cell(reader.specificity),
     _cell(reader.at_specificity.difference, signed=True),
-    _cell(at and at.sensitivity_difference, signed=True),
-    _cell(at and at.specificity_difference, signed=True),
+    _cell(None if at is None else at.sensitivity_difference, signed=True),
+    _cell(None if at is None else at.specificity_difference, signed=True),
   ]
 
 
@@ -279,15 +279,13 @@ def _kind(reader: Reader) -> str:
 
 def _cross(specificity: Figure, sensitivity: Figure) -> Markup | None:
   """Draws the interval of each rate that has one through the reader's point."""
+  if specificity.value is None or sensitivity.value is None:
+    return None
   lines = [
-    [(bound, sensitivity.value) for bound in specificity.interval or ()],
-    [(specificity.value, bound) for bound in sensitivity.interval or ()],
+    [_place(bound, sensitivity.value) for bound in specificity.interval or ()],
+    [_place(specificity.value, bound) for bound in sensitivity.interval or ()],
   ]
-  parts = []
-  for ends in lines:
-    if ends:
-      places = (_place(*end) for end in ends)
-      parts.append('M' + 'L'.join(f'{x:g},{y:g}' for x, y in places))
+  parts = ['M' + 'L'.join(f'{x:g},{y:g}' for x, y in ends) for ends in lines if ends]
   return tag('path', d=''.join(parts), class_='cross') if parts else None
 
 
