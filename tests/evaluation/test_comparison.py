@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
 from medjax.errors import InputError
-from medjax.evaluation import comparison, contrasts, wording
+from medjax.evaluation import comparison, contrasts, results_file, wording
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import delong, intervals, multiplicity
 from medjax.report import comparison_page
@@ -47,7 +47,8 @@ def runs(seed=0, patients=80, gains=(0.0, 0.9, -0.9), unlike=0.5):
 
 def compare(one, other, **settings):
   compared = comparison.compare(one, other, **{'margin': 0.05, 'replicates': 200} | settings)
-  json.dumps(dataclasses.asdict(compared), allow_nan=False)
+  plain = json.loads(json.dumps(results_file.to_plain(compared), allow_nan=False))
+  assert results_file.from_plain(plain, contrasts.Comparison) == compared
   return compared
 
 

@@ -1,6 +1,5 @@
 """Readers beside the model, against scikit-learn, statsmodels, small cases by hand and a plain loop."""
 
-import dataclasses
 import html.parser
 import itertools
 import json
@@ -15,8 +14,10 @@ from statsmodels.stats import inter_rater
 
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
+from medjax.evaluation import results_file
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.readers import comparison, figures
+from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.statistics import intervals
 from medjax.report import markup
 from medjax.report.sections import readers as readers_section
@@ -127,7 +128,8 @@ def test_every_figure_is_that_of_scikit_learn(decimals):
     by_competition.append(sum(competition))
   assert study.below.average.value == pytest.approx(np.mean(count))
   assert study.below.competition == pytest.approx(np.mean(by_competition))
-  json.dumps(study, allow_nan=False, default=dataclasses.asdict)
+  plain = json.loads(json.dumps(results_file.to_plain(study), allow_nan=False))
+  assert results_file.from_plain(plain, ReaderStudy) == study
 
 
 def test_kappas_are_those_of_scikit_learn_and_statsmodels():
@@ -288,9 +290,8 @@ def test_without_truth_a_reader_is_measured_against_the_others():
 
 def rounded(study):
   """Sums over blocks of other sizes may differ in the last bit."""
-  return json.loads(
-    json.dumps(study, default=dataclasses.asdict), parse_float=lambda text: round(float(text), 12)
-  )
+  text = json.dumps(results_file.to_plain(study))
+  return json.loads(text, parse_float=lambda number: round(float(number), 12))
 
 
 def test_rows_columns_and_blocks_in_any_order_give_the_same_study(monkeypatch):

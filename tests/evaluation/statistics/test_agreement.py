@@ -1,6 +1,5 @@
 """Agreement against scikit-learn, statsmodels, the krippendorff package and published tables."""
 
-import dataclasses
 import json
 
 import krippendorff
@@ -11,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
 from medjax.errors import InputError
-from medjax.evaluation import classes
+from medjax.evaluation import classes, results_file
 from medjax.evaluation.statistics import agreement, intervals
 
 GRADES = ('none', 'mild', 'moderate', 'severe')
@@ -143,7 +142,8 @@ def test_without_patients_images_are_drawn_and_the_summary_says_so():
   assert alone.method == 'percentile bootstrap over images'
   assert alone.labels == each.labels
   assert alone.labels['x'].krippendorff.ordinal is None
-  json.dumps(alone, allow_nan=False, default=dataclasses.asdict)
+  plain = json.loads(json.dumps(results_file.to_plain(alone), allow_nan=False))
+  assert results_file.from_plain(plain, agreement.Agreement) == alone
 
 
 def test_pairs_are_those_who_share_images(monkeypatch):

@@ -1,9 +1,12 @@
 """Scores of heat maps against boxes: worked cases, scikit-learn, and chance by simulation."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
+from medjax.evaluation import results_file
 from medjax.evaluation.statistics import localisation
 from medjax.final_test import overlay as heat_overlay
 
@@ -36,6 +39,8 @@ def test_a_worked_case():
       value(found, name) - getattr(found, name).chance,
       atol=1e-6,
     )
+  plain = json.loads(json.dumps(results_file.to_plain(found), allow_nan=False))
+  assert results_file.from_plain(plain, localisation.LabelLocalisation) == found
   # Into the first box the others' maps point with 2 of 4 and not at all, and so on.
   others = ((0.5 + 0) / 2 + (0 + 0) / 2 + (1 + 0.5) / 2) / 3
   np.testing.assert_allclose(found.pointing.other_patients, others, rtol=1e-6)
