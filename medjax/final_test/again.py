@@ -1,0 +1,265 @@
+"""Evaluates a finished run again, or predictions of any model.
+
+Calibration and thresholds of a run stay as it has frozen them. For other predictions they are chosen
+on validation; without it only fixed thresholds ('threshold=0.5') exist.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from medjax.config import protocol as protocols
+from medjax.config.protocol import Protocol
+from medjax.data.reference import reader_table
+from medjax.errors import InputError, nearest
+from medjax.evaluation import assessment, frozen, joining, results_file
+from medjax.evaluation.assessment import Assessment
+from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.readers import comparison as reader_comparison
+from medjax.evaluation.readers.study import ReaderStudy
+from medjax.evaluation.result import Result
+from medjax.final_test import report_files
+from medjax.report import run_page
+from medjax.runs import finished
+from medjax.runtime import files
+
+PAGE, RESULT, FROZEN = 'index.html', 'evaluation.json', 'frozen.json'
+
+
+class Evaluated(NamedTuple):
+  """A result and the page that shows it."""
+
+  result: Result
+  page: pathlib.Path
+
+
+class PredictionFiles(NamedTuple):
+  """CSVs of predictions and their truth, see medjax.evaluation.joining.
+
+  Attributes:
+    predictions: of the test set.
+    truth: None where `predictions` holds it.
+    validation: predictions of other patients, to calibrate and choose thresholds on; or None.
+    validation_truth: None where `validation` holds it.
+    labels: those to evaluate; all by default.
+  """
+
+  predictions: pathlib.Path
+  truth: pathlib.Path | None = None
+  validation: pathlib.Path | None = None
+  validation_truth: pathlib.Path | None = None
+  labels: Sequence[str] = ()
+
+
+def evaluate_run(
+  workdir: pathlib.Path,
+  *,
+  readers: pathlib.Path | None = None,
+  prevalence: Mapping[str, float] | None = None,
+  subgroups: Sequence[str] | None = None,
+  replicates: int | None = None,
+  seed: int | None = None,
+  names: Mapping[str, str] | None = None,
+) -> Evaluated:
+  """Evaluates a finished run again and writes its report and result anew.
+
+  Args:
+    workdir: of the run.
+    readers: CSV of image, reader and their answers by label, to compare the model with.
+    prevalence, subgroups, replicates, seed: as in `Protocol`; None for the run's own.
+    names: field → what the caller calls it in messages; by default as in `Protocol`.
+
+  Raises:
+    InputError: a run that is not finished, readers that cannot be read, or settings that no evaluation
+      could use.
+  """
+  run = finished.open_run(workdir)
+  earlier = run.result
+  given = {
+    'prevalence': prevalence or None,
+    'subgroups': None if subgroups is None else tuple(subgroups),
+    'replicates': replicates,
+    'seed': seed,
+  }
+  protocol = dataclasses.replace(
+    run.config.protocol, **{name: value for name, value in given.items() if value is not None}
+  )
+  protocols.check(protocol, run.config.data.labels, names)
+  validation, test = (run.raw_predictions(part) for part in ('validation', 'test'))
+  if subgroups is not None:
+    check_columns(test, protocol, names)
+  assessed = assessment.assess(
+    validation,
+    test,
+    protocol,
+    frozen=run.frozen.levels,
+    variants={
+      variant.name: run.raw_predictions('test', variant.name) for variant in earlier.variants
+    },
+  )
+  result = assessed.result.with_study_of(earlier)
+  if readers is not None:
+    result = dataclasses.replace(result, readers=read_by(readers, assessed))
+  report_files.write(run.layout, result)
+  return Evaluated(result, run.report)
+
+
+def evaluate_files(
+  given: PredictionFiles,
+  protocol: Protocol,
+  output: pathlib.Path,
+  *,
+  readers: pathlib.Path | None = None,
+  names: Mapping[str, str] | None = None,
+) -> Evaluated:
+  """Evaluates predictions of any model and writes page, result and what validation chose.
+
+  Args:
+    given: the predictions.
+    protocol: how the test set is read.
+    output: folder for the files, which is created where it is missing.
+    readers: as for `evaluate_run`.
+    names: as for `evaluate_run`; also 'validation'.
+
+  Raises:
+    InputError: files that cannot be read or do not go together, or settings that no evaluation could
+      use.
+  """
+  test = joining.read(given.predictions, given.truth, given.labels)
+  validation = None
+  if given.validation is not None:
+    validation = joining.read(given.validation, given.validation_truth, given.labels)
+  truth = given.truth or given.predictions
+  check(test, validation, protocol, names, predictions=str(given.predictions), truth=str(truth))
+  assessed = assessment.assess(validation, test, protocol)
+  facts = {'predictions': str(given.predictions), 'truth': str(truth)}
+  study_notes = [not_recorded(given.predictions)]
+  if validation is not None:
+    facts['thresholds from'] = str(given.validation)
+  elif any(rule.startswith('threshold=') for rule in protocol.operating_points):
+    study_notes.append(
+      'Thresholds were given as numbers: whether anybody had seen the test set by then is not '
+      'recorded.'
+    )
+  result = dataclasses.replace(
+    assessed.result,
+    facts=facts,
+    study_notes=tuple(study_notes),
+    readers=None if readers is None else read_by(readers, assessed),
+  )
+  output.mkdir(parents=True, exist_ok=True)
+  page = page_of(result, protocol, title=given.predictions.name)
+  files.write_whole(output / PAGE, page)
+  if assessed.frozen:
+    content = json.dumps(frozen.to_plain(assessed.frozen), indent=2)
+    files.write_whole(output / FROZEN, content + '\n')
+  results_file.save(output / RESULT, result)
+  return Evaluated(result, output / PAGE)
+
+
+def page_of(result: Result, protocol: Protocol, *, title: str) -> str:
+  """Returns the report of predictions whose run is not known, as the text of one HTML file."""
+  settings = {name: getattr(protocol, name) for name in ('calibration', 'replicates', 'seed')}
+  return run_page.render(
+    title=title,
+    result=result,
+    history=(),
+    split_proof={},
+    config={'evaluation': settings},
+    facts={
+      **result.facts,
+      'model': 'the model of these predictions',
+      'notes': result.study_notes,
+      'versions': report_files.versions(),
+    },
+    sections=report_files.sections(result),
+  )
+
+
+def check(
+  test: Predictions,
+  validation: Predictions | None,
+  protocol: Protocol,
+  names: Mapping[str, str] | None = None,
+  *,
+  predictions: str = 'the predictions',
+  truth: str = 'the truth',
+) -> None:
+  """Raises InputError where predictions cannot be evaluated as the protocol says.
+
+  Args:
+    test: predictions of the test set.
+    validation: of other images; None where there are none.
+    protocol: how the test set is read.
+    names: field, or 'validation' → what the caller calls it in messages.
+    predictions, truth: what the caller calls those of the test set.
+  """
+  called = {name: name for name in (*protocols.FIELDS, 'validation')} | dict(names or {})
+  protocols.check(protocol, test.labels, names)
+  if len(set(test.patients)) < 2:
+    raise InputError(f'{predictions}: all images are of one patient; two are needed at least')
+  positive = ((test.truth == 1) & test.known).any(axis=0)
+  negative = ((test.truth == 0) & test.known).any(axis=0)
+  if not (positive & negative).any():
+    label = test.labels[0]
+    only = 'positives' if positive[0] else 'negatives' if negative[0] else 'unknown truth'
+    raise InputError(
+      f'{truth}: no label has both positives and negatives ({label} has only {only}), so there is '
+      'nothing to tell apart'
+    )
+  if validation is not None:
+    both = sorted(set(validation.images) & set(test.images))
+    if both:
+      raise InputError(
+        f'{called["validation"]}: {len(both):,} of its images are test images too, such as '
+        f"'{both[0]}'; choose thresholds on other patients"
+      )
+  elif protocol.calibration != 'none':
+    raise InputError(
+      f'{called["calibration"]}={protocol.calibration}: is fitted on {called["validation"]}, which '
+      'is missing'
+    )
+  check_columns(test, protocol, names)
+
+
+def check_columns(
+  test: Predictions, protocol: Protocol, names: Mapping[str, str] | None = None
+) -> None:
+  """Raises InputError for a subgroup that is no column of the predictions."""
+  called = (names or {}).get('subgroups', 'subgroups')
+  columns = [] if test.about is None else list(test.about)
+  for name in protocol.subgroups:
+    if name not in columns:
+      raise InputError(
+        f'{called}={name}: the predictions and the truth have no such column'
+        f'{nearest(name, columns) or "."} There are: {", ".join(columns) or "none"}'
+      )
+
+
+def read_by(readers: pathlib.Path, assessed: Assessment) -> ReaderStudy:
+  """Compares the model with the readers of a CSV, see medjax.data.reference.reader_table."""
+  readings = reader_table.read(readers, [])
+  return compare_readers(readings, assessed)
+
+
+def compare_readers(readings: pd.DataFrame, assessed: Assessment) -> ReaderStudy:
+  """Compares the model with readers, at its first operating point, over the same replicates."""
+  return reader_comparison.compare(
+    assessed.test,
+    readings,
+    assessed.result.thresholds(),
+    replicates=assessed.result.replicates,
+    seed=assessed.result.seed,
+  )
+
+
+def not_recorded(path: str | pathlib.Path) -> str:
+  """Returns the note on predictions whose training is not known."""
+  return (
+    f'Whom the model of {path} was trained on is not recorded: if test patients were among them, '
+    'its figures flatter.'
+  )
