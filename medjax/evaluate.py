@@ -117,9 +117,9 @@ def _evaluate() -> None:
       names=names,
     )
   else:
-    given = _files()
-    output = _output(given.predictions)
-    result, page = again.evaluate_files(given, _protocol(), output, readers=readers, names=names)
+    sources = _files()
+    output = _output(sources.predictions)
+    result, page = again.evaluate_files(sources, _protocol(), output, readers=readers, names=names)
   print(report_files.answer(result))
   for note in (*result.study_notes, *result.notes):
     print(f'note: {note}')
@@ -139,9 +139,9 @@ def _compare(against: pathlib.Path) -> None:
       seed=protocol.seed,
     )
   else:
-    given = _files()
-    output = _output(given.predictions)
-    compared = compare.compare_files(given, against, protocol, output, margin=_MARGIN.value)
+    sources = _files()
+    output = _output(sources.predictions)
+    compared = compare.compare_files(sources, against, protocol, output, margin=_MARGIN.value)
   print('\n'.join(compare.in_words(compared)))
   print(f'report: {compared.page}')
 

@@ -46,7 +46,7 @@ def main() -> None:
       f'--classes={",".join(classes)}: give two or more different names, such as '
       '--classes=none,mild'
     )
-  made = reference.make(
+  standard = reference.make(
     pathlib.Path(_READERS.value),
     pathlib.Path(_DEFINITIVE.value) if _DEFINITIVE.value else None,
     method=_CONSENSUS.value,
@@ -54,8 +54,8 @@ def main() -> None:
     classes=classes,
   )
   output = pathlib.Path(_OUTPUT.value)
-  reference.write(output, made)
-  print('\n'.join(in_words.describe(made)))
+  reference.write(output, standard)
+  print('\n'.join(in_words.describe(standard)))
   names = (reference.CONSENSUS, reference.READERS, reference.AGREEMENT)
   print(f'written: {", ".join(str(output / name) for name in names)}')
 

@@ -64,9 +64,9 @@ def compare(
   other = pairing.aligned(one, other)
   unique, patient = np.unique(np.asarray(one.patients), return_inverse=True)
   parts = [_contributions(one, other, index, patient) for index in range(len(one.labels))]
-  drawn = _bootstrap(one, other, patient, replicates, seed)
+  resampled = _bootstrap(one, other, patient, replicates, seed)
   labels = {
-    label: _label(one, other, index, parts[index], drawn, level)
+    label: _label(one, other, index, parts[index], resampled, level)
     for index, label in enumerate(one.labels)
   }
   p = np.array(
@@ -84,7 +84,7 @@ def compare(
       margin,
       level,
     )
-  mean = _mean(labels, parts, drawn, one, patient, level)
+  mean = _mean(labels, parts, resampled, one, patient, level)
   return Comparison(
     between=between,
     unit=unit,
@@ -105,7 +105,7 @@ def _label(
   other: Predictions,
   index: int,
   part: delong.Contributions,
-  drawn: Mapping[str, np.ndarray],
+  resampled: Mapping[str, np.ndarray],
   level: float,
 ) -> LabelContrast:
   """Returns one label's comparison, without adjusted p values and verdict."""
@@ -117,7 +117,7 @@ def _label(
   positive_patients, negative_patients, patients = (int(n) for n in part.patients)
   compared = _figures(
     {'auroc': part.aurocs.tolist(), 'auprc': precisions},
-    {name: values[:, index] for name, values in drawn.items()},
+    {name: values[:, index] for name, values in resampled.items()},
     delong.paired_test(part.aurocs, delong.covariance(part)),
     clustered=patients < int(known.sum()),
     reason=delong.no_variance(part, truth),
@@ -164,14 +164,14 @@ def _bootstrap(
     for label in labels
   ]
   patients = int(patient.max(initial=-1)) + 1
-  drawn = intervals.replicate(
+  resampled = intervals.replicate(
     lambda counts: _differences(intervals.in_threads(lambda pair: _less(pair, counts), pairs)),
     patients,
     max(1, len(patient)),
     replicates=replicates,
     seed=seed,
   )
-  return {name: drawn.get(name, np.empty((0, len(labels)))) for name in FIGURES}
+  return {name: resampled.get(name, np.empty((0, len(labels)))) for name in FIGURES}
 
 
 def _ranking(run: Predictions, label: int, patient: np.ndarray) -> metrics.Ranking:
@@ -195,7 +195,7 @@ def _differences(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _figures(
   values: Mapping[str, Sequence[float]],
-  drawn: Mapping[str, np.ndarray],
+  resampled: Mapping[str, np.ndarray],
   test: delong.PairedTest,
   *,
   clustered: bool,
@@ -206,7 +206,7 @@ def _figures(
 
   Args:
     values: name -> the first's and the second's figure, NaN where there is none.
-    drawn: name -> f64[R], the differences in every replicate.
+    resampled: name -> f64[R], the differences in every replicate.
     test: of the difference in AUROC.
     clustered: whether a patient has several images.
     reason: why there can be no intervals, '' if there can.
@@ -216,7 +216,7 @@ def _figures(
     name: Compared(
       one=_or_none(first),
       other=_or_none(second),
-      difference=intervals.figure(first - second, drawn[name], reason, level),
+      difference=intervals.figure(first - second, resampled[name], reason, level),
     )
     for name, (first, second) in values.items()
   }
@@ -234,7 +234,7 @@ def _figures(
 def _mean(
   labels: Mapping[str, LabelContrast],
   parts: Sequence[delong.Contributions],
-  drawn: Mapping[str, np.ndarray],
+  resampled: Mapping[str, np.ndarray],
   one: Predictions,
   patient: np.ndarray,
   level: float,
@@ -248,7 +248,7 @@ def _mean(
     nothing = [math.nan, math.nan]
     compared = _figures(
       dict.fromkeys(FIGURES, nothing),
-      {name: values[:, 0] for name, values in drawn.items()},
+      {name: values[:, 0] for name, values in resampled.items()},
       delong.PairedTest(math.nan, math.nan, math.nan, math.nan),
       clustered=clustered,
       reason='no label has both classes',
@@ -260,8 +260,8 @@ def _mean(
     'auprc': [contrasts[index].auprc for index in columns],
   }
   values = {
-    name: np.array([(pair.one, pair.other) for pair in of_labels], np.float64).mean(axis=0)
-    for name, of_labels in pairs.items()
+    name: np.array([(pair.one, pair.other) for pair in by_label], np.float64).mean(axis=0)
+    for name, by_label in pairs.items()
   }
   known = patient[np.asarray(one.known)[:, columns].any(axis=1)]
   covariance = delong.mean_covariance([parts[i] for i in columns], len(np.unique(known)))[1]
@@ -273,7 +273,7 @@ def _mean(
   compared = _figures(
     {name: means.tolist() for name, means in values.items()},
     # A replicate counts only if every label has its figure: else each would average other labels.
-    {name: differences[:, columns].mean(axis=1) for name, differences in drawn.items()},
+    {name: differences[:, columns].mean(axis=1) for name, differences in resampled.items()},
     delong.paired_test(values['auroc'], covariance),
     clustered=clustered,
     reason=next(reasons, ''),
@@ -304,11 +304,11 @@ def _notes(
       'several images, intervals are too narrow and p values too small.'
     )
   counts = {
-    'positive': {label: (of.positives, of.positive_patients) for label, of in labels.items()},
-    'negative': {label: (of.negatives, of.negative_patients) for label, of in labels.items()},
+    'positive': {label: (row.positives, row.positive_patients) for label, row in labels.items()},
+    'negative': {label: (row.negatives, row.negative_patients) for label, row in labels.items()},
   }
-  for kind, of_labels in counts.items():
-    names = [label for label, (images, _) in of_labels.items() if not images]
+  for kind, by_label in counts.items():
+    names = [label for label, (images, _) in by_label.items() if not images]
     if names:
       sentences.append(f'No {kind}s on test, so nothing to compare: {", ".join(names)}.')
   if patients < notes.FEW_PATIENTS:
@@ -316,8 +316,8 @@ def _notes(
       f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too '
       'narrow.'
     )
-  for kind, of_labels in counts.items():
-    names = [f'{label} {n}' for label, (_, n) in of_labels.items() if 0 < n < notes.FEW_OF_A_CLASS]
+  for kind, by_label in counts.items():
+    names = [f'{label} {n}' for label, (_, n) in by_label.items() if 0 < n < notes.FEW_OF_A_CLASS]
     if names:
       sentences.append(
         f'Fewer than {notes.FEW_OF_A_CLASS} {kind} patients, so one more or less moves the '

@@ -18,16 +18,16 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
     InputError: images, labels, patients or truth that are not the same, named.
   """
   runs = (('first', one, other), ('second', other, one))
-  for name, here, there in runs:
-    for label in here.labels:
-      if label not in there.labels:
+  for name, run, partner in runs:
+    for label in run.labels:
+      if label not in partner.labels:
         raise InputError(
           f"label '{label}' is only in the {name} run's predictions"
-          f'{nearest(label, there.labels)} Compare runs with the same labels'
+          f'{nearest(label, partner.labels)} Compare runs with the same labels'
         )
-  for name, here, there in runs:
-    known = set(there.images)
-    alone = [image for image in here.images if image not in known]
+  for name, run, partner in runs:
+    known = set(partner.images)
+    alone = [image for image in run.images if image not in known]
     if alone:
       raise InputError(
         f"{wording.count(len(alone), 'image')} only in the {name} run's predictions: "

@@ -79,14 +79,14 @@ def evaluate_run(
   """
   run = finished.open_run(workdir)
   earlier = run.result
-  given = {
+  changes = {
     'prevalence': prevalence or None,
     'subgroups': None if subgroups is None else tuple(subgroups),
     'replicates': replicates,
     'seed': seed,
   }
   protocol = dataclasses.replace(
-    run.config.protocol, **{name: value for name, value in given.items() if value is not None}
+    run.config.protocol, **{name: value for name, value in changes.items() if value is not None}
   )
   protocols.check(protocol, run.config.data.labels, names)
   validation, test = (run.raw_predictions(part) for part in ('validation', 'test'))
@@ -109,7 +109,7 @@ def evaluate_run(
 
 
 def evaluate_files(
-  given: PredictionFiles,
+  sources: PredictionFiles,
   protocol: Protocol,
   output: pathlib.Path,
   *,
@@ -119,7 +119,7 @@ def evaluate_files(
   """Evaluates predictions of any model and writes page, result and what validation chose.
 
   Args:
-    given: the predictions.
+    sources: the predictions.
     protocol: how the test set is read.
     output: folder for the files, which is created where it is missing.
     readers: as for `evaluate_run`.
@@ -129,17 +129,17 @@ def evaluate_files(
     InputError: files that cannot be read or do not go together, or settings that no evaluation could
       use.
   """
-  test = joining.read(given.predictions, given.truth, given.labels)
+  test = joining.read(sources.predictions, sources.truth, sources.labels)
   validation = None
-  if given.validation is not None:
-    validation = joining.read(given.validation, given.validation_truth, given.labels)
-  truth = given.truth or given.predictions
-  check(test, validation, protocol, names, predictions=str(given.predictions), truth=str(truth))
+  if sources.validation is not None:
+    validation = joining.read(sources.validation, sources.validation_truth, sources.labels)
+  truth = sources.truth or sources.predictions
+  check(test, validation, protocol, names, predictions=str(sources.predictions), truth=str(truth))
   assessed = assessment.assess(validation, test, protocol)
-  facts = {'predictions': str(given.predictions), 'truth': str(truth)}
-  study_notes = [not_recorded(given.predictions)]
+  facts = {'predictions': str(sources.predictions), 'truth': str(truth)}
+  study_notes = [not_recorded(sources.predictions)]
   if validation is not None:
-    facts['thresholds from'] = str(given.validation)
+    facts['thresholds from'] = str(sources.validation)
   elif any(rule.startswith('threshold=') for rule in protocol.operating_points):
     study_notes.append(
       'Thresholds were given as numbers: whether anybody had seen the test set by then is not '
@@ -152,7 +152,7 @@ def evaluate_files(
     readers=None if readers is None else read_by(readers, assessed),
   )
   output.mkdir(parents=True, exist_ok=True)
-  page = page_of(result, protocol, title=given.predictions.name)
+  page = page_of(result, protocol, title=sources.predictions.name)
   files.write_whole(output / PAGE, page)
   if assessed.frozen:
     content = json.dumps(frozen.to_plain(assessed.frozen), indent=2)

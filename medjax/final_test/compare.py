@@ -104,7 +104,7 @@ def compare_run(
 
 
 def compare_files(
-  given: PredictionFiles,
+  sources: PredictionFiles,
   against: pathlib.Path,
   protocol: Protocol,
   output: pathlib.Path,
@@ -114,7 +114,7 @@ def compare_files(
   """Compares predictions of any model with others, and writes page and JSON.
 
   Args:
-    given: predictions and truth of the model that is asked about.
+    sources: predictions and truth of the model that is asked about.
     against: a work directory, or another CSV of predictions.
     protocol: its head, level, aggregate, replicates and seed.
     output: folder for the files.
@@ -123,16 +123,16 @@ def compare_files(
   Raises:
     InputError: as `compare_run`.
   """
-  test = joining.read(given.predictions, given.truth, given.labels)
-  truth = str(given.truth or given.predictions)
-  check(test, None, protocol, predictions=str(given.predictions), truth=truth)
-  between = str(given.predictions), str(against)
-  compares = tuple(str(path.resolve()) for path in (given.predictions, against))
+  test = joining.read(sources.predictions, sources.truth, sources.labels)
+  truth = str(sources.truth or sources.predictions)
+  check(test, None, protocol, predictions=str(sources.predictions), truth=truth)
+  between = str(sources.predictions), str(against)
+  compares = tuple(str(path.resolve()) for path in (sources.predictions, against))
   written = _Written(_name(against), output, output, compares)
   written.check()
-  other, notes, warning = _other(test, against, given.truth)
+  other, notes, warning = _other(test, against, sources.truth)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
-  return written.write(compared, (not_recorded(given.predictions), *notes), warning)
+  return written.write(compared, (not_recorded(sources.predictions), *notes), warning)
 
 
 def in_words(compared: Compared) -> list[str]:

@@ -37,12 +37,12 @@ def read(path: pathlib.Path) -> Audit:
 
 def _pictures(images: pd.DataFrame, rows: Iterable[int]) -> dict[int, str]:
   """Returns row → data URI of these images; one that cannot be drawn is left out."""
-  drawn = {}
+  uris = {}
   for row in rows:
     try:
       picture = decoding.whole(images['path'][row], images['intensity'][row])
     except (InputError, OSError, MemoryError):  # It has gone since, or memory has.
       continue
     picture.thumbnail((PICTURE, PICTURE))
-    drawn[row] = pictures.data_uri(picture, 'png')
-  return drawn
+    uris[row] = pictures.data_uri(picture, 'png')
+  return uris

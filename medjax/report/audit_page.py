@@ -85,9 +85,9 @@ def _first_screen(title: str, audit: Audit) -> Markup:
     audit.warnings,
     'Nothing that it looks for. What it did not look at stands below.',
   )
-  asked = tag('dl', [term(name, text) for name, text in audit.facts.items()], class_='asked')
+  facts = tag('dl', [term(name, text) for name, text in audit.facts.items()], class_='asked')
   heading = tag('div', banner or None, tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title))
-  return tag('header', heading, tag('div', tag('div', answer, weaknesses), asked, class_='first'))
+  return tag('header', heading, tag('div', tag('div', answer, weaknesses), facts, class_='first'))
 
 
 def _shared(bad: Mapping[str, Overlap]) -> str:

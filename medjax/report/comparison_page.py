@@ -133,7 +133,7 @@ def _first_screen(
   tested = [wording.count(size.patients, 'patient')]
   if comparison.unit != 'patient':
     tested.append(wording.count(size.images, comparison.unit))
-  asked = tag(
+  question = tag(
     'dl',
     term(
       'Asked',
@@ -153,7 +153,9 @@ def _first_screen(
     tag('p', 'medjax comparison', class_='eyebrow'),
     tag('h1', one, tag('span', ' against ', class_='against'), other),
   )
-  return tag('header', heading, tag('div', tag('div', answer, weaknesses), asked, class_='first'))
+  return tag(
+    'header', heading, tag('div', tag('div', answer, weaknesses), question, class_='first')
+  )
 
 
 def _interval(figure: Figure, level: float) -> Markup:
@@ -279,12 +281,12 @@ def _row(
 
 
 def _scale(contrasts: Sequence[Contrast], margin: float) -> list[float]:
-  """Returns the ticks of one axis for all rows, round numbers around all that is drawn."""
-  drawn = [0.0, -margin]
+  """Returns the ticks of one axis for all rows, round numbers around all that is places."""
+  places = [0.0, -margin]
   for contrast in contrasts:
     figure = contrast.auroc.difference
-    drawn += [x for x in (figure.value, *(figure.interval or ())) if x is not None]
-  return charts.ticks(min(drawn), max(drawn))
+    places += [x for x in (figure.value, *(figure.interval or ())) if x is not None]
+  return charts.ticks(min(places), max(places))
 
 
 def _place(x: float, scale: Sequence[float]) -> float:

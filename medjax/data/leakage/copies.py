@@ -98,8 +98,8 @@ def _conflicts(group: np.ndarray, labels: Sequence[str], truth: np.ndarray) -> d
   result = {}
   for column, label in enumerate(labels):
     has, lacks = (set(group[truth[:, column] == value]) for value in (1, 0))
-    if both := has & lacks:
-      result[label] = len(both)
+    if disputed := has & lacks:
+      result[label] = len(disputed)
   return result
 
 

@@ -50,29 +50,29 @@ def questions(
     binned: name → which value each image has, and the values' names, from `shortcuts.bins`.
   """
   prevalences = np.where(known, truth, np.nan)
-  asked = [
+  questions = [
     Question(f'prevalence of {label}', True, prevalences[:, [column]], [''])
     for column, label in enumerate(labels)
   ]
   for name, values in columns.items():
     numbers = shortcuts.numbers(name, values)
     if numbers is not None:
-      asked.append(Question(name, False, numbers[:, None], ['']))
+      questions.append(Question(name, False, numbers[:, None], ['']))
     else:
       codes, names = binned[name]
-      asked.append(Question(name, True, (codes[:, None] == range(len(names))) * 1.0, names))
-  return asked
+      questions.append(Question(name, True, (codes[:, None] == range(len(names))) * 1.0, names))
+  return questions
 
 
 def between_sides(
-  patients: np.ndarray, side: np.ndarray, asked: Sequence[Question]
+  patients: np.ndarray, side: np.ndarray, questions: Sequence[Question]
 ) -> tuple[Difference, ...]:
   """Returns what differs between each two sides, the largest effect first.
 
   Args:
     patients: int[N].
     side: str[N].
-    asked: from `questions`.
+    questions: from `questions`.
   """
   pairs = [
     (a, b) for a, b in itertools.combinations(SIDES, 2) if (side == a).any() and (side == b).any()
@@ -80,8 +80,8 @@ def between_sides(
   differences: list[Difference] = []
   for a, b in pairs:
     inside = (side == a) | (side == b)
-    questions = [question._replace(values=question.values[inside]) for question in asked]
-    differences += _between((a, b), patients[inside], side[inside] == a, questions, len(pairs))
+    compared = [question._replace(values=question.values[inside]) for question in questions]
+    differences += _between((a, b), patients[inside], side[inside] == a, compared, len(pairs))
   return tuple(sorted(differences, key=lambda difference: -difference.effect))
 
 
@@ -89,12 +89,12 @@ def _between(
   sides: tuple[str, str],
   patients: np.ndarray,
   in_a: np.ndarray,
-  asked: Sequence[Question],
+  questions: Sequence[Question],
   pairs: int,
 ) -> list[Difference]:
   differing: list[tuple[Question, float, str]] = []
   columns, question_of_column = [], []
-  for question in asked:
+  for question in questions:
     one, other = question.values[in_a], question.values[~in_a]
     exists = ~np.isnan(question.values[:, 0])
     if not (exists[in_a].any() and exists[~in_a].any()):
@@ -108,11 +108,11 @@ def _between(
         continue
       effect = float(abs(means[0] - means[1])[0] / spread)
     most = int(np.abs(means[0] - means[1]).argmax())
-    shown = [
+    sizes = [
       f'{mean[most]:.1%}' if question.is_share else f'{mean[most]:.1f} on average' for mean in means
     ]
     named = f'{question.names[most]}: ' if question.names[most] else ''
-    words = f'{named}{shown[0]} in {sides[0]} and {shown[1]} in {sides[1]}'
+    words = f'{named}{sizes[0]} in {sides[0]} and {sizes[1]} in {sides[1]}'
     question_of_column += [len(differing)] * len(question.names)
     columns.append(question.values)
     differing.append((question, effect, words))
@@ -161,9 +161,10 @@ def _chance(
   rng = np.random.default_rng(0)
   truly = (units % 2).astype(np.float32)
   dealt = np.stack([truly, *(rng.permutation(truly) for _ in range(DEALS))])
-  there, counted = dealt @ sums.astype(np.float32), dealt @ counts.astype(np.float32)
+  dealt_sums, dealt_counts = dealt @ sums.astype(np.float32), dealt @ counts.astype(np.float32)
   with np.errstate(invalid='ignore', divide='ignore'):
-    difference = there / counted - (sums.sum(axis=0) - there) / (counts.sum(axis=0) - counted)
+    other_sums, other_counts = sums.sum(axis=0) - dealt_sums, counts.sum(axis=0) - dealt_counts
+    difference = dealt_sums / dealt_counts - other_sums / other_counts
     spread = np.nanstd(difference[1:], axis=0)
     deviation = np.nan_to_num(np.abs(difference) / spread, nan=0, posinf=0)
   by_question = np.stack(

@@ -117,7 +117,7 @@ def audit(
     further=seen.metadata,
     groups=parts.groups,
   )
-  of_copies = copies.sentences(seen.copies) if seen.copies else []
+  copy_warnings = copies.sentences(seen.copies) if seen.copies else []
   result = Audit(
     facts={
       'Audited': f'{config.data.source} in {config.data.root}, {len(study.table):,} images',
@@ -125,7 +125,7 @@ def audit(
       'Labels': ', '.join(config.data.labels),
       'Opened': f'{seen.readable:,} images',
     },
-    warnings=(*table_audit.sentences(tables), *of_copies, *seen.warnings),
+    warnings=(*table_audit.sentences(tables), *copy_warnings, *seen.warnings),
     table=tables,
     copies=seen.copies,
     not_looked_at=(*parts.notes, *seen.unseen, *tables.not_asked),
@@ -181,8 +181,8 @@ def _split(study: Study, path: str) -> Split:
   """Returns the split that `path` names, or else the one that the config draws."""
   table, settings = study.table, study.config.split
   if path:
-    given = pathlib.Path(path)
-    file = given / split_files.CSV_NAME if given.is_dir() else given
+    folder = pathlib.Path(path)
+    file = folder / split_files.CSV_NAME if folder.is_dir() else folder
     sides, patients, notes = split_files.read_published(file, table)
     groups = {} if patients is None else {"patient in the split's file": patients}
     return Split(sides, f'in {file}', groups, notes)
@@ -219,8 +219,8 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
       f'{int((~exist).sum()):,} of {len(exist):,} images are not there, such as '
       f'{images["path"][int(np.flatnonzero(~exist)[0])]}.'
     )
-  of_other = (images['row'] < 0).to_numpy()
-  if other and not exist[of_other].any():
+  in_second = (images['row'] < 0).to_numpy()
+  if other and not exist[in_second].any():
     warnings.append(
       f'Nothing was compared with the second set: no image of it is under {other.config.data.root}.'
     )
@@ -244,11 +244,11 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
     'another window: they are not found.'
   )
   unseen += _strays(study)
-  found = copies.findings(
+  same = copies.findings(
     duplicates.find(looks), images, list(truth.columns), truth.to_numpy(np.float64)
   )
   readable = len(images) - len(looks.broken)
-  return Pixels(images, readable, found, _metadata(study, images, looks), warnings, unseen)
+  return Pixels(images, readable, same, _metadata(study, images, looks), warnings, unseen)
 
 
 def _metadata(study: Study, images: pd.DataFrame, looks: duplicates.Looks) -> dict[str, pd.Series]:
@@ -256,11 +256,11 @@ def _metadata(study: Study, images: pd.DataFrame, looks: duplicates.Looks) -> di
     name: pd.Series('', study.table.index, dtype=object)
     for name in ('size of the file', 'colour mode')
   }
-  of_study = np.flatnonzero(images['row'] >= 0)
-  rows = images['row'].to_numpy()[of_study]
-  sizes = zip(looks.widths[of_study], looks.heights[of_study])
+  in_study = np.flatnonzero(images['row'] >= 0)
+  rows = images['row'].to_numpy()[in_study]
+  sizes = zip(looks.widths[in_study], looks.heights[in_study])
   metadata['size of the file'].iloc[rows] = [f'{w} × {h}' if w else '' for w, h in sizes]
-  metadata['colour mode'].iloc[rows] = looks.modes[of_study]
+  metadata['colour mode'].iloc[rows] = looks.modes[in_study]
   return metadata
 
 
@@ -288,9 +288,9 @@ def _images(
   if other is not None:
     second = set_name(other.config)
     second = f'{second} (the second set)' if second == name else second
-    every = np.arange(len(other.table))
-    parts.append(_of_set(other, every, second).assign(side='', row=-1))
-    truths.append(_truth(other, every))
+    all_rows = np.arange(len(other.table))
+    parts.append(_of_set(other, all_rows, second).assign(side='', row=-1))
+    truths.append(_truth(other, all_rows))
   return pd.concat(parts, ignore_index=True), pd.concat(truths, ignore_index=True)
 
 

@@ -113,17 +113,16 @@ def sentences(audit: TableAudit) -> list[str]:
       'figure of one side may not hold for the other.'
     )
   strong = [predictor for predictor in audit.predicts if shortcuts.warns(predictor)]
-  technical = [each for each in strong if each.column not in shortcuts.PERSONAL]
+  technical = [_predicts_words(predictor) for predictor in strong if not _personal(predictor)]
   if technical:
     result.append(
-      f'Without any image, {_some([_predicts_words(each) for each in technical])}: a network may '
+      f'Without any image, {_some(technical)}: a network may '
       'read that in place of the disease; look at the figures within one value of it.'
     )
-  personal = [each for each in strong if each.column in shortcuts.PERSONAL]
+  personal = [_predicts_words(predictor) for predictor in strong if _personal(predictor)]
   if personal:
     result.append(
-      f'Without any image, {_some([_predicts_words(each) for each in personal])}; what the network '
-      'adds is what exceeds that.'
+      f'Without any image, {_some(personal)}; what the network adds is what exceeds that.'
     )
   return result
 
@@ -141,6 +140,10 @@ def _some(words: Sequence[str], most: int = 3) -> str:
 
 def _difference_words(difference: Difference) -> str:
   return f'{difference.what} ({difference.words})'
+
+
+def _personal(predictor: Predictor) -> bool:
+  return predictor.column in shortcuts.PERSONAL
 
 
 def _predicts_words(predictor: Predictor) -> str:

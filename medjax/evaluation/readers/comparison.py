@@ -102,8 +102,8 @@ def compare(
   readings, at, labels, passed = matching.matched(test, readings)
   rows, image = np.unique(at, return_inverse=True)
   reader, names = pd.factorize(readings['reader'], sort=True)
-  given = bool(test.known.any())
-  if not given and len(names) < 2:
+  has_truth = bool(test.known.any())
+  if not has_truth and len(names) < 2:
     raise InputError(
       f"readers: no truth is given and '{names[0]}' is the only reader; add the truth, or more "
       'readers'
@@ -115,19 +115,19 @@ def compare(
     column = test.labels.index(label)
     truth = np.where(test.known[rows, column], test.truth[rows, column], np.nan)
     threshold = thresholds.get(label)
-    asked = _question(
+    question = _question(
       label,
       test.probabilities[rows, column].astype(np.float64),
       np.nan if threshold is None else float(threshold),
-      truth if given else None,
+      truth if has_truth else None,
       answers,
       [str(name) for name in names],
     )
-    questions.append(asked)
+    questions.append(question)
   if not any(party.at.size for question in questions for party in question.readers):
     raise InputError(
       'readers: none of the images that they answered has a known truth; give the truth of those'
-      if given
+      if has_truth
       else 'readers: no two readers answered the same image, and no truth is given; add the truth'
     )
   patients, patient = np.unique(np.asarray(test.patients)[rows], return_inverse=True)
@@ -149,14 +149,18 @@ def compare(
     replicates=replicates,
     seed=seed,
     method='percentile bootstrap over patients',
-    truth='given' if given else 'other readers',
+    truth='given' if has_truth else 'other readers',
     images=len(rows),
     patients=len(patients),
     readers=tuple(str(name) for name in names),
     below=_average(
-      [of_label for of_label in measured if reader_figures.counted(of_label.question)]
+      [
+        label_figures
+        for label_figures in measured
+        if reader_figures.counted(label_figures.question)
+      ]
     ),
-    labels={of_label.question.label: _label(of_label) for of_label in measured},
+    labels={label_figures.question.label: _label(label_figures) for label_figures in measured},
   )
   return dataclasses.replace(study, notes=(*reader_notes.notes(study, questions), *passed))
 
@@ -203,16 +207,16 @@ def _average(measured: list[_Measured]) -> BelowOnAverage | None:
   """Returns how many readers lie below the curve, averaged over labels that each have a curve."""
   if not measured:
     return None
-  numbers = [len(reader_figures.counted(of_label.question)) for of_label in measured]
-  below = [of_label.whole['below'] for of_label in measured]
-  drawn = np.mean([of_label.drawn['below'] for of_label in measured], axis=0)
+  numbers = [len(reader_figures.counted(label_figures.question)) for label_figures in measured]
+  below = [label_figures.whole['below'] for label_figures in measured]
+  drawn = np.mean([label_figures.drawn['below'] for label_figures in measured], axis=0)
   first = measured[0]
   alone = 'there is one patient only' if first.patient.max() == 0 else ''
   return BelowOnAverage(
-    labels=tuple(of_label.question.label for of_label in measured),
+    labels=tuple(label_figures.question.label for label_figures in measured),
     readers=(min(numbers), max(numbers)),
     average=intervals.figure(float(np.mean(below)), drawn, alone, first.level),
-    competition=float(np.mean([_in_competition(of_label) for of_label in measured])),
+    competition=float(np.mean([_in_competition(label_figures) for label_figures in measured])),
   )
 
 

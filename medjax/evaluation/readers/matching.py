@@ -22,10 +22,10 @@ def matched(
   The sentences say what was passed over.
   """
   readings = reader_table.check(readings, 'readers')
-  asked = reader_table.labels_of(readings)
-  unasked = [label for label in test.labels if label not in asked]
-  labels = [label for label in test.labels if label in asked]
-  unknown = [label for label in asked if label not in test.labels]
+  answered_labels = reader_table.labels_of(readings)
+  unasked = [label for label in test.labels if label not in answered_labels]
+  labels = [label for label in test.labels if label in answered_labels]
+  unknown = [label for label in answered_labels if label not in test.labels]
   if not labels:
     raise InputError(
       f'readers: no label in common with the predictions; readers answered {", ".join(unknown)}, '

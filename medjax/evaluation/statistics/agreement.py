@@ -195,7 +195,7 @@ def summarise(
   """
   readings = reader_table.check(readings, 'readings', classes)
   group = 'patient' if 'patient' in readings else 'image'
-  drawn = {'replicates': replicates, 'seed': seed}
+  bootstrap = {'replicates': replicates, 'seed': seed}
   images, _ = pd.factorize(readings['image'])
   readers, names = pd.factorize(readings['reader'], sort=True)
   groups, _ = pd.factorize(readings[group], sort=True)
@@ -206,7 +206,9 @@ def summarise(
     answers = np.full((len(group_of), len(names)), -1)
     values = readings[label].to_numpy(np.float64)
     answers[images, readers] = np.where(np.isnan(values), -1, values).astype(int)
-    labels[label] = _of_label(answers, names, group_of, max(len(classes), 2), bool(classes), drawn)
+    labels[label] = _of_label(
+      answers, names, group_of, max(len(classes), 2), bool(classes), bootstrap
+    )
   return Agreement(
     level=LEVEL,
     replicates=replicates,
@@ -222,14 +224,15 @@ def _of_label(
   groups: np.ndarray,
   classes: int,
   graded: bool,
-  drawn: dict[str, int],
+  bootstrap: dict[str, int],
 ) -> LabelAgreement:
   counts = (answers[:, :, None] == np.arange(classes)).sum(axis=1)
   reads = counts.sum(axis=1)
-  some, compared = reads[reads > 0], reads >= 2
+  numbers, compared = reads[reads > 0], reads >= 2
   pairs = coincidences(counts)
   whole = pairs.sum(axis=0)
-  replicates = intervals.totals(_per_group(pairs, groups), **drawn).reshape(-1, classes, classes)
+  replicates = intervals.totals(_per_group(pairs, groups), **bootstrap)
+  replicates = replicates.reshape(-1, classes, classes)
   number = groups.max() + 1
   reason = ''
   if not compared.any():
@@ -250,14 +253,14 @@ def _of_label(
     return intervals.figure(float(value), resampled, reason)
 
   return LabelAgreement(
-    images=len(some),
+    images=len(numbers),
     reads=int(reads.sum()),
     readers=int((answers >= 0).any(axis=0).sum()),
-    reads_per_image=(int(some.min()), int(some.max())) if len(some) else (0, 0),
+    reads_per_image=(int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0),
     compared_images=int(compared.sum()),
     fleiss=fleiss_figure,
     krippendorff=Alpha(alpha('nominal'), alpha('ordinal') if graded else None),
-    cohen=tuple(_pairs(answers, names, groups, classes, graded, drawn)),
+    cohen=tuple(_pairs(answers, names, groups, classes, graded, bootstrap)),
   )
 
 
@@ -275,7 +278,7 @@ def _pairs(
   groups: np.ndarray,
   classes: int,
   graded: bool,
-  drawn: dict[str, int],
+  bootstrap: dict[str, int],
 ) -> list[PairAgreement]:
   """Returns Cohen's figures for each pair of readers that share an image."""
   number, cells = groups.max() + 1, classes**2
@@ -284,22 +287,22 @@ def _pairs(
   pairs = [pair for pair in itertools.combinations(range(len(names)), 2) if shared[pair] > 0]
   agreements = []
   for start in range(0, len(pairs), PAIRS_AT_ONCE):
-    some = pairs[start : start + PAIRS_AT_ONCE]
-    both = [np.flatnonzero(read[:, first] & read[:, second]) for first, second in some]
+    batch = pairs[start : start + PAIRS_AT_ONCE]
+    shared_images = [np.flatnonzero(read[:, first] & read[:, second]) for first, second in batch]
     columns = [
       place * cells + answers[images, first] * classes + answers[images, second]
-      for place, (images, (first, second)) in enumerate(zip(both, some))
+      for place, (images, (first, second)) in enumerate(zip(shared_images, batch))
     ]
-    at = (groups[np.concatenate(both)], np.concatenate(columns))
-    tallies = sparse.coo_array((np.ones(len(at[0])), at), shape=(number, len(some) * cells))
-    replicates = intervals.totals(tallies, **drawn).reshape(-1, len(some), classes, classes)
+    at = (groups[np.concatenate(shared_images)], np.concatenate(columns))
+    tallies = sparse.coo_array((np.ones(len(at[0])), at), shape=(number, len(batch) * cells))
+    replicates = intervals.totals(tallies, **bootstrap).reshape(-1, len(batch), classes, classes)
     confusions = tallies.sum(axis=0).reshape(-1, classes, classes)
-    for place, (first, second) in enumerate(some):
+    for place, (first, second) in enumerate(batch):
       confusion = confusions[place]
       reason = ''
       if ((confusion.sum(axis=0) + confusion.sum(axis=1)) > 0).sum() < 2:
         reason = 'all answers are the same'
-      elif len(np.unique(groups[both[place]])) < 2:
+      elif len(np.unique(groups[shared_images[place]])) < 2:
         reason = 'the images that both read are of one patient, or are one'
       figures = [
         intervals.figure(

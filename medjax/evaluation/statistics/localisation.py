@@ -118,7 +118,7 @@ def score(
     )
   if not (np.isfinite(maps).all() and (maps >= 0).all()):
     raise ValueError('heat maps must be finite and not negative')
-  if not all(len(of_image) for of_image in boxes):
+  if not all(len(image_boxes) for image_boxes in boxes):
     raise ValueError('every image needs a box')
   exact = masks(boxes, maps.shape[1:])
   near = masks(boxes, maps.shape[1:], tolerance) if tolerance else exact
@@ -128,20 +128,20 @@ def score(
   peaks, hot = peaks & (maps > 0), hot & (maps > 0)
   others = patient[:, None] != patient[None, :]
 
-  def scored(every: np.ndarray, inside: np.ndarray) -> Score:
+  def scored(scores: np.ndarray, inside: np.ndarray) -> Score:
     """Takes f[N, N], every image's boxes by every image's map, and the pixels in the boxes."""
-    values, chance = np.diagonal(every), inside.mean(axis=(1, 2))
+    values, chance = np.diagonal(scores), inside.mean(axis=(1, 2))
     return Score(
       figure=_mean(values, patient, replicates, seed),
       chance=float(chance.mean()) if len(maps) else None,
       beyond_chance=_mean(values - chance, patient, replicates, seed),
-      other_patients=float(_of_others(every, others)) if others.any() else None,
+      other_patients=float(_of_others(scores, others)) if others.any() else None,
     )
 
   return LabelLocalisation(
     images=len(maps),
     patients=len(np.unique(patient)),
-    boxes=sum(len(of_image) for of_image in boxes),
+    boxes=sum(len(image_boxes) for image_boxes in boxes),
     blank=int((maps.max(axis=(1, 2), initial=0) == 0).sum()),
     tolerance=tolerance,
     threshold=threshold,
@@ -165,8 +165,8 @@ def masks(
   """
   height, width = shape
   covered = np.zeros((len(boxes), height, width), bool)
-  for mask, of_image in zip(covered, boxes):
-    for x, y, wide, high in of_image:
+  for mask, image_boxes in zip(covered, boxes):
+    for x, y, wide, high in image_boxes:
       rows = _within(y - tolerance, y + high + tolerance, height)
       columns = _within(x - tolerance, x + wide + tolerance, width)
       mask[np.ix_(rows, columns)] = True
@@ -194,15 +194,15 @@ def _flat(maps: np.ndarray) -> np.ndarray:
 
 def _unions(hot: np.ndarray, inside: np.ndarray) -> np.ndarray:
   """Intersection over union of every image's boxes and every map's hot pixels, f64[N, N]."""
-  both = (_flat(inside) @ _flat(hot).T).astype(np.float64)
-  either = inside.sum(axis=(1, 2))[:, None] + hot.sum(axis=(1, 2))[None, :] - both
-  return both / either
+  intersection = (_flat(inside) @ _flat(hot).T).astype(np.float64)
+  either = inside.sum(axis=(1, 2))[:, None] + hot.sum(axis=(1, 2))[None, :] - intersection
+  return intersection / either
 
 
-def _of_others(every: np.ndarray, others: np.ndarray) -> float:
+def _of_others(scores: np.ndarray, others: np.ndarray) -> float:
   """The mean over images, each by the mean over the maps of other patients."""
   counts = others.sum(axis=1)
-  means = (every * others).sum(axis=1)[counts > 0] / counts[counts > 0]
+  means = (scores * others).sum(axis=1)[counts > 0] / counts[counts > 0]
   return means.mean()
 
 
@@ -213,7 +213,7 @@ def _mean(values: np.ndarray, patients: np.ndarray, replicates: int, seed: int) 
     [np.bincount(patient, weights, len(unique)) for weights in (values, np.ones(len(values)))],
     axis=1,
   )
-  drawn = intervals.totals(tallies, replicates=replicates, seed=seed)
+  totals = intervals.totals(tallies, replicates=replicates, seed=seed)
   value = float(values.mean()) if len(values) else float('nan')
   reason = '' if len(unique) > 1 else 'fewer than two patients have boxes of it'
-  return intervals.figure(value, drawn[:, 0] / drawn[:, 1], reason)
+  return intervals.figure(value, totals[:, 0] / totals[:, 1], reason)

@@ -53,8 +53,8 @@ def section(found: Localisation, result: Result) -> Markup:
 def _cell(score: Score) -> list[object]:
   figure = score.figure
   value = tag('b', wording.number(figure.value, 2))
-  beside = f'({wording.bounds(figure.interval, 2)})' if figure.interval else figure.reason
+  interval = f'({wording.bounds(figure.interval, 2)})' if figure.interval else figure.reason
   words = f'by chance {wording.number(score.chance, 2)}'
   if score.other_patients is not None:
     words += f', of others {score.other_patients:.2f}'
-  return [one_line(value, beside), small(words)]
+  return [one_line(value, interval), small(words)]
