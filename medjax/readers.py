@@ -1,7 +1,9 @@
-"""Readers' answers to a reference standard: python -m medjax.readers --readers=reads.csv --output=DIR
+"""Readers' answers to a reference standard.
 
-The CSV has one row per image and reader with a column for each label (1, 0, empty where not read), or
-one row per answer with the columns image, reader, label and value; with a column `patient` the
+  python -m medjax.readers --readers=reads.csv --output=DIR
+
+The CSV has one row per image and reader with a column for each label (1, 0, empty where not read),
+or one row per answer with the columns image, reader, label and value; with a column `patient` the
 intervals are those of patients. Written are consensus.csv, readers.csv and agreement.json.
 """
 

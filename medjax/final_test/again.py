@@ -1,7 +1,7 @@
 """Evaluates a finished run again, or predictions of any model.
 
-Calibration and thresholds of a run stay as it has frozen them. For other predictions they are chosen
-on validation; without it only fixed thresholds ('threshold=0.5') exist.
+Calibration and thresholds of a run stay as it has frozen them. For other predictions they are
+chosen on validation; without it only fixed thresholds ('threshold=0.5') exist.
 """
 
 import dataclasses
@@ -74,8 +74,8 @@ def evaluate_run(
     names: field → what the caller calls it in messages; by default as in `Protocol`.
 
   Raises:
-    InputError: a run that is not finished, readers that cannot be read, or settings that no evaluation
-      could use.
+    InputError: a run that is not finished, readers that cannot be read, or settings that no
+      evaluation could use.
   """
   run = finished.open_run(workdir)
   earlier = run.result
@@ -126,8 +126,8 @@ def evaluate_files(
     names: as for `evaluate_run`; also 'validation'.
 
   Raises:
-    InputError: files that cannot be read or do not go together, or settings that no evaluation could
-      use.
+    InputError: files that cannot be read or do not go together, or settings that no evaluation
+      could use.
   """
   test = joining.read(sources.predictions, sources.truth, sources.labels)
   validation = None

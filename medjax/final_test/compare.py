@@ -43,7 +43,7 @@ def predictions_compared(
   between: tuple[str, str] = ('the first run', 'the second run'),
   margin: float = MARGIN,
 ) -> Comparison:
-  """Compares predictions of the same images at the level of the protocol, the first less the second.
+  """Compares predictions of the same images at the protocol's level, the first less the second.
 
   Args:
     one: of the model that is asked about.
@@ -84,7 +84,8 @@ def compare_run(
     replicates, seed: of the bootstrap.
 
   Raises:
-    InputError: runs or predictions that cannot be read or compared, or a file of another comparison.
+    InputError: runs or predictions that cannot be read or compared, or a file of another
+      comparison.
   """
   run = finished.open_run(workdir)
   # A run may have moved; what lies in its folder is of that run.
@@ -191,6 +192,6 @@ def _met_again(test: Predictions, layout: Layout) -> str:
     return ''
   return (
     f'{len(common):,} of the {len(set(test.patients)):,} test patients, such as {common[0]}, have '
-    f'the names of patients who trained or chose {layout.workdir}: unless they are other people, its '
-    'figures are too high.'
+    f'the names of patients who trained or chose {layout.workdir}: unless they are other people, '
+    'its figures are too high.'
   )

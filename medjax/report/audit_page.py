@@ -207,8 +207,8 @@ def _predictions(predictions: Sequence[Predictor]) -> Markup:
       f'{len(predictions):,} first. The intervals together cover with {1 - shortcuts.LEVEL:.0%}; '
       f'underlined where the lower bound is above {0.5 + shortcuts.PREDICTS:g}, and warned of '
       f'above {0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and '
-      'the sickest are filmed lying down. But what tells the label without the disease, a network may '
-      'learn instead of it.',
+      'the sickest are filmed lying down. But what tells the label without the disease, a network '
+      'may learn instead of it.',
       class_='quiet',
     ),
   )

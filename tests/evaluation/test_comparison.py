@@ -21,7 +21,7 @@ LABELS = ['Edema', 'Mass', 'Fracture']
 
 
 def runs(seed=0, patients=80, gains=(0.0, 0.9, -0.9), unlike=0.5):
-  """Returns two runs' predictions; the first knows by `gains` more of each label than the second."""
+  """Returns two runs' predictions; the first knows more of each label, by `gains`."""
   rng = np.random.default_rng(seed)
   patient = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
   size = (len(patient), len(gains))
@@ -250,11 +250,16 @@ def flipped(truth):
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    (lambda run: kept(run, range(5, len(run.images))), r"^5 images only in the first run's .*: 0.png, 1.png, 2.png, …; compare"),
-    (lambda run: changed(run, images=lambda names: ['x.png', *names[1:]]), r"^1 image only in the first run's predictions: 0.png; compare"),
-    (lambda run: run._replace(labels=['Edema', 'Masses', 'Fracture']), r"^label 'Mass' is only in the first run's .*did you mean 'Masses'"),
-    (lambda run: changed(run, patients=lambda names: [*names[:-1], 'else']), r"is of patient 'p79' in the first run's .* 'else' in the second's"),
-    (lambda run: changed(run, truth=flipped, known=lambda k: k | True), r"^image '.*', label '.*': the truth is .* in the first run's predictions and .*more"),
+    (lambda run: kept(run, range(5, len(run.images))),
+     r"^5 images only in the first run's .*: 0.png, 1.png, 2.png, …; compare"),
+    (lambda run: changed(run, images=lambda names: ['x.png', *names[1:]]),
+     r"^1 image only in the first run's predictions: 0.png; compare"),
+    (lambda run: run._replace(labels=['Edema', 'Masses', 'Fracture']),
+     r"^label 'Mass' is only in the first run's .*did you mean 'Masses'"),
+    (lambda run: changed(run, patients=lambda names: [*names[:-1], 'else']),
+     r"is of patient 'p79' in the first run's .* 'else' in the second's"),
+    (lambda run: changed(run, truth=flipped, known=lambda k: k | True),
+     r"^image '.*', label '.*': the truth is .* in the first run's predictions and .*more"),
   ],
 )  # fmt: skip
 def test_runs_on_other_images_labels_patients_or_truth_are_refused(change, words):

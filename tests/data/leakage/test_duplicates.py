@@ -135,7 +135,7 @@ def test_search_finds_what_comparing_all_with_all_finds(radius):
 
 
 def _planted(films, folder):
-  """Writes a copy of some films, each changed in one way; returns the files, by how they were changed."""
+  """Writes copies of some films, each changed in one way; returns the files by that way."""
   changes = {
     'file': lambda film, path: None,
     'pixels': lambda film, path: film.save(path),

@@ -1,4 +1,4 @@
-"""Consensus of readers against published estimates, another library, and errors that were planted."""
+"""Consensus of readers against published estimates, another library, and planted errors."""
 
 import numpy as np
 import pandas as pd
@@ -105,12 +105,15 @@ def test_it_joins_a_study_table_by_image():
   assert joined['Edema'].tolist()[:2] == [1, 0] and np.isnan(joined['Edema'][2])
 
 
-# Dawid & Skene's own data (their table 1): 45 patients, five anaesthetists, the first of whom was asked
-# three times, grades 1 to 4. One word per patient.
+# Dawid & Skene's own data (their table 1): 45 patients, five anaesthetists, the first of whom was
+# asked three times, grades 1 to 4. One word per patient.
 ANAESTHETISTS = """
-  1111111 3334334 1122122 2223121 2223222 2223322 1222111 3333433 2222223 2322223 4444444 2223343 1111111
-  2223212 1211111 1112111 1111111 1111111 2222221 2221322 2222222 2222221 2223222 2212222 1111111 1111111
-  2322222 1111111 1111111 1121121 1111111 3333233 1111111 2222222 2223232 4334343 2212232 2323233 3333432
+  1111111 3334334 1122122 2223121 2223222 2223322 1222111
+  3333433 2222223 2322223 4444444 2223343 1111111
+  2223212 1211111 1112111 1111111 1111111 2222221 2221322
+  2222222 2222221 2223222 2212222 1111111 1111111
+  2322222 1111111 1111111 1121121 1111111 3333233 1111111
+  2222222 2223232 4334343 2212232 2323233 3333432
   1111111 1111111 1212111 2322222 1211111 2222222
 """
 

@@ -1,4 +1,4 @@
-"""Readers beside the model, against scikit-learn, statsmodels, small cases by hand and a plain loop."""
+"""Readers and the model, against scikit-learn, statsmodels, small cases by hand and a loop."""
 
 import html.parser
 import itertools
@@ -52,7 +52,7 @@ def readings(answers, labels=('Edema',), readers=READERS):
 
 
 def drawn(seed=0, patients=60, missing=0.15, decimals=2):
-  """Returns (predictions, answers f64[3, N, 2]) with tied scores, unknown truth and answers missing."""
+  """Returns (predictions, answers f64[3, N, 2]): tied scores, unknown truth, missing answers."""
   rng = np.random.default_rng(seed)
   patient = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
   truth = (rng.random((len(patient), 2)) < (0.3, 0.4)).astype(np.float32)
@@ -70,7 +70,7 @@ def compared(test, answers, replicates=20, labels=LABELS, thresholds=THRESHOLDS)
 
 
 def on_curve(truth, scores, alarms, weights=None):
-  """Returns sensitivities at a false positive rate: on the curve, and at its last point to the left."""
+  """Returns sensitivities at a false positive rate: on the curve, at its last point to the left."""
   rate, sensitivity, _ = sklearn_metrics.roc_curve(
     truth, scores, sample_weight=weights, drop_intermediate=False
   )
@@ -213,8 +213,8 @@ def test_weights_that_are_no_counts_give_the_weighted_curve():
     assert own[row] == pytest.approx(oracle, abs=1e-12)
 
 
-# Positives score 0.9, 0.7, 0.4 and negatives 0.8, 0.6, 0.2, 0.1: the curve rises to 1/3, runs to 1/4,
-# rises to 2/3, runs to 1/2, rises to 1.
+# Positives score 0.9, 0.7, 0.4 and negatives 0.8, 0.6, 0.2, 0.1: the curve rises to 1/3, runs to
+# 1/4, rises to 2/3, runs to 1/2, rises to 1.
 SCORES = [0.9, 0.7, 0.4, 0.8, 0.6, 0.2, 0.1]
 TRUTH = [1, 1, 1, 0, 0, 0, 0]
 
@@ -244,7 +244,8 @@ def test_a_reader_beside_a_curve_drawn_by_hand(answers, curve, below, competitio
 
 
 def test_a_tie_of_scores_is_a_straight_line():
-  # All seven scores are equal: the curve is the diagonal, the reader (1/4, 1/3) above, (1/2, 1/3) below.
+  # All seven scores are equal: the curve is the diagonal, the reader (1/4, 1/3) above, (1/2, 1/3)
+  # below.
   answers = [[1, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0]]
   study = compared(predicted([0.5] * 7, TRUTH), answers, labels=['Edema'])
   above, under = study.labels['Edema'].readers
@@ -371,12 +372,14 @@ def renamed(**columns):
   ('change', 'words'),
   [
     (renamed(Edema='Edma'), r"'Edma' is no label of the predictions; did you mean 'Edema'\?"),
-    (lambda t: t[['image', 'reader']].assign(Mass=1), 'no label in common.*answered Mass, pred.*Edema'),
+    (lambda t: t[['image', 'reader']].assign(Mass=1),
+     'no label in common.*answered Mass, pred.*Edema'),
     (lambda t: t.assign(image='x' + t['image']), "none of their 7 images.*'xi000.png'.*'i000.png'"),
     (lambda t: t.assign(Edema=np.nan, Cough=np.nan), 'no answer to Cough, Edema on an image'),
     (lambda t: t.assign(Edema=2), "column 'Edema': unknown answer '2'"),
     (lambda t: pd.concat([t, t[:1]]), "'Ash' reads image 'i000.png' twice"),
-    (lambda t: t.assign(patient='q'), "'i000.png' is of patient 'q', in the predictions of 'i000.png'"),
+    (lambda t: t.assign(patient='q'),
+     "'i000.png' is of patient 'q', in the predictions of 'i000.png'"),
     (lambda t: t[['image', 'reader']].assign(Edema=np.nan, Cough=1), 'has a known truth'),
   ],
 )  # fmt: skip

@@ -58,8 +58,8 @@ def test_cohen_equals_scikit_learns(weights, theirs):
   assert agreement.cohen(stack, weights)[2] == agreement.cohen(stack[2], weights)
 
 
-# Fleiss 1971: 30 patients, of each of whom six psychiatrists named one of five diagnoses; one word per
-# patient, how many named each.
+# Fleiss 1971: 30 patients, of each of whom six psychiatrists named one of five diagnoses; one word
+# per patient, how many named each.
 PSYCHIATRISTS = """
   00060 03003 01401 00006 03030 20400 00402 20310 20040 00006 10050 11040 03300 10050 02031
   00501 30012 51000 02040 10203 00006 01050 02013 20040 10041 05010 40002 02040 10500 00006

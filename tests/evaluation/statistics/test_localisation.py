@@ -136,7 +136,8 @@ def test_what_cannot_be_scored_is_refused(maps, boxes, words):
     localisation.score(maps, boxes, ['A'])
 
 
-# ---- drawing -------------------------------------------------------------------------------------------
+# ---- drawing
+# -------------------------------------------------------------------------------------------
 
 
 def test_colours_rise_evenly_in_lightness():
