@@ -82,7 +82,7 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files):
   [
     ([], ['--workdir', '--predictions']),
     (['--workdir=runs', '--predictions=p.csv'], ['either']),
-    (['--workdir={f}/run'], ['not a finished run']),
+    (['--workdir={f}/run'], ['not the work directory of a run']),
     (['--workdir={f}', '--against={f}', '--readers=r.csv'], ['--readers', '--against']),
     (['--workdir={f}', '--margin=0.1'], ['--margin', '--against']),
     (['--workdir={f}', '--head=softmax'], ['--head', 'a run has chosen it already']),

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -79,7 +79,7 @@ def evaluate_run(
   """
   run = finished.open_run(workdir)
   earlier = run.result
-  changes = {
+  changes: dict[str, Any] = {
     'prevalence': prevalence or None,
     'subgroups': None if subgroups is None else tuple(subgroups),
     'replicates': replicates,
