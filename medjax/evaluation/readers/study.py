@@ -10,7 +10,12 @@ from medjax.evaluation.results import Figure
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-  """The points of a ROC curve, from (0, 0) to (1, 1)."""
+  """The points of a ROC curve, from (0, 0) to (1, 1).
+
+  Attributes:
+    false_positive_rate: 1 − specificity.
+    sensitivity: at it.
+  """
 
   false_positive_rate: tuple[float, ...]
   sensitivity: tuple[float, ...]
@@ -18,7 +23,13 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class ModelPoint:
-  """The model at its frozen threshold, on all images that readers read."""
+  """The model at its frozen threshold, on all images that readers read.
+
+  Attributes:
+    threshold: at or above which a probability is called positive.
+    sensitivity: share of positives that are called so.
+    specificity: share of negatives that are called so.
+  """
 
   threshold: float
   sensitivity: Figure
@@ -59,7 +70,12 @@ class BelowOnAverage:
 
 @dataclasses.dataclass(frozen=True)
 class AtSpecificity:
-  """The model's sensitivity at the reader's own specificity; the difference to the reader's."""
+  """The model at the reader's own specificity.
+
+  Attributes:
+    sensitivity: of the model; None where it does not exist.
+    difference: the model's sensitivity less the reader's.
+  """
 
   sensitivity: float | None
   difference: Figure
@@ -67,7 +83,14 @@ class AtSpecificity:
 
 @dataclasses.dataclass(frozen=True)
 class AtThreshold:
-  """The model at its frozen threshold on the reader's images, and the differences to the reader."""
+  """The model at its frozen threshold on the reader's images.
+
+  Attributes:
+    sensitivity: of the model; None without positives.
+    sensitivity_difference: the model's less the reader's.
+    specificity: of the model; None without negatives.
+    specificity_difference: the model's less the reader's.
+  """
 
   sensitivity: float | None
   sensitivity_difference: Figure
@@ -127,7 +150,13 @@ class CohenKappas:
 
 @dataclasses.dataclass(frozen=True)
 class FleissKappas:
-  """Fleiss' kappa of the readers, and with the model as one more of them, as in `CohenKappas`."""
+  """Fleiss' kappa, on the images that all readers answered.
+
+  Attributes:
+    readers: of the readers alone.
+    with_model: with the model as one more of them; None where it has no threshold.
+    difference: `with_model` less `readers`; None likewise.
+  """
 
   readers: Figure
   with_model: Figure | None = None
@@ -136,7 +165,13 @@ class FleissKappas:
 
 @dataclasses.dataclass(frozen=True)
 class Kappas:
-  """Agreement on a label; `images_of_all` counts those that all readers answered, for Fleiss'."""
+  """Agreement on a label.
+
+  Attributes:
+    cohen: Cohen's kappas, means over pairs.
+    fleiss: Fleiss' kappas.
+    images_of_all: images that all readers answered, on which Fleiss' kappas are.
+  """
 
   cohen: CohenKappas
   fleiss: FleissKappas

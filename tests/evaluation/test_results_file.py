@@ -1,0 +1,102 @@
+"""Results as JSON and back, and the page that documents them."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import typing
+
+import pytest
+import synthetic_summary
+
+from medjax.errors import InputError
+from medjax.evaluation import results_file
+from medjax.evaluation.result import Result
+from medjax.evaluation.results import Figure
+
+DOCS = pathlib.Path(__file__).parents[2] / 'docs' / 'results.md'
+
+
+def _dataclasses_of(kind):
+  """Every dataclass that a value of this type may hold, itself included, by name."""
+  if dataclasses.is_dataclass(kind):
+    found = {kind.__name__: kind}
+    for hint in typing.get_type_hints(kind).values():
+      found |= _dataclasses_of(hint)
+    return found
+  return {
+    name: value
+    for argument in typing.get_args(kind)
+    for name, value in _dataclasses_of(argument).items()
+  }
+
+
+@pytest.mark.parametrize('head', ['sigmoid', 'softmax', 'ordinal'])
+def test_a_file_gives_back_an_equal_result(tmp_path, head):
+  result = synthetic_summary.evaluated(['Edema', 'Mass', 'None'], head, absent=('None',))
+  path = tmp_path / 'test.json'
+  results_file.save(path, result)
+  assert results_file.load(path, Result, 'test again') == result
+  content = json.loads(path.read_text())
+  assert content['schema'] == 1 and content['confidence'] == 0.95
+  assert content['labels']['Edema']['auroc']['interval'][0] < 1
+
+
+@pytest.mark.parametrize(
+  ('spoil', 'words'),
+  [
+    (lambda content: content.pop('schema'), 'no schema number'),
+    (lambda content: content.update(schema=2), 'schema 2'),
+    (lambda content: content.pop('mean'), 'required field missing @ $.mean'),
+    (lambda content: content.update(level=0.95), 'extra fields found'),
+    (lambda content: content['mean']['auroc'].update(value='0.9'), '$.mean.auroc.value'),
+    (lambda content: content['mean']['auroc'].update(interval=[0.1]), '$.mean.auroc.interval'),
+    (lambda content: content['labels'].update(Edema=[]), "$.labels['Edema']"),
+  ],
+)
+def test_another_file_is_one_line_that_says_what_to_do(tmp_path, spoil, words):
+  path = tmp_path / 'test.json'
+  results_file.save(path, synthetic_summary.evaluated(['Edema']))
+  content = json.loads(path.read_text())
+  spoil(content)
+  path.write_text(json.dumps(content))
+  with pytest.raises(InputError) as error:
+    results_file.load(path, Result, 'delete it and test the run again')
+  message = str(error.value)
+  assert message.startswith(f'{path}: ') and message.endswith('delete it and test the run again')
+  assert words in message and '\n' not in message
+
+
+def test_figures_are_short_to_read():
+  assert repr(Figure(0.91234, (0.87312, 0.94311))) == (
+    'Figure(value=0.9123, interval=(0.8731, 0.9431))'
+  )
+  assert repr(Figure(None, reason='no positives')) == (
+    "Figure(value=None, interval=None, reason='no positives')"
+  )
+
+
+def test_a_table_has_a_row_for_each_label():
+  result = synthetic_summary.evaluated(['Edema', 'Mass', 'None'], absent=('None',))
+  table = result.to_frame()
+  assert list(table.index) == ['Edema', 'Mass', 'None']
+  edema = result.labels['Edema']
+  row = table.loc['Edema']
+  assert (row['auroc_low'], row['auroc_high']) == edema.auroc.interval
+  assert row['auroc'] == edema.auroc.value and row['positives'] == edema.positives
+  assert row['threshold'] == edema.operating_points[0].threshold
+  assert row['sensitivity'] == edema.operating_points[0].sensitivity.value
+  assert table['auroc'].isna().tolist() == [False, False, True]
+
+
+def test_the_page_documents_every_field_of_every_dataclass():
+  sections = re.split(r'^## ', DOCS.read_text(), flags=re.M)[1:]
+  documented = {
+    section.split('\n')[0]: re.findall(r'^- `(\w+)` \(.+\): \S', section, flags=re.M)
+    for section in sections
+  }
+  expected = {
+    name: [field.name for field in dataclasses.fields(kind)]
+    for name, kind in _dataclasses_of(Result).items()
+  }
+  assert documented == expected
