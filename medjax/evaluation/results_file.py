@@ -42,7 +42,7 @@ _CONVERTER = _converter()
 
 
 def to_plain(value: Any) -> Any:
-  """Returns a dataclass as dicts, lists, numbers, text and None, which JSON can hold."""
+  """Returns a dataclass as dicts, tuples, numbers, text and None, which JSON can hold."""
   return _CONVERTER.unstructure(value)
 
 
