@@ -4,7 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-  from medjax import config, losses, models
+  from medjax import augment, config, losses, models
+  from medjax.api.evaluations import assess, compare
   from medjax.api.runs import Run, load_config, open_run, train
   from medjax.api.tables import audit_table, split_patients
   from medjax.config import Config
@@ -16,7 +17,10 @@ __all__ = [
   'Config',
   'InputError',
   'Run',
+  'assess',
   'audit_table',
+  'augment',
+  'compare',
   'config',
   'load_config',
   'losses',
@@ -32,7 +36,9 @@ _WHERE = {
   'Config': 'medjax.config',
   'InputError': 'medjax.errors',
   'Run': 'medjax.api.runs',
+  'assess': 'medjax.api.evaluations',
   'audit_table': 'medjax.api.tables',
+  'compare': 'medjax.api.evaluations',
   'load_config': 'medjax.api.runs',
   'open_run': 'medjax.api.runs',
   'split_patients': 'medjax.api.tables',

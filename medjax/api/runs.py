@@ -35,22 +35,32 @@ class Run(finished.Run):
     """Predicts images, as `python -m medjax.predict` does, and returns a row for each.
 
     Args:
-      images: a folder, searched through for images; a CSV with a column image and maybe patient; or
-        paths of images.
+      images: a folder, searched through for images; a CSV with a column image and maybe patient; an
+        image; or the paths of several.
       root: what the paths of a CSV are relative to; by default its own folder.
       allow_training_images: predicts images and patients that trained the run, too.
 
     Returns:
-      Columns image, patient (where the CSV has it), prob_<label> (calibrated), decision_<label> (1 or
-      0 at the frozen threshold, None without one) or, of exclusive classes, `decision`, raw_<label>
-      (as the network gave it), and reason: why an image could not be read, else ''.
+      Columns image, patient (where the CSV has it), prob_<label> (calibrated), decision_<label> (1
+      or 0 at the frozen threshold, None without one) or, of exclusive classes, `decision`,
+      raw_<label> (as the network gave it), and reason: why an image could not be read, else ''.
 
     Raises:
       InputError: no images, or images that trained the run; the run is not whole.
     """
     from medjax.inference import new_images
 
-    with words.renamed({'--allow_training_images': 'allow_training_images=True'}):
+    if isinstance(images, str | os.PathLike):
+      path = pathlib.Path(images)
+      if path.is_file() and path.suffix.lower() not in ('.csv', '.gz'):
+        images = [images]
+    with words.renamed(
+      {
+        '--allow_training_images': 'allow_training_images=True',
+        '--images=': 'images=',
+        '--root=': 'root=',
+      }
+    ):
       return new_images.predict(
         self, images, root=root, allow_training_images=allow_training_images
       )
@@ -77,7 +87,8 @@ def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
 
   Args:
     path_and_arg: 'configs/phantom.py', or 'configs/phantom.py:resnet18'.
-    *overrides: 'field=value' each, such as 'data.root=/data/CheXpert' or 'optimizer.learning_rate=1e-3'.
+    *overrides: 'field=value' each, such as 'data.root=/data/CheXpert' or
+      'optimizer.learning_rate=1e-3'.
 
   Raises:
     InputError: no such file, field or value, with the nearest right spelling.
@@ -89,8 +100,8 @@ def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
 def train(config: Config, workdir: str | os.PathLike) -> Run:
   """Trains, tests once and writes the report, as `python -m medjax.main` does; returns the run.
 
-  Called again with the same config and work directory it goes on where it stopped, and returns a run
-  that is complete at once.
+  Called again with the same config and work directory it goes on where it stopped, and returns a
+  run that is complete at once.
 
   Args:
     config: from `load_config`, or made by hand.

@@ -96,7 +96,8 @@ def audit_table(
     labels: label columns; by default every numeric column that holds nothing but label codes.
 
   Raises:
-    InputError: a column missing, a value that is no label code, a split that does not fit the table.
+    InputError: a column missing, a value that is no label code, or a split that does not fit the
+      table.
   """
   from medjax.data.leakage import inspect
 

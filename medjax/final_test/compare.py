@@ -181,10 +181,10 @@ def _other(
   if not against.is_dir():
     return joining.read(against, truth, test.labels), (not_recorded(against),), ''
   run = finished.open_run(against)
-  return run.raw_predictions('test'), (), _met_again(test, run.layout)
+  return run.raw_predictions('test'), (), met_again(test, run.layout)
 
 
-def _met_again(test: Predictions, layout: Layout) -> str:
+def met_again(test: Predictions, layout: Layout) -> str:
   """Returns a sentence if patients who are tested trained or chose the network of another run."""
   seen = seen_by_run.seen_by(layout)
   common = sorted(set(seen['patient']) & set(test.patients))

@@ -98,7 +98,7 @@ class FromNNX(nn.Module):
 
 
 def _values(module: nnx.Module, kind: type[nnx.Variable]) -> dict[str, Any]:
-  """Returns the module's variables of a kind as nested dicts, members of lists named '0', '1', …"""
+  """Returns the module's variables of a kind, nested dicts; members of lists are '0', '1', …"""
   leaves = traverse_util.flatten_dict(nnx.to_pure_dict(nnx.state(module, kind)))
   return traverse_util.unflatten_dict(
     {tuple(map(str, path)): value for path, value in leaves.items()}

@@ -1,6 +1,7 @@
 """Runs from Python are those of the commands: the same files, figures, predictions and mistakes."""
 
 import csv
+import json
 import os
 import pickle
 import signal
@@ -28,10 +29,10 @@ def config_of(root, *overrides):
 def test_importing_it_imports_nothing_heavy():
   code = """
 import sys, medjax
-assert medjax.__version__ and {'train', 'InputError', 'losses'} <= set(dir(medjax))
+assert medjax.__version__ and {'train', 'assess', 'InputError', 'losses'} <= set(dir(medjax))
 heavy = {'jax', 'numpy', 'pandas', 'flax', 'absl'} & set(sys.modules)
 assert not heavy, heavy
-medjax.InputError, medjax.split_patients
+medjax.InputError, medjax.split_patients, medjax.assess
 assert 'pandas' in sys.modules and 'jax' not in sys.modules
 try:
   medjax.trian
@@ -48,6 +49,12 @@ def test_a_finished_run_of_the_command_is_the_run_that_train_returns(
   run = medjax.train(config_of(phantom_root), workdir)
   assert 'this run is complete' in capsys.readouterr().out
   assert repr(run) == f"Run('{workdir}')" and run.config.data.labels[2] == 'Edema'
+  written = json.loads((workdir / 'evaluation/test.json').read_text())
+  assert run.result.mean.auroc.value == written['mean']['auroc']['value']
+  assert run.result.labels['Edema'].auroc.value == written['labels']['Edema']['auroc']['value']
+  frame = run.result.to_frame()
+  assert list(frame.index) == list(run.config.data.labels)
+  assert frame.loc['Edema', 'auroc'] == run.result.labels['Edema'].auroc.value
 
 
 def test_a_notebook_shows_the_report(finished):
@@ -75,6 +82,9 @@ def test_predictions_are_those_of_the_files_and_of_the_images(finished, phantom_
     np.testing.assert_allclose(
       predicted[column].astype(float), test[column][:5].astype(float), atol=1e-6
     )
+  assert run.predict(str(paths[1]))['raw_Edema'][0] == predicted['raw_Edema'][1]
+  with pytest.raises(medjax.InputError, match=r'^images=nowhere: no such folder'):
+    run.predict('nowhere')
   with pytest.raises(medjax.InputError, match='insist with allow_training_images=True'):
     run.predict(phantom_root)
 

@@ -178,7 +178,7 @@ def test_it_computes_in_bfloat16_and_takes_the_channels_of_the_images():
   assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype('float32')}
   in_float32 = learner_of('nnx_nets:Net', channels=3)
   images = batch_of(channels=3)['image']
-  low, high = (element.eval_step(state.variables, images) for element in (learn, in_float32))
+  low, high = (each.eval_step(state.variables, images) for each in (learn, in_float32))
   assert 0 < np.abs(np.asarray(low) - np.asarray(high)).max() < 0.02
 
 
@@ -233,7 +233,8 @@ def saved(workdir):
 def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_root, tmp_path):
   flags = (
     '--config=configs/phantom.py', *TINY, f'--config.data.root={phantom_root}', NET,
-    '--config.steps=24', '--config.evaluate_every=8', '--config.save_every=3', '--config.data.workers=0',
+    '--config.steps=24', '--config.evaluate_every=8', '--config.save_every=3',
+    '--config.data.workers=0',
   )  # fmt: skip
   helpers = {
     'PYTHONPATH': os.pathsep.join([str(PROJECT), str(pathlib.Path(nnx_nets.__file__).parent)])
@@ -242,14 +243,15 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
   command('main', *flags, f'--workdir={whole}', env=helpers, check=True)
   process = subprocess.Popen(
     [sys.executable, '-m', 'medjax.main', *flags, f'--workdir={killed}'],
-    cwd=PROJECT, env={**os.environ, **helpers}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    cwd=PROJECT, env={**os.environ, **helpers},
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
   )  # fmt: skip
   while not saved(killed) and process.poll() is None:
     time.sleep(0.002)
   process.send_signal(signal.SIGKILL)
   process.wait()
-  message = command('main', *flags, f'--workdir={killed}', env=helpers, check=True)
-  assert 'going on from the checkpoint of step' in message.stdout
+  said = command('main', *flags, f'--workdir={killed}', env=helpers, check=True)
+  assert 'going on from the checkpoint of step' in said.stdout
   for name in ('metrics.jsonl', 'predictions/test.csv', 'evaluation/test.json'):
     assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
 

@@ -1,0 +1,151 @@
+"""Arrays and tables of truth and probabilities, as predictions that can be evaluated."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medjax.errors import InputError, nearest
+from medjax.evaluation.predictions import Predictions
+
+
+def predictions(
+  truth: Any,
+  probabilities: Any,
+  patients: Sequence[Any] | None,
+  labels: Sequence[str] | None,
+  about: pd.DataFrame | None = None,
+  where: str = '',
+) -> Predictions:
+  """Returns predictions of N images and L labels.
+
+  Args:
+    truth: [N] or [N, L]: 1, 0, and NaN where unknown.
+    probabilities: likewise, in [0, 1]. Columns of two DataFrames are joined by name, rows by index.
+    patients: N, or None: each image is of a patient of its own.
+    labels: names of the L columns; None takes those of a table.
+    about: N rows of what else is known of the images.
+    where: what messages begin with, such as 'validation: '.
+
+  Raises:
+    InputError: shapes, names or rows that do not fit, or a value that cannot be, by its place.
+  """
+  truth, probabilities = _joined(truth, probabilities, where)
+  names = _names(probabilities, truth, labels, where)
+  values, scores = (
+    _matrix(array, f'{where}{name}')
+    for name, array in (('truth', truth), ('probabilities', probabilities))
+  )
+  if values.shape != scores.shape:
+    raise InputError(
+      f'{where}truth has shape {values.shape}, probabilities {scores.shape}; give one of each for '
+      'every image and label'
+    )
+  if len(names) != scores.shape[1]:
+    raise InputError(f'{where}labels: {len(names)} given for {scores.shape[1]} columns')
+  rows = _row_names(probabilities, len(scores), where.rstrip(': ') or 'row')
+  known = ~np.isnan(values)
+  _refuse(known & (values != 0) & (values != 1), values, rows, names, f'{where}truth', '1, 0, NaN')
+  outside = ~((scores >= 0) & (scores <= 1))
+  _refuse(outside, scores, rows, names, f'{where}probabilities', 'numbers from 0 to 1')
+  for name, column in (('patients', patients), ('about', about)):
+    if column is not None and len(column) != len(rows):
+      raise InputError(f'{where}{name}: {len(column):,} rows for {len(rows):,} images')
+  people = rows if patients is None else [str(patient) for patient in patients]
+  if any(patient in ('', 'nan', 'None', '<NA>') for patient in people):
+    raise InputError(f'{where}patients: the patient of an image is empty; give one for each image')
+  return Predictions(
+    images=rows,
+    patients=people,
+    labels=names,
+    probabilities=scores.astype(np.float64),
+    truth=np.where(known, values, 0).astype(np.float32),
+    known=known,
+    about=None if about is None else _texts(about),
+  )
+
+
+def _joined(truth: Any, probabilities: Any, where: str) -> tuple[Any, Any]:
+  """Brings rows and columns of two tables into the same order."""
+  if (
+    _has_index(truth) and _has_index(probabilities) and not truth.index.equals(probabilities.index)
+  ):
+    if not truth.index.is_unique or set(truth.index) != set(probabilities.index):
+      raise InputError(
+        f'{where}truth and probabilities have not the same index; give both the images as '
+        'index, or both as arrays in the same order'
+      )
+    probabilities = probabilities.loc[truth.index]
+  if isinstance(truth, pd.DataFrame) and isinstance(probabilities, pd.DataFrame):
+    columns = list(map(str, truth.columns))
+    for name in probabilities.columns:
+      if name not in truth.columns:
+        raise InputError(
+          f"{where}truth has no column '{name}'{nearest(str(name), columns) or '.'} "
+          f'The columns are: {", ".join(columns)}'
+        )
+    truth = truth[list(probabilities.columns)]
+  return truth, probabilities
+
+
+def _names(probabilities: Any, truth: Any, labels: Sequence[str] | None, where: str) -> list[str]:
+  if labels is not None:
+    names = [labels] if isinstance(labels, str) else list(map(str, labels))
+    if len(set(names)) < len(names):
+      raise InputError(f'{where}labels names a label twice: {", ".join(names)}')
+    return names
+  for array in (probabilities, truth):
+    if isinstance(array, pd.DataFrame):
+      return list(map(str, array.columns))
+  for array in (truth, probabilities):
+    if isinstance(array, pd.Series) and array.name is not None:
+      return [str(array.name)]
+  columns = np.shape(probabilities)[1] if np.ndim(probabilities) == 2 else 1
+  return ['label'] if columns == 1 else [f'label {number + 1}' for number in range(columns)]
+
+
+def _matrix(array: Any, what: str) -> np.ndarray:
+  """Returns f64[N, L]."""
+  try:
+    # pandas' missing values of any kind become NaN.
+    values = pd.DataFrame(array).astype('Float64').to_numpy(np.float64, na_value=np.nan)
+  except (TypeError, ValueError):
+    raise InputError(f'{what}: must be numbers, [N] or [N, L]') from None
+  if not len(values):
+    raise InputError(f'{what}: is empty')
+  return values
+
+
+def _has_index(array: Any) -> bool:
+  return isinstance(array, pd.DataFrame | pd.Series)
+
+
+def _row_names(array: Any, count: int, part: str) -> list[str]:
+  """Returns the names of images: an index of names, or their places in this part."""
+  if _has_index(array) and array.index.is_unique and not pd.api.types.is_numeric_dtype(array.index):
+    return [str(name) for name in array.index]
+  return [f'{part} {row}' for row in range(count)]
+
+
+def _refuse(
+  wrong: np.ndarray, values: np.ndarray, rows: list[str], names: list[str], what: str, allowed: str
+) -> None:
+  if wrong.any():
+    row, column = (int(place) for place in np.argwhere(wrong)[0])
+    raise InputError(
+      f"{what}: {rows[row]}, label '{names[column]}': {values[row, column]:g}; allowed: {allowed} "
+      f'({int(wrong.sum()):,} such values)'
+    )
+
+
+def _texts(about: pd.DataFrame) -> pd.DataFrame:
+  """As a file of predictions holds it: text, '' where nothing is known."""
+  if not isinstance(about, pd.DataFrame):
+    raise InputError(f'about: {type(about).__name__} given; give a pandas DataFrame')
+  return pd.DataFrame(
+    {
+      str(name): about[name].astype(object).where(about[name].notna(), '').map(str)
+      for name in about
+    }
+  ).reset_index(drop=True)

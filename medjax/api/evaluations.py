@@ -1,0 +1,194 @@
+"""Evaluation from Python: arrays or tables of any program's predictions, and two runs compared."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from medjax.api import arrays
+from medjax.api.page import Page
+from medjax.config import protocol as protocols
+from medjax.config.protocol import Protocol
+from medjax.errors import InputError, check_option
+from medjax.evaluation import assessment, contrasts
+from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import Result
+from medjax.final_test import again, report_files
+from medjax.final_test import compare as comparing
+from medjax.report import comparison_page
+from medjax.runs import finished
+from medjax.runtime import files
+
+_NO_PATIENTS = (
+  'No patients were given: every image counts as a patient of its own, so the intervals are too '
+  'narrow if some are of the same person.'
+)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Assessment(Result):
+  """A result that can be written as a page; its `repr` is the answer in a line.
+
+  Attributes:
+    protocol: the settings that it was made with.
+  """
+
+  protocol: Protocol = dataclasses.field(default_factory=Protocol)
+
+  def report(self, path: str | os.PathLike) -> Page:
+    """Writes the report, one HTML file, and returns its path; a notebook shows the page."""
+    page = Page(path)
+    text = again.page_of(self, self.protocol, title=page.stem)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    files.write_whole(page, text)
+    return page
+
+  def __repr__(self) -> str:
+    return f'<{report_files.answer(self)}>'
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison(contrasts.Comparison):
+  """Two runs on the same test images; `str` is the answer in words.
+
+  Attributes:
+    warning: a sentence that forbids trust in the answer, else ''.
+  """
+
+  warning: str = ''
+
+  def report(self, path: str | os.PathLike) -> Page:
+    """Writes the comparison as one HTML file and returns its path; a notebook shows the page."""
+    page = Page(path)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    files.write_whole(page, comparison_page.render(self, warning=self.warning))
+    return page
+
+  def __str__(self) -> str:
+    return '\n'.join([*comparison_page.in_words(self), *filter(None, [self.warning])])
+
+
+def assess(
+  truth: Any,
+  probabilities: Any,
+  patients: Sequence[Any] | None = None,
+  labels: Sequence[str] | None = None,
+  validation: tuple[Any, ...] | None = None,
+  about: pd.DataFrame | None = None,
+  **protocol: Any,
+) -> Assessment:
+  """Evaluates predictions of any program, as `python -m medjax.evaluate --predictions` does.
+
+  Args:
+    truth: [N] or [N, L], an array, list, Series or DataFrame: 1, 0, and NaN where unknown.
+    probabilities: likewise, in [0, 1]. Columns of two DataFrames are joined by name, rows by index.
+    patients: N, of which patient each image is; by default each is of a patient of its own.
+    labels: names of the L columns, where `probabilities` is no DataFrame.
+    validation: (truth, probabilities) or (truth, probabilities, patients) of other patients, on
+      which calibration is fitted and thresholds are chosen. Without it only rules that choose
+      nothing ('threshold=0.5') have a threshold.
+    about: a row per image, for subgroups and levels: sex, age, study, ….
+    **protocol: fields of medjax.config.protocol.Protocol, such as calibration='platt',
+      operating_points=('sensitivity=0.9',), level='patient', replicates=0 or seed=1.
+
+  Raises:
+    InputError: shapes, names or rows that do not fit, a value that cannot be, or nothing to tell
+      apart.
+  """
+  settings = _protocol(protocol)
+  test = arrays.predictions(truth, probabilities, patients, labels, about)
+  chosen_on = None if validation is None else _validation(validation, test, labels)
+  again.check(test, chosen_on, settings, predictions='patients', truth='truth')
+  result = assessment.assess(chosen_on, test, settings).result
+  study_notes = [again.not_recorded('these predictions')]
+  if patients is None:
+    study_notes.append(_NO_PATIENTS)
+  if chosen_on is None and any(rule.startswith('threshold=') for rule in settings.operating_points):
+    study_notes.append(
+      'Thresholds were given as numbers: whether anybody had seen the test set by then is not '
+      'recorded.'
+    )
+  result = dataclasses.replace(result, study_notes=tuple(study_notes))
+  return Assessment(**_fields(result), protocol=settings)
+
+
+def compare(
+  run_a: finished.Run | str | os.PathLike,
+  run_b: finished.Run | str | os.PathLike,
+  margin: float = 0.02,
+  replicates: int = 2000,
+  seed: int = 0,
+) -> Comparison:
+  """Compares two finished runs on the same test images.
+
+  As `python -m medjax.evaluate --against` does, but nothing is written.
+
+  Args:
+    run_a: the run that is asked about, or its work directory. Its config says at which level.
+    run_b: the run that it is compared with.
+    margin: AUROC that counts as no worse, chosen before the figures are seen.
+    replicates: of the bootstrap over patients.
+    seed: of the bootstrap.
+
+  Raises:
+    InputError: a run that is not finished; images, patients, labels or truth that are not the same.
+  """
+  one, other = (
+    finished.open_run(pathlib.Path(run)) if isinstance(run, str | os.PathLike) else run
+    for run in (run_a, run_b)
+  )
+  for run in (one, other):
+    if not isinstance(run, finished.Run):
+      raise InputError(
+        f'a run is compared, not {type(run).__name__}; give the work directory of one, or what '
+        'medjax.open_run returns'
+      )
+  protocol = dataclasses.replace(one.config.protocol, replicates=replicates, seed=seed)
+  test = one.raw_predictions('test')
+  compared = comparing.predictions_compared(
+    test,
+    other.raw_predictions('test'),
+    protocol,
+    between=(str(one.workdir), str(other.workdir)),
+    margin=margin,
+  )
+  return Comparison(**_fields(compared), warning=comparing.met_again(test, other.layout))
+
+
+def _fields(result: Result | contrasts.Comparison) -> dict[str, Any]:
+  return {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+
+
+def _protocol(settings: dict[str, Any]) -> Protocol:
+  for name, value in settings.items():
+    check_option('the setting', name, protocols.FIELDS)
+    if name in ('operating_points', 'subgroups'):
+      settings = settings | {name: (value,) if isinstance(value, str) else tuple(value)}
+  return Protocol(**settings)
+
+
+def _validation(
+  given: tuple[Any, ...], test: Predictions, labels: Sequence[str] | None
+) -> Predictions:
+  if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+    raise InputError('validation: give (truth, probabilities) or (truth, probabilities, patients)')
+  truth, probabilities, patients = (*given, None)[:3]
+  has_names = labels is not None or isinstance(probabilities, pd.DataFrame)
+  part = arrays.predictions(
+    truth, probabilities, patients, labels if has_names else test.labels, where='validation: '
+  )
+  if part.labels != test.labels:
+    raise InputError(
+      f'validation: its labels are {", ".join(part.labels)}, those of test {", ".join(test.labels)}'
+    )
+  if patients is not None:
+    both = sorted(set(part.patients) & set(test.patients))
+    if both:
+      raise InputError(
+        f"validation: {len(both):,} of its patients are test patients too, such as '{both[0]}'; "
+        'choose thresholds on other patients'
+      )
+  return part
