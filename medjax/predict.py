@@ -1,6 +1,5 @@
-"""Predicts images with a trained run:
-
-python -m medjax.predict --workdir=runs/phantom --images=FOLDER --output=out.csv
+"""Predicts images with a trained run: python -m medjax.predict --workdir=runs/phantom
+--images=FOLDER --output=out.csv
 
 --images is a folder, searched through for JPEG, PNG, TIFF, DICOM and other images, or a CSV with a
 column image (paths relative to the CSV's folder or --root, or container#key) and maybe patient.

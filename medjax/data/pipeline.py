@@ -140,8 +140,9 @@ def _batches(source: _Source, workers: int) -> Generator[dict[str, np.ndarray], 
   return _iterate(grain.MapDataset.source(source), threads, 2 * threads, workers)
 
 
+# The annotation is a text: workers' imports are tested without grain, which brings jax along.
 def _iterate(
-  source: grain.MapDataset, threads: int, buffered: int, workers: int = 0
+  source: 'grain.MapDataset', threads: int, buffered: int, workers: int = 0
 ) -> Generator[Any, None, None]:
   read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffered)
   dataset = source.to_iter_dataset(read)

@@ -1,4 +1,4 @@
-"""Finds what a config names: one of ours by its name, or anybody's by import path."""
+"""Finds what a config names: a part of medjax by its name, or anybody's by import path."""
 
 import importlib
 import inspect
@@ -14,15 +14,15 @@ def public(module: ModuleType) -> dict[str, Callable[..., Any]]:
   return {name: getattr(module, name) for name in module.__all__}
 
 
-def find(name: str, ours: Mapping[str, Callable[..., Any]], what: str) -> Callable[..., Any]:
-  """Returns `ours[name]`, or the object that an import path 'package.module:object' leads to.
+def find(name: str, known: Mapping[str, Callable[..., Any]], what: str) -> Callable[..., Any]:
+  """Returns `known[name]`, or the object that an import path 'package.module:object' leads to.
 
   Raises:
     InputError: no such name (with the nearest spelling), module or object; `what` names the field.
   """
   if ':' not in name:
-    check_option(what, name, ours)
-    return ours[name]
+    check_option(what, name, known)
+    return known[name]
   module_name, _, attribute = name.partition(':')
   try:
     module = importlib.import_module(module_name)
@@ -34,22 +34,22 @@ def find(name: str, ours: Mapping[str, Callable[..., Any]], what: str) -> Callab
 
 
 def check_settings(
-  function: Callable[..., Any], settings: Mapping[str, Any], what: str, ours: Collection[str]
+  function: Callable[..., Any], settings: Mapping[str, Any], what: str, given: Collection[str]
 ) -> None:
   """Raises InputError if `function` takes no such keyword as one of `settings`, or of another type.
 
-  The arguments in `ours` are for medjax to give. Types are checked where a plain one is annotated.
+  The arguments in `given` are for medjax to give. Types are checked where a plain one is annotated.
   """
   parameters = inspect.signature(function).parameters
   variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
   allowed = [
     name
     for name, parameter in parameters.items()
-    if name not in ours and parameter.kind not in variadic
+    if name not in given and parameter.kind not in variadic
   ]
   takes_any = any(parameter.kind is variadic[0] for parameter in parameters.values())
   for setting, value in settings.items():
-    if setting in ours or not takes_any:
+    if setting in given or not takes_any:
       check_option(f'{what}: the setting', setting, allowed)
     if setting in parameters:
       _check_kind(value, parameters[setting].annotation, f'{what}.{setting}')

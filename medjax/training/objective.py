@@ -76,11 +76,11 @@ def bound_loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable
     InputError: a loss that does not exist or fit.
   """
   head = config.model.head
-  ours = losses.softmax if head == 'softmax' else losses.binary
+  module = losses.softmax if head == 'softmax' else losses.binary
   what = f"config.loss.name (with model.head='{head}')"
-  loss = import_by_name.find(config.loss.name, import_by_name.public(ours), what)
+  loss = import_by_name.find(config.loss.name, import_by_name.public(module), what)
   import_by_name.check_settings(
-    loss, config.loss.settings, 'config.loss.settings', ours=('logits', 'labels', 'mask')
+    loss, config.loss.settings, 'config.loss.settings', given=('logits', 'labels', 'mask')
   )
   if import_by_name.takes(loss, 'mask') and config.optimizer.accumulate > 1:
     raise InputError(

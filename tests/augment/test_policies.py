@@ -58,8 +58,8 @@ def test_chest_never_flips_and_stays_recognisable(images):
   many = jnp.broadcast_to(images[0], (200, 32, 32, 1))
   changed = np.asarray(policies.chest(KEY, many)).reshape(200, -1)
   original = np.asarray(images[0])
-  upright = [np.corrcoef(each, original.ravel())[0, 1] for each in changed]
-  mirrored = [np.corrcoef(each, original[:, ::-1].ravel())[0, 1] for each in changed]
+  upright = [np.corrcoef(item, original.ravel())[0, 1] for item in changed]
+  mirrored = [np.corrcoef(item, original[:, ::-1].ravel())[0, 1] for item in changed]
   assert min(np.array(upright) - np.array(mirrored)) > 0.3
   assert min(upright) > 0.6
 
@@ -67,21 +67,23 @@ def test_chest_never_flips_and_stays_recognisable(images):
 @pytest.mark.parametrize('outside', ['nearest', 'reflect'])
 def test_affine_agrees_with_scipy(images, outside):
   angle, scale, shift = 0.2, 1.1, np.array([0.05, -0.1])
-  ours = policies._affine(
+  actual = policies._affine(
     images[0], rotation=angle, scale=scale, shift=jnp.asarray(shift), outside=outside
   )[..., 0]
   inverse = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
   centre = np.array([15.5, 15.5])
   offset = centre - inverse @ (centre + shift * 32)
-  theirs = scipy.ndimage.affine_transform(images[0, ..., 0], inverse, offset, order=1, mode=outside)
-  np.testing.assert_allclose(ours, theirs, atol=1e-5)
+  reference = scipy.ndimage.affine_transform(
+    images[0, ..., 0], inverse, offset, order=1, mode=outside
+  )
+  np.testing.assert_allclose(actual, reference, atol=1e-5)
 
 
 def test_stains_are_those_of_scikit_image(colours):
-  ours = policies._stains(colours[0])
+  actual = policies._stains(colours[0])
   # scikit-image takes logarithms to the base of its darkest value, 1e-6, and cuts negatives off.
-  theirs = skimage.color.rgb2hed(np.asarray(colours[0])) * -np.log(1e-6)
-  np.testing.assert_allclose(np.maximum(ours, 0), theirs, atol=1e-4)
+  reference = skimage.color.rgb2hed(np.asarray(colours[0])) * -np.log(1e-6)
+  np.testing.assert_allclose(np.maximum(actual, 0), reference, atol=1e-4)
 
 
 def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(colours):
@@ -117,7 +119,7 @@ def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
     turned = [
       scipy.ndimage.rotate(image, angle, reshape=False, order=1, mode='reflect') for angle in angles
     ]
-    standard = [(each - each.mean()) / each.std() for each in (turn.ravel() for turn in turned)]
+    standard = [(item - item.mean()) / item.std() for item in (turn.ravel() for turn in turned)]
     return (changed @ np.stack(standard).T).max(axis=1)
 
   mirrored = np.count_nonzero(likeness(original[:, ::-1]) > likeness(original))

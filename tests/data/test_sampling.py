@@ -212,8 +212,8 @@ def test_pickled_and_shared_by_threads():
   expected = [stream.batch(number, 8) for number in range(200)]
   copy = pickle.loads(pickle.dumps(stream))
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    found = list(pool.map(lambda number: copy.batch(number, 8), range(200)))
-  np.testing.assert_array_equal(found, expected)
+    result = list(pool.map(lambda number: copy.batch(number, 8), range(200)))
+  np.testing.assert_array_equal(result, expected)
 
 
 def test_a_class_of_one_among_many_images_is_quick_to_shuffle():

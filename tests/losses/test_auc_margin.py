@@ -37,11 +37,11 @@ def saddle_value(objective):
     )
     return max(-alpha.fun, objective(*ab, 0.0))
 
-  found = minimize(
+  result = minimize(
     worst, x0=(0.5, 0.5), method='Nelder-Mead', options={'xatol': 1e-9, 'fatol': 1e-12}
   )
-  assert found.success
-  return found.fun
+  assert result.success
+  return result.fun
 
 
 @pytest.mark.parametrize('margin', MARGINS)
@@ -55,9 +55,9 @@ def test_it_is_the_optimum_of_the_papers_problem(margin, spread):
     within = ((p[positive] - a) ** 2).mean() + ((p[~positive] - b) ** 2).mean()
     return within + 2 * alpha * hinge - alpha**2
 
-  ours = auc_margin(logits, labels, margin=margin)
-  assert ours.shape == (1,)
-  assert ours[0] == pytest.approx(saddle_value(objective), rel=1e-6)
+  actual = auc_margin(logits, labels, margin=margin)
+  assert actual.shape == (1,)
+  assert actual[0] == pytest.approx(saddle_value(objective), rel=1e-6)
 
 
 @pytest.mark.parametrize('margin', MARGINS)
@@ -67,16 +67,16 @@ def test_the_papers_sum_over_examples_is_this_times_the_imbalance(margin):
   r = y.mean()
 
   def objective(a, b, alpha):
-    each = (
+    item = (
       (1 - r) * (p - a) ** 2 * y
       + r * (p - b) ** 2 * (1 - y)
       + 2 * alpha * (r * (1 - r) * margin + r * p * (1 - y) - (1 - r) * p * y)
       - r * (1 - r) * alpha**2
     )
-    return each.mean()
+    return item.mean()
 
-  ours = auc_margin(logits, labels, margin=margin)[0]
-  assert r * (1 - r) * ours == pytest.approx(saddle_value(objective), rel=1e-6)
+  actual = auc_margin(logits, labels, margin=margin)[0]
+  assert r * (1 - r) * actual == pytest.approx(saddle_value(objective), rel=1e-6)
 
 
 def test_its_gradient_is_that_of_its_values():

@@ -98,8 +98,8 @@ def test_weighted_multi_task_has_weights_of_its_own_for_each_label():
 def test_binary_cross_entropy_agrees_with_scikit_learn():
   rng = np.random.default_rng(0)
   logits, labels = rng.normal(0, 3, (200, 1)), rng.integers(0, 2, (200, 1))
-  ours = losses.binary_cross_entropy(jnp.asarray(logits, jnp.float32), jnp.asarray(labels)).mean()
-  assert float(ours) == pytest.approx(
+  actual = losses.binary_cross_entropy(jnp.asarray(logits, jnp.float32), jnp.asarray(labels)).mean()
+  assert float(actual) == pytest.approx(
     log_loss(labels[:, 0], 1 / (1 + np.exp(-logits[:, 0]))), rel=1e-5
   )
 
@@ -200,7 +200,7 @@ def examples(seed=1):
   return rng.normal(0, 3, (60, 4)), labels
 
 
-def ours(name, settings):
+def actual(name, settings):
   loss = getattr(binary, name)
   counts = {'positives': POSITIVES, 'negatives': NEGATIVES}
   given = {key: value for key, value in counts.items() if key in inspect.signature(loss).parameters}
@@ -211,7 +211,7 @@ def ours(name, settings):
 def test_losses_follow_their_papers(formula, settings):
   logits, labels = examples()
   expected = formula(labels, expit(logits), **settings)
-  loss = ours(formula.__name__, settings)
+  loss = actual(formula.__name__, settings)
   with jax.enable_x64(True):
     np.testing.assert_allclose(
       loss(jnp.asarray(logits), jnp.asarray(labels)), expected, rtol=1e-9, atol=1e-13
@@ -224,7 +224,7 @@ def test_losses_follow_their_papers(formula, settings):
 @pytest.mark.parametrize(('formula', 'settings'), FORMULAS)
 def test_gradients_are_those_of_the_values(formula, settings):
   logits, labels = examples()
-  loss = ours(formula.__name__, settings)
+  loss = actual(formula.__name__, settings)
   if formula is asymmetric:  # No derivative at p = margin.
     assert np.abs(expit(logits) - settings['margin']).min() > 1e-5
   with jax.enable_x64(True):
@@ -247,19 +247,21 @@ def test_focal_agrees_with_torchvision(gamma):
 
   logits, labels = examples()
   labels = labels.round()
-  theirs = sigmoid_focal_loss(
+  reference = sigmoid_focal_loss(
     torch.tensor(logits), torch.tensor(labels), alpha=0.25, gamma=gamma, reduction='none'
   )
   np.testing.assert_allclose(
-    binary.focal(jnp.asarray(logits, jnp.float32), labels, gamma), theirs, rtol=1e-4, atol=1e-6
+    binary.focal(jnp.asarray(logits, jnp.float32), labels, gamma), reference, rtol=1e-4, atol=1e-6
   )
 
 
 def test_focal_agrees_with_optax():
   logits, labels = examples()
-  theirs = optax.losses.sigmoid_focal_loss(jnp.asarray(logits), labels.round(), alpha=0.25, gamma=2)
+  reference = optax.losses.sigmoid_focal_loss(
+    jnp.asarray(logits), labels.round(), alpha=0.25, gamma=2
+  )
   np.testing.assert_allclose(
-    binary.focal(jnp.asarray(logits, jnp.float32), labels.round()), theirs, rtol=1e-4, atol=1e-6
+    binary.focal(jnp.asarray(logits, jnp.float32), labels.round()), reference, rtol=1e-4, atol=1e-6
   )
 
 
@@ -274,16 +276,16 @@ def test_asymmetric_and_its_gradient_agree_with_timm(positive, negative, margin)
 
   logits, labels = examples()
   labels = labels.round()
-  theirs = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
+  reference = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
   loss = AsymmetricLossMultiLabel(negative, positive, margin, reduction='sum')(
-    theirs, torch.tensor(labels)
+    reference, torch.tensor(labels)
   )
   loss.backward()
   value, gradient = jax.value_and_grad(
     lambda x: binary.asymmetric(x, labels, positive, negative, margin).sum()
   )(jnp.asarray(logits, jnp.float32))
   assert float(value) == pytest.approx(loss.item(), rel=1e-5)
-  np.testing.assert_allclose(gradient, theirs.grad, rtol=1e-3, atol=1e-5)
+  np.testing.assert_allclose(gradient, reference.grad, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_asymmetric_and_its_gradient_agree_with_timm(positive, negative, margin)
 def test_losses_reduce_to_cross_entropy(name, settings, factor, tolerance):
   logits, labels = examples()
   logits = jnp.asarray(logits, jnp.float32)
-  loss = functools.partial(ours(name, {}), **settings)
+  loss = functools.partial(actual(name, {}), **settings)
   np.testing.assert_allclose(
     factor * loss(logits, labels),
     losses.binary_cross_entropy(logits, labels),

@@ -18,8 +18,8 @@ def test_a_weighted_loss_trains_in_an_optax_loop():
   w_p, w_n = class_weights.compute(labels, mask)
 
   def loss(kernel):
-    each = losses.weighted_binary_cross_entropy(images @ kernel, labels, w_p, w_n)
-    return losses.reduce(each, mask, weight)
+    item = losses.weighted_binary_cross_entropy(images @ kernel, labels, w_p, w_n)
+    return losses.reduce(item, mask, weight)
 
   kernel, optimizer = jnp.zeros((8, 2)), optax.adam(0.1)
   state = optimizer.init(kernel)

@@ -96,7 +96,7 @@ FORMULAS = [
 ]
 
 
-def ours(name, settings):
+def actual(name, settings):
   loss = getattr(softmax, name)
   given = {'positives': COUNTS} if 'positives' in inspect.signature(loss).parameters else {}
   return functools.partial(loss, **{**given, **settings})
@@ -107,7 +107,7 @@ def test_the_sum_over_an_images_labels_is_the_papers_loss(formula, settings):
   logits, truth, labels = examples()
   p = special.softmax(logits, axis=1)
   expected = [formula(row, y, **settings) for row, y in zip(p, truth)]
-  loss = ours(formula.__name__, settings)
+  loss = actual(formula.__name__, settings)
   with jax.enable_x64(True):
     double = loss(jnp.asarray(logits), jnp.asarray(labels))
     np.testing.assert_allclose(double.sum(axis=1), expected, rtol=1e-9, atol=1e-13)
@@ -125,7 +125,7 @@ def test_a_soft_label_is_the_mixture_of_its_classes(formula, settings):
     for row, shares in zip(p, labels)
   ]
   with jax.enable_x64(True):
-    loss = ours(formula.__name__, settings)(jnp.asarray(logits), jnp.asarray(labels))
+    loss = actual(formula.__name__, settings)(jnp.asarray(logits), jnp.asarray(labels))
     np.testing.assert_allclose(loss.sum(axis=1), expected, rtol=1e-9)
 
 
@@ -133,7 +133,7 @@ def test_a_soft_label_is_the_mixture_of_its_classes(formula, settings):
 def test_gradients_are_those_of_the_values(formula, settings):
   logits, _, labels = examples(soft=True)
   with jax.enable_x64(True):
-    loss = ours(formula.__name__, settings)
+    loss = actual(formula.__name__, settings)
     check_grads(
       lambda x: loss(x, jnp.asarray(labels)), (jnp.asarray(logits),), order=1, rtol=1e-5, atol=1e-7
     )
@@ -150,7 +150,7 @@ def test_cross_entropy_agrees_with_torch(smoothing, counts):
   import torch
 
   logits, truth, labels = examples()
-  theirs = torch.nn.functional.cross_entropy(
+  reference = torch.nn.functional.cross_entropy(
     torch.tensor(logits),
     torch.tensor(truth),
     weight=counts and torch.tensor(balanced(counts)),
@@ -162,7 +162,7 @@ def test_cross_entropy_agrees_with_torch(smoothing, counts):
     loss = softmax.weighted_cross_entropy(logits, labels, jnp.asarray(counts), smoothing)
   else:
     loss = softmax.cross_entropy(logits, labels, smoothing)
-  np.testing.assert_allclose(loss.sum(axis=1), theirs, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(loss.sum(axis=1), reference, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('soft', [False, True])
@@ -170,9 +170,9 @@ def test_cross_entropy_agrees_with_torch(smoothing, counts):
 def test_poly1_agrees_with_optax(soft, epsilon):
   logits, _, labels = examples(soft)
   logits = jnp.asarray(logits, jnp.float32)
-  theirs = optax.losses.poly_loss_cross_entropy(logits, labels, epsilon=epsilon)
+  reference = optax.losses.poly_loss_cross_entropy(logits, labels, epsilon=epsilon)
   np.testing.assert_allclose(
-    softmax.poly1(logits, labels, epsilon).sum(axis=1), theirs, rtol=1e-5, atol=1e-5
+    softmax.poly1(logits, labels, epsilon).sum(axis=1), reference, rtol=1e-5, atol=1e-5
   )
 
 
@@ -192,7 +192,7 @@ def test_losses_reduce_to_cross_entropy(name, settings, tolerance):
   logits, _, labels = examples()
   logits = jnp.asarray(logits, jnp.float32)
   np.testing.assert_allclose(
-    functools.partial(ours(name, {}), **settings)(logits, labels),
+    functools.partial(actual(name, {}), **settings)(logits, labels),
     softmax.cross_entropy(logits, labels),
     rtol=tolerance,
     atol=1e-6,

@@ -62,8 +62,8 @@ def test_equals_timm(name, tmp_path):
 def test_equals_torchvision(name, tmp_path):
   oracle.torch_or_skip()
   torchvision = pytest.importorskip('torchvision')
-  theirs = getattr(torchvision.models, name)(num_classes=10, stochastic_depth_prob=0.0)
-  oracle.check(getattr(convnext, name)(num_labels=10), theirs, 79, tmp_path)
+  reference = getattr(torchvision.models, name)(num_classes=10, stochastic_depth_prob=0.0)
+  oracle.check(getattr(convnext, name)(num_labels=10), reference, 79, tmp_path)
 
 
 def test_branches_start_from_the_papers_scale():
@@ -100,15 +100,15 @@ def test_bfloat16_agrees_and_keeps_parameters_and_logits_in_float32():
   assert {leaf.dtype for leaf in jax.tree.leaves(oracle.shapes(model, 32))} == {
     jnp.dtype('float32')
   }
-  wanted, ours = (outputs(train=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
-  assert ours['stage3_block0'].dtype == jnp.bfloat16
-  assert ours['head'].dtype == jnp.float32
-  assert np.abs(ours['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
+  wanted, actual = (outputs(train=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+  assert actual['stage3_block0'].dtype == jnp.bfloat16
+  assert actual['head'].dtype == jnp.float32
+  assert np.abs(actual['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
 
 
 def test_starts_as_timm_does():
   _, timm = oracle.torch_or_skip()
   depths, widths = (1, 1, 1, 1), (8, 16, 24, 32)
-  theirs = timm.models.convnext.ConvNeXt(num_classes=3, depths=depths, dims=widths)
-  ours = convnext.ConvNeXt(num_labels=3, depths=depths, widths=widths)
-  oracle.check_initialisation(ours, theirs, 32)
+  reference = timm.models.convnext.ConvNeXt(num_classes=3, depths=depths, dims=widths)
+  actual = convnext.ConvNeXt(num_labels=3, depths=depths, widths=widths)
+  oracle.check_initialisation(actual, reference, 32)

@@ -76,8 +76,8 @@ def test_names_and_shapes_are_those_of_both_libraries(name, library):
 
   create = {'timm': timm.create_model, 'torchvision': torchvision.models.get_model}[library]
   with torch.device('meta'):
-    theirs = create(name).state_dict()
-  tensors = {key: np.zeros(value.shape, np.float32) for key, value in theirs.items()}
+    reference = create(name).state_dict()
+  tensors = {key: np.zeros(value.shape, np.float32) for key, value in reference.items()}
   fitted = fit.fit(shapes(name), tensors, densenet.DenseNet.names, library, head=True)
   assert fitted.new == []
   assert {key.rpartition('.')[2] for key in fitted.unused} == {'num_batches_tracked'}
@@ -88,16 +88,18 @@ def test_geometry_equals_timm(tmp_path):
   oracle.torch_or_skip()
   from timm.models.densenet import DenseNet
 
-  theirs = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_classes=10)
-  oracle.check(SMALL(num_labels=10), theirs, 97, tmp_path)
+  reference = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_classes=10)
+  oracle.check(SMALL(num_labels=10), reference, 97, tmp_path)
 
 
 def test_geometry_equals_torchvision(tmp_path):
   oracle.torch_or_skip()
   from torchvision.models import DenseNet
 
-  theirs = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_init_features=16, num_classes=10)
-  oracle.check(SMALL(num_labels=10), theirs, 97, tmp_path)
+  reference = DenseNet(
+    growth_rate=8, block_config=(2, 1, 1, 1), num_init_features=16, num_classes=10
+  )
+  oracle.check(SMALL(num_labels=10), reference, 97, tmp_path)
 
 
 @pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
@@ -175,5 +177,5 @@ def test_starts_as_timm_does():
   oracle.torch_or_skip()
   from timm.models.densenet import DenseNet
 
-  theirs = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_classes=10)
-  oracle.check_initialisation(SMALL(num_labels=10), theirs, 64, otherwise=['classifier'])
+  reference = DenseNet(growth_rate=8, block_config=(2, 1, 1, 1), num_classes=10)
+  oracle.check_initialisation(SMALL(num_labels=10), reference, 64, otherwise=['classifier'])

@@ -66,11 +66,11 @@ def torchvision_network(name, **settings):
   )
 
 
-def check(model, theirs, tmp_path):
+def check(model, reference, tmp_path):
   """Compares by the oracle, on a batch under which float32 suffices."""
   # Even down to the last stride, where 'SAME' pads otherwise than torch; odd, where it does not.
   image_size = 96 if model.same_padding else 97
-  oracle.check(model, theirs, image_size, tmp_path, batch=4)
+  oracle.check(model, reference, image_size, tmp_path, batch=4)
 
 
 @functools.cache
@@ -88,8 +88,8 @@ def test_parameters_are_as_published(name):
 def test_names_and_shapes_are_those_of_both_libraries(name, create):
   torch, _ = oracle.torch_or_skip()
   with torch.device('meta'):
-    theirs = create(name).state_dict()
-  tensors = {key: np.zeros(value.shape, np.float32) for key, value in theirs.items()}
+    reference = create(name).state_dict()
+  tensors = {key: np.zeros(value.shape, np.float32) for key, value in reference.items()}
   fitted = fit.fit(shapes(name), tensors, network(name, num_labels=1).names, 'theirs', head=True)
   assert fitted.new == []
   assert {key.rpartition('.')[2] for key in fitted.unused} == {'num_batches_tracked'}
@@ -125,8 +125,8 @@ def test_equals_timm(name, tmp_path):
 @pytest.mark.slow
 def test_fused_blocks_equal_timm(tmp_path):
   model = network('efficientnetv2_s', num_labels=10, depth_multiplier=0.2)
-  theirs = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
-  check(model, theirs, tmp_path)
+  reference = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
+  check(model, reference, tmp_path)
 
 
 @pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED, FIRST))
@@ -210,6 +210,6 @@ def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32():
 
 def test_starts_as_timm_does():
   model = network('efficientnetv2_s', num_labels=10, depth_multiplier=0.2)
-  theirs = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
+  reference = timm_network('efficientnetv2_s', num_classes=10, depth_multiplier=0.2)
   # The head's range would be 1 / √labels, made for a thousand of them.
-  oracle.check_initialisation(model, theirs, 64, otherwise=['classifier'])
+  oracle.check_initialisation(model, reference, 64, otherwise=['classifier'])

@@ -54,8 +54,8 @@ def test_parameters_are_as_published(auxiliary):
 @pytest.mark.parametrize('library', ['timm', 'torchvision'])
 @pytest.mark.parametrize('auxiliary', [True, False])
 def test_names_and_shapes_are_those_of_both_libraries(auxiliary, library):
-  theirs = create(library, auxiliary).state_dict()
-  tensors = {key: np.zeros(value.shape, np.float32) for key, value in theirs.items()}
+  reference = create(library, auxiliary).state_dict()
+  tensors = {key: np.zeros(value.shape, np.float32) for key, value in reference.items()}
   fitted = fit.fit(shapes(auxiliary), tensors, inception.InceptionV3.names, library, head=True)
   assert fitted.new == []
   assert {key.rpartition('.')[2] for key in fitted.unused} == {'num_batches_tracked'}
@@ -65,8 +65,8 @@ def test_names_and_shapes_are_those_of_both_libraries(auxiliary, library):
 @pytest.mark.slow
 def test_equals_timm(tmp_path):
   _, timm = oracle.torch_or_skip()
-  theirs = timm.create_model('inception_v3', num_classes=10, aux_logits=False)
-  oracle.check(inception.inception_v3(num_labels=10, auxiliary=False), theirs, 143, tmp_path)
+  reference = timm.create_model('inception_v3', num_classes=10, aux_logits=False)
+  oracle.check(inception.inception_v3(num_labels=10, auxiliary=False), reference, 143, tmp_path)
 
 
 # With the statistics of the auxiliary head, whose logits torchvision leaves out of evaluation.
@@ -75,32 +75,32 @@ def test_with_the_auxiliary_head_equals_torchvision(tmp_path):
   oracle.torch_or_skip()
   import torchvision
 
-  theirs = torchvision.models.inception_v3(num_classes=10, init_weights=False, dropout=0.0)
-  oracle.check(inception.inception_v3(num_labels=10), theirs, 299, tmp_path)
+  reference = torchvision.models.inception_v3(num_classes=10, init_weights=False, dropout=0.0)
+  oracle.check(inception.inception_v3(num_labels=10), reference, 299, tmp_path)
 
 
 @pytest.mark.slow
 def test_auxiliary_logits_equal_timm():
   torch, timm = oracle.torch_or_skip()
-  theirs = timm.create_model('inception_v3', num_classes=10, aux_logits=True)
+  reference = timm.create_model('inception_v3', num_classes=10, aux_logits=True)
   # BatchNorm over the auxiliary head's 1×1 map magnifies rounding, less so where the images differ
   # in contrast; torch in double precision leaves our rounding alone.
   contrast = np.array([0.3, 1.0, 3.0])[:, None, None, None]
   pixels = contrast * np.random.default_rng(0).normal(size=(3, 299, 299, 3))
   images = torch.tensor(pixels.transpose(0, 3, 1, 2))
-  oracle.randomise(torch, theirs.double(), images)
-  tensors = {key: value.float().numpy() for key, value in theirs.state_dict().items()}
+  oracle.randomise(torch, reference.double(), images)
+  tensors = {key: value.float().numpy() for key, value in reference.state_dict().items()}
   model = inception.inception_v3(num_labels=10)
   fitted = fit.fit(shapes(True, num_labels=10), tensors, model.names, 'timm', head=True)
-  theirs.train()
+  reference.train()
   with torch.no_grad():
-    expected = theirs(images)
+    expected = reference(images)
   run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
   logits, updated = run(
     fitted.variables, jnp.asarray(pixels, jnp.float32), train=True, mutable=MUTABLE
   )
-  for ours, wanted in zip((logits, *updated['auxiliary']['logits']), expected, strict=True):
-    error = np.abs(ours - wanted.numpy()).max() / np.abs(wanted.numpy()).max()
+  for actual, wanted in zip((logits, *updated['auxiliary']['logits']), expected, strict=True):
+    error = np.abs(actual - wanted.numpy()).max() / np.abs(wanted.numpy()).max()
     assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'
 
 
@@ -146,17 +146,17 @@ def test_the_least_image_is_that_of_torch(auxiliary, least):
     oracle.shapes(model, least - 1)
   assert ('auxiliary=False takes 75×75 or more' in str(raised.value)) == auxiliary
   torch, _ = oracle.torch_or_skip()
-  theirs = create('timm', auxiliary)
-  theirs(torch.empty(2, 3, least, least, device='meta'))
+  reference = create('timm', auxiliary)
+  reference(torch.empty(2, 3, least, least, device='meta'))
   with pytest.raises(RuntimeError, match=r'too small|greater than actual input size'):
-    theirs(torch.empty(2, 3, least - 1, least - 1, device='meta'))
+    reference(torch.empty(2, 3, least - 1, least - 1, device='meta'))
 
 
 def test_a_narrow_image_is_too_small():
   model = inception.inception_v3(num_labels=5, auxiliary=False)
   images = jax.ShapeDtypeStruct((1, 299, 74, 3), jnp.float32)
   with pytest.raises(ValueError, match='299×74 pixels'):
-    jax.eval_shape(lambda each: model.init(jax.random.key(0), each, train=False), images)
+    jax.eval_shape(lambda element: model.init(jax.random.key(0), element, train=False), images)
 
 
 def test_statistics_of_frozen_stages_are_kept():
@@ -215,8 +215,8 @@ def test_starts_as_both_libraries_do(library):
   import torchvision
 
   if library == 'timm':
-    theirs = timm.create_model('inception_v3', num_classes=10, aux_logits=True)
+    reference = timm.create_model('inception_v3', num_classes=10, aux_logits=True)
   else:
-    theirs = torchvision.models.inception_v3(num_classes=10, init_weights=True)
+    reference = torchvision.models.inception_v3(num_classes=10, init_weights=True)
   model = inception.inception_v3(num_labels=10)
-  oracle.check_initialisation(model, theirs, 299)
+  oracle.check_initialisation(model, reference, 299)

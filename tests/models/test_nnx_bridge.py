@@ -178,7 +178,7 @@ def test_it_computes_in_bfloat16_and_takes_the_channels_of_the_images():
   assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype('float32')}
   in_float32 = learner_of('nnx_nets:Net', channels=3)
   images = batch_of(channels=3)['image']
-  low, high = (each.eval_step(state.variables, images) for each in (learn, in_float32))
+  low, high = (element.eval_step(state.variables, images) for element in (learn, in_float32))
   assert 0 < np.abs(np.asarray(low) - np.asarray(high)).max() < 0.02
 
 
@@ -250,8 +250,8 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
     time.sleep(0.002)
   process.send_signal(signal.SIGKILL)
   process.wait()
-  said = command('main', *flags, f'--workdir={killed}', env=helpers, check=True)
-  assert 'going on from the checkpoint of step' in said.stdout
+  message = command('main', *flags, f'--workdir={killed}', env=helpers, check=True)
+  assert 'going on from the checkpoint of step' in message.stdout
   for name in ('metrics.jsonl', 'predictions/test.csv', 'evaluation/test.json'):
     assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
 

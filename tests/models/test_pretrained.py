@@ -76,11 +76,11 @@ def test_everything_is_filled_or_new_and_used_or_unused(file):
   assert sorted([*filled, *fitted.new]) == sorted(every)
   assert sorted(fitted.new) == ['params/head/bias', 'params/head/kernel']
   assert sorted(fitted.unused) == ['bn1.num_batches_tracked', 'fc.bias', 'fc.weight']
-  theirs = load_file(file)
+  reference = load_file(file)
   # torch: [out, in, height, width]; flax: [height, width, in, out].
   np.testing.assert_array_equal(
     fitted.variables['params']['stem_conv1']['kernel'][2, 5, 1, 3],
-    theirs['conv1.weight'][3, 1, 2, 5],
+    reference['conv1.weight'][3, 1, 2, 5],
   )
 
 
@@ -136,34 +136,35 @@ def test_weights_made_with_other_settings_are_refused(name, scheme, settings, ne
   network = getattr(models, name)(num_labels=2, **settings)
   shapes = oracle.shapes(network, 64)
   tensors = of_scheme(network.names[scheme], shapes)
-  found = weights.Weights(tensors, {'from': 'the file'})
+  result = weights.Weights(tensors, {'from': 'the file'})
   if not needs:
-    assert loading.fit_network(found, shapes, network, name, settings).scheme == scheme
+    assert loading.fit_network(result, shapes, network, name, settings).scheme == scheme
     return
   with pytest.raises(InputError) as raised:
-    loading.fit_network(found, shapes, network, name, settings)
+    loading.fit_network(result, shapes, network, name, settings)
   assert f"torchvision's weights of {name} need config.model.settings.{needs}" in str(raised.value)
 
 
 @pytest.mark.parametrize('scheme', ['timm', 'run'])
 def test_an_auxiliary_head_may_be_left_out(scheme):
-  both = models.inception_v3(num_labels=2)
-  rules = both.names['timm'] if scheme == 'timm' else ()
-  tensors = of_scheme(rules, oracle.shapes(both, 299))
+  pair = models.inception_v3(num_labels=2)
+  rules = pair.names['timm'] if scheme == 'timm' else ()
+  tensors = of_scheme(rules, oracle.shapes(pair, 299))
   alone = models.inception_v3(num_labels=2, auxiliary=False)
-  found = weights.Weights(tensors, {'from': 'the file'}, own_names=scheme == 'run')
+  result = weights.Weights(tensors, {'from': 'the file'}, own_names=scheme == 'run')
   fitted = loading.fit_network(
-    found, oracle.shapes(alone, 128), alone, 'inception_v3', {'auxiliary': False}
+    result, oracle.shapes(alone, 128), alone, 'inception_v3', {'auxiliary': False}
   )
   assert {name.split('.')[0] for name in fitted.unused} == (
     {'AuxLogits', 'fc'} if scheme == 'timm' else {'stage2_aux', 'head'}
   )
   # The other way round there would be parameters that nothing fills.
-  found = dataclasses.replace(
-    found, tensors={name: each for name, each in tensors.items() if name not in fitted.unused}
+  result = dataclasses.replace(
+    result,
+    tensors={name: element for name, element in tensors.items() if name not in fitted.unused},
   )
   with pytest.raises(InputError, match=r'missing: (AuxLogits|stage2_aux)'):
-    loading.fit_network(found, oracle.shapes(both, 299), both, 'inception_v3', {})
+    loading.fit_network(result, oracle.shapes(pair, 299), pair, 'inception_v3', {})
 
 
 def positive(variables):
@@ -208,8 +209,12 @@ def test_all_problems_are_told_at_once(file):
   spoiled(file, change)
   with pytest.raises(InputError) as raised:
     load(file)
-  for each in ('1 missing', '2 without a place', 'conv1.weight (4, 3, 3, 3), needs (4, 3, 7, 7)'):
-    assert each in str(raised.value)
+  for element in (
+    '1 missing',
+    '2 without a place',
+    'conv1.weight (4, 3, 3, 3), needs (4, 3, 7, 7)',
+  ):
+    assert element in str(raised.value)
 
 
 def test_a_grey_file_does_not_fit_a_colour_network(tmp_path):
@@ -252,7 +257,9 @@ def test_the_way_to_convert_a_pickle_works(key, tmp_path):
 
 
 def test_half_precision_files_are_read(tmp_path):
-  tensors = {name: each.astype(jnp.bfloat16) for name, each in random_tensors(NETWORK).items()}
+  tensors = {
+    name: element.astype(jnp.bfloat16) for name, element in random_tensors(NETWORK).items()
+  }
   save_file(tensors, tmp_path / 'w.safetensors')
   filled = load(tmp_path / 'w.safetensors').variables
   assert {leaf.dtype for leaf in jax.tree.leaves(filled)} == {np.dtype('float32')}
@@ -260,9 +267,9 @@ def test_half_precision_files_are_read(tmp_path):
 
 def test_a_description_beside_the_file_comes_along(file):
   (file.parent / 'config.json').write_text(json.dumps(DESCRIPTION))
-  found = weights.find(str(file))
-  assert (found.image_size, found.interpolation) == (224, 'bicubic')
-  assert found.mean == (0.485, 0.456, 0.406) and found.std == (0.229, 0.224, 0.225)
+  result = weights.find(str(file))
+  assert (result.image_size, result.interpolation) == (224, 'bicubic')
+  assert result.mean == (0.485, 0.456, 0.406) and result.std == (0.229, 0.224, 0.225)
   (file.parent / 'config.json').write_text('{"pretrained_cfg": {"input_size": "large"}}')
   with pytest.raises(InputError, match=r'config\.json'):
     weights.find(str(file))
@@ -311,17 +318,17 @@ def settings(size=0, channels=1, name='resnet18', **model):
 
 def test_what_the_weights_were_made_with_comes_along(file):
   (file.parent / 'config.json').write_text(json.dumps(DESCRIPTION))
-  found = weights.find(str(file))
-  image_format, colour = preprocessing.resolve(settings(channels=3), found)
+  result = weights.find(str(file))
+  image_format, colour = preprocessing.resolve(settings(channels=3), result)
   assert image_format == ImageFormat(224, 3, interpolation='bicubic')
   assert colour == Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-  image_format, grey = preprocessing.resolve(settings(size=96), found)
+  image_format, grey = preprocessing.resolve(settings(size=96), result)
   assert (image_format.size, grey.mean, grey.std) == (
     96,
     pytest.approx((0.449,)),
     pytest.approx((0.226,)),
   )
-  _, own = preprocessing.resolve(settings(mean=(0.3,), std=(0.2,)), found)
+  _, own = preprocessing.resolve(settings(mean=(0.3,), std=(0.2,)), result)
   assert (own.mean, own.std) == ((0.3,), (0.2,))
   images = jnp.full((1, 2, 2, 3), 0.5)
   expected = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
@@ -399,18 +406,18 @@ def hub(file, tmp_path, monkeypatch):
 
 
 def test_the_hub_s_weights_come_with_their_revision_and_stay_in_the_cache(hub, monkeypatch):
-  found = weights.find('timm/tiny.test')
-  assert found.origin['from'] == 'timm/tiny.test'
-  assert found.origin['revision'] == Hub.commit
-  assert len(found.origin['sha256']) == 64
-  assert (found.image_size, found.interpolation) == (224, 'bicubic')
-  assert fit.fit(oracle.shapes(NETWORK, 64), found.tensors, NETWORK.names, 'the hub').variables
+  result = weights.find('timm/tiny.test')
+  assert result.origin['from'] == 'timm/tiny.test'
+  assert result.origin['revision'] == Hub.commit
+  assert len(result.origin['sha256']) == 64
+  assert (result.image_size, result.interpolation) == (224, 'bicubic')
+  assert fit.fit(oracle.shapes(NETWORK, 64), result.tensors, NETWORK.names, 'the hub').variables
   from huggingface_hub import constants
 
   hub.files.clear()
   monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
   again = weights.find('timm/tiny.test')
-  assert again.origin == found.origin
+  assert again.origin == result.origin
   with pytest.raises(InputError, match='HF_HUB_OFFLINE'):
     weights.find('timm/other.test')
 

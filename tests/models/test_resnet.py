@@ -46,7 +46,7 @@ def test_bfloat16_keeps_parameters_and_statistics_in_float32():
   model = models.resnet_tiny(num_labels=2, dtype=jnp.bfloat16)
   images = jnp.ones((2, 32, 32, 1))
   variables = jax.jit(lambda: model.init(jax.random.key(0), images, train=False))()
-  apply = jax.jit(lambda each: model.apply(each, images, train=True, mutable=['batch_stats']))
+  apply = jax.jit(lambda item: model.apply(item, images, train=True, mutable=['batch_stats']))
   logits, updated = apply(variables)
   assert logits.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
@@ -56,6 +56,6 @@ def test_bfloat16_keeps_parameters_and_statistics_in_float32():
 def test_starts_as_timm_does():
   _, timm = oracle.torch_or_skip()
   model = models.resnet18(num_labels=10)
-  theirs = timm.create_model('resnet18', num_classes=10, zero_init_last=False)
+  reference = timm.create_model('resnet18', num_classes=10, zero_init_last=False)
   # Theirs is uniform, and a third as wide.
-  oracle.check_initialisation(model, theirs, 64, otherwise=['fc'])
+  oracle.check_initialisation(model, reference, 64, otherwise=['fc'])

@@ -55,9 +55,9 @@ def torchvisions(name):
   torch, _ = oracle.torch_or_skip()
   published = pytest.importorskip('torchvision').models
   if name == 'vit_base_patch16':
-    theirs = published.vit_b_16(image_size=48, num_classes=10)
+    reference = published.vit_b_16(image_size=48, num_classes=10)
   else:
-    theirs = published.VisionTransformer(
+    reference = published.VisionTransformer(
       image_size=48,
       patch_size=16,
       num_layers=12,
@@ -67,8 +67,8 @@ def torchvisions(name):
       num_classes=10,
     )
   # The head starts from zeros, which would hide the rest.
-  torch.nn.init.normal_(theirs.heads.head.weight, std=0.02)
-  return theirs
+  torch.nn.init.normal_(reference.heads.head.weight, std=0.02)
+  return reference
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
@@ -84,8 +84,8 @@ def test_parameters_are_as_published(name):
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   image_size = 4 * getattr(vit, name).keywords['patch_size']
-  theirs = timm.create_model(PUBLISHED[name][0], num_classes=10, img_size=image_size)
-  oracle.check(getattr(vit, name)(num_labels=10), theirs, image_size, tmp_path)
+  reference = timm.create_model(PUBLISHED[name][0], num_classes=10, img_size=image_size)
+  oracle.check(getattr(vit, name)(num_labels=10), reference, image_size, tmp_path)
 
 
 @pytest.mark.parametrize('name', NETWORKS[:2])
@@ -94,10 +94,10 @@ def test_equals_torchvision(name, tmp_path):
 
 
 def test_names_of_torchvisions_first_files_fit():
-  theirs = torchvisions('vit_small_patch16')
+  reference = torchvisions('vit_small_patch16')
   old = {
     key.replace('mlp.0', 'mlp.linear_1').replace('mlp.3', 'mlp.linear_2'): value
-    for key, value in theirs.state_dict().items()
+    for key, value in reference.state_dict().items()
   }
   # torchvision itself still reads these names.
   torchvisions('vit_small_patch16').load_state_dict(dict(old))
@@ -125,7 +125,7 @@ def test_files_of_another_image_size_load_as_in_timm(name, patches, tmp_path):
     if key.endswith('gamma'):
       torch.nn.init.ones_(parameter)
   save_file(published.state_dict(), file)
-  theirs = timm.create_model(
+  reference = timm.create_model(
     architecture,
     pretrained=True,
     pretrained_cfg_overlay={'file': str(file), 'num_classes': 10, 'custom_load': False},
@@ -137,11 +137,11 @@ def test_files_of_another_image_size_load_as_in_timm(name, patches, tmp_path):
     oracle.shapes(model, image_size), load_file(file), model.names, 'the file', head=True
   )
   np.testing.assert_allclose(
-    fitted.variables['params']['stem_pos_embed'], theirs.pos_embed.detach().numpy(), atol=1e-6
+    fitted.variables['params']['stem_pos_embed'], reference.pos_embed.detach().numpy(), atol=1e-6
   )
   pixels = np.random.default_rng(0).normal(size=(2, image_size, image_size, 3)).astype(np.float32)
   with torch.no_grad():
-    expected = theirs(torch.tensor(pixels.transpose(0, 3, 1, 2))).numpy()
+    expected = reference(torch.tensor(pixels.transpose(0, 3, 1, 2))).numpy()
   logits = model.apply(fitted.variables, pixels, train=False)
   assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
@@ -182,10 +182,10 @@ def test_bfloat16_agrees_and_keeps_parameters_and_logits_in_float32():
   assert {leaf.dtype for leaf in jax.tree.leaves(oracle.shapes(model, 32))} == {
     jnp.dtype('float32')
   }
-  wanted, ours = (outputs(train=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
-  assert ours['stage3'].dtype == jnp.bfloat16
-  assert ours['head'].dtype == jnp.float32
-  assert np.abs(ours['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
+  wanted, actual = (outputs(train=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+  assert actual['stage3'].dtype == jnp.bfloat16
+  assert actual['head'].dtype == jnp.float32
+  assert np.abs(actual['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
 
 
 def test_each_branch_is_dropped_on_its_own():
@@ -199,8 +199,8 @@ def test_each_branch_is_dropped_on_its_own():
 
 def test_starts_as_timm_does():
   _, timm = oracle.torch_or_skip()
-  theirs = timm.models.VisionTransformer(
+  reference = timm.models.VisionTransformer(
     img_size=32, patch_size=8, embed_dim=24, num_heads=3, depth=3, init_values=1e-5, num_classes=3
   )
   # The patches start as the paper's do and torchvision's.
-  oracle.check_initialisation(small(), theirs, 32, otherwise=['patch_embed.proj'])
+  oracle.check_initialisation(small(), reference, 32, otherwise=['patch_embed.proj'])

@@ -18,16 +18,16 @@ from medjax.runs.layout import Layout
 
 
 def same(one, other, kind, name):
-  left, right = (jax.tree.leaves(each[kind].get(name, {})) for each in (one, other))
+  left, right = (jax.tree.leaves(item[kind].get(name, {})) for item in (one, other))
   return len(left) == len(right) and all(map(np.array_equal, left, right))
 
 
 def test_head_only_leaves_everything_else_bit_for_bit(command, finished, other_root, tmp_path):
-  said = run(
+  message = run(
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',
     '--config.model.finetune=head', '--config.optimizer.weight_decay=0.1', '--config.steps=12',
   ).stdout  # fmt: skip
-  assert f'weights   {finished[0]}; step' in said and 'the head alone' in said
+  assert f'weights   {finished[0]}; step' in message and 'the head alone' in message
   before, _ = checkpoints.best_variables(Layout(finished[0]))
   after, _ = checkpoints.best_variables(Layout(tmp_path / 'run'))
   for name in before['params']:
@@ -148,7 +148,7 @@ def test_other_patients_under_the_same_names_are_others(command, finished, other
   ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(command, finished, other_root, tmp_path, arguments, words):
-  arguments = [each.replace('WEIGHTS', str(finished[0])) for each in arguments]
+  arguments = [item.replace('WEIGHTS', str(finished[0])) for item in arguments]
   refused = run(command, tmp_path / 'run', other_root, *arguments, check=False)
   assert refused.returncode == 1
   assert words in refused.stderr and refused.stderr.strip().count('\n') == 0, refused.stderr
@@ -164,11 +164,11 @@ def test_what_does_not_fit_is_one_line(command, finished, other_root, tmp_path, 
 )
 @pytest.mark.slow
 def test_classes_and_grades_are_learned(command, graded_root, tmp_path, head, figures):
-  said = command(
+  message = command(
     'main', f'--config=tests/helpers/graded_config.py:{head}', f'--workdir={tmp_path / "run"}',
     f'--config.data.root={graded_root}', check=True,
   ).stdout  # fmt: skip
-  assert 'balanced accuracy' in said
+  assert 'balanced accuracy' in message
   result = json.loads((tmp_path / 'run/evaluation/test.json').read_text())
   for name in figures:
     assert result['classes'][name]['value'] > 0.8, name

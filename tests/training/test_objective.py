@@ -29,7 +29,7 @@ def test_weights_and_priors_are_those_of_what_training_shows(phantom_root, loss)
     assert 0 < of_split.mean() < 0.4
     if loss == 'logit_adjusted':
       positives, negatives = bound.keywords['positives'], bound.keywords['negatives']
-      told = positives / (positives + negatives)
+      given_share = positives / (positives + negatives)
     else:
-      told = bound.keywords['negative_weight']  # w_n = positives / total
-    assert told[column] == pytest.approx(share, abs=1 / len(rows['train']))
+      given_share = bound.keywords['negative_weight']  # w_n = positives / total
+    assert given_share[column] == pytest.approx(share, abs=1 / len(rows['train']))

@@ -36,9 +36,9 @@ def test_every_network_tells_its_stages(name):
   variables = jax.eval_shape(
     lambda: network.init(jax.random.key(0), jnp.zeros((1, size, size, 3)), train=False)
   )
-  of = fine_tuning.stages_of(variables['params'])
-  assert sorted(set(of.values())) == list(range(of['head'] + 1))
-  assert set(variables.get('batch_stats', {})) <= set(of)
+  column = fine_tuning.stages_of(variables['params'])
+  assert sorted(set(column.values())) == list(range(column['head'] + 1))
+  assert set(variables.get('batch_stats', {})) <= set(column)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_a_stage_that_joins_late_starts_as_adam_starts():
   state = transformation.init(head)
   for _ in range(50):
     _, state = transformation.update(jax.tree.map(jnp.ones_like, head), state, head)
-  both = fine_tuning.trained(PARAMS, STAGES, 2)
-  joined = optimizers.carry_over(state, transformation.init(both))
-  updates, after = transformation.update(jax.tree.map(jnp.ones_like, both), joined, both)
+  pair = fine_tuning.trained(PARAMS, STAGES, 2)
+  joined = optimizers.carry_over(state, transformation.init(pair))
+  updates, after = transformation.update(jax.tree.map(jnp.ones_like, pair), joined, pair)
   # Adam's corrected first step is one learning rate long (Kingma and Ba 2014, section 2.1).
   rate = float(optimizers.schedule(settings, 1000)(50))
   np.testing.assert_allclose(updates['stage2_block0']['kernel'], -rate, rtol=1e-4)

@@ -147,7 +147,9 @@ def read_all(data: Data) -> pd.DataFrame:
 def _read(data: Data, where: str) -> pd.DataFrame:
   """Returns the checked study table; `where` is the part of the config that asks for it."""
   source = import_by_name.find(data.source, SOURCES, f'{where}.source')
-  import_by_name.check_settings(source, data.settings, f'{where}.settings', ours=('root', 'labels'))
+  import_by_name.check_settings(
+    source, data.settings, f'{where}.settings', given=('root', 'labels')
+  )
   settings = dict(data.settings)
   if import_by_name.takes(source, 'labels'):
     settings['labels'] = data.labels

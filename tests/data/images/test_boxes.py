@@ -56,20 +56,20 @@ def test_boxes_move_as_decoding_moves_the_pixels(tmp_path, fit, width, height):
   square(tmp_path, 'a.png', width, height, box)
   table = ','.join(map(str, box))
   read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.png,Mass,{table}\n'))
-  found = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(64, 1, fit))
-  assert list(found['row']) == [0] and list(found['label']) == ['Mass']
+  result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(64, 1, fit))
+  assert list(result['row']) == [0] and list(result['label']) == ['Mass']
   wanted = bright(decoding.decode(tmp_path / 'a.png', ImageFormat(64, 1, fit=fit)))
   # Interpolation blurs an edge, by which its middle does not move; Pillow's rounding of sides does.
-  np.testing.assert_allclose(found[list(boxes.SIDES)].to_numpy()[0], wanted, atol=0.35)
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[0], wanted, atol=0.35)
 
 
 def test_what_is_cut_away_is_left_out_or_shortened(tmp_path):
   square(tmp_path, 'a.png', 200, 100, (0, 0, 1, 1))
   lines = ['a.png,Mass,0,10,40,20', 'a.png,Mass,0,10,80,20', 'a.png,Mass,190,0,10,100']
   read = boxes.read(written(tmp_path, '\n'.join(['image,label,x,y,width,height', *lines])))
-  found = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(50, 1, 'crop'))
+  result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(50, 1, 'crop'))
   # The middle 100 columns are left, of which the second box covers the first 30, at half the size.
-  np.testing.assert_allclose(found[list(boxes.SIDES)].to_numpy(), [[0, 5, 15, 10]])
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy(), [[0, 5, 15, 10]])
 
 
 def test_a_turned_image_has_its_boxes_as_it_is_shown(tmp_path):
@@ -81,8 +81,8 @@ def test_a_turned_image_has_its_boxes_as_it_is_shown(tmp_path):
   # Of 100 × 200 in 200 × 200 padding takes 50 on the left.
   sides = ','.join(str(round(side)) for side in (shown[0] - 50, *shown[1:]))
   read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.jpg,Mass,{sides}\n'))
-  found = boxes.in_input(read, tmp_path, ['a.jpg'], ImageFormat(200, 1))
-  np.testing.assert_allclose(found[list(boxes.SIDES)].to_numpy()[0], shown, atol=1)
+  result = boxes.in_input(read, tmp_path, ['a.jpg'], ImageFormat(200, 1))
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[0], shown, atol=1)
   assert shown[3] < shown[2] + 1  # 50 wide and 40 high now.
 
 
@@ -95,9 +95,9 @@ def test_of_chestxray14_boxes_are_in_pixels_of_1024(tmp_path):
   )
   # In folders, of another size, and without the image file at hand.
   there = ['images/00000001_000.png', 'images_001/images/00014716_007.png']
-  found = boxes.in_input(read, tmp_path, there, ImageFormat(256, 1))
-  assert list(found['row']) == [1, 1]
-  np.testing.assert_allclose(found[list(boxes.SIDES)].to_numpy()[1], [0.25, 0.5, 0.75, 1])
+  result = boxes.in_input(read, tmp_path, there, ImageFormat(256, 1))
+  assert list(result['row']) == [1, 1]
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[1], [0.25, 0.5, 0.75, 1])
 
 
 def test_of_the_phantom_boxes_hold_the_planted_findings(phantom_root):
@@ -107,9 +107,9 @@ def test_of_the_phantom_boxes_hold_the_planted_findings(phantom_root):
   for label in chest.BOXED:
     assert (read['label'] == label).sum() == truth[label].sum()
   films = ['/'.join(path.split('/')[1:]) for path in truth['Path']]
-  found = boxes.in_input(read, phantom_root, films, ImageFormat(64, 1))
-  assert len(found) == len(read)
-  row, label, *sides = found.iloc[0]
+  result = boxes.in_input(read, phantom_root, films, ImageFormat(64, 1))
+  assert len(result) == len(read)
+  row, label, *sides = result.iloc[0]
   at = [f'{label} {side}' for side in boxes.SIDES]
   np.testing.assert_allclose(sides, 2 * truth.loc[row, at].to_numpy(float))  # films of 32 pixels
 
@@ -131,14 +131,14 @@ def test_images_are_matched_by_the_ends_of_their_paths(tmp_path):
   for name in ('a/1.png', 'b/1.png', 'b/11.png'):
     square(tmp_path, name, 8, 8, (0, 0, 1, 1))
   header = 'image,label,x,y,width,height\n'
-  of = lambda image: boxes.read(written(tmp_path, f'{header}{image},Mass,1,1,2,2\n'))  # noqa: E731
+  box_of = lambda image: boxes.read(written(tmp_path, f'{header}{image},Mass,1,1,2,2\n'))  # noqa: E731
   there = ['a/1.png', 'b/1.png', 'b/11.png']
   for image, rows in (('b/1.png', [1]), ('11.png', [2]), ('x/y/a/1.png', [0]), ('2.png', [])):
-    assert list(boxes.in_input(of(image), tmp_path, there, ImageFormat(8, 1))['row']) == rows
+    assert list(boxes.in_input(box_of(image), tmp_path, there, ImageFormat(8, 1))['row']) == rows
   with pytest.raises(
     InputError, match=r"row 2: '1\.png' may be 'a/1\.png' or 'b/1\.png'; give its folder"
   ):
-    boxes.in_input(of('1.png'), tmp_path, there, ImageFormat(8, 1))
+    boxes.in_input(box_of('1.png'), tmp_path, there, ImageFormat(8, 1))
 
 
 @pytest.mark.parametrize(

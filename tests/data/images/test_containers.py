@@ -105,8 +105,8 @@ def test_a_prepared_folder_is_read_without_tensorflow(root, pictures):
   says.
   """
   for split in ('train', 'test'):
-    theirs = tfds.builder_from_directory(root / 'tissue/1.0.0').as_data_source(split)
-    for number, example in enumerate(theirs):
+    reference = tfds.builder_from_directory(root / 'tissue/1.0.0').as_data_source(split)
+    for number, example in enumerate(reference):
       read = containers.read(root / f'tissue/1.0.0#{split}/{number}')
       np.testing.assert_array_equal(read, pictures[int(example['id'])])
   assert 'tensorflow' not in sys.modules
@@ -204,8 +204,8 @@ def test_what_must_be_installed_is_said(root, module, key, extra):
     'except InputError as error: print(error)\n'
   )
   command = [sys.executable, '-c', code, str(root / key)]
-  said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-  assert f"pip install 'medjax[{extra}]'" in said
+  message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+  assert f"pip install 'medjax[{extra}]'" in message
 
 
 def test_workers_import_no_jax(root):

@@ -164,9 +164,9 @@ def test_a_broken_image_is_named_in_one_line(tmp_path):
 def test_find_broken_finds_the_broken_ones_and_no_others(tmp_path):
   names = broken_files(tmp_path)
   paths = [str(tmp_path / name) for name in ['ok.jpg', *names, 'ok.png']]
-  found = decoding.find_broken(paths)
-  assert sorted(found) == [1, 2, 3, 4, 5, 6, 7]
-  assert all(names[at - 1] in reason for at, reason in found.items())
+  result = decoding.find_broken(paths)
+  assert sorted(result) == [1, 2, 3, 4, 5, 6, 7]
+  assert all(names[at - 1] in reason for at, reason in result.items())
 
 
 # Huge images.

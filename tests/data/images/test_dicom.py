@@ -66,11 +66,11 @@ def test_windows_are_pydicom_s(path, ramp, function, center, width, slope, inter
     path, pixels, RescaleSlope=slope, RescaleIntercept=intercept, WindowCenter=center, WindowWidth=width,
     bits=12 if dtype == np.uint16 else 16, **optional,
   )  # fmt: skip
-  theirs = apply_windowing(apply_modality_lut(pixels, made), made)
+  reference = apply_windowing(apply_modality_lut(pixels, made), made)
   bits, signed = made.BitsStored, made.PixelRepresentation
   least = -(2 ** (bits - 1)) if signed else 0
   span = (2**bits - 1) * slope
-  expected = (theirs - (least * slope + intercept)) / span * 255
+  expected = (reference - (least * slope + intercept)) / span * 255
   np.testing.assert_allclose(dicom.read(path), expected, atol=0.51)
 
 
@@ -282,8 +282,8 @@ def test_a_dicom_is_known_by_its_content_not_by_its_name(tmp_path, ramp):
   for name in ('IM000001', 'film.dicom', 'film.png'):
     write(tmp_path / name, ramp, bits=12)
     assert decoding.decode(tmp_path / name, ImageFormat(64, 1)).max() == 255
-  found = decoding.find_broken([str(tmp_path / name) for name in ('IM000001', 'film.png', 'none')])
-  assert list(found) == [2]
+  result = decoding.find_broken([str(tmp_path / name) for name in ('IM000001', 'film.png', 'none')])
+  assert list(result) == [2]
 
 
 def test_threads_decode_as_one_does():
@@ -300,8 +300,8 @@ def test_without_pydicom_it_is_said_what_to_install(path, ramp):
     'print(decoding.find_broken(sys.argv[1:]))\n'
   )
   command = [sys.executable, '-c', code, str(path)]
-  said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-  assert "pip install 'medjax[dicom]'" in said
+  message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+  assert "pip install 'medjax[dicom]'" in message
 
 
 # The header, and what never leaves a file.
@@ -362,9 +362,9 @@ def test_ages_are_completed_years(path, ramp, age, years):
 
 def test_a_header_without_these_attributes_is_empty_strings(path, ramp):
   write(path, ramp)
-  found = dicom.header(path)
+  result = dicom.header(path)
   assert {
-    found[name] for name in ('patient', 'study', 'view', 'sex', 'age', 'laterality', 'scanner')
+    result[name] for name in ('patient', 'study', 'view', 'sex', 'age', 'laterality', 'scanner')
   } == {''}
 
 

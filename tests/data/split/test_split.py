@@ -62,12 +62,12 @@ def one_image_each(patterns):
 def by_patient(made, split):
   """patient -> (its split, its pattern of positive labels), by looping over the rows."""
   table, truth, known = made
-  found = {}
+  result = {}
   for row, patient in enumerate(table['patient']):
-    name, pattern = found.setdefault(patient, (split[row], np.zeros(truth.shape[1], int)))
+    name, pattern = result.setdefault(patient, (split[row], np.zeros(truth.shape[1], int)))
     assert name == split[row], 'a patient is on two sides'
     pattern |= (known[row] & (truth[row] == 1)).astype(int)
-  return {patient: (name, tuple(pattern)) for patient, (name, pattern) in found.items()}
+  return {patient: (name, tuple(pattern)) for patient, (name, pattern) in result.items()}
 
 
 def patterns_of(made, split, name):
@@ -205,8 +205,8 @@ def test_patients_with_several_findings_serve_several_floors():
   made = one_image_each(['100'] * 50 + ['010'] * 50 + ['110'] * 8 + ['000'] * 50)
   for seed in range(5):
     split, _ = make(made, 10, 10, {'Mass': 9, 'Edema': 9}, seed)
-    found = patterns_of(made, split, 'test')
-    assert len(found) == 10 and found.count((1, 1, 0)) == 8
+    result = patterns_of(made, split, 'test')
+    assert len(result) == 10 and result.count((1, 1, 0)) == 8
 
 
 def test_a_floor_beyond_the_data_names_the_largest_that_works():
@@ -303,17 +303,17 @@ def test_what_other_patterns_will_bring_is_not_short():
   )
   made[0]['official_split'] = ['test'] * 25 + ['train'] * 160
   split, how = make(made, 'official', 25)
-  found = patterns_of(made, split, 'validation')
+  result = patterns_of(made, split, 'validation')
   assert how['validation']['stand_ins'] == 7
-  assert found.count((0, 1, 0)) + found.count((0, 0, 1)) == 19 and found.count((0, 0, 0)) == 6
+  assert result.count((0, 1, 0)) + result.count((0, 0, 1)) == 19 and result.count((0, 0, 0)) == 6
 
 
 def test_a_stand_in_that_runs_out_too_hands_on_to_the_next():
   made = one_image_each(['111'] * 4 + ['110'] * 2 + ['100', '010'] * 30)
   made[0]['official_split'] = ['test'] * 4 + ['train'] * 62
   split, _ = make(made, 'official', 4)
-  found = patterns_of(made, split, 'validation')
-  assert found.count((1, 1, 0)) == 2 and len(found) == 4
+  result = patterns_of(made, split, 'validation')
+  assert result.count((1, 1, 0)) == 2 and len(result) == 4
 
 
 @pytest.mark.parametrize('left, taken', [(1, 0), (2, 1), (3, 1), (9, 4), (30, 10)])
@@ -333,10 +333,10 @@ def test_rationing_takes_the_same_fraction_of_every_pattern_of_the_label():
   )
   made[0]['official_split'] = ['test'] * 40 + ['train'] * 220
   split, how = make(made, 'official', 40)
-  found = patterns_of(made, split, 'validation')
+  result = patterns_of(made, split, 'validation')
   assert how['validation']['rationed'] == ['Mass']
-  assert found.count((1, 0, 0)) == found.count((1, 1, 0)) == 10
-  assert found.count((0, 0, 0)) == found.count((0, 1, 0)) == 10
+  assert result.count((1, 0, 0)) == result.count((1, 1, 0)) == 10
+  assert result.count((0, 0, 0)) == result.count((0, 1, 0)) == 10
 
 
 def test_a_validation_set_of_most_patients_takes_its_share_of_positives():
@@ -439,19 +439,21 @@ PARTS = ['train'] * 30 + ['test'] * 20 + [''] * 10 + ['train'] * 40 + [''] * 100
 
 def of_several():
   made = study(200, official=PARTS)
-  of = np.array(SETS, object)[made[0]['patient'].str[1:].astype(int)]
-  made[0]['dataset'] = of
-  return made, of, made[0]['official_split'].to_numpy()
+  datasets = np.array(SETS, object)[made[0]['patient'].str[1:].astype(int)]
+  made[0]['dataset'] = datasets
+  return made, datasets, made[0]['official_split'].to_numpy()
 
 
 def test_each_of_several_sets_is_asked_for_its_official_split():
-  made, of, column = of_several()
+  made, datasets, column = of_several()
   split, how = make(made, 'official or 0.2', 0.1)
-  np.testing.assert_array_equal(split[of == 'nih'] == 'test', column[of == 'nih'] == 'test')
-  np.testing.assert_array_equal(split == 'unused', (of == 'nih') & (column == ''))
+  np.testing.assert_array_equal(
+    split[datasets == 'nih'] == 'test', column[datasets == 'nih'] == 'test'
+  )
+  np.testing.assert_array_equal(split == 'unused', (datasets == 'nih') & (column == ''))
   patients = made[0]['patient'].to_numpy()
   # A fifth of the 140 patients whose sets have no test of their own.
-  assert len(set(patients[(split == 'test') & (of != 'nih')])) == 28
+  assert len(set(patients[(split == 'test') & (datasets != 'nih')])) == 28
   assert len(set(patients[split == 'validation'])) == 19  # a tenth of the 190 that are used
   assert how['test']['from'] == 'official and drawn' and how['validation']['from'] == 'drawn'
   assert how['test']['sets'] == {'nih': 'official', 'train': 'drawn', 'pc': 'drawn'}
@@ -474,15 +476,15 @@ def test_a_floor_counts_the_official_patients_of_several_sets_too():
 
 
 def test_official_validation_of_one_set_and_drawn_of_the_others():
-  made, of, _ = of_several()
-  made[0].loc[of == 'train', 'official_split'] = np.where(
-    made[0]['patient'][of == 'train'].str[1:].astype(int) < 70, 'validation', 'train'
+  made, datasets, _ = of_several()
+  made[0].loc[datasets == 'train', 'official_split'] = np.where(
+    made[0]['patient'][datasets == 'train'].str[1:].astype(int) < 70, 'validation', 'train'
   )
   split, how = make(made, 0.1, 'official or 0.2')
   assert how['validation']['sets'] == {'nih': 'drawn', 'train': 'official', 'pc': 'drawn'}
   patients = made[0]['patient'].to_numpy()
-  assert len(set(patients[(split == 'validation') & (of == 'train')])) == 10
-  assert len(set(patients[(split == 'validation') & (of != 'train')])) == 32
+  assert len(set(patients[(split == 'validation') & (datasets == 'train')])) == 10
+  assert len(set(patients[(split == 'validation') & (datasets != 'train')])) == 32
 
 
 def test_a_set_without_an_official_split_is_not_dropped_silently():
@@ -624,13 +626,13 @@ def test_the_proof_counts_what_a_loop_over_the_rows_counts(proven):
   (table, truth, known), split, proof = proven
   for name in splits.SPLITS:
     rows = [row for row in range(len(table)) if split[row] == name]
-    found = proof['splits'][name]
-    assert found['images'] == len(rows) > 0
-    assert found['patients'] == len({table['patient'][row] for row in rows})
+    result = proof['splits'][name]
+    assert result['images'] == len(rows) > 0
+    assert result['patients'] == len({table['patient'][row] for row in rows})
     for column, label in enumerate(LABELS):
       sure = [row for row in rows if known[row, column]]
       positive = [row for row in sure if truth[row, column] == 1]
-      assert found['labels'][label] == {
+      assert result['labels'][label] == {
         'known': len(sure),
         'positive': len(positive),
         'prevalence': len(positive) / len(sure),
@@ -647,10 +649,10 @@ def test_the_overlap_matrix_has_the_patients_of_each_split_on_its_diagonal(prove
     assert overlap[a][b] == (proof['splits'][a]['patients'] if a == b else 0)
   by_image = np.array(['train', 'test'])[np.arange(len(table)) % 2]
   leaky = split_files.proof(table, by_image, truth, known, LABELS, settings={}, how={})
-  both = {p for p, s in zip(table['patient'], by_image) if s == 'train'} & {
+  pair = {p for p, s in zip(table['patient'], by_image) if s == 'train'} & {
     p for p, s in zip(table['patient'], by_image) if s == 'test'
   }
-  assert leaky['patient_overlap']['train']['test'] == len(both) > 0
+  assert leaky['patient_overlap']['train']['test'] == len(pair) > 0
 
 
 def test_the_proof_lists_labels_of_one_class():
@@ -742,10 +744,10 @@ def test_written_and_read_back_in_another_order(proven, tmp_path):
   content = (tmp_path / 'new' / 'run' / 'split.csv').read_bytes()
   assert hashlib.sha256(content).hexdigest() == proof['split_sha256']
   order = np.random.default_rng(0).permutation(len(table))
-  found, found_proof = split_files.read(
+  result, found_proof = split_files.read(
     tmp_path / 'new' / 'run', table.iloc[order].reset_index(drop=True)
   )
-  np.testing.assert_array_equal(found, split[order])
+  np.testing.assert_array_equal(result, split[order])
   assert found_proof == proof
 
 
