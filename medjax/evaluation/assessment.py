@@ -1,4 +1,4 @@
-"""From predictions to everything that is said of them: freeze on validation, then read the test set.
+"""From predictions to results: freeze on validation, then read the test set.
 
 The order is the point: images are aggregated to the level that is tested, calibration is fitted and
 thresholds are chosen on validation, and only then is the test set looked at.
@@ -47,8 +47,8 @@ def assess(
   """Freezes calibration and thresholds on validation and evaluates test.
 
   Args:
-    validation: predictions of images as the model gives them, None where there are none: then nothing
-      is calibrated, and only rules that choose nothing ('threshold=0.5') have a threshold.
+    validation: predictions of images as the model gives them, None where there are none: then
+      nothing is calibrated, and only rules that choose nothing ('threshold=0.5') have a threshold.
     test: likewise, with the same labels.
     protocol: how the test set is read.
     frozen: what an earlier call has frozen, which then stays.
@@ -121,8 +121,8 @@ def freeze(validation: Predictions, protocol: Protocol) -> dict[str, FrozenLevel
   Of images, of the level that is tested, and of every other level that the predictions allow.
 
   Raises:
-    InputError: with exclusive classes, probabilities that do not sum to 1 or a truth of more or less
-      than one class.
+    InputError: with exclusive classes, probabilities that do not sum to 1 or a truth of more or
+      less than one class.
   """
   aggregate, head = protocol.aggregate, protocol.head
   if head != 'sigmoid':

@@ -1,23 +1,24 @@
 """Calibration: turning scores into probabilities that can be believed, fitted on validation.
 
-A network trained with class weights or re-sampled images, or long enough, says 0.6 where 6 of 100 images
-are positive. A calibration maps its probabilities to others; what is fitted on validation is then left
-alone. Labels that are questions of their own (head 'sigmoid') are calibrated one by one, with z = logit p:
+A network trained with class weights or re-sampled images, or long enough, says 0.6 where 6 of 100
+images are positive. A calibration maps its probabilities to others; what is fitted on validation is
+then left alone. Labels that are questions of their own (head 'sigmoid') are calibrated one by one,
+with z = logit p:
 
-  'temperature'  sigmoid(z / T), T > 0 (Guo et al., ICML 2017). It moves no probability across 0.5, so it
-                 cannot mend what class weights did.
-  'platt'        sigmoid(a z + b), a > 0, with Platt's smoothed targets (Platt, in Advances in Large Margin
-                 Classifiers, 1999).
-  'isotonic'     the non-decreasing steps nearest to the truth (Zadrozny & Elkan, KDD 2002), straight lines
-                 between them. It ties what validation does not tell apart, which may change AUROC a
-                 little, and needs more images than the others.
+  'temperature'  sigmoid(z / T), T > 0 (Guo et al., ICML 2017). It moves no probability across 0.5,
+                 so it cannot mend what class weights did.
+  'platt'        sigmoid(a z + b), a > 0, with Platt's smoothed targets (Platt, in Advances in Large
+                 Margin Classifiers, 1999).
+  'isotonic'     the non-decreasing steps nearest to the truth (Zadrozny & Elkan, KDD 2002),
+                 straight lines between them. It ties what validation does not tell apart, which may
+                 change AUROC a little, and needs more images than the others.
 
-Exclusive classes and grades (heads 'softmax' and 'ordinal'), whose probabilities p_k sum to 1 and still do
-so afterwards, are calibrated together:
+Exclusive classes and grades (heads 'softmax' and 'ordinal'), whose probabilities p_k sum to 1 and
+still do so afterwards, are calibrated together:
 
   'temperature'  softmax(log p / T): no image changes its most probable class (Guo et al.).
-  'platt'        softmax(a_k log p_k + b_k), a_k > 0: vector scaling (Guo et al.), with Platt's targets
-                 for so many classes.
+  'platt'        softmax(a_k log p_k + b_k), a_k > 0: vector scaling (Guo et al.), with Platt's
+                 targets for so many classes.
   'isotonic'     each class against all others, then divided by their sum (Zadrozny & Elkan).
 
 What cannot be fitted keeps its probabilities and says why.
@@ -37,8 +38,8 @@ from medjax.evaluation.statistics import metrics
 FEWEST = 5  # images of either class; with fewer, one image more or less decides
 TEMPERATURES = (0.01, 100.0)  # beyond, an answer is 0 or 1, or none at all
 LEAST_SLOPE = 0.01  # of a class in vector scaling
-# Logarithms need probabilities off 0 and 1. Near 1 float32 has steps of 2**-24, and 1 stands for all from
-# half a step below; near 0 it tells far smaller numbers apart, whose ranks are to stay.
+# Logarithms need probabilities off 0 and 1. Near 1 float32 has steps of 2**-24, and 1 stands for
+# all from half a step below; near 0 it tells far smaller numbers apart, whose ranks are to stay.
 LOWEST, HIGHEST = 1e-12, 1 - 2.0**-25
 
 _WORSE = 'higher probabilities do not go with more positives on validation'
@@ -231,7 +232,7 @@ def _apply_label(fitted: LabelCalibration, scores: np.ndarray) -> np.ndarray:
 def _fit_classes(
   method: str, probabilities: np.ndarray, truth: np.ndarray, labels: list[str]
 ) -> ClassesCalibration:
-  """Fits exclusive classes by f64[N, K] probabilities and bool[N, K] truth, one True in each row."""
+  """Fits exclusive classes to f64[N, K] probabilities, bool[N, K] truth, one True in each row."""
   fitted = ClassesCalibration(tuple(labels))
   if method == 'none':
     return fitted

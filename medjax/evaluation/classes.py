@@ -117,7 +117,7 @@ def kappa(confusion: np.ndarray) -> np.ndarray:
 
 
 def quadratic_kappa(confusion: np.ndarray) -> np.ndarray:
-  """As `kappa`, an error weighing its distance in grades squared (Cohen, Psych. Bull. 70:213, 1968)."""
+  """As `kappa`, errors weighted by squared distance (Cohen, Psych. Bull. 70:213, 1968)."""
   return _where_several(confusion, agreement.cohen(confusion, 'quadratic'))
 
 

@@ -1,8 +1,8 @@
 """What is chosen on validation and then left alone: calibration and operating points.
 
-They are kept with the checkpoint, in frozen.json of the work directory, so that the test set, and every
-image predicted later, meets the very thresholds that validation chose. The file holds `Frozen` as it
-stands here, parameters that a calibration does not have left out, and a version.
+They are kept with the checkpoint, in frozen.json of the work directory, so that the test set, and
+every image predicted later, meets the very thresholds that validation chose. The file holds
+`Frozen` as it stands here, parameters that a calibration does not have left out, and a version.
 """
 
 import dataclasses
@@ -205,16 +205,16 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> Frozen:
     labels: those that the model predicts, in any order.
 
   Raises:
-    InputError: there is no such file, it is no JSON or not what a run wrote, it is of another version,
-      or of other labels, which are named.
+    InputError: there is no such file, it is no JSON or not what a run wrote, it is of another
+      version, or of other labels, which are named.
   """
   path = pathlib.Path(workdir) / NAME
   if not path.is_file():
     tested = path.parent / 'evaluation' / 'test.json'
     if tested.is_file():
       raise InputError(
-        f'{path}: no such file, though the run is finished; delete {tested} and start the run again, '
-        'which tests it again'
+        f'{path}: no such file, though the run is finished; delete {tested} and start the run '
+        'again, which tests it again'
       )
     raise InputError(
       f'{path}: no such file; the run is not finished, and its thresholds are chosen at its end. '
@@ -224,8 +224,8 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> Frozen:
   version = content.pop('version', None)
   if version != VERSION:
     raise InputError(
-      f'{path}: is of version {version}, and this medjax reads version {VERSION}; use the medjax that '
-      'wrote it, or test the run again with this one'
+      f'{path}: is of version {version}, and this medjax reads version {VERSION}; use the medjax '
+      'that wrote it, or test the run again with this one'
     )
   try:
     chosen = results_file.from_plain(content, Frozen)
@@ -241,8 +241,8 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> Frozen:
     for label in here:
       if label not in there:
         raise InputError(
-          f"{path}: label '{label}' {words}{nearest(label, there)}; the file is of a model of other "
-          'labels'
+          f"{path}: label '{label}' {words}{nearest(label, there)}; the file is of a model of "
+          'other labels'
         )
   return chosen
 

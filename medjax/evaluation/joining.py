@@ -1,8 +1,9 @@
 """Predictions and truth in two files, whoever made them, joined by the names of images and labels.
 
-Predictions are a CSV with a column `image` and one for each label, `prob_<label>` or just `<label>`. The
-truth is a CSV with `image`, `true_<label>` or `<label>` (1, 0; -1 and empty are not known), and, where
-there are any, `patient` and whatever else is told of an image. The predictions may hold the truth too.
+Predictions are a CSV with a column `image` and one for each label, `prob_<label>` or just
+`<label>`. The truth is a CSV with `image`, `true_<label>` or `<label>` (1, 0; -1 and empty are not
+known), and, where there are any, `patient` and whatever else is told of an image. The predictions
+may hold the truth too.
 """
 
 import pathlib
@@ -30,8 +31,8 @@ def read(
 
   Raises:
     InputError: naming file, row and column: a column missing, an image listed twice or in one file
-      only, a label in one file only, a probability that is none, a truth of another code, or patients
-      who differ between the files.
+      only, a label in one file only, a probability that is none, a truth of another code, or
+      patients who differ between the files.
   """
   predicted = _by_image(predictions)
   known = predicted if truth is None else _by_image(truth)
@@ -76,8 +77,8 @@ def _by_image(path: pathlib.Path) -> pd.DataFrame:
     image = frame['image'][row]
     first = int(np.flatnonzero(frame['image'] == image)[0])
     raise InputError(
-      f"{path}: row {row + 2}, column 'image': '{image}' is already in row {first + 2}; an image counts "
-      'once'
+      f"{path}: row {row + 2}, column 'image': '{image}' is already in row {first + 2}; an image "
+      'counts once'
     )
   return frame.set_index('image')
 
@@ -97,8 +98,9 @@ def _check_images(
     alone = here.index.difference(there.index, sort=False)
     if len(alone):
       raise InputError(
-        f"{where}: {len(alone):,} of {len(here):,} images are not in {elsewhere}, the first '{alone[0]}' in "
-        f'row {here["row"][alone[0]] + 2}; both files must be of the same images'
+        f'{where}: {len(alone):,} of {len(here):,} images are not in {elsewhere}, the first '
+        f"'{alone[0]}' in row "
+        f'{here["row"][alone[0]] + 2}; both files must be of the same images'
       )
 
 
@@ -115,8 +117,8 @@ def _columns(
   if not any(column.startswith(PROBABILITY) for column in predicted):
     if predicted is known:
       raise InputError(
-        f"{predictions}: no column '{PROBABILITY}<label>'; give the truth in a file of its own, with "
-        '--truth'
+        f"{predictions}: no column '{PROBABILITY}<label>'; give the truth in a file of its own, "
+        'with --truth'
       )
     # Columns of other names may say anything: labels are those of which the truth is told too.
     of_probability = {label: of_probability[label] for label in of_probability if label in of_truth}
@@ -129,8 +131,8 @@ def _columns(
   of_probability = {label: of_probability[label] for label in labels or of_probability}
   if not of_probability:
     raise InputError(
-      f'{predictions} and {truth} have no label in common: {", ".join(_named(predicted, PROBABILITY))} '
-      f'here, {", ".join(of_truth)} there'
+      f'{predictions} and {truth} have no label in common: '
+      f'{", ".join(_named(predicted, PROBABILITY))} here, {", ".join(of_truth)} there'
     )
   for label in of_probability:
     if label not in of_truth:
@@ -156,8 +158,8 @@ def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.n
   for row in np.flatnonzero(~((values >= 0) & (values <= 1)))[:1]:
     said = f"'{text.iloc[row]}'" if text.iloc[row] else 'empty'
     raise InputError(
-      f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is no probability in [0, 1]; "
-      'every image needs one'
+      f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is no probability in "
+      '[0, 1]; every image needs one'
     )
   return values
 

@@ -41,7 +41,9 @@ NEEDS = {  # the classes without which a figure does not exist
 _ABSENT = {  # why a figure may not exist though both classes do
   'ppv': 'nothing is called positive',
   'npv': 'everything is called positive',
-  'calibration_slope': 'no logistic curve fits: the classes do not overlap, or all probabilities are alike',
+  'calibration_slope': (
+    'no logistic curve fits: the classes do not overlap, or all probabilities are alike'
+  ),
 }
 # Noise in a bin's share counts as miscalibration, and a replicate has more noise than the test set.
 BIASED = ('ece',)

@@ -2,13 +2,13 @@
 
 A network says of every image how likely it shows a finding. What it says of a study, a patient or a
 slide is one number made of those of its images: the highest ('max'), the average ('mean'), or the
-average of the highest share of them ('top:0.05' takes 5 %), which a single wrong patch does not decide.
-A unit has a finding if any of its images has.
+average of the highest share of them ('top:0.05' takes 5 %), which a single wrong patch does not
+decide. A unit has a finding if any of its images has.
 
-The maximum is how a CheXpert study is said to have one probability of several views (of Irvin et al., AAAI
-2019, arXiv 1901.07031, by others who describe it). Of exclusive classes the maxima would not sum to 1. Grades take the same rule for every
-P(grade ≥ g), which is a finding like any other: 'max' then answers for the worse eye. Classes without an
-order take 'mean'.
+The maximum is how a CheXpert study is said to have one probability of several views (of Irvin et
+al., AAAI 2019, arXiv 1901.07031, by others who describe it). Of exclusive classes the maxima would
+not sum to 1. Grades take the same rule for every P(grade ≥ g), which is a finding like any other:
+'max' then answers for the worse eye. Classes without an order take 'mean'.
 """
 
 import functools
@@ -74,8 +74,8 @@ def grouped(keys: Iterable[Hashable]) -> tuple[list, np.ndarray, np.ndarray]:
   """Sorts rows by their key.
 
   Returns:
-    The G keys in the order in which they first occur; int[N], an order of the rows in which those of
-    one key stand together, each in its old order; int[G], where in that order each key begins.
+    The G keys in the order in which they first occur; int[N], an order of the rows in which those
+    of one key stand together, each in its old order; int[G], where in that order each key begins.
   """
   codes, names = pd.factorize(pd.Series(list(keys), dtype=object), use_na_sentinel=False)
   order = np.argsort(codes, kind='stable')
@@ -108,17 +108,17 @@ def to_level(
     predictions: of images.
     level: one of medjax.config.vocabulary.LEVELS; 'image' returns them as they are.
     aggregate: see `method`.
-    head: 'sigmoid' where each label is a question of its own; 'softmax' for exclusive classes, of which
-      a unit whose images are of several has no known truth; 'ordinal' for grades, `predictions.labels`
-      rising, of which a unit has the highest.
+    head: 'sigmoid' where each label is a question of its own; 'softmax' for exclusive classes, of
+      which a unit whose images are of several has no known truth; 'ordinal' for grades,
+      `predictions.labels` rising, of which a unit has the highest.
 
   Returns:
-    Predictions in the order in which the units first occur. `images` are 'patient/study', the patient or
-    the slide; `about` keeps what all images of a unit say alike, '' else.
+    Predictions in the order in which the units first occur. `images` are 'patient/study', the
+    patient or the slide; `about` keeps what all images of a unit say alike, '' else.
 
   Raises:
-    InputError: no such level or method, one that the head forbids, nothing that tells the level, an image
-      without a study or slide, a slide of two patients.
+    InputError: no such level or method, one that the head forbids, nothing that tells the level, an
+      image without a study or slide, a slide of two patients.
   """
   if level == 'image':
     return predictions
@@ -128,7 +128,7 @@ def to_level(
 def of_units(
   predictions: Predictions, names: Sequence[str], aggregate: str = 'max', head: str = 'sigmoid'
 ) -> Predictions:
-  """Returns the predictions of any units, `names` saying which each image is of; else as `to_level`."""
+  """Returns the predictions of any units, `names` naming that of each image; as `to_level`."""
   of = method(aggregate)
   vocabulary.check_aggregate_of_head(aggregate, head)
   units, order, starts = grouped(names)
@@ -161,7 +161,7 @@ def of_units(
 
 
 def available(predictions: Predictions) -> list[str]:
-  """Returns the levels above 'image' that the data tell, and at which some unit has several images."""
+  """Returns the levels above 'image' in the data at which some unit has several images."""
   found = []
   for level in vocabulary.LEVELS[1:]:
     try:

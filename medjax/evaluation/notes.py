@@ -36,14 +36,14 @@ def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
   if patients:
     found.append(
       f'{wording.count(patients, "patient")} in both validation and test: calibration and '
-      'operating points, and of a run the checkpoint, were chosen on people they are tested on, so the '
-      'figures flatter.'
+      'operating points, and of a run the checkpoint, were chosen on people they are tested on, so '
+      'the figures flatter.'
     )
   return found
 
 
 def unidentified(validation: Predictions | None, test: Predictions) -> list[str]:
-  """Returns a sentence for each split whose images, unaggregated, are named as their patients are."""
+  """Returns a sentence for each split whose images carry their patients' names, one each."""
   return [
     f'No patient identifiers in {split}: every image counts as its own patient. If some '
     'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
@@ -103,7 +103,8 @@ def _few(result: Result) -> list[str]:
     chosen = 'calibration and operating points rest'
   if patients < FEW_PATIENTS:
     found.append(
-      f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too narrow.'
+      f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too '
+      'narrow.'
     )
   for split, kind, consequence in (
     ('test', 'positive', 'one patient more or less moves AUROC, AUPRC and sensitivity visibly'),

@@ -3,17 +3,20 @@
 A rule says how it is chosen:
 
   'youden'           the largest sensitivity + specificity - 1 (Youden, Cancer 3:32, 1950).
-  'sensitivity=0.9'  the highest threshold with a sensitivity of at least 0.9, so the best specificity.
-  'specificity=0.9'  the lowest threshold with a specificity of at least 0.9, so the best sensitivity.
-  'cost=5'           the least cost where a missed positive costs as much as 5 false alarms, at the
-                     prevalence of these images.
+  'sensitivity=0.9'  the highest threshold with a sensitivity of at least 0.9, so the best
+                     specificity.
+  'specificity=0.9'  the lowest threshold with a specificity of at least 0.9, so the best
+                     sensitivity.
+  'cost=5'           the least cost where a missed positive costs as much as 5
+                     false alarms, at the prevalence of these images.
   'threshold=0.5'    this one; nothing is chosen.
 
-A decision is `score >= threshold`. The threshold lies midway between the lowest score called positive
-and the next lower one: on these images every threshold in that gap decides alike, and on new ones the
-middle favours neither class, where the score itself would lie at the very edge. Among equally good
-thresholds the lowest is taken, which has the higher sensitivity. Where calling every image positive is
-best, it is the lowest score; where calling none is, it is the next number above the highest score.
+A decision is `score >= threshold`. The threshold lies midway between the lowest score called
+positive and the next lower one: on these images every threshold in that gap decides alike, and on
+new ones the middle favours neither class, where the score itself would lie at the very edge. Among
+equally good thresholds the lowest is taken, which has the higher sensitivity. Where calling every
+image positive is best, it is the lowest score; where calling none is, it is the next number above
+the highest score.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The predictions file: `image, patient, prob_<label>…, true_<label>…`, one row per image.
 
-Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say. Further
-columns say more about the image, such as study, sex and site. The file is all that an evaluation needs,
-so predictions made by any other program can be evaluated too.
+Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say.
+Further columns say more about the image, such as study, sex and site. The file is all that an
+evaluation needs, so predictions made by any other program can be evaluated too.
 """
 
 import os
@@ -134,8 +134,8 @@ def read(path: str | os.PathLike) -> Predictions:
     if np.isnan(values).any():
       row = int(np.flatnonzero(np.isnan(values))[0])
       raise InputError(
-        f"{path}: row {row + 2}, column '{PROBABILITY}{label}': '{text.iloc[row]}' is not a number; "
-        'every image needs a probability'
+        f"{path}: row {row + 2}, column '{PROBABILITY}{label}': '{text.iloc[row]}' is not a "
+        'number; every image needs a probability'
       )
     probabilities.append(values)
     truth.append(
@@ -161,7 +161,7 @@ def read(path: str | os.PathLike) -> Predictions:
 
 
 def _check(predictions: Predictions, path: pathlib.Path) -> None:
-  """Raises InputError naming the file, the first bad row as it stands in the file, and its column."""
+  """Raises InputError naming the file, the first bad row of the file, and its column."""
   for name, values in (('image', predictions.images), ('patient', predictions.patients)):
     for row, value in enumerate(values):
       if not value.strip():

@@ -190,7 +190,8 @@ class Result:
     schema: number of this schema.
     test: size of the test set.
     validation: size of the validation set; None without one.
-    unit: what is tested: 'image', 'study', 'patient' or 'slide'. What is said of images holds of it.
+    unit: what is tested: 'image', 'study', 'patient' or 'slide'. What is said of images holds of
+      it.
     aggregate: how images became one of it: 'max', 'mean' or 'top:0.05'.
     confidence: how often the intervals cover, 0.95.
     replicates: of the bootstrap; 0 for no intervals.

@@ -1,12 +1,14 @@
 """For whom: the same figures by sex, age, view, site, scanner or any other column, and their gaps.
 
-A gap is a value's figure less that of the value with most patients, the reference. It is not taken from
-all others together: so all gaps of a column have one measure and can be compared with each other, each
-comparison is counted once, and no images are ranked beside those of the values themselves.
+A gap is a value's figure less that of the value with most patients, the reference. It is not taken
+from all others together: so all gaps of a column have one measure and can be compared with each
+other, each comparison is counted once, and no images are ranked beside those of the values
+themselves.
 
 All intervals are percentile intervals over the same replicates of patients, drawn as in
-medjax.evaluation.statistics.intervals. A patient may be in several groups, as with views, and is then drawn into
-all of them together, so that a gap's interval knows that its two sides share patients.
+medjax.evaluation.statistics.intervals. A patient may be in several groups, as with views, and is
+then drawn into all of them together, so that a gap's interval knows that its two sides share
+patients.
 """
 
 import dataclasses
@@ -85,8 +87,8 @@ def summarise(
 
   Args:
     test: the predictions, of images or of whatever they were aggregated to.
-    thresholds: label → its frozen operating point, a score at or above which is called positive; None
-      where it has none.
+    thresholds: label → its frozen operating point, a score at or above which is called positive;
+      None where it has none.
     columns: of `test.about`. Those that it does not have, or that have fewer than two values, are
       passed over.
     replicates: of the bootstrap over all patients of the test; 0 for no intervals.
@@ -133,9 +135,10 @@ def summarise(
 def bands(column: str, values: Sequence[str]) -> list[str]:
   """Returns the group that each image is in by its value in a column.
 
-  Ages, the column 'age', become bands of years. Another column of more than twelve different numbers,
-  if it is none of `NAMES`, is cut at its quartiles, each band named by its least and greatest number. Other
-  values stay as they are. '' becomes 'not told', and so does an age below 0 or above 120.
+  Ages, the column 'age', become bands of years. Another column of more than twelve different
+  numbers, if it is none of `NAMES`, is cut at its quartiles, each band named by its least and
+  greatest number. Other values stay as they are. '' becomes 'not told', and so does an age below 0
+  or above 120.
   """
   series = pd.Series(list(values), dtype=object).astype(str).str.strip()
   told = series[series != '']

@@ -36,10 +36,12 @@ def evaluate(
 
   Args:
     validation: predictions on the validation split, None where there are none.
-    test: predictions on the test split, with the same labels in any order; grades rise as they do here.
-    points: label → its operating points, the same rules for every label; the first makes the decisions.
-    protocol: its head, prevalence, level (of what the predictions are), replicates and seed; the same
-      seed gives the same result.
+    test: predictions on the test split, with the same labels in any order; grades rise as they do
+      here.
+    points: label → its operating points, the same rules for every label; the first makes the
+      decisions.
+    protocol: its head, prevalence, level (of what the predictions are), replicates and seed; the
+      same seed gives the same result.
     uncalibrated: 'test' and, if given, 'validation' → the same predictions before calibration; None
       where nothing was calibrated.
 

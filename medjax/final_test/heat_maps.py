@@ -1,4 +1,4 @@
-"""Heat maps of a trained network: for the report's examples, and against the boxes that readers drew."""
+"""Heat maps of a trained network: for examples in the report, and against readers' boxes."""
 
 import dataclasses
 import pathlib
@@ -86,7 +86,7 @@ def examples(
 
 
 def framed(learner: Learner, shown: Sequence[Example], root: pathlib.Path) -> list[Example]:
-  """Returns the examples with 'boxes', those that readers drew of the label, as shares of the picture.
+  """Returns the examples with 'boxes', as readers drew them, in shares of the picture.
 
   Raises:
     InputError: boxes beside the data that cannot be read or do not fit the images.

@@ -21,7 +21,7 @@ from medjax.runtime import files
 
 
 def write(layout: Layout, result: Result) -> None:
-  """Writes report/index.html, then evaluation/test.json, whose presence says that a run is complete.
+  """Writes report/index.html, then evaluation/test.json, which marks a run as complete.
 
   Args:
     layout: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.

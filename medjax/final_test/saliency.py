@@ -293,7 +293,7 @@ def _find(
 
 
 def _grid(features: jax.Array) -> jax.Array:
-  """f[B, N, C] → f[B, h, h, C] without the tokens before the largest square; maps stay as they are."""
+  """f[B, N, C] → f[B, h, h, C] without the tokens before the largest square; maps stay."""
   if features.ndim == 4:
     return features
   side = math.isqrt(features.shape[1])

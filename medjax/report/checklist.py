@@ -1,6 +1,7 @@
 """Which items of two reporting checklists this run documents, and which are left to its authors.
 
-CLAIM, the Checklist for Artificial Intelligence in Medical Imaging: Mongan, Moy and Kahn, Radiology:
+CLAIM, the Checklist for Artificial Intelligence in Medical Imaging: Mongan, Moy and Kahn,
+Radiology:
 Artificial Intelligence 2020;2(2):e200029, items as numbered in its 2024 update: Tejani et al.,
 Radiology: Artificial Intelligence 2024;6(4):e240300, 44 items. STARD-AI: Sounderajah et al., Nature
 Medicine 2025;31:3283-3289, 40 items, some of which have parts. Items are given in our own words.
@@ -16,9 +17,9 @@ from medjax.report.markup import Markup, identity, table, tag
 
 HERE, PARTLY, YOURS = 'documented here', 'partly', 'yours to write'
 SOURCES = (
-  'CLAIM: Mongan, Moy and Kahn, Radiology: Artificial Intelligence 2020;2(2):e200029, numbered as in '
-  'the 2024 update, Tejani et al., 2024;6(4):e240300. STARD-AI: Sounderajah et al., Nature Medicine '
-  '2025;31:3283–3289. The items are in our words; journals want them in theirs.'
+  'CLAIM: Mongan, Moy and Kahn, Radiology: Artificial Intelligence 2020;2(2):e200029, numbered as '
+  'in the 2024 update, Tejani et al., 2024;6(4):e240300. STARD-AI: Sounderajah et al., Nature '
+  'Medicine 2025;31:3283–3289. The items are in our words; journals want them in theirs.'
 )
 _FIRST = 'First screen'
 
@@ -137,7 +138,8 @@ def items(
   standard = 'reference standard' in facts
   say('14', '16a', 'Definition, so that it can be repeated', PARTLY if standard else YOURS,
       'How answers became labels is here; the rest is yours.' if standard
-      else 'Who or what says that a finding is there.', *([_FIRST] if standard else []))  # fmt: skip
+      else 'Who or what says that a finding is there.',
+      *([_FIRST] if standard else []))  # fmt: skip
   say('15', '16b', 'Why this one', YOURS, '')
   say('16', '12', 'Who annotated, with what experience, in which setting', YOURS,
       '')  # fmt: skip
@@ -168,8 +170,9 @@ def items(
     level = 'By what stands in for patients: some are not named, so overlap cannot be ruled out.'
   else:
     level = 'By patient, with the matrix of patients in common.'
-  say('20', '', 'The level at which partitions are disjoint', PARTLY if shared_elsewhere or unnamed else HERE,
-      level, 'Split', unless=not splits)  # fmt: skip
+  say('20', '', 'The level at which partitions are disjoint',
+      PARTLY if shared_elsewhere or unnamed else HERE, level, 'Split',
+      unless=not splits)  # fmt: skip
   say('21', '22', 'Intended sample size, and how it was found', YOURS,
       'How many there are is here; why so many is yours.')  # fmt: skip
 
@@ -230,8 +233,8 @@ def items(
       'Those of the test set by subgroup, and the labels of every split.', 'Subgroups', 'Split',
       unless=not (subgroups and splits))  # fmt: skip
   say('', '26a 26b', 'Severity of disease; other diagnoses', PARTLY,
-      f'How often each label is in {"each split" if splits else "the test set"}; how grave it was is '
-      'yours.', *(['Split'] if splits else []), figures,
+      f'How often each label is in {"each split" if splits else "the test set"}; how grave it was '
+      'is yours.', *(['Split'] if splits else []), figures,
       unless=len(labels) < 2)  # fmt: skip
   say('', '27', 'Time and treatment between index test and reference standard', YOURS,
       '')  # fmt: skip
@@ -243,8 +246,8 @@ def items(
       if 'best step' in facts else 'Test with intervals, validation beside it without.', figures,
       'Learning', unless=not result.validation or not result.replicates)  # fmt: skip
   say('38', '31', 'Diagnostic accuracy, with its precision', HERE,
-      f'{result.confidence:.0%} intervals, or why a figure has none.', _FIRST, figures, 'Operating points',
-      unless=not result.mean.auroc.interval)  # fmt: skip
+      f'{result.confidence:.0%} intervals, or why a figure has none.',
+      _FIRST, figures, 'Operating points', unless=not result.mean.auroc.interval)  # fmt: skip
   say('', '30', 'Index test by reference standard, counted', HERE,
       ' '.join([*(['Counts at every threshold.'] if chosen else []),
                 *(['The confusion matrix.'] if result.classes else [])]),

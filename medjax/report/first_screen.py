@@ -12,7 +12,7 @@ _APART = ('notes', 'versions', 'warning')  # facts that are not shown in the lis
 
 
 def first_screen(title: str, result: Result, proof: Mapping, facts: Mapping) -> Markup:
-  """Returns the header of the report; the arguments are those of `medjax.report.run_page.render`."""
+  """Returns the header of the report; arguments as for `medjax.report.run_page.render`."""
   mean, labels = result.mean, list(result.labels)
   what = _answers(mean.labels, result)
   auroc, auprc = mean.auroc, mean.auprc

@@ -65,7 +65,7 @@ def style(*names: str) -> str:
 
 
 def identity(name: str) -> str:
-  """Returns the id of a part of a page that its contents call so: 'Operating points' is #operating-points."""
+  """Returns the id of the part of a page with a title: 'Operating points' → 'operating-points'."""
   return re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
 
 

@@ -27,8 +27,8 @@ class Provenance:
   parameters: how many the network has.
   pretrained: None, or where the weights come from ('from'; and 'revision', 'sha256' or 'step' where
     there are any; 'pretrained', what a run that they come from started from itself) and how they
-    fit: 'new', parameters that they do not fill, 'unused', tensors without a place in the network, and
-    'adapted', what was done to tensors of another shape, in words.
+    fit: 'new', parameters that they do not fill, 'unused', tensors without a place in the network,
+    and 'adapted', what was done to tensors of another shape, in words.
   """
 
   image_format: ImageFormat

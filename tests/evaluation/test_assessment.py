@@ -1,4 +1,4 @@
-"""From predictions to everything that is said of them: the order, the levels, and what stays frozen."""
+"""From predictions to results: the order, the levels, and what stays frozen."""
 
 import json
 

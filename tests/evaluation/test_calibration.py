@@ -1,4 +1,4 @@
-"""Calibration against scikit-learn's, scipy's minimum of scikit-learn's log loss, and statsmodels."""
+"""Calibration against scikit-learn, scipy's minimum of its log loss, and statsmodels."""
 
 import json
 

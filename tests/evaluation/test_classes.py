@@ -1,4 +1,4 @@
-"""Figures of exclusive classes against scikit-learn, the median of a sample and papers' formulas."""
+"""Figures of exclusive classes against scikit-learn, medians and papers' formulas."""
 
 import statistics
 
@@ -39,7 +39,7 @@ def our_figures(confusion):
 
 
 def cases():
-  """Yields (truth, decision, classes): random, skewed, tiny, always right, always wrong, constant."""
+  """Yields (truth, decision, classes): random, skewed, tiny, right, wrong, constant."""
   for number in (2, 3, 5, 8):
     for seed in range(3):
       yield *decided(seed, number), number

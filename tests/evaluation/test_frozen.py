@@ -1,4 +1,4 @@
-"""What is frozen on validation: thresholds of calibrated probabilities, and the file's round trip."""
+"""What is frozen on validation: thresholds after calibration, and the file's round trip."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Predictions and truth of two files: joined by name, and every refusal names file, row and column."""
+"""Predictions and truth of two files: joined by name; errors name file, row and column."""
 
 import numpy as np
 import pytest

@@ -175,7 +175,8 @@ def test_slides_and_their_patients():
 
 
 def test_grades_take_the_rule_for_every_p_of_at_least_a_grade():
-  # Two eyes of P, grades 0 and 2; two of Q, one without a grade; two of R, one of the highest grade.
+  # Two eyes of P, grades 0 and 2; two of Q, one without a grade; two of R, one of the highest
+  # grade.
   eyes = made(
     range(6), 'PPQQRR',
     [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.5, 0], [0, 1, 0], [0.2, 0.2, 0.6], [0.3, 0, 0.7]],
@@ -197,7 +198,8 @@ def test_grades_take_the_rule_for_every_p_of_at_least_a_grade():
   for aggregate in ('max', 'mean', 'top:0.4'):
     rng = np.random.default_rng(3)
     many = made(
-      range(300), rng.integers(0, 50, 300), rng.dirichlet(np.ones(5), 300), np.eye(5)[rng.integers(0, 5, 300)]
+      range(300), rng.integers(0, 50, 300), rng.dirichlet(np.ones(5), 300),
+      np.eye(5)[rng.integers(0, 5, 300)]
     )  # fmt: skip
     whole = levels.to_level(many, 'patient', aggregate, 'ordinal')
     classes.check(whole, 'test')

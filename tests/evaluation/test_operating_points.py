@@ -85,7 +85,8 @@ def test_sensitivity_and_specificity_by_brute_force(tenths):
 
 
 @pytest.mark.parametrize(('rule', 'missed', 'alarm'), [
-  ('cost=5', 5, 1), ('cost=1', 1, 1), ('cost=0.1', 1, 10), ('cost=0.3', 3, 10), ('cost=200', 200, 1),
+  ('cost=5', 5, 1), ('cost=1', 1, 1), ('cost=0.1', 1, 10), ('cost=0.3', 3, 10),
+  ('cost=200', 200, 1),
 ])  # fmt: skip
 def test_cost_by_brute_force(rule, missed, alarm):
   for seed in range(60):

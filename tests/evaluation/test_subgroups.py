@@ -263,8 +263,8 @@ def test_many_values_keep_the_largest_and_say_so():
   assert other.merged == len(sizes) - 12 and not other.reference
   assert sum(group.images for group in groups) == 600
   assert said == [
-    f'Site has {len(sizes)} values; the {len(sizes) - 12} with the fewest patients are reported together as '
-    "'other'."
+    f'Site has {len(sizes)} values; the {len(sizes) - 12} with the fewest patients are reported '
+    "together as 'other'."
   ]
   # Thirteen are no more lines than twelve and 'other'.
   about['site'] = [str(each) for each in np.arange(600) % 13]

@@ -290,7 +290,8 @@ def test_a_class_that_no_test_image_has():
   assert of.accuracy.interval and of.kappa.interval
   assert 'No balanced accuracy: no image is of class Wart.' in result.notes
   known = test.known.any(axis=1).sum()
-  note = f'Truth not known for {len(test.images) - known} of the {len(test.images)} test images, which are left out.'
+  unknown = len(test.images) - known
+  note = f'Truth not known for {unknown} of the {len(test.images)} test images, which are left out.'
   assert result.notes[-1] == note
   for index in (0, 1):
     test.truth[test.known[:, index], index] = 1 - index

@@ -16,7 +16,8 @@ from medjax.runs.layout import Layout
 
 def arguments(workdir, root, *more):
   return [
-    '--config=configs/phantom.py', f'--workdir={workdir}', *TINY, f'--config.data.root={root}', *more
+    '--config=configs/phantom.py', f'--workdir={workdir}', *TINY, f'--config.data.root={root}',
+    *more
   ]  # fmt: skip
 
 

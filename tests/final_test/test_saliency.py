@@ -172,7 +172,7 @@ def test_of_grades_the_score_stays_finite(extreme):
 
 
 def _families(torch, timm):
-  """Name → ours, theirs, the module of theirs whose output is the last feature map, and its tokens."""
+  """Name → our and their network, their module with the last feature map, and its tokens."""
   cnn, net = timm.models, timm.models.resnet
   small, widths = (1, 1, 1, 1), (8, 16, 24, 32)
   return {

@@ -30,7 +30,8 @@ from medjax.training import learner, preprocessing
 # Neither medjax nor anything that it depends on but jax and numpy can be imported.
 BARE = """
 import sys
-for name in ('medjax', 'flax', 'optax', 'orbax', 'pandas', 'PIL', 'safetensors', 'flatbuffers', 'absl'):
+for name in ('medjax', 'flax', 'optax', 'orbax', 'pandas', 'PIL', 'safetensors', 'flatbuffers',
+             'absl'):
   sys.modules[name] = None
 import numpy as np
 from run import LABELS, load
@@ -76,7 +77,8 @@ def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_r
   proof = json.loads((finished[0] / 'split.json').read_text())
   result = json.loads((finished[0] / 'evaluation/test.json').read_text())
   for words in (
-    'Intended use', 'Not a medical device', 'the aspect ratio kept and the rest black', proof['split_sha256'], 'Lung Lesion', 'threshold',
+    'Intended use', 'Not a medical device', 'the aspect ratio kept and the rest black',
+    proof['split_sha256'], 'Lung Lesion', 'threshold',
     f'{result["mean"]["auroc"]["value"]:.3f}', *result['notes'], *result['study_notes'],
   ):  # fmt: skip
     assert words in card
@@ -138,12 +140,14 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   wide = np.tile(np.linspace(40, 255, 160).astype(np.uint8), (96, 1))
   Image.fromarray(wide).save(tmp_path / 'wide.png')
   transform = timm.data.create_transform(
-    tuple(of_timm['input_size']), interpolation=of_timm['interpolation'], crop_mode=of_timm['crop_mode'],
+    tuple(of_timm['input_size']), interpolation=of_timm['interpolation'],
+    crop_mode=of_timm['crop_mode'],
     crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
   )  # fmt: skip
   theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
   ours = decoding.decode(tmp_path / 'wide.png', learn.image_format)[..., 0]
-  # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel otherwise.
+  # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel
+  # otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
   np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
 

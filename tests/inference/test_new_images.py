@@ -196,11 +196,13 @@ def test_killed_it_goes_on(run, tmp_path):
 
   def start(output):
     command = [
-      sys.executable, '-m', 'medjax.predict', f'--workdir={run}', f'--images={root}', f'--output={output}'
+      sys.executable, '-m', 'medjax.predict', f'--workdir={run}', f'--images={root}',
+      f'--output={output}'
     ]  # fmt: skip
     environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
     return subprocess.Popen(
-      command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+      command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+      text=True
     )  # fmt: skip
 
   whole, killed = tmp_path / 'whole.csv', tmp_path / 'killed.csv'
@@ -341,7 +343,8 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   ) == (0, '')
   capsys.readouterr()
   new_images.predict_to_csv(
-    finished_runs.open_run(run), tmp_path / 'copy', tmp_path / 'allowed.csv', allow_training_images=True
+    finished_runs.open_run(run), tmp_path / 'copy', tmp_path / 'allowed.csv',
+    allow_training_images=True
   )  # fmt: skip
   said = capsys.readouterr().out
   assert 'note: at least 3 of the 3 images trained or chose this model' in said
@@ -376,7 +379,8 @@ def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
 
 
 def test_whoever_reads_a_probability_back_decides_alike():
-  # Of the lowest three one is positive: isotonic calibration says 1/3, and from there on all are called.
+  # Of the lowest three one is positive: isotonic calibration says 1/3, and from there on all are
+  # called.
   scores = np.repeat([0.1, 0.5, 0.9], [3, 9, 9])[:, None]
   truth = (np.arange(21) % 3 == 0)[:, None] | (scores > 0.5)
   names = [str(number) for number in range(21)]

@@ -1,4 +1,4 @@
-"""The report: well-formed, self-contained, escaped, and it says the figures and what weakens them."""
+"""The report: well-formed, self-contained, escaped, with all figures and their weaknesses."""
 
 import html.parser
 import math
@@ -158,8 +158,9 @@ def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
     'How well does densenet121 read 3 labels', '200 patients, 400 images in the test set',
     'none of them in training or validation', 'Mean test AUROC of 2 labels',
     *(
-      f'{getattr(mean, name).value:.{digits}f}95% interval {getattr(mean, name).interval[0]:.{digits}f} '
-      f'to {getattr(mean, name).interval[1]:.{digits}f}'
+      f'{getattr(mean, name).value:.{digits}f}95% interval '
+      f'{getattr(mean, name).interval[0]:.{digits}f} to '
+      f'{getattr(mean, name).interval[1]:.{digits}f}'
       for name, digits in (('auroc', 3), ('sensitivity', 2), ('specificity', 2))
     ),
     'Without Fracture', 'What weakens this answer', 'could not be read: 7',

@@ -1,4 +1,4 @@
-"""The report in a real browser, where there is one: it fetches nothing, fits, and answers to focus."""
+"""The report in a real browser, where there is one: fetches nothing, fits, takes focus."""
 
 import json
 import re
@@ -34,7 +34,7 @@ onload = () => {
 
 
 def browse(folder, page, *settings):
-  """Opens a page and returns what it became, what the browser said, and the addresses it asked for."""
+  """Opens a page and returns its state, the console messages, and the requested addresses."""
   log = folder / 'net.json'
   finished = subprocess.run(
     [
@@ -71,7 +71,10 @@ def folder(tmp_path_factory):
   page = run_page.render(
     title='Chest films', split_proof={}, config={}, facts={'source': 'https://example.org/films'},
     result=synthetic_summary.evaluated(labels, absent=('Fracture',)), pictures=[example],
-    history=[{'step': 1, 'split': 'train', 'loss': 1.0}, {'step': 2, 'split': 'train', 'loss': 0.5}],
+    history=[
+      {'step': 1, 'split': 'train', 'loss': 1.0},
+      {'step': 2, 'split': 'train', 'loss': 0.5},
+    ],
   )  # fmt: skip
   (folder / 'index.html').write_text(page, encoding='utf-8')
   (folder / 'asking.html').write_text(ASKING)

@@ -262,7 +262,8 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   command, phantom_root, tmp_path
 ):
   experiment = config(
-    f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.level=study', 'replicates=20'
+    f'data.root={phantom_root}', 'evaluation.checkpoints=2', 'evaluation.level=study',
+    'replicates=20'
   )  # fmt: skip
   workdir = tmp_path / 'run'
   run_experiment(experiment, workdir)
@@ -277,7 +278,8 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   )
   rows = study.read(experiment, workdir).rows('test')
   pixels = study.records(
-    experiment, finished_runs.open_run(workdir).model_file.image_format, study.read(experiment, workdir), rows
+    experiment, finished_runs.open_run(workdir).model_file.image_format,
+    study.read(experiment, workdir), rows
   ).load(np.arange(len(rows)), len(rows))  # fmt: skip
   np.testing.assert_allclose(
     program.call(pixels['image']), frozen.calibrated(own, parts['test']).probabilities, atol=1e-5

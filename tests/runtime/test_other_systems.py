@@ -17,7 +17,8 @@ from medjax.runtime import files, processors
 POISONED = """
 import importlib, os, select, sys
 for name in ('filelock', 'grain', 'jax', 'orbax.checkpoint', 'tensorboardX', 'pandas', 'tqdm',
-             'flax', 'optax', 'scipy.stats', 'safetensors', 'huggingface_hub', 'absl.app', 'PIL.Image'):
+             'flax', 'optax', 'scipy.stats', 'safetensors', 'huggingface_hub', 'absl.app',
+             'PIL.Image'):
   importlib.import_module(name)
 for name in ('fcntl', 'resource'):
   sys.modules[name] = None

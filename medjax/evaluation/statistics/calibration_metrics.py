@@ -1,9 +1,9 @@
 """How far probabilities are from the shares they promise: Brier score, calibration error, slope.
 
 Slope and intercept are those of a logistic regression of the truth on the logit of the probability
-(Cox, Biometrika 45:562, 1958). A slope below 1 says that probabilities are too extreme. The intercept is
-taken with the slope fixed at 1: above 0 it says that probabilities are too low on the whole (Van Calster
-et al., BMC Medicine 17:230, 2019: "calibration in the large").
+(Cox, Biometrika 45:562, 1958). A slope below 1 says that probabilities are too extreme. The
+intercept is taken with the slope fixed at 1: above 0 it says that probabilities are too low on the
+whole (Van Calster et al., BMC Medicine 17:230, 2019: "calibration in the large").
 """
 
 import itertools
@@ -36,7 +36,7 @@ def bin_of(probabilities: np.ndarray) -> np.ndarray:
 
 
 def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Fits truth ~ sigmoid(a + b · logit) for b, and truth ~ sigmoid(a + logit) for a, by Newton's method.
+  """Fits b of truth ~ sigmoid(a + b · logit) and a of truth ~ sigmoid(a + logit), by Newton steps.
 
   Args:
     logits: f64[G], of images, or the nodes of `on_grid`.
@@ -67,10 +67,10 @@ def fits(logits: np.ndarray, sums: np.ndarray, totals: np.ndarray) -> tuple[np.n
 def on_grid(logits: np.ndarray, nodes: int = 128) -> tuple[np.ndarray, sparse.csr_array]:
   """Returns nodes f64[G] and [N, G], which turns images into weights of nodes.
 
-  A smooth function's sum over images is then its sum over nodes: cubic interpolation on a scale that is
-  even where most logits lie and logarithmic far from there, so that a probability of exactly 0 or 1 does
-  not make the steps between all others coarse. Exact to about 1e-5 for a logistic curve; few different
-  logits are nodes themselves.
+  A smooth function's sum over images is then its sum over nodes: cubic interpolation on a scale
+  that is even where most logits lie and logarithmic far from there, so that a probability of
+  exactly 0 or 1 does not make the steps between all others coarse. Exact to about 1e-5 for a
+  logistic curve; few different logits are nodes themselves.
   """
   distinct, place = np.unique(logits, return_inverse=True)
   if len(distinct) <= nodes:
@@ -101,7 +101,7 @@ def on_grid(logits: np.ndarray, nodes: int = 128) -> tuple[np.ndarray, sparse.cs
 def _newton(
   design: np.ndarray, offset: np.ndarray, target: np.ndarray, totals: np.ndarray
 ) -> np.ndarray:
-  """Solves Σ totals · sigmoid(offset + design θ) · design = target for θ f64[R, F]; NaN where it fails.
+  """Solves Σ totals · sigmoid(offset + design θ) · design = target; NaN where it fails.
 
   Args:
     design: f64[G, F].
@@ -122,8 +122,8 @@ def _newton(
     # Far from the solution a whole step may overshoot.
     step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
     theta[rows] += step
-    # The next step would be about the square of this one; far smaller ones are lost in rounding where
-    # nearly all probabilities are 0 or 1.
+    # The next step would be about the square of this one; far smaller ones are lost in rounding
+    # where nearly all probabilities are 0 or 1.
     done = np.abs(step).max(axis=1) < 1e-6
     found[rows[done]] = theta[rows[done]]
     rows = rows[~done & (np.abs(theta[rows]).max(axis=1) < _LARGEST)]
@@ -137,8 +137,8 @@ def reliability(
 ) -> tuple[ReliabilityBin, ...]:
   """Returns the points of a reliability curve: of images given about p, what share is positive?
 
-  The bins hold equally many images, as nearly as ties allow: equal scores are never parted, so there
-  may be fewer bins. Bins of equal width would leave most points of a rare finding to a handful of
+  The bins hold equally many images, as nearly as ties allow: equal scores are never parted, so
+  there may be fewer bins. Bins of equal width would leave most points of a rare finding to a few
   images. (The expected calibration error of Guo et al. 2017 has bins of equal width.)
 
   Args:

@@ -1,11 +1,11 @@
-"""DeLong's standard error of AUROCs on the same images, and Obuchowski's where patients have several.
+"""DeLong's standard error of AUROCs, and Obuchowski's where patients have several images.
 
-An AUROC is a mean over images of each class: the share of negatives that a positive outscores, and of
-positives that outscore a negative (its placements). How these vary between images, or between patients,
-says how the AUROC varies between test sets, without resampling: DeLong, DeLong & Clarke-Pearson,
-Biometrics 44:837, 1988; with placements from midranks in O(N log N): Sun & Xu, IEEE Signal Processing
-Letters 21:1389, 2014; by patient, who may have images of both classes: Obuchowski, Biometrics 53:567,
-1997.
+An AUROC is a mean over images of each class: the share of negatives that a positive outscores, and
+of positives that outscore a negative (its placements). How these vary between images, or between
+patients, says how the AUROC varies between test sets, without resampling: DeLong, DeLong &
+Clarke-Pearson, Biometrics 44:837, 1988; with placements from midranks in O(N log N): Sun & Xu, IEEE
+Signal Processing Letters 21:1389, 2014; by patient, who may have images of both classes:
+Obuchowski, Biometrics 53:567, 1997.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Contributions(NamedTuple):
 
   Attributes:
     aurocs: f64[K], ties counting half; NaN where a class is absent.
-    positives: f64[K, P], the sum over the patient's positives of (placement - AUROC), divided by all
-      positives; 0 for a patient without.
+    positives: f64[K, P], the sum over the patient's positives of (placement - AUROC), divided by
+      all positives; 0 for a patient without.
     negatives: f64[K, P], the same of the negatives.
     patients: int[3], how many have a positive, a negative, an image.
   """
@@ -96,11 +96,11 @@ def contributions(
 def covariance(of: Contributions) -> np.ndarray:
   """Returns the covariance f64[K, K] of the AUROCs; NaN with fewer than two patients of a class.
 
-  Obuchowski's estimate. With P patients in all, P1 of them with positives and P0 with negatives, the
-  products of what each adds through its positives are summed and multiplied by P1 / (P1 - 1), those
-  through its negatives by P0 / (P0 - 1), and those across the classes by P / (P - 1). Where every
-  patient has one image nobody has both classes, P1 and P0 are the positives and the negatives, and
-  what is left is DeLong's estimate exactly.
+  Obuchowski's estimate. With P patients in all, P1 of them with positives and P0 with negatives,
+  the products of what each adds through its positives are summed and multiplied by P1 / (P1 - 1),
+  those through its negatives by P0 / (P0 - 1), and those across the classes by P / (P - 1). Where
+  every patient has one image nobody has both classes, P1 and P0 are the positives and the
+  negatives, and what is left is DeLong's estimate exactly.
   """
   if (of.patients < 2).any() or np.isnan(of.aurocs).any():
     return np.full((len(of.aurocs),) * 2, np.nan)
@@ -125,8 +125,8 @@ def mean_covariance(
   """Returns (mean AUROCs f64[K], their covariance f64[K, K]) over labels of the same patients.
 
   What a patient adds to the mean is the mean of what it adds to each label, so that labels which go
-  together are not taken for independent ones. All products are multiplied by P / (P - 1); for a single
-  label this differs from `covariance` by those factors alone.
+  together are not taken for independent ones. All products are multiplied by P / (P - 1); for a
+  single label this differs from `covariance` by those factors alone.
 
   Args:
     of_labels: at least one, of the same models and the same P patients.
@@ -144,10 +144,11 @@ def interval(
 ) -> tuple[tuple[float, float] | None, str]:
   """Returns ((low, high), '') of an AUROC, or (None, why there is none).
 
-  The normal interval of logit(AUROC), turned back (Pepe, The Statistical Evaluation of Medical Tests,
-  2003). The plain one, AUROC ± z standard errors, runs past 1 where AUROC is high, and cut off there
-  it still covers less than it says; of the intervals that Kottas, Kuss & Zapf compare (BMC Medical
-  Research Methodology 14:26, 2014) it is among the liberal ones and the logit one is not.
+  The normal interval of logit(AUROC), turned back (Pepe, The Statistical Evaluation of Medical
+  Tests, 2003). The plain one, AUROC ± z standard errors, runs past 1 where AUROC is high, and cut
+  off there it still covers less than it says; of the intervals that Kottas, Kuss & Zapf compare
+  (BMC Medical Research Methodology 14:26, 2014) it is among the liberal ones and the logit one is
+  not.
   """
   if np.isnan(auroc):
     return None, 'a class is absent'
@@ -168,7 +169,8 @@ def figure(
   Args:
     scores: f[N], higher means more likely positive.
     truth: [N] of 0 and 1.
-    groups: [N], the patient of each image, any type that sorts; None where each is another patient's.
+    groups: [N], the patient of each image, any type that sorts; None where each is another
+      patient's.
     level: how often such intervals cover.
   """
   patient, patients = _numbered(truth, groups)

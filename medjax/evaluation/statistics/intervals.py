@@ -49,7 +49,7 @@ def patient_counts(patients: int, replicates: int, seed: int, first: int = 0) ->
 def _blocks(
   patients: int, columns: int, replicates: int, seed: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-  """Yields (rows, patient counts f64[rows, patients]), so few that `columns` for each fit a block."""
+  """Yields (rows, patient counts f64[rows, patients]) of a block, sized by `columns`."""
   step = max(1, BLOCK_BYTES // (8 * columns))
   for first in range(0, replicates, step):
     block = slice(first, min(first + step, replicates))
@@ -86,8 +86,8 @@ def bca(
     left_out: f64[G], the figure without each group of patients.
 
   Returns:
-    (low, high); None where it cannot be computed: too few valid values, all replicates on one side of
-    the estimate, or an endpoint that would lie outside of all replicates.
+    (low, high); None where it cannot be computed: too few valid values, all replicates on one side
+    of the estimate, or an endpoint that would lie outside of all replicates.
   """
   values = values[~np.isnan(values)]
   if not len(values) or np.isnan(left_out).any():
@@ -123,9 +123,10 @@ def figure(
     value: the figure, NaN where it does not exist.
     replicates: f64[R], the same figure in each replicate.
     reason: why there can be no interval, '' if there can.
-    left_out: f64[G], the figure without each group of patients, for the BCa interval; None for none.
-    biased: whether replicates of the figure lie off the figure itself, so that percentiles may even leave
-      it out: the BCa interval, which corrects that, is then the only one.
+    left_out: f64[G], the figure without each group of patients, for the BCa interval; None for
+      none.
+    biased: whether replicates of the figure lie off the figure itself, so that percentiles may even
+      leave it out: the BCa interval, which corrects that, is then the only one.
   """
   interval = percentile(replicates, level)
   found = not reason and interval.bounds is not None
@@ -173,7 +174,7 @@ def replicate(
 
 
 def in_threads(function: Callable[[Any], Any], items: Iterable) -> list:
-  """Returns function(item) of each; numpy and scipy compute without holding the interpreter's lock."""
+  """Returns function(item) of every item, in threads; numpy and scipy release the lock."""
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
     return list(threads.map(function, items))
 
@@ -183,8 +184,8 @@ def jackknife(
 ) -> dict[str, np.ndarray]:
   """Computes figures with each of G groups of patients left out in turn, each [G, …].
 
-  With more than `groups` patients several are left out together, drawn at random but always alike; with
-  fewer, one at a time.
+  With more than `groups` patients several are left out together, drawn at random but always alike;
+  with fewer, one at a time.
   """
   of_patient = np.arange(patients) % min(groups, patients)
   np.random.default_rng(0).shuffle(of_patient)

@@ -163,7 +163,7 @@ def precision_recall_curve(
 
 
 def thin_curve(x: np.ndarray, y: np.ndarray, limit: int) -> np.ndarray:
-  """Returns which points of a curve f64[K] a drawing needs, int[M] rising; both ends are among them.
+  """Returns which points of a curve f64[K] a drawing needs, int[M] rising, with both ends.
 
   Points on a straight line between their neighbours go first, which loses nothing. If more than
   `limit` are left, those nearest to even steps along the curve stay.

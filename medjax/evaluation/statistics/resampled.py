@@ -1,8 +1,8 @@
 """Every figure of every label as a function of how much each patient weighs.
 
 With every patient weighing 1 these are the figures of the test set; with the counts of a bootstrap
-replicate they are the figures of that replicate; without some patients, those of the jackknife. What
-does not depend on the weights (sorting, counting, binning) is done once, by `prepare`.
+replicate they are the figures of that replicate; without some patients, those of the jackknife.
+What does not depend on the weights (sorting, counting, binning) is done once, by `prepare`.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,9 @@ class _Label(NamedTuple):
   Attributes:
     ranking: of its images; its order names patients. None without images.
     nodes: f64[G], logits, see calibration_metrics.on_grid.
-    adds: f64[T + G, P], what each patient adds to T totals, see `_columns`, and to the images at each node.
-      Sparse, as an image adds to few of them; and numpy's own product would start threads in every thread.
+    adds: f64[T + G, P], what each patient adds to T totals, see `_columns`, and to the images at
+      each node. Sparse, as an image adds to few of them; and numpy's own product would start
+      threads in every thread.
   """
 
   ranking: metrics.Ranking | None
@@ -61,8 +62,8 @@ def prepare(
     scores: f[N, L], probabilities.
     truth: [N, L] of 0 and 1, read only where known.
     known: bool[N, L].
-    thresholds: f64[L, K], K operating points each; a score at or above is called positive. NaN where a
-      label has none.
+    thresholds: f64[L, K], K operating points each; a score at or above is called positive. NaN
+      where a label has none.
   """
   scores, known = np.asarray(scores, np.float64), np.asarray(known, bool)
   unique, patient = np.unique(np.asarray(patients), return_inverse=True)
@@ -121,10 +122,10 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
     weights: f64[R, P], not negative.
 
   Returns:
-    f64[R, L] for each of `OF_SCORES`: the areas of medjax.evaluation.statistics.metrics; the Brier score; the expected
-    calibration error over 15 bins of equal width; slope and intercept of
-    medjax.evaluation.statistics.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN where a figure
-    does not exist.
+    f64[R, L] for each of `OF_SCORES`: the areas of medjax.evaluation.statistics.metrics; the Brier
+    score; the expected calibration error over 15 bins of equal width; slope and intercept of
+    medjax.evaluation.statistics.calibration_metrics. f64[R, L, K] for each of `AT_THRESHOLD`. NaN
+    where a figure does not exist.
   """
   by_patient = np.ascontiguousarray(weights.T)
   by_label = intervals.in_threads(
@@ -183,8 +184,8 @@ def predictive_values(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns (PPV, NPV) where `prevalence` of the images are positive, by Bayes' theorem.
 
-  A test set with a floor of positives, or one from a ward, is not the clinic. NaN where nothing would be
-  called so.
+  A test set with a floor of positives, or one from a ward, is not the clinic. NaN where nothing
+  would be called so.
   """
   hits, alarms = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
   missed, rejected = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)

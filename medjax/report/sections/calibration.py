@@ -61,9 +61,9 @@ def calibration(result: Result, method: str = '') -> Markup:
       'Brier score and calibration error: the lower the better, 0 at best; a rare label has a low '
       'Brier score whatever the model says. Slope: 1 is right, below 1 the probabilities are too '
       'extreme, above 1 too timid. Intercept: 0 is right, below 0 they are too high, above 0 too '
-      f'low. In brackets the {result.confidence:.0%} interval; that of the calibration error is bias-corrected '
-      '(BCa), because every replicate adds noise that counts as error. A test set enriched with positives is '
-      'not the clinic: there the same probabilities come out too high.',
+      f'low. In brackets the {result.confidence:.0%} interval; that of the calibration error is '
+      'bias-corrected (BCa), because every replicate adds noise that counts as error. A test set '
+      'enriched with positives is not the clinic: there the same probabilities come out too high.',
       class_='quiet',
     ),
   )

@@ -35,8 +35,8 @@ def decisions(result: Result) -> Markup | None:
     _matrix(classes, one, several, result.unit),
     tag(
       'p',
-      f'In brackets the {result.confidence:.0%} interval. Each percentage is a share of its row: in the '
-      'frames, where decision and reference standard agree, the sensitivity. '
+      f'In brackets the {result.confidence:.0%} interval. Each percentage is a share of its row: '
+      'in the frames, where decision and reference standard agree, the sensitivity. '
       f'{classes.decision} The thresholds of single {several}, further down, play no part in that.',
       class_='quiet',
     ),

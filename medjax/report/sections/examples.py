@@ -46,11 +46,12 @@ def section(examples: Sequence[Example], method: str = 'heat maps', unit: str = 
       'The ones furthest from the threshold, no two of one patient: extremes, not a fair sample.',
       None
       if unit == 'image'
-      else f' They are single images at the thresholds of images, while this report is of {wording.plural(unit)}.',
+      else ' They are single images at the thresholds of images, while this report is of '
+      f'{wording.plural(unit)}.',
       ' Below each stand its probability and the threshold.',
-      f' Beside each picture is what speaks for that label, by {method} of the single best checkpoint: '
-      'every map has a scale of its own, one without colour found nothing that does. That it points '
-      'there does not say that the network saw what a reader sees.'
+      f' Beside each picture is what speaks for that label, by {method} of the single best '
+      'checkpoint: every map has a scale of its own, one without colour found nothing that does. '
+      'That it points there does not say that the network saw what a reader sees.'
       if heat
       else None,
       ' Frames are where the finding is marked.' if boxes else None,

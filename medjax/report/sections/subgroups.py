@@ -39,11 +39,12 @@ def section(result: Result) -> Markup | None:
     ],
     tag(
       'p',
-      f'In brackets the {confidence:.0%} interval. A gap is the difference from the reference, the value with '
-      'most patients; the tick is no gap. Both sides of a gap are drawn from the same replicates of the '
-      f'patients. Of fewer than {subgroups.FEW} patients of a class no figure is reported. Thresholds are '
-      'the frozen operating points, the same for all. PPV, NPV, AUPRC and the Brier score differ with the '
-      'prevalence alone, which is why no gaps of them are reported.',
+      f'In brackets the {confidence:.0%} interval. A gap is the difference from the reference, the '
+      'value with most patients; the tick is no gap. Both sides of a gap are drawn from the same '
+      f'replicates of the patients. Of fewer than {subgroups.FEW} patients of a class no figure is '
+      'reported. Thresholds are the frozen operating points, the same for all. PPV, NPV, AUPRC and '
+      'the Brier score differ with the prevalence alone, which is why no gaps of them are '
+      'reported.',
       class_='quiet',
     ),
   )
@@ -207,7 +208,8 @@ def _gap_bar(what: str, gap: Figure | None, widest: float) -> Markup | None:
     width,
     16,
     words,
-    f'A dot on a scale from {wording.signed(-widest)} to {wording.signed(widest)}; the tick is no gap.',
+    f'A dot on a scale from {wording.signed(-widest)} to {wording.signed(widest)}; the tick is no '
+    'gap.',
     tag('line', x1=4, x2=width - 4, y1=middle, y2=middle, class_='scale'),
     tag('line', x1=place(0), x2=place(0), y1=2, y2=14, class_='baseline'),
     bounds

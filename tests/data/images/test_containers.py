@@ -193,7 +193,8 @@ def test_what_is_not_there_is_one_line(root, key, words):
 
 
 @pytest.mark.parametrize(
-  ('module', 'key', 'extra'), [('h5py', 'tissue.h5#0', 'h5'), ('tensorflow_datasets', 'tissue/1.0.0#test/0', 'tfds')]
+  ('module', 'key', 'extra'),
+  [('h5py', 'tissue.h5#0', 'h5'), ('tensorflow_datasets', 'tissue/1.0.0#test/0', 'tfds')]
 )  # fmt: skip
 def test_what_must_be_installed_is_said(root, module, key, extra):
   code = (

@@ -63,7 +63,8 @@ def test_windows_are_pydicom_s(path, ramp, function, center, width, slope, inter
   pixels = ramp.astype(dtype) - (0 if dtype == np.uint16 else 2048)
   optional = {'VOILUTFunction': function} if function else {}
   made = write(
-    path, pixels, RescaleSlope=slope, RescaleIntercept=intercept, WindowCenter=center, WindowWidth=width,
+    path, pixels, RescaleSlope=slope, RescaleIntercept=intercept, WindowCenter=center,
+    WindowWidth=width,
     bits=12 if dtype == np.uint16 else 16, **optional,
   )  # fmt: skip
   reference = apply_windowing(apply_modality_lut(pixels, made), made)
@@ -324,7 +325,8 @@ def private(made):
 def test_the_header_holds_what_the_study_table_needs_and_nothing_else(path, ramp):
   made = private(
     dataset(
-      ramp, PatientID='P7', StudyInstanceUID='1.2.3', ViewPosition='PA', PatientSex='F', PatientAge='058Y',
+      ramp, PatientID='P7', StudyInstanceUID='1.2.3', ViewPosition='PA', PatientSex='F',
+      PatientAge='058Y',
       Laterality='L', Manufacturer='Acme', ManufacturerModelName='X 1', DeviceSerialNumber='4711',
     )
   )  # fmt: skip

@@ -38,7 +38,8 @@ def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
   ]  # fmt: skip
   assert names(images) == expected == names(images) and images.count == len(expected)
   assert images.passed_over == {
-    '.txt': 2, 'hidden': 2, 'without an ending': 2, '.npz': 1, '.db': 1, '.csv': 1, 'link to a folder': 1
+    '.txt': 2, 'hidden': 2, 'without an ending': 2, '.npz': 1, '.db': 1, '.csv': 1,
+    'link to a folder': 1
   }  # fmt: skip
   assert '10 files (2 .txt, 2 hidden, 2 without an ending,' in lists.in_words(images.passed_over)
   again = lists.of_folder(root)

@@ -9,21 +9,23 @@ from sklearn import metrics as sklearn_metrics
 from medjax.evaluation.results import Delong
 from medjax.evaluation.statistics import delong
 
-# Turck et al., Intensive Care Medicine 36:107, 2010: 113 patients after a subarachnoid haemorrhage, those
-# with a poor outcome first; WFNS grade and S100B (µg/l x 100). The data set aSAH of the R package pROC.
+# Turck et al., Intensive Care Medicine 36:107, 2010: 113 patients after a subarachnoid haemorrhage,
+# those with a poor outcome first; WFNS grade and S100B (µg/l x 100). The data set aSAH of the R
+# package pROC.
 POOR = 41
 WFNS = (
   '32455552521254425552525245441442255225555'
   '111151221221112121134141551124112212122111121211324214115422111312244111'
 )
 S100B = """
-13 10 16 12 44 71 49 7 33 9 7 41 35 48 96 25 86 52 207 7 77 30 3 9 23 70 27 71 8 26 13 10 11 22 56 14 58
-32 82 74 44
-13 14 10 4 47 18 10 10 4 8 4 9 11 7 17 7 11 13 19 5 16 14 34 9 50 46 16 7 43 45 11 8 9 8 6 13 10 14 15 6
-5 9 4 9 8 16 9 8 33 11 28 7 10 32 7 5 24 38 10 15 8 14 10 7 4 19 15 47 17 15 50 48
+13 10 16 12 44 71 49 7 33 9 7 41 35 48 96 25 86 52 207 7 77 30 3 9 23 70 27 71 8 26 13 10 11 22 56
+14 58 32 82 74 44
+13 14 10 4 47 18 10 10 4 8 4 9 11 7 17 7 11 13 19 5 16 14 34 9 50 46 16 7 43 45 11 8 9 8 6 13 10 14
+15 6 5 9 4 9 8 16 9 8 33 11 28 7 10 32 7 5 24 38 10 15 8 14 10 7 4 19 15 47 17 15 50 48
 """
-# DeLong's own example, as far as the SAS/STAT documentation prints it (PROC LOGISTIC, comparing receiver
-# operating characteristic curves): albumin, total protein, 10 - K-G score, and who profited from surgery.
+# DeLong's own example, as far as the SAS/STAT documentation prints it (PROC LOGISTIC, comparing
+# receiver operating characteristic curves): albumin, total protein, 10 - K-G score, and who
+# profited from surgery.
 OVARIAN = """
 3.0 5.8 10 0 3.2 6.3 5 1 3.9 6.8 3 1 2.8 4.8 6 0 3.2 5.8 3 1 0.9 4.0 5 0 2.5 5.7 8 0 1.6 5.6 5 1
 3.8 5.7 5 1 3.7 6.7 6 1 3.2 5.4 4 1 3.8 6.6 6 1 4.1 6.6 5 1 3.6 5.7 5 1 4.3 7.0 4 1 3.6 6.7 4 0
@@ -32,16 +34,18 @@ OVARIAN = """
 3.7 6.1 5 1 3.3 6.3 7 1 4.2 7.7 6 1 3.5 6.2 5 1 2.9 5.7 9 0 2.1 4.8 7 1 2.8 6.2 8 0 4.0 7.0 7 1
 3.3 5.7 6 1 3.7 6.9 5 1 3.6 6.6 5 1
 """
-# Obuchowski's example: two readers of both carotid arteries; patient, stenosis, reader 1, reader 2. As
-# published with her own program (clusteredROC, Cleveland Clinic), of arteries that both have read.
+# Obuchowski's example: two readers of both carotid arteries; patient, stenosis, reader 1, reader 2.
+# As published with her own program (clusteredROC, Cleveland Clinic), of arteries that both have
+# read.
 CAROTIDS = """
-1 1 87 87 1 1 79 83 2 1 88 94 2 1 95 93 3 1 100 100 3 1 68 79 4 1 65 61 4 1 89 91 5 1 97 97 5 1 100 100
-6 1 100 99 6 1 89 88 7 1 77 77 8 1 94 89 8 0 45 44 9 1 89 92 9 0 -11 -17 10 1 95 91 10 0 30 14 11 1 95 95
-11 0 10 -122 12 1 100 100 12 0 19 -3 13 1 75 75 14 0 70 73 14 1 70 81 15 0 26 27 15 1 86 93 16 0 0 8
-16 1 65 70 17 0 6 23 17 1 100 100 18 0 76 79 18 1 96 95 19 0 44 55 19 1 100 100 20 0 73 67 20 1 97 94
-21 1 85 86 22 0 58 60 22 1 100 99 23 0 -2 -2 23 1 100 100 24 0 -3 -14 24 0 0 -11 25 0 47 -3 25 0 -94 -90
-26 0 -16 17 26 0 75 85 27 0 5 -22 27 0 -1 -14 28 0 -6 -52 29 0 37 38 29 0 47 35 30 0 42 40 30 0 4 6
-31 0 55 23 31 0 55 45 32 0 4 -87 32 0 -13 -65 33 0 49 24 33 0 35 9 34 0 53 66 35 0 2 -15 36 0 -48 -78
+1 1 87 87 1 1 79 83 2 1 88 94 2 1 95 93 3 1 100 100 3 1 68 79 4 1 65 61 4 1 89 91 5 1 97 97
+5 1 100 100 6 1 100 99 6 1 89 88 7 1 77 77 8 1 94 89 8 0 45 44 9 1 89 92 9 0 -11 -17 10 1 95 91
+10 0 30 14 11 1 95 95 11 0 10 -122 12 1 100 100 12 0 19 -3 13 1 75 75 14 0 70 73 14 1 70 81
+15 0 26 27 15 1 86 93 16 0 0 8 16 1 65 70 17 0 6 23 17 1 100 100 18 0 76 79 18 1 96 95 19 0 44 55
+19 1 100 100 20 0 73 67 20 1 97 94 21 1 85 86 22 0 58 60 22 1 100 99 23 0 -2 -2 23 1 100 100
+24 0 -3 -14 24 0 0 -11 25 0 47 -3 25 0 -94 -90 26 0 -16 17 26 0 75 85 27 0 5 -22 27 0 -1 -14
+28 0 -6 -52 29 0 37 38 29 0 47 35 30 0 42 40 30 0 4 6 31 0 55 23 31 0 55 45 32 0 4 -87 32 0 -13 -65
+33 0 49 24 33 0 35 9 34 0 53 66 35 0 2 -15 36 0 -48 -78
 """
 
 
@@ -81,7 +85,7 @@ def brute_force(scores, truth, groups):
 
 
 def study(seed=0, patients=25, several=4, ties=1):
-  """Returns (scores of three models, truth, patients), a patient's images alike and of both classes."""
+  """Returns (scores of three models, truth, patients); patients have images of both classes."""
   rng = np.random.default_rng(seed)
   groups = np.repeat(np.arange(patients), rng.integers(1, several + 1, patients))
   truth = (rng.random(len(groups)) < 0.2 + 0.5 * (groups % 2)).astype(int)

@@ -360,8 +360,9 @@ def test_a_replicate_without_a_class_has_no_figure_that_needs_it():
 
 
 def test_intercept_where_all_probabilities_are_certain():
-  # 19 images said to be certainly positive, 11 of which are; 8 of 11 others. By symmetry of the two steps
-  # of Σ sigmoid(logit + a), which is 19 nearly everywhere between them, 19 exp(-a) = 11 exp(a).
+  # 19 images said to be certainly positive, 11 of which are; 8 of 11 others. By symmetry of the two
+  # steps of Σ sigmoid(logit + a), which is 19 nearly everywhere between them, 19 exp(-a) = 11
+  # exp(a).
   truth = np.repeat([1.0, 0, 1, 0], [11, 8, 8, 3])
   logits = calibration_metrics.logit(np.repeat([1.0, 0.0], [19, 11]))
   for seed in range(5):
@@ -378,7 +379,8 @@ def test_slope_where_classes_do_not_overlap():
 
 
 def test_predictive_values_at_a_prevalence():
-  # Altman & Bland, BMJ 309:102, 1994 give the formulae; at the sample's own prevalence they change nothing.
+  # Altman & Bland, BMJ 309:102, 1994 give the formulae; at the sample's own prevalence they change
+  # nothing.
   ppv, npv = resampled.predictive_values(np.array(0.9), np.array(0.8), 0.01)
   assert float(ppv) == pytest.approx(0.009 / (0.009 + 0.198))
   assert float(npv) == pytest.approx(0.792 / (0.792 + 0.001))

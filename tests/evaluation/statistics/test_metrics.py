@@ -11,7 +11,8 @@ def cases():
   """Yields (scores, truth) that are random, heavily tied, rare, common and separable."""
   rng = np.random.default_rng(0)
   for size, share, digits in (
-    (2, 0.5, 1), (50, 0.5, 1), (500, 0.03, 8), (500, 0.3, 2), (500, 0.97, 1), (2000, 0.1, 2), (2000, 0.1, 0),
+    (2, 0.5, 1), (50, 0.5, 1), (500, 0.03, 8), (500, 0.3, 2), (500, 0.97, 1), (2000, 0.1, 2),
+    (2000, 0.1, 0),
   ):  # fmt: skip
     truth = (rng.random(size) < share).astype(np.int64)
     truth[:2] = 0, 1
