@@ -41,7 +41,7 @@ def compare(
   unit: str = 'image',
   replicates: int = 2000,
   seed: int = 0,
-  level: float = 0.95,
+  confidence: float = 0.95,
 ) -> Comparison:
   """Compares two runs on the same test images, the first less the second.
 
@@ -54,19 +54,19 @@ def compare(
     unit: what the predictions call images.
     replicates: of the bootstrap over patients; 0 for none, and then no verdict on the margin.
     seed: of the bootstrap, not negative; the same seed gives the same figures.
-    level: how often the intervals cover; a difference is called one at p < 1 - level.
+    confidence: how often the intervals cover; a difference is called one at p < 1 - confidence.
 
   Raises:
-    InputError: images, labels, patients or truth that are not the same, named; a margin, level or
-      number of replicates that cannot be.
+    InputError: images, labels, patients or truth that are not the same, named; a margin, confidence
+      or number of replicates that cannot be.
   """
-  _check_settings(margin, replicates, level)
+  _check_settings(margin, replicates, confidence)
   other = pairing.aligned(one, other)
   unique, patient = np.unique(np.asarray(one.patients), return_inverse=True)
   parts = [_contributions(one, other, index, patient) for index in range(len(one.labels))]
   resampled = _bootstrap(one, other, patient, replicates, seed)
   labels = {
-    label: _label(one, other, index, parts[index], resampled, level)
+    label: _label(one, other, index, parts[index], resampled, confidence)
     for index, label in enumerate(one.labels)
   }
   p = np.array(
@@ -82,19 +82,19 @@ def compare(
       ),
       _or_none(p_holm),
       margin,
-      level,
+      confidence,
     )
-  mean = _mean(labels, parts, resampled, one, patient, level)
+  mean = _mean(labels, parts, resampled, one, patient, confidence)
   return Comparison(
     between=between,
     unit=unit,
-    level=level,
+    confidence=confidence,
     margin=margin,
     replicates=replicates,
     seed=seed,
     method='percentile bootstrap over patients, the same for both runs',
     test=TestSize(images=len(one.images), patients=len(unique)),
-    mean=_judged(mean, mean.delong.p, margin, level),
+    mean=_judged(mean, mean.delong.p, margin, confidence),
     labels=labels,
     notes=tuple(_notes(labels, len(unique), one, other)),
   )
@@ -106,7 +106,7 @@ def _label(
   index: int,
   part: delong.Contributions,
   resampled: Mapping[str, np.ndarray],
-  level: float,
+  confidence: float,
 ) -> LabelContrast:
   """Returns one label's comparison, without adjusted p values and verdict."""
   known = one.known[:, index]
@@ -121,7 +121,7 @@ def _label(
     delong.paired_test(part.aurocs, delong.covariance(part)),
     clustered=patients < int(known.sum()),
     reason=delong.no_variance(part, truth),
-    level=level,
+    confidence=confidence,
   )
   return LabelContrast(
     **compared,
@@ -134,13 +134,13 @@ def _label(
   )
 
 
-def _check_settings(margin: float, replicates: int, level: float) -> None:
+def _check_settings(margin: float, replicates: int, confidence: float) -> None:
   if not 0 <= margin < 1:
     raise InputError(
       f'the margin is {margin}; give a difference in AUROC from 0 to 1, such as 0.02'
     )
-  if not 0 < level < 1:
-    raise InputError(f'the level is {level}; give a share between 0 and 1, such as 0.95')
+  if not 0 < confidence < 1:
+    raise InputError(f'the confidence is {confidence}; give a share between 0 and 1, such as 0.95')
   if replicates < 0:
     raise InputError(f'{replicates} replicates; give 0 for no bootstrap, or some 2000')
 
@@ -200,7 +200,7 @@ def _figures(
   *,
   clustered: bool,
   reason: str,
-  level: float,
+  confidence: float,
 ) -> dict[str, Any]:
   """Returns the figures of a `Contrast` by name.
 
@@ -211,12 +211,12 @@ def _figures(
     clustered: whether a patient has several images.
     reason: why there can be no intervals, '' if there can.
   """
-  bounds = delong.difference_interval(test, level)
+  bounds = delong.difference_interval(test, confidence)
   compared: dict[str, Any] = {
     name: Compared(
       one=_or_none(first),
       other=_or_none(second),
-      difference=intervals.figure(first - second, resampled[name], reason, level),
+      difference=intervals.figure(first - second, resampled[name], reason, confidence),
     )
     for name, (first, second) in values.items()
   }
@@ -237,7 +237,7 @@ def _mean(
   resampled: Mapping[str, np.ndarray],
   one: Predictions,
   patient: np.ndarray,
-  level: float,
+  confidence: float,
 ) -> MeanContrast:
   """Compares the means over the labels with both classes, in each replicate too."""
   contrasts = list(labels.values())
@@ -252,7 +252,7 @@ def _mean(
       delong.PairedTest(math.nan, math.nan, math.nan, math.nan),
       clustered=clustered,
       reason='no label has both classes',
-      level=level,
+      confidence=confidence,
     )
     return MeanContrast(labels=entered, **compared)
   pairs = {
@@ -277,7 +277,7 @@ def _mean(
     delong.paired_test(values['auroc'], covariance),
     clustered=clustered,
     reason=next(reasons, ''),
-    level=level,
+    confidence=confidence,
   )
   return MeanContrast(labels=entered, **compared)
 
@@ -285,9 +285,9 @@ def _mean(
 Judged = TypeVar('Judged', LabelContrast, MeanContrast)
 
 
-def _judged(contrast: Judged, p: float | None, margin: float, level: float) -> Judged:
+def _judged(contrast: Judged, p: float | None, margin: float, confidence: float) -> Judged:
   """Returns the contrast with its verdict."""
-  judgement = verdict(contrast.auroc.difference.interval, p, margin, level)
+  judgement = verdict(contrast.auroc.difference.interval, p, margin, confidence)
   return dataclasses.replace(
     contrast, non_inferior=judgement[0], different=judgement[1], verdict=judgement[2]
   )

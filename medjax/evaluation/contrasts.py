@@ -44,8 +44,8 @@ class Contrast:
     auroc, auprc: differences with the percentile interval of the paired bootstrap.
     delong: test of the difference in AUROC.
     non_inferior: whether the lower end of the interval of the difference in AUROC is above -margin,
-      so at level 0.95 a one-sided test at 0.025; None where there is no interval or no p.
-    different: whether that interval leaves out 0 and p (of labels: p_holm) is below 1 - level.
+      so at confidence 0.95 a one-sided test at 0.025; None where there is no interval or no p.
+    different: whether that interval leaves out 0 and p (of labels: p_holm) is below 1 - confidence.
     verdict: a word for both: SUPERIOR, NON_INFERIOR, WORSE_WITHIN, WORSE, UNDECIDED or
       NOT_COMPARED.
   """
@@ -102,7 +102,7 @@ class Comparison:
   Attributes:
     between: names of the two runs, the one that is asked about first.
     unit: what is tested: 'image', 'study', 'patient' or 'slide'.
-    level: how often the intervals cover.
+    confidence: how often the intervals cover.
     margin: of non-inferiority, in AUROC.
     replicates, seed: of the bootstrap.
     method: how the intervals were made, in words.
@@ -116,7 +116,7 @@ class Comparison:
 
   between: tuple[str, str]
   unit: str
-  level: float
+  confidence: float
   margin: float
   replicates: int
   seed: int
@@ -130,13 +130,13 @@ class Comparison:
 
 
 def verdict(
-  interval: tuple[float, float] | None, p: float | None, margin: float, level: float
+  interval: tuple[float, float] | None, p: float | None, margin: float, confidence: float
 ) -> tuple[bool | None, bool | None, str]:
   """Returns whether it is non-inferior and different, and the word for both; see `Contrast`."""
   if interval is None or p is None:
     return None, None, NOT_COMPARED
   low, high = interval
-  non_inferior, different = low > -margin, p < 1 - level and not low <= 0 <= high
+  non_inferior, different = low > -margin, p < 1 - confidence and not low <= 0 <= high
   if different and low > 0:
     word = SUPERIOR
   elif different:

@@ -71,7 +71,7 @@ def in_words(comparison: Comparison) -> list[str]:
   if not entered:
     return [f'No difference in AUROC: {difference.reason}', *notes]
   if difference.interval:
-    interval = f'{comparison.level:.0%} interval {_bounds(difference.interval, 3)}'
+    interval = f'{comparison.confidence:.0%} interval {_bounds(difference.interval, 3)}'
   else:
     interval = f'no interval: {difference.reason}'
   numbers = (
@@ -121,7 +121,7 @@ def _first_screen(
         'None' if difference.value is None else wording.signed(difference.value, 3),
         class_='number',
       ),
-      _interval(difference, comparison.level),
+      _interval(difference, comparison.confidence),
       tag('p', tag('b', _answer_in_words(comparison)), class_='verdict'),
       left_out and tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet'),
     ),
@@ -143,7 +143,7 @@ def _first_screen(
     term(f'AUROC of {one}', wording.number(mean.auroc.one, 3)),
     term(f'AUROC of {other}', wording.number(mean.auroc.other, 3)),
     term('Difference in AUPRC', *_difference(mean.auprc.difference)),
-    term(_test_name(mean.delong), *_test(mean.delong, comparison.level)),
+    term(_test_name(mean.delong), *_test(mean.delong, comparison.confidence)),
     [term(name, text) for name, text in facts.items()],
     class_='asked',
   )
@@ -158,12 +158,12 @@ def _first_screen(
   )
 
 
-def _interval(figure: Figure, level: float) -> Markup:
+def _interval(figure: Figure, confidence: float) -> Markup:
   if figure.interval is None:
     return tag('p', f'No interval: {figure.reason}.', class_='interval')
   low, high = (wording.signed(bound, 3) for bound in figure.interval)
   return tag(
-    'p', f'{level:.0%} interval ', tag('b', low), ' to ', tag('b', high), class_='interval'
+    'p', f'{confidence:.0%} interval ', tag('b', low), ' to ', tag('b', high), class_='interval'
   )
 
 
@@ -188,10 +188,10 @@ def _test_name(test: PairedTest) -> str:
   return "Obuchowski's test, by patient" if test.clustered else "DeLong's test"
 
 
-def _test(test: PairedTest, level: float) -> list[object]:
+def _test(test: PairedTest, confidence: float) -> list[object]:
   if test.p is None:
     return [f'None: {test.reason}.']
-  interval = test.interval and small(f'{level:.0%} interval {_bounds(test.interval, 3)}')
+  interval = test.interval and small(f'{confidence:.0%} interval {_bounds(test.interval, 3)}')
   equals = '' if test.p < LEAST_P else '= '
   return [f'p {equals}{p_value(test.p)}', interval]
 
@@ -233,7 +233,7 @@ def _labels(comparison: Comparison) -> Markup:
       ]
     )
   rows.append(['', '', '', _axis(scale), '', '', ''])
-  alpha = f'{1 - comparison.level:.2g}'
+  alpha = f'{1 - comparison.confidence:.2g}'
   return section(
     'Every label',
     table(header, rows, 'cards forest'),
@@ -241,7 +241,7 @@ def _labels(comparison: Comparison) -> Markup:
     tag(
       'p',
       f'Differences are {one} less {other}, so right of the line {one} is better. In brackets, and '
-      f'as the bar, the {comparison.level:.0%} interval. Of many labels one will seem to differ by '
+      f'as the bar, the {comparison.confidence:.0%} interval. Of many labels one will seem to differ by '
       'chance: p is adjusted by Holm, which keeps even one false claim among all labels as rare '
       f'as {alpha}. Under it p of the label alone, and p adjusted by Benjamini and Hochberg (BH), '
       'which lets a small share of the claims be false. A label is called better or worse only '

@@ -87,7 +87,7 @@ def test_adjusted_p_values_equal_statsmodels(seed, missing):
 
 def test_every_number_equals_a_plain_loop_over_resampled_patients():
   one, other = runs()
-  compared = compare(one, shuffled(other), replicates=12, seed=3, level=0.9)
+  compared = compare(one, shuffled(other), replicates=12, seed=3, confidence=0.9)
   unique = np.unique(one.patients)
   counts = intervals.patient_counts(len(unique), 12, 3)
   drawn = {'auroc': np.zeros((12, 3)), 'auprc': np.zeros((12, 3))}
@@ -287,7 +287,7 @@ def test_images_only_in_the_second_and_a_truth_known_to_one():
   [
     ({'margin': -0.1}, 'margin is -0.1'),
     ({'margin': float('nan')}, 'margin is nan'),
-    ({'level': 95}, 'level is 95'),
+    ({'confidence': 95}, 'confidence is 95'),
     ({'replicates': -1}, '-1 replicates'),
   ],
 )

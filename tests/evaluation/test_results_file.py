@@ -9,10 +9,14 @@ import typing
 import pytest
 import synthetic_summary
 
+from medjax.data.leakage.findings import Audit
 from medjax.errors import InputError
 from medjax.evaluation import results_file
+from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.result import Result
 from medjax.evaluation.results import Figure
+from medjax.evaluation.statistics.agreement import Agreement
+from medjax.whole_slides.results import SlideResults
 
 DOCS = pathlib.Path(__file__).parents[2] / 'docs' / 'results.md'
 
@@ -97,6 +101,7 @@ def test_the_page_documents_every_field_of_every_dataclass():
   }
   expected = {
     name: [field.name for field in dataclasses.fields(kind)]
-    for name, kind in _dataclasses_of(Result).items()
+    for root in (Result, Comparison, Agreement, Audit, SlideResults)
+    for name, kind in _dataclasses_of(root).items()
   }
   assert documented == expected

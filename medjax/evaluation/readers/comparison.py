@@ -48,14 +48,14 @@ class _Measured(NamedTuple):
     whole: name → the figure on the images themselves, f64[1].
     drawn: name → the figure in each replicate, f64[R].
     patient: int[M], of each image.
-    level: of the intervals.
+    confidence: of the intervals.
   """
 
   question: Question
   whole: Mapping[tuple | str, np.ndarray]
   drawn: Mapping[tuple | str, np.ndarray]
   patient: np.ndarray
-  level: float
+  confidence: float
 
 
 def compare(
@@ -65,7 +65,7 @@ def compare(
   *,
   replicates: int,
   seed: int,
-  level: float = 0.95,
+  confidence: float = 0.95,
 ) -> ReaderStudy:
   """Compares the model with each reader and with the majority of them, joined by image and label.
 
@@ -92,7 +92,7 @@ def compare(
       images and labels that are not in the predictions are passed over, and a note says so.
     thresholds: frozen, per label; without one (None, NaN, not there) the model decides nothing.
     replicates, seed: of the bootstrap over the patients whose images were read.
-    level: of the intervals.
+    confidence: of the intervals.
 
   Raises:
     InputError: readings that are not as described; no image or no label in common; a label spelt
@@ -141,11 +141,11 @@ def compare(
     for place, figures in enumerate(whole)
   ]
   measured = [
-    _Measured(question, figures, resampled, patient, level)
+    _Measured(question, figures, resampled, patient, confidence)
     for question, figures, resampled in zip(questions, whole, drawn)
   ]
   study = ReaderStudy(
-    level=level,
+    confidence=confidence,
     replicates=replicates,
     seed=seed,
     method='percentile bootstrap over patients',
@@ -215,7 +215,7 @@ def _average(measured: list[_Measured]) -> BelowOnAverage | None:
   return BelowOnAverage(
     labels=tuple(label_figures.question.label for label_figures in measured),
     readers=(min(numbers), max(numbers)),
-    average=intervals.figure(float(np.mean(below)), drawn, alone, first.level),
+    average=intervals.figure(float(np.mean(below)), drawn, alone, first.confidence),
     competition=float(np.mean([_in_competition(label_figures) for label_figures in measured])),
   )
 
@@ -236,7 +236,7 @@ def _figure(measured: _Measured, name: tuple | str, images: np.ndarray, *absent:
   reason = next((words for words in absent if words), '')
   if not reason and len(np.unique(measured.patient[images])) < 2:
     reason = 'the images are of one patient'
-  return intervals.figure(measured.whole[name][0], measured.drawn[name], reason, measured.level)
+  return intervals.figure(measured.whole[name][0], measured.drawn[name], reason, measured.confidence)
 
 
 def _lacking(truth: np.ndarray) -> tuple[str, str]:

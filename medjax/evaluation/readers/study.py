@@ -215,7 +215,7 @@ class ReaderStudy:
   """Readers and the model on the same images.
 
   Attributes:
-    level: how often the intervals cover.
+    confidence: how often the intervals cover.
     replicates, seed: of the bootstrap over the patients whose images were read.
     method: how the intervals were made, in words.
     truth: 'given' or 'other readers'.
@@ -226,7 +226,7 @@ class ReaderStudy:
     notes: sentences that weaken the answer, the gravest first.
   """
 
-  level: float
+  confidence: float
   replicates: int
   seed: int
   method: str

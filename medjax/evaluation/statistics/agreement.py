@@ -78,14 +78,14 @@ class Agreement:
   """How far readers agree beyond chance.
 
   Attributes:
-    level: how often the intervals cover.
+    confidence: how often the intervals cover.
     replicates, seed: of the bootstrap.
     method: how the intervals were made, in words.
     labels: label → agreement.
     schema: number of this schema in JSON.
   """
 
-  level: float
+  confidence: float
   replicates: int
   seed: int
   method: str
@@ -210,7 +210,7 @@ def summarise(
       answers, names, group_of, max(len(classes), 2), bool(classes), bootstrap
     )
   return Agreement(
-    level=LEVEL,
+    confidence=LEVEL,
     replicates=replicates,
     seed=seed,
     method=f'percentile bootstrap over {group}s',

@@ -30,7 +30,7 @@ def section(study: ReaderStudy, result: Result) -> Markup:
       'p',
       f'{wording.count(readers, "reader")} on {wording.count(study.images, "image")} of '
       f'{wording.count(study.patients, "patient")}. Each reader is compared with the model on the '
-      f'images that this reader answered. With every figure is its {study.level:.0%} interval '
+      f'images that this reader answered. With every figure is its {study.confidence:.0%} interval '
       f'({study.method}, {study.replicates:,} replicates). It says what other patients would '
       'change; the readers are taken as they are, so it says nothing of other readers.',
       class_='quiet',
