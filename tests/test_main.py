@@ -111,7 +111,10 @@ def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
     assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
-def test_the_loss_and_the_network_of_the_readme_by_import_path(command, phantom_root, tmp_path):
+@pytest.mark.parametrize('network', ['Net', 'NnxNet'])
+def test_the_loss_and_the_networks_of_the_readme_by_import_path(
+  command, phantom_root, tmp_path, network
+):
   text = (PROJECT / 'README.md').read_text()
   (tmp_path / 'my_lab').mkdir()
   for name in ('losses', 'nets'):
@@ -122,7 +125,7 @@ def test_the_loss_and_the_network_of_the_readme_by_import_path(command, phantom_
   workdir = tmp_path / 'run'
   command(
     'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', *flags,
-    '--config.model.name=my_lab.nets:Net', env={'PYTHONPATH': str(tmp_path)}, check=True,
+    f'--config.model.name=my_lab.nets:{network}', env={'PYTHONPATH': str(tmp_path)}, check=True,
   )  # fmt: skip
   losses = [
     json.loads(line)['loss'] for line in (workdir / 'metrics.jsonl').open() if '"loss"' in line
