@@ -55,7 +55,9 @@ def listing() -> str:
 
 def _summary(name: str) -> str:
   # Read, not imported: a list of commands must not wait for jax.
-  path = pathlib.Path(importlib.util.find_spec(f'medjax.{name}').origin)
+  spec = importlib.util.find_spec(f'medjax.{name}')
+  assert spec is not None and spec.origin is not None
+  path = pathlib.Path(spec.origin)
   if path.name == '__init__.py':
     path = path.with_name('__main__.py')
   docstring = ast.get_docstring(ast.parse(path.read_text('utf-8'))) or ''

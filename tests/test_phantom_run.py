@@ -20,11 +20,11 @@ def test_calibration_thresholds_and_heat_maps_of_a_trained_run(command, tmp_path
   labels = result['labels']
   assert result['mean']['auroc']['value'] > 0.75
   # A weighted loss makes probabilities too high by design; validation has set that right.
-  before = [of['uncalibrated']['test']['ece'] for of in labels.values()]
+  before = [label_result['uncalibrated']['test']['ece'] for label_result in labels.values()]
   assert result['mean']['ece']['value'] < 0.6 * sum(before) / len(before)
   kept = frozen.read(workdir, list(labels)).levels['image'].operating_points
-  for label, of in labels.items():
-    thresholds = [point['threshold'] for point in of['operating_points']]
+  for label, label_result in labels.items():
+    thresholds = [point['threshold'] for point in label_result['operating_points']]
     assert thresholds == [point.threshold for point in kept[label]]
   pointing = result['localisation']['labels']['Pneumonia']['pointing']
   assert pointing['figure']['interval'][0] > 3 * pointing['chance']

@@ -215,10 +215,10 @@ def _fit_label(method: str, scores: np.ndarray, truth: np.ndarray) -> LabelCalib
   return LabelCalibration(slope=slope, intercept=intercept)
 
 
-def _too_few(number: int, thing: str, of: str = '') -> str:
+def _too_few(number: int, thing: str, whose: str = '') -> str:
   if not number:
-    return f'no {thing}s{of} on validation'
-  return f'only {wording.count(number, thing)}{of} on validation; {FEWEST} are needed'
+    return f'no {thing}s{whose} on validation'
+  return f'only {wording.count(number, thing)}{whose} on validation; {FEWEST} are needed'
 
 
 def _apply_label(fitted: LabelCalibration, scores: np.ndarray) -> np.ndarray:
@@ -301,7 +301,7 @@ def _fit_temperature(slope: Callable[[float], float]) -> tuple[float | None, str
   if slope(1 / hottest) >= 0:
     return None, 'no temperature does better than calling every answer equally likely'
   if slope(1 / coldest) <= 0:
-    return None, ('validation is told apart without error, so that any lower temperature is better')
+    return None, 'validation is separated without error, so that any lower temperature is better'
   inverse = optimize.brentq(slope, 1 / hottest, 1 / coldest, xtol=1e-14)
   return 1 / inverse, ''
 
@@ -356,7 +356,7 @@ def _vector_scaling(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, 
     gradient = np.concatenate([(error * centred).mean(axis=0), error.mean(axis=0)])
     return float(-(aims * log_p).sum(axis=1).mean()), gradient
 
-  found = optimize.minimize(
+  minimum = optimize.minimize(
     loss,
     np.concatenate([np.ones(classes), centre]),
     jac=True,
@@ -364,7 +364,7 @@ def _vector_scaling(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, 
     bounds=[(LEAST_SLOPE, None)] * classes + [(None, None)] * classes,
     options={'maxiter': 1000, 'ftol': 1e-14, 'gtol': 1e-9},
   )
-  slopes, intercepts = np.split(found.x, 2)
+  slopes, intercepts = np.split(minimum.x, 2)
   return slopes, intercepts - slopes * centre
 
 

@@ -2,8 +2,8 @@
 
 Predictions are a CSV with a column `image` and one for each label, `prob_<label>` or just
 `<label>`. The truth is a CSV with `image`, `true_<label>` or `<label>` (1, 0; -1 and empty are not
-known), and, where there are any, `patient` and whatever else is told of an image. The predictions
-may hold the truth too.
+known), and, where there are any, `patient` and further columns that describe an image. The
+predictions may hold the truth too.
 """
 
 import pathlib
@@ -71,9 +71,13 @@ def _by_image(path: pathlib.Path) -> pd.DataFrame:
   frame = table.read_csv(path, ('image',))
   frame['image'] = frame['image'].str.strip()
   frame['row'] = frame.index
-  for row in np.flatnonzero(frame['image'] == '')[:1]:
+  empty = frame['image'] == ''
+  if empty.any():
+    row = np.flatnonzero(empty)[0]
     raise InputError(f"{path}: row {row + 2}, column 'image': the image is empty")
-  for row in np.flatnonzero(frame['image'].duplicated())[:1]:
+  repeated = frame['image'].duplicated()
+  if repeated.any():
+    row = np.flatnonzero(repeated)[0]
     image = frame['image'][row]
     first = int(np.flatnonzero(frame['image'] == image)[0])
     raise InputError(
@@ -99,8 +103,8 @@ def _check_images(
     if len(alone):
       raise InputError(
         f'{where}: {len(alone):,} of {len(here):,} images are not in {elsewhere}, the first '
-        f"'{alone[0]}' in row "
-        f'{here["row"][alone[0]] + 2}; both files must be of the same images'
+        f"'{alone[0]}' in row {here['row'][alone[0]] + 2}; both files must be of the same "
+        'images'
       )
 
 
@@ -120,7 +124,7 @@ def _columns(
         f"{predictions}: no column '{PROBABILITY}<label>'; give the truth in a file of its own, "
         'with --truth'
       )
-    # Columns of other names may say anything: labels are those of which the truth is told too.
+    # Columns of other names may say anything: only those that the truth has too are labels.
     of_probability = {label: of_probability[label] for label in of_probability if label in of_truth}
   for label in labels:
     if label not in of_probability:
@@ -155,7 +159,9 @@ def _named(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
 def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
   text = frame[column].str.strip()
   values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
-  for row in np.flatnonzero(~((values >= 0) & (values <= 1)))[:1]:
+  bad = ~((values >= 0) & (values <= 1))
+  if bad.any():
+    row = np.flatnonzero(bad)[0]
     said = f"'{text.iloc[row]}'" if text.iloc[row] else 'empty'
     raise InputError(
       f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is no probability in "
@@ -167,22 +173,26 @@ def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.n
 def _patients(
   predicted: pd.DataFrame, predictions: pathlib.Path, known: pd.DataFrame, truth: pathlib.Path
 ) -> list[str]:
-  """Returns the patients; where neither file tells any, every image is its own."""
-  told = [
+  """Returns the patients; where neither file names them, every image is its own."""
+  sources = [
     (frame, path)
     for frame, path in ((known, truth), (predicted, predictions))
     if 'patient' in frame
   ]
-  if not told:
+  if not sources:
     return list(predicted.index)
-  (frame, path), *others = told
+  (frame, path), *others = sources
   patients = frame['patient'].str.strip()
-  for row in np.flatnonzero(patients == '')[:1]:
+  empty = patients == ''
+  if empty.any():
+    row = np.flatnonzero(empty)[0]
     raise InputError(
       f"{path}: row {frame['row'].iloc[row] + 2}, column 'patient': the patient is empty"
     )
   for other, elsewhere in others:
-    for row in np.flatnonzero(other['patient'].str.strip() != patients)[:1]:
+    differing = other['patient'].str.strip() != patients
+    if differing.any():
+      row = np.flatnonzero(differing)[0]
       raise InputError(
         f"{elsewhere}: row {other['row'].iloc[row] + 2}: '{other.index[row]}' is of patient "
         f"'{other['patient'].iloc[row]}', and of '{patients.iloc[row]}' in {path}"

@@ -117,7 +117,7 @@ def to_level(
     patient or the slide; `about` keeps what all images of a unit say alike, '' else.
 
   Raises:
-    InputError: no such level or method, one that the head forbids, nothing that tells the level, an
+    InputError: no such level or method, one that the head forbids, no column for the level, an
       image without a study or slide, a slide of two patients.
   """
   if level == 'image':
@@ -129,19 +129,21 @@ def of_units(
   predictions: Predictions, names: Sequence[str], aggregate: str = 'max', head: str = 'sigmoid'
 ) -> Predictions:
   """Returns the predictions of any units, `names` naming that of each image; as `to_level`."""
-  of = method(aggregate)
+  aggregated = method(aggregate)
   vocabulary.check_aggregate_of_head(aggregate, head)
   units, order, starts = grouped(names)
   values, truth, known = (
-    np.asarray(each)[order]
-    for each in (predictions.probabilities, predictions.truth, predictions.known)
+    np.asarray(array)[order]
+    for array in (predictions.probabilities, predictions.truth, predictions.known)
   )
   if head == 'ordinal':
-    values, truth = of(_at_least(values), starts), _at_least(truth * known)
+    values, truth = aggregated(_at_least(values), starts), _at_least(truth * known)
     truth, known = any_of(truth, known, starts)
-    values, truth = (each - np.pad(each, ((0, 0), (0, 1)))[:, 1:] for each in (values, 1.0 * truth))
+    values, truth = (
+      array - np.pad(array, ((0, 0), (0, 1)))[:, 1:] for array in (values, 1.0 * truth)
+    )
   else:
-    values = of(values, starts)
+    values = aggregated(values, starts)
     truth, known = any_of(truth, known, starts)
   if head != 'sigmoid':
     known &= (known.all(axis=1) & (truth.sum(axis=1) == 1))[:, None]
@@ -162,15 +164,15 @@ def of_units(
 
 def available(predictions: Predictions) -> list[str]:
   """Returns the levels above 'image' in the data at which some unit has several images."""
-  found = []
+  several = []
   for level in vocabulary.LEVELS[1:]:
     try:
       names = _keys(predictions, level)
-    except InputError:  # Nothing tells it, or not of every image.
+    except InputError:  # No column for it, or not filled in for every image.
       continue
     if len(set(names)) < len(names):
-      found.append(level)
-  return found
+      several.append(level)
+  return several
 
 
 def _keys(predictions: Predictions, level: str) -> list[str]:

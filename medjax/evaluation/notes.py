@@ -31,15 +31,15 @@ def notes(result: Result, validation: Predictions | None, test: Predictions) -> 
 
 
 def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
-  found = []
+  sentences = []
   patients = len(set(validation.patients) & set(test.patients)) if validation else 0
   if patients:
-    found.append(
+    sentences.append(
       f'{wording.count(patients, "patient")} in both validation and test: calibration and '
       'operating points, and of a run the checkpoint, were chosen on people they are tested on, so '
       'the figures flatter.'
     )
-  return found
+  return sentences
 
 
 def unidentified(validation: Predictions | None, test: Predictions) -> list[str]:
@@ -66,24 +66,24 @@ def not_calibrated(fitted: Calibration) -> list[str]:
 
 
 def _absent(result: Result) -> list[str]:
-  found = []
+  sentences = []
   for kind in ('positives', 'negatives'):
     names = [label for label, of_label in result.labels.items() if not getattr(of_label, kind)]
     if names:
-      found.append(f'No {kind} on test, so no AUROC and no AUPRC: {_join(names)}.')
+      sentences.append(f'No {kind} on test, so no AUROC and no AUPRC: {_join(names)}.')
   for _, words, figure in wording.class_figures(result.classes):
     if figure.value is None:
-      found.append(f'No {words}: {figure.reason}.')
+      sentences.append(f'No {words}: {figure.reason}.')
   reasons = {
     label: of_label.decision.reason
     for label, of_label in result.labels.items()
     if of_label.decision
   }
   for why, names in _by_reason(reasons):
-    found.append(
+    sentences.append(
       f'No operating point, so no sensitivity and no specificity ({why}): {_join(names)}.'
     )
-  return found
+  return sentences
 
 
 def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
@@ -96,13 +96,13 @@ def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 
 
 def _few(result: Result) -> list[str]:
-  found = []
+  sentences = []
   patients = result.test.patients
   chosen = 'the operating points rest'
   if any(of_label.uncalibrated for of_label in result.labels.values()):
     chosen = 'calibration and operating points rest'
   if patients < FEW_PATIENTS:
-    found.append(
+    sentences.append(
       f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too '
       'narrow.'
     )
@@ -121,18 +121,18 @@ def _few(result: Result) -> list[str]:
       f'{label} {number}' for label, number in numbers.items() if 0 < number < FEW_OF_A_CLASS
     ]
     if names:
-      found.append(
+      sentences.append(
         f'Fewer than {FEW_OF_A_CLASS} {kind} patients on {split} ({_join(names)}): {consequence}.'
       )
-  return found
+  return sentences
 
 
 def _unsteady(result: Result) -> list[str]:
-  found = []
+  sentences = []
   mean = result.mean.auroc
   which = 'The mean AUROC' if len(result.mean.labels) > 1 else 'The AUROC'
   if mean.value is not None and mean.interval is None and result.replicates:
-    found.append(f'{which} has no interval ({mean.reason}).')
+    sentences.append(f'{which} has no interval ({mean.reason}).')
   elif mean.interval and mean.valid_replicates < result.replicates:
     whose, occurring = 'The interval of the mean rests', 'every label has both classes'
     if result.classes is not None:
@@ -140,16 +140,16 @@ def _unsteady(result: Result) -> list[str]:
       if result.classes.balanced_accuracy.interval:
         whose = 'The intervals of the mean and of the balanced accuracy rest'
         occurring = 'every class occurs'
-    found.append(
+    sentences.append(
       f'{whose} on the {mean.valid_replicates} of {result.replicates} replicates in which '
       f'{occurring}.'
     )
   class_figures = wording.class_figures(result.classes)
   for _, words, figure in class_figures:
     if figure.value is not None and figure.interval is None and result.replicates:
-      found.append(f'The {words} has no interval ({figure.reason}).')
+      sentences.append(f'The {words} has no interval ({figure.reason}).')
   if not result.replicates:
-    found.append('No intervals: no replicates were drawn.')
+    sentences.append('No intervals: no replicates were drawn.')
   named = [
     (f'{label} {name}', figure)
     for label, of_label in result.labels.items()
@@ -163,11 +163,11 @@ def _unsteady(result: Result) -> list[str]:
     name for name, figure in named if figure.interval and figure.interval[0] == figure.interval[1]
   ]
   if certain:
-    found.append(
+    sentences.append(
       f'Intervals without width ({_join(certain)}): no replicate differs because no error was '
       'seen, which is not certainty.'
     )
-  return found
+  return sentences
 
 
 def _unknown(result: Result) -> list[str]:

@@ -29,7 +29,7 @@ class Predictions(NamedTuple):
     probabilities: f[N, L] in [0, 1]; f32 as a network gives and the file holds them.
     truth: f32[N, L] of 0 and 1; 0 where not known.
     known: bool[N, L], where the reference standard says 0 or 1.
-    about: N rows of text, whatever else is told of the images by column; None where nothing is.
+    about: N rows of text, further columns about the images; None where there are none.
   """
 
   images: list[str]

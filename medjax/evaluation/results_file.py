@@ -82,9 +82,9 @@ def load(path: pathlib.Path, kind: type[T], remedy: str) -> T:
   schema = content.get('schema') if isinstance(content, Mapping) else None
   expected = vars(kind).get('schema')
   if schema != expected:
-    found = 'no schema number' if schema is None else f'schema {schema!r}'
+    number = 'no schema number' if schema is None else f'schema {schema!r}'
     raise InputError(
-      f'{path}: not the figures that this medjax writes ({found}, and this one reads schema '
+      f'{path}: not the figures that this medjax writes ({number}, and this one reads schema '
       f'{expected}); {remedy}'
     )
   try:

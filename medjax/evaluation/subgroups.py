@@ -30,7 +30,7 @@ from medjax.evaluation.statistics import intervals, metrics
 from medjax.evaluation.subgroup_notes import NOT_TOLD, OTHER
 
 FEW = 10  # patients of a class, below which a figure is not reported
-MOST = 12  # values of a column that are told apart, and different numbers that are no bands yet
+MOST = 12  # values of a column that are reported, and different numbers that are no bands yet
 # Years. The bands are ours: children, then adults in steps of twenty years.
 AGES = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 120))
 # Names, though some write them in digits: no number of a site lies between two others.
@@ -125,11 +125,11 @@ def summarise(
     compute, len(unique), len(patient), replicates=replicates, seed=seed
   ) or {place: of_group[:0] for place, of_group in once.items()}
   numbered = iter(zip(once.values(), drawn.values()))
-  found = {
+  results = {
     column: _of_column(test, patient, values, [next(numbered) for _ in values], cutoffs, confidence)
     for column, values in values_of.items()
   }
-  return found, subgroup_notes.notes(found, confidence)
+  return results, subgroup_notes.notes(results, confidence)
 
 
 def bands(column: str, values: Sequence[str]) -> list[str]:
@@ -141,8 +141,8 @@ def bands(column: str, values: Sequence[str]) -> list[str]:
   or above 120.
   """
   series = pd.Series(list(values), dtype=object).astype(str).str.strip()
-  told = series[series != '']
-  numbers = pd.to_numeric(told, errors='coerce')
+  known = series[series != '']
+  numbers = pd.to_numeric(known, errors='coerce')
   result = series.where(series != '', NOT_TOLD)
   if column == 'age':
     for low, high in AGES:
@@ -161,8 +161,8 @@ def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
   """Returns the values in the order of the report."""
   of_row = np.asarray(names, object)
   size = {name: len(np.unique(patient[of_row == name])) for name in dict.fromkeys(names)}
-  told = sorted((name for name in size if name != NOT_TOLD), key=lambda name: -size[name])
-  kept, merged = told[:MOST], told[MOST:]
+  by_size = sorted((name for name in size if name != NOT_TOLD), key=lambda name: -size[name])
+  kept, merged = by_size[:MOST], by_size[MOST:]
   reference = kept[0]
   numbers = [re.match(r'-?\d+(\.\d+)?(e[+-]?\d+)?', name) for name in kept]
   if all(numbers):
@@ -187,17 +187,17 @@ def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np
   rankings: list[metrics.Ranking | None] = []
   for index, threshold in enumerate(cutoffs):
     known = np.asarray(test.known[rows, index], bool)
-    of, positive = place[known], test.truth[rows, index][known] == 1
+    owner, positive = place[known], test.truth[rows, index][known] == 1
     scores = np.asarray(test.probabilities[rows, index], np.float64)[known]
-    enough = min(len(np.unique(of[positive])), len(np.unique(of[~positive]))) >= FEW
+    enough = min(len(np.unique(owner[positive])), len(np.unique(owner[~positive]))) >= FEW
     ranking = metrics.rank(scores, positive) if enough else None
-    rankings.append(ranking and ranking._replace(order=of[ranking.order]))
+    rankings.append(ranking and ranking._replace(order=owner[ranking.order]))
     flagged = scores >= threshold
     for tally, weights in zip(
       tallies[:, index],
       (positive, ~positive, flagged & positive, ~flagged & ~positive, (scores - positive) ** 2),
     ):
-      tally[:] = np.bincount(of, weights=weights, minlength=len(patients))
+      tally[:] = np.bincount(owner, weights=weights, minlength=len(patients))
   adds = sparse.csr_array(tallies.reshape(-1, len(patients)))
   return _Group(patients, rankings, adds, np.isnan(cutoffs))
 
@@ -254,7 +254,7 @@ def _of_column(
     for value, figures in zip(values, replicated)
   ]
   at = next(place for place, value in enumerate(values) if value.reference)
-  found = []
+  results = []
   for place, (value, (once, drawn)) in enumerate(zip(values, replicated)):
     aurocs = {label: part.auroc for label, part in labels[place].items()}
     mean_auroc, mean_labels = _mean(once[0, 0], drawn[:, 0], aurocs, confidence)
@@ -271,7 +271,7 @@ def _of_column(
       }
       auroc_gaps = {label: part.gaps.auroc for label, part in of_labels.items() if part.gaps}
       mean_gap, gap_labels = _mean(gaps[0][0, 0], gaps[1][:, 0], auroc_gaps, confidence)
-    found.append(
+    results.append(
       SubgroupResult(
         value=value.name,
         images=len(value.rows),
@@ -285,7 +285,7 @@ def _of_column(
         gap_labels=gap_labels,
       )
     )
-  return tuple(found)
+  return tuple(results)
 
 
 def _of_value(
@@ -298,7 +298,7 @@ def _of_value(
 ) -> dict[str, SubgroupLabel]:
   """Returns every label of one value, without gaps; arguments as of `_of_column`."""
   once, drawn = replicated
-  found = {}
+  of_labels = {}
   for index, label in enumerate(test.labels):
     known = rows[np.asarray(test.known[rows, index], bool)]
     counts = count(patient[known], test.truth[known, index])
@@ -309,8 +309,8 @@ def _of_value(
       figures[name] = intervals.figure(
         np.nan if reason else value, drawn[:, place, index], reason, confidence
       )
-    found[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
-  return found
+    of_labels[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
+  return of_labels
 
 
 def _gaps(

@@ -89,19 +89,19 @@ def compare_run(
   """
   run = finished.open_run(workdir)
   # A run may have moved; what lies in its folder is of that run.
-  written = _Written(
+  destination = _Written(
     _name(against),
     run.layout.reports,
     run.layout.evaluation,
     compares=(str(against.resolve()),),
   )
-  written.check()
+  destination.check()
   test = run.raw_predictions('test')
   other, notes, warning = _other(test, against, run.layout.predictions('test'))
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
   between = str(workdir), str(against)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
-  return written.write(compared, notes, warning)
+  return destination.write(compared, notes, warning)
 
 
 def compare_files(
@@ -129,11 +129,11 @@ def compare_files(
   check(test, None, protocol, predictions=str(sources.predictions), truth=truth)
   between = str(sources.predictions), str(against)
   compares = tuple(str(path.resolve()) for path in (sources.predictions, against))
-  written = _Written(_name(against), output, output, compares)
-  written.check()
+  destination = _Written(_name(against), output, output, compares)
+  destination.check()
   other, notes, warning = _other(test, against, sources.truth)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
-  return written.write(compared, (not_recorded(sources.predictions), *notes), warning)
+  return destination.write(compared, (not_recorded(sources.predictions), *notes), warning)
 
 
 def in_words(compared: Compared) -> list[str]:

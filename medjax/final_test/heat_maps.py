@@ -137,21 +137,21 @@ def localise(
     return None
   image_format = learner.image_format
   marked = boxes.in_input(boxes.read(path), root, names, image_format)
-  found = {}
+  scores = {}
   for index, label in enumerate(labels):
     of_label = marked[marked['label'] == label]
     rows = of_label['row'].unique()
     if not len(rows):
       continue
     paths = [str(root / names[row]) for row in rows]
-    found[label] = localisation.score(
+    scores[label] = localisation.score(
       maps(learner, explain, paths, [index] * len(rows)),
       [_sides(of_label[of_label['row'] == row]) for row in rows],
       [patients[row] for row in rows],
       replicates=replicates,
       seed=seed,
     )
-  return localisation.Localisation(method, path.name, found) if found else None
+  return localisation.Localisation(method, path.name, scores) if scores else None
 
 
 def _display(learner: Learner) -> int:

@@ -68,7 +68,7 @@ def read_examples(layout: Layout) -> list[Example]:
 
 def sections(result: Result) -> list[tuple[str, Markup]]:
   """Returns the report's optional sections, by name."""
-  found = [
+  parts = [
     ('Subgroups', subgroups.section(result)),
     ('Readers', readers.section(result.readers, result) if result.readers else None),
     (
@@ -76,7 +76,7 @@ def sections(result: Result) -> list[tuple[str, Markup]]:
       localisation.section(result.localisation, result) if result.localisation else None,
     ),
   ]
-  return [(name, section) for name, section in found if section is not None]
+  return [(name, section) for name, section in parts if section is not None]
 
 
 def versions() -> dict[str, str]:

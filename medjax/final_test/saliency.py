@@ -260,18 +260,18 @@ def _find(
 ) -> tuple[_Place, tuple[int, ...]]:
   """Returns where the last feature map is, and its shape; computes nothing."""
   named = getattr(model, 'feature_map', '')
-  found: list[tuple[_Place, tuple[int, ...]]] = []
+  candidates: list[tuple[_Place, tuple[int, ...]]] = []
 
   def visit(place, array):
     path, method, side, _ = place
     if named:
       if '/'.join(path) == named and (method, side) == ('__call__', 'gives'):
-        found.append((place, array.shape))
+        candidates.append((place, array.shape))
     elif array.ndim == 4 and array.shape[1] * array.shape[2] > 1:
-      found.append((place, array.shape))
+      candidates.append((place, array.shape))
     elif array.ndim == 3:
       # Tokens: what comes before them is no last feature map, and which of them are is not known.
-      found.clear()
+      candidates.clear()
     return array
 
   with nn.intercept_methods(_visiting(visit)):
@@ -281,7 +281,7 @@ def _find(
       'Grad-CAM finds no feature map inside a network of Flax NNX; '
       "config.evaluation.saliency='integrated_gradients' needs none"
     )
-  if not found or len(found[-1][1]) not in (3, 4):
+  if not candidates or len(candidates[-1][1]) not in (3, 4):
     name = type(model).__name__
     missing = f"{name} has no module '{named}' that gives one" if named else f'{name} shows none'
     raise InputError(
@@ -289,7 +289,7 @@ def _find(
       "an attribute feature_map, the path of the module that gives it, such as 'stage12/norm1', or "
       'take integrated_gradients, which need none'
     )
-  return found[-1]
+  return candidates[-1]
 
 
 def _grid(features: jax.Array) -> jax.Array:

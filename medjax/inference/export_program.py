@@ -118,7 +118,7 @@ def description(learner: Learner) -> dict[str, Any]:
   return {
     'architecture': _timm_name(learner.config.model.name),
     'settings': learner.config.model.settings,
-    'model_args': {theirs: getattr(network, ours) for ours, theirs in of_timm.items()},
+    'model_args': {timm_name: getattr(network, field) for field, timm_name in of_timm.items()},
     'num_classes': outputs,
     'label_names': labels,
     'head': learner.config.model.head,

@@ -152,7 +152,7 @@ def _prevalence(audit: TableAudit) -> Markup:
   return section('Prevalence', table(('Label', *SIDES), rows))
 
 
-def _differences(found: Sequence[Difference]) -> Markup:
+def _differences(compared: Sequence[Difference]) -> Markup:
   rows = [
     [
       difference.what,
@@ -161,7 +161,7 @@ def _differences(found: Sequence[Difference]) -> Markup:
       _p(difference.p),
       difference.words,
     ]
-    for difference in _first(found)
+    for difference in _first(compared)
   ]
   return section(
     'What differs between the sides',
@@ -170,7 +170,7 @@ def _differences(found: Sequence[Difference]) -> Markup:
     else tag('p', 'There is nothing to compare.'),
     tag(
       'p',
-      f'The largest of {len(found):,} comparisons first. Underlined: an effect of '
+      f'The largest of {len(compared):,} comparisons first. Underlined: an effect of '
       f'{differences.DIFFERENT:g} or more that is not chance: p below {differences.LEVEL:g}, '
       f'corrected for all comparisons, over {differences.DEALS} random deals of the patients.',
       class_='quiet',
@@ -240,22 +240,24 @@ def _p(p: float) -> str:
   return 'below 0.001' if p < 0.001 else f'{p:.3f}'
 
 
-def _copies(found: Copies | None, pictures: Mapping[int, str]) -> Markup:
+def _copies(matches: Copies | None, pictures: Mapping[int, str]) -> Markup:
   heading = 'The same picture under two names'
-  if found is None:
+  if matches is None:
     return section(heading, tag('p', 'No image was opened.'))
-  if not found.pairs:
+  if not matches.pairs:
     return section(heading, tag('p', 'None was found.'), _how_copies())
-  kinds = [[wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in found.kinds.items() if n]
+  kinds = [
+    [wording.capital(copies.KINDS[kind]), f'{n:,}'] for kind, n in matches.kinds.items() if n
+  ]
   across = [
     [
       one,
-      *(_number_in_common(found.across[one][other], one == other) for other in SIDES),
+      *(_number_in_common(matches.across[one][other], one == other) for other in SIDES),
     ]
     for one in SIDES
   ]
-  shown = found.pairs[:PAIRS]
-  several = len({name for pair in found.pairs for name in pair.sets}) > 1
+  shown = matches.pairs[:PAIRS]
+  several = len({name for pair in matches.pairs for name in pair.sets}) > 1
   return section(
     heading,
     tag(
@@ -268,7 +270,7 @@ def _copies(found: Copies | None, pictures: Mapping[int, str]) -> Markup:
       ),
       class_='pair',
     ),
-    tag('h3', f'{len(shown):,} of {wording.count(len(found.pairs), "pair")}, the gravest first'),
+    tag('h3', f'{len(shown):,} of {wording.count(len(matches.pairs), "pair")}, the gravest first'),
     tag('div', [_pair(pair, pictures, several) for pair in shown], class_='twins'),
     _how_copies(),
   )
@@ -343,7 +345,7 @@ def _how() -> Markup:
   )
 
 
-def pairs_drawn(found: Copies | None) -> list[int]:
+def pairs_drawn(matches: Copies | None) -> list[int]:
   """Returns the rows whose pictures the page shows."""
-  shown = found.pairs[:PAIRS] if found else ()
+  shown = matches.pairs[:PAIRS] if matches else ()
   return sorted({row for pair in shown for row in pair.rows})

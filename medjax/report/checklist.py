@@ -60,7 +60,7 @@ def items(
     names: of the parts that the report has, as in its contents.
     explained: whether examples have heat maps.
   """
-  found: list[Item] = []
+  entries: list[Item] = []
   topic = ''
 
   def say(
@@ -68,7 +68,7 @@ def items(
   ) -> None:
     """Adds an item; `unless` says that what would document it is missing from this run."""
     links = () if unless else tuple(name for name in where if name in (_FIRST, *names))
-    found.append(
+    entries.append(
       Item(
         topic,
         tuple(claim.split()),
@@ -239,7 +239,7 @@ def items(
   say('', '27', 'Time and treatment between index test and reference standard', YOURS,
       '')  # fmt: skip
   say('', '28', 'Whether the test set is like those it is meant for', PARTLY,
-      'PPV and NPV are told at a stated prevalence too; whether the patients are alike is yours.',
+      'PPV and NPV are reported at a stated prevalence too; whether patients are alike is yours.',
       'Operating points', unless=not stated)  # fmt: skip
   say('37', '', 'Performance on every partition, with uncertainty', PARTLY,
       'Test with intervals, validation beside it without; of training the loss alone.'
@@ -271,17 +271,17 @@ def items(
       unless=not splits)  # fmt: skip
   say('44', '38', 'Funding, and the part of those who fund', YOURS, '')
   say('', '39', 'Commercial interests', YOURS, '')
-  return found
+  return entries
 
 
 def _all_notes(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
   return [*result.notes, *proof.get('notes', ()), *facts.get('notes', ())]
 
 
-def section(found: Sequence[Item]) -> Markup:
+def section(entries: Sequence[Item]) -> Markup:
   """Returns the section with a row for each of `items`, and how many are documented."""
   rows, topic = [], ''
-  for item in found:
+  for item in entries:
     heading, topic = (item.topic if item.topic != topic else None), item.topic
     links = [
       [', ' if at else None, tag('a', name, href=f'#{_place(name)}')]
@@ -299,7 +299,11 @@ def section(found: Sequence[Item]) -> Markup:
   return markup.section(
     'Checklist for a paper: CLAIM and STARD-AI',
     tag(
-      'p', _tally(found, 'claim', 'CLAIM'), ' ', _tally(found, 'stard', 'STARD-AI'), class_='lead'
+      'p',
+      _tally(entries, 'claim', 'CLAIM'),
+      ' ',
+      _tally(entries, 'stard', 'STARD-AI'),
+      class_='lead',
     ),
     table(('Item', 'CLAIM', 'STARD-AI', 'Here', 'Where, or what is left'), rows, 'cards checks'),
     tag('p', SOURCES, class_='quiet'),
@@ -310,9 +314,9 @@ def _place(name: str) -> str:
   return 'first' if name == _FIRST else identity(name)
 
 
-def _tally(found: Sequence[Item], which: str, name: str) -> str:
-  numbers = [sum(len(getattr(i, which)) for i in found if i.status == s) for s in (HERE, PARTLY)]
-  total = sum(len(getattr(item, which)) for item in found)
+def _tally(entries: Sequence[Item], which: str, name: str) -> str:
+  numbers = [sum(len(getattr(i, which)) for i in entries if i.status == s) for s in (HERE, PARTLY)]
+  total = sum(len(getattr(item, which)) for item in entries)
   rest = total - sum(numbers)
   what = 'items' if which == 'claim' else 'items and parts of items'
   return (

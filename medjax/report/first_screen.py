@@ -89,11 +89,11 @@ def _figure(name: str, figure: Figure, digits: int, result: Result) -> Markup:
   value = tag('span', wording.number(figure.value, digits), class_='number')
   if figure.interval:
     low, high = (f'{bound:.{digits}f}' for bound in figure.interval)
-    beside = f'{result.confidence:.0%} interval {low} to {high}'
+    remark = f'{result.confidence:.0%} interval {low} to {high}'
   else:
-    beside = f'{"None" if figure.value is None else "No interval"}: {figure.reason}.'
+    remark = f'{"None" if figure.value is None else "No interval"}: {figure.reason}.'
   shown = None if figure.value is None else value
-  return term(wording.capital(name), shown, small(beside))
+  return term(wording.capital(name), shown, small(remark))
 
 
 def _interval(figure: Figure, result: Result) -> Markup:
@@ -155,14 +155,16 @@ def _banner(proof: Mapping, facts: Mapping) -> Markup | None:
 
 
 def _weaknesses(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
-  found = []
+  sentences = []
   overlap = proof.get('patient_overlap', {})
   for one, other in itertools.combinations(overlap, 2):
     # The result has counted those that validation and test share in the predictions themselves.
     if {one, other} != {'validation', 'test'} and overlap[one].get(other):
-      found.append(f'{wording.count(overlap[one][other], "patient")} in both {one} and {other}.')
+      sentences.append(
+        f'{wording.count(overlap[one][other], "patient")} in both {one} and {other}.'
+      )
   aside = str(facts.get('images set aside', '0')).strip()
   if aside not in ('', '0', 'none'):
-    found.append(f'Images set aside because they could not be read: {aside}.')
-  notes = [*found, *facts.get('notes', ()), *result.notes, *proof.get('notes', ())]
+    sentences.append(f'Images set aside because they could not be read: {aside}.')
+  notes = [*sentences, *facts.get('notes', ()), *result.notes, *proof.get('notes', ())]
   return list(dict.fromkeys(str(note) for note in notes))

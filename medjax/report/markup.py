@@ -30,14 +30,14 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
 
   A trailing underscore of an attribute falls away and others become hyphens; None leaves it out.
   """
-  written = ''.join(
+  attribute_text = ''.join(
     f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value), quote=True)}"'
     for key, value in attributes.items()
     if value is not None
   )
   if name == 'img':
-    return Markup(f'<{name}{written}>')
-  return Markup(f'<{name}{written}>{join(*children)}</{name}>')
+    return Markup(f'<{name}{attribute_text}>')
+  return Markup(f'<{name}{attribute_text}>{join(*children)}</{name}>')
 
 
 def page(title: str, css: str, *body: object) -> str:
@@ -77,13 +77,13 @@ def section(heading: str, *children: object) -> Markup:
 NOTHING = 'Nothing that medjax looks for. It cannot see how the patients were chosen.'
 
 
-def findings(heading: str, found: Sequence[str], nothing: str) -> Markup:
+def findings(heading: str, sentences: Sequence[str], nothing: str) -> Markup:
   """Returns the box of a first screen that lists what was found, or says that it was nothing."""
   return tag(
     'section',
     tag('h2', heading, id='weak'),
-    tag('ul', [tag('li', sentence) for sentence in found]) if found else tag('p', nothing),
-    class_='weak' if found else 'weak none',
+    tag('ul', [tag('li', sentence) for sentence in sentences]) if sentences else tag('p', nothing),
+    class_='weak' if sentences else 'weak none',
     aria_labelledby='weak',
   )
 
@@ -124,9 +124,9 @@ def term(name: str, *children: object) -> Markup:
   return tag('div', tag('dt', parts[0], breakable), tag('dd', *children))
 
 
-def one_line(value: object, beside: str) -> Markup:
+def one_line(value: object, remark: str) -> Markup:
   """Returns a value with quieter words that stay on its line."""
-  return tag('span', value, ' ', tag('span', beside, class_='beside'), class_='line')
+  return tag('span', value, ' ', tag('span', remark, class_='beside'), class_='line')
 
 
 def small(text: str) -> Markup:

@@ -189,13 +189,13 @@ def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> N
     if not member.is_finished():
       raise InputError(f'{where} is a run that is not finished; let it end first')
     settings = read_config(member)
-    for what, ours, theirs in (
+    for what, ours, other in (
       ('labels', list(config.data.labels), list(settings.data.labels)),
       ('a head', config.model.head, settings.model.head),
     ):
-      if ours != theirs:
+      if ours != other:
         raise InputError(
-          f'{where} has {what} {theirs}, not {ours}; their probabilities have no mean'
+          f'{where} has {what} {other}, not {ours}; their probabilities have no mean'
         )
     if settings.evaluation.members:
       raise InputError(f'{where} averages further runs itself; name those runs here instead')

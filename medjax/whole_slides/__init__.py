@@ -1,1 +1,1 @@
-"""Whole slides: cut into patches, and told apart by the patches of a trained network."""
+"""Whole slides: cut into patches, and classified by the patches of a trained network."""

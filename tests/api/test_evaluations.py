@@ -75,7 +75,7 @@ def test_it_is_what_the_command_says_of_the_same_files(command, tmp_path):
     f'--validation={tmp_path / "validation.csv"}', '--operating_points=youden,sensitivity=0.9',
     *(f'--{name}={value}' for name, value in settings.items()), check=True,
   )  # fmt: skip
-  written = json.loads((tmp_path / 'out/evaluation.json').read_text())
+  saved = json.loads((tmp_path / 'out/evaluation.json').read_text())
   result = medjax.assess(
     TRUTH,
     PROBABILITIES,
@@ -86,7 +86,7 @@ def test_it_is_what_the_command_says_of_the_same_files(command, tmp_path):
     **settings,
   )
   for label in LABELS:
-    of_command = written['labels'][label]
+    of_command = saved['labels'][label]
     assert result.labels[label].auroc.value == pytest.approx(of_command['auroc']['value'], abs=1e-6)
     assert result.labels[label].auroc.interval == pytest.approx(
       of_command['auroc']['interval'], abs=1e-6
@@ -170,9 +170,9 @@ def test_a_run_is_compared_with_itself_and_with_one_that_has_seen_the_test(
   command(
     'evaluate', f'--workdir={copy}', f'--against={finished[0]}', '--replicates=100', check=True
   )
-  written = json.loads((copy / 'evaluation/against_run.json').read_text())
-  assert written['margin'] == compared.margin == 0.02
-  assert written['mean']['auroc']['one'] == compared.mean.auroc.one
+  saved = json.loads((copy / 'evaluation/against_run.json').read_text())
+  assert saved['margin'] == compared.margin == 0.02
+  assert saved['mean']['auroc']['one'] == compared.mean.auroc.one
   page = compared.report(tmp_path / 'compared.html')
   assert 'against' in page.read_text('utf-8')
 

@@ -49,9 +49,9 @@ def test_a_finished_run_of_the_command_is_the_run_that_train_returns(
   run = medjax.train(config_of(phantom_root), workdir)
   assert 'this run is complete' in capsys.readouterr().out
   assert repr(run) == f"Run('{workdir}')" and run.config.data.labels[2] == 'Edema'
-  written = json.loads((workdir / 'evaluation/test.json').read_text())
-  assert run.result.mean.auroc.value == written['mean']['auroc']['value']
-  assert run.result.labels['Edema'].auroc.value == written['labels']['Edema']['auroc']['value']
+  saved = json.loads((workdir / 'evaluation/test.json').read_text())
+  assert run.result.mean.auroc.value == saved['mean']['auroc']['value']
+  assert run.result.labels['Edema'].auroc.value == saved['labels']['Edema']['auroc']['value']
   frame = run.result.to_frame()
   assert list(frame.index) == list(run.config.data.labels)
   assert frame.loc['Edema', 'auroc'] == run.result.labels['Edema'].auroc.value

@@ -50,14 +50,14 @@ def test_what_json_can_hold(by_study):
 def test_studies_are_tested_by_the_highest_of_their_images(by_study):
   frame = pd.DataFrame({'p': TEST.probabilities[:, 0], 'y': TEST.truth[:, 0]})
   units = frame.groupby([TEST.patients, TEST.about['study']], sort=False).max()
-  found = by_study.result
-  assert found.test == Size(images=160, patients=80) and found.unit == 'study'
-  auroc = found.labels['Edema'].auroc.value
+  assessed = by_study.result
+  assert assessed.test == Size(images=160, patients=80) and assessed.unit == 'study'
+  auroc = assessed.labels['Edema'].auroc.value
   assert auroc == pytest.approx(metrics.roc_auc_score(units['y'], units['p']), abs=1e-9)
-  assert list(found.levels) == ['image', 'study', 'patient']
-  assert found.levels['study'].auroc.value == found.mean.auroc.value
-  assert found.levels['image'].units == 320 and found.levels['patient'].units == 80
-  assert {group.value for group in found.subgroups['sex']} == {'F', 'M'}
+  assert list(assessed.levels) == ['image', 'study', 'patient']
+  assert assessed.levels['study'].auroc.value == assessed.mean.auroc.value
+  assert assessed.levels['image'].units == 320 and assessed.levels['patient'].units == 80
+  assert {group.value for group in assessed.subgroups['sex']} == {'F', 'M'}
 
 
 def test_images_and_the_level_are_frozen_apart(by_study):
@@ -85,13 +85,13 @@ def test_the_test_set_chooses_nothing(by_study):
 def test_the_level_of_the_report_is_told_alike_in_the_table_of_levels(level):
   # Isotonic calibration ties probabilities, which moves the areas.
   settings = SETTINGS | {'calibration': 'isotonic', 'replicates': 20}
-  found = assessment.assess(VALIDATION, TEST, Protocol(level=level, **settings)).result
+  assessed = assessment.assess(VALIDATION, TEST, Protocol(level=level, **settings)).result
   for name in ('auroc', 'auprc'):
-    assert getattr(found.levels[level], name).value == pytest.approx(
-      getattr(found.mean, name).value, abs=1e-12
+    assert getattr(assessed.levels[level], name).value == pytest.approx(
+      getattr(assessed.mean, name).value, abs=1e-12
     )
-    assert getattr(found.levels[level], name).interval == pytest.approx(
-      getattr(found.mean, name).interval
+    assert getattr(assessed.levels[level], name).interval == pytest.approx(
+      getattr(assessed.mean, name).interval
     )
 
 
@@ -118,10 +118,10 @@ def test_a_fixed_threshold_decides_alike_at_every_level():
     np.array([[1], [0], [0], [1]], np.float32), np.ones((4, 1), bool),
   )  # fmt: skip
   for level in ('image', 'patient'):
-    found = assessment.assess(
+    assessed = assessment.assess(
       None, one, Protocol(operating_points=('threshold = 0.7',), level=level, replicates=0)
     )
-    (point,) = found.result.labels['Edema'].operating_points
+    (point,) = assessed.result.labels['Edema'].operating_points
     assert point.confusion == Confusion(1, 1, 1, 1)
 
 

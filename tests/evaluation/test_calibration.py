@@ -57,19 +57,19 @@ def fit_classes(method, probabilities, truth, names, head='softmax'):
 @pytest.mark.parametrize('seed', range(3))
 def test_platt_is_scikit_learns(seed, digits):
   scores, truth = off(seed, digits=digits)
-  of, apply = fit_one('platt', scores, truth)
+  fitted, apply = fit_one('platt', scores, truth)
   # Its arithmetic is of the type of its input; it fits sigmoid(-(a z + b)).
   z = special.logit(scores.astype(np.float64))
   a, b = sklearn_calibration._sigmoid_calibration(z, truth.astype(np.float64))
-  assert (of.slope, of.intercept) == pytest.approx((-a, -b), rel=1e-5)
+  assert (fitted.slope, fitted.intercept) == pytest.approx((-a, -b), rel=1e-5)
   assert apply(scores) == pytest.approx(special.expit(-(a * z + b)), abs=1e-6)
 
 
 def test_platt_stays_finite_where_the_classes_are_parted():
   scores, truth = np.linspace(0.05, 0.95, 20), np.repeat([0, 1], 10)
-  of, apply = fit_one('platt', scores, truth)
+  fitted, apply = fit_one('platt', scores, truth)
   a, b = sklearn_calibration._sigmoid_calibration(special.logit(scores), truth)
-  assert (of.slope, of.intercept) == pytest.approx((-a, -b), rel=1e-4)
+  assert (fitted.slope, fitted.intercept) == pytest.approx((-a, -b), rel=1e-4)
   # Platt's targets hold on average: (10 + 1) / (10 + 2) for positives, 1 / (10 + 2) for negatives.
   assert apply(scores).mean() == pytest.approx(0.5)
 
@@ -77,15 +77,15 @@ def test_platt_stays_finite_where_the_classes_are_parted():
 @pytest.mark.parametrize('seed', range(3))
 def test_temperature_is_the_least_log_loss(seed):
   scores, truth = off(seed, share=0.4, slope=2.5, shift=0)
-  of, apply = fit_one('temperature', scores, truth)
+  fitted, apply = fit_one('temperature', scores, truth)
   z = special.logit(scores.astype(np.float64))
   least = optimize.minimize_scalar(
     lambda log_t: sklearn_metrics.log_loss(truth, special.expit(z / np.exp(log_t))),
     bounds=(-3, 3),
     options={'xatol': 1e-10},
   )
-  assert of.temperature == pytest.approx(np.exp(least.x), rel=1e-5)
-  assert apply(scores) == pytest.approx(special.expit(z / of.temperature), abs=1e-12)
+  assert fitted.temperature == pytest.approx(np.exp(least.x), rel=1e-5)
+  assert apply(scores) == pytest.approx(special.expit(z / fitted.temperature), abs=1e-12)
   assert ((apply(scores) > 0.5) == (scores > 0.5)).all()
 
 
@@ -109,8 +109,8 @@ def test_isotonic_is_scikit_learns_kept_off_0_and_1(seed, digits):
 @pytest.mark.parametrize('method', FITTED)
 def test_ranks_stay(method):
   scores, truth = off(7)
-  of, apply = fit_one(method, scores, truth)
-  assert of.reason == ''
+  fitted, apply = fit_one(method, scores, truth)
+  assert fitted.reason == ''
   calibrated, order = apply(scores), np.argsort(scores, kind='stable')
   assert (np.diff(calibrated[order]) >= 0).all()
   if method != 'isotonic':
@@ -135,8 +135,8 @@ def test_helps_on_other_images(method):
 def test_exact_0_and_1_are_taken(method):
   scores, truth = off(3, share=0.5, slope=2, shift=0)
   scores[:4], truth[:4] = (0, 1, 0, 1), (0, 1, 1, 0)
-  of, apply = fit_one(method, scores, truth)
-  assert of.reason == '' and np.isfinite(special.logit(apply(scores))).all()
+  fitted, apply = fit_one(method, scores, truth)
+  assert fitted.reason == '' and np.isfinite(special.logit(apply(scores))).all()
   smallest = np.array([0, 1e-30, 1e-11, 1e-10, 1 - 2.0**-24, 1], np.float32)
   ends = apply(smallest)
   assert (np.diff(ends) >= 0).all()
@@ -149,9 +149,9 @@ def test_exact_0_and_1_are_taken(method):
 def test_worse_than_chance_is_never_turned_round(method):
   scores, truth = off(4)
   scores, truth = np.sort(scores), np.sort(truth)[::-1]
-  of, apply = fit_one(method, scores, truth)
-  assert of == calibration.LabelCalibration(reason=of.reason)
-  assert ('no temperature' if method == 'temperature' else 'more positives') in of.reason
+  fitted, apply = fit_one(method, scores, truth)
+  assert fitted == calibration.LabelCalibration(reason=fitted.reason)
+  assert ('no temperature' if method == 'temperature' else 'more positives') in fitted.reason
   assert (apply(scores) == scores).all()
 
 
@@ -168,28 +168,31 @@ def test_worse_than_chance_is_never_turned_round(method):
 )
 def test_too_few_keep_their_probabilities(method, truth, words):
   scores = np.linspace(0.1, 0.9, len(truth))
-  of, apply = fit_one(method, scores, np.array(truth))
-  assert of == calibration.LabelCalibration(reason=words)
+  fitted, apply = fit_one(method, scores, np.array(truth))
+  assert fitted == calibration.LabelCalibration(reason=words)
   assert (apply(scores) == scores).all()
 
 
 @pytest.mark.parametrize('method', FITTED)
 def test_equal_probabilities_stay(method):
-  of, _ = fit_one(method, np.full(20, 0.3), np.repeat([0, 1], 10))
-  assert of.reason == 'all validation images have the same probability'
-  assert of == calibration.LabelCalibration(reason=of.reason)
+  fitted, _ = fit_one(method, np.full(20, 0.3), np.repeat([0, 1], 10))
+  assert fitted.reason == 'all validation images have the same probability'
+  assert fitted == calibration.LabelCalibration(reason=fitted.reason)
 
 
 def test_no_temperature_where_all_is_right():
-  of, _ = fit_one('temperature', np.repeat([0.2, 0.8], 10), np.repeat([0, 1], 10))
-  assert of == calibration.LabelCalibration(reason=of.reason) and 'without error' in of.reason
+  fitted, _ = fit_one('temperature', np.repeat([0.2, 0.8], 10), np.repeat([0, 1], 10))
+  assert (
+    fitted == calibration.LabelCalibration(reason=fitted.reason)
+    and 'without error' in fitted.reason
+  )
 
 
 @pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 def test_labels_are_calibrated_one_by_one_where_known_and_joined_by_name(method):
   names = ['Mass', 'Edema', 'Hernia']
   columns = [off(0), off(1, share=0.4, shift=-1), off(2, share=0)]
-  scores, truth = (np.stack(each, axis=1) for each in zip(*columns))
+  scores, truth = (np.stack(arrays, axis=1) for arrays in zip(*columns))
   known = np.random.default_rng(0).random(truth.shape) < 0.8
   given = np.where(known, truth, np.nan)
   fitted = calibration.fit(method, scores, given, known, names, 'sigmoid')
@@ -272,8 +275,8 @@ def test_vector_scaling_meets_platts_targets():
 def test_isotonic_of_classes_is_each_against_all_others():
   probabilities, truth = classes(3)
   _, calibrated = fit_classes('isotonic', probabilities, truth, ['a', 'b', 'c'])
-  each = [fit_one('isotonic', probabilities[:, k], truth == k)[1] for k in range(3)]
-  stacked = np.stack([apply(probabilities[:, k]) for k, apply in enumerate(each)], axis=1)
+  one_by_one = [fit_one('isotonic', probabilities[:, k], truth == k)[1] for k in range(3)]
+  stacked = np.stack([apply(probabilities[:, k]) for k, apply in enumerate(one_by_one)], axis=1)
   assert calibrated == pytest.approx(stacked / stacked.sum(axis=1, keepdims=True), abs=1e-12)
 
 

@@ -68,8 +68,8 @@ def test_figures_of_many_matrices_at_once_are_those_of_each():
   stacked = np.stack(matrices).reshape(2, 3, 4, 4)
   for name, values in our_figures(stacked).items():
     assert values.shape == (2, 3)
-    each = [our_figures(matrix)[name] for matrix in matrices]
-    np.testing.assert_array_equal(values.ravel(), each)
+    one_by_one = [our_figures(matrix)[name] for matrix in matrices]
+    np.testing.assert_array_equal(values.ravel(), one_by_one)
     assert np.isnan(values.ravel()).tolist() == [False, False, True, True, False, False]
 
 

@@ -103,10 +103,11 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
       ]
     )
     for label in range(3):
-      of = rows[one.known[rows, label]]
+      known_rows = rows[one.known[rows, label]]
       for name, figure in figures.items():
         values = [
-          figure(run.truth[of, label], run.probabilities[of, label]) for run in (one, other)
+          figure(run.truth[known_rows, label], run.probabilities[known_rows, label])
+          for run in (one, other)
         ]
         drawn[name][replicate, label] = values[0] - values[1]
   for index, label in enumerate(LABELS):

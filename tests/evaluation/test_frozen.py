@@ -122,7 +122,8 @@ def test_the_file_gives_back_the_same_bits(tmp_path, head, method):
   assert back == content
   for predictions in (validation, shuffled(validation)):
     first, second = (
-      frozen.calibrated(each, predictions) for each in (of_level, back.levels['image'])
+      frozen.calibrated(frozen_level, predictions)
+      for frozen_level in (of_level, back.levels['image'])
     )
     assert (first.probabilities == second.probabilities).all()
     assert (

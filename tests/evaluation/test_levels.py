@@ -60,9 +60,9 @@ def test_worked_examples(text, of_a, of_b):
   slides = ['B', *['A'] * 5, 'B', *['A'] * 5, 'B', 'B']
   rows = [B[0], *A[:5], B[1], *A[5:], *B[2:]]
   patches = made(range(14), slides, rows, np.zeros((14, 2)))
-  found = levels.of_units(patches, slides, text)
-  assert found.images == ['B', 'A']
-  np.testing.assert_allclose(found.probabilities, [of_b, of_a], rtol=1e-6)
+  units = levels.of_units(patches, slides, text)
+  assert units.images == ['B', 'A']
+  np.testing.assert_allclose(units.probabilities, [of_b, of_a], rtol=1e-6)
 
 
 def test_a_share_of_a_whole_number_takes_that_many():
@@ -76,31 +76,33 @@ def test_a_share_of_a_whole_number_takes_that_many():
 def test_against_pandas(level, aggregate):
   images = drawn()
   by = [images.patients] + ([images.about['study']] if level == 'study' else [])
-  found = levels.to_level(images, level, aggregate)
-  of = {
+  units = levels.to_level(images, level, aggregate)
+  aggregated = {
     'max': 'max',
     'mean': 'mean',
     'top:0.3': lambda x: x.nlargest(int(np.ceil(0.3 * len(x)))).mean(),
   }[aggregate]
-  expected = pd.DataFrame(images.probabilities.astype(float)).groupby(by, sort=False).agg(of)
-  np.testing.assert_allclose(found.probabilities, expected, rtol=1e-6)
+  expected = (
+    pd.DataFrame(images.probabilities.astype(float)).groupby(by, sort=False).agg(aggregated)
+  )
+  np.testing.assert_allclose(units.probabilities, expected, rtol=1e-6)
   names = expected.index
-  assert found.images == ([f'{p}/{s}' for p, s in names] if level == 'study' else list(names))
-  assert found.patients == [name[0] if level == 'study' else name for name in names]
+  assert units.images == ([f'{p}/{s}' for p, s in names] if level == 'study' else list(names))
+  assert units.patients == [name[0] if level == 'study' else name for name in names]
   # Kleene's "or": 1 if any is 1, else unknown if any is.
   truth = pd.DataFrame(np.where(images.known, images.truth == 1, None)).astype('boolean')
   either = truth.groupby(by, sort=False).agg(lambda x: x.any(skipna=False))
-  np.testing.assert_array_equal(found.known, either.notna())
-  np.testing.assert_array_equal(found.truth, either.fillna(False).astype(float))
-  assert found.truth.dtype == np.float32
+  np.testing.assert_array_equal(units.known, either.notna())
+  np.testing.assert_array_equal(units.truth, either.fillna(False).astype(float))
+  assert units.truth.dtype == np.float32
   for column in images.about:
     alike = (
       images.about[column]
       .groupby(by, sort=False)
       .agg(lambda x: x.iloc[0] if x.nunique() == 1 else '')
     )
-    assert found.about[column].tolist() == alike.tolist()
-  assert set(found.about['sex']) == {'F', 'M'} and '' in set(found.about['view'])
+    assert units.about[column].tolist() == alike.tolist()
+  assert set(units.about['sex']) == {'F', 'M'} and '' in set(units.about['view'])
 
 
 def test_images_stay_as_they_are():
@@ -119,7 +121,9 @@ def test_the_order_of_images_does_not_matter():
     about=images.about.iloc[order],  # its index no longer counts from 0
   )
   for aggregate in ('max', 'mean', 'top:0.1'):
-    one, other = (levels.to_level(each, 'study', aggregate) for each in (images, mixed))
+    one, other = (
+      levels.to_level(predictions, 'study', aggregate) for predictions in (images, mixed)
+    )
     place = [other.images.index(name) for name in one.images]
     np.testing.assert_allclose(other.probabilities[place], one.probabilities, rtol=1e-6)
     np.testing.assert_array_equal(other.truth[place], one.truth)
@@ -148,11 +152,11 @@ def test_a_study_labelled_as_a_whole_keeps_its_label():
   images = drawn()
   study = pd.factorize(pd.Series(images.patients) + images.about['study'])[0]
   truth = np.random.default_rng(2).integers(0, 2, (study.max() + 1, 3))
-  found = levels.to_level(
+  units = levels.to_level(
     images._replace(truth=truth[study].astype(np.float32), known=np.ones((500, 3), bool)), 'study'
   )
-  np.testing.assert_array_equal(found.truth, truth)
-  assert found.known.all()
+  np.testing.assert_array_equal(units.truth, truth)
+  assert units.known.all()
 
 
 def test_slides_and_their_patients():
@@ -161,12 +165,12 @@ def test_slides_and_their_patients():
     'abcdef', 'PPPPQQ', [[0.9], [0.1], [0.2], [0.2], [0.6], [0.8]], [[1], [0], [0], [0], [0], [0]],
     [[1], [1], [1], [1], [0], [1]], slide=['s1', 's1', 's2', 's2', 's3', 's3'],
   )  # fmt: skip
-  found = levels.to_level(patches, 'slide', 'mean')
-  assert found.images == ['s1', 's2', 's3'] and found.patients == ['P', 'P', 'Q']
-  np.testing.assert_allclose(found.probabilities[:, 0], [0.5, 0.2, 0.7], rtol=1e-6)
-  np.testing.assert_array_equal(found.truth[:, 0], [1, 0, 0])
-  np.testing.assert_array_equal(found.known[:, 0], [True, True, False])
-  of_patients = levels.to_level(found, 'patient', 'max')
+  units = levels.to_level(patches, 'slide', 'mean')
+  assert units.images == ['s1', 's2', 's3'] and units.patients == ['P', 'P', 'Q']
+  np.testing.assert_allclose(units.probabilities[:, 0], [0.5, 0.2, 0.7], rtol=1e-6)
+  np.testing.assert_array_equal(units.truth[:, 0], [1, 0, 0])
+  np.testing.assert_array_equal(units.known[:, 0], [True, True, False])
+  of_patients = levels.to_level(units, 'patient', 'max')
   assert of_patients.images == ['P', 'Q']
   np.testing.assert_allclose(of_patients.probabilities[:, 0], [0.5, 0.7], rtol=1e-6)
   np.testing.assert_array_equal(of_patients.truth[:, 0], [1, 0])
@@ -183,14 +187,14 @@ def test_grades_take_the_rule_for_every_p_of_at_least_a_grade():
     [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]],
     [[1, 1, 1]] * 3 + [[0, 0, 0]] + [[1, 1, 1], [0, 0, 0]],
   )  # fmt: skip
-  found = levels.to_level(eyes, 'patient', 'max', 'ordinal')
+  units = levels.to_level(eyes, 'patient', 'max', 'ordinal')
   # P(grade >= 1) is 0.9 of P's worse eye and P(grade >= 2) 0.6; of R they are of different eyes.
   np.testing.assert_allclose(
-    found.probabilities, [[0.1, 0.3, 0.6], [0, 1, 0], [0.2, 0.1, 0.7]], atol=1e-6
+    units.probabilities, [[0.1, 0.3, 0.6], [0, 1, 0], [0.2, 0.1, 0.7]], atol=1e-6
   )
-  np.testing.assert_array_equal(found.truth, [[0, 0, 1], [0, 0, 0], [0, 0, 1]])
-  np.testing.assert_array_equal(found.known[:, 0], [True, False, True])
-  classes.check(found, 'test')
+  np.testing.assert_array_equal(units.truth, [[0, 0, 1], [0, 0, 0], [0, 0, 1]])
+  np.testing.assert_array_equal(units.known[:, 0], [True, False, True])
+  classes.check(units, 'test')
   mean = levels.to_level(eyes, 'patient', 'mean', 'ordinal')
   np.testing.assert_allclose(
     mean.probabilities, eyes.probabilities.reshape(3, 2, 3).mean(axis=1), atol=1e-6
@@ -212,11 +216,11 @@ def test_exclusive_classes_take_the_mean_and_have_no_truth_where_images_differ()
     range(4), 'PPQQ', [[0.7, 0.3], [0.1, 0.9], [0.5, 0.5], [0, 1]],
     [[1, 0], [0, 1], [0, 1], [0, 1]],
   )  # fmt: skip
-  found = levels.to_level(images, 'patient', 'mean', 'softmax')
-  classes.check(found, 'test')
-  np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [0.25, 0.75]], rtol=1e-6)
-  np.testing.assert_array_equal(found.known, [[False, False], [True, True]])
-  np.testing.assert_array_equal(found.truth, [[0, 0], [0, 1]])
+  units = levels.to_level(images, 'patient', 'mean', 'softmax')
+  classes.check(units, 'test')
+  np.testing.assert_allclose(units.probabilities, [[0.4, 0.6], [0.25, 0.75]], rtol=1e-6)
+  np.testing.assert_array_equal(units.known, [[False, False], [True, True]])
+  np.testing.assert_array_equal(units.truth, [[0, 0], [0, 1]])
   for aggregate in ('max', 'top:0.5'):
     with pytest.raises(InputError, match=r"set aggregate='mean'") as error:
       levels.to_level(images, 'patient', aggregate, 'softmax')
@@ -279,8 +283,8 @@ def test_a_level_that_is_not_told_is_one_line(level, about, words):
 def test_nothing_gives_nothing():
   none = made([], [], np.zeros((0, 2)), np.zeros((0, 2)), study=[])
   for aggregate in ('max', 'mean', 'top:0.5'):
-    found = levels.to_level(none, 'study', aggregate)
-    assert found.images == [] and found.probabilities.shape == found.known.shape == (0, 2)
+    units = levels.to_level(none, 'study', aggregate)
+    assert units.images == [] and units.probabilities.shape == units.known.shape == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -74,14 +74,14 @@ def test_sensitivity_and_specificity_by_brute_force(tenths):
   for seed in range(60):
     scores, truth = tied(seed)
     positives, negatives = truth.sum(), (1 - truth).sum()
-    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    counts = [counted(scores, truth, threshold) for threshold in candidates(scores)]
     # In whole numbers: a share of exactly 0.7 is enough.
-    enough = [at for at in each if 10 * at[0] >= tenths * positives]
-    found = operating_points.choose(f'sensitivity={tenths / 10}', scores, truth)
-    assert counted(scores, truth, found) == enough[0]
-    enough = [at for at in each if 10 * (negatives - at[1]) >= tenths * negatives]
-    found = operating_points.choose(f'specificity={tenths / 10}', scores, truth)
-    assert counted(scores, truth, found) == enough[-1]
+    enough = [at for at in counts if 10 * at[0] >= tenths * positives]
+    threshold_found = operating_points.choose(f'sensitivity={tenths / 10}', scores, truth)
+    assert counted(scores, truth, threshold_found) == enough[0]
+    enough = [at for at in counts if 10 * (negatives - at[1]) >= tenths * negatives]
+    threshold_found = operating_points.choose(f'specificity={tenths / 10}', scores, truth)
+    assert counted(scores, truth, threshold_found) == enough[-1]
 
 
 @pytest.mark.parametrize(('rule', 'missed', 'alarm'), [
@@ -91,22 +91,22 @@ def test_sensitivity_and_specificity_by_brute_force(tenths):
 def test_cost_by_brute_force(rule, missed, alarm):
   for seed in range(60):
     scores, truth = tied(seed)
-    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
-    costs = [missed * (truth.sum() - hits) + alarm * alarms for hits, alarms in each]
+    counts = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    costs = [missed * (truth.sum() - hits) + alarm * alarms for hits, alarms in counts]
     lowest = len(costs) - 1 - int(np.argmin(costs[::-1]))  # of equal costs the lowest threshold
-    found = operating_points.choose(rule, scores, truth)
-    assert counted(scores, truth, found) == each[lowest]
+    threshold_found = operating_points.choose(rule, scores, truth)
+    assert counted(scores, truth, threshold_found) == counts[lowest]
 
 
 def test_youden_by_brute_force():
   for seed in range(60):
     scores, truth = tied(seed)
-    each = [counted(scores, truth, threshold) for threshold in candidates(scores)]
-    index = [hits * (1 - truth).sum() - alarms * truth.sum() for hits, alarms in each]
+    counts = [counted(scores, truth, threshold) for threshold in candidates(scores)]
+    index = [hits * (1 - truth).sum() - alarms * truth.sum() for hits, alarms in counts]
     lowest = len(index) - 1 - int(np.argmax(index[::-1]))
-    found = operating_points.choose('youden', scores, truth)
-    assert found == operating_points.choose('youden', scores, truth)
-    assert counted(scores, truth, found) == each[lowest]
+    threshold_found = operating_points.choose('youden', scores, truth)
+    assert threshold_found == operating_points.choose('youden', scores, truth)
+    assert counted(scores, truth, threshold_found) == counts[lowest]
 
 
 def test_by_hand():

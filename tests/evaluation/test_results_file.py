@@ -24,10 +24,10 @@ DOCS = pathlib.Path(__file__).parents[2] / 'docs' / 'results.md'
 def _dataclasses_of(kind):
   """Every dataclass that a value of this type may hold, itself included, by name."""
   if dataclasses.is_dataclass(kind):
-    found = {kind.__name__: kind}
+    kinds = {kind.__name__: kind}
     for hint in typing.get_type_hints(kind).values():
-      found |= _dataclasses_of(hint)
-    return found
+      kinds |= _dataclasses_of(hint)
+    return kinds
   return {
     name: value
     for argument in typing.get_args(kind)

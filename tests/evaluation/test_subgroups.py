@@ -46,13 +46,13 @@ def drawn(patients=150, images=400, gap=0.0, seed=0, labels=LABELS, rate=0.4):
   )
 
 
-def result_of(found, unit='image'):
+def result_of(by_column, unit='image'):
   whole = synthetic_summary.evaluated(['Edema'], unit=unit)
-  return dataclasses.replace(whole, subgroups=found)
+  return dataclasses.replace(whole, subgroups=by_column)
 
 
-def by_value(found, column):
-  return {group.value: group for group in found[column]}
+def by_value(by_column, column):
+  return {group.value: group for group in by_column[column]}
 
 
 def plain(scores, truth, threshold):
@@ -73,47 +73,50 @@ def plain(scores, truth, threshold):
 
 def test_figures_and_counts_are_those_of_each_subset():
   test = drawn()
-  found, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'age', 'view', 'set'], replicates=0)
-  assert list(found) == ['sex', 'age', 'view']  # one set has nothing beside it
-  told = 0
-  for column in found:
+  by_column, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'age', 'view', 'set'], replicates=0)
+  assert list(by_column) == ['sex', 'age', 'view']  # one set has nothing beside it
+  reported = 0
+  for column in by_column:
     values = subgroups.bands(column, test.about[column])
     frame = pd.DataFrame({'value': values, 'patient': test.patients}).groupby('value')
-    assert {group.value for group in found[column]} == set(values)
-    for value, group in by_value(found, column).items():
+    assert {group.value for group in by_column[column]} == set(values)
+    for value, group in by_value(by_column, column).items():
       rows = np.array(values) == value
       assert group.images == frame.size()[value] == rows.sum()
       assert group.patients == frame['patient'].nunique()[value]
       areas = []
       for index, label in enumerate(LABELS):
-        of, kept = group.labels[label], rows & test.known[:, index]
+        label_figures, kept = group.labels[label], rows & test.known[:, index]
         scores, truth = test.probabilities[kept, index].astype(float), test.truth[kept, index]
-        assert (of.images, of.positives) == (kept.sum(), truth.sum())
-        assert of.negatives == (1 - truth).sum()
-        assert of.prevalence == pytest.approx(truth.mean())
+        assert (label_figures.images, label_figures.positives) == (kept.sum(), truth.sum())
+        assert label_figures.negatives == (1 - truth).sum()
+        assert label_figures.prevalence == pytest.approx(truth.mean())
         patients = np.array(test.patients)[kept]
-        assert of.positive_patients == len(set(patients[truth == 1]))
-        assert of.negative_patients == len(set(patients[truth == 0]))
+        assert label_figures.positive_patients == len(set(patients[truth == 1]))
+        assert label_figures.negative_patients == len(set(patients[truth == 0]))
         for name, expected in plain(scores, truth, THRESHOLDS[label]).items():
-          if getattr(of, name).value is None:
-            assert re.match('too few', getattr(of, name).reason)
+          if getattr(label_figures, name).value is None:
+            assert re.match('too few', getattr(label_figures, name).reason)
             continue
-          told += 1
-          assert getattr(of, name).value == pytest.approx(expected, abs=1e-9), (value, name)
+          reported += 1
+          assert getattr(label_figures, name).value == pytest.approx(expected, abs=1e-9), (
+            value,
+            name,
+          )
           if name == 'auroc':
             areas.append(expected)
       if areas:
         assert group.mean_auroc.value == pytest.approx(np.mean(areas), abs=1e-9)
-  assert told > 80
+  assert reported > 80
 
 
 def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
   # A patient has images of several views: a draw of the patient counts for all of them at once.
   test, replicates = drawn(80, 240), 8
-  found, _ = subgroups.summarise(
+  by_column, _ = subgroups.summarise(
     test, THRESHOLDS, ['view'], replicates=replicates, seed=3, confidence=0.9
   )
-  groups = by_value(found, 'view')
+  groups = by_value(by_column, 'view')
   del groups['not told']
   names, patient = np.unique(test.patients, return_inverse=True)
   counts = intervals.patient_counts(len(names), replicates, 3)
@@ -132,11 +135,11 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
   for value, group in groups.items():
     for label in LABELS:
       for name in subgroups.NEEDS:
-        theirs = [row[value, label][name] for row in drawn_figures]
-        beside = [row['PA', label][name] for row in drawn_figures]
-        mine = [(getattr(group.labels[label], name), theirs)]
+        drawn_values = [row[value, label][name] for row in drawn_figures]
+        reference_values = [row['PA', label][name] for row in drawn_figures]
+        mine = [(getattr(group.labels[label], name), drawn_values)]
         if value != 'PA' and name in subgroups.GAPS:
-          gap = np.subtract(theirs, beside)
+          gap = np.subtract(drawn_values, reference_values)
           mine.append((getattr(group.labels[label].gaps, name), gap))
         for figure, expected in mine:
           if figure.interval:
@@ -157,8 +160,8 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
 
 
 def test_a_gap_is_the_value_less_the_reference():
-  found, _ = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=20)
-  groups = by_value(found, 'sex')
+  by_column, _ = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=20)
+  groups = by_value(by_column, 'sex')
   assert groups['M'].reference and not groups['F'].reference  # more patients are M
   for label in LABELS:
     for name in subgroups.GAPS:
@@ -180,14 +183,14 @@ def test_the_seed_alone_decides_what_is_drawn():
 
 def test_a_planted_gap_is_found_and_said():
   test = drawn(600, 1500, gap=1.0, seed=1)
-  found, said = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=200)
-  gap = by_value(found, 'sex')['F'].mean_gap
+  by_column, said = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=200)
+  gap = by_value(by_column, 'sex')['F'].mean_gap
   assert gap.interval[1] < -0.1
   assert any(
     re.match(r'Mean AUROC differs by sex: −0\.\d+ \(−0\.\d+ to −0\.\d+\) for F against M\.', line)
     for line in said
   )
-  compared = list(subgroup_notes.comparisons(found))
+  compared = list(subgroup_notes.comparisons(by_column))
   # 1 and 3 values beside the reference, each with the mean and three figures of two labels.
   assert len(compared) == (1 + 3) * (1 + 3 * 2)
   apart = sum(subgroup_notes.excludes_zero(comparison.gap) for comparison in compared)
@@ -200,8 +203,8 @@ def test_without_gaps_as_many_stand_out_as_chance_has_it():
   apart = compared = 0
   for seed in range(30):
     test = drawn(120, 240, seed=seed, labels=['Mass'])
-    found, _ = subgroups.summarise(test, {'Mass': 0.45}, ['sex'], replicates=200, seed=seed)
-    gaps = [comparison.gap for comparison in subgroup_notes.comparisons(found)]
+    by_column, _ = subgroups.summarise(test, {'Mass': 0.45}, ['sex'], replicates=200, seed=seed)
+    gaps = [comparison.gap for comparison in subgroup_notes.comparisons(by_column)]
     apart, compared = apart + sum(map(subgroup_notes.excludes_zero, gaps)), compared + len(gaps)
   assert compared == 90 and apart / compared < 0.15  # 5 % expected; the three are not independent
 
@@ -230,35 +233,37 @@ def test_without_gaps_as_many_stand_out_as_chance_has_it():
   ],
 )
 def test_bands(column, values, expected):
-  found = subgroups.bands(column, values)
+  bands = subgroups.bands(column, values)
   if expected is None:  # most are one number, so that quartiles coincide
-    assert found[:61] == ['0'] * 61 and set(found[61:]) == {'1 to 19'}
+    assert bands[:61] == ['0'] * 61 and set(bands[61:]) == {'1 to 19'}
   else:
-    assert found == expected
+    assert bands == expected
 
 
 def test_quartile_bands_hold_a_quarter_of_the_images_and_come_in_their_order():
   test = drawn()
   dose = np.random.default_rng(0).lognormal(2, 1, 400)
-  about = test.about.assign(dose=[f'{each:.3f}' for each in dose])
-  found, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['dose'], replicates=0)
-  assert [group.images for group in found['dose']] == [100] * 4
-  lows = [float(group.value.split(' to ')[0]) for group in found['dose']]
+  about = test.about.assign(dose=[f'{value_text:.3f}' for value_text in dose])
+  by_column, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['dose'], replicates=0)
+  assert [group.images for group in by_column['dose']] == [100] * 4
+  lows = [float(group.value.split(' to ')[0]) for group in by_column['dose']]
   assert lows == sorted(lows)
 
 
 def test_many_values_keep_the_largest_and_say_so():
   test = drawn(300, 600)
   number = np.minimum(np.random.default_rng(0).geometric(0.12, 600), 30)
-  about = test.about.assign(site=[f'{each} hospital' for each in number])
+  about = test.about.assign(site=[f'{value_text} hospital' for value_text in number])
   about.loc[:9, 'site'] = ''
-  found, said = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['site'], replicates=0)
-  groups = found['site']
+  by_column, said = subgroups.summarise(
+    test._replace(about=about), THRESHOLDS, ['site'], replicates=0
+  )
+  groups = by_column['site']
   sizes = about.assign(patient=test.patients).groupby('site')['patient'].nunique().drop('')
   sizes = sizes.sort_values(ascending=False)
-  told = [group for group in groups if group.value not in ('other', 'not told')]
-  assert [group.value for group in groups[-2:]] == ['other', 'not told'] and len(told) == 12
-  assert min(group.patients for group in told) >= sizes.iloc[12:].max()
+  reported = [group for group in groups if group.value not in ('other', 'not told')]
+  assert [group.value for group in groups[-2:]] == ['other', 'not told'] and len(reported) == 12
+  assert min(group.patients for group in reported) >= sizes.iloc[12:].max()
   other = groups[-2]
   assert other.merged == len(sizes) - 12 and not other.reference
   assert sum(group.images for group in groups) == 600
@@ -267,9 +272,11 @@ def test_many_values_keep_the_largest_and_say_so():
     "together as 'other'."
   ]
   # Thirteen are no more lines than twelve and 'other'.
-  about['site'] = [str(each) for each in np.arange(600) % 13]
-  found, said = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['site'], replicates=0)
-  assert len(found['site']) == 13 and not said
+  about['site'] = [str(value_text) for value_text in np.arange(600) % 13]
+  by_column, said = subgroups.summarise(
+    test._replace(about=about), THRESHOLDS, ['site'], replicates=0
+  )
+  assert len(by_column['site']) == 13 and not said
 
 
 def test_too_few_patients_say_so_in_place_of_a_figure():
@@ -278,8 +285,10 @@ def test_too_few_patients_say_so_in_place_of_a_figure():
   truth, known = test.truth.copy(), np.ones((200, 2), bool)
   truth[188:, 0], truth[188:, 1] = [1] * 3 + [0] * 9, 0  # 3 and 9, and none and 12
   test = test._replace(about=pd.DataFrame({'sex': sex}), truth=truth, known=known)
-  found, said = subgroups.summarise(test, {'Edema': 0.5, LABELS[1]: None}, ['sex'], replicates=50)
-  groups = by_value(found, 'sex')
+  by_column, said = subgroups.summarise(
+    test, {'Edema': 0.5, LABELS[1]: None}, ['sex'], replicates=50
+  )
+  groups = by_value(by_column, 'sex')
   edema, mass = (groups['F'].labels[label] for label in LABELS)
   assert edema.auroc == Figure(None, reason='too few positives: 3 patients')
   for name in ('sensitivity', 'ppv', 'npv', 'auprc'):
@@ -299,8 +308,8 @@ def test_too_few_patients_say_so_in_place_of_a_figure():
   # Where it is the reference that has too few, the gap names it.
   truth[:188, 0] = 0
   truth[188:, 0] = [1] * 2 + [0] * 10
-  found, _ = subgroups.summarise(test._replace(truth=truth), THRESHOLDS, ['sex'], replicates=50)
-  gap = by_value(found, 'sex')['F'].labels['Edema'].gaps
+  by_column, _ = subgroups.summarise(test._replace(truth=truth), THRESHOLDS, ['sex'], replicates=50)
+  gap = by_value(by_column, 'sex')['F'].labels['Edema'].gaps
   assert gap.specificity.interval and gap.sensitivity.value is None
 
 
@@ -309,10 +318,10 @@ def test_a_gap_names_a_reference_that_has_too_few():
   sex = np.array(['M'] * 140 + ['F'] * 60)
   truth = test.truth.copy()
   truth[:140, 0] = 0
-  found, _ = subgroups.summarise(
+  by_column, _ = subgroups.summarise(
     test._replace(about=pd.DataFrame({'sex': sex}), truth=truth), THRESHOLDS, ['sex'], replicates=50
   )
-  group = by_value(found, 'sex')['F']
+  group = by_value(by_column, 'sex')['F']
   assert group.labels['Edema'].gaps.auroc.reason == 'M: no positives'
   # The mean is of both labels, its gap of the one that the reference has too.
   assert group.mean_labels == tuple(LABELS) and group.gap_labels == (LABELS[1],)
@@ -320,11 +329,11 @@ def test_a_gap_names_a_reference_that_has_too_few():
 
 
 def test_nothing_called_positive_has_no_precision():
-  found, _ = subgroups.summarise(drawn(), dict.fromkeys(LABELS, 2.0), ['sex'], replicates=20)
-  of = found['sex'][0].labels['Edema']
-  assert of.ppv.value is None and of.ppv.reason == 'none was called positive'
-  assert (of.sensitivity.value, of.specificity.value) == (0, 1)
-  assert of.npv.value == pytest.approx(1 - of.prevalence)
+  by_column, _ = subgroups.summarise(drawn(), dict.fromkeys(LABELS, 2.0), ['sex'], replicates=20)
+  label_figures = by_column['sex'][0].labels['Edema']
+  assert label_figures.ppv.value is None and label_figures.ppv.reason == 'none was called positive'
+  assert (label_figures.sensitivity.value, label_figures.specificity.value) == (0, 1)
+  assert label_figures.npv.value == pytest.approx(1 - label_figures.prevalence)
 
 
 def test_what_is_not_told_is_passed_over():
@@ -341,9 +350,9 @@ def test_missing_values_and_other_indices_of_the_table_do_no_harm():
   about = test.about.assign(age=test.about['age'].astype(float))
   about.loc[:9, 'age'] = np.nan
   about.index = np.arange(400)[::-1] * 7
-  found, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['age'], replicates=0)
-  assert found['age'][-1].value == 'not told' and found['age'][-1].images == 10
-  assert [group.value for group in found['age'][:-1]] == [
+  by_column, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['age'], replicates=0)
+  assert by_column['age'][-1].value == 'not told' and by_column['age'][-1].images == 10
+  assert [group.value for group in by_column['age'][:-1]] == [
     '0-17',
     '18-39',
     '40-59',
@@ -353,27 +362,27 @@ def test_missing_values_and_other_indices_of_the_table_do_no_harm():
 
 
 def test_it_is_json_and_draws_no_replicates_when_told_to():
-  found, said = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=0)
-  json.dumps(results_file.to_plain(found), allow_nan=False)
+  by_column, said = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=0)
+  json.dumps(results_file.to_plain(by_column), allow_nan=False)
   assert not said
-  gap = by_value(found, 'sex')['F'].mean_gap
+  gap = by_value(by_column, 'sex')['F'].mean_gap
   assert gap.value is not None and gap.reason == 'no replicates were drawn'
 
 
 def test_at_the_level_of_patients_views_that_differ_are_not_told():
   test = levels.to_level(drawn(), 'patient')
-  found, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
-  assert sum(group.images for group in found['view']) == 150
-  assert found['view'][-1].value == 'not told' and found['view'][-1].images > 50
+  by_column, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
+  assert sum(group.images for group in by_column['view']) == 150
+  assert by_column['view'][-1].value == 'not told' and by_column['view'][-1].images > 50
 
 
 def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
   test = drawn()
   about = test.about.assign(sex=np.where(np.arange(400) < 5, 'X & Y', test.about['sex']))
-  found, _ = subgroups.summarise(
+  by_column, _ = subgroups.summarise(
     test._replace(about=about), THRESHOLDS, ['sex', 'view'], replicates=30
   )
-  page = section(result_of(found))
+  page = section(result_of(by_column))
   root = ElementTree.fromstring(page)  # whatever is not escaped would not be well-formed
   tables = list(root.iter('table'))
   assert len(tables) == 2 * (1 + len(LABELS))
@@ -381,17 +390,17 @@ def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
   assert rows[0] == ['Value', 'Patients', 'Prevalence', 'Mean AUROC', 'Gap']
   assert [row[0] for row in rows[1:]] == ['M', 'F', 'X & Y']
   assert rows[1][-1] == 'reference' and 'not told' in ''.join(root.itertext())
-  group = by_value(found, 'sex')['F']
+  group = by_value(by_column, 'sex')['F']
   mean, gap = group.mean_auroc, group.mean_gap
   assert f'{mean.value:.3f} ({mean.interval[0]:.3f}–{mean.interval[1]:.3f})' in rows[2][3]
   assert rows[2][-1].startswith(f'{gap.value:+.3f}'.replace('-', '−'))
   assert 'too few positives' in page and 'Mass &lt; 3 cm' in page and 'Of ' in page
-  assert 'several, or not told' in section(result_of(found, unit='study'))
+  assert 'several, or not told' in section(result_of(by_column, unit='study'))
 
 
 def test_the_section_of_one_label_has_no_means():
   test = drawn(labels=['Mass'])
-  found, said = subgroups.summarise(test, {'Mass': 0.5}, ['sex'], replicates=0)
-  page = section(result_of(found))
+  by_column, said = subgroups.summarise(test, {'Mass': 0.5}, ['sex'], replicates=0)
+  page = section(result_of(by_column))
   assert 'Mean AUROC' not in page and 'AUROC' in page and not said
   assert section(result_of({})) is None

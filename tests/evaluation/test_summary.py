@@ -67,16 +67,18 @@ def test_is_json_without_nan(result):
 def test_figures_and_frozen_threshold(splits, result):
   validation, test = splits
   for index, label in enumerate(('Edema', 'Mass')):
-    of = result.labels[label]
+    label_result = result.labels[label]
     known = test.known[:, index]
     y, score = test.truth[known, index], test.probabilities[known, index]
-    assert of.auroc.value == pytest.approx(sklearn_metrics.roc_auc_score(y, score))
-    assert of.auprc.value == pytest.approx(sklearn_metrics.average_precision_score(y, score))
+    assert label_result.auroc.value == pytest.approx(sklearn_metrics.roc_auc_score(y, score))
+    assert label_result.auprc.value == pytest.approx(
+      sklearn_metrics.average_precision_score(y, score)
+    )
     chosen = validation.known[:, index]
     threshold = operating_points.choose(
       'youden', validation.probabilities[chosen, index], validation.truth[chosen, index]
     )
-    point, other = of.operating_points
+    point, other = label_result.operating_points
     assert (point.rule, point.threshold, point.reason) == ('youden', threshold, '')
     assert other.rule == 'specificity=0.9' and other.validation.specificity >= 0.9
     called = score.astype(np.float64) >= threshold
@@ -89,17 +91,17 @@ def test_figures_and_frozen_threshold(splits, result):
     assert point.specificity.value == pytest.approx(negative[0] / (y == 0).sum())
     assert point.ppv.value == pytest.approx(sklearn_metrics.precision_score(y, called))
     assert point.f1.value == pytest.approx(sklearn_metrics.f1_score(y, called))
-    assert of.brier.value == pytest.approx(
+    assert label_result.brier.value == pytest.approx(
       sklearn_metrics.brier_score_loss(y, score.astype(np.float64)), abs=1e-12
     )
-    assert of.prevalence == pytest.approx(y.mean())
-    assert of.images == len(y) and of.positives == y.sum()
-    assert of.positive_patients == len(set(np.array(test.patients)[known][y == 1]))
-    for low, high in (of.auroc.interval, of.auroc.bca):
-      assert low < of.auroc.value < high
-    low, high = of.delong.interval
-    assert low < of.auroc.value < high and of.delong.clustered
-    assert isinstance(of.validation.auroc, float)
+    assert label_result.prevalence == pytest.approx(y.mean())
+    assert label_result.images == len(y) and label_result.positives == y.sum()
+    assert label_result.positive_patients == len(set(np.array(test.patients)[known][y == 1]))
+    for low, high in (label_result.auroc.interval, label_result.auroc.bca):
+      assert low < label_result.auroc.value < high
+    low, high = label_result.delong.interval
+    assert low < label_result.auroc.value < high and label_result.delong.clustered
+    assert isinstance(label_result.validation.auroc, float)
 
 
 def test_mean_over_labels_with_both_classes(splits, result):
@@ -116,13 +118,13 @@ def test_mean_over_labels_with_both_classes(splits, result):
 
 
 def test_a_label_without_positives_has_no_auroc(result):
-  of = result.labels['Fracture']
-  point = of.operating_points[0]
-  for figure in (of.auroc, of.auprc, point.sensitivity, point.f1):
+  label_result = result.labels['Fracture']
+  point = label_result.operating_points[0]
+  for figure in (label_result.auroc, label_result.auprc, point.sensitivity, point.f1):
     assert figure.value is None and figure.interval is None
     assert figure.reason == 'no positives'
-  assert point.threshold is None and of.roc is None and of.reliability is None
-  assert of.brier.interval is not None  # probabilities can be wrong without positives
+  assert point.threshold is None and label_result.roc is None and label_result.reliability is None
+  assert label_result.brier.interval is not None  # probabilities can be wrong without positives
   assert any('no AUROC' in note and 'Fracture' in note for note in result.notes)
 
 
@@ -246,13 +248,21 @@ def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
   else:
     called = (scores[:, 1] + scores[:, 2] >= 0.5) * 1 + (scores[:, 2] >= 0.5)
     kappa, weights = 'quadratic_kappa', 'quadratic'
-  of = result.classes
-  assert (of.kappa is None) == (head == 'ordinal') == (of.quadratic_kappa is not None)
-  assert of.head == head and of.labels == tuple(test.labels) and of.images == known.sum()
-  assert of.confusion == tuple(
+  class_figures = result.classes
+  assert (
+    (class_figures.kappa is None)
+    == (head == 'ordinal')
+    == (class_figures.quadratic_kappa is not None)
+  )
+  assert (
+    class_figures.head == head
+    and class_figures.labels == tuple(test.labels)
+    and class_figures.images == known.sum()
+  )
+  assert class_figures.confusion == tuple(
     map(tuple, sklearn_metrics.confusion_matrix(y[known], called[known]).tolist())
   )
-  assert ('median' in of.decision) == (head == 'ordinal')
+  assert ('median' in class_figures.decision) == (head == 'ordinal')
 
   oracles = {
     'accuracy': sklearn_metrics.accuracy_score,
@@ -267,11 +277,16 @@ def test_classes_equal_sklearn_and_a_plain_bootstrap(head):
       weight = row[np.unique(patients, return_inverse=True)[1]]
       rows = np.repeat(np.arange(len(y)), weight * known)
       drawn.append(oracle(y[rows], called[rows]))
-    assert getattr(of, name).value == pytest.approx(oracle(y[known], called[known]), abs=1e-12)
-    assert getattr(of, name).interval == pytest.approx(
+    assert getattr(class_figures, name).value == pytest.approx(
+      oracle(y[known], called[known]), abs=1e-12
+    )
+    assert getattr(class_figures, name).interval == pytest.approx(
       list(np.quantile(drawn, (0.025, 0.975))), abs=1e-12
     )
-    assert getattr(of, name).valid_replicates == 50 and getattr(of, name).reason == ''
+    assert (
+      getattr(class_figures, name).valid_replicates == 50
+      and getattr(class_figures, name).reason == ''
+    )
 
 
 def test_each_class_keeps_its_figures_against_all_others():
@@ -285,9 +300,9 @@ def test_each_class_keeps_its_figures_against_all_others():
 def test_a_class_that_no_test_image_has():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
   result = evaluate(validation, test, head='softmax', replicates=50)
-  of = result.classes
-  assert of.balanced_accuracy == Figure(None, reason='no image is of class Wart')
-  assert of.accuracy.interval and of.kappa.interval
+  class_figures = result.classes
+  assert class_figures.balanced_accuracy == Figure(None, reason='no image is of class Wart')
+  assert class_figures.accuracy.interval and class_figures.kappa.interval
   assert 'No balanced accuracy: no image is of class Wart.' in result.notes
   known = test.known.any(axis=1).sum()
   unknown = len(test.images) - known
@@ -295,10 +310,10 @@ def test_a_class_that_no_test_image_has():
   assert result.notes[-1] == note
   for index in (0, 1):
     test.truth[test.known[:, index], index] = 1 - index
-  of = evaluate(validation, test, head='ordinal', replicates=50).classes
-  assert of.balanced_accuracy.reason == 'no image is of class Melanoma or Wart'
-  assert of.quadratic_kappa.value is None and of.accuracy.value is not None
-  assert of.quadratic_kappa.reason == 'all images are of class Naevus'
+  class_figures = evaluate(validation, test, head='ordinal', replicates=50).classes
+  assert class_figures.balanced_accuracy.reason == 'no image is of class Melanoma or Wart'
+  assert class_figures.quadratic_kappa.value is None and class_figures.accuracy.value is not None
+  assert class_figures.quadratic_kappa.reason == 'all images are of class Naevus'
 
 
 def test_a_class_of_one_patient_has_no_interval():
@@ -321,16 +336,20 @@ def test_a_class_of_one_patient_has_no_interval():
 def test_classes_of_one_patient_and_of_unknown_truth():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't')
   same = test._replace(patients=['same'] * len(test.patients))
-  of = evaluate(validation, same, head='softmax', replicates=20).classes
-  for name in ('accuracy', 'balanced_accuracy', 'kappa'):
-    assert getattr(of, name).value is not None and getattr(of, name).interval is None
-    assert getattr(of, name).reason == 'fewer than two patients'
-  nothing = test._replace(known=np.zeros_like(test.known))
-  of = evaluate(validation, nothing, head='softmax', replicates=20).classes
-  assert of.images == 0 and of.confusion == ((0,) * 3,) * 3
+  class_figures = evaluate(validation, same, head='softmax', replicates=20).classes
   for name in ('accuracy', 'balanced_accuracy', 'kappa'):
     assert (
-      getattr(of, name).value is None and getattr(of, name).reason == 'no image has a known truth'
+      getattr(class_figures, name).value is not None
+      and getattr(class_figures, name).interval is None
+    )
+    assert getattr(class_figures, name).reason == 'fewer than two patients'
+  nothing = test._replace(known=np.zeros_like(test.known))
+  class_figures = evaluate(validation, nothing, head='softmax', replicates=20).classes
+  assert class_figures.images == 0 and class_figures.confusion == ((0,) * 3,) * 3
+  for name in ('accuracy', 'balanced_accuracy', 'kappa'):
+    assert (
+      getattr(class_figures, name).value is None
+      and getattr(class_figures, name).reason == 'no image has a known truth'
     )
 
 
@@ -368,14 +387,14 @@ def test_calibration_is_told_before_and_after():
   result = evaluate(validation, test, calibration='platt', replicates=20)
   before, after = (evaluate(validation, test, calibration=method, replicates=0).labels['Edema']
                    for method in ('none', 'platt'))  # fmt: skip
-  of = result.labels['Edema']
+  label_result = result.labels['Edema']
   for name in label_figures.OF_PROBABILITIES:
-    assert getattr(of.uncalibrated.test, name) == getattr(before, name).value
-    assert getattr(of, name).value == getattr(after, name).value
+    assert getattr(label_result.uncalibrated.test, name) == getattr(before, name).value
+    assert getattr(label_result, name).value == getattr(after, name).value
   assert before.uncalibrated is None and before.reliability.before is None
-  assert of.ece.value < 0.6 * of.uncalibrated.test.ece
-  assert of.reliability.before != of.reliability.after
-  assert of.auroc.value == before.auroc.value  # ranks stay
+  assert label_result.ece.value < 0.6 * label_result.uncalibrated.test.ece
+  assert label_result.reliability.before != label_result.reliability.after
+  assert label_result.auroc.value == before.auroc.value  # ranks stay
 
 
 def test_predictive_values_at_a_stated_prevalence(splits):
@@ -406,14 +425,14 @@ def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
     return Predictions(names, names, ['Edema'], scores, truth, np.ones((40, 1), bool))
 
   chosen = {'Edema': [frozen.FrozenPoint('threshold=0.6', 0.6, '')]}
-  found = summary.evaluate(
+  result = summary.evaluate(
     alike('v'), alike('t'), chosen, Protocol(prevalence={'Edema': 0.1}, replicates=replicates)
   )
-  of = found.labels['Edema']
-  (point,) = of.operating_points
-  assert of.calibration_slope.reason.endswith('all probabilities are alike')
+  label_result = result.labels['Edema']
+  (point,) = label_result.operating_points
+  assert label_result.calibration_slope.reason.endswith('all probabilities are alike')
   for where in (point, point.at_prevalence):
     assert where.ppv.reason == 'nothing is called positive'
-  for figure in (found.mean.auroc, found.mean.sensitivity):
+  for figure in (result.mean.auroc, result.mean.sensitivity):
     assert figure.reason == ('' if replicates else 'no replicates were drawn')
-  assert found.mean.ppv.reason == 'nothing is called positive'
+  assert result.mean.ppv.reason == 'nothing is called positive'

@@ -29,14 +29,14 @@ def one_device(command, phantom_root, tmp_path_factory):
 
 
 def assert_same_run(one, other):
-  left, right = (predictions.read(each / 'predictions' / 'test.csv') for each in (one, other))
+  left, right = (predictions.read(run / 'predictions' / 'test.csv') for run in (one, other))
   assert left.images == right.images and left.patients == right.patients
   np.testing.assert_allclose(left.probabilities, right.probabilities, atol=2e-3)
-  rows = [metrics_file.read(Layout(each)) for each in (one, other)]
+  rows = [metrics_file.read(Layout(run)) for run in (one, other)]
   assert [(row['step'], row['split']) for row in rows[0]] == [
     (row['step'], row['split']) for row in rows[1]
   ]
-  losses = [[row['loss'] for row in each if row['split'] == 'train'] for each in rows]
+  losses = [[row['loss'] for row in run if row['split'] == 'train'] for run in rows]
   assert len(losses[0]) == 6
   np.testing.assert_allclose(*losses, rtol=2e-3)
 
@@ -96,7 +96,7 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   from medjax.runtime import devices
   from medjax.training import learner, preprocessing
 
-  overrides = [each.removeprefix('--config.') for each in TINY]
+  overrides = [flag.removeprefix('--config.') for flag in TINY]
   experiment = config.load(
     str(PROJECT / 'configs/phantom.py'), [*overrides, f'data.root={phantom_root}']
   )

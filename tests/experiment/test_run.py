@@ -20,7 +20,7 @@ class Stopped(Exception):
 
 
 def tiny(root, *overrides):
-  tiny = [each.removeprefix('--config.') for each in TINY]
+  tiny = [flag.removeprefix('--config.') for flag in TINY]
   return configs.load(str(PROJECT / 'configs/phantom.py'), [*tiny, f'data.root={root}', *overrides])
 
 

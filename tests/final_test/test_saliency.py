@@ -126,13 +126,13 @@ def test_of_a_linear_network_integrated_gradients_is_weight_times_pixel():
   model, images = Linear(), drawn(size=4)
   variables = random_variables(model, images)
   pixels, labels = images / np.float32(255), np.array([1, 2])
-  found = saliency.integrated_gradients(
+  heat = saliency.integrated_gradients(
     model, variables, pixels, labels, head='softmax', normalise=normalise, steps=3
   )
   kernel = variables['params']['head']['kernel'][:, labels].T.reshape(pixels.shape)
-  np.testing.assert_allclose(found, pixels * kernel / 0.25, atol=1e-5)
+  np.testing.assert_allclose(heat, pixels * kernel / 0.25, atol=1e-5)
   maps = maps_of(model, variables, images, labels, 'integrated_gradients')
-  np.testing.assert_allclose(maps, np.maximum(np.sum(found, axis=-1), 0), atol=1e-5)
+  np.testing.assert_allclose(maps, np.maximum(np.sum(heat, axis=-1), 0), atol=1e-5)
 
 
 @pytest.mark.parametrize('head', ['sigmoid', 'ordinal'])
@@ -141,23 +141,23 @@ def test_integrated_gradients_add_up_to_the_difference_from_black(head):
   variables = random_variables(model, images)
   pixels, labels = jnp.asarray(images / np.float32(255)), jnp.array([1, 2])
   settings = {'head': head, 'normalise': normalise, 'steps': 200}
-  found = saliency.integrated_gradients(model, variables, pixels, labels, **settings)
+  heat = saliency.integrated_gradients(model, variables, pixels, labels, **settings)
 
   def score(pixels):
     return saliency.score(head, model.apply(variables, normalise(pixels), train=False), labels)
 
   wanted = score(pixels) - score(jnp.zeros_like(pixels))
   assert np.abs(wanted).max() > 0.1
-  np.testing.assert_allclose(found.sum(axis=(1, 2, 3)), wanted, rtol=0.01, atol=0.002)
+  np.testing.assert_allclose(heat.sum(axis=(1, 2, 3)), wanted, rtol=0.01, atol=0.002)
 
 
 def test_of_grades_the_score_is_the_logit_of_reaching_them():
   logits = np.random.default_rng(0).normal(scale=2, size=(5, 3)).astype(np.float32)
   chances = np.asarray(heads.probabilities('ordinal', logits), np.float64)
   for grade in range(4):
-    found = saliency.score('ordinal', logits, np.full(5, grade))
+    heat = saliency.score('ordinal', logits, np.full(5, grade))
     wanted = chances[:, :1] if grade == 0 else chances[:, grade:]
-    np.testing.assert_allclose(found, logit(wanted.sum(axis=1)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(heat, logit(wanted.sum(axis=1)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('extreme', [-200.0, 0.0, 40.0, 200.0])
@@ -212,25 +212,25 @@ def _families(torch, timm):
 )
 def test_equals_torch_with_hooks(family):
   torch, timm = oracle.torch_or_skip()
-  ours, theirs, name = _families(torch, timm)[family]()
+  ours, torchs, name = _families(torch, timm)[family]()
   images = drawn(size=64)
   inputs = torch.tensor(normalise(images / 255.0).transpose(0, 3, 1, 2).astype(np.float32))
-  oracle.randomise(torch, theirs, inputs)
-  theirs.zero_grad()
-  tensors = {key: value.numpy() for key, value in theirs.state_dict().items()}
+  oracle.randomise(torch, torchs, inputs)
+  torchs.zero_grad()
+  tensors = {key: value.numpy() for key, value in torchs.state_dict().items()}
   fitted = fit.fit(oracle.shapes(ours, 64), tensors, ours.names, 'the oracle', head=True)
   assert fitted.new == []
 
   kept = {}
   hook = lambda module, given, output: kept.update(output=output)  # noqa: E731
-  theirs.get_submodule(name).register_forward_hook(hook)
+  torchs.get_submodule(name).register_forward_hook(hook)
   labels = [2, 1]
-  scores = theirs(inputs)[range(2), labels]
+  scores = torchs(inputs)[range(2), labels]
   gradient = torch.autograd.grad(scores.sum(), kept['output'])[0].double()
   features = kept['output'].detach().double()
   if family == 'vit':
     features, gradient = (
-      each[:, 1:].reshape(2, 8, 8, 24).permute(0, 3, 1, 2) for each in (features, gradient)
+      tokens[:, 1:].reshape(2, 8, 8, 24).permute(0, 3, 1, 2) for tokens in (features, gradient)
     )
   # Of the second paper, equation 19 for Y = exp(S), and 11, as they stand.
   e = scores.detach().double().exp()[:, None, None, None]
@@ -243,9 +243,9 @@ def test_equals_torch_with_hooks(family):
   ):
     coarse = torch.einsum('bchw,bc->bhw', features, weights).clamp(min=0)
     wanted = torch.nn.functional.interpolate(coarse[None], (64, 64), mode='bilinear')[0].numpy()
-    found = maps_of(ours, fitted.variables, images, np.array(labels), method)
+    heat = maps_of(ours, fitted.variables, images, np.array(labels), method)
     assert wanted.max() > 0
-    assert np.abs(found - wanted).max() <= 1e-3 * wanted.max(), method
+    assert np.abs(heat - wanted).max() <= 1e-3 * wanted.max(), method
 
 
 # ---- every family ------------------------------------------------------------
@@ -309,9 +309,9 @@ def test_bfloat16_shows_about_the_same():
   model = models.resnet_tiny(num_labels=3, width=8)
   variables = random_variables(model, images)
   wanted = maps_of(model, variables, images, 1)
-  found = maps_of(model.clone(dtype=jnp.bfloat16), variables, images, 1)
+  heat = maps_of(model.clone(dtype=jnp.bfloat16), variables, images, 1)
   assert wanted.max() > 0
-  assert np.abs(found - wanted).max() <= 0.1 * wanted.max()
+  assert np.abs(heat - wanted).max() <= 0.1 * wanted.max()
 
 
 # ---- anybody's network -------------------------------------------------------
@@ -354,7 +354,7 @@ def test_of_learner_uses_the_runs_own_head_and_normalisation():
   learn = learner.build(config, ImageFormat(32, 1), Normalisation((0.4,), (0.2,)))
   images = drawn(channels=1)
   variables = random_variables(learn.network, images)
-  found = saliency.of_learner(learn, variables, 'grad_cam')(images, np.array([2, 1]))
+  heat = saliency.of_learner(learn, variables, 'grad_cam')(images, np.array([2, 1]))
   wanted = jax.jit(
     functools.partial(
       saliency.heat_maps,
@@ -365,7 +365,7 @@ def test_of_learner_uses_the_runs_own_head_and_normalisation():
     )
   )(variables, images, np.array([2, 1]))
   assert np.max(wanted) > 0
-  np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+  np.testing.assert_allclose(heat, wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
@@ -378,11 +378,11 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   arguments = (names, patients, labels)
   settings = {'method': 'grad_cam', 'replicates': 2, 'seed': 0}
   explain = saliency.of_learner(learn, variables, 'grad_cam')
-  found = heat_drawing.localise(learn, explain, phantom_root, *arguments, **settings)
+  heat = heat_drawing.localise(learn, explain, phantom_root, *arguments, **settings)
   truth = pd.read_csv(phantom_root / 'truth.csv')
-  assert found.method == 'grad_cam' and (phantom_root / found.file).is_file()
-  assert set(found.labels) == {'Lung Lesion', 'Pneumonia'}
-  for label, scores in found.labels.items():
+  assert heat.method == 'grad_cam' and (phantom_root / heat.file).is_file()
+  assert set(heat.labels) == {'Lung Lesion', 'Pneumonia'}
+  for label, scores in heat.labels.items():
     assert scores.images == scores.boxes == truth[label].sum()
     assert 0 < scores.pointing.chance < 0.3
   assert explain.func._cache_size() == 1  # compiled once for all labels
@@ -415,7 +415,7 @@ def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path)
   (note,) = result.study_notes
   assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
   shown = json.loads(layout.examples.read_text())
-  assert shown and all(each['heat'].startswith('data:image/jpeg') for each in shown)
+  assert shown and all(example['heat'].startswith('data:image/jpeg') for example in shown)
 
 
 def test_a_misspelt_method_is_named():

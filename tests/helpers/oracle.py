@@ -69,7 +69,7 @@ def randomise(torch, module, images):
   module.eval()
 
 
-def check_initialisation(model, theirs, image_size, otherwise=()):
+def check_initialisation(model, torchs, image_size, otherwise=()):
   """Asserts that fresh parameters have the means and deviations of a fresh torch module's.
 
   Args:
@@ -80,7 +80,7 @@ def check_initialisation(model, theirs, image_size, otherwise=()):
   """
   make = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))
   params = make(jnp.zeros((1, image_size, image_size, 3)))['params']
-  tensors = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
+  tensors = {name: tensor.numpy() for name, tensor in torchs.state_dict().items()}
   rules = _scheme(model, {'params': params}, tensors)
   wrong, compared = [], 0
   for path, leaf in traverse_util.flatten_dict(dict(params), sep='/').items():
@@ -100,7 +100,7 @@ def check_initialisation(model, theirs, image_size, otherwise=()):
   assert compared and not wrong, wrong
 
 
-def check(model, theirs, image_size, tmp_path, batch=2):
+def check(model, torchs, image_size, tmp_path, batch=2):
   """Asserts equal parameter counts, logits, and statistics after one step in training mode.
 
   Args:
@@ -116,25 +116,25 @@ def check(model, theirs, image_size, tmp_path, batch=2):
 
   pixels = np.random.default_rng(0).normal(size=(batch, image_size, image_size, 3))
   images = torch.tensor(pixels.transpose(0, 3, 1, 2).astype(np.float32))
-  randomise(torch, theirs, images)
-  save_file({key: value.contiguous() for key, value in theirs.state_dict().items()}, tmp_path / 'w')
+  randomise(torch, torchs, images)
+  save_file({key: value.contiguous() for key, value in torchs.state_dict().items()}, tmp_path / 'w')
   with torch.no_grad():
-    expected = theirs(images).numpy()
+    expected = torchs(images).numpy()
 
   like = shapes(model, image_size)
   fitted = fit.fit(like, load_file(tmp_path / 'w'), model.names, 'the oracle', head=True)
   assert fitted.new == []
   ours = sum(leaf.size for leaf in jax.tree.leaves(fitted.variables['params']))
-  assert ours == sum(parameter.numel() for parameter in theirs.parameters())
+  assert ours == sum(parameter.numel() for parameter in torchs.parameters())
   run = jax.jit(model.apply, static_argnames=('train', 'mutable'))
   logits = run(fitted.variables, jnp.asarray(pixels, jnp.float32), train=False)
   error = np.abs(logits - expected).max() / np.abs(expected).max()
   assert error <= 1e-4, f'logits differ by {error:.1e} of their maximum'
   if 'batch_stats' in like:
-    _check_statistics(torch, run, model, theirs, fitted.variables, pixels, images)
+    _check_statistics(torch, run, model, torchs, fitted.variables, pixels, images)
 
 
-def _check_statistics(torch, run, model, theirs, variables, pixels, images):
+def _check_statistics(torch, run, model, torchs, variables, pixels, images):
   counts = {}
 
   def note(name):
@@ -142,13 +142,13 @@ def _check_statistics(torch, run, model, theirs, variables, pixels, images):
       {name: inputs[0].numel() // output.shape[1]}
     )
 
-  for name, module in theirs.named_modules():
+  for name, module in torchs.named_modules():
     if isinstance(module, torch.nn.BatchNorm2d):
       module.register_forward_hook(note(name))
-  theirs.train()
+  torchs.train()
   with torch.no_grad():
-    theirs(images)
-  after = {key: value.numpy() for key, value in theirs.state_dict().items()}
+    torchs(images)
+  after = {key: value.numpy() for key, value in torchs.state_dict().items()}
   _, updated = run(
     variables,
     jnp.asarray(pixels, jnp.float32),
@@ -164,7 +164,7 @@ def _check_statistics(torch, run, model, theirs, variables, pixels, images):
     if kind == 'running_var':
       # torch keeps the unbiased variance of a batch, flax the biased one.
       old = np.asarray(traverse_util.flatten_dict(variables['batch_stats'], sep='/')[path])
-      momentum = theirs.get_submodule(module).momentum
+      momentum = torchs.get_submodule(module).momentum
       kept = (1 - momentum) * old
       ours = kept + (ours - kept) * counts[module] / (counts[module] - 1)
     scale = np.abs(wanted).max()

@@ -60,14 +60,14 @@ def predicted(seed, labels, images=400, head='sigmoid', absent=()):
 def evaluated(labels, head='sigmoid', *, images=400, absent=(), calibrated=True, unit='image'):
   """Returns a result of test predictions with these labels."""
   test = predicted(1, labels, images, head, absent)
-  of = {
+  by_split = {
     label: _label(test.probabilities[:, at].astype(float), test.truth[:, at] == 1, calibrated)
     for at, label in enumerate(labels)
   }
-  entered = tuple(label for label in labels if of[label].auroc.value is not None)
+  entered = tuple(label for label in labels if by_split[label].auroc.value is not None)
   means = {}
   for name in ('auroc', 'auprc', *CALIBRATION, *DECIDED):
-    parts = [of[label].decision if name in DECIDED else of[label] for label in entered]
+    parts = [by_split[label].decision if name in DECIDED else by_split[label] for label in entered]
     values = [getattr(part, name).value for part in parts]
     means[name] = figure(np.mean(values) if values else None, 'no label has both classes', 0.02)
   size = Size(images=images, patients=images // 2)
@@ -77,7 +77,7 @@ def evaluated(labels, head='sigmoid', *, images=400, absent=(), calibrated=True,
   areas = {'labels': entered, 'auroc': means['auroc'], 'auprc': means['auprc']}
   return Result(
     replicates=2000, seed=0, method='percentile bootstrap over patients', unit=unit,
-    test=size, validation=size, mean=Mean(labels=entered, **means), labels=of,
+    test=size, validation=size, mean=Mean(labels=entered, **means), labels=by_split,
     classes=None if head == 'sigmoid' else _classes(test, head, absent), notes=notes,
     levels={
       level: LevelResult(units=images // at, patients=images // 2, **areas)

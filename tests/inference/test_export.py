@@ -119,10 +119,10 @@ def test_timm_opens_the_export_and_computes_the_same(name, settings, tmp_path):
   assert scheme == 'timm' and said['settings'] == settings
   save_file(tensors, tmp_path / 'model.safetensors')
   (tmp_path / 'config.json').write_text(json.dumps(said))
-  theirs = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
+  timms = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
   images = rng.normal(size=(2, side, side, 1)).astype(np.float32)
   with torch.no_grad():
-    expected = theirs(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
+    expected = timms(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
   ours = learn.network.apply(
     {kind: leaves for kind, leaves in variables.items() if leaves}, images, train=False
   )
@@ -144,12 +144,12 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
     crop_mode=of_timm['crop_mode'],
     crop_pct=of_timm['crop_pct'], mean=(0,), std=(1,),
   )  # fmt: skip
-  theirs = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
+  timms = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
   ours = decoding.decode(tmp_path / 'wide.png', learn.image_format)[..., 0]
   # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel
   # otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
-  np.testing.assert_allclose(ours[inside].astype(float), theirs[inside], atol=4)
+  np.testing.assert_allclose(ours[inside].astype(float), timms[inside], atol=4)
 
 
 @pytest.mark.slow

@@ -30,6 +30,6 @@ def test_equals_numpys(method, head):
   if head == 'sigmoid':
     given[:2] = [[0], [1]]
   expected = calibration.apply(fitted, given, names)
-  found = export_calibration.apply(fitted, jnp.asarray(given), names)
-  np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+  calibrated = export_calibration.apply(fitted, jnp.asarray(given), names)
+  np.testing.assert_allclose(calibrated, expected, rtol=0, atol=2e-6)
   assert method == 'none' or np.abs(expected - given).max() > 0.01

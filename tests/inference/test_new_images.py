@@ -99,13 +99,13 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   said = capsys.readouterr().out
   assert f'{output}: 21 images predicted; 4 could not be read' in said
   assert 'passed over as no images: 4 files' in said
-  found = rows(output)
-  names = [row['image'] for row in found]
+  listed = rows(output)
+  names = [row['image'] for row in listed]
   assert names == [
     'colour.png', 'film.dcm', *(f'new{number:02}.jpg' for number in range(16)),
     'sub/IM1', 'sub/a, "b" ü.png', 'sub/deep.tiff',
   ]  # fmt: skip
-  assert list(found[0]) == [
+  assert list(listed[0]) == [
     'image', *(prefix + label for prefix in ('prob_', 'decision_', 'raw_') for label in LABELS)
   ]  # fmt: skip
   broken = rows(tmp_path / 'out.broken.csv')
@@ -118,7 +118,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   )
   raw = np.asarray(jax.jit(opened.network.learner.eval_step)(opened.network.best, pixels))
   prob, before = (
-    np.array([[float(row[prefix + label]) for label in LABELS] for row in found])
+    np.array([[float(row[prefix + label]) for label in LABELS] for row in listed])
     for prefix in ('prob_', 'raw_')
   )
   np.testing.assert_allclose(before, raw, atol=1e-5)
@@ -127,9 +127,9 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   for column, label in enumerate(LABELS):
     threshold = level.threshold(label)
     decided = [str(int(p >= threshold)) for p in prob[:, column]]
-    assert [row[f'decision_{label}'] for row in found] == decided
-  beside = json.loads((tmp_path / 'out.csv.json').read_text())
-  assert beside['images'] == 25 and beside['training_images'] == 0
+    assert [row[f'decision_{label}'] for row in listed] == decided
+  settings = json.loads((tmp_path / 'out.csv.json').read_text())
+  assert settings['images'] == 25 and settings['training_images'] == 0
 
 
 def test_a_table_says_what_the_file_says_and_names_what_it_could_not_read(run, mixed, tmp_path):
@@ -138,11 +138,11 @@ def test_a_table_says_what_the_file_says_and_names_what_it_could_not_read(run, m
   table = new_images.predict(opened, mixed)
   assert len(table) == 25 and not table['image'].duplicated().any()
   good, broken = table[table['reason'] == ''], table[table['reason'] != '']
-  found = rows(tmp_path / 'out.csv')
-  assert list(good['image']) == [row['image'] for row in found]
-  for name in list(found[0])[1:]:
+  listed = rows(tmp_path / 'out.csv')
+  assert list(good['image']) == [row['image'] for row in listed]
+  for name in list(listed[0])[1:]:
     np.testing.assert_allclose(
-      good[name].astype(float), [float(row[name]) for row in found], rtol=1e-8
+      good[name].astype(float), [float(row[name]) for row in listed], rtol=1e-8
     )
   assert [
     {'image': image, 'reason': reason} for image, reason in zip(broken['image'], broken['reason'])
@@ -228,8 +228,8 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
   new_images.predict_to_csv(
     finished_runs.open_run(run), tmp_path / 'list.csv', tmp_path / 'out.csv', root=mixed
   )
-  found = rows(tmp_path / 'out.csv')
-  assert [(row['image'], row['patient']) for row in found] == [
+  listed = rows(tmp_path / 'out.csv')
+  assert [(row['image'], row['patient']) for row in listed] == [
     ('film.dcm', 'new 1'), ('colour.png', '')
   ]  # fmt: skip
   assert rows(tmp_path / 'out.broken.csv') == [
@@ -247,17 +247,17 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
     heat_maps=folder,
     heat_map_labels=['Edema', 'Pneumonia'],
   )
-  found = sorted(str(each.relative_to(folder)) for each in folder.rglob('*.png'))
+  listed = sorted(str(path.relative_to(folder)) for path in folder.rglob('*.png'))
   names = [row['image'] for row in rows(tmp_path / 'out.csv')]
-  assert found == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
+  assert listed == sorted(f'{name}.{label}.png' for name in names for label in LABELS[1:])
   opened = finished_runs.open_run(run)
   pixels = decoding.decode(mixed / 'sub' / 'IM1', ImageFormat(32, 1))
   maps = saliency.of_learner(
     opened.network.learner, opened.network.best, opened.config.evaluation.saliency
   )
   expected = heat_overlay.overlay(pixels, np.asarray(maps(pixels[None], 2))[0])
-  written = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
-  np.testing.assert_allclose(written.astype(int), expected, atol=2)
+  drawn = np.asarray(Image.open(folder / 'sub' / 'IM1.Edema.png'))
+  np.testing.assert_allclose(drawn.astype(int), expected, atol=2)
   for wrong, words in (
     ({'heat_maps': mixed / 'maps'}, 'would be predicted next time'),
     ({'heat_maps': folder, 'heat_map_labels': ['Edma']}, "did you mean 'Edema'"),
@@ -271,9 +271,9 @@ def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
   for name in ('loop.png', 'loop'):
     os.symlink(name, tmp_path / name)
   os.mkfifo(tmp_path / 'pipe.png')
-  found = lists.of_folder(tmp_path)
-  assert [item.image for item in lists.items(found)] == ['a.png', 'loop.png']
-  assert found.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
+  listed = lists.of_folder(tmp_path)
+  assert [item.image for item in lists.items(listed)] == ['a.png', 'loop.png']
+  assert listed.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
 
 
 def test_a_probability_at_its_threshold_reads_as_decided(run):
@@ -297,33 +297,33 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   run, phantom_root, other_root, tmp_path, capsys
 ):
   split = split_of(run)
-  of = {part: split[split['split'] == part] for part in ('train', 'validation', 'test')}
+  split_rows = {part: split[split['split'] == part] for part in ('train', 'validation', 'test')}
   listed = tmp_path / 'list.csv'
   # The test images of the run's own folder are new to it.
-  of['test'][['image', 'patient']].to_csv(listed, index=False)
+  split_rows['test'][['image', 'patient']].to_csv(listed, index=False)
   new_images.predict_to_csv(
     finished_runs.open_run(run), listed, tmp_path / 'test.csv', root=phantom_root
   )
-  assert len(rows(tmp_path / 'test.csv')) == len(of['test'])
+  assert len(rows(tmp_path / 'test.csv')) == len(split_rows['test'])
   refusals = {}
   # The folder itself, a link to it, and one image by its path.
   os.symlink(phantom_root, tmp_path / 'link')
   refusals['folder'] = (phantom_root, None)
   refusals['link'] = (tmp_path / 'link', None)
-  one = of['validation']['image'].iloc[0]
+  one = split_rows['validation']['image'].iloc[0]
   (tmp_path / 'one.csv').write_text(f'image\n{one}\n')
   refusals['csv'] = (tmp_path / 'one.csv', phantom_root)
   # A copy, and another image of a patient who trained.
-  for name in of['train']['image'][:3]:
+  for name in split_rows['train']['image'][:3]:
     (tmp_path / 'copy' / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(phantom_root / name, tmp_path / 'copy' / name)
   refusals['copy'] = (tmp_path / 'copy', None)
-  patient = of['train']['patient'].iloc[0]
+  patient = split_rows['train']['patient'].iloc[0]
   Image.new('L', (40, 40)).save(tmp_path / 'x.png')
   (tmp_path / 'patient.csv').write_text(f'image,patient\nx.png,{patient}\n')
   refusals['patient'] = (tmp_path / 'patient.csv', None)
   words = {
-    'folder': f'(at least {len(split) - len(of["test"])} of the',
+    'folder': f'(at least {len(split) - len(split_rows["test"])} of the',
     'link': 'this model (',
     'csv': f"'{one}' chose this model (at least 1 of the 1 images",
     'copy': f'shows the same as {phantom_root}',
@@ -392,8 +392,8 @@ def test_whoever_reads_a_probability_back_decides_alike():
   item = Item('a.jpg', 'a.jpg', '')
   decided = decisions.Decisions(calibrated, {'decision_Edema': [1] * 21})
   rows = new_images._rows([item] * 21, decided, has_patients=False, raw=None)
-  written = [row[1] for row in rows]
-  read = np.array(written, np.float64)[:, None]
+  drawn = [row[1] for row in rows]
+  read = np.array(drawn, np.float64)[:, None]
   assert calibrated[0, 0] == 1 / 3 and frozen.decide(chosen, ['Edema'], read).all()
 
 

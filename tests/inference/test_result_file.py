@@ -97,12 +97,12 @@ def test_a_place_that_cannot_be_written_is_refused_first(tmp_path):
 def test_what_is_left_of_other_results_is_neither_taken_for_these_nor_lost(tmp_path):
   path = tmp_path / 'out.csv'
   broken, settings = result_file.broken_path(path), result_file.settings_path(path)
-  for beside in (broken, settings):
-    beside.write_text('image,reason\na.png,of last week\n')
+  for leftover in (broken, settings):
+    leftover.write_text('image,reason\na.png,of last week\n')
     with pytest.raises(InputError, match='is there already'):
       write(path)
-    assert not path.exists() and 'last week' in beside.read_text()
-    beside.unlink()
+    assert not path.exists() and 'last week' in leftover.read_text()
+    leftover.unlink()
   path.touch()
   broken.write_text('image,reason\na.png,of last week\n')
   write(path)

@@ -17,7 +17,7 @@ from medjax.report.sections import examples
 
 def predicted(rows, labels=('Edema',)):
   """Predictions from (patient, probabilities, truth) per image; a truth of None is not known."""
-  truth = [[np.nan if t is None else t for t in of] for _, _, of in rows]
+  truth = [[np.nan if t is None else t for t in values] for _, _, values in rows]
   return Predictions(
     [f'{at}.jpg' for at in range(len(rows))],
     [patient for patient, _, _ in rows],

@@ -183,31 +183,31 @@ def test_contents_lead_to_every_part(page):
 def test_every_figure_is_there(given, page):
   text = page.text()
 
-  def written(figure, digits):
+  def printed(figure, digits):
     low, high = (f'{bound:.{digits}f}'.replace('-', '−') for bound in figure.interval)
     between = ' to ' if figure.interval[0] < 0 else '–'
     value = f'{figure.value:.{digits}f}'.replace('-', '−')
     return f'{value} ({low}{between}{high})'
 
   for label in LABELS[:2]:
-    of = given['result'].labels[label]
+    label_result = given['result'].labels[label]
     for name, digits in (
       ('auroc', 3), ('auprc', 3), ('brier', 3), ('ece', 3), ('calibration_slope', 2),
       ('calibration_intercept', 2),
     ):  # fmt: skip
-      assert written(getattr(of, name), digits) in text
-    assert f'before {of.uncalibrated.test.brier:.3f}' in text
-    for point in of.operating_points:
+      assert printed(getattr(label_result, name), digits) in text
+    assert f'before {label_result.uncalibrated.test.brier:.3f}' in text
+    for point in label_result.operating_points:
       assert f'{point.threshold:.3f}' in text
       for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
-        assert written(getattr(point, name), 2) in text
-      assert f'at 2.0%: {written(point.at_prevalence.ppv, 3)}' in text
+        assert printed(getattr(point, name), 2) in text
+      assert f'at 2.0%: {printed(point.at_prevalence.ppv, 3)}' in text
       counts = point.confusion
       called = counts.true_positives + counts.false_positives
       assert f'{counts.true_positives} of {called}' in text
-    low, high = of.delong.interval
+    low, high = label_result.delong.interval
     assert f'{low:.3f}–{high:.3f}' in text
-    assert f'{of.prevalence:.1%} {of.positives} of 400' in text
+    assert f'{label_result.prevalence:.1%} {label_result.positives} of 400' in text
   assert 'Youden, makes the decisions' in text and 'Sensitivity of 0.9' in text
   assert 'no positives' in text and 'Not drawn, for want of a class: Fracture.' in text
   assert 'By Platt scaling, fitted for each label on validation' in text
@@ -268,14 +268,14 @@ def test_bare_evaluation_still_renders(with_validation):
   one = synthetic_summary.predicted(1, LABELS, 20)
   nothing = one._replace(known=np.zeros_like(one.known))
   for test in (one, nothing):
-    found = assessment.assess(
+    assessed = assessment.assess(
       nothing if with_validation else None,
       test,
       Protocol(operating_points=('youden', 'threshold=0.5'), replicates=10),
     )
     text = Page(
       run_page.render(
-        title='x', result=found.result, history=[], split_proof={}, config={}, facts={}
+        title='x', result=assessed.result, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
     assert 'No training history was given.' in text and 'No split proof was given.' in text
@@ -286,11 +286,13 @@ def test_bare_evaluation_still_renders(with_validation):
 
 
 def test_without_a_threshold_none_is_spoken_of():
-  found = assessment.assess(
+  assessed = assessment.assess(
     None, synthetic_summary.predicted(1, LABELS, 60), Protocol(replicates=10)
   )
   text = Page(
-    run_page.render(title='x', result=found.result, history=[], split_proof={}, config={}, facts={})
+    run_page.render(
+      title='x', result=assessed.result, history=[], split_proof={}, config={}, facts={}
+    )
   ).text()
   assert 'No threshold: no validation to choose it on.' in text
   for words in ('Youden', 'numbered points', 'frozen', 'Mean sensitivity', 'makes the decisions'):
@@ -299,7 +301,7 @@ def test_without_a_threshold_none_is_spoken_of():
 
 def test_thresholds_say_where_each_comes_from():
   validation = synthetic_summary.predicted(2, LABELS, 200)
-  validation = validation._replace(patients=[f'v{each}' for each in validation.patients])
+  validation = validation._replace(patients=[f'v{word}' for word in validation.patients])
   for rules, words in (
     (
       ('youden',),
@@ -308,25 +310,25 @@ def test_thresholds_say_where_each_comes_from():
     (('threshold=0.5',), ['Each threshold was given as a number: a']),
     (('youden', 'threshold=0.5'), ['before the test set was read, or given as a number: a']),
   ):
-    found = assessment.assess(
+    assessed = assessment.assess(
       validation,
       synthetic_summary.predicted(1, LABELS, 60),
       Protocol(operating_points=rules, replicates=10),
     )
     text = Page(
       run_page.render(
-        title='x', result=found.result, history=[], split_proof={}, config={}, facts={}
+        title='x', result=assessed.result, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
-    assert all(each in text for each in words)
+    assert all(word in text for word in words)
 
 
 def test_what_is_not_calibrated_is_said():
   validation = synthetic_summary.predicted(2, LABELS, 200)
   validation.truth[:, 0] = 0
   test = synthetic_summary.predicted(1, LABELS, 200)
-  found = assessment.assess(validation, test, Protocol(calibration='platt', replicates=10))
-  assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in found.result.notes
+  assessed = assessment.assess(validation, test, Protocol(calibration='platt', replicates=10))
+  assert f'Not calibrated (no positives on validation): {LABELS[0]}.' in assessed.result.notes
 
 
 def test_a_gap_of_nothing_has_no_sign():
@@ -404,31 +406,31 @@ def report_of(head, absent=()):
 
 @pytest.mark.parametrize('head, kappa', [('softmax', 'kappa'), ('ordinal', 'quadratic_kappa')])
 def test_classes_have_their_figures_and_a_place_on_the_first_screen(head, kappa):
-  of, _, page = report_of(head)
+  label_result, _, page = report_of(head)
   text = page.text()
   things = 'grades' if head == 'ordinal' else 'classes'
   first, section = text.split(f'Decision between {things} on the test set')
   assert f'How well does resnet50 tell 3 {things} apart' in first
   assert f'Mean test AUROC of 3 {things}' in first
   for name in ('accuracy', 'balanced_accuracy', kappa):
-    low, high = getattr(of, name).interval
-    assert f'{getattr(of, name).value:.3f} ({low:.3f}–{high:.3f})' in section
+    low, high = getattr(label_result, name).interval
+    assert f'{getattr(label_result, name).value:.3f} ({low:.3f}–{high:.3f})' in section
     on_first = name == 'balanced_accuracy' or name == 'quadratic_kappa'
-    interval = f'{getattr(of, name).value:.3f}95% interval {low:.3f} to {high:.3f}'
+    interval = f'{getattr(label_result, name).value:.3f}95% interval {low:.3f} to {high:.3f}'
     assert (interval in first) == on_first
-  assert of.decision in section and 'against all others' in section
+  assert label_result.decision in section and 'against all others' in section
   assert ('Quadratic kappa' in text) == (head == 'ordinal')
 
 
 def test_the_confusion_matrix_is_a_table_that_can_be_heard():
-  of, text, page = report_of('softmax')
+  label_result, text, page = report_of('softmax')
   start = text.index('<table class="matrix')
   matrix = Page(text[start : text.index('</table>', start) + len('</table>')])
   scopes = [attributes['scope'] for tag, attributes in matrix.elements if tag == 'th']
   assert scopes == ['col', 'colgroup', *['col'] * 3, *['row'] * 3]
   assert matrix.count('caption') == 1 and matrix.count('td') == 9
   expected = ''
-  for label, row in zip(CLASSES, of.confusion):
+  for label, row in zip(CLASSES, label_result.confusion):
     shares = (f'{count / sum(row):.1%}' if count else '' for count in row)
     expected += f'{label}{sum(row)} images'
     expected += ''.join(f'{count}{share}' for count, share in zip(row, shares))
@@ -449,12 +451,14 @@ def test_names_of_classes_are_escaped_and_nothing_is_fetched():
 
 
 def test_a_class_without_images_is_said_where_its_figure_would_stand():
-  of, _, page = report_of('ordinal', absent=(CLASSES[2],))
+  label_result, _, page = report_of('ordinal', absent=(CLASSES[2],))
   first, section = page.text().split('Decision between grades on the test set')
-  assert of.balanced_accuracy.value is None and of.quadratic_kappa.value is not None
+  assert (
+    label_result.balanced_accuracy.value is None and label_result.quadratic_kappa.value is not None
+  )
   for part in (first, section):
     assert f'no image is of class {CLASSES[2]}' in part
-  assert f'{of.quadratic_kappa.value:.3f}' in first
+  assert f'{label_result.quadratic_kappa.value:.3f}' in first
   assert 'nan' not in page.text() and 'None%' not in page.text()
 
 

@@ -49,11 +49,11 @@ def browse(folder, page, *settings):
   requests = [event.get('params', {}) for event in json.loads(log.read_text())['events']]
   # What the browser asks for by itself has no page as its initiator.
   asked = {
-    each['url']
-    for each in requests
-    if 'url' in each
-    and each.get('initiator', 'not an origin') != 'not an origin'
-    and not each['url'].startswith(('file:', 'data:'))
+    request['url']
+    for request in requests
+    if 'url' in request
+    and request.get('initiator', 'not an origin') != 'not an origin'
+    and not request['url'].startswith(('file:', 'data:'))
   }
   return finished.stdout, finished.stderr, asked
 

@@ -27,7 +27,7 @@ LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 
 
 def config(*overrides):
-  tiny = [each.removeprefix('--config.') for each in TINY]
+  tiny = [flag.removeprefix('--config.') for flag in TINY]
   return configs.load(str(PROJECT / 'configs/phantom.py'), [*tiny, *overrides])
 
 
@@ -54,12 +54,12 @@ def predicted(learned, variables, images):
 
 def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
   learned = learn('evaluation.test_augment=2')
-  found = predicted(learned, variables, images)
-  assert found.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
+  probabilities = predicted(learned, variables, images)
+  assert probabilities.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
   # The policy by itself, an image after the other, with the key that the pass and the pixels make.
   weights = 2 * np.arange(32 * 32, dtype=np.uint64) + 1
   policy = jax.jit(policies.chest)
-  alone = jax.jit(lambda each, shown: learned.eval_step(each, images, lambda _: shown))
+  alone = jax.jit(lambda checkpoint, shown: learned.eval_step(checkpoint, images, lambda _: shown))
   for number in range(3):
     shown = images.astype(np.float32) / 255
     if number:
@@ -71,31 +71,35 @@ def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
           for digest, image in zip(digests, shown)
         ]
       )
-    for place, each in enumerate(variables):
-      np.testing.assert_allclose(found[:, place, number], alone(each, shown), atol=1e-5)
-  assert np.abs(found[:, :, 1] - found[:, :, 2]).max() > 1e-4
-  assert np.abs(found[:, :, 1] - found[:, :, 0]).max() > 1e-4
-  np.testing.assert_allclose(averaging.mean([found]), found.mean((1, 2)), atol=1e-7)
+    for place, checkpoint in enumerate(variables):
+      np.testing.assert_allclose(
+        probabilities[:, place, number], alone(checkpoint, shown), atol=1e-5
+      )
+  assert np.abs(probabilities[:, :, 1] - probabilities[:, :, 2]).max() > 1e-4
+  assert np.abs(probabilities[:, :, 1] - probabilities[:, :, 0]).max() > 1e-4
+  np.testing.assert_allclose(averaging.mean([probabilities]), probabilities.mean((1, 2)), atol=1e-7)
 
 
 def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
   plain = predicted(learn(), variables, images)
   assert plain.shape == (4, 2, 1, 3)
   identity = dataclasses.replace(learn('evaluation.test_augment=3'), augment=policies.none)
-  found = predicted(identity, variables, images)
-  np.testing.assert_allclose(found, np.repeat(plain, 4, axis=2), atol=1e-6)
+  probabilities = predicted(identity, variables, images)
+  np.testing.assert_allclose(probabilities, np.repeat(plain, 4, axis=2), atol=1e-6)
 
 
 def test_an_image_is_predicted_alike_in_every_batch_and_again(images, variables):
   learned = learn('evaluation.test_augment=2')
-  found = predicted(learned, variables, images)
-  np.testing.assert_array_equal(found, predicted(learned, variables, images))
+  probabilities = predicted(learned, variables, images)
+  np.testing.assert_array_equal(probabilities, predicted(learned, variables, images))
   order = np.array([3, 0, 3, 2])
-  np.testing.assert_allclose(predicted(learned, variables, images[order]), found[order], atol=1e-5)
+  np.testing.assert_allclose(
+    predicted(learned, variables, images[order]), probabilities[order], atol=1e-5
+  )
   seeded = dataclasses.replace(learned, config=dataclasses.replace(learned.config, seed=7))
   other = predicted(seeded, variables, images)
-  np.testing.assert_allclose(other[:, :, 0], found[:, :, 0], atol=1e-6)
-  assert np.abs(other[:, :, 1:] - found[:, :, 1:]).max() > 1e-4
+  np.testing.assert_allclose(other[:, :, 0], probabilities[:, :, 0], atol=1e-6)
+  assert np.abs(other[:, :, 1:] - probabilities[:, :, 1:]).max() > 1e-4
 
 
 def test_what_stands_beside_the_mean():
@@ -150,7 +154,7 @@ def test_of_equals_the_latest_are_the_best():
     {'step': step, 'auroc_mean': value}
     for step, value in ((1, 0.7), (2, 0.9), (3, None), (4, 0.7), (5, 0.9), (6, 0.8))
   ]
-  steps = [[each['step'] for each in checkpoints.best_validations(history, n)] for n in (1, 4, 9)]
+  steps = [[row['step'] for row in checkpoints.best_validations(history, n)] for n in (1, 4, 9)]
   assert steps == [[5], [5, 2, 6, 4], [5, 2, 6, 4, 1]]
   assert checkpoints.best_validation(history)['step'] == 5
 
@@ -167,12 +171,12 @@ def test_as_many_of_the_best_are_kept(tmp_path):
         checkpointer, state.replace(params=params), step, {'history': list(history)}, value
       )
     checkpointer.wait()
-  kept = sorted(int(each.name) for each in (tmp_path / 'checkpoints').iterdir())
+  kept = sorted(int(saved.name) for saved in (tmp_path / 'checkpoints').iterdir())
   best = checkpoints.several_best_variables(Layout(tmp_path), 3)
   assert [step for _, step in best] == [2, 5, 3] and kept == [2, 3, 5, 6]
   first = jax.tree.leaves(state.params)[0]
-  for each, step in best:
-    np.testing.assert_allclose(jax.tree.leaves(each['params'])[0], first + step, rtol=1e-6)
+  for saved, step in best:
+    np.testing.assert_allclose(jax.tree.leaves(saved['params'])[0], first + step, rtol=1e-6)
   np.testing.assert_array_equal(
     jax.tree.leaves(checkpoints.best_variables(Layout(tmp_path))[0])[0],
     jax.tree.leaves(best[0][0])[0],
@@ -218,9 +222,9 @@ def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
 
 def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
-  written = json.loads((tmp_path / 'run/config.json').read_text())
-  written['data']['labels'].append('Mass')
-  (tmp_path / 'run/config.json').write_text(json.dumps(written))
+  saved = json.loads((tmp_path / 'run/config.json').read_text())
+  saved['data']['labels'].append('Mass')
+  (tmp_path / 'run/config.json').write_text(json.dumps(saved))
   with pytest.raises(InputError, match=r'is not of the network and the 4 labels') as raised:
     _ = finished_runs.open_run(tmp_path / 'run').network
   assert '\n' not in str(raised.value)
@@ -241,18 +245,18 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     read = study.records(experiment, run.learner.image_format, data, rows).load(
       np.arange(len(rows)), len(rows)
     )
-    own, theirs = (
-      np.asarray(jax.jit(averaging.step(each.learner))(each.variables, read['image']))
-      for each in (run, other)
+    own, others = (
+      np.asarray(jax.jit(averaging.step(row.learner))(row.variables, read['image']))
+      for row in (run, other)
     )
-    expected = (own.reshape(len(rows), 6, 3).mean(1) + theirs[:, 0, 0]) / 2
+    expected = (own.reshape(len(rows), 6, 3).mean(1) + others[:, 0, 0]) / 2
     whole = predictions.read(workdir / 'predictions' / f'{part}.csv')
     single = predictions.read(workdir / 'predictions' / 'single_model' / f'{part}.csv')
     np.testing.assert_allclose(whole.probabilities, expected, atol=1e-5)
     np.testing.assert_allclose(single.probabilities, own[:, 0, 0], atol=1e-5)
     assert whole.images == single.images and (whole.truth == single.truth).all()
     alone = predictions.read(finished[0] / 'predictions' / f'{part}.csv')
-    np.testing.assert_allclose(alone.probabilities, theirs[:, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(alone.probabilities, others[:, 0, 0], atol=1e-5)
   assert not (finished[0] / 'predictions' / 'single_model').exists()
   page = (workdir / 'report' / 'index.html').read_text()
   assert 'mean probability of the 2 best checkpoints' in page  # Of three asked for there are two.
@@ -286,7 +290,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   )
   card = (tmp_path / 'export' / 'README.md').read_text()
   shown = [exported['study'].threshold(label) for label in LABELS]
-  assert all(f'{each:.4f}' in card for each in shown if each is not None)
+  assert all(f'{threshold:.4f}' in card for threshold in shown if threshold is not None)
   assert 'one checkpoint of an average (mean probability of the 2 best checkpoints' in card
   # Told again, the run says the same: also in which order.
   layout = Layout(workdir)

@@ -38,11 +38,11 @@ def test_predictions_are_calibrated_and_decided_at_the_frozen_thresholds(finishe
   run = open_run(finished[0])
   for part in ('validation', 'test'):
     table = run.predictions(part)
-    written = list(csv.DictReader((finished[0] / 'predictions' / f'{part}.csv').open()))
-    assert list(table['image']) == [row['image'] for row in written]
-    assert list(table['patient']) == [row['patient'] for row in written]
-    assert list(table['view']) == [row['view'] for row in written]
-    raw = np.array([[float(row[f'prob_{label}']) for label in LABELS] for row in written])
+    saved = list(csv.DictReader((finished[0] / 'predictions' / f'{part}.csv').open()))
+    assert list(table['image']) == [row['image'] for row in saved]
+    assert list(table['patient']) == [row['patient'] for row in saved]
+    assert list(table['view']) == [row['view'] for row in saved]
+    raw = np.array([[float(row[f'prob_{label}']) for label in LABELS] for row in saved])
     np.testing.assert_allclose(table[[f'raw_{label}' for label in LABELS]], raw, rtol=1e-6)
     level = frozen.read(finished[0], LABELS)['levels']['image']
     expected = calibration.apply(level['calibration'], raw, LABELS)
@@ -56,7 +56,7 @@ def test_predictions_are_calibrated_and_decided_at_the_frozen_thresholds(finishe
         assert decisions.isna().all()
       else:
         assert list(decisions) == list((table[f'prob_{label}'] >= threshold).astype(int))
-      truth = [float(row[f'true_{label}'] or 'nan') for row in written]
+      truth = [float(row[f'true_{label}'] or 'nan') for row in saved]
       np.testing.assert_array_equal(table[f'true_{label}'], truth)
 
 

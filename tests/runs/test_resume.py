@@ -40,7 +40,7 @@ def finish(workdir, root, *arguments):
 
 
 def latest(workdir):
-  steps = [int(each.name) for each in (workdir / 'checkpoints').glob('*') if each.name.isdigit()]
+  steps = [int(path.name) for path in (workdir / 'checkpoints').glob('*') if path.name.isdigit()]
   return max(steps, default=0)
 
 
@@ -51,13 +51,13 @@ def final_state(workdir):
 
 
 def assert_same_end(one, other):
-  states = [jax.tree.leaves(final_state(each)) for each in (one, other)]
+  states = [jax.tree.leaves(final_state(path)) for path in (one, other)]
   assert len(states[0]) == len(states[1]) > 20
   for left, right in zip(*states):
     np.testing.assert_array_equal(left, right)
   for name in ('evaluation/test.json', 'predictions/test.csv', 'predictions/validation.csv'):
     assert (one / name).read_bytes() == (other / name).read_bytes()
-  rows = [[json.loads(line) for line in (each / 'metrics.jsonl').open()] for each in (one, other)]
+  rows = [[json.loads(line) for line in (path / 'metrics.jsonl').open()] for path in (one, other)]
   assert rows[0] == rows[1] and len(rows[0]) == STEPS + 4
 
 

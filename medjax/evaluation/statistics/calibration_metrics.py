@@ -111,7 +111,7 @@ def _newton(
   """
   size = design.shape[1]
   products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-  found = np.full(target.shape, np.nan)
+  solutions = np.full(target.shape, np.nan)
   theta, rows = np.zeros(target.shape), np.arange(len(target))  # the rows that still move
   for _ in range(_ITERATIONS):
     chance = special.expit(theta[rows] @ design.T + offset)
@@ -125,11 +125,11 @@ def _newton(
     # The next step would be about the square of this one; far smaller ones are lost in rounding
     # where nearly all probabilities are 0 or 1.
     done = np.abs(step).max(axis=1) < 1e-6
-    found[rows[done]] = theta[rows[done]]
+    solutions[rows[done]] = theta[rows[done]]
     rows = rows[~done & (np.abs(theta[rows]).max(axis=1) < _LARGEST)]
     if not len(rows):
       break
-  return found
+  return solutions
 
 
 def reliability(

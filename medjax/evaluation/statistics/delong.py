@@ -93,7 +93,7 @@ def contributions(
   return Contributions(aurocs, added[0], added[1], counts)
 
 
-def covariance(of: Contributions) -> np.ndarray:
+def covariance(parts: Contributions) -> np.ndarray:
   """Returns the covariance f64[K, K] of the AUROCs; NaN with fewer than two patients of a class.
 
   Obuchowski's estimate. With P patients in all, P1 of them with positives and P0 with negatives,
@@ -102,13 +102,13 @@ def covariance(of: Contributions) -> np.ndarray:
   every patient has one image nobody has both classes, P1 and P0 are the positives and the
   negatives, and what is left is DeLong's estimate exactly.
   """
-  if (of.patients < 2).any() or np.isnan(of.aurocs).any():
-    return np.full((len(of.aurocs),) * 2, np.nan)
-  positives, negatives, every = of.patients / (of.patients - 1)
-  across = _products(of.positives, of.negatives)
+  if (parts.patients < 2).any() or np.isnan(parts.aurocs).any():
+    return np.full((len(parts.aurocs),) * 2, np.nan)
+  positives, negatives, every = parts.patients / (parts.patients - 1)
+  across = _products(parts.positives, parts.negatives)
   return (
-    positives * _products(of.positives, of.positives)
-    + negatives * _products(of.negatives, of.negatives)
+    positives * _products(parts.positives, parts.positives)
+    + negatives * _products(parts.negatives, parts.negatives)
     + every * (across + across.T)
   )
 
@@ -132,10 +132,10 @@ def mean_covariance(
     of_labels: at least one, of the same models and the same P patients.
     patients: how many have an image of known truth, P.
   """
-  aurocs = np.mean([of.aurocs for of in of_labels], axis=0)
-  if patients < 2 or any((of.patients < 2).any() for of in of_labels):
+  aurocs = np.mean([parts.aurocs for parts in of_labels], axis=0)
+  if patients < 2 or any((parts.patients < 2).any() for parts in of_labels):
     return aurocs, np.full((len(aurocs),) * 2, np.nan)
-  added = np.mean([of.positives + of.negatives for of in of_labels], axis=0)
+  added = np.mean([parts.positives + parts.negatives for parts in of_labels], axis=0)
   return aurocs, patients / (patients - 1) * _products(added, added)
 
 
@@ -183,13 +183,13 @@ def figure(
   )
 
 
-def no_variance(of: Contributions, truth: np.ndarray) -> str:
+def no_variance(parts: Contributions, truth: np.ndarray) -> str:
   """Returns why the AUROCs have no variance between patients, '' where they have."""
   truth = np.asarray(truth)
-  for name, value, patients in zip(('positives', 'negatives'), (1, 0), of.patients):
+  for name, value, patients in zip(('positives', 'negatives'), (1, 0), parts.patients):
     if not (truth == value).any():
       return f'no {name}'
-    if of.patients[2] < 2:
+    if parts.patients[2] < 2:
       return 'fewer than two patients'
     if patients < 2:
       return f'all {name} are of one patient'

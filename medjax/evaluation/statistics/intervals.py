@@ -129,16 +129,16 @@ def figure(
       leave it out: the BCa interval, which corrects that, is then the only one.
   """
   interval = percentile(replicates, level)
-  found = not reason and interval.bounds is not None
+  exists = not reason and interval.bounds is not None
   corrected = None
-  if found and left_out is not None and not np.isnan(value):
+  if exists and left_out is not None and not np.isnan(value):
     corrected = bca(np.asarray(replicates), float(value), left_out, level)
-  if found and biased:
+  if exists and biased:
     reason = '' if corrected else 'its replicates are too far off the figure itself'
-    interval, found = interval._replace(bounds=corrected), bool(corrected)
+    interval, exists = interval._replace(bounds=corrected), bool(corrected)
   return Figure(
     value=None if np.isnan(value) else float(value),
-    interval=interval.bounds if found else None,
+    interval=interval.bounds if exists else None,
     bca=corrected,
     valid_replicates=interval.valid,
     reason=reason or interval.reason,

@@ -73,20 +73,20 @@ def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
   """
   weights = np.asarray(weights, np.float64)
   runs = np.add.reduceat(weights.take(ranking.order, axis=1), ranking.starts, axis=1)
-  found = runs.take(ranking.positive, axis=1)
+  hits = runs.take(ranking.positive, axis=1)
   runs[:, ranking.positive] = 0
   false_positives = np.cumsum(runs, axis=1)
-  true_positives = np.cumsum(found, axis=1)
+  true_positives = np.cumsum(hits, axis=1)
   above = false_positives.take(ranking.positive, axis=1)
   through = false_positives.take(ranking.tied, axis=1)
-  positives, negatives = found.sum(axis=1), false_positives[:, -1]
-  pairs = (found * (negatives[:, None] - (above + through) / 2)).sum(axis=1)
+  positives, negatives = hits.sum(axis=1), false_positives[:, -1]
+  pairs = (hits * (negatives[:, None] - (above + through) / 2)).sum(axis=1)
   flagged = true_positives + through
   precision = np.divide(true_positives, flagged, out=np.zeros_like(flagged), where=flagged > 0)
   with np.errstate(invalid='ignore', divide='ignore'):
     both = positives * negatives > 0
     auroc_values = np.where(both, pairs / (positives * negatives), np.nan)
-    precisions = np.where(both, (found * precision).sum(axis=1) / positives, np.nan)
+    precisions = np.where(both, (hits * precision).sum(axis=1) / positives, np.nan)
   return auroc_values, precisions
 
 

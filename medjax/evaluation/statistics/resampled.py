@@ -131,7 +131,10 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
   by_label = intervals.in_threads(
     lambda label: _compute(label, weights, by_patient), prepared.labels
   )
-  figures = {name: np.stack([of[name] for of in by_label], axis=1) for name in by_label[0]}
+  figures = {
+    name: np.stack([label_figures[name] for label_figures in by_label], axis=1)
+    for name in by_label[0]
+  }
   for name in AT_THRESHOLD:
     figures[name][:, np.isnan(prepared.thresholds)] = np.nan
   return figures

@@ -127,7 +127,7 @@ def fit(
   return Fitted(traverse_util.unflatten_dict(filled, sep='/'), new, unused, scheme, adapted)
 
 
-def _raise_all(problems: Mapping[str, list[str]], where: str, found: int, known: int) -> None:
+def _raise_all(problems: Mapping[str, list[str]], where: str, filled: int, known: int) -> None:
   if not any(problems.values()):
     return
   kinds = []
@@ -136,7 +136,7 @@ def _raise_all(problems: Mapping[str, list[str]], where: str, found: int, known:
       more = f' and {len(names) - _SHOWN:,} more' if len(names) > _SHOWN else ''
       kinds.append(f'{len(names):,} {kind}: {", ".join(names[:_SHOWN])}{more}')
   raise InputError(
-    f'{where}: its tensors do not fit the network, so nothing is loaded ({found:,} of the '
+    f'{where}: its tensors do not fit the network, so nothing is loaded ({filled:,} of the '
     f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is this the network of their "
     'architecture?'
   )

@@ -1,6 +1,6 @@
 """The report's section of plots: a label's ROC, precision-recall and reliability side by side.
 
-A row each, not one chart: fourteen lines in one square cannot be told apart by anybody.
+A row each, not one chart: nobody can tell fourteen lines in one square apart.
 """
 
 from medjax.evaluation import wording

@@ -14,11 +14,11 @@ METHODS = {
 }
 
 
-def section(found: Localisation, result: Result) -> Markup:
+def section(localisation: Localisation, result: Result) -> Markup:
   """Returns the section.
 
   Args:
-    found: heat maps against boxes.
+    localisation: heat maps against boxes.
     result: of the test; says what labels are called.
   """
   one, _ = wording.things(result)
@@ -32,19 +32,20 @@ def section(found: Localisation, result: Result) -> Markup:
       ],
       *(_cell(score) for score in (scores.pointing, scores.energy, scores.overlap)),
     ]
-    for label, scores in found.labels.items()
+    for label, scores in localisation.labels.items()
   ]
-  threshold = next(iter(found.labels.values())).threshold
+  threshold = next(iter(localisation.labels.values())).threshold
   return markup.section(
     'Do heat maps point at the finding?',
     table((wording.capital(one), 'Test images with boxes', *HEADINGS), rows, 'cards'),
     tag(
       'p',
-      f'{METHODS[found.method]} of the single best checkpoint against the boxes of {found.file}. '
-      'By chance is what a map that is as hot everywhere would score; of others, what the maps of '
-      'other patients score on the same boxes, which know only where such findings tend to be. '
-      f'Overlap is intersection over union with pixels of at least {threshold:.0%} of the greatest '
-      'heat. A map that points elsewhere is a warning; one that points there does not say why.',
+      f'{METHODS[localisation.method]} of the single best checkpoint against the boxes of '
+      f'{localisation.file}. By chance is what a map that is as hot everywhere would score; of '
+      'others, what the maps of other patients score on the same boxes, which know only where '
+      'such findings tend to be. Overlap is intersection over union with pixels of at least '
+      f'{threshold:.0%} of the greatest heat. A map that points elsewhere is a warning; one that '
+      'points there does not say why.',
       class_='quiet',
     ),
   )

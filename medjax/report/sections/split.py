@@ -13,12 +13,15 @@ def split(proof: Mapping, labels: Sequence[str]) -> Markup:
     proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
     labels: whose prevalence in each split is shown.
   """
-  splits = {name: of for name, of in proof.get('splits', {}).items() if of['images']}
+  splits = {name: counts for name, counts in proof.get('splits', {}).items() if counts['images']}
   if not splits:
     return section('Split', tag('p', 'No split proof was given.'))
-  sizes = [[name, f'{of["patients"]:,}', f'{of["images"]:,}'] for name, of in splits.items()]
+  sizes = [
+    [name, f'{counts["patients"]:,}', f'{counts["images"]:,}'] for name, counts in splits.items()
+  ]
   shares = [
-    [label, *(_share(of['labels'].get(label)) for of in splits.values())] for label in labels
+    [label, *(_share(counts['labels'].get(label)) for counts in splits.values())]
+    for label in labels
   ]
   overlap = proof.get('patient_overlap', {})
   matrix = [
@@ -47,12 +50,14 @@ def split(proof: Mapping, labels: Sequence[str]) -> Markup:
   )  # fmt: skip
 
 
-def _share(of: Mapping | None) -> object:
-  if of is None or of['prevalence'] is None:
+def _share(counts: Mapping | None) -> object:
+  if counts is None or counts['prevalence'] is None:
     return 'unknown'
-  patients = of.get('positive_patients')
+  patients = counts.get('positive_patients')
   return [
-    one_line(wording.percent(of['prevalence']), f'{of["positive"]:,} of {of["known"]:,}'),
+    one_line(
+      wording.percent(counts['prevalence']), f'{counts["positive"]:,} of {counts["known"]:,}'
+    ),
     None if patients is None else small(wording.count(patients, 'patient')),
   ]
 

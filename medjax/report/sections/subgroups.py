@@ -122,7 +122,7 @@ def _label_table(label: str, groups: Sequence[SubgroupResult], unit: str) -> Mar
 
 
 def _value(group: SubgroupResult, unit: str) -> str:
-  """Returns a group's name; of a study or patient whose images differ nothing is told either."""
+  """Returns a group's name; a study or patient whose images differ has no value either."""
   if group.value == NOT_TOLD and unit != 'image':
     return f'several, or {NOT_TOLD}'
   if group.merged > 1:

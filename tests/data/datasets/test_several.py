@@ -160,8 +160,8 @@ def test_the_vocabulary_names_labels_that_the_sources_have():
   }
   assert has.keys() == vocabulary.CHEST.keys() and has.keys() < datasets.SOURCES.keys()
   for source, mapping in vocabulary.CHEST.items():
-    for ours, theirs in mapping.items():
-      assert set(several.terms(theirs)) <= set(has[source]), (source, ours)
+    for ours, source_label in mapping.items():
+      assert set(several.terms(source_label)) <= set(has[source]), (source, ours)
 
 
 @pytest.mark.parametrize(

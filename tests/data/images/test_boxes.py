@@ -20,7 +20,7 @@ NIH = """Image Index,Finding Label,Bbox [x,y,w,h],,,
 """
 
 
-def written(folder, text, name='boxes.csv'):
+def boxes_file(folder, text, name='boxes.csv'):
   path = folder / name
   path.write_text(text)
   return path
@@ -55,7 +55,7 @@ def test_boxes_move_as_decoding_moves_the_pixels(tmp_path, fit, width, height):
   box = (width * 3 // 8, height * 3 // 8, width // 3, height // 4)
   square(tmp_path, 'a.png', width, height, box)
   table = ','.join(map(str, box))
-  read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.png,Mass,{table}\n'))
+  read = boxes.read(boxes_file(tmp_path, f'image,label,x,y,width,height\na.png,Mass,{table}\n'))
   result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(64, 1, fit))
   assert list(result['row']) == [0] and list(result['label']) == ['Mass']
   wanted = bright(decoding.decode(tmp_path / 'a.png', ImageFormat(64, 1, fit=fit)))
@@ -66,7 +66,7 @@ def test_boxes_move_as_decoding_moves_the_pixels(tmp_path, fit, width, height):
 def test_what_is_cut_away_is_left_out_or_shortened(tmp_path):
   square(tmp_path, 'a.png', 200, 100, (0, 0, 1, 1))
   lines = ['a.png,Mass,0,10,40,20', 'a.png,Mass,0,10,80,20', 'a.png,Mass,190,0,10,100']
-  read = boxes.read(written(tmp_path, '\n'.join(['image,label,x,y,width,height', *lines])))
+  read = boxes.read(boxes_file(tmp_path, '\n'.join(['image,label,x,y,width,height', *lines])))
   result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(50, 1, 'crop'))
   # The middle 100 columns are left, of which the second box covers the first 30, at half the size.
   np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy(), [[0, 5, 15, 10]])
@@ -80,14 +80,14 @@ def test_a_turned_image_has_its_boxes_as_it_is_shown(tmp_path):
   shown = bright(decoding.decode(tmp_path / 'a.jpg', ImageFormat(200, 1)))
   # Of 100 × 200 in 200 × 200 padding takes 50 on the left.
   sides = ','.join(str(round(side)) for side in (shown[0] - 50, *shown[1:]))
-  read = boxes.read(written(tmp_path, f'image,label,x,y,width,height\na.jpg,Mass,{sides}\n'))
+  read = boxes.read(boxes_file(tmp_path, f'image,label,x,y,width,height\na.jpg,Mass,{sides}\n'))
   result = boxes.in_input(read, tmp_path, ['a.jpg'], ImageFormat(200, 1))
   np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[0], shown, atol=1)
   assert shown[3] < shown[2] + 1  # 50 wide and 40 high now.
 
 
 def test_of_chestxray14_boxes_are_in_pixels_of_1024(tmp_path):
-  read = boxes.read(written(tmp_path, NIH, 'BBox_List_2017.csv'))
+  read = boxes.read(boxes_file(tmp_path, NIH, 'BBox_List_2017.csv'))
   assert list(read['label']) == ['Atelectasis', 'Infiltration', 'Infiltration']
   np.testing.assert_array_equal(
     read[list(boxes.SIDES)].to_numpy()[0],
@@ -116,14 +116,14 @@ def test_of_the_phantom_boxes_hold_the_planted_findings(phantom_root):
 
 def test_files_are_found_by_their_names(tmp_path):
   assert boxes.find(tmp_path) is None
-  path = written(tmp_path, NIH, 'BBox_List_2017.csv')
+  path = boxes_file(tmp_path, NIH, 'BBox_List_2017.csv')
   assert boxes.find(tmp_path) == path
 
 
 def test_anybodys_truth_is_no_file_of_boxes(tmp_path):
-  written(tmp_path, 'image,Mass\na.png,1\n', 'truth.csv')
+  boxes_file(tmp_path, 'image,Mass\na.png,1\n', 'truth.csv')
   assert boxes.find(tmp_path) is None
-  path = written(tmp_path, 'image,label,x,y,width,height\na.png,Mass,1,2,3,4\n')
+  path = boxes_file(tmp_path, 'image,label,x,y,width,height\na.png,Mass,1,2,3,4\n')
   assert boxes.find(tmp_path) == path
 
 
@@ -131,7 +131,7 @@ def test_images_are_matched_by_the_ends_of_their_paths(tmp_path):
   for name in ('a/1.png', 'b/1.png', 'b/11.png'):
     square(tmp_path, name, 8, 8, (0, 0, 1, 1))
   header = 'image,label,x,y,width,height\n'
-  box_of = lambda image: boxes.read(written(tmp_path, f'{header}{image},Mass,1,1,2,2\n'))  # noqa: E731
+  box_of = lambda image: boxes.read(boxes_file(tmp_path, f'{header}{image},Mass,1,1,2,2\n'))  # noqa: E731
   there = ['a/1.png', 'b/1.png', 'b/11.png']
   for image, rows in (('b/1.png', [1]), ('11.png', [2]), ('x/y/a/1.png', [0]), ('2.png', [])):
     assert list(boxes.in_input(box_of(image), tmp_path, there, ImageFormat(8, 1))['row']) == rows
@@ -160,12 +160,12 @@ def test_images_are_matched_by_the_ends_of_their_paths(tmp_path):
 )
 def test_bad_files_are_named(tmp_path, text, words):
   with pytest.raises(InputError, match=words):
-    boxes.read(written(tmp_path, text))
+    boxes.read(boxes_file(tmp_path, text))
 
 
 def test_boxes_in_pixels_of_another_image_are_refused(tmp_path):
   square(tmp_path, 'a.png', 100, 80, (0, 0, 1, 1))
-  read = boxes.read(written(tmp_path, 'image,label,x,y,width,height\na.png,Mass,60,70,30,40\n'))
+  read = boxes.read(boxes_file(tmp_path, 'image,label,x,y,width,height\na.png,Mass,60,70,30,40\n'))
   with pytest.raises(
     InputError, match=r'boxes\.csv: row 2: the box lies outside .* 100 × 80 pixels'
   ):

@@ -35,16 +35,16 @@ def _related(relation, pixels):
   """Returns the picture uint8[..., H, W] that bears this relation to another."""
   if relation.transposed:
     pixels = pixels.swapaxes(-1, -2)
-  down, across = (-1 if each else 1 for each in relation.flipped)
+  down, across = (-1 if flip else 1 for flip in relation.flipped)
   return (255 - pixels if relation.inverted else pixels)[..., ::down, ::across]
 
 
 def test_hashes_of_related_pictures_are_those_of_the_pictures_themselves(films):
   thumbnails = duplicates.look(films).thumbnails
-  assert len({each[1:] for each in duplicates.RELATIONS}) == 16
-  for relation, found in zip(duplicates.RELATIONS, duplicates.hashes(thumbnails)):
+  assert len({kind[1:] for kind in duplicates.RELATIONS}) == 16
+  for relation, hashed in zip(duplicates.RELATIONS, duplicates.hashes(thumbnails)):
     themselves = duplicates.hashes(np.ascontiguousarray(_related(relation, thumbnails)))[0]
-    np.testing.assert_array_equal(found, themselves)
+    np.testing.assert_array_equal(hashed, themselves)
 
 
 TURNS = {
@@ -72,16 +72,16 @@ def test_turned_and_inverted_copies_are_found_whichever_comes_first_and_nothing_
       path = str(tmp_path / f'{number}.jpg')
       copy.save(path, quality=70)
     (before if number % 2 else after).append(path)
-    words = ', '.join(each for each in (kind, 'inverted' if inverted else '') if each)
+    words = ', '.join(word for word in (kind, 'inverted' if inverted else '') if word)
     expected.append((films[number], path, words))
   paths = [*before, *films, *after]
   pairs = duplicates.find(duplicates.look(paths))
-  found = {
+  relation_of = {
     (frozenset((paths[a], paths[b])), kind)
     for a, b, kind in zip(*map(pairs.get, ('a', 'b', 'kind')))
   }
-  assert found == {(frozenset(pair), kind) for *pair, kind in expected}
-  assert len(found) == 15 and (pairs['a'] < pairs['b']).all()
+  assert relation_of == {(frozenset(pair), kind) for *pair, kind in expected}
+  assert len(relation_of) == 15 and (pairs['a'] < pairs['b']).all()
 
 
 def test_of_a_picture_that_is_its_own_mirror_image_a_copy_is_just_that(films, tmp_path):
@@ -125,13 +125,13 @@ def test_search_finds_what_comparing_all_with_all_finds(radius):
   # Equal bytes in most hashes, as films have them: a pair must still come once.
   everything = np.concatenate([hashed, near, hashed & np.uint64(2**40 - 1), hashed[:5]])
   queries = rng.permutation(everything)
-  found = [pair for i, j in duplicates.search(everything, queries, radius) for pair in zip(i, j)]
+  pairs = [pair for i, j in duplicates.search(everything, queries, radius) for pair in zip(i, j)]
   bits = [
-    np.unpackbits(each.view(np.uint8).reshape(-1, 8), axis=1) for each in (queries, everything)
+    np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1) for hashes in (queries, everything)
   ]
   distance = (bits[0][:, None] != bits[1]).sum(axis=2)
   expected = {(i, j) for i, j in np.argwhere(distance <= radius) if i != j}
-  assert len(found) == len(set(found)) and set(found) == expected and expected
+  assert len(pairs) == len(set(pairs)) and set(pairs) == expected and expected
 
 
 def _planted(films, folder):
@@ -209,11 +209,11 @@ def test_groups_are_connected_components():
   edges = np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1)
   pairs = duplicates._pairs(*edges.T, 'near', np.ones(len(edges)))
   groups = duplicates.groups(pairs, 80)
-  _, theirs = csgraph.connected_components(csr_array((np.ones(len(edges)), edges.T), (80, 80)))
+  _, scipys = csgraph.connected_components(csr_array((np.ones(len(edges)), edges.T), (80, 80)))
   paired = np.unique(edges)
   assert (groups[np.setdiff1d(np.arange(80), paired)] == -1).all()
   same = groups[paired][:, None] == groups[paired]
-  np.testing.assert_array_equal(same, theirs[paired][:, None] == theirs[paired])
+  np.testing.assert_array_equal(same, scipys[paired][:, None] == scipys[paired])
 
 
 def test_a_copy_of_a_film_is_the_same_picture_and_another_film_is_not(films, tmp_path):

@@ -88,11 +88,15 @@ def test_what_differs_between_sides_has_the_published_effect_sizes():
   older = table['age'].astype(int) + 25 * (split == 'test')
   site = np.where((split == 'test') & (rng.random(len(table)) < 0.7), 'd', table['site'])
   audit = audited(table.assign(age=older.astype(str), site=site), split, truth)
-  flagged = {(each.what, *each.between) for each in audit.differences if each.flagged}
+  flagged = {
+    (difference.what, *difference.between) for difference in audit.differences if difference.flagged
+  }
   assert flagged == {
     (what, other, 'test') for what in ('age', 'site') for other in ('train', 'validation')
   }
-  effects = {(each.what, *each.between): each.effect for each in audit.differences}
+  effects = {
+    (difference.what, *difference.between): difference.effect for difference in audit.differences
+  }
   one, other = older[split == 'train'], older[split == 'test']
   spread = np.sqrt((one.var(ddof=0) + other.var(ddof=0)) / 2)
   assert effects['age', 'train', 'test'] == pytest.approx((other.mean() - one.mean()) / spread)
@@ -106,7 +110,9 @@ def test_nothing_is_flagged_where_nothing_was_planted():
   for seed in range(10):
     table, split, truth, _ = study(seed, patients=150 + 100 * (seed % 3))
     audit = audited(table, split, truth)
-    assert not [each for each in (*audit.differences, *audit.predicts) if each.flagged], seed
+    assert not [finding for finding in (*audit.differences, *audit.predicts) if finding.flagged], (
+      seed
+    )
     assert table_audit.sentences(audit) == [] and not audit.overlapping
 
 
@@ -120,8 +126,8 @@ def test_chance_is_what_patients_do_not_images():
     np.concatenate([truth, [truth[0]] * 200]),
   )
   audit = audited(many, split, truth)
-  assert max(each.effect for each in audit.differences) > 0.5
-  assert not [each for each in audit.differences if each.flagged]
+  assert max(difference.effect for difference in audit.differences) > 0.5
+  assert not [difference for difference in audit.differences if difference.flagged]
 
 
 def test_auroc_of_a_column_is_that_of_scikit_learn():
@@ -178,7 +184,7 @@ def test_a_size_that_gives_the_label_away_is_found():
   share = truth[wide].mean()
   assert strongest.values[0].positive / strongest.values[0].images == pytest.approx(share)
   assert 'size tells Edema' in ' '.join(table_audit.sentences(audit))
-  assert {each.column for each in audit.predicts if each.flagged} == {'size'}
+  assert {predictor.column for predictor in audit.predicts if predictor.flagged} == {'size'}
   # The same from the files, where the table does not say.
   further = {'size of the file': pd.Series(sizes['width'])}
   audit = audited(table, split, truth, further=further)
@@ -197,7 +203,9 @@ def test_too_few_patients_are_not_asked():
   truth[:] = 0
   truth[:30:3] = 1
   audit = audited(table, split, truth)
-  assert audit.predicts == () and any('Edema: fewer than 20' in each for each in audit.not_asked)
+  assert audit.predicts == () and any(
+    'Edema: fewer than 20' in sentence for sentence in audit.not_asked
+  )
 
 
 def test_copies_that_leak_and_contradict():
@@ -218,18 +226,22 @@ def test_copies_that_leak_and_contradict():
     ],
     ignore_index=True,
   )
-  found = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
-  assert {kind: n for kind, n in found.kinds.items() if n} == {'file': 1, 'pixels': 1, 'near': 1}
-  assert (found.groups, found.images) == (2, 5)
-  assert found.across['test'] == {'train': 1, 'validation': 0, 'test': 0}
-  assert found.across['train'] == {'train': 2, 'validation': 0, 'test': 1}
-  assert found.sets == {'ours and theirs': 1}
-  assert found.two_patients == 1  # Patient 1 of another set is another person's name.
-  assert found.conflicts == {'Edema': 1}
-  gravest = found.pairs[0]
+  pairs_found = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
+  assert {kind: n for kind, n in pairs_found.kinds.items() if n} == {
+    'file': 1,
+    'pixels': 1,
+    'near': 1,
+  }
+  assert (pairs_found.groups, pairs_found.images) == (2, 5)
+  assert pairs_found.across['test'] == {'train': 1, 'validation': 0, 'test': 0}
+  assert pairs_found.across['train'] == {'train': 2, 'validation': 0, 'test': 1}
+  assert pairs_found.sets == {'ours and theirs': 1}
+  assert pairs_found.two_patients == 1  # Patient 1 of another set is another person's name.
+  assert pairs_found.conflicts == {'Edema': 1}
+  gravest = pairs_found.pairs[0]
   assert gravest.crossing and gravest.images == ('a', 'b')
   assert gravest.conflicts == {'Edema': (1, 0)}
-  words = ' '.join(copies.sentences(found))
+  words = ' '.join(copies.sentences(pairs_found))
   assert '1 image of test shows the same as images of train' in words
   assert 'ours and theirs share 1 picture.' in words
   assert 'both present and absent: Edema 1' in words
@@ -279,7 +291,7 @@ def test_patients_that_only_the_split_file_names_are_looked_at_too():
   whose = pd.Series(['the same person'] * len(table))
   audit = audited(table, split, truth, groups={"patient in the split's file": whose})
   assert audit.overlap["patient in the split's file"].shared == 1 and audit.overlapping
-  assert any('the image stands in' in each for each in audit.not_asked)
+  assert any('the image stands in' in sentence for sentence in audit.not_asked)
 
 
 def test_a_table_and_a_split_alone_are_audited():

@@ -47,23 +47,23 @@ THREE = readings(
   ],
 )
 def test_majority_and_the_rule_for_ties(ties, called, how):
-  found = reader_consensus.consensus(THREE, ties=ties)
-  assert found['image'].tolist() == ['a', 'b', 'c']
-  np.testing.assert_array_equal(found['Mass'], np.float32([1, called, NOTHING]))
-  np.testing.assert_array_equal(found['Edema'], np.float32([0, 0, 1]))
-  assert found['reference'].tolist() == [
+  standard = reader_consensus.consensus(THREE, ties=ties)
+  assert standard['image'].tolist() == ['a', 'b', 'c']
+  np.testing.assert_array_equal(standard['Mass'], np.float32([1, called, NOTHING]))
+  np.testing.assert_array_equal(standard['Edema'], np.float32([0, 0, 1]))
+  assert standard['reference'].tolist() == [
     'majority of 3 readers',
     how,
     'Edema: majority of 1 reader',
   ]
-  assert found['Mass'].dtype == np.float32
+  assert standard['Mass'].dtype == np.float32
 
 
 def test_a_share_is_a_soft_label_that_training_takes_and_evaluation_rounds():
-  found = reader_consensus.consensus(THREE, method='share')
-  np.testing.assert_allclose(found['Mass'], [2 / 3, 0.5, NOTHING], rtol=1e-6)
-  assert found['reference'][0] == 'share of 3 readers'
-  table = found.assign(patient=found['image'])
+  standard = reader_consensus.consensus(THREE, method='share')
+  np.testing.assert_allclose(standard['Mass'], [2 / 3, 0.5, NOTHING], rtol=1e-6)
+  assert standard['reference'][0] == 'share of 3 readers'
+  table = standard.assign(patient=standard['image'])
   values, mask = labels.resolve(table, ['Mass'], 'ignore', 'ignore')
   np.testing.assert_allclose(values[:, 0], [2 / 3, 0.5, 0], rtol=1e-6)
   np.testing.assert_array_equal(mask[:, 0], [1, 1, 0])
@@ -76,11 +76,11 @@ def test_a_definitive_test_outranks_every_reader(method):
   definitive = pd.DataFrame(
     {'image': ['a', 'z'], 'Mass': [0, 1], 'test': ['histopathology', '']}
   ).astype({'Mass': np.float32})
-  found = reader_consensus.consensus(THREE, method=method, definitive=definitive)
-  assert found['image'].tolist() == ['a', 'b', 'c', 'z']
-  assert found['Mass'][0] == 0 and found['Mass'][3] == 1 and np.isnan(found['Edema'][3])
-  assert found['reference'][0].startswith('Mass: histopathology; Edema: ')
-  assert found['reference'][3] == 'Mass: definitive test'
+  standard = reader_consensus.consensus(THREE, method=method, definitive=definitive)
+  assert standard['image'].tolist() == ['a', 'b', 'c', 'z']
+  assert standard['Mass'][0] == 0 and standard['Mass'][3] == 1 and np.isnan(standard['Edema'][3])
+  assert standard['reference'][0].startswith('Mass: histopathology; Edema: ')
+  assert standard['reference'][3] == 'Mass: definitive test'
   # The readers are measured against it: two of three called mass where there was none.
   rates = reader_consensus.estimate(
     THREE[THREE['image'] == 'a'], method=method, definitive=definitive
@@ -119,12 +119,12 @@ ANAESTHETISTS = """
 
 
 def test_dawid_and_skenes_own_example():
-  of = [
+  answers = [
     (i, max(j - 2, 0), int(grade) - 1)
     for i, w in enumerate(ANAESTHETISTS.split())
     for j, grade in enumerate(w)
   ]
-  reads = reader_errors.Reads(*np.array(of).T, images=45, readers=5, classes=4)
+  reads = reader_errors.Reads(*np.array(answers).T, images=45, readers=5, classes=4)
   truth = reader_errors.dawid_skene(reads, np.full(45, -1))
   np.testing.assert_allclose(truth.prevalence, [0.40, 0.42, 0.11, 0.07], rtol=0, atol=0.005)
   rates = truth.confusion[0] / truth.confusion[0].sum(axis=1, keepdims=True)
@@ -174,8 +174,8 @@ def test_staple_equals_simple_itks():
   oracle.SetForegroundValue(1)
   picture = oracle.Execute([SimpleITK.GetImageFromArray(row[None]) for row in answers])
   ours = reader_errors.staple(reads, np.full(reads.images, -1))
-  theirs = SimpleITK.GetArrayFromImage(picture)[0]
-  np.testing.assert_allclose(ours.probability[:, 1], theirs, rtol=0, atol=1e-5)
+  simple_itks = SimpleITK.GetArrayFromImage(picture)[0]
+  np.testing.assert_allclose(ours.probability[:, 1], simple_itks, rtol=0, atol=1e-5)
   sensitivity, specificity = reader_errors.sensitivity_specificity(ours.confusion, 1)
   np.testing.assert_allclose(sensitivity, oracle.GetSensitivity(), rtol=0, atol=1e-5)
   np.testing.assert_allclose(specificity, oracle.GetSpecificity(), rtol=0, atol=1e-5)
@@ -206,10 +206,10 @@ def test_grades(method):
       'grade': np.concatenate(answers).astype(np.float32),
     }
   )
-  found = reader_consensus.estimate(frame, method=method, classes=('none', 'mild', 'severe'))
-  known = found.labels['grade'] >= 0
-  assert (found.labels['grade'] == truth)[known].mean() > 0.93
-  rates = found.readers.pivot(index='reader', columns='label', values='sensitivity')
+  standard = reader_consensus.estimate(frame, method=method, classes=('none', 'mild', 'severe'))
+  known = standard.labels['grade'] >= 0
+  assert (standard.labels['grade'] == truth)[known].mean() > 0.93
+  rates = standard.readers.pivot(index='reader', columns='label', values='sensitivity')
   assert set(rates) == {'none', 'mild', 'severe'}
   if method != 'majority':
     right = np.repeat([[0.9, 0.8, 0.7, 0.7]], 3, axis=0).T
@@ -229,10 +229,10 @@ def test_ties_between_grades():
 
 @pytest.mark.parametrize('method', reader_consensus.METHODS)
 def test_a_label_that_nobody_read_is_unknown(method):
-  found = reader_consensus.estimate(THREE.assign(Edema=np.float32(NOTHING)), method=method)
-  assert found.labels['Edema'].isna().all()
-  assert not found.labels['reference'].str.contains('Edema:').any()
-  nobody = found.readers[found.readers['label'] == 'Edema']
+  standard = reader_consensus.estimate(THREE.assign(Edema=np.float32(NOTHING)), method=method)
+  assert standard.labels['Edema'].isna().all()
+  assert not standard.labels['reference'].str.contains('Edema:').any()
+  nobody = standard.readers[standard.readers['label'] == 'Edema']
   assert (nobody['reads'] == 0).all() and nobody['sensitivity'].isna().all()
 
 

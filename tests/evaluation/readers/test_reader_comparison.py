@@ -87,11 +87,11 @@ def test_every_figure_is_that_of_scikit_learn(decimals):
   study = compared(test, answers)
   count, by_competition = [], []
   for column, label in enumerate(LABELS):
-    of, scores = study.labels[label], test.probabilities[:, column]
+    label_study, scores = study.labels[label], test.probabilities[:, column]
     called = scores.astype(np.float64) >= THRESHOLDS[label]
     read = ~np.isnan(answers[:, :, column])
     below, competition = [], []
-    for number, reader in enumerate(of.readers):
+    for number, reader in enumerate(label_study.readers):
       use = read[number] & test.known[:, column]
       truth, answer = test.truth[use, column], answers[number, use, column]
       (right_no, alarms), (_, hits) = sklearn_metrics.confusion_matrix(truth, answer)
@@ -119,11 +119,11 @@ def test_every_figure_is_that_of_scikit_learn(decimals):
         assert low <= high
     some = read.any(axis=0) & test.known[:, column]
     area = sklearn_metrics.roc_auc_score(test.truth[some, column], scores[some])
-    assert of.auroc.value == pytest.approx(area, abs=1e-12)
+    assert label_study.auroc.value == pytest.approx(area, abs=1e-12)
     model = sklearn_metrics.recall_score(test.truth[some, column], called[some])
-    assert of.model.sensitivity.value == pytest.approx(model, abs=1e-12)
-    assert of.below.count.value == sum(below)
-    assert of.below.competition == sum(competition)
+    assert label_study.model.sensitivity.value == pytest.approx(model, abs=1e-12)
+    assert label_study.below.count.value == sum(below)
+    assert label_study.below.competition == sum(competition)
     count.append(sum(below))
     by_competition.append(sum(competition))
   assert study.below.average.value == pytest.approx(np.mean(count))
@@ -171,7 +171,7 @@ def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
   below = []
   for row in counts:
     rows = np.concatenate([np.flatnonzero(patients == p).repeat(n) for p, n in zip(unique, row)])
-    found = []
+    drawn_figures = []
     for column, label in enumerate(LABELS):
       called = test.probabilities[:, column].astype(np.float64) >= THRESHOLDS[label]
       for answer in answers[:, :, column]:
@@ -181,8 +181,8 @@ def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
         own = hits / (hits + misses)
         curve, _ = on_curve(truth, test.probabilities[use, column], alarms / (alarms + right_no))
         model = sklearn_metrics.recall_score(truth, called[use])
-        found.append((own, curve - own, model - own, curve > own + 1e-12))
-    below.append(found)
+        drawn_figures.append((own, curve - own, model - own, curve > own + 1e-12))
+    below.append(drawn_figures)
   oracle = np.array(below, np.float64).reshape(15, 2, 3, 4)
   for column, label in enumerate(LABELS):
     for number, reader in enumerate(study.labels[label].readers):
@@ -263,11 +263,11 @@ def test_the_majority_is_that_of_the_reference_standard():
   for column, label in enumerate(LABELS):
     vote = consensus[label].to_numpy(np.float64)
     use = (vote >= 0) & test.known[:, column]
-    of = study.labels[label].majority
-    assert of.tied == (vote == -1).sum() > 0
-    assert of.images == use.sum()
+    majority = study.labels[label].majority
+    assert majority.tied == (vote == -1).sum() > 0
+    assert majority.images == use.sum()
     oracle = sklearn_metrics.recall_score(test.truth[use, column], vote[use])
-    assert of.sensitivity.value == pytest.approx(oracle, abs=1e-12)
+    assert majority.sensitivity.value == pytest.approx(oracle, abs=1e-12)
 
 
 def test_without_truth_a_reader_is_measured_against_the_others():
@@ -276,9 +276,9 @@ def test_without_truth_a_reader_is_measured_against_the_others():
   study = compared(test, answers)
   assert study.truth == 'other readers' and 'majority of the other readers' in study.notes[0]
   for column, label in enumerate(LABELS):
-    of = study.labels[label]
-    assert of.majority is None
-    for number, reader in enumerate(of.readers):
+    label_study = study.labels[label]
+    assert label_study.majority is None
+    for number, reader in enumerate(label_study.readers):
       first, second = np.delete(answers, number, axis=0)[:, :, column]
       standard = np.where(np.isnan(first), second, first)
       standard[(first != second) & ~np.isnan(first) & ~np.isnan(second)] = np.nan

@@ -46,13 +46,13 @@ def test_an_empty_patient_is_none(empty):
 
 
 @pytest.mark.parametrize(
-  ('weights', 'theirs'), [('none', None), ('linear', 'linear'), ('quadratic', 'quadratic')]
+  ('weights', 'sklearn_weights'), [('none', None), ('linear', 'linear'), ('quadratic', 'quadratic')]
 )
-def test_cohen_equals_scikit_learns(weights, theirs):
+def test_cohen_equals_scikit_learns(weights, sklearn_weights):
   for seed in range(5):
     one, other = graded(seed, readers=2).astype(int).T
     ours = agreement.cohen(classes.confusion(one, other, 4), weights)
-    assert ours == pytest.approx(cohen_kappa_score(one, other, weights=theirs), abs=1e-12)
+    assert ours == pytest.approx(cohen_kappa_score(one, other, weights=sklearn_weights), abs=1e-12)
   # Stacked confusions are so many figures.
   stack = np.stack([classes.confusion(*graded(s, readers=2).astype(int).T, 4) for s in range(3)])
   assert agreement.cohen(stack, weights)[2] == agreement.cohen(stack[2], weights)
@@ -103,34 +103,34 @@ def test_alpha_equals_the_package_with_missing_reads(level):
   for seed in range(5):
     answers = graded(seed, missing=0.4)
     summed = agreement.coincidences(counts(answers)).sum(axis=0)
-    theirs = krippendorff.alpha(answers.T, level_of_measurement=level)
-    assert agreement.krippendorff(summed, level) == pytest.approx(theirs, abs=1e-12)
+    expected = krippendorff.alpha(answers.T, level_of_measurement=level)
+    assert agreement.krippendorff(summed, level) == pytest.approx(expected, abs=1e-12)
 
 
 def test_intervals_equal_a_plain_loop_over_resampled_patients():
   rng = np.random.default_rng(0)
   patients = np.sort(rng.integers(0, 25, 60))
   answers = graded(3, readers=3)
-  found = agreement.summarise(readings(answers, patients), classes=GRADES, replicates=50, seed=4)
-  assert found.method == 'percentile bootstrap over patients'
-  of = found.labels['grade']
+  summary = agreement.summarise(readings(answers, patients), classes=GRADES, replicates=50, seed=4)
+  assert summary.method == 'percentile bootstrap over patients'
+  label_summary = summary.labels['grade']
   unique = np.unique(patients)
   drawn = intervals.patient_counts(len(unique), 50, 4)
-  theirs = {'fleiss': [], 'alpha': [], 'quadratic': []}
+  expected = {'fleiss': [], 'alpha': [], 'quadratic': []}
   for row in drawn:
     rows = np.concatenate([np.tile(np.flatnonzero(patients == p), n) for p, n in zip(unique, row)])
     sample = answers[rows]
-    theirs['fleiss'].append(inter_rater.fleiss_kappa(counts(sample)))
-    theirs['alpha'].append(krippendorff.alpha(sample.T, level_of_measurement='ordinal'))
-    theirs['quadratic'].append(cohen_kappa_score(*sample[:, [0, 2]].T, weights='quadratic'))
-  pair = of.cohen[1]
+    expected['fleiss'].append(inter_rater.fleiss_kappa(counts(sample)))
+    expected['alpha'].append(krippendorff.alpha(sample.T, level_of_measurement='ordinal'))
+    expected['quadratic'].append(cohen_kappa_score(*sample[:, [0, 2]].T, weights='quadratic'))
+  pair = label_summary.cohen[1]
   assert pair.readers == ('r0', 'r2') and pair.images == 60
   for name, figure in (
-    ('fleiss', of.fleiss),
-    ('alpha', of.krippendorff.ordinal),
+    ('fleiss', label_summary.fleiss),
+    ('alpha', label_summary.krippendorff.ordinal),
     ('quadratic', pair.quadratic_kappa),
   ):
-    limits = np.quantile(theirs[name], (0.025, 0.975))
+    limits = np.quantile(expected[name], (0.025, 0.975))
     np.testing.assert_allclose(figure.interval, limits, rtol=0, atol=1e-12)
     assert figure.valid_replicates == 50 and figure.reason == ''
 
@@ -138,9 +138,9 @@ def test_intervals_equal_a_plain_loop_over_resampled_patients():
 def test_without_patients_images_are_drawn_and_the_summary_says_so():
   answers = np.where(graded(5, readers=3) > 1, 1.0, 0.0)
   alone = agreement.summarise(readings(answers, label='x'), replicates=30)
-  each = agreement.summarise(readings(answers, np.arange(60), 'x'), replicates=30)
+  summary = agreement.summarise(readings(answers, np.arange(60), 'x'), replicates=30)
   assert alone.method == 'percentile bootstrap over images'
-  assert alone.labels == each.labels
+  assert alone.labels == summary.labels
   assert alone.labels['x'].krippendorff.ordinal is None
   plain = json.loads(json.dumps(results_file.to_plain(alone), allow_nan=False))
   assert results_file.from_plain(plain, agreement.Agreement) == alone
@@ -154,9 +154,11 @@ def test_pairs_are_those_who_share_images(monkeypatch):
   pairs = whole.labels['grade'].cohen
   assert len(pairs) == 5 and ('r0', 'r1') not in [pair.readers for pair in pairs]
   both = np.isfinite(answers[:, [2, 3]]).all(axis=1)
-  of = next(pair for pair in pairs if pair.readers == ('r2', 'r3'))
-  assert of.images == both.sum()
-  assert of.kappa.value == pytest.approx(cohen_kappa_score(*answers[both][:, [2, 3]].T))
+  agreement_of_pair = next(pair for pair in pairs if pair.readers == ('r2', 'r3'))
+  assert agreement_of_pair.images == both.sum()
+  assert agreement_of_pair.kappa.value == pytest.approx(
+    cohen_kappa_score(*answers[both][:, [2, 3]].T)
+  )
   monkeypatch.setattr(agreement, 'PAIRS_AT_ONCE', 2)
   assert agreement.summarise(readings(answers), classes=GRADES, replicates=20) == whole
 
@@ -170,20 +172,26 @@ def test_pairs_are_those_who_share_images(monkeypatch):
   ],
 )
 def test_what_does_not_exist_says_why(answers, fleiss, alpha, pair):
-  found = agreement.summarise(readings(np.array(answers, float), label='x'), replicates=20)
-  of = found.labels['x']
-  assert of.fleiss.value is None and fleiss in of.fleiss.reason
-  nominal = of.krippendorff.nominal
+  summary = agreement.summarise(readings(np.array(answers, float), label='x'), replicates=20)
+  label_summary = summary.labels['x']
+  assert label_summary.fleiss.value is None and fleiss in label_summary.fleiss.reason
+  nominal = label_summary.krippendorff.nominal
   assert alpha in nominal.reason and (nominal.value is None) == bool(alpha)
   if pair is None:
-    assert of.cohen == ()
+    assert label_summary.cohen == ()
   else:
-    kappa = of.cohen[0].kappa
+    kappa = label_summary.cohen[0].kappa
     assert pair in kappa.reason and (kappa.value is None) == bool(pair)
 
 
 def test_one_patient_has_figures_but_no_interval():
-  found = agreement.summarise(readings(graded(7), np.zeros(60, int)), classes=GRADES, replicates=20)
-  of = found.labels['grade']
-  for figure in (of.fleiss, of.krippendorff.ordinal, of.cohen[0].kappa):
+  summary = agreement.summarise(
+    readings(graded(7), np.zeros(60, int)), classes=GRADES, replicates=20
+  )
+  label_summary = summary.labels['grade']
+  for figure in (
+    label_summary.fleiss,
+    label_summary.krippendorff.ordinal,
+    label_summary.cohen[0].kappa,
+  ):
     assert figure.value is not None and figure.interval is None and figure.reason

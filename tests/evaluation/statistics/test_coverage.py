@@ -34,13 +34,13 @@ def bounds(groups, scores, truth, seed):
   )
   left_out = intervals.jackknife(compute, prepared.patients)
   values = compute(np.ones((1, prepared.patients)))
-  found = {}
+  intervals_found = {}
   for name in ('auroc', 'sensitivity'):
-    columns = (np.ravel(of[name]) for of in (drawn, values, left_out))
+    columns = (np.ravel(figures[name]) for figures in (drawn, values, left_out))
     replicates, (value,), without = columns
     percentile = intervals.percentile(replicates).bounds
-    found[name] = percentile, intervals.bca(replicates, value, without) or percentile
-  return found
+    intervals_found[name] = percentile, intervals.bca(replicates, value, without) or percentile
+  return intervals_found
 
 
 @pytest.mark.slow
@@ -57,6 +57,9 @@ def test_intervals_by_patient_cover_and_those_by_image_fall_short(monkeypatch):
 def covered(seed, by_image):
   """Returns whether the intervals of AUROC and sensitivity, percentile and BCa, hold the truth."""
   patients, scores, truth = trial(seed)
-  found = bounds(np.arange(len(patients)) if by_image else patients, scores, truth, seed)
+  intervals_found = bounds(np.arange(len(patients)) if by_image else patients, scores, truth, seed)
   true = {'auroc': TRUE_AUROC, 'sensitivity': TRUE_SENSITIVITY}
-  return [[low <= true[name] <= high for low, high in of] for name, of in found.items()]
+  return [
+    [low <= true[name] <= high for low, high in figures]
+    for name, figures in intervals_found.items()
+  ]

@@ -72,7 +72,7 @@ def brute_force(scores, truth, groups):
       mine = [column for column, j in enumerate(negative) if groups[j] == patient]
       by_negative[k, place] = sum(psi[:, column].mean() - area for column in mine)
   m, n = len(positive), len(negative)
-  with_positives, with_negatives = (len({groups[i] for i in of}) for of in (positive, negative))
+  with_positives, with_negatives = (len({groups[i] for i in rows}) for rows in (positive, negative))
   covariance = np.zeros((len(scores), len(scores)))
   for k in models:
     for l in models:  # noqa: E741
@@ -150,7 +150,7 @@ def test_equals_Obuchowski_on_her_own_data():
 def test_equals_the_definitions_pair_by_pair(ties):
   scores, truth, groups = study(ties=ties)
   aurocs, covariance = auroc_covariance(scores, truth, groups)
-  oracle = [sklearn_metrics.roc_auc_score(truth, of) for of in scores]
+  oracle = [sklearn_metrics.roc_auc_score(truth, model_scores) for model_scores in scores]
   assert aurocs == pytest.approx(oracle, abs=1e-12)
   assert covariance == pytest.approx(brute_force(scores, truth, groups), abs=1e-15)
   assert np.linalg.eigvalsh(covariance).min() > -1e-15
@@ -176,7 +176,7 @@ def test_the_mean_over_labels_is_a_jackknife_over_patients():
   numbers = 80
   scores, truth, groups = study(2, patients=numbers)
   truths = np.stack([truth, np.random.default_rng(3).permutation(truth)])
-  parts = [delong.contributions(scores, of, groups, numbers) for of in truths]
+  parts = [delong.contributions(scores, label_truth, groups, numbers) for label_truth in truths]
   aurocs, covariance = delong.mean_covariance(parts, numbers)
   above = (scores[:, :, None] > scores[:, None]) + 0.5 * (scores[:, :, None] == scores[:, None])
 
@@ -194,7 +194,7 @@ def test_the_mean_over_labels_is_a_jackknife_over_patients():
 
 def coverage(area, aurocs, variances, interval):
   """Returns the share of 95% intervals that hold the area."""
-  bounds = np.array([interval(*of) for of in zip(aurocs, variances)])
+  bounds = np.array([interval(*estimate) for estimate in zip(aurocs, variances)])
   return np.mean((bounds[:, 0] <= area) & (area <= bounds[:, 1]))
 
 

@@ -51,8 +51,8 @@ def test_equals_a_plain_loop_over_resampled_patients():
       [np.tile(np.flatnonzero(patients == p), n) for p, n in zip(unique, counts[replicate])]
     )
     for label in range(3):
-      of = rows[known[rows, label]]
-      y, score = truth[of, label], scores[of, label]
+      known_rows = rows[known[rows, label]]
+      y, score = truth[known_rows, label], scores[known_rows, label]
       ours = {name: values[replicate, label] for name, values in figures.items()}
       assert ours['auroc'] == pytest.approx(sklearn_metrics.roc_auc_score(y, score), abs=1e-12)
       assert ours['auprc'] == pytest.approx(
@@ -114,7 +114,9 @@ def graded(seed=0, patients=40, grades=4):
 def test_confusions_equal_a_plain_loop_over_resampled_patients():
   patients, truth, decided, known = graded()
   matrices = intervals.confusions(patients, truth, decided, known, 4, replicates=60, seed=3)
-  ours = {name: of(matrices) for heads in classes.FIGURES.values() for name, of in heads.items()}
+  ours = {
+    name: figure(matrices) for heads in classes.FIGURES.values() for name, figure in heads.items()
+  }
   unique = np.unique(patients)
   counts = intervals.patient_counts(len(unique), 60, 3)
   absent = 0
@@ -260,12 +262,12 @@ def test_bca_equals_scipys():
   drawn = intervals.replicate(compute, 40, 40, replicates=20_000)['brier'][:, 0]
   left_out = intervals.jackknife(compute, 40)['brier'][:, 0]
   ours = intervals.bca(drawn, errors.mean(), left_out)
-  theirs = stats.bootstrap(
+  scipys = stats.bootstrap(
     (errors,), np.mean, n_resamples=20_000, method='BCa', rng=np.random.default_rng(1)
   ).confidence_interval
-  assert ours == pytest.approx((theirs.low, theirs.high), rel=0.04)
+  assert ours == pytest.approx((scipys.low, scipys.high), rel=0.04)
   percentile = intervals.percentile(drawn).bounds
-  assert abs(percentile[1] - theirs.high) > 3 * abs(ours[1] - theirs.high)  # it is another interval
+  assert abs(percentile[1] - scipys.high) > 3 * abs(ours[1] - scipys.high)  # it is another interval
 
 
 def test_jackknife_in_groups_leaves_every_patient_out_once():
@@ -313,10 +315,10 @@ def test_two_certain_images_do_not_move_the_slope_of_all_others(times):
     np.ones((3000, 1), bool),
     np.zeros((1, 0)),
   )
-  found = resampled.compute(prepared, np.ones((1, 3000)))
-  ours = [found[name][0, 0] for name in ('calibration_slope', 'calibration_intercept')]
-  theirs = recalibrated(truth, np.clip(probabilities, 1e-7, 1 - 1e-7))
-  np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+  figures = resampled.compute(prepared, np.ones((1, 3000)))
+  ours = [figures[name][0, 0] for name in ('calibration_slope', 'calibration_intercept')]
+  expected = recalibrated(truth, np.clip(probabilities, 1e-7, 1 - 1e-7))
+  np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_equal_probabilities_are_one_node():
@@ -352,10 +354,10 @@ def test_a_replicate_without_a_class_has_no_figure_that_needs_it():
     np.ones((5, 1), bool),
     np.array([[0.3]]),
   )
-  found = resampled.compute(prepared, np.array([[3.0, 0, 0], [0, 1, 2], [1, 1, 1]]))
-  np.testing.assert_allclose(found['auprc'][:, 0], [np.nan, np.nan, (1 + 2 / 3) / 2])
+  figures = resampled.compute(prepared, np.array([[3.0, 0, 0], [0, 1, 2], [1, 1, 1]]))
+  np.testing.assert_allclose(figures['auprc'][:, 0], [np.nan, np.nan, (1 + 2 / 3) / 2])
   np.testing.assert_allclose(
-    found['f1'][:, 0, 0], [1, np.nan, sklearn_metrics.f1_score(truth, scores >= 0.3)]
+    figures['f1'][:, 0, 0], [1, np.nan, sklearn_metrics.f1_score(truth, scores >= 0.3)]
   )
 
 

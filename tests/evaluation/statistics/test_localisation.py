@@ -26,37 +26,37 @@ def test_a_worked_case():
   maps[0, 1, 1], maps[0, 3, 3] = 3, 1  # hottest inside, a quarter of its heat outside
   maps[1, 0, :] = 2  # four hottest, one of them inside
   boxes = [box(0, 0, 2, 2), box(0, 0, 1, 4), box(0, 0, 2, 4)]  # and one map of nothing
-  found = localisation.score(maps, boxes, ['A', 'B', 'C'], replicates=200)
-  assert (found.images, found.patients, found.boxes, found.blank) == (3, 3, 3, 1)
-  np.testing.assert_allclose(value(found, 'pointing'), (1 + 0.25 + 0) / 3, rtol=1e-6)
-  np.testing.assert_allclose(value(found, 'energy'), (0.75 + 0.25 + 0) / 3, rtol=1e-6)
+  scores = localisation.score(maps, boxes, ['A', 'B', 'C'], replicates=200)
+  assert (scores.images, scores.patients, scores.boxes, scores.blank) == (3, 3, 3, 1)
+  np.testing.assert_allclose(value(scores, 'pointing'), (1 + 0.25 + 0) / 3, rtol=1e-6)
+  np.testing.assert_allclose(value(scores, 'energy'), (0.75 + 0.25 + 0) / 3, rtol=1e-6)
   # Hot are the pixels of half the maximum: 1 of 4 in the first, 4 and 4 of which 1 in the second.
-  np.testing.assert_allclose(value(found, 'overlap'), (1 / 4 + 1 / 7 + 0) / 3, rtol=1e-6)
+  np.testing.assert_allclose(value(scores, 'overlap'), (1 / 4 + 1 / 7 + 0) / 3, rtol=1e-6)
   for name in MEASURES:
-    np.testing.assert_allclose(getattr(found, name).chance, (4 + 4 + 8) / 16 / 3)
+    np.testing.assert_allclose(getattr(scores, name).chance, (4 + 4 + 8) / 16 / 3)
     np.testing.assert_allclose(
-      value(found, name, 'beyond_chance'),
-      value(found, name) - getattr(found, name).chance,
+      value(scores, name, 'beyond_chance'),
+      value(scores, name) - getattr(scores, name).chance,
       atol=1e-6,
     )
-  plain = json.loads(json.dumps(results_file.to_plain(found), allow_nan=False))
-  assert results_file.from_plain(plain, localisation.LabelLocalisation) == found
+  plain = json.loads(json.dumps(results_file.to_plain(scores), allow_nan=False))
+  assert results_file.from_plain(plain, localisation.LabelLocalisation) == scores
   # Into the first box the others' maps point with 2 of 4 and not at all, and so on.
   others = ((0.5 + 0) / 2 + (0 + 0) / 2 + (1 + 0.5) / 2) / 3
-  np.testing.assert_allclose(found.pointing.other_patients, others, rtol=1e-6)
+  np.testing.assert_allclose(scores.pointing.other_patients, others, rtol=1e-6)
 
 
 def test_several_boxes_of_an_image_are_one_region():
   maps = np.zeros((1, 8, 8), np.float32)
   maps[0, 6, 6] = 1
   both = np.array([[0, 0, 4, 4], [2, 2, 6, 6]], np.float64)
-  found = localisation.score(maps, [both], ['A'])
-  assert value(found, 'pointing') == 1
-  assert found.boxes == 2
-  np.testing.assert_allclose(found.pointing.chance, (16 + 36 - 4) / 64)
-  assert found.pointing.figure.interval is None
-  assert found.pointing.figure.reason == 'fewer than two patients have boxes of it'
-  assert found.pointing.other_patients is None
+  scores = localisation.score(maps, [both], ['A'])
+  assert value(scores, 'pointing') == 1
+  assert scores.boxes == 2
+  np.testing.assert_allclose(scores.pointing.chance, (16 + 36 - 4) / 64)
+  assert scores.pointing.figure.interval is None
+  assert scores.pointing.figure.reason == 'fewer than two patients have boxes of it'
+  assert scores.pointing.other_patients is None
 
 
 def test_overlap_equals_scikit_learns_jaccard():
@@ -64,23 +64,23 @@ def test_overlap_equals_scikit_learns_jaccard():
   maps = rng.random((20, 9, 7)).astype(np.float32)
   corners = rng.integers(0, 4, (20, 2))
   boxes = [box(x, y, *rng.integers(1, 4, 2)) for x, y in corners]
-  found = localisation.score(maps, boxes, [str(n) for n in range(20)], threshold=0.8, replicates=2)
+  scores = localisation.score(maps, boxes, [str(n) for n in range(20)], threshold=0.8, replicates=2)
   wanted = []
-  for each, ((x, y, wide, high),) in zip(maps, boxes):
+  for heat_map, ((x, y, wide, high),) in zip(maps, boxes):
     inside = np.zeros((9, 7), bool)
     inside[int(y) : int(y + high), int(x) : int(x + wide)] = True
-    wanted.append(jaccard_score(inside.ravel(), (each >= 0.8 * each.max()).ravel()))
-  np.testing.assert_allclose(value(found, 'overlap'), np.mean(wanted), rtol=1e-6)
+    wanted.append(jaccard_score(inside.ravel(), (heat_map >= 0.8 * heat_map.max()).ravel()))
+  np.testing.assert_allclose(value(scores, 'overlap'), np.mean(wanted), rtol=1e-6)
 
 
 def test_maps_of_chance_score_chance():
   rng = np.random.default_rng(0)
   maps = rng.random((4000, 10, 10)).astype(np.float32)
   boxes = [box(*rng.integers(0, 5, 2), *rng.integers(1, 6, 2)) for _ in range(4000)]
-  found = localisation.score(maps[:800], boxes[:800], np.arange(800).astype(str), replicates=2)
+  scores = localisation.score(maps[:800], boxes[:800], np.arange(800).astype(str), replicates=2)
   for name in ('pointing', 'energy'):
-    assert abs(value(found, name, 'beyond_chance')) < 0.03
-    assert abs(getattr(found, name).other_patients - getattr(found, name).chance) < 0.02
+    assert abs(value(scores, name, 'beyond_chance')) < 0.03
+    assert abs(getattr(scores, name).other_patients - getattr(scores, name).chance) < 0.02
   even = localisation.score(np.ones((50, 10, 10)), boxes[:50], ['A', 'B'] * 25, replicates=2)
   for name in MEASURES:
     np.testing.assert_allclose(value(even, name), getattr(even, name).chance, rtol=1e-5)
@@ -113,8 +113,8 @@ def test_intervals_resample_patients():
     maps[np.repeat(hits, images), 0, 0] = 1
     maps[np.repeat(~hits, images), 3, 3] = 1
     patients = np.repeat([f'{n:02d}' for n in range(40)], images)
-    found = localisation.score(maps, [box(0, 0, 1, 1)] * len(maps), patients)
-    return found.pointing.figure.interval
+    scores = localisation.score(maps, [box(0, 0, 1, 1)] * len(maps), patients)
+    return scores.pointing.figure.interval
 
   once = interval(1)
   assert once == interval(5)

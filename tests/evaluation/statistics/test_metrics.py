@@ -83,8 +83,8 @@ def test_one_class_is_nan_not_half():
 def test_roc_curve_equals_sklearn_and_holds_the_area(scores, truth):
   oracle = sklearn_metrics.roc_curve(truth, scores, drop_intermediate=False)
   curve = metrics.roc_curve(scores, truth)
-  for ours, theirs in zip(curve, oracle):
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-15)
+  for ours, sklearns in zip(curve, oracle):
+    np.testing.assert_allclose(ours, sklearns, rtol=0, atol=1e-15)
   assert np.trapezoid(curve[1], curve[0]) == pytest.approx(metrics.auroc(scores, truth), abs=1e-12)
 
 
