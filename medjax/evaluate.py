@@ -141,7 +141,9 @@ def _compare(against: pathlib.Path) -> None:
   else:
     sources = _files()
     output = _output(sources.predictions)
-    compared = compare.compare_files(sources, against, protocol, output, margin=_MARGIN.value)
+    compared = compare.compare_files(
+      sources, against, protocol, output, margin=_MARGIN.value, names=protocols.AS_FLAGS
+    )
   print('\n'.join(compare.in_words(compared)))
   print(f'report: {compared.page}')
 

@@ -92,6 +92,8 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files):
     (['--predictions={f}/t.csv', '--prevalence=Mass'], ['--prevalence=Mass', 'a share in (0, 1)']),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--subgroups=sexes'],
      ['--subgroups=sexes', "'sex'"]),
+    (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--level=slide'],
+     ["--level='slide': there is no column 'slide'", "or set --level='image'"]),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--calibration=platt'],
      ['--calibration=platt', '--validation']),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--prevalence=Mas=0.1'],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.config import Config
+from medjax.config import protocol as protocols
 from medjax.data import datasets, labels, missing_files, pipeline, targets, units
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
@@ -76,7 +77,13 @@ def make(config: Config) -> tuple[Study, str]:
   by_patient.check_overlap(table, split)
   tested = table[np.isin(split, ('validation', 'test'))]
   # Now, not after the training: does the table say which images are tested together?
-  units.keys(config.evaluation.level, tested['image'], tested['patient'], tested)
+  units.keys(
+    config.evaluation.level,
+    tested['image'],
+    tested['patient'],
+    tested,
+    protocols.IN_CONFIG['level'],
+  )
   settings = dataclasses.asdict(config.split)
   proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
   notes += _assumed_negatives(table, split, names, truth, known)

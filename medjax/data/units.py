@@ -13,7 +13,7 @@ def keys(
   images: Iterable[str],
   patients: Iterable[str],
   about: pd.DataFrame | None,
-  setting: str = 'config.evaluation.level',
+  setting: str = 'level',
 ) -> list[str]:
   """Returns the unit of each of N images: the patient, the slide, or 'patient/study'.
 
@@ -37,8 +37,7 @@ def keys(
   if about is None or level not in about:
     raise InputError(
       f"{setting}='{level}': there is no column '{level}' that says which {level} an image is of; "
-      'add it to '
-      f'the table, {instead}'
+      f'add it to the table, {instead}'
     )
   parts = text(about[level])
   for image, part in zip(images, parts):
@@ -54,8 +53,7 @@ def keys(
     if first.setdefault(part, patient) != patient:
       raise InputError(
         f"{setting}='{level}': {level} '{part}' is of the patients '{first[part]}' and "
-        f"'{patient}'; give each "
-        f'{level} a name of its own, {instead}'
+        f"'{patient}'; give each {level} a name of its own, {instead}"
       )
   return parts
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
+from medjax.data import units
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
 from medjax.evaluation import assessment, frozen, joining, results_file
@@ -202,6 +203,9 @@ def check(
   protocols.check(protocol, test.labels, names)
   if len(set(test.patients)) < 2:
     raise InputError(f'{predictions}: all images are of one patient; two are needed at least')
+  for part in (test, validation):
+    if part is not None:
+      check_level(part, protocol, names)
   positive = ((test.truth == 1) & test.known).any(axis=0)
   negative = ((test.truth == 0) & test.known).any(axis=0)
   if not (positive & negative).any():
@@ -224,6 +228,14 @@ def check(
       'is missing'
     )
   check_columns(test, protocol, names)
+
+
+def check_level(
+  predictions: Predictions, protocol: Protocol, names: Mapping[str, str] | None = None
+) -> None:
+  """Raises InputError where predictions do not say which images are tested together."""
+  called = (names or {}).get('level', 'level')
+  units.keys(protocol.level, predictions.images, predictions.patients, predictions.about, called)
 
 
 def check_columns(

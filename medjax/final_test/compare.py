@@ -2,15 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError
 from medjax.evaluation import comparison, joining, levels, results_file
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.predictions import Predictions
-from medjax.final_test.again import PredictionFiles, check, not_recorded
+from medjax.final_test.again import PredictionFiles, check, check_level, not_recorded
 from medjax.report import comparison_page
 from medjax.runs import finished, seen_by_run
 from medjax.runs.layout import Layout
@@ -99,6 +100,7 @@ def compare_run(
   test = run.raw_predictions('test')
   other, notes, warning = _other(test, against, run.layout.predictions('test'))
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
+  check_level(other, protocol, protocols.IN_CONFIG)
   between = str(workdir), str(against)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
   return destination.write(compared, notes, warning)
@@ -111,6 +113,7 @@ def compare_files(
   output: pathlib.Path,
   *,
   margin: float = MARGIN,
+  names: Mapping[str, str] | None = None,
 ) -> Compared:
   """Compares predictions of any model with others, and writes page and JSON.
 
@@ -120,18 +123,20 @@ def compare_files(
     protocol: its head, level, aggregate, replicates and seed.
     output: folder for the files.
     margin: of non-inferiority, in AUROC.
+    names: field → what the caller calls it in messages; by default as in `Protocol`.
 
   Raises:
     InputError: as `compare_run`.
   """
   test = joining.read(sources.predictions, sources.truth, sources.labels)
   truth = str(sources.truth or sources.predictions)
-  check(test, None, protocol, predictions=str(sources.predictions), truth=truth)
+  check(test, None, protocol, names, predictions=str(sources.predictions), truth=truth)
   between = str(sources.predictions), str(against)
   compares = tuple(str(path.resolve()) for path in (sources.predictions, against))
   destination = _Written(_name(against), output, output, compares)
   destination.check()
   other, notes, warning = _other(test, against, sources.truth)
+  check_level(other, protocol, names)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
   return destination.write(compared, (not_recorded(sources.predictions), *notes), warning)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
+from medjax.evaluation.readers.study import Curve
 from medjax.evaluation.results import PrecisionRecallCurve, ReliabilityBin, RocCurve
 from medjax.report.markup import Markup, tag
 
@@ -31,22 +32,37 @@ class Point(NamedTuple):
   words: Sequence[str]
 
 
-def roc(label: str, curve: RocCurve, area: str, points: Sequence[Point]) -> Markup:
+class Mark(NamedTuple):
+  """What else lies in a plot: where its middle is, how it is drawn, and its words."""
+
+  x: float
+  y: float
+  drawing: Markup
+  words: Sequence[str]
+
+
+def roc(
+  label: str,
+  curve: RocCurve | Curve,
+  area: str,
+  points: Sequence[Point] = (),
+  marks: Sequence[Mark] = (),
+) -> Markup:
   """Draws sensitivity over 1 - specificity.
 
   Args:
     label: its name.
-    curve: its points.
+    curve: its points, with their thresholds if they are known.
     area: the AUROC with its interval, in words.
     points: the frozen operating points.
+    marks: others, such as readers, the last on top.
   """
   x, y = curve.false_positive_rate, curve.sensitivity
-  places = [_place(*xy) for xy in zip(x, y)]
-  words = [
-    (_at(threshold), f'sensitivity {up:.2f}', f'specificity {1 - across:.2f}')
-    for across, up, threshold in zip(x, y, curve.threshold)
-  ]
-  (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
+  places = [place(*xy) for xy in zip(x, y)]
+  words = [[f'sensitivity {up:.2f}', f'specificity {1 - across:.2f}'] for across, up in zip(x, y)]
+  if isinstance(curve, RocCurve):
+    words = [[_at(threshold), *rates] for threshold, rates in zip(curve.threshold, words)]
+  (left, bottom), (right, top) = place(0, 0), place(1, 1)
   drawn = [
     tag('path', d=f'M{left:g},{bottom:g}L{right:g},{top:g}', class_='chance'),
     tag('path', d=f'{_path(places)}L{right:g},{bottom:g}Z', class_='area'),
@@ -56,8 +72,12 @@ def roc(label: str, curve: RocCurve, area: str, points: Sequence[Point]) -> Mark
     f'ROC curve of {label}. AUROC {area}',
     ('1 − specificity', 'sensitivity'),
     _FULL,
-    [drawn, _numbered(points)],
-    _samples(places, words, 'low right') + _stops(points, 'low right'),
+    [drawn, [mark.drawing for mark in marks], _numbered(points)],
+    [
+      *_samples(places, words, 'low right'),
+      *_stops(marks, 'low right'),
+      *_stops(points[::-1], 'low right'),
+    ],
   )
 
 
@@ -78,12 +98,12 @@ def precision_recall(
     points: the frozen operating points.
   """
   x, y = curve.sensitivity, curve.ppv
-  places = [_place(*xy) for xy in zip(x, y)]
+  places = [place(*xy) for xy in zip(x, y)]
   words = [
     (_at(threshold), f'sensitivity {across:.2f}', f'PPV {up:.2f}')
     for across, up, threshold in zip(x, y, curve.threshold)
   ]
-  (left, level), (right, _) = _place(0, prevalence), _place(1, prevalence)
+  (left, level), (right, _) = place(0, prevalence), place(1, prevalence)
   # The words go where the curve is not: a good one passes through the upper right corner.
   high = sum(y) / len(y) < 0.5
   drawn = [
@@ -102,7 +122,7 @@ def precision_recall(
     ('sensitivity', 'PPV'),
     _FULL,
     [drawn, _numbered(points)],
-    _samples(places, words, corner) + _stops(points, corner),
+    [*_samples(places, words, corner), *_stops(points[::-1], corner)],
   )
 
 
@@ -127,17 +147,17 @@ def reliability(
   shown = [*((point, 'before') for point in before), *((point, 'after') for point in after)]
   reach = max((max(point.mean_probability, point.share_positive) for point, _ in shown), default=1)
   limit = next(limit for limit in _LIMITS if limit >= min(reach, 1))
-  (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
+  (left, bottom), (right, top) = place(0, 0), place(1, 1)
   drawn = [tag('path', d=f'M{left:g},{bottom:g}L{right:g},{top:g}', class_='chance')]
   hits = []
-  path = [_place(point.mean_probability, point.share_positive, limit) for point in after]
+  path = [place(point.mean_probability, point.share_positive, limit) for point in after]
   if len(path) > 1:
     drawn.append(tag('path', d=_path(path), class_='faint-line'))
   for point, when in shown:
-    x, y = _place(point.mean_probability, point.share_positive, limit)
+    x, y = place(point.mean_probability, point.share_positive, limit)
     if when == 'after':
       if point.interval:
-        ends = [_place(0, min(bound, limit), limit)[1] for bound in point.interval]
+        ends = [place(0, min(bound, limit), limit)[1] for bound in point.interval]
         drawn.append(tag('path', d=f'M{x:g},{ends[0]:g}V{ends[1]:g}', class_='wilson'))
       drawn.append(tag('circle', cx=x, cy=y, r=3.6, class_='dot'))
     else:
@@ -162,12 +182,13 @@ def reliability(
   )
 
 
-def _place(x: float, y: float, limit: float = 1.0) -> tuple[float, float]:
+def place(x: float, y: float, limit: float = 1.0) -> tuple[float, float]:
+  """Returns the pixel at which values on both axes lie; the axes end at `limit`."""
   return round(_LEFT + _SIZE * x / limit, 1), round(_TOP + _SIZE * (1 - y / limit), 1)
 
 
 def _path(places: Sequence[tuple[float, float]]) -> str:
-  kept = [place for at, place in enumerate(places) if not at or place != places[at - 1]]
+  kept = [xy for at, xy in enumerate(places) if not at or xy != places[at - 1]]
   return 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in kept)
 
 
@@ -189,10 +210,10 @@ def _panel(
   marks: list[object] = [
     tag('rect', x=_LEFT, y=_TOP, width=_SIZE, height=_SIZE, class_='frame'),
   ]
-  x, y = _place(0.5, 0.5)
+  x, y = place(0.5, 0.5)
   marks.append(tag('path', d=f'M{x:g},{_TOP}v{_SIZE}M{_LEFT},{y:g}h{_SIZE}', class_='grid'))
   for tick in ticks:
-    x, y = _place(tick, tick, limit)
+    x, y = place(tick, tick, limit)
     marks.append(tag('text', f'{tick:g}', x=x, y=_TOP + _SIZE + 14, class_='middle'))
     marks.append(tag('text', f'{tick:g}', x=_LEFT - 6, y=round(y + 4, 1), class_='end'))
   middle = _LEFT + _SIZE / 2
@@ -214,7 +235,7 @@ def _numbered(points: Sequence[Point]) -> list[Markup]:
   """Draws the operating points, the first, which decides, on top and filled."""
   drawn = []
   for point in reversed(points):
-    x, y = _place(point.x, point.y)
+    x, y = place(point.x, point.y)
     first = point is points[0]
     drawn.append(tag('circle', cx=x, cy=y, r=6.5, class_='mark decides' if first else 'mark'))
     kind = 'middle numeral decides' if first else 'middle numeral'
@@ -222,11 +243,11 @@ def _numbered(points: Sequence[Point]) -> list[Markup]:
   return drawn
 
 
-def _stops(points: Sequence[Point], corner: str) -> list[Markup]:
+def _stops(points: Sequence[Point | Mark], corner: str) -> list[Markup]:
   stops = []
-  for point in reversed(points):
+  for point in points:
     words = '. '.join(point.words)
-    x, y = _place(point.x, point.y)
+    x, y = place(point.x, point.y)
     stops.append(_hit(x, y, point.words, corner, tabindex=0, role='img', aria_label=words))
   return stops
 

@@ -24,7 +24,7 @@ from medjax.data.images.lists import Item
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
-from medjax.evaluation import classes, frozen, predictions
+from medjax.evaluation import calibration, classes, frozen, predictions
 from medjax.evaluation.frozen import Frozen
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
@@ -277,12 +277,12 @@ def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
 
 
 def test_a_probability_at_its_threshold_reads_as_decided(run):
-  third = {
-    'method': 'isotonic',
-    'labels': {label: {'breakpoints': [[0, 1 / 3], [1, 1 / 3]]} for label in LABELS},
-  }
-  points = {label: [{'rule': 'youden', 'threshold': 1 / 3, 'reason': ''}] for label in LABELS}
-  chosen = {'levels': {'image': {'calibration': third, 'operating_points': points}}}
+  third = calibration.LabelCalibration(breakpoints=((0, 1 / 3), (1, 1 / 3)))
+  level = frozen.FrozenLevel(
+    calibration.Calibration('isotonic', 'sigmoid', dict.fromkeys(LABELS, third)),
+    dict.fromkeys(LABELS, (frozen.FrozenPoint('youden', 1 / 3, ''),)),
+  )
+  chosen = Frozen(step=None, head='sigmoid', aggregate='max', levels={'image': level})
   config = finished_runs.open_run(run).config
   decided = decisions.decide(config, chosen, np.full((1, 3), 0.5, np.float32))
   (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)

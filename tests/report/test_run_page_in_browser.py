@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import synthetic_summary
 
+from medjax.evaluation.surest import Example
 from medjax.report import run_page
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
@@ -62,11 +63,10 @@ def browse(folder, page, *settings):
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('report')
   picture = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
-  example = {
-    'kind': 'false negative', 'label': 'Edema', 'image': 'a/1.jpg', 'patient': 'a',
-    'probability': 0.1, 'threshold': 0.3, 'truth': 1, 'picture': picture, 'heat': picture,
-    'boxes': [(0.1, 0.2, 0.3, 0.4)],
-  }  # fmt: skip
+  example = Example(
+    kind='false negative', label='Edema', row=0, image='a/1.jpg', patient='a', probability=0.1,
+    threshold=0.3, truth=1, picture=picture, heat=picture, boxes=((0.1, 0.2, 0.3, 0.4),),
+  )  # fmt: skip
   labels = synthetic_summary.FINDINGS
   page = run_page.render(
     title='Chest films', split_proof={}, config={}, facts={'source': 'https://example.org/films'},

@@ -44,13 +44,13 @@ def test_predictions_are_calibrated_and_decided_at_the_frozen_thresholds(finishe
     assert list(table['view']) == [row['view'] for row in saved]
     raw = np.array([[float(row[f'prob_{label}']) for label in LABELS] for row in saved])
     np.testing.assert_allclose(table[[f'raw_{label}' for label in LABELS]], raw, rtol=1e-6)
-    level = frozen.read(finished[0], LABELS)['levels']['image']
-    expected = calibration.apply(level['calibration'], raw, LABELS)
+    level = frozen.read(finished[0], LABELS).levels['image']
+    expected = calibration.apply(level.calibration, raw, LABELS)
     np.testing.assert_allclose(
       table[[f'prob_{label}' for label in LABELS]], expected, rtol=1e-5, atol=1e-7
     )
     for label in LABELS:
-      threshold = level['operating_points'][label][0]['threshold']
+      threshold = level.operating_points[label][0].threshold
       decisions = table[f'decision_{label}']
       if threshold is None:
         assert decisions.isna().all()

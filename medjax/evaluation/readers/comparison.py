@@ -236,7 +236,9 @@ def _figure(measured: _Measured, name: tuple | str, images: np.ndarray, *absent:
   reason = next((words for words in absent if words), '')
   if not reason and len(np.unique(measured.patient[images])) < 2:
     reason = 'the images are of one patient'
-  return intervals.figure(measured.whole[name][0], measured.drawn[name], reason, measured.confidence)
+  return intervals.figure(
+    measured.whole[name][0], measured.drawn[name], reason, measured.confidence
+  )
 
 
 def _lacking(truth: np.ndarray) -> tuple[str, str]:

@@ -9,10 +9,8 @@ from medjax.evaluation import wording
 from medjax.evaluation.readers.study import Below, Reader, ReaderLabel, ReaderStudy
 from medjax.evaluation.result import Result
 from medjax.evaluation.results import Figure
-from medjax.report import charts, markup
+from medjax.report import markup, panels
 from medjax.report.markup import Markup, join, small, table, tag
-
-SIZE, LEFT, TOP = 240, 38, 8  # of a panel's square and the space around it, in pixels
 
 
 def section(study: ReaderStudy, result: Result) -> Markup:
@@ -191,10 +189,6 @@ def _agreement(study: ReaderStudy, one: str) -> Markup:
   )
 
 
-def _place(specificity: float, sensitivity: float) -> tuple[float, float]:
-  return round(LEFT + SIZE * (1 - specificity), 1), round(TOP + SIZE * (1 - sensitivity), 1)
-
-
 def panel(label: str, read: ReaderLabel) -> Markup:
   """Draws one label's ROC curve with the readers' points; a cross is the intervals of both rates.
 
@@ -202,75 +196,33 @@ def panel(label: str, read: ReaderLabel) -> Markup:
     label: its name.
     read: the label of a study, with a curve.
   """
-  curve = read.roc
-  assert curve is not None
-  points = [
-    _place(1 - rate, sensitivity)
-    for rate, sensitivity in zip(curve.false_positive_rate, curve.sensitivity)
-  ]
-  path = 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in points)
-  bottom, right = TOP + SIZE, LEFT + SIZE
-  area = wording.plain(read.auroc, 3)
-  marks: list[object] = [
-    tag('rect', x=LEFT, y=TOP, width=SIZE, height=SIZE, class_='frame'),
-    [_grid(tick) for tick in (0.25, 0.5, 0.75)],
-    tag('path', d=f'M{LEFT},{bottom}L{right},{TOP}', class_='chance'),
-    tag('path', tag('title', f'{label}: AUROC {area}'), d=path, class_='curve'),
-  ]
-  for tick in (0, 0.5, 1):
-    x, y = _place(1 - tick, tick)
-    marks.append(tag('text', f'{tick:g}', x=x, y=bottom + 14, class_='tick middle'))
-    marks.append(tag('text', f'{tick:g}', x=LEFT - 5, y=y + 4, class_='tick end'))
-  marks.append(
-    tag('text', '1 − specificity', x=LEFT + SIZE / 2, y=bottom + 27, class_='axis middle')
-  )
-  marks.append(
-    tag(
-      'text',
-      'sensitivity',
-      x=0,
-      y=0,
-      class_='axis middle',
-      transform=f'translate({LEFT - 27} {TOP + SIZE / 2}) rotate(-90)',
-    )
-  )
-  sentences = []
+  assert read.roc is not None
+  marks = []
   for number, reader in enumerate(read.parties, 1):
     specificity, sensitivity = reader.specificity, reader.sensitivity
     if specificity.value is None or sensitivity.value is None:
       continue
-    words = _in_words(reader)
-    sentences.append(words)
+    x, y = 1 - specificity.value, sensitivity.value
     sign = '' if reader is read.majority else f'{number}'
-    marks.append(
-      tag(
-        'g',
-        tag('title', words),
-        _cross(specificity, sensitivity),
-        _mark(*_place(specificity.value, sensitivity.value), sign),
-        class_=f'reader-mark {_kind(reader)}',
-      )
+    drawing = tag(
+      'g',
+      _cross(specificity, sensitivity),
+      _mark(*panels.place(x, y), sign),
+      class_=f'reader-mark {_kind(reader)}',
     )
+    marks.append(panels.Mark(x, y, drawing, _in_words(reader)))
   model = read.model
   if model and model.specificity.value is not None and model.sensitivity.value is not None:
+    x, y = 1 - model.specificity.value, model.sensitivity.value
+    left, top = (middle - 5 for middle in panels.place(x, y))
+    drawing = tag('g', tag('rect', x=left, y=top, width=10, height=10), class_='reader-model')
     words = (
-      f'Model at threshold {model.threshold:.3f}: sensitivity '
-      f'{wording.plain(model.sensitivity, 2)}, specificity {wording.plain(model.specificity, 2)}'
+      f'Model at threshold {model.threshold:.3f}',
+      f'sensitivity {wording.plain(model.sensitivity, 2)}',
+      f'specificity {wording.plain(model.specificity, 2)}',
     )
-    sentences.append(words)
-    x, y = _place(model.specificity.value, model.sensitivity.value)
-    shape = tag('rect', x=x - 5, y=y - 5, width=10, height=10)
-    marks.append(tag('g', tag('title', words), shape, class_='reader-model'))
-  description = f'AUROC {area}. {". ".join(sentences)}.'
-  title = f'ROC curve of {label} and its readers'
-  return charts.svg(right + 8, bottom + 32, title, description, *marks)
-
-
-def _grid(tick: float) -> Markup:
-  x, y = LEFT + SIZE * tick, TOP + SIZE * tick
-  return tag(
-    'path', d=f'M{x:g},{TOP}V{TOP + SIZE}M{LEFT},{y:g}H{LEFT + SIZE}', class_='grid readers-grid'
-  )
+    marks.append(panels.Mark(x, y, drawing, words))
+  return panels.roc(label, read.roc, wording.plain(read.auroc, 3), marks=marks)
 
 
 def _kind(reader: Reader) -> str:
@@ -282,8 +234,8 @@ def _cross(specificity: Figure, sensitivity: Figure) -> Markup | None:
   if specificity.value is None or sensitivity.value is None:
     return None
   lines = [
-    [_place(bound, sensitivity.value) for bound in specificity.interval or ()],
-    [_place(specificity.value, bound) for bound in sensitivity.interval or ()],
+    [panels.place(1 - bound, sensitivity.value) for bound in specificity.interval or ()],
+    [panels.place(1 - specificity.value, bound) for bound in sensitivity.interval or ()],
   ]
   parts = ['M' + 'L'.join(f'{x:g},{y:g}' for x, y in ends) for ends in lines if ends]
   return tag('path', d=''.join(parts), class_='cross') if parts else None
@@ -331,12 +283,15 @@ def _legend(read: ReaderLabel) -> Markup:
   )
 
 
-def _in_words(reader: Reader) -> str:
-  where = {True: ', below the curve', False: ', not below the curve', None: ''}[reader.below]
-  return (
-    f'{wording.capital(reader.reader)}: sensitivity {wording.plain(reader.sensitivity, 2)}, '
-    f'specificity {wording.plain(reader.specificity, 2)}{where}'
+def _in_words(reader: Reader) -> tuple[str, ...]:
+  words = (
+    wording.capital(reader.reader),
+    f'sensitivity {wording.plain(reader.sensitivity, 2)}',
+    f'specificity {wording.plain(reader.specificity, 2)}',
   )
+  if reader.below is None:
+    return words
+  return (*words, 'below the curve' if reader.below else 'not below the curve')
 
 
 def _cell(figure: Figure | None, *, signed: bool = False) -> object:

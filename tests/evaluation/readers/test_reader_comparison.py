@@ -448,6 +448,10 @@ def test_the_section_says_and_draws_the_study():
   drawn_marks = 2 * (3 + 1)  # of both labels: the readers and the majority; the rest is the legend
   assert drawn_marks < marks <= drawn_marks + 2 * 3
   assert page.classes.count('cross') == drawn_marks
+  for reader in study.labels['Edema'].readers:  # the words of its mark
+    low, high = reader.specificity.interval
+    assert f'specificity {reader.specificity.value:.2f} ({low:.2f}–{high:.2f})' in text
+    assert 'below the curve' in text
   assert 'cdn' not in markup.style('reader_section.css') and 'url(' not in markup.style(
     'reader_section.css'
   )
