@@ -243,10 +243,10 @@ def _labels(comparison: Comparison) -> Markup:
       f'Differences are {one} less {other}, so right of the line {one} is better. In brackets, and '
       f'as the bar, the {comparison.confidence:.0%} interval. Of many labels one will seem to '
       'differ by chance: p is adjusted by Holm, which keeps even one false claim among all labels '
-      f'as rare as {alpha}. Under it p of the label alone, and p adjusted by Benjamini and Hochberg '
-      '(BH), which lets a small share of the claims be false. A label is called better or worse '
-      f'only where its interval leaves out 0 and its p by Holm is below {alpha}. Intervals are not '
-      'widened for the number of labels.',
+      f'as rare as {alpha}. Under it p of the label alone, and p adjusted by Benjamini and '
+      'Hochberg (BH), which lets a small share of the claims be false. A label is called better '
+      f'or worse only where its interval leaves out 0 and its p by Holm is below {alpha}. '
+      'Intervals are not widened for the number of labels.',
       class_='quiet',
     ),
   )

@@ -282,7 +282,7 @@ def test_a_probability_at_its_threshold_reads_as_decided(run):
     calibration.Calibration('isotonic', 'sigmoid', dict.fromkeys(LABELS, third)),
     dict.fromkeys(LABELS, (frozen.FrozenPoint('youden', 1 / 3, ''),)),
   )
-  chosen = Frozen(step=None, head='sigmoid', aggregate='max', levels={'image': level})
+  chosen = Frozen(None, None, head='sigmoid', aggregate='max', levels={'image': level})
   config = finished_runs.open_run(run).config
   decided = decisions.decide(config, chosen, np.full((1, 3), 0.5, np.float32))
   (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
