@@ -21,7 +21,7 @@ class Protocol:
     calibration: fitted on validation: 'none', 'temperature', 'platt' or 'isotonic'.
     operating_points: rules by which thresholds are chosen; the first makes the decisions.
     prevalence: label → a prevalence in (0, 1) for which PPV and NPV are reported too.
-    subgroups: columns by whose values the figures are reported; those absent are passed over.
+    subgroups: columns by whose values the figures are reported; those absent are ignored.
     replicates: of the bootstrap over patients; 0 for no intervals.
     seed: of the bootstrap, not negative.
   """

@@ -164,7 +164,7 @@ class Evaluation:
     aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %; with model.head='softmax'
       only 'mean'.
     subgroups: columns of the study table by whose values the figures are reported; those absent
-      are passed over.
+      are ignored.
     test_augment: how many times an image is predicted under the policy of config.augment, besides
       once as it is, and averaged; 0 predicts it as it is.
     checkpoints: how many of the best checkpoints are averaged.

@@ -1,8 +1,7 @@
 """Typed results as JSON and back: the one place where their dataclasses meet dicts.
 
-Reading is strict: a number is a number, text is text,
-nothing is missing under a name of its own and
-nothing stands there that the dataclass does not have.
+Reading is strict: a number is a number, text is text, and the fields are exactly those of the
+dataclass.
 """
 
 import json

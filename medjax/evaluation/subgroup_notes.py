@@ -8,7 +8,7 @@ from medjax.evaluation.result import SubgroupResult
 from medjax.evaluation.results import Figure
 
 SAID = 2  # gaps that the notes name one by one
-NOT_TOLD, OTHER = 'not told', 'other'
+NOT_RECORDED, OTHER = 'not recorded', 'other'
 
 Subgroups = Mapping[str, Sequence[SubgroupResult]]
 
@@ -43,8 +43,8 @@ def notes(subgroups: Subgroups, confidence: float = 0.95) -> list[str]:
   for column, groups in subgroups.items():
     for group in groups:
       if group.merged > 1:
-        are_not_told = any(other.value == NOT_TOLD for other in groups)
-        several = len(groups) - 1 + group.merged - are_not_told
+        are_not_recorded = any(other.value == NOT_RECORDED for other in groups)
+        several = len(groups) - 1 + group.merged - are_not_recorded
         sentences.append(
           f'{wording.capital(column)} has {several} values; the {group.merged} with the fewest '
           f"patients are reported together as '{OTHER}'."

@@ -27,7 +27,7 @@ from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Gaps, SubgroupLabel, SubgroupResult
 from medjax.evaluation.results import Counts, Figure
 from medjax.evaluation.statistics import intervals, metrics
-from medjax.evaluation.subgroup_notes import NOT_TOLD, OTHER
+from medjax.evaluation.subgroup_notes import NOT_RECORDED, OTHER
 
 FEW = 10  # patients of a class, below which a figure is not reported
 MOST = 12  # values of a column that are reported, and different numbers that are no bands yet
@@ -90,14 +90,14 @@ def summarise(
     thresholds: label → its frozen operating point, a score at or above which is called positive;
       None where it has none.
     columns: of `test.about`. Those that it does not have, or that have fewer than two values, are
-      passed over.
+      ignored.
     replicates: of the bootstrap over all patients of the test; 0 for no intervals.
     seed: of the bootstrap; with the seed of the evaluation the replicates are the same.
     confidence: of the intervals.
 
   Returns:
     column → its values, in rising order if they start with a number, else those with most patients
-    first; then 'other' for all but the twelve largest; then 'not told'. And the sentences of
+    first; then 'other' for all but the twelve largest; then 'not recorded'. And the sentences of
     `subgroup_notes.notes` on them.
   """
   test = Predictions(*test)
@@ -110,7 +110,7 @@ def summarise(
     if test.about is None or column not in test.about:
       continue
     names = bands(column, units.text(test.about[column]))
-    if len(set(names) - {NOT_TOLD}) >= 2:
+    if len(set(names) - {NOT_RECORDED}) >= 2:
       values_of[column] = _split(names, patient)
   groups = [
     _group(test, patient, value.rows, cutoffs) for values in values_of.values() for value in values
@@ -137,18 +137,18 @@ def bands(column: str, values: Sequence[str]) -> list[str]:
 
   Ages, the column 'age', become bands of years. Another column of more than twelve different
   numbers, if it is none of `NAMES`, is cut at its quartiles, each band named by its least and
-  greatest number. Other values stay as they are. '' becomes 'not told', and so does an age below 0
-  or above 120.
+  greatest number. Other values stay as they are. '' becomes 'not recorded', and so does an age
+  below 0 or above 120.
   """
   series = pd.Series(list(values), dtype=object).astype(str).str.strip()
   known = series[series != '']
   numbers = pd.to_numeric(known, errors='coerce')
-  result = series.where(series != '', NOT_TOLD)
+  result = series.where(series != '', NOT_RECORDED)
   if column == 'age':
     for low, high in AGES:
       name = f'{low}+' if high == AGES[-1][1] else f'{low}-{high}'
       result[numbers.index[(numbers >= low) & (numbers < high + 1)]] = name
-    result[numbers.index[(numbers < 0) | (numbers >= AGES[-1][1] + 1)]] = NOT_TOLD
+    result[numbers.index[(numbers < 0) | (numbers >= AGES[-1][1] + 1)]] = NOT_RECORDED
   elif column not in NAMES and np.isfinite(numbers).all() and numbers.nunique() > MOST:
     quartiles = np.unique(np.quantile(numbers, (0.25, 0.5, 0.75)))
     for _, part in numbers.groupby(np.searchsorted(quartiles, numbers)):
@@ -161,7 +161,7 @@ def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
   """Returns the values in the order of the report."""
   of_row = np.asarray(names, object)
   size = {name: len(np.unique(patient[of_row == name])) for name in dict.fromkeys(names)}
-  by_size = sorted((name for name in size if name != NOT_TOLD), key=lambda name: -size[name])
+  by_size = sorted((name for name in size if name != NOT_RECORDED), key=lambda name: -size[name])
   kept, merged = by_size[:MOST], by_size[MOST:]
   reference = kept[0]
   numbers = [re.match(r'-?\d+(\.\d+)?(e[+-]?\d+)?', name) for name in kept]
@@ -173,8 +173,8 @@ def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
     ordered.append((merged[0], merged))
   elif merged:
     ordered.append((OTHER, merged))
-  if NOT_TOLD in size:
-    ordered.append((NOT_TOLD, [NOT_TOLD]))
+  if NOT_RECORDED in size:
+    ordered.append((NOT_RECORDED, [NOT_RECORDED]))
   return [
     _Value(name, len(members), name == reference, np.flatnonzero(np.isin(of_row, members)))
     for name, members in ordered

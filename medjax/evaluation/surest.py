@@ -48,12 +48,12 @@ def choose(
   """Returns which test images to show: of every kind those furthest from the threshold.
 
   How far, is counted in log odds from the label's own threshold, so that a rare label, whose
-  probabilities are all low, is not passed over. Every label gives its furthest image before any
+  probabilities are all low, is not ignored. Every label gives its furthest image before any
   gives its second, and no two images are of one patient.
 
   Args:
     test: what is tested, probabilities calibrated as they are decided on.
-    thresholds: label → threshold; labels that are absent or have None or NaN are passed over.
+    thresholds: label → threshold; labels that are absent or have None or NaN are ignored.
     of_kind: how many of each kind at most.
 
   Returns:

@@ -177,7 +177,7 @@ def _explain(
         seed=config.seed,
       )
   except InputError as error:
-    sentences.append(f'The boxes beside the data were passed over: {error}.')
+    sentences.append(f'The boxes beside the data were ignored: {error}.')
   report_files.write_examples(layout, shown)
   return dataclasses.replace(
     result, study_notes=(*result.study_notes, *sentences), localisation=localisation

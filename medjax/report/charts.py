@@ -1,7 +1,7 @@
 """The report's drawings: inline SVG whose colours are the style sheet's, readable without colour.
 
 Coordinates are pixels at the natural size. Every drawing names and describes itself for readers
-that cannot see it, and tells its figures on hover.
+that cannot see it, and shows its figures on hover.
 """
 
 import math

@@ -39,7 +39,7 @@ def render(
     title: of the page, plain text like all that is given here; everything is escaped.
     result: of the test.
     history: the lines of metrics.jsonl: {'step', 'split': 'train' or 'validation', 'loss', and on
-      validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are passed over.
+      validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are ignored.
     split_proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
     config: the settings as plain types, nested as they like.
     facts: name -> words, shown first in the order given ('source', 'model', 'best step', 'images

@@ -82,7 +82,7 @@ def test_the_test_set_chooses_nothing(by_study):
 
 
 @pytest.mark.parametrize('level', ['image', 'study'])
-def test_the_level_of_the_report_is_told_alike_in_the_table_of_levels(level):
+def test_the_level_of_the_report_is_reported_alike_in_the_table_of_levels(level):
   # Isotonic calibration ties probabilities, which moves the areas.
   settings = SETTINGS | {'calibration': 'isotonic', 'replicates': 20}
   assessed = assessment.assess(VALIDATION, TEST, Protocol(level=level, **settings)).result

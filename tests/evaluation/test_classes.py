@@ -177,7 +177,7 @@ def test_anything_else_is_refused_by_image(field, row, values, named):
   assert '\n' not in str(error.value)
 
 
-def test_the_number_of_such_images_is_told_and_one_class_is_none():
+def test_the_number_of_such_images_is_reported_and_one_class_is_none():
   given = predicted()
   given.truth[:] = 1
   with pytest.raises(InputError, match=r"'a\.jpg'.*\(3 such images\)"):

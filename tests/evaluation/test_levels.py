@@ -270,7 +270,7 @@ def test_unknown_methods_are_named(text, words):
     ('study', {'study': ['x/1', '2', '3', '1']}, "study 'P/x/1' is of the patients 'P' and 'P/x'"),
   ],
 )
-def test_a_level_that_is_not_told_is_one_line(level, about, words):
+def test_a_level_without_a_column_is_one_line(level, about, words):
   images = made(
     ['i0', 'i1', 'i2', 'i3'], ['P', 'P', 'P/x', 'P/x'], np.ones((4, 1)), np.ones((4, 1)),
     **{name: list(values) for name, values in about.items()},

@@ -117,7 +117,7 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
     test, THRESHOLDS, ['view'], replicates=replicates, seed=3, confidence=0.9
   )
   groups = by_value(by_column, 'view')
-  del groups['not told']
+  del groups['not recorded']
   names, patient = np.unique(test.patients, return_inverse=True)
   counts = intervals.patient_counts(len(names), replicates, 3)
   drawn_figures = []
@@ -216,17 +216,21 @@ def test_without_gaps_as_many_stand_out_as_chance_has_it():
       'age',
       ['0', '17', '17.9', '18', '39', '40', '59', '60', '79', '80', '120', '121', '414', '-1', ''],
       ['0-17', '0-17', '0-17', '18-39', '18-39', '40-59', '40-59', '60-79', '60-79', '80+', '80+']
-      + ['not told'] * 4,
+      + ['not recorded'] * 4,
     ),
     ('age', ['58.0', ' 7 ', '80+', '18-39'], ['40-59', '0-17', '80+', '18-39']),  # bands already
-    ('sex', ['F', 'M', '', 'F '], ['F', 'M', 'not told', 'F']),
+    ('sex', ['F', 'M', '', 'F '], ['F', 'M', 'not recorded', 'F']),
     ('grade', list('0123012'), list('0123012')),  # few numbers are values
     ('site', [str(n) for n in range(20)], [str(n) for n in range(20)]),  # names, not numbers
     ('kvp', ['x', *map(str, range(20))], ['x', *map(str, range(20))]),  # not all of them numbers
     (
       'kvp',
       [str(n) for n in range(60, 100)] + [''],
-      ['60 to 69'] * 10 + ['70 to 79'] * 10 + ['80 to 89'] * 10 + ['90 to 99'] * 10 + ['not told'],
+      ['60 to 69'] * 10
+      + ['70 to 79'] * 10
+      + ['80 to 89'] * 10
+      + ['90 to 99'] * 10
+      + ['not recorded'],
     ),
     ('kvp', ['0'] * 60 + [str(n) for n in range(20)], None),
     ('age', [], []),
@@ -261,8 +265,8 @@ def test_many_values_keep_the_largest_and_say_so():
   groups = by_column['site']
   sizes = about.assign(patient=test.patients).groupby('site')['patient'].nunique().drop('')
   sizes = sizes.sort_values(ascending=False)
-  reported = [group for group in groups if group.value not in ('other', 'not told')]
-  assert [group.value for group in groups[-2:]] == ['other', 'not told'] and len(reported) == 12
+  reported = [group for group in groups if group.value not in ('other', 'not recorded')]
+  assert [group.value for group in groups[-2:]] == ['other', 'not recorded'] and len(reported) == 12
   assert min(group.patients for group in reported) >= sizes.iloc[12:].max()
   other = groups[-2]
   assert other.merged == len(sizes) - 12 and not other.reference
@@ -336,7 +340,7 @@ def test_nothing_called_positive_has_no_precision():
   assert label_figures.npv.value == pytest.approx(1 - label_figures.prevalence)
 
 
-def test_what_is_not_told_is_passed_over():
+def test_a_column_without_values_is_ignored():
   test = drawn()
   assert subgroups.summarise(test, THRESHOLDS, ['scanner', 'set'], replicates=5) == ({}, [])
   assert subgroups.summarise(test._replace(about=None), THRESHOLDS, ['sex']) == ({}, [])
@@ -345,13 +349,13 @@ def test_what_is_not_told_is_passed_over():
 
 
 def test_missing_values_and_other_indices_of_the_table_do_no_harm():
-  # As it comes from a study table: rows of it, numbers, NaN where nothing is told.
+  # As it comes from a study table: rows of it, numbers, NaN where nothing is recorded.
   test = drawn()
   about = test.about.assign(age=test.about['age'].astype(float))
   about.loc[:9, 'age'] = np.nan
   about.index = np.arange(400)[::-1] * 7
   by_column, _ = subgroups.summarise(test._replace(about=about), THRESHOLDS, ['age'], replicates=0)
-  assert by_column['age'][-1].value == 'not told' and by_column['age'][-1].images == 10
+  assert by_column['age'][-1].value == 'not recorded' and by_column['age'][-1].images == 10
   assert [group.value for group in by_column['age'][:-1]] == [
     '0-17',
     '18-39',
@@ -361,7 +365,7 @@ def test_missing_values_and_other_indices_of_the_table_do_no_harm():
   ]
 
 
-def test_it_is_json_and_draws_no_replicates_when_told_to():
+def test_it_is_json_and_draws_no_replicates_if_asked():
   by_column, said = subgroups.summarise(drawn(), THRESHOLDS, ['sex'], replicates=0)
   json.dumps(results_file.to_plain(by_column), allow_nan=False)
   assert not said
@@ -369,11 +373,11 @@ def test_it_is_json_and_draws_no_replicates_when_told_to():
   assert gap.value is not None and gap.reason == 'no replicates were drawn'
 
 
-def test_at_the_level_of_patients_views_that_differ_are_not_told():
+def test_at_the_level_of_patients_views_that_differ_are_not_recorded():
   test = levels.to_level(drawn(), 'patient')
   by_column, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
   assert sum(group.images for group in by_column['view']) == 150
-  assert by_column['view'][-1].value == 'not told' and by_column['view'][-1].images > 50
+  assert by_column['view'][-1].value == 'not recorded' and by_column['view'][-1].images > 50
 
 
 def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
@@ -389,13 +393,13 @@ def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
   rows = [[''.join(cell.itertext()) for cell in row] for row in tables[0].iter('tr')]
   assert rows[0] == ['Value', 'Patients', 'Prevalence', 'Mean AUROC', 'Gap']
   assert [row[0] for row in rows[1:]] == ['M', 'F', 'X & Y']
-  assert rows[1][-1] == 'reference' and 'not told' in ''.join(root.itertext())
+  assert rows[1][-1] == 'reference' and 'not recorded' in ''.join(root.itertext())
   group = by_value(by_column, 'sex')['F']
   mean, gap = group.mean_auroc, group.mean_gap
   assert f'{mean.value:.3f} ({mean.interval[0]:.3f}–{mean.interval[1]:.3f})' in rows[2][3]
   assert rows[2][-1].startswith(f'{gap.value:+.3f}'.replace('-', '−'))
   assert 'too few positives' in page and 'Mass &lt; 3 cm' in page and 'Of ' in page
-  assert 'several, or not told' in section(result_of(by_column, unit='study'))
+  assert 'several, or not recorded' in section(result_of(by_column, unit='study'))
 
 
 def test_the_section_of_one_label_has_no_means():

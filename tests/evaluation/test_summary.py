@@ -353,7 +353,7 @@ def test_classes_of_one_patient_and_of_unknown_truth():
     )
 
 
-def test_replicates_that_lack_a_class_are_told():
+def test_replicates_that_lack_a_class_are_reported():
   validation, test = exclusive(0, 80, 'v'), exclusive(1, 100, 't', shares=(0.6, 0.4, 0))
   few = np.isin(test.patients, ['t3', 't4', 't5'])
   test.known[few], test.truth[few] = True, (0, 0, 1)
@@ -379,7 +379,7 @@ def test_exclusive_classes_are_checked_on_both_splits():
   evaluate(validation, test, replicates=2)  # questions of their own need not sum to 1
 
 
-def test_calibration_is_told_before_and_after():
+def test_calibration_is_reported_before_and_after():
   validation, test = (
     part._replace(probabilities=part.probabilities**3)  # too low by far
     for part in (predicted(0, 200, prefix='v'), predicted(1, 200, prefix='t'))

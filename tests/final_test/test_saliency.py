@@ -317,7 +317,7 @@ def test_bfloat16_shows_about_the_same():
 # ---- anybody's network -------------------------------------------------------
 
 
-def test_a_network_without_a_feature_map_is_told_what_it_needs():
+def test_a_network_without_a_feature_map_reports_what_it_needs():
   images = drawn(size=4)
   variables = random_variables(Linear(), images)
   for method in CAMS:
@@ -413,7 +413,7 @@ def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path)
     network,
   )
   (note,) = result.study_notes
-  assert note.startswith('The boxes beside the data were passed over') and 'boxes.csv' in note
+  assert note.startswith('The boxes beside the data were ignored') and 'boxes.csv' in note
   shown = json.loads(layout.examples.read_text())
   assert shown and all(example['heat'].startswith('data:image/jpeg') for example in shown)
 

@@ -89,7 +89,7 @@ def compare(
     test: the model's, or anybody's, predictions. What they call images are the units that readers
       read.
     readings: as medjax.data.reference.reader_table describes them, answers 0, 1 and NaN. Answers to
-      images and labels that are not in the predictions are passed over, and a note says so.
+      images and labels that are not in the predictions are ignored, and a note says so.
     thresholds: frozen, per label; without one (None, NaN, not there) the model decides nothing.
     replicates, seed: of the bootstrap over the patients whose images were read.
     confidence: of the intervals.

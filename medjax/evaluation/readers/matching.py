@@ -19,7 +19,7 @@ def matched(
 ) -> tuple[pd.DataFrame, np.ndarray, list[str], list[str]]:
   """Returns readings of images in the predictions, their rows there, labels, and sentences.
 
-  The sentences say what was passed over.
+  The sentences say what was ignored.
   """
   readings = reader_table.check(readings, 'readers')
   answered_labels = reader_table.labels_of(readings)

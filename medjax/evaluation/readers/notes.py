@@ -38,14 +38,14 @@ def passed_over(
   if images:
     sentences.append(
       f'{wording.count(len(images), "image")} that readers read, but not among those tested, '
-      f'passed over: {_some(images)}.'
+      f'ignored: {_some(images)}.'
     )
   if readers:
     sentences.append(f'Without any answer on the images tested, and left out: {_some(readers)}.')
   if unread:
     sentences.append(f'No reader answered {_some(unread)}.')
   if labels:
-    sentences.append(f'Readers answered what is not predicted, passed over: {_some(labels)}.')
+    sentences.append(f'Readers answered what is not predicted, ignored: {_some(labels)}.')
   return sentences
 
 

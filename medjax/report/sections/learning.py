@@ -12,7 +12,7 @@ def curves(history: Sequence[Mapping], best_step: str = '') -> Markup:
 
   Args:
     history: the lines of metrics.jsonl: {'step', 'split': 'train' or 'validation', 'loss', and on
-      validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are passed over.
+      validation 'auroc_mean' and 'auroc': {label: value}}; absent and NaN values are ignored.
     best_step: the step of the checkpoint that was evaluated; where there was no validation at it,
       the validation with the highest mean is marked instead.
   """

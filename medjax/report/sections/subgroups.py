@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from medjax.evaluation import subgroups, wording
 from medjax.evaluation.result import Result, SubgroupResult
 from medjax.evaluation.results import Figure
-from medjax.evaluation.subgroup_notes import NOT_TOLD, comparisons, excludes_zero, in_words
+from medjax.evaluation.subgroup_notes import NOT_RECORDED, comparisons, excludes_zero, in_words
 from medjax.report import charts, markup
 from medjax.report.figures import figure_bar, figure_words, lowest
 from medjax.report.markup import Markup, small, tag
@@ -16,7 +16,7 @@ SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}
 
 
 def section(result: Result) -> Markup | None:
-  """Returns the section, a table for each column; None where no column told subgroups."""
+  """Returns the section, a table for each column; None where there are no subgroups."""
   columns = result.subgroups
   if not columns:
     return None
@@ -123,8 +123,8 @@ def _label_table(label: str, groups: Sequence[SubgroupResult], unit: str) -> Mar
 
 def _value(group: SubgroupResult, unit: str) -> str:
   """Returns a group's name; a study or patient whose images differ has no value either."""
-  if group.value == NOT_TOLD and unit != 'image':
-    return f'several, or {NOT_TOLD}'
+  if group.value == NOT_RECORDED and unit != 'image':
+    return f'several, or {NOT_RECORDED}'
   if group.merged > 1:
     return f'{group.value} ({group.merged} values)'
   return group.value

@@ -329,10 +329,10 @@ def test_notes_say_what_weakens_the_comparison():
   for words in (
     "equals the readers' majority on every image (Edema)",
     'The answers of Ash equal the truth on every image (T1',
-    '1 image that readers read, but not among those tested, passed over: elsewhere.png',
+    '1 image that readers read, but not among those tested, ignored: elsewhere.png',
     'left out: Dogwood',
     'No reader answered Mass',
-    'not predicted, passed over: Fracture',
+    'not predicted, ignored: Fracture',
     'answers missing: ',
     'No frozen threshold',
   ):
