@@ -1,7 +1,7 @@
 """Typed results as JSON and back: the one place where their dataclasses meet dicts.
 
-Reading is strict: a number is a number, text is text, and the fields are exactly those of the
-dataclass.
+Reading is strict: a number is a number, text is text, and there is no field that the dataclass does
+not have. In a file of results none is missing either.
 """
 
 import json
@@ -87,8 +87,12 @@ def load(path: pathlib.Path, kind: type[T], remedy: str) -> T:
       f'{expected}); {remedy}'
     )
   try:
-    return from_plain(content, kind)
+    value = from_plain(content, kind)
+    # What is missing would be the default, and text a tuple of its letters.
+    if json.loads(json.dumps(to_plain(value))) != content:
+      raise ValueError('a field is missing, or is no list where one belongs')
   except ValueError as error:
     raise InputError(
       f'{path}: not the figures that this medjax writes ({error}); {remedy}'
     ) from None
+  return value

@@ -59,7 +59,7 @@ def read_examples(layout: Layout) -> list[Example]:
   try:
     content = json.loads(layout.examples.read_text())
     return [results_file.from_plain(item, Example) for item in content]
-  except ValueError as error:
+  except (TypeError, ValueError) as error:
     raise InputError(
       f'{layout.examples}: not the pictures that a run wrote ({error}); delete it, and the report '
       'is made without them'

@@ -9,7 +9,6 @@ highest of more slides is higher by chance.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -18,10 +17,9 @@ import pandas as pd
 
 from medjax.config import Config
 from medjax.config.protocol import Protocol
-from medjax.errors import InputError
 from medjax.evaluation import frozen, levels, notes, predictions, results_file, summary, wording
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.result import Result
+from medjax.evaluation.result import SCHEMA, Result
 from medjax.runs.layout import PARTS
 from medjax.runtime import files
 
@@ -36,6 +34,7 @@ class SlideResults:
     epoch: of the attention pooling that was tested, None for a fixed rule.
     slides: with a slide in the place of an image.
     patients: with a patient in the place of an image; None where every patient has one slide.
+    schema: number of this schema, and of both results.
   """
 
   aggregate: str
@@ -43,6 +42,7 @@ class SlideResults:
   epoch: int | None
   slides: Result
   patients: Result | None
+  schema: int = SCHEMA
 
 
 def evaluate(
@@ -120,10 +120,7 @@ def write(
     files.write_whole(directory / 'patients.csv', table.to_csv(index=False))
   else:
     (directory / 'patients.csv').unlink(missing_ok=True)  # Of an earlier command.
-  content = results_file.to_plain(results)
-  files.write_whole(
-    directory / 'slides.json', json.dumps(content, indent=2, allow_nan=False) + '\n'
-  )
+  results_file.save(directory / 'slides.json', results)
 
 
 def read(path: pathlib.Path) -> SlideResults:
@@ -132,10 +129,7 @@ def read(path: pathlib.Path) -> SlideResults:
   Raises:
     InputError: no such file, or not what `write` writes.
   """
-  try:
-    return results_file.from_plain(files.read_json(path), SlideResults)
-  except ValueError as error:
-    raise InputError(f'{path}: not the figures that this medjax writes ({error})') from None
+  return results_file.load(path, SlideResults, 'aggregate the slides again')
 
 
 def _decisions(parts: Mapping[str, Predictions], result: Result) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.result import Result
 from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics.agreement import Agreement
+from medjax.whole_slides import results as slide_results
 from medjax.whole_slides.results import SlideResults
 
 DOCS = pathlib.Path(__file__).parents[2] / 'docs' / 'results.md'
@@ -56,6 +57,9 @@ def test_a_file_gives_back_an_equal_result(tmp_path, head):
     (lambda content: content['mean']['auroc'].update(value='0.9'), '$.mean.auroc.value'),
     (lambda content: content['mean']['auroc'].update(interval=[0.1]), '$.mean.auroc.interval'),
     (lambda content: content['labels'].update(Edema=[]), "$.labels['Edema']"),
+    (lambda content: content['mean']['auroc'].pop('interval'), 'missing'),
+    (lambda content: content.update(notes='Few patients.'), 'no list'),
+    (lambda content: content['mean'].update(labels={}), 'no list'),
   ],
 )
 def test_another_file_is_one_line_that_says_what_to_do(tmp_path, spoil, words):
@@ -69,6 +73,16 @@ def test_another_file_is_one_line_that_says_what_to_do(tmp_path, spoil, words):
   message = str(error.value)
   assert message.startswith(f'{path}: ') and message.endswith('delete it and test the run again')
   assert words in message and '\n' not in message
+
+
+def test_results_of_slides_are_refused_in_another_schema(tmp_path):
+  result = synthetic_summary.evaluated(['tumor'])
+  path = tmp_path / 'slides.json'
+  results_file.save(path, SlideResults('max', 'patches', None, result, None))
+  assert slide_results.read(path) == SlideResults('max', 'patches', None, result, None)
+  path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+  with pytest.raises(InputError, match='schema 2, and this one reads schema 1'):
+    slide_results.read(path)
 
 
 def test_figures_are_short_to_read():
