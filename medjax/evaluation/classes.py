@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from medjax.errors import InputError
+from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import ClassesResult
-from medjax.evaluation.results import LabelResult
 from medjax.evaluation.statistics import agreement, intervals
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 
 SUPERIOR, NON_INFERIOR, UNDECIDED = 'superior', 'non-inferior', 'undecided'
 WORSE, WORSE_WITHIN, NOT_COMPARED = 'worse', 'worse within the margin', 'not compared'

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medjax.evaluation.results import Counts
+from medjax.evaluation.label_result import Counts
 
 
 def count(patients: np.ndarray, truth: np.ndarray) -> Counts:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medjax.evaluation.label_result import PrecisionRecallCurve, Reliability, RocCurve
 from medjax.evaluation.predictions import Predictions, known_of
-from medjax.evaluation.results import PrecisionRecallCurve, Reliability, RocCurve
 from medjax.evaluation.statistics import calibration_metrics, metrics
 
 CURVE_POINTS = 200

@@ -7,21 +7,21 @@ import numpy as np
 
 from medjax.evaluation import curve_points
 from medjax.evaluation.counts import count
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
-from medjax.evaluation.predictions import Predictions, known_of
-from medjax.evaluation.results import (
+from medjax.evaluation.label_result import (
   AtPrevalence,
   CalibrationValues,
   Confusion,
   Counts,
   Delong,
-  Figure,
   LabelResult,
   OperatingPoint,
   Rates,
   Uncalibrated,
   ValidationResult,
 )
+from medjax.evaluation.predictions import Predictions, known_of
 from medjax.evaluation.statistics import delong, intervals, resampled
 
 CONFIDENCE = 0.95  # how often the intervals cover

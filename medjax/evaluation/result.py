@@ -7,8 +7,9 @@ import dataclasses
 
 import pandas as pd
 
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import Counts, LabelResult
 from medjax.evaluation.readers.study import ReaderStudy
-from medjax.evaluation.results import Counts, Figure, LabelResult, Size
 from medjax.evaluation.statistics.localisation import Localisation
 
 SCHEMA = 1  # raised by whoever renames, adds or removes a field
@@ -21,6 +22,19 @@ _FIGURES = (
   'calibration_intercept',
 )
 _AT_THRESHOLD = ('sensitivity', 'specificity', 'ppv', 'npv', 'f1')
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  """How much was tested.
+
+  Attributes:
+    images: images, or whatever the result's `unit` says.
+    patients: patients.
+  """
+
+  images: int
+  patients: int
 
 
 @dataclasses.dataclass(frozen=True)

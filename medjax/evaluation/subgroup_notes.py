@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import SubgroupResult
-from medjax.evaluation.results import Figure
 
 SAID = 2  # gaps that the notes name one by one
 NOT_RECORDED, OTHER = 'not recorded', 'other'

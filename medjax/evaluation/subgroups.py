@@ -23,9 +23,10 @@ from scipy import sparse
 from medjax.data import units
 from medjax.evaluation import subgroup_notes, wording
 from medjax.evaluation.counts import count
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Gaps, SubgroupLabel, SubgroupResult
-from medjax.evaluation.results import Counts, Figure
 from medjax.evaluation.statistics import intervals, metrics
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, OTHER
 

@@ -18,9 +18,9 @@ from medjax.evaluation.label_figures import (
   figure,
   of_label,
 )
+from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.result import Mean, Result
-from medjax.evaluation.results import LabelResult, Size
+from medjax.evaluation.result import Mean, Result, Size
 from medjax.evaluation.statistics import intervals, resampled
 
 

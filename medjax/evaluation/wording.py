@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import OperatingPoint
 from medjax.evaluation.result import ClassesResult, Result
-from medjax.evaluation.results import Figure, OperatingPoint
 
 DASH = '–'
 CLASS_FIGURES = {

@@ -9,7 +9,7 @@ from medjax.evaluation.contrasts import (
   LabelContrast,
   PairedTest,
 )
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 from medjax.report import charts
 from medjax.report.markup import (
   NOTHING,

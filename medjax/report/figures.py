@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from medjax.evaluation import wording
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 from medjax.report import charts
 from medjax.report.markup import Markup, one_line, small, tag
 

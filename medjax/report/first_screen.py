@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import Figure
 from medjax.report.markup import NOTHING, Markup, findings, join, small, tag, term
 
 _APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts

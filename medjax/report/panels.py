@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medjax.evaluation import wording
+from medjax.evaluation.label_result import PrecisionRecallCurve, ReliabilityBin, RocCurve
 from medjax.evaluation.readers.study import Curve
-from medjax.evaluation.results import PrecisionRecallCurve, ReliabilityBin, RocCurve
 from medjax.report.markup import Markup, tag
 
 HITS = 40  # samples of a curve that can be pointed at

@@ -10,9 +10,9 @@ from sklearn import metrics
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError
 from medjax.evaluation import assessment, frozen, results_file
+from medjax.evaluation.label_result import Confusion
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.result import Result
-from medjax.evaluation.results import Confusion, Size
+from medjax.evaluation.result import Result, Size
 
 
 def predicted(seed, patients=80, prefix='p'):

@@ -13,8 +13,8 @@ from medjax.data.leakage.findings import Audit
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.contrasts import Comparison
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics.agreement import Agreement
 from medjax.whole_slides import results as slide_results
 from medjax.whole_slides.results import SlideResults

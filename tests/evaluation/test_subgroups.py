@@ -12,8 +12,8 @@ import synthetic_summary
 from sklearn import metrics as sklearn
 
 from medjax.evaluation import levels, results_file, subgroup_notes, subgroups
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics import intervals
 from medjax.report.sections.subgroups import section
 

@@ -9,9 +9,10 @@ from sklearn import metrics as sklearn_metrics
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError
 from medjax.evaluation import frozen, label_figures, operating_points, results_file, summary
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import Confusion
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import Confusion, Figure
 from medjax.evaluation.statistics import intervals, metrics, resampled
 
 

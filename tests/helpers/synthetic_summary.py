@@ -6,14 +6,12 @@ Figures are computed in the plainest way, intervals are invented around them.
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.result import ClassesResult, LevelResult, Mean, Result, Variant
-from medjax.evaluation.results import (
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import (
   AtPrevalence,
   CalibrationValues,
   Confusion,
   Delong,
-  Figure,
   LabelResult,
   OperatingPoint,
   PrecisionRecallCurve,
@@ -21,10 +19,11 @@ from medjax.evaluation.results import (
   Reliability,
   ReliabilityBin,
   RocCurve,
-  Size,
   Uncalibrated,
   ValidationResult,
 )
+from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.result import ClassesResult, LevelResult, Mean, Result, Size, Variant
 
 FINDINGS = [
   'Atelectasis', 'Cardiomegaly', 'Consolidation', 'Edema', 'Enlarged Cardiomediastinum',

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.errors import InputError
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.readers import figures as reader_figures
 from medjax.evaluation.readers import matching
@@ -33,7 +34,6 @@ from medjax.evaluation.readers.study import (
   ReaderLabel,
   ReaderStudy,
 )
-from medjax.evaluation.results import Figure
 from medjax.evaluation.statistics import intervals, metrics
 
 CURVE_POINTS = 200

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.readers.reference import READERS, Reference
-from medjax.evaluation.results import Figure
 
 ROWS = 20  # of readers.csv that are shown
 ESTIMATED = ('dawid_skene', 'staple')

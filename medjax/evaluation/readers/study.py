@@ -5,7 +5,7 @@ Differences are model minus reader, on the same images in every replicate.
 
 import dataclasses
 
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from medjax.data.reference import reader_table
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.statistics import intervals
 
 LEVEL = 0.95

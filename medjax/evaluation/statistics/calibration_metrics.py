@@ -11,7 +11,8 @@ import itertools
 import numpy as np
 from scipy import sparse, special, stats
 
-from medjax.evaluation.results import Interval, ReliabilityBin
+from medjax.evaluation.figure import Interval
+from medjax.evaluation.label_result import ReliabilityBin
 from medjax.evaluation.statistics import metrics
 
 BINS = 15  # of equal width, as in Guo et al., ICML 2017

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from medjax.evaluation.results import Delong
+from medjax.evaluation.label_result import Delong
 
 _ROUNDING = 1e-14  # of the variances: a difference that varies less than this does not vary
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse, special
 
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 
 NONE_DRAWN = 'no replicates were drawn'
 BLOCK_BYTES = 2**24  # a block of weights that stays in a processor's cache sums fastest

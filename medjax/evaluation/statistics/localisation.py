@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medjax.evaluation.results import Figure
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.statistics import intervals
 
 

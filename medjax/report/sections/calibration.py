@@ -1,8 +1,8 @@
 """The report's section on calibration: may a probability be taken at its word?"""
 
 from medjax.evaluation import wording
+from medjax.evaluation.label_result import CalibrationValues
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import CalibrationValues
 from medjax.report.figures import figure_words
 from medjax.report.markup import Markup, section, small, table, tag
 

@@ -4,8 +4,8 @@ A row each, not one chart: nobody can tell fourteen lines in one square apart.
 """
 
 from medjax.evaluation import wording
+from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import LabelResult
 from medjax.report import charts, panels
 from medjax.report.markup import Markup, section, small, tag
 

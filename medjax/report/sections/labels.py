@@ -1,8 +1,9 @@
 """The report's sections that compare labels: how well each is ranked, at which level, how else."""
 
 from medjax.evaluation import wording
+from medjax.evaluation.figure import Interval
+from medjax.evaluation.label_result import LabelResult, OperatingPoint
 from medjax.evaluation.result import LevelResult, Result
-from medjax.evaluation.results import Interval, LabelResult, OperatingPoint
 from medjax.report.figures import figure_bar, figure_words, lowest
 from medjax.report.markup import Markup, one_line, section, small, table, tag
 from medjax.report.sections import curves

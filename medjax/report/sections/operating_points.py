@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from medjax.evaluation import wording
+from medjax.evaluation.label_result import AtPrevalence, OperatingPoint
 from medjax.evaluation.result import Mean, Result
-from medjax.evaluation.results import AtPrevalence, OperatingPoint
 from medjax.report.figures import figure_words
 from medjax.report.markup import Markup, section, small, table, tag
 

@@ -6,9 +6,9 @@ Its style sheet is reader_section.css.
 from collections.abc import Sequence
 
 from medjax.evaluation import wording
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.readers.study import Below, Reader, ReaderLabel, ReaderStudy
 from medjax.evaluation.result import Result
-from medjax.evaluation.results import Figure
 from medjax.report import markup, panels
 from medjax.report.markup import Markup, join, small, table, tag
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from medjax.evaluation import subgroups, wording
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result, SubgroupResult
-from medjax.evaluation.results import Figure
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, comparisons, excludes_zero, in_words
 from medjax.report import charts, markup
 from medjax.report.figures import figure_bar, figure_words, lowest

@@ -6,7 +6,7 @@ from auroc_covariance import auroc_covariance
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from medjax.evaluation.results import Delong
+from medjax.evaluation.label_result import Delong
 from medjax.evaluation.statistics import delong
 
 # Turck et al., Intensive Care Medicine 36:107, 2010: 113 patients after a subarachnoid haemorrhage,

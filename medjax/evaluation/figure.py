@@ -1,0 +1,31 @@
+"""`Figure`: a number with its interval, or why it has none."""
+
+import dataclasses
+
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+  """A number with its interval, or why it has none.
+
+  Attributes:
+    value: None where the figure does not exist.
+    interval: (low, high), the percentile interval of the bootstrap; of the calibration error, whose
+      replicates are biased, that of `bca`. None where there is none.
+    bca: (low, high) of the bias-corrected and accelerated bootstrap, or None.
+    valid_replicates: of the bootstrap, those in which the figure exists.
+    reason: '' where there is an interval, else a phrase that says why not.
+  """
+
+  value: float | None
+  interval: Interval | None = None
+  bca: Interval | None = None
+  valid_replicates: int = 0
+  reason: str = ''
+
+  def __repr__(self) -> str:
+    text = 'None' if self.value is None else f'{self.value:.4g}'
+    if self.interval is not None:
+      return f'Figure(value={text}, interval=({self.interval[0]:.4g}, {self.interval[1]:.4g}))'
+    return f'Figure(value={text}, interval=None, reason={self.reason!r})'
