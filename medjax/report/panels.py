@@ -8,6 +8,7 @@ comes after. No `title` stands in these drawings: a browser would show it over t
 
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from medjax.report.markup import Markup, tag
 HITS = 40  # samples of a curve that can be pointed at
 _SIZE, _LEFT, _TOP, _BELOW, _RIGHT = 200, 46, 8, 36, 8
 _LETTER, _LINE = 6.2, 14.5  # of the words: width and height, pixels
+_LETTERS = 30  # of the longest line of words that stays within the plot
 _LIMITS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the axes of a reliability plot
 _FULL = (0.0, 0.5, 1.0)
 
@@ -272,19 +274,20 @@ def _samples(
 
 
 def _hit(x: float, y: float, words: Sequence[str], corner: str, **attributes: object) -> Markup:
-  width = round(max(map(len, words)) * _LETTER + 16)
-  height = round(len(words) * _LINE + 9)
+  lines = [line for text in words for line in textwrap.wrap(text, _LETTERS)]
+  width = round(max(map(len, lines)) * _LETTER + 16)
+  height = round(len(lines) * _LINE + 9)
   left = _LEFT + 5 if corner.endswith('left') else _LEFT + _SIZE - 5 - width
   top = _TOP + 5 if corner.startswith('high') else _TOP + _SIZE - 5 - height
-  lines = [
+  spans = [
     tag('tspan', line, x=left + 8, y=round(top + 5 + _LINE * (at + 0.75), 1))
-    for at, line in enumerate(words)
+    for at, line in enumerate(lines)
   ]
   board = tag('rect', x=left, y=top, width=width, height=height, rx=3)
   return tag(
     'g',
     tag('circle', cx=x, cy=y, r=3),
-    tag('g', board, tag('text', lines), class_='tip'),
+    tag('g', board, tag('text', spans), class_='tip'),
     class_='hit',
     **attributes,
   )

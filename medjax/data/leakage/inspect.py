@@ -160,6 +160,8 @@ def audit_table(
     raise InputError(
       f"split: row {row + 1}: '{sides[row]}'; allowed are {', '.join(by_patient.SPLITS)}"
     )
+  if not np.isin(sides, SIDES).any():
+    raise InputError('split: no row is in train, validation or test')
   names = list(label_names) or study_table.label_columns(table)
   truth, known = labels.reference(table, names, 'ignore')
   return table_audit.tables(table, sides, names, truth, known)

@@ -311,6 +311,7 @@ def test_a_table_and_a_split_alone_are_audited():
     (lambda table, split: (table.drop(columns='patient'), split), "no column 'patient'"),
     (lambda table, split: (table, split[1:]), 'values for'),
     (lambda table, split: (table, ['tset', *split[1:]]), "row 1: 'tset'; allowed are train"),
+    (lambda table, split: (table, ['unused'] * len(split)), 'no row is in train'),
   ],
 )
 def test_a_table_that_cannot_be_audited(change, words):
