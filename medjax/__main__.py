@@ -5,6 +5,7 @@
 
 import ast
 import importlib.util
+import os
 import pathlib
 import runpy
 import sys
@@ -31,13 +32,16 @@ def main() -> None:
   """Runs the command that the first argument names; without one, lists them all."""
   name = sys.argv[1] if len(sys.argv) > 1 else '--help'
   if name in ('--help', '-h', 'help'):
-    print(listing())
+    try:
+      print(listing(), flush=True)
+    except BrokenPipeError:  # Nobody reads any more, as after `| head`.
+      os._exit(141)  # An orderly exit would try to write the rest.
   elif name in COMMANDS:
     del sys.argv[1]
     runpy.run_module(f'medjax.{name}', run_name='__main__', alter_sys=True)
   else:
     print(
-      f"error: medjax has no command '{name}'{nearest(name, COMMANDS)} `medjax` lists them",
+      f"error: medjax has no command '{name}'{nearest(name, COMMANDS) or '.'} `medjax` lists them",
       file=sys.stderr,
     )
     sys.exit(1)

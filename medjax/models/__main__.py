@@ -10,7 +10,7 @@ from jax.extend.core import jaxprs_in_params
 
 from medjax import models
 from medjax.models.published import NETWORKS
-from medjax.runtime import import_by_name
+from medjax.runtime import command_line, import_by_name
 
 
 def table() -> str:
@@ -67,4 +67,4 @@ def _multiply_adds(equation) -> int:
 
 
 if __name__ == '__main__':
-  print(table())
+  command_line.run(lambda: print(table()))
