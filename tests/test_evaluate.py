@@ -9,7 +9,10 @@ import pytest
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
   folder = tmp_path_factory.mktemp('files')
-  prediction_files.write(folder)
+  table = prediction_files.write(folder)['t']
+  # Other images of the test patients.
+  table = table.rename(columns={label: f'true_{label}' for label in prediction_files.LABELS})
+  table.assign(image='new' + table['image']).to_csv(folder / 'same_patients.csv', index=False)
   return folder
 
 
@@ -96,6 +99,8 @@ def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files):
      ["--level='slide': there is no column 'slide'", "or set --level='image'"]),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--calibration=platt'],
      ['--calibration=platt', '--validation']),
+    (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--validation={f}/same_patients.csv'],
+     ['--validation: 90 of its patients are test patients too, such as', "'t-0'"]),
     (['--predictions={f}/t.csv', '--truth={f}/t_truth.csv', '--prevalence=Mas=0.1'],
      ['--prevalence', "'Mass'"]),
   ],

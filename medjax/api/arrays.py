@@ -1,11 +1,12 @@
 """Arrays and tables of truth and probabilities, as predictions that can be evaluated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medjax.data import table
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import Predictions
 
@@ -24,13 +25,16 @@ def predictions(
     truth: [N] or [N, L]: 1, 0, and NaN where unknown.
     probabilities: likewise, in [0, 1]. Columns of two DataFrames are joined by name, rows by index.
     patients: N, or None: each image is of a patient of its own.
-    labels: names of the L columns; None takes those of a table.
-    about: N rows of what else is known of the images.
+    labels: names of the L columns; None takes those of a table, which they must equal.
+    about: N rows of what else is known of the images. It and `patients`, where they have an index,
+      are joined by it to the truth and probabilities that have one.
     where: what messages begin with, such as 'validation: '.
 
   Raises:
     InputError: shapes, names or rows that do not fit, or a value that cannot be, by its place.
   """
+  for name, array in (('truth', truth), ('probabilities', probabilities)):
+    _check_columns(array, labels, f'{where}{name}')
   truth, probabilities = _joined(truth, probabilities, where)
   names = _names(probabilities, truth, labels, where)
   values, scores = (
@@ -49,21 +53,34 @@ def predictions(
   _refuse(known & (values != 0) & (values != 1), values, rows, names, f'{where}truth', '1, 0, NaN')
   outside = ~((scores >= 0) & (scores <= 1))
   _refuse(outside, scores, rows, names, f'{where}probabilities', 'numbers from 0 to 1')
-  for name, column in (('patients', patients), ('about', about)):
-    if column is not None and len(column) != len(rows):
-      raise InputError(f'{where}{name}: {len(column):,} rows for {len(rows):,} images')
-  people = rows if patients is None else [str(patient) for patient in patients]
-  if any(patient in ('', 'nan', 'None', '<NA>') for patient in people):
-    raise InputError(f'{where}patients: the patient of an image is empty; give one for each image')
+  index = next((array.index for array in (truth, probabilities) if _has_index(array)), None)
+  if about is not None:
+    about = _texts(about, index, len(rows), f'{where}about')
   return Predictions(
     images=rows,
-    patients=people,
+    patients=rows if patients is None else _people(patients, index, len(rows), f'{where}patients'),
     labels=names,
     probabilities=scores.astype(np.float64),
     truth=np.where(known, values, 0).astype(np.float32),
     known=known,
-    about=None if about is None else _texts(about),
+    about=about,
   )
+
+
+def _check_columns(array: Any, labels: Sequence[str] | None, what: str) -> None:
+  if isinstance(array, Mapping):
+    raise InputError(f'{what}: {type(array).__name__} given; give an array or a pandas DataFrame')
+  if not isinstance(array, pd.DataFrame):
+    return
+  columns = list(map(str, array.columns))
+  if len(set(columns)) < len(columns):
+    raise InputError(f'{what}: a column is there twice: {", ".join(columns)}')
+  # Other names, or the same in another order, would give columns the figures of other labels.
+  if labels is not None and _label_names(labels) != columns:
+    raise InputError(
+      f'{what}: its columns are {", ".join(columns)}, and labels are '
+      f'{", ".join(_label_names(labels))}; leave labels out, or select and name the columns alike'
+    )
 
 
 def _joined(truth: Any, probabilities: Any, where: str) -> tuple[Any, Any]:
@@ -91,7 +108,7 @@ def _joined(truth: Any, probabilities: Any, where: str) -> tuple[Any, Any]:
 
 def _names(probabilities: Any, truth: Any, labels: Sequence[str] | None, where: str) -> list[str]:
   if labels is not None:
-    names = [labels] if isinstance(labels, str) else list(map(str, labels))
+    names = _label_names(labels)
     if len(set(names)) < len(names):
       raise InputError(f'{where}labels names a label twice: {", ".join(names)}')
     return names
@@ -105,6 +122,13 @@ def _names(probabilities: Any, truth: Any, labels: Sequence[str] | None, where: 
   return ['label'] if columns == 1 else [f'label {number + 1}' for number in range(columns)]
 
 
+def _label_names(labels: Sequence[str]) -> list[str]:
+  names = [labels] if isinstance(labels, str) else labels
+  if np.ndim(names) != 1 or not all(isinstance(name, str) for name in names):
+    raise InputError(f"labels: {labels!r}; give a list of names, such as ['Edema']")
+  return list(names)
+
+
 def _matrix(array: Any, what: str) -> np.ndarray:
   """Returns f64[N, L]."""
   try:
@@ -112,7 +136,7 @@ def _matrix(array: Any, what: str) -> np.ndarray:
     values = pd.DataFrame(array).astype('Float64').to_numpy(np.float64, na_value=np.nan)
   except (TypeError, ValueError):
     raise InputError(f'{what}: must be numbers, [N] or [N, L]') from None
-  if not len(values):
+  if not values.size:
     raise InputError(f'{what}: is empty')
   return values
 
@@ -139,13 +163,50 @@ def _refuse(
     )
 
 
-def _texts(about: pd.DataFrame) -> pd.DataFrame:
+def _people(patients: Any, index: pd.Index | None, count: int, what: str) -> list[str]:
+  """Returns the names of the patients, one for each image, whole floats as integers."""
+  if isinstance(patients, str) or np.ndim(patients) != 1:
+    raise InputError(f'{what}: {type(patients).__name__} given; give one patient for each image')
+  _check_length(patients, count, what)
+  values = pd.Series(list(_by_index(patients, index, what)), dtype=object)
+  # pandas turns integers into floats where one is missing.
+  names = [
+    str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    for value in values
+  ]
+  if values.isna().any() or any(name.lower() in table.EMPTY for name in names):
+    raise InputError(f'{what}: the patient of an image is empty; give one for each image')
+  table.check_patients_written_alike(names, what)
+  return names
+
+
+def _texts(about: pd.DataFrame, index: pd.Index | None, count: int, what: str) -> pd.DataFrame:
   """As a file of predictions holds it: text, '' where nothing is known."""
   if not isinstance(about, pd.DataFrame):
-    raise InputError(f'about: {type(about).__name__} given; give a pandas DataFrame')
+    raise InputError(f'{what}: {type(about).__name__} given; give a pandas DataFrame')
+  _check_columns(about, None, what)
+  _check_length(about, count, what)
+  about = _by_index(about, index, what)
   return pd.DataFrame(
     {
       str(name): about[name].astype(object).where(about[name].notna(), '').map(str)
       for name in about
     }
   ).reset_index(drop=True)
+
+
+def _check_length(column: Any, count: int, what: str) -> None:
+  if len(column) != count:
+    raise InputError(f'{what}: {len(column):,} rows for {count:,} images')
+
+
+def _by_index(column: Any, index: pd.Index | None, what: str) -> Any:
+  """Brings a Series or DataFrame into the order of the images; anything else is in it."""
+  if index is None or not _has_index(column) or column.index.equals(index):
+    return column
+  if not column.index.is_unique or set(column.index) != set(index):
+    raise InputError(
+      f'{what}: its index is not that of truth and probabilities; give the images as index, or an '
+      'array in their order'
+    )
+  return column.loc[index]

@@ -1,14 +1,17 @@
 """Evaluation from Python: arrays or tables of any program's predictions, and two runs compared."""
 
 import dataclasses
+import numbers
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from medjax.api import arrays
+from medjax.api import arrays, words
+from medjax.api import page as pages
 from medjax.api.page import Page
 from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
@@ -20,8 +23,12 @@ from medjax.final_test import again, report_files
 from medjax.final_test import compare as comparing
 from medjax.report import comparison_page
 from medjax.runs import finished
-from medjax.runtime import files
 
+_FIGURES = ('truth', 'known', 'probabilities')
+_OVERLAP_NOT_CHECKED = (
+  'Patients were not given for both test and validation: whether thresholds and calibration were '
+  'chosen on test patients is not known.'
+)
 _NO_PATIENTS = (
   'No patients were given: every image counts as a patient of its own, so the intervals are too '
   'narrow if some are of the same person.'
@@ -40,11 +47,8 @@ class Assessment(Result):
 
   def report(self, path: str | os.PathLike) -> Page:
     """Writes the report, one HTML file, and returns its path; a notebook shows the page."""
-    page = Page(path)
-    text = again.page_of(self, self.protocol, title=page.stem)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(page, text)
-    return page
+    title = words.path(path, 'path').stem
+    return pages.write(path, again.page_of(self, self.protocol, title=title))
 
   def __repr__(self) -> str:
     return f'<{report_files.answer(self)}>'
@@ -62,10 +66,7 @@ class Comparison(contrasts.Comparison):
 
   def report(self, path: str | os.PathLike) -> Page:
     """Writes the comparison as one HTML file and returns its path; a notebook shows the page."""
-    page = Page(path)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(page, comparison_page.render(self, warning=self.warning))
-    return page
+    return pages.write(path, comparison_page.render(self, warning=self.warning))
 
   def __str__(self) -> str:
     return '\n'.join([*comparison_page.in_words(self), *filter(None, [self.warning])])
@@ -86,7 +87,7 @@ def assess(
     truth: [N] or [N, L], an array, list, Series or DataFrame: 1, 0, and NaN where unknown.
     probabilities: likewise, in [0, 1]. Columns of two DataFrames are joined by name, rows by index.
     patients: N, of which patient each image is; by default each is of a patient of its own.
-    labels: names of the L columns, where `probabilities` is no DataFrame.
+    labels: names of the L columns, where none of the two is a DataFrame.
     validation: (truth, probabilities) or (truth, probabilities, patients) of other patients, on
       which calibration is fitted and thresholds are chosen. Without it only rules that choose
       nothing ('threshold=0.5') have a threshold.
@@ -102,10 +103,13 @@ def assess(
   test = arrays.predictions(truth, probabilities, patients, labels, about)
   chosen_on = None if validation is None else _validation(validation, test, labels)
   again.check(test, chosen_on, settings, predictions='patients', truth='truth')
-  result = assessment.assess(chosen_on, test, settings).result
+  with words.renamed({'config.evaluation.': ''}):
+    result = assessment.assess(chosen_on, test, settings).result
   study_notes = [again.not_recorded('these predictions')]
   if patients is None:
     study_notes.append(_NO_PATIENTS)
+  if validation is not None and (patients is None or len(validation) == 2):
+    study_notes.append(_OVERLAP_NOT_CHECKED)
   if chosen_on is None and any(rule.startswith('threshold=') for rule in settings.operating_points):
     study_notes.append(
       'Thresholds were given as numbers: whether anybody had seen the test set by then is not '
@@ -146,7 +150,10 @@ def compare(
         f'a run is compared, not {type(run).__name__}; give the work directory of one, or what '
         'medjax.open_run returns'
       )
+  if not isinstance(margin, numbers.Real):
+    raise InputError(f'margin={margin!r}: give a difference in AUROC, such as 0.02')
   protocol = dataclasses.replace(one.config.protocol, replicates=replicates, seed=seed)
+  protocols.check(protocol)
   test = one.raw_predictions('test')
   compared = comparing.predictions_compared(
     test,
@@ -166,7 +173,10 @@ def _protocol(settings: dict[str, Any]) -> Protocol:
   for name, value in settings.items():
     check_option('the setting', name, protocols.FIELDS)
     if name in ('operating_points', 'subgroups'):
-      settings = settings | {name: (value,) if isinstance(value, str) else tuple(value)}
+      values = (value,) if isinstance(value, str) else value
+      if not isinstance(values, list | tuple) or not all(isinstance(text, str) for text in values):
+        raise InputError(f'{name}={value!r}: give a list of text')
+      settings = settings | {name: tuple(values)}
   return Protocol(**settings)
 
 
@@ -176,7 +186,9 @@ def _validation(
   if not isinstance(given, tuple | list) or len(given) not in (2, 3):
     raise InputError('validation: give (truth, probabilities) or (truth, probabilities, patients)')
   truth, probabilities, patients = (*given, None)[:3]
-  has_names = labels is not None or isinstance(probabilities, pd.DataFrame)
+  has_names = labels is not None or any(
+    isinstance(array, pd.DataFrame) for array in (truth, probabilities)
+  )
   part = arrays.predictions(
     truth, probabilities, patients, labels if has_names else test.labels, where='validation: '
   )
@@ -184,11 +196,9 @@ def _validation(
     raise InputError(
       f'validation: its labels are {", ".join(part.labels)}, those of test {", ".join(test.labels)}'
     )
-  if patients is not None:
-    both = sorted(set(part.patients) & set(test.patients))
-    if both:
-      raise InputError(
-        f"validation: {len(both):,} of its patients are test patients too, such as '{both[0]}'; "
-        'choose thresholds on other patients'
-      )
+  if all(np.array_equal(getattr(part, name), getattr(test, name)) for name in _FIGURES):
+    raise InputError(
+      'validation: its truth and probabilities are those of the test; choose thresholds on other '
+      'patients'
+    )
   return part

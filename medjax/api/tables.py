@@ -1,5 +1,6 @@
 """Tables of images in pandas: split them by patient, audit a split. Neither opens an image."""
 
+import numbers
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,7 +34,8 @@ class PatientSplit(NamedTuple):
 
   def save(self, folder: str | pathlib.Path) -> None:
     """Writes split.csv and split.json, as `python -m medjax.split` does."""
-    split_files.write(pathlib.Path(folder), self.csv, self.proof)
+    with words.renamed():
+      split_files.write(words.path(folder, 'folder'), self.csv, self.proof)
 
 
 def split_patients(
@@ -64,7 +66,13 @@ def split_patients(
   labels = _listed(labels, 'labels')
   checked = _study_table(table, labels)
   truth, known = label_policies.reference(checked, labels, 'ignore')
-  floor = dict(test_floor or {})
+  if not isinstance(test_floor, Mapping | None):
+    raise InputError(f"test_floor={test_floor!r}: give shares or counts by label, {{'Edema': 0.2}}")
+  if not isinstance(seed, numbers.Integral):
+    raise InputError(f'seed={seed!r}: must be a whole number, 0 or more')
+  # Numbers of numpy would not do in the proof, which is JSON.
+  test, validation, seed = _plain(test), _plain(validation), int(seed)
+  floor = {label: _plain(least) for label, least in (test_floor or {}).items()}
   with words.renamed({'config.split.': '', 'config.split': 'split_patients'}):
     sides, how = by_patient.make(
       checked,
@@ -108,6 +116,11 @@ def audit_table(
         f'split: its index is not that of the table ({len(sides):,} and {len(table):,} rows)'
       )
     sides = sides.to_numpy(object)
+  if np.ndim(sides) != 1:
+    raise InputError(
+      f'split: {type(sides).__name__} given; give the side of each row, such as '
+      "table['split'], or what medjax.split_patients returns"
+    )
   names = _coded(table) if labels is None else _listed(labels, 'labels')
   return inspect.audit_table(_study_table(table, names), list(sides), names)
 
@@ -116,6 +129,11 @@ def _study_table(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
   """Returns the checked study table: the columns that it has and these labels, no others."""
   if not isinstance(table, pd.DataFrame):
     raise InputError(f'table: {type(table).__name__} given; give a pandas DataFrame')
+  if not len(table):
+    raise InputError('table: has no rows')
+  twice = table.columns[table.columns.duplicated()]
+  if len(twice):
+    raise InputError(f"table: column '{twice[0]}' is there twice; rename or drop one")
   known = [name for name in study_table.REQUIRED + study_table.OPTIONAL if name in table]
   columns = [*known, *labels]
   with words.renamed({'data.labels': 'labels'}):
@@ -136,6 +154,12 @@ def _coded(table: pd.DataFrame) -> list[str]:
 
 
 def _listed(names: Iterable[str], what: str) -> list[str]:
-  if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+  if np.ndim(names) != 1 or not all(isinstance(name, str) for name in names):
     raise InputError(f"{what}: {names!r}; give a list of column names, such as ['Edema']")
+  if len(set(names)) < len(list(names)):
+    raise InputError(f'{what}: {", ".join(names)}; give every label once')
   return list(names)
+
+
+def _plain(value: Any) -> Any:
+  return value.item() if isinstance(value, np.generic) else value

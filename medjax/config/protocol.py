@@ -3,6 +3,7 @@ Python.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Mapping, Sequence
 
 from medjax.config import vocabulary
@@ -63,6 +64,10 @@ def check(
   check_option(called['head'], protocol.head, vocabulary.HEADS)
   check_option(called['calibration'], protocol.calibration, vocabulary.CALIBRATIONS)
   vocabulary.check_rules(protocol.operating_points, called['operating_points'])
+  if not isinstance(protocol.prevalence, Mapping):
+    raise InputError(
+      f"{called['prevalence']}={protocol.prevalence!r}: give shares by label, {{'Edema': 0.02}}"
+    )
   for label, share in protocol.prevalence.items():
     if labels is not None:
       check_option(f'a label of {called["prevalence"]}', label, labels)
@@ -76,5 +81,5 @@ def check(
     vocabulary.check_aggregate_of_head(protocol.aggregate, protocol.head, called['aggregate'])
   for name in ('replicates', 'seed'):
     value = getattr(protocol, name)
-    if not value >= 0:
-      raise InputError(f'{called[name]}={value}: must be 0 or more')
+    if not isinstance(value, numbers.Integral) or value < 0:
+      raise InputError(f'{called[name]}={value!r}: must be a whole number, 0 or more')

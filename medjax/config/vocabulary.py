@@ -74,7 +74,7 @@ def parse_aggregate(text: str, setting: str = 'aggregate') -> tuple[str, float]:
   Raises:
     InputError: no such name, or no share in (0, 1], naming `setting`.
   """
-  name, colon, share = text.partition(':')
+  name, colon, share = str(text).partition(':')
   check_option(setting, name, AGGREGATES)
   if name != 'top':
     if colon:

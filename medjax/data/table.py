@@ -49,6 +49,8 @@ OPTIONAL = (
   'named_in',
   'unlabelled',
 )
+# Names, in lower case, of images and patients that say that there is none.
+EMPTY = ('', 'nan', 'nat', 'none', 'null', 'na', '<na>')
 # The words for views that every source shares; other words are the source's own.
 VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
@@ -239,7 +241,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if column not in table.columns:
       raise InputError(f"{where}: the study table has no column '{column}'")
     text = table[column].astype(str).str.strip()
-    empty = table[column].isna() | text.str.lower().isin(('', 'nan', 'none', 'null', 'na', '<na>'))
+    empty = table[column].isna() | text.str.lower().isin(EMPTY)
     if empty.any():
       row = int(np.flatnonzero(empty)[0])
       raise InputError(
@@ -253,7 +255,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
     table['view'] = views.map({view: view_called(view) for view in set(views)})
-  _check_patients_written_alike(table['patient'], where)
+  check_patients_written_alike(table['patient'], where)
   if 'grouped_by' in table.columns:
     unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
     if unknown.any():
@@ -282,7 +284,8 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   return table
 
 
-def _check_patients_written_alike(patients: pd.Series, where: str) -> None:
+def check_patients_written_alike(patients: Iterable[str], where: str) -> None:
+  """Raises InputError where a patient is both 5 and 5.0."""
   # pandas writes 5 as 5.0 once a column has had an empty cell; as two patients they could cross
   # splits.
   names = set(patients)
@@ -290,8 +293,7 @@ def _check_patients_written_alike(patients: pd.Series, where: str) -> None:
     if name.endswith('.0') and name.removesuffix('.0') in names:
       raise InputError(
         f"{where}: patients '{name.removesuffix('.0')}' and '{name}' look like one person; write "
-        'the '
-        'patient the same way in every row'
+        'the patient the same way in every row'
       )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
-from medjax.data import units
+from medjax.data import table, units
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
 from medjax.evaluation import assessment, frozen, joining, results_file
@@ -216,12 +216,17 @@ def check(
       'nothing to tell apart'
     )
   if validation is not None:
-    both = sorted(set(validation.images) & set(test.images))
-    if both:
-      raise InputError(
-        f'{called["validation"]}: {len(both):,} of its images are test images too, such as '
-        f"'{both[0]}'; choose thresholds on other patients"
-      )
+    table.check_patients_written_alike([*validation.patients, *test.patients], called['validation'])
+    for what, chosen_on, tested in (
+      ('images', validation.images, test.images),
+      ('patients', validation.patients, test.patients),
+    ):
+      both = sorted(set(chosen_on) & set(tested))
+      if both:
+        raise InputError(
+          f'{called["validation"]}: {len(both):,} of its {what} are test {what} too, such as '
+          f"'{both[0]}'; choose thresholds on other patients"
+        )
   elif protocol.calibration != 'none':
     raise InputError(
       f'{called["calibration"]}={protocol.calibration}: is fitted on {called["validation"]}, which '

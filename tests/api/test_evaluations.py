@@ -129,6 +129,25 @@ def test_subgroups_and_levels_come_from_about():
     ({'validation': 3}, 'validation: give (truth, probabilities)'),
     ({'validation': drawn(200, seed=1)}, 'of its patients are test patients too'),
     ({'validation': (TRUTH[:, :1], PROBABILITIES[:, :1])}, 'validation: labels: 2 given for 1'),
+    ({'validation': (TRUTH, PROBABILITIES)}, 'its truth and probabilities are those of the test'),
+    ({'validation': (*VALIDATION[:2], PATIENTS[:200] * 1.0)}, 'are test patients too, such as'),
+    ({'validation': (*VALIDATION[:2], [f' {p}' for p in PATIENTS[:200]])}, 'are test patients too'),
+    ({'validation': (*VALIDATION[:2], [f'{p}.0' for p in PATIENTS[:200]])}, 'look like one person'),
+    ({'patients': 3}, 'patients: int given'),
+    ({'patients': pd.DataFrame(PATIENTS)}, 'patients: DataFrame given'),
+    ({'patients': [' ', *PATIENTS[1:]]}, 'patients: the patient of an image is empty'),
+    ({'patients': [pd.NaT, *PATIENTS[1:]]}, 'patients: the patient of an image is empty'),
+    ({'about': 3}, 'about: int given'),
+    ({'truth': {'Edema': TRUTH[:, 0], 'Mass': TRUTH[:, 1]}}, 'truth: dict given'),
+    ({'truth': pd.DataFrame(TRUTH, columns=LABELS[::-1])}, 'its columns are Mass, Edema'),
+    ({'truth': pd.DataFrame(TRUTH, columns=['Mass', 'Mass'])}, 'a column is there twice'),
+    ({'truth': np.zeros((300, 0))}, 'truth: is empty'),
+    ({'labels': 3}, 'labels: 3; give a list of names'),
+    ({'replicates': 1.5}, 'replicates=1.5: must be a whole number'),
+    ({'seed': None}, 'seed=None: must be a whole number'),
+    ({'operating_points': 0.5}, 'operating_points=0.5: give a list of text'),
+    ({'prevalence': [0.1]}, 'prevalence=[0.1]: give shares by label'),
+    ({'level': 'study'}, "level='study': there is no column 'study'"),
   ],
 )
 def test_a_mistake_is_one_line(settings, words):
@@ -138,14 +157,53 @@ def test_a_mistake_is_one_line(settings, words):
   with pytest.raises(medjax.InputError) as error:
     medjax.assess(**{**arguments, **settings})
   message = str(error.value)
-  assert words in message and '\n' not in message and '--' not in message
+  assert words in message and not any(sign in message for sign in ('\n', '--', 'config.'))
+
+
+def test_patients_and_about_are_joined_by_index_too():
+  truth = pd.DataFrame(TRUTH, columns=LABELS, index=[f'{row}.png' for row in range(300)])
+  probabilities = pd.DataFrame(PROBABILITIES, columns=LABELS, index=truth.index)
+  about = pd.DataFrame({'patient': PATIENTS, 'sex': np.where(PATIENTS % 2, 'F', 'M')}, truth.index)
+  other = about.sample(frac=1, random_state=0)
+  settings = {'subgroups': 'sex', 'level': 'patient', 'replicates': 0}
+  result, shuffled = (
+    medjax.assess(truth, probabilities, table['patient'], about=table[['sex']], **settings)
+    for table in (about, other)
+  )
+  assert result.labels == shuffled.labels and result.subgroups == shuffled.subgroups
+  for arguments, words in (
+    ({'patients': about['patient'].reset_index(drop=True)}, 'patients: its index is not that of'),
+    ({'about': about.reset_index(drop=True)}, 'about: its index is not that of'),
+  ):
+    with pytest.raises(medjax.InputError, match=words):
+      medjax.assess(truth, probabilities, **arguments)
+
+
+def test_who_is_not_told_apart_from_the_test_patients_is_noted():
+  arguments = {'labels': LABELS, 'replicates': 0}
+  for patients, validation, is_noted in (
+    (PATIENTS, VALIDATION, False), (PATIENTS, VALIDATION[:2], True), (None, VALIDATION, True),
+  ):  # fmt: skip
+    result = medjax.assess(TRUTH, PROBABILITIES, patients, validation=validation, **arguments)
+    noted = [note for note in result.study_notes if 'were chosen on test patients' in note]
+    assert bool(noted) == is_noted
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
+  result = medjax.assess(TRUTH, PROBABILITIES, PATIENTS, labels=LABELS, replicates=0)
+  (tmp_path / 'file').touch()
+  for path, words in (
+    (tmp_path, 'is a folder'), (tmp_path / 'file/page.html', 'File exists'), (None, 'give a path'),
+  ):  # fmt: skip
+    with pytest.raises(medjax.InputError, match=words):
+      result.report(path)
 
 
 def test_images_on_both_sides_are_refused():
   truth = pd.DataFrame(TRUTH, columns=LABELS, index=[f'{row}.png' for row in range(300)])
   probabilities = pd.DataFrame(PROBABILITIES, columns=LABELS, index=truth.index)
-  with pytest.raises(medjax.InputError, match='300 of its images are test images too'):
-    medjax.assess(truth, probabilities, validation=(truth, probabilities))
+  with pytest.raises(medjax.InputError, match='200 of its images are test images too'):
+    medjax.assess(truth, probabilities, validation=(truth[:200], probabilities[:200]))
 
 
 def test_tables_with_other_columns_or_rows_are_refused():
@@ -187,3 +245,6 @@ def test_what_is_no_run_cannot_be_compared(finished, tmp_path):
     medjax.compare(finished[0], tmp_path)
   with pytest.raises(medjax.InputError, match='a run is compared, not int'):
     medjax.compare(finished[0], 3)
+  for name, value in (('margin', '0.02'), ('replicates', 0.5), ('seed', -1)):
+    with pytest.raises(medjax.InputError, match=f'{name}='):
+      medjax.compare(finished[0], finished[0], **{name: value})

@@ -95,6 +95,16 @@ def test_it_is_the_split_of_the_command(command, phantom_root, tmp_path):
     ({'labels': ['weight']}, "column 'weight': unknown code"),
     ({'table': table_of().drop(columns='patient')}, "no column 'patient'"),
     ({'table': 'table.csv'}, 'table: str given; give a pandas DataFrame'),
+    ({'table': table_of()[:0]}, 'table: has no rows'),
+    ({'table': table_of().assign(Edema='yes')}, "label column 'Edema' is not numeric"),
+    (
+      {'table': pd.concat([table_of(), table_of()[['patient']]], axis=1)},
+      "table: column 'patient' is there twice",
+    ),
+    ({'labels': None}, 'labels: None; give a list'),
+    ({'labels': ['Edema', 'Edema']}, 'give every label once'),
+    ({'seed': 1.5}, 'seed=1.5: must be a whole number'),
+    ({'test_floor': ['Edema']}, "test_floor=['Edema']: give shares or counts by label"),
   ],
 )
 def test_a_mistake_is_one_line_in_the_words_of_the_arguments(settings, words):
@@ -102,6 +112,25 @@ def test_a_mistake_is_one_line_in_the_words_of_the_arguments(settings, words):
     medjax.split_patients(**{'table': table_of(), 'labels': LABELS, **settings})
   message = str(error.value)
   assert words in message and '\n' not in message and 'config.' not in message
+
+
+def test_numbers_of_numpy_and_pandas_are_numbers(tmp_path):
+  table = table_of()
+  settings = {'test': 50, 'validation': 0.25, 'test_floor': {'Edema': 20}, 'seed': 3}
+  plain = medjax.split_patients(table, LABELS, **settings)
+  table['Edema'] = table['Edema'].astype('Int8')
+  split = medjax.split_patients(
+    table,
+    LABELS,
+    test=np.int64(50),
+    validation=np.float32(0.25),
+    test_floor={'Edema': np.int64(20)},
+    seed=np.int64(3),
+  )
+  split.save(tmp_path / 'split')
+  assert json.loads((tmp_path / 'split/split.json').read_text()) == plain.proof
+  with pytest.raises(medjax.InputError, match='File exists'):
+    split.save(tmp_path / 'split/split.csv')
 
 
 def test_an_audit_finds_patients_on_two_sides_and_what_predicts_a_label():
@@ -123,6 +152,8 @@ def test_an_audit_finds_patients_on_two_sides_and_what_predicts_a_label():
     (['train'] * 599, '599'),
     (['train', 'tset'] * 300, "'tset'"),
     (pd.Series(['train'] * 600), 'its index is not that of the table'),
+    (None, 'split: NoneType given'),
+    ('split', 'split: str given'),
   ],
 )
 def test_a_split_that_does_not_fit_is_one_line(split, words):
