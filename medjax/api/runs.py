@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import pathlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ from medjax.api.page import Page
 from medjax.config import Config
 from medjax.errors import InputError
 from medjax.runs import finished
+
+_WORKDIR = {'--workdir=': 'workdir=', 'another --workdir': 'another workdir'}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -28,7 +30,7 @@ class Run(finished.Run):
 
   def predict(
     self,
-    images: str | os.PathLike | Sequence[str | os.PathLike],
+    images: str | os.PathLike | Iterable[str | os.PathLike],
     root: str | os.PathLike | None = None,
     allow_training_images: bool = False,
   ) -> pd.DataFrame:
@@ -51,9 +53,13 @@ class Run(finished.Run):
     from medjax.inference import new_images
 
     if isinstance(images, str | os.PathLike):
-      path = pathlib.Path(images)
+      path = words.path(images, 'images')
       if path.is_file() and path.suffix.lower() not in ('.csv', '.gz'):
         images = [images]
+    else:
+      images = _paths(images)
+    if root is not None:
+      root = words.path(root, 'root')
     with words.renamed(
       {
         '--allow_training_images': 'allow_training_images=True',
@@ -73,10 +79,16 @@ class Run(finished.Run):
 
     Returns:
       The files.
+
+    Raises:
+      InputError: the run is not whole, or nothing can be written there.
     """
     from medjax.inference import export_program
 
-    return export_program.write(self, pathlib.Path(folder or self.layout.export))
+    with words.renamed():
+      return export_program.write(
+        self, self.layout.export if folder is None else words.path(folder, 'folder')
+      )
 
   def __repr__(self) -> str:
     return f"Run('{self.workdir}')"
@@ -93,8 +105,11 @@ def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
   Raises:
     InputError: no such file, field or value, with the nearest right spelling.
   """
+  for override in overrides:
+    if not isinstance(override, str):
+      raise InputError(f"{override!r}: is no override; give text such as 'steps=100'")
   with words.renamed({'--config.': '', '--config: ': ''}):
-    return configs.load(os.fspath(path_and_arg), overrides)
+    return configs.load(str(words.path(path_and_arg, 'path_and_arg')), overrides)
 
 
 def train(config: Config, workdir: str | os.PathLike) -> Run:
@@ -117,6 +132,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
       f'config: {type(config).__name__} given; give a medjax.Config, such as '
       "medjax.load_config('configs/phantom.py')"
     )
+  folder = words.path(workdir, 'workdir')
   configs.check(config)
   if getattr(multiprocessing.current_process(), '_inheriting', False):
     raise InputError(
@@ -130,13 +146,13 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
   devices.keep_compiled_programs()
   devices.initialise()
   try:
-    with devices.memory_errors_in_words():
-      run.run(config, pathlib.Path(workdir))
+    with words.renamed(_WORKDIR), devices.memory_errors_in_words():
+      run.run(config, folder)
   except SystemExit as stop:
     if stop.code != 128 + signal.SIGINT:
       raise
     raise KeyboardInterrupt('saved; the same call goes on from there') from None
-  return open_run(workdir)
+  return open_run(folder)
 
 
 def open_run(workdir: str | os.PathLike) -> Run:
@@ -145,8 +161,17 @@ def open_run(workdir: str | os.PathLike) -> Run:
   Raises:
     InputError: it is no work directory, one of another version of medjax, or not finished.
   """
-  with words.renamed(
-    {'started again with the same --workdir it': 'medjax.train with the same workdir'}
-  ):
-    opened = finished.open_run(pathlib.Path(workdir))
+  opened = finished.open_run(words.path(workdir, 'workdir'))
   return Run(**{field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)})
+
+
+def _paths(images: Iterable[str | os.PathLike]) -> list[str | os.PathLike]:
+  # A table would be listed by its columns.
+  if isinstance(images, Iterable) and not isinstance(images, pd.DataFrame | Mapping):
+    paths = list(images)
+    if all(isinstance(path, str | os.PathLike) for path in paths):
+      return paths
+  raise InputError(
+    f'images: {type(images).__name__} given; give a folder, a CSV or a list of paths, such as '
+    "list(table['image'])"
+  )

@@ -145,6 +145,13 @@ def check(group: Any, prefix: str = '') -> None:
     InputError: a value that is not of its field's type, or out of its range.
   """
   hints = typing.get_type_hints(type(group))
+  names = [field.name for field in dataclasses.fields(group)]
+  for name in vars(group):
+    if name not in names:  # Set by hand: config.stepz = 3.
+      raise InputError(
+        f'config.{prefix}{name}: there is no such setting{nearest(name, names) or "."} '
+        f'Settings here: {", ".join(names)}'
+      )
   for field in dataclasses.fields(group):
     value, kind, name = getattr(group, field.name), hints[field.name], prefix + field.name
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):

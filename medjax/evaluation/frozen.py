@@ -218,7 +218,7 @@ def read(workdir: pathlib.Path, labels: Sequence[str]) -> Frozen:
       )
     raise InputError(
       f'{path}: no such file; the run is not finished, and its thresholds are chosen at its end. '
-      'Start it again with the same --workdir, and it continues from where it is'
+      'Start it again in the same work directory, and it continues from where it is'
     )
   content = files.read_json(path)
   version = content.pop('version', None)

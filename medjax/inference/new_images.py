@@ -74,6 +74,9 @@ def predict(
   if images.has_patients:
     table['patient'] = [read.item.patient for read in reads]
   table = table.join(columns)
+  if not is_good.all():  # Not NaN, which Python takes for true.
+    for name in decided.decided:
+      table[name] = table[name].astype(object).where(is_good, None)
   table['reason'] = [read.reason for read in reads]
   return table
 

@@ -10,13 +10,13 @@ import pandas as pd
 
 from medjax import config as configs
 from medjax.config import Config
-from medjax.errors import InputError
+from medjax.errors import InputError, check_option
 from medjax.evaluation import frozen, predictions, results_file
 from medjax.evaluation.frozen import Frozen
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.runs import decisions, model_file
-from medjax.runs.layout import Layout
+from medjax.runs.layout import PARTS, Layout
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
 
@@ -106,6 +106,7 @@ class Run:
     Raises:
       InputError: there are none, or the file is not what the run wrote.
     """
+    check_option('part', part, PARTS)
     return predictions.read(self.layout.predictions(part, variant))
 
   def predictions(self, part: str = 'test') -> pd.DataFrame:
@@ -146,7 +147,7 @@ def open_run(workdir: str | pathlib.Path) -> Run:
   if not layout.is_finished():
     raise InputError(
       f'{layout.workdir}: not a finished run (there is no {layout.result}); let the run end: '
-      'started again with the same --workdir it goes on from where it is'
+      'started again in the same work directory it goes on from where it is'
     )
   return Run(layout, config, model_file.read(layout))
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import PROJECT, TINY
 
@@ -85,8 +87,58 @@ def test_predictions_are_those_of_the_files_and_of_the_images(finished, phantom_
   assert run.predict(str(paths[1]))['raw_Edema'][0] == predicted['raw_Edema'][1]
   with pytest.raises(medjax.InputError, match=r'^images=nowhere: no such folder'):
     run.predict('nowhere')
+  with pytest.raises(medjax.InputError, match=r"part is 'train'; allowed: validation, test"):
+    run.predictions('train')
   with pytest.raises(medjax.InputError, match='insist with allow_training_images=True'):
     run.predict(phantom_root)
+
+
+def test_an_image_that_cannot_be_read_has_no_decision(finished, phantom_root, tmp_path):
+  run = medjax.open_run(finished[0])
+  good = phantom_root / run.predictions('test')['image'][0]
+  (tmp_path / 'broken.png').write_text('no pixels')
+  predicted = run.predict(path for path in (tmp_path / 'broken.png', good))
+  assert np.isnan(predicted['prob_Edema'][0]) and predicted['decision_Edema'][0] is None
+  assert 'cannot be read' in predicted['reason'][0] and not predicted['reason'][1]
+  assert predicted['decision_Edema'][1] == run.predict([good])['decision_Edema'][0]
+  assert predicted['decision_Edema'][1] in (0, 1)
+
+
+@pytest.mark.parametrize(
+  ('images', 'words'),
+  [
+    (None, 'images: NoneType given'),
+    ('', 'images: is empty'),
+    (pd.DataFrame({'image': ['a.png']}), 'images: DataFrame given'),
+    (np.zeros((2, 8, 8)), 'images: ndarray given'),
+    ([], 'no image is given'),
+  ],
+)
+def test_what_are_no_paths_is_one_line(images, words, finished):
+  with pytest.raises(medjax.InputError, match=words):
+    medjax.open_run(finished[0]).predict(images)
+
+
+def test_a_run_of_an_earlier_medjax_predicts_and_says_how_to_test_it_again(
+  finished, phantom_root, tmp_path
+):
+  run = medjax.open_run(finished[0])
+  copy = tmp_path / 'run'
+  shutil.copytree(finished[0], copy)
+  result = copy / 'evaluation/test.json'
+  content = json.loads(result.read_text())
+  del content['schema']
+  result.write_text(json.dumps(content))
+  earlier = medjax.open_run(copy)
+  assert earlier.predictions().equals(run.predictions())
+  for call in (lambda: earlier.result, lambda: earlier.export(tmp_path / 'export')):
+    with pytest.raises(medjax.InputError, match='delete it and start the run again, which tests'):
+      call()
+  result.unlink()
+  with pytest.raises(medjax.InputError, match='not a finished run'):
+    medjax.open_run(copy)
+  again = medjax.train(config_of(phantom_root), copy)
+  assert again.result == run.result
 
 
 def test_an_interrupt_saves_and_the_same_call_goes_on(finished, phantom_root, tmp_path):
@@ -122,7 +174,15 @@ def test_an_interrupt_saves_and_the_same_call_goes_on(finished, phantom_root, tm
       lambda _: medjax.load_config('configs/phantom.py', 'steps'),
       'steps: give the value as steps=value',
     ),
+    (lambda _: medjax.load_config('configs/phantom.py', 3), '3: is no override'),
+    (lambda _: medjax.load_config(None), 'path_and_arg: NoneType given'),
     (lambda folder: medjax.open_run(folder), 'not the work directory of a run'),
+    (lambda _: medjax.open_run(None), 'workdir: NoneType given'),
+    (lambda _: medjax.train(medjax.load_config('configs/phantom.py'), ''), 'workdir: is empty'),
+    (
+      lambda _: medjax.train(medjax.load_config('configs/phantom.py'), __file__),
+      f'workdir={__file__}: {__file__} is not a folder',
+    ),
     (lambda folder: medjax.train('configs/phantom.py', folder), 'config: str given; give a medjax'),
   ],
 )
@@ -138,4 +198,8 @@ def test_a_config_made_by_hand_is_checked(tmp_path, phantom_root):
   config = config_of(phantom_root)
   config.optimizer.learning_rate = -1.0
   with pytest.raises(medjax.InputError, match=r'config\.optimizer\.learning_rate=-1'):
+    medjax.train(config, tmp_path)
+  config = config_of(phantom_root)
+  config.optimizer.learning_rte = 1.0
+  with pytest.raises(medjax.InputError, match=r"learning_rte: there is .* mean 'learning_rate'"):
     medjax.train(config, tmp_path)
