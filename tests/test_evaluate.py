@@ -1,6 +1,7 @@
 """`python -m medjax.evaluate`, as a user runs it: on files of any program, and on finished runs."""
 
 import json
+import shutil
 
 import prediction_files
 import pytest
@@ -68,8 +69,8 @@ def test_against_other_predictions(command, files, tmp_path):
   assert report == f'report: {tmp_path}/out/against_worse.html'
 
 
-def test_a_finished_run_again_keeps_what_is_frozen(command, finished, files):
-  workdir, _ = finished
+def test_a_finished_run_again_keeps_what_is_frozen(command, finished, tmp_path):
+  workdir = shutil.copytree(finished[0], tmp_path / 'run')  # Other tests share the run.
   before = (workdir / 'evaluation/test.json').read_bytes()
   frozen = (workdir / 'frozen.json').read_bytes()
   command('evaluate', f'--workdir={workdir}', check=True)
