@@ -260,7 +260,8 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
     'export', f'--workdir={whole}', f'--output={tmp_path / "export"}', env=helpers, check=True
   )
   test = predictions.read(whole / 'predictions/test.csv')
-  pixels = np.stack([decoding.decode(phantom_root / image, 32, 1) for image in test.images[:9]])
+  shown = ImageFormat(32, 1)
+  pixels = np.stack([decoding.decode(phantom_root / image, shown) for image in test.images[:9]])
   predict = runpy.run_path(str(tmp_path / 'export/run.py'))['load']()
   calibrated = calibration.apply(
     frozen.read(whole, test.labels)['levels']['image']['calibration'],
