@@ -264,7 +264,7 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
   pixels = np.stack([decoding.decode(phantom_root / image, shown) for image in test.images[:9]])
   predict = runpy.run_path(str(tmp_path / 'export/run.py'))['load']()
   calibrated = calibration.apply(
-    frozen.read(whole, test.labels)['levels']['image']['calibration'],
+    frozen.read(whole, test.labels).levels['image'].calibration,
     test.probabilities[:9],
     test.labels,
   )
