@@ -154,7 +154,8 @@ def _coded(table: pd.DataFrame) -> list[str]:
 
 
 def _listed(names: Iterable[str], what: str) -> list[str]:
-  if np.ndim(names) != 1 or not all(isinstance(name, str) for name in names):
+  is_list = np.asarray(names, dtype=object).ndim == 1  # Text, sets and None are not.
+  if not is_list or not all(isinstance(name, str) for name in names):
     raise InputError(f"{what}: {names!r}; give a list of column names, such as ['Edema']")
   if len(set(names)) < len(list(names)):
     raise InputError(f'{what}: {", ".join(names)}; give every label once')
