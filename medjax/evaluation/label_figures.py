@@ -85,12 +85,14 @@ class Computed(NamedTuple):
 
 
 def column(figures_of: Mapping[str, np.ndarray], name: str, *place: int | list[int]) -> np.ndarray:
+  """Returns one figure of one label, or of some, in every replicate; nothing where none was drawn."""
   return figures_of[name][(slice(None), *place)] if figures_of else np.zeros(0)
 
 
 def figure(
   value: float, replicates: np.ndarray, left_out: np.ndarray, reason: str, biased: bool = False
 ) -> Figure:
+  """Returns a figure with its intervals at the confidence of all results."""
   return intervals.figure(float(value), replicates, reason, CONFIDENCE, left_out, biased)
 
 
