@@ -85,7 +85,7 @@ class Computed(NamedTuple):
 
 
 def column(figures_of: Mapping[str, np.ndarray], name: str, *place: int | list[int]) -> np.ndarray:
-  """Returns one figure of one label, or of some, in every replicate; nothing where none was drawn."""
+  """Returns one figure of one label, or of some, in every replicate; empty without any."""
   return figures_of[name][(slice(None), *place)] if figures_of else np.zeros(0)
 
 
