@@ -85,12 +85,16 @@ def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
 def restore(
   checkpointer: ocp.training.Checkpointer, step: int, learner: Learner, mesh: Mesh
 ) -> tuple[TrainState, dict[str, Any]]:
-  """Returns the learner's state after so many steps, on all devices, and the run's JSON."""
+  """Returns the learner's state after so many steps, on all devices, and the run's JSON.
+
+  Waits for a save in progress.
+  """
   sharding = devices.replicated(mesh)
   target = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
     learner.state_after(step),
   )
+  checkpointer.wait()  # It may be the very step that is still being written.
   state = checkpointer.load_checkpointables(step, {'state': target})['state']
   return state, checkpointer.checkpointables_metadata(step).custom_metadata
 
