@@ -63,6 +63,7 @@ def compilation_cache(tmp_path_factory):
   if 'PYTEST_XDIST_WORKER' in os.environ:  # All workers share one.
     folder = folder.parent
   os.environ['XDG_CACHE_HOME'] = str(folder / 'cache')
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 
 class Commands:

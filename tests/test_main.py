@@ -7,10 +7,20 @@ import pytest
 from conftest import PROJECT, TINY
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from medjax import config as configs
+from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen, operating_points, predictions
+from medjax.experiment.run import run
 
 PHANTOM = '--config=configs/phantom.py'
 LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
+
+
+def phantom_config(root, *flags):
+  flags = (*TINY, f'--config.data.root={root}', *flags)
+  return configs.load(
+    str(PROJECT / 'configs/phantom.py'), [flag.removeprefix('--config.') for flag in flags]
+  )
 
 
 def test_everything_a_run_promises_is_there(finished):
@@ -113,7 +123,7 @@ def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
 
 @pytest.mark.parametrize('network', ['Net', 'NnxNet'])
 def test_the_loss_and_the_networks_of_the_readme_by_import_path(
-  command, phantom_root, tmp_path, network
+  phantom_root, tmp_path, monkeypatch, network
 ):
   text = (PROJECT / 'README.md').read_text()
   (tmp_path / 'my_lab').mkdir()
@@ -122,14 +132,11 @@ def test_the_loss_and_the_networks_of_the_readme_by_import_path(
     (tmp_path / 'my_lab' / f'{name}.py').write_text(code)
   flags = text.split('--workdir=runs/mine ')[1].split('\n')[0].split()
   assert flags[0] == '--config.loss.name=my_lab.losses:tversky_like'
-  workdir = tmp_path / 'run'
-  command(
-    'main', PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}', *flags,
-    f'--config.model.name=my_lab.nets:{network}', env={'PYTHONPATH': str(tmp_path)}, check=True,
-  )  # fmt: skip
-  losses = [
-    json.loads(line)['loss'] for line in (workdir / 'metrics.jsonl').open() if '"loss"' in line
-  ]
+  monkeypatch.syspath_prepend(tmp_path)
+  name = f'--config.model.name=my_lab.nets:{network}'
+  run(phantom_config(phantom_root, *flags, name), tmp_path / 'run')
+  metrics = (tmp_path / 'run/metrics.jsonl').read_text().splitlines()
+  losses = [json.loads(line)['loss'] for line in metrics if '"loss"' in line]
   # The sum over three labels of terms between 0 and 0.8.
   assert len(losses) == 6 and all(0 < loss < 2.4 for loss in losses)
 
@@ -253,24 +260,12 @@ def test_a_second_run_in_the_same_folder_is_refused(command, finished, phantom_r
 
 @pytest.mark.parametrize('loss', ['mean', 'per_image'])
 def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monkeypatch, loss):
-  from medjax import config
-  from medjax.errors import InputError
-  from medjax.experiment.run import run as run_experiment
-
   (tmp_path / 'their_losses.py').write_text(
     'def mean(logits, labels):\n  return ((logits - labels) ** 2).mean()\n'
     'def per_image(logits, labels):\n  return ((logits - labels) ** 2).sum(1)\n'
   )
   monkeypatch.syspath_prepend(tmp_path)
-  overrides = [
-    *TINY,
-    f'--config.data.root={phantom_root}',
-    f'--config.loss.name=their_losses:{loss}',
-  ]
-  experiment = config.load(
-    str(PROJECT / 'configs/phantom.py'),
-    [override.removeprefix('--config.') for override in overrides],
-  )
+  config = phantom_config(phantom_root, f'--config.loss.name=their_losses:{loss}')
   with pytest.raises(InputError, match=r'the loss returned shape .*must be \(8, 3\)'):
-    run_experiment(experiment, tmp_path / 'run')
+    run(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()

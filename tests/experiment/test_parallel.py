@@ -21,13 +21,6 @@ def arguments(workdir, root, *more):
   ]  # fmt: skip
 
 
-@pytest.fixture(scope='module')
-def one_device(command, phantom_root, tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('one') / 'run'
-  command('main', *arguments(workdir, phantom_root), check=True)
-  return workdir
-
-
 def assert_same_run(one, other):
   left, right = (predictions.read(run / 'predictions' / 'test.csv') for run in (one, other))
   assert left.images == right.images and left.patients == right.patients
@@ -48,18 +41,18 @@ PATIENT = {
 }
 
 
-def test_four_devices_do_the_work_of_one(command, phantom_root, one_device, tmp_path):
+def test_four_devices_do_the_work_of_one(command, phantom_root, finished, tmp_path):
   workdir = tmp_path / 'run'
   four = {'JAX_NUM_CPU_DEVICES': '4', **PATIENT}
-  finished = command('main', *arguments(workdir, phantom_root), check=True, env=four)
-  assert 'devices   4 × cpu' in finished.stdout
-  assert_same_run(one_device, workdir)
+  printed = command('main', *arguments(workdir, phantom_root), check=True, env=four).stdout
+  assert 'devices   4 × cpu' in printed
+  assert_same_run(finished[0], workdir)
 
 
 @pytest.mark.slow
-def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_device, tmp_path):
+def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, finished, tmp_path):
   workdir = tmp_path / 'run'
-  finished = subprocess.run(
+  process = subprocess.run(
     [sys.executable, 'launch/processes.py', '2', *arguments(workdir, phantom_root)],
     cwd=PROJECT,
     env={**os.environ, **PATIENT, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2'},
@@ -67,9 +60,9 @@ def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, one_devic
     text=True,
     timeout=400,
   )
-  assert finished.returncode == 0, finished.stderr[-3000:]
-  assert '2 processes' in finished.stdout and finished.stdout.count('test mean AUROC') == 1
-  assert_same_run(one_device, workdir)
+  assert process.returncode == 0, process.stderr[-3000:]
+  assert '2 processes' in process.stdout and process.stdout.count('test mean AUROC') == 1
+  assert_same_run(finished[0], workdir)
 
 
 def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):

@@ -1,4 +1,4 @@
-"""ConvNeXts against the published parameter counts, and timm and torchvision where installed."""
+"""ConvNeXts against timm and torchvision, where they are installed."""
 
 import functools
 
@@ -10,12 +10,11 @@ import pytest
 
 from medjax.models import convnext
 
-# torchvision's `num_params`, 1,000 classes, RGB.
-PUBLISHED = {
-  'convnext_tiny': 28_589_128,
-  'convnext_small': 50_223_688,
-  'convnext_base': 88_591_464,
-}
+NAMES = (
+  'convnext_tiny',
+  'convnext_small',
+  'convnext_base',
+)
 
 
 def small(**settings):
@@ -44,13 +43,7 @@ def changed(ones, others):
   return {name for name in others if not np.allclose(ones[name], others[name], atol=1e-4)}
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_parameters_are_as_published(name):
-  variables = oracle.shapes(getattr(convnext, name)(num_labels=1000), 224)
-  assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PUBLISHED[name]
-
-
-@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(NAMES))
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   oracle.check(
@@ -58,7 +51,7 @@ def test_equals_timm(name, tmp_path):
   )
 
 
-@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(NAMES))
 def test_equals_torchvision(name, tmp_path):
   oracle.torch_or_skip()
   torchvision = pytest.importorskip('torchvision')

@@ -1,6 +1,4 @@
-"""DenseNets against the published parameter counts, timm and torchvision, where they are
-installed.
-"""
+"""DenseNets against timm and torchvision, where they are installed."""
 
 import functools
 import re
@@ -17,13 +15,12 @@ from flax import traverse_util
 from medjax.models import densenet
 from medjax.models.pretrained import fit
 
-# torchvision's `num_params`, 1,000 classes, RGB.
-PUBLISHED = {
-  'densenet121': 7_978_856,
-  'densenet161': 28_681_000,
-  'densenet169': 14_149_480,
-  'densenet201': 20_013_928,
-}
+NAMES = (
+  'densenet121',
+  'densenet161',
+  'densenet169',
+  'densenet201',
+)
 # Fast to compile.
 SMALL = functools.partial(densenet.DenseNet, depths=(2, 1, 1, 1), growth=8)
 
@@ -62,14 +59,8 @@ def noise(image_size):
   return pixels.astype(np.float32)
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_parameters_are_as_published(name):
-  leaves = jax.tree.leaves(shapes(name)['params'])
-  assert sum(leaf.size for leaf in leaves) == PUBLISHED[name]
-
-
 @pytest.mark.parametrize('library', ['timm', 'torchvision'])
-@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize('name', NAMES)
 def test_names_and_shapes_are_those_of_both_libraries(name, library):
   torch, timm = oracle.torch_or_skip()
   import torchvision
@@ -102,7 +93,7 @@ def test_geometry_equals_torchvision(tmp_path):
   oracle.check(SMALL(num_labels=10), reference, 97, tmp_path)
 
 
-@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED))
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(NAMES))
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
   oracle.check(

@@ -1,4 +1,4 @@
-"""EfficientNets against the published parameter counts, timm and torchvision, where installed."""
+"""EfficientNets against timm and torchvision, where they are installed."""
 
 import functools
 
@@ -11,19 +11,18 @@ import pytest
 from medjax.models import efficientnet
 from medjax.models.pretrained import fit
 
-# torchvision's `num_params`, 1,000 classes, RGB.
-PUBLISHED = {
-  'efficientnet_b0': 5_288_548,
-  'efficientnet_b1': 7_794_184,
-  'efficientnet_b2': 9_109_994,
-  'efficientnet_b3': 12_233_232,
-  'efficientnet_b4': 19_341_616,
-  'efficientnet_b5': 30_389_784,
-  'efficientnet_b6': 43_040_704,
-  'efficientnet_b7': 66_347_960,
-  'efficientnetv2_s': 21_458_488,
-  'efficientnetv2_m': 54_139_356,
-}
+NAMES = (
+  'efficientnet_b0',
+  'efficientnet_b1',
+  'efficientnet_b2',
+  'efficientnet_b3',
+  'efficientnet_b4',
+  'efficientnet_b5',
+  'efficientnet_b6',
+  'efficientnet_b7',
+  'efficientnetv2_s',
+  'efficientnetv2_m',
+)
 # What torchvision's weights of the same geometry need besides.
 TORCHVISION = {
   'efficientnet_b5': {'epsilon': 1e-3, 'momentum': 0.99},
@@ -32,7 +31,7 @@ TORCHVISION = {
   'efficientnetv2_s': {'epsilon': 1e-3},
   'efficientnetv2_m': {'epsilon': 1e-3},
 }
-TIMM = (*PUBLISHED, *(f'tf_{name}' for name in PUBLISHED))
+TIMM = (*NAMES, *(f'tf_{name}' for name in NAMES))
 FIRST = ('efficientnet_b0', 'tf_efficientnet_b0', 'efficientnetv2_s')
 # Fast to compile.
 SMALL = functools.partial(
@@ -78,13 +77,8 @@ def shapes(name):
   return oracle.shapes(network(name, num_labels=1000), 224)
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_parameters_are_as_published(name):
-  assert sum(leaf.size for leaf in jax.tree.leaves(shapes(name)['params'])) == PUBLISHED[name]
-
-
 @pytest.mark.parametrize('create', [timm_network, torchvision_network])
-@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize('name', NAMES)
 def test_names_and_shapes_are_those_of_both_libraries(name, create):
   torch, _ = oracle.torch_or_skip()
   with torch.device('meta'):
@@ -110,7 +104,7 @@ def test_batch_norms_are_those_of_timm(name):
   assert batch_norms(timm_network, name) == {(model.epsilon, model.momentum)}
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize('name', NAMES)
 def test_batch_norms_can_be_those_of_torchvision(name):
   model = network(name, num_labels=1, **TORCHVISION.get(name, {}))
   assert batch_norms(torchvision_network, name) == {(model.epsilon, model.momentum)}
@@ -129,7 +123,7 @@ def test_fused_blocks_equal_timm(tmp_path):
   check(model, reference, tmp_path)
 
 
-@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(PUBLISHED, FIRST))
+@pytest.mark.parametrize('name', oracle.first_slow_rest_deep(NAMES, FIRST))
 def test_equals_torchvision(name, tmp_path):
   # The oracle steps with torch's default momentum.
   model = network(name, num_labels=10, **(TORCHVISION.get(name, {}) | {'momentum': 0.9}))

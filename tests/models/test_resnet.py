@@ -1,4 +1,4 @@
-"""ResNets and relatives against the published parameter counts and timm, where it is installed."""
+"""ResNets and relatives against timm, where it is installed."""
 
 import jax
 import jax.numpy as jnp
@@ -7,28 +7,21 @@ import pytest
 
 from medjax import models
 
-# torchvision's `num_params`, 1,000 classes, RGB.
-PUBLISHED = {
-  'resnet18': 11_689_512,
-  'resnet34': 21_797_672,
-  'resnet50': 25_557_032,
-  'resnet101': 44_549_160,
-  'resnet152': 60_192_808,
-  'resnext50_32x4d': 25_028_904,
-  'resnext101_32x8d': 88_791_336,
-  'wide_resnet50_2': 68_883_240,
-}
+NAMES = (
+  'resnet18',
+  'resnet34',
+  'resnet50',
+  'resnet101',
+  'resnet152',
+  'resnext50_32x4d',
+  'resnext101_32x8d',
+  'wide_resnet50_2',
+)
 DEEP = ('resnet101', 'resnet152', 'resnext101_32x8d', 'wide_resnet50_2')
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_parameters_are_as_published(name):
-  variables = oracle.shapes(getattr(models, name)(num_labels=1000), 224)
-  assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PUBLISHED[name]
-
-
 @pytest.mark.parametrize(
-  'name', [pytest.param(name, marks=pytest.mark.deep if name in DEEP else ()) for name in PUBLISHED]
+  'name', [pytest.param(name, marks=pytest.mark.deep if name in DEEP else ()) for name in NAMES]
 )
 def test_equals_timm(name, tmp_path):
   _, timm = oracle.torch_or_skip()
