@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 # Tiny programs run once: compiling them carelessly saves more than running them slowly costs. XLA
@@ -47,23 +48,33 @@ def compiled_programs_are_dropped():
 
 
 @pytest.fixture(scope='session')
-def phantom_root(tmp_path_factory):
-  """120 generated images of 32 px."""
+def shared_folder(tmp_path_factory):
+  """One folder for all workers."""
+  folder = tmp_path_factory.getbasetemp()
+  return folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder
+
+
+@pytest.fixture(scope='session')
+def phantom_root(shared_folder):
+  """120 generated images of 32 px, which no test changes."""
   from medjax.data.phantom import chest
 
-  root = tmp_path_factory.mktemp('data') / 'phantom'
-  chest.generate(root, images=120, image_size=32, seed=0)
+  root = shared_folder / 'phantom'
+  with filelock.FileLock(f'{root}.lock'):
+    if not root.exists():
+      chest.generate(root, images=120, image_size=32, seed=0)
   return root
 
 
 @pytest.fixture(scope='session', autouse=True)
-def compilation_cache(tmp_path_factory):
-  """What one tiny run has compiled, the next need not; the machine's own cache stays out of it."""
-  folder = tmp_path_factory.getbasetemp()
-  if 'PYTEST_XDIST_WORKER' in os.environ:  # All workers share one.
-    folder = folder.parent
-  os.environ['XDG_CACHE_HOME'] = str(folder / 'cache')
+def compilation_cache(shared_folder):
+  """What one test has compiled, the next need not; the machine's own cache stays out of it."""
+  import jax
+
+  os.environ['XDG_CACHE_HOME'] = str(shared_folder / 'cache')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  jax.config.update('jax_compilation_cache_dir', str(shared_folder / 'cache/medjax/jax'))
 
 
 class Commands:
@@ -126,18 +137,17 @@ def command(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def finished(command, phantom_root, tmp_path_factory):
-  """A tiny run on the phantom, from start to report: its work directory, and what it said."""
-  workdir = tmp_path_factory.mktemp('finished') / 'run'
-  said = command(
-    'main',
-    '--config=configs/phantom.py',
-    f'--workdir={workdir}',
-    *TINY,
-    f'--config.data.root={phantom_root}',
-    check=True,
-  ).stdout
-  return workdir, said
+def finished(command, phantom_root, shared_folder):
+  """A tiny run on the phantom, from start to report: its work directory, and what it said.
+
+  All tests share it: one that changes it takes a copy.
+  """
+  workdir, output = shared_folder / 'finished' / 'run', shared_folder / 'finished.txt'
+  with filelock.FileLock(f'{output}.lock'):
+    if not output.exists():
+      flags = (f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}')
+      output.write_text(command('main', '--config=configs/phantom.py', *flags, check=True).stdout)
+  return workdir, output.read_text()
 
 
 @pytest.fixture(scope='session')

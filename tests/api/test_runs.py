@@ -45,9 +45,9 @@ except AttributeError as error:
 
 
 def test_a_finished_run_of_the_command_is_the_run_that_train_returns(
-  finished, phantom_root, capsys
+  finished, phantom_root, tmp_path, capsys
 ):
-  workdir, _ = finished
+  workdir = shutil.copytree(finished[0], tmp_path / 'run')
   run = medjax.train(config_of(phantom_root), workdir)
   assert 'this run is complete' in capsys.readouterr().out
   assert repr(run) == f"Run('{workdir}')" and run.config.data.labels[2] == 'Edema'

@@ -1,6 +1,7 @@
 """What a start of a run does once."""
 
 import collections
+import shutil
 
 import numpy as np
 import pytest
@@ -72,10 +73,13 @@ def test_a_start_reads_the_source_audits_and_builds_the_loss_once(
   assert calls == once
 
 
-def test_a_finished_run_started_again_reads_the_source_once(finished, phantom_root, calls, capsys):
-  run.run(tiny(phantom_root), finished[0])
+def test_a_finished_run_started_again_reads_the_source_once(
+  finished, phantom_root, tmp_path, calls, capsys
+):
+  copy = shutil.copytree(finished[0], tmp_path / 'run')
+  run.run(tiny(phantom_root), copy)
   assert calls == {'read_all': 1}
-  assert f'this run is complete: {finished[0] / "report/index.html"}' in capsys.readouterr().out
+  assert f'this run is complete: {copy / "report/index.html"}' in capsys.readouterr().out
 
 
 def test_a_new_study_is_what_a_restart_reads(phantom_root, tmp_path):
