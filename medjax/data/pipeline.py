@@ -65,10 +65,10 @@ class Share:
   process: int = 0
   processes: int = 1
 
-  def of(self, rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, int]:
+  def rows(self, batch: np.ndarray, batch_size: int) -> tuple[np.ndarray, int]:
     """Returns this process's rows of a global batch of `batch_size` and the size it pads to."""
     size = batch_size // self.processes
-    return rows[self.process * size : (self.process + 1) * size], size
+    return batch[self.process * size : (self.process + 1) * size], size
 
 
 class _Source:
@@ -100,7 +100,7 @@ def train_batches(
   """
 
   def load(number: int) -> dict[str, np.ndarray]:
-    return records.load(*share.of(stream(number, batch_size), batch_size))
+    return records.load(*share.rows(stream(number, batch_size), batch_size))
 
   return _batches(_Source(load, start, stop), workers)
 
@@ -113,7 +113,7 @@ def eval_batches(
 
   def load(number: int) -> dict[str, np.ndarray]:
     batch = rows[number * batch_size : (number + 1) * batch_size]
-    return records.load(*share.of(batch, batch_size))
+    return records.load(*share.rows(batch, batch_size))
 
   return _batches(_Source(load, 0, -(-len(rows) // batch_size)), workers)
 

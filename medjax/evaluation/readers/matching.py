@@ -69,5 +69,5 @@ def matched(
   kept = (at >= 0) & answered
   silent = [label for label in labels if not readings[label][kept].notna().any()]
   gone = sorted(set(readings['reader'].astype(str)) - set(readings['reader'][kept].astype(str)))
-  passed = notes.passed_over(list(elsewhere.unique()), gone, [*unasked, *silent], unknown)
-  return readings[kept], at[kept], [label for label in labels if label not in silent], passed
+  left_out = notes.left_out(list(elsewhere.unique()), gone, [*unasked, *silent], unknown)
+  return readings[kept], at[kept], [label for label in labels if label not in silent], left_out

@@ -23,7 +23,7 @@ def notes(study: ReaderStudy, questions: Sequence[Question]) -> list[str]:
   ]
 
 
-def passed_over(
+def left_out(
   images: Sequence[str], readers: Sequence[str], unread: Sequence[str], labels: Sequence[str]
 ) -> list[str]:
   """Returns sentences on what did not enter.
