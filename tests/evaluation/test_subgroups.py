@@ -1,58 +1,17 @@
 """Figures of subgroups and their gaps, against pandas, scikit-learn and a plain bootstrap."""
 
-import dataclasses
 import json
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_summary
+from drawn_subgroups import LABELS, THRESHOLDS, by_value, drawn
 from sklearn import metrics as sklearn
 
 from medjax.evaluation import levels, results_file, subgroup_notes, subgroups
 from medjax.evaluation.figure import Figure
-from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import intervals
-from medjax.report.sections.subgroups import section
-
-LABELS = ['Edema', 'Mass < 3 cm']
-THRESHOLDS = {'Edema': 0.5, 'Mass < 3 cm': 0.45}
-
-
-def drawn(patients=150, images=400, gap=0.0, seed=0, labels=LABELS, rate=0.4):
-  """Images of patients of two sexes, in views that a patient may have several of.
-
-  Of the F the scores say less by `gap`. Scores are rounded, so that some are tied.
-  """
-  rng = np.random.default_rng(seed)
-  patient = np.concatenate([np.arange(patients), rng.integers(0, patients, images - patients)])
-  sex = np.where(rng.random(patients) < 0.4, 'F', 'M')[patient]
-  age = rng.integers(1, 95, patients)[patient]
-  truth = rng.random((images, len(labels))) < rate
-  says = 0.15 * truth * np.where(sex == 'F', 1 - gap, 1)[:, None]
-  scores = np.clip(0.4 + says + rng.normal(0, 0.15, truth.shape), 0, 1).round(2)
-  view = rng.choice(['PA', 'AP', 'lateral', ''], images, p=(0.5, 0.3, 0.15, 0.05))
-  about = pd.DataFrame({'sex': sex, 'age': age.astype(str), 'view': view, 'set': 'one'})
-  return Predictions(
-    [f'i{index}' for index in range(images)],
-    [f'p{index:03}' for index in patient],
-    list(labels),
-    scores.astype(np.float32),
-    truth.astype(np.float32),
-    rng.random(truth.shape) > 0.05,
-    about,
-  )
-
-
-def result_of(by_column, unit='image'):
-  whole = synthetic_summary.evaluated(['Edema'], unit=unit)
-  return dataclasses.replace(whole, subgroups=by_column)
-
-
-def by_value(by_column, column):
-  return {group.value: group for group in by_column[column]}
 
 
 def plain(scores, truth, threshold):
@@ -378,33 +337,3 @@ def test_at_the_level_of_patients_views_that_differ_are_not_recorded():
   by_column, _ = subgroups.summarise(test, THRESHOLDS, ['sex', 'view'], replicates=0)
   assert sum(group.images for group in by_column['view']) == 150
   assert by_column['view'][-1].value == 'not recorded' and by_column['view'][-1].images > 50
-
-
-def test_the_section_shows_every_value_and_says_why_a_figure_lacks():
-  test = drawn()
-  about = test.about.assign(sex=np.where(np.arange(400) < 5, 'X & Y', test.about['sex']))
-  by_column, _ = subgroups.summarise(
-    test._replace(about=about), THRESHOLDS, ['sex', 'view'], replicates=30
-  )
-  page = section(result_of(by_column))
-  root = ElementTree.fromstring(page)  # whatever is not escaped would not be well-formed
-  tables = list(root.iter('table'))
-  assert len(tables) == 2 * (1 + len(LABELS))
-  rows = [[''.join(cell.itertext()) for cell in row] for row in tables[0].iter('tr')]
-  assert rows[0] == ['Value', 'Patients', 'Prevalence', 'Mean AUROC', 'Gap']
-  assert [row[0] for row in rows[1:]] == ['M', 'F', 'X & Y']
-  assert rows[1][-1] == 'reference' and 'not recorded' in ''.join(root.itertext())
-  group = by_value(by_column, 'sex')['F']
-  mean, gap = group.mean_auroc, group.mean_gap
-  assert f'{mean.value:.3f} ({mean.interval[0]:.3f}–{mean.interval[1]:.3f})' in rows[2][3]
-  assert rows[2][-1].startswith(f'{gap.value:+.3f}'.replace('-', '−'))
-  assert 'too few positives' in page and 'Mass &lt; 3 cm' in page and 'Of ' in page
-  assert 'several, or not recorded' in section(result_of(by_column, unit='study'))
-
-
-def test_the_section_of_one_label_has_no_means():
-  test = drawn(labels=['Mass'])
-  by_column, said = subgroups.summarise(test, {'Mass': 0.5}, ['sex'], replicates=0)
-  page = section(result_of(by_column))
-  assert 'Mean AUROC' not in page and 'AUROC' in page and not said
-  assert section(result_of({})) is None

@@ -1,7 +1,6 @@
 """Predicting a folder as people have it: good, broken and foreign files, known patients."""
 
 import csv
-import dataclasses
 import json
 import os
 import shutil
@@ -10,56 +9,34 @@ import subprocess
 import sys
 import time
 
+import deciding_run
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROJECT
+from deciding_run import LABELS
 from dicom_files import write as write_dicom
 from PIL import Image
 
-from medjax.config.protocol import Protocol
-from medjax.data.images import decoding, lists
+from medjax.data.images import decoding
 from medjax.data.images.lists import Item
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
-from medjax.evaluation import calibration, classes, frozen, predictions
-from medjax.evaluation.frozen import Frozen
+from medjax.evaluation import frozen
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
 from medjax.inference import new_images, result_file
-from medjax.runs import checkpoints, decisions, seen_by_run
 from medjax.runs import finished as finished_runs
+from medjax.runs import seen_by_run
 from medjax.runs.layout import Layout
-from medjax.runtime import files
-
-LABELS = ['Lung Lesion', 'Pneumonia', 'Edema']
 
 
 @pytest.fixture(scope='module')
 def run(finished, tmp_path_factory):
   """A finished run of its own, with what validation chose."""
-  workdir = tmp_path_factory.mktemp('predict') / 'run'
-  shutil.copytree(finished[0], workdir)
-  # Tiny validation sets choose next to nothing, so another one chooses here.
-  rng = np.random.default_rng(0)
-  truth = rng.integers(0, 2, (200, len(LABELS))).astype(np.float32)
-  probabilities = (0.3 * truth + 0.4 * rng.random(truth.shape) + 0.2).astype(np.float32)
-  names = [str(row) for row in range(200)]
-  validation = predictions.Predictions(
-    names, names, LABELS, probabilities, truth, np.ones(truth.shape, bool)
-  )
-  of_level = frozen.freeze(validation, Protocol(calibration='platt'))
-  content = Frozen(
-    step=checkpoints.best_variables(Layout(workdir))[1],
-    split_sha256=files.read_json(workdir / 'split.json')['split_sha256'],
-    head='sigmoid',
-    aggregate='max',
-    levels={'image': of_level},
-  )
-  frozen.write(workdir, content)
-  return workdir
+  return deciding_run.copy(finished[0], tmp_path_factory.mktemp('predict') / 'run')
 
 
 @pytest.fixture(scope='module')
@@ -266,29 +243,6 @@ def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
       new_images.predict_to_csv(finished_runs.open_run(run), mixed, tmp_path / 'other.csv', **wrong)
 
 
-def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
-  Image.new('L', (40, 40)).save(tmp_path / 'a.png')
-  for name in ('loop.png', 'loop'):
-    os.symlink(name, tmp_path / name)
-  os.mkfifo(tmp_path / 'pipe.png')
-  listed = lists.of_folder(tmp_path)
-  assert [item.image for item in lists.items(listed)] == ['a.png', 'loop.png']
-  assert listed.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
-
-
-def test_a_probability_at_its_threshold_reads_as_decided(run):
-  third = calibration.LabelCalibration(breakpoints=((0, 1 / 3), (1, 1 / 3)))
-  level = frozen.FrozenLevel(
-    calibration.Calibration('isotonic', 'sigmoid', dict.fromkeys(LABELS, third)),
-    dict.fromkeys(LABELS, (frozen.FrozenPoint('youden', 1 / 3, ''),)),
-  )
-  chosen = Frozen(None, None, head='sigmoid', aggregate='max', levels={'image': level})
-  config = finished_runs.open_run(run).config
-  decided = decisions.decide(config, chosen, np.full((1, 3), 0.5, np.float32))
-  (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
-  assert row[4:7] == ['1'] * 3 and all(float(value) >= 1 / 3 for value in row[1:4])
-
-
 def split_of(run):
   return pd.read_csv(run / 'split.csv', dtype=str)
 
@@ -356,54 +310,6 @@ def test_files_of_one_name_are_told_apart_by_their_folders():
   assert seen_before._by_distinct_end(paths) == {
     'w.png': paths[3], 's2/v.png': paths[2], 'a/s1/v.png': paths[0], 'b/s1/v.png': paths[1]
   }  # fmt: skip
-
-
-@pytest.mark.parametrize('head', ['softmax', 'ordinal'])
-def test_of_classes_and_grades_the_one_decided_for_is_named(run, head):
-  config = finished_runs.open_run(run).config
-  config.model.head = head
-  probabilities = np.random.default_rng(0).dirichlet((1, 1, 1), 20).astype(np.float32)
-  validation = predictions.Predictions(
-    [str(row) for row in range(20)], [''] * 20, LABELS, probabilities,
-    np.eye(3, dtype=np.float32)[np.arange(20) % 3], np.ones((20, 3), bool),
-  )  # fmt: skip
-  of_level = frozen.freeze(validation, Protocol(head=head))
-  chosen = Frozen(None, None, head, 'max', {'image': of_level})
-  decided = decisions.decide(config, chosen, probabilities)
-  np.testing.assert_allclose(decided.probabilities, probabilities, atol=1e-6)
-  names = [LABELS[index] for index in classes.decide(probabilities, head)]
-  assert decided.decided == {'decision': names}
-  expected = [*(f'prob_{label}' for label in LABELS), 'decision']
-  assert decisions.column_names(config, raw=False) == expected
-  assert list(decisions.columns(config, decided, probabilities))[:4] == expected
-
-
-def test_whoever_reads_a_probability_back_decides_alike():
-  # Of the lowest three one is positive: isotonic calibration says 1/3, and from there on all are
-  # called.
-  scores = np.repeat([0.1, 0.5, 0.9], [3, 9, 9])[:, None]
-  truth = (np.arange(21) % 3 == 0)[:, None] | (scores > 0.5)
-  names = [str(number) for number in range(21)]
-  tested = predictions.Predictions(names, names, ['Edema'], scores, truth, np.ones((21, 1), bool))
-  chosen = frozen.freeze(
-    tested, Protocol(calibration='isotonic', operating_points=('sensitivity=1',))
-  )
-  calibrated = frozen.calibrated(chosen, tested).probabilities
-  item = Item('a.jpg', 'a.jpg', '')
-  decided = decisions.Decisions(calibrated, {'decision_Edema': [1] * 21})
-  rows = new_images._rows([item] * 21, decided, has_patients=False, raw=None)
-  drawn = [row[1] for row in rows]
-  read = np.array(drawn, np.float64)[:, None]
-  assert calibrated[0, 0] == 1 / 3 and frozen.decide(chosen, ['Edema'], read).all()
-
-
-def test_a_label_without_a_threshold_has_no_decision(run):
-  opened = finished_runs.open_run(run)
-  points = opened.frozen.levels['image'].operating_points
-  points['Pneumonia'] = (dataclasses.replace(points['Pneumonia'][0], threshold=None),)
-  decided = decisions.decide(opened.config, opened.frozen, np.full((1, 3), 0.5, np.float32))
-  (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
-  assert row[5] == '' and {row[4], row[6]} <= {'0', '1'}
 
 
 def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):

@@ -1,52 +1,20 @@
 """The report: well-formed, self-contained, escaped, with all figures and their weaknesses."""
 
-import html.parser
 import math
 import re
 
 import numpy as np
 import pytest
 import synthetic_summary
+from parsed_page import Page
 
 from medjax.config.protocol import Protocol
 from medjax.evaluation import assessment, wording
 from medjax.evaluation.surest import Example
-from medjax.report import charts, markup, run_page
+from medjax.report import markup, run_page
 
 LABELS = ['T1 < 2 cm & "N0"', 'Edema', 'Fracture']
-CLASSES = ['Naevus <i>', 'Melanoma', 'Wart & "co"']
-VOID = {'meta', 'wbr', 'img'}
 PICTURE = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
-
-
-class Page(html.parser.HTMLParser):
-  """Collects text and attributes, and fails at an element closed out of turn."""
-
-  def __init__(self, text):
-    super().__init__()
-    self.open, self.elements, self.texts = [], [], []
-    self.feed(text)
-    self.close()
-    assert self.open == []
-
-  def handle_starttag(self, tag, attrs):
-    self.elements.append((tag, dict(attrs)))
-    assert len(attrs) == len(dict(attrs)), f'{tag} has an attribute twice'
-    if tag not in VOID:
-      self.open.append(tag)
-
-  def handle_endtag(self, tag):
-    assert self.open.pop() == tag
-
-  def handle_data(self, data):
-    if self.open and self.open[-1] != 'style':
-      self.texts.append(data)
-
-  def text(self):
-    return re.sub(r'\s+', ' ', ''.join(self.texts))
-
-  def count(self, tag):
-    return sum(name == tag for name, _ in self.elements)
 
 
 def proof(shared=0):
@@ -367,99 +335,6 @@ def test_colours_can_be_read():
       for paper in ('paper', 'sheet', 'warn'):
         low, high = sorted((light(theme[ink]), light(theme[paper])))
         assert high / low >= 4.5, (ink, paper)
-
-
-@pytest.mark.parametrize(
-  'low, high, expected',
-  [
-    (0, 20_000, [0, 5_000, 10_000, 15_000, 20_000]),
-    (0.62, 0.83, [0.6, 0.7, 0.8, 0.9]),
-    (0.013, 0.087, [0, 0.02, 0.04, 0.06, 0.08, 0.1]),
-    (0, 300, [0, 100, 200, 300]),
-  ],
-)
-def test_ticks_are_round_and_enclose(low, high, expected):
-  assert charts.ticks(low, high) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize('value', [0.0, 0.5, -2.0])
-def test_ticks_of_a_single_value(value):
-  ticks = charts.ticks(value, value)
-  assert ticks[0] <= value <= ticks[-1] and len(ticks) > 1
-
-
-def test_thinned_lines_keep_their_mean():
-  points = [(float(step), float(step % 7)) for step in range(9_000)]
-  thin = charts.thinned(points)
-  assert len(thin) <= charts.LINE_POINTS
-  assert np.mean(thin, axis=0) == pytest.approx(np.mean(points, axis=0))
-  assert charts.thinned(points[:5]) == points[:5]
-
-
-def report_of(head, absent=()):
-  result = synthetic_summary.evaluated(CLASSES, head, absent=absent)
-  text = run_page.render(
-    title='x', result=result, history=[], split_proof={}, config={}, facts={'model': 'resnet50'}
-  )
-  return result.classes, text, Page(text)
-
-
-@pytest.mark.parametrize('head, kappa', [('softmax', 'kappa'), ('ordinal', 'quadratic_kappa')])
-def test_classes_have_their_figures_and_a_place_on_the_first_screen(head, kappa):
-  label_result, _, page = report_of(head)
-  text = page.text()
-  things = 'grades' if head == 'ordinal' else 'classes'
-  first, section = text.split(f'Decision between {things} on the test set')
-  assert f'How well does resnet50 tell 3 {things} apart' in first
-  assert f'Mean test AUROC of 3 {things}' in first
-  for name in ('accuracy', 'balanced_accuracy', kappa):
-    low, high = getattr(label_result, name).interval
-    assert f'{getattr(label_result, name).value:.3f} ({low:.3f}–{high:.3f})' in section
-    on_first = name == 'balanced_accuracy' or name == 'quadratic_kappa'
-    interval = f'{getattr(label_result, name).value:.3f}95% interval {low:.3f} to {high:.3f}'
-    assert (interval in first) == on_first
-  assert label_result.decision in section and 'against all others' in section
-  assert ('Quadratic kappa' in text) == (head == 'ordinal')
-
-
-def test_the_confusion_matrix_is_a_table_that_can_be_heard():
-  label_result, text, page = report_of('softmax')
-  start = text.index('<table class="matrix')
-  matrix = Page(text[start : text.index('</table>', start) + len('</table>')])
-  scopes = [attributes['scope'] for tag, attributes in matrix.elements if tag == 'th']
-  assert scopes == ['col', 'colgroup', *['col'] * 3, *['row'] * 3]
-  assert matrix.count('caption') == 1 and matrix.count('td') == 9
-  expected = ''
-  for label, row in zip(CLASSES, label_result.confusion):
-    shares = (f'{count / sum(row):.1%}' if count else '' for count in row)
-    expected += f'{label}{sum(row)} images'
-    expected += ''.join(f'{count}{share}' for count, share in zip(row, shares))
-  assert matrix.text().endswith(expected)
-  cells = [attributes for tag, attributes in matrix.elements if tag == 'td']
-  framed = [at for at, cell in enumerate(cells) if 'right' in cell.get('class', '')]
-  assert framed == [0, 4, 8]
-  regions = [attributes for _, attributes in page.elements if attributes.get('role') == 'region']
-  assert regions[0]['aria-label'] and regions[0]['tabindex'] == '0'
-
-
-def test_names_of_classes_are_escaped_and_nothing_is_fetched():
-  _, text, page = report_of('ordinal')
-  assert '<i>' not in text and CLASSES[0] in page.text() and CLASSES[2] in page.text()
-  for tag, attributes in page.elements:
-    assert tag != 'script' and not {'src', 'style'} & set(attributes)
-  assert page.elements[0] == ('html', {'lang': 'en'})
-
-
-def test_a_class_without_images_is_said_where_its_figure_would_stand():
-  label_result, _, page = report_of('ordinal', absent=(CLASSES[2],))
-  first, section = page.text().split('Decision between grades on the test set')
-  assert (
-    label_result.balanced_accuracy.value is None and label_result.quadratic_kappa.value is not None
-  )
-  for part in (first, section):
-    assert f'no image is of class {CLASSES[2]}' in part
-  assert f'{label_result.quadratic_kappa.value:.3f}' in first
-  assert 'nan' not in page.text() and 'None%' not in page.text()
 
 
 def test_questions_of_their_own_have_no_matrix(given, page):

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from dicom_files import write
+from PIL import Image
 
 from medjax.data.images import lists
 from medjax.errors import InputError
@@ -84,3 +85,13 @@ def test_a_csv_that_is_wrong_is_one_line(tmp_path, text, words):
   with pytest.raises(InputError, match=words) as raised:
     lists.of_csv(tmp_path / 'list.csv', None)
   assert '\n' not in str(raised.value)
+
+
+def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
+  Image.new('L', (40, 40)).save(tmp_path / 'a.png')
+  for name in ('loop.png', 'loop'):
+    os.symlink(name, tmp_path / name)
+  os.mkfifo(tmp_path / 'pipe.png')
+  listed = lists.of_folder(tmp_path)
+  assert [item.image for item in lists.items(listed)] == ['a.png', 'loop.png']
+  assert listed.passed_over == {'neither file nor folder': 1, 'without an ending': 1}

@@ -1,6 +1,5 @@
 """Readers and the model, against scikit-learn, statsmodels, small cases by hand and a loop."""
 
-import html.parser
 import itertools
 import json
 import math
@@ -8,65 +7,26 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_summary
+from drawn_readings import (
+  LABELS,
+  READERS,
+  SCORES,
+  THRESHOLDS,
+  TRUTH,
+  compared,
+  drawn,
+  predicted,
+  readings,
+)
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import inter_rater
 
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
 from medjax.evaluation import results_file
-from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.readers import comparison, figures
 from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.statistics import intervals
-from medjax.report import markup
-from medjax.report.sections import readers as readers_section
-
-LABELS = ['T1 < 2 cm & "N0"', 'Edema']
-READERS = ['Ash', 'Birch', 'Cedar']
-THRESHOLDS = dict(zip(LABELS, (0.5, 0.4)))
-
-
-def predicted(scores, truth, known=None, patients=None, labels=('Edema',)):
-  truth = np.asarray(truth, np.float32).reshape(-1, len(labels))
-  images = [f'i{n:03}.png' for n in range(len(truth))]
-  return Predictions(
-    images,
-    images if patients is None else [str(patient) for patient in patients],
-    list(labels),
-    np.asarray(scores, np.float32).reshape(truth.shape),
-    truth,
-    np.ones(truth.shape, bool) if known is None else np.asarray(known, bool).reshape(truth.shape),
-  )
-
-
-def readings(answers, labels=('Edema',), readers=READERS):
-  """Returns readings of answers [readers, images, labels], NaN where not read."""
-  answers = np.asarray(answers, np.float32)
-  answers = answers.reshape(len(answers), -1, len(labels))
-  frames = []
-  for name, values in zip(readers, answers):
-    images = [f'i{n:03}.png' for n in range(len(values))]
-    frames.append(pd.DataFrame({'image': images, 'reader': name, **dict(zip(labels, values.T))}))
-  return pd.concat(frames, ignore_index=True)
-
-
-def drawn(seed=0, patients=60, missing=0.15, decimals=2):
-  """Returns (predictions, answers f64[3, N, 2]): tied scores, unknown truth, missing answers."""
-  rng = np.random.default_rng(seed)
-  patient = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
-  truth = (rng.random((len(patient), 2)) < (0.3, 0.4)).astype(np.float32)
-  scores = np.round(np.clip(rng.normal(0.35 + 0.25 * truth, 0.2), 0, 1), decimals)
-  right = np.array([0.7, 0.8, 0.9])[:, None, None]
-  answers = np.where(rng.random((3, *truth.shape)) < right, truth, 1 - truth)
-  answers = np.where(rng.random(answers.shape) < missing, np.nan, answers)
-  known = rng.random(truth.shape) < 0.9
-  return predicted(scores, truth, known, patient, LABELS), answers
-
-
-def compared(test, answers, replicates=20, labels=LABELS, thresholds=THRESHOLDS):
-  table = readings(answers, labels)
-  return comparison.compare(test, table, thresholds, replicates=replicates, seed=1)
 
 
 def on_curve(truth, scores, alarms, weights=None):
@@ -211,12 +171,6 @@ def test_weights_that_are_no_counts_give_the_weighted_curve():
     assert curves[row] == pytest.approx(curve, abs=1e-12)
     oracle = sklearn_metrics.recall_score(truth, answers, sample_weight=weights[row])
     assert own[row] == pytest.approx(oracle, abs=1e-12)
-
-
-# Positives score 0.9, 0.7, 0.4 and negatives 0.8, 0.6, 0.2, 0.1: the curve rises to 1/3, runs to
-# 1/4, rises to 2/3, runs to 1/2, rises to 1.
-SCORES = [0.9, 0.7, 0.4, 0.8, 0.6, 0.2, 0.1]
-TRUTH = [1, 1, 1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -406,60 +360,3 @@ def test_labels_that_are_only_alike_are_passed_over():
   )
   study = comparison.compare(test, table, {}, replicates=5, seed=0)
   assert list(study.labels) == ['Edema']
-
-
-class Page(html.parser.HTMLParser):
-  """Collects text and classes, and fails at an element closed out of turn."""
-
-  def __init__(self, text):
-    super().__init__()
-    self.open, self.words, self.classes = [], [], []
-    self.feed(text)
-    self.close()
-    assert self.open == []
-
-  def handle_starttag(self, tag, attrs):
-    self.open.append(tag)
-    self.classes += dict(attrs).get('class', '').split()
-
-  def handle_endtag(self, tag):
-    assert self.open.pop() == tag
-
-  def handle_data(self, data):
-    self.words.append(data)
-
-
-def test_the_section_says_and_draws_the_study():
-  test, answers = drawn(seed=11, missing=0)
-  answers[:, 0, 0] = [1, 0, np.nan]
-  study = compared(test, answers)
-  page = Page(readers_section.section(study, synthetic_summary.evaluated(['Edema'])))
-  text = ''.join(page.words)
-  for label in LABELS:
-    below = study.labels[label].below
-    assert f'The curve lies above {below.count.value:.0f} of 3 readers for {label}.' in text
-  average = study.below.average
-  assert f'{average.value:.1f} ({average.interval[0]:.1f}–' in text
-  assert 'averaged over 2 labels' in text
-  for note in study.notes:
-    assert note in text
-  assert '1 tied' in text and '1 not answered' in text and '<2' not in text
-  marks = page.classes.count('reader-mark')
-  drawn_marks = 2 * (3 + 1)  # of both labels: the readers and the majority; the rest is the legend
-  assert drawn_marks < marks <= drawn_marks + 2 * 3
-  assert page.classes.count('cross') == drawn_marks
-  for reader in study.labels['Edema'].readers:  # the words of its mark
-    low, high = reader.specificity.interval
-    assert f'specificity {reader.specificity.value:.2f} ({low:.2f}–{high:.2f})' in text
-    assert 'below the curve' in text
-  assert 'cdn' not in markup.style('reader_section.css') and 'url(' not in markup.style(
-    'reader_section.css'
-  )
-
-
-def test_the_section_stands_without_curves_and_thresholds():
-  study = compared(predicted(SCORES, [0] * 7), [[0] * 7], labels=['Edema'], thresholds={})
-  page = Page(readers_section.section(study, synthetic_summary.evaluated(['Edema'])))
-  text = ''.join(page.words)
-  assert 'No curve to compare readers with.' in text
-  assert 'no positives among the images read' in text and 'None' not in text
