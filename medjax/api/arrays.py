@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import identifiers
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import Predictions
 
@@ -174,9 +174,9 @@ def _people(patients: Any, index: pd.Index | None, count: int, what: str) -> lis
     str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
     for value in values
   ]
-  if values.isna().any() or any(name.lower() in table.EMPTY for name in names):
-    raise InputError(f'{what}: the patient of an image is empty; give one for each image')
-  table.check_patients_written_alike(names, what)
+  names = ['' if missing else name for name, missing in zip(names, values.isna())]
+  identifiers.check_known(names, 'patient', lambda row: f'{what}: row {row}')
+  identifiers.check_distinct(names, 'patient', lambda row: f'{what}: row {row}')
   return names
 
 

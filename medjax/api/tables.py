@@ -138,7 +138,7 @@ def _study_table(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
   columns = [*known, *labels]
   with words.renamed({'data.labels': 'labels'}):
     study_table.check_labels(table, labels, 'table')
-  return study_table.check(table[columns].copy(), 'table')
+  return study_table.with_identifiers(study_table.check(table[columns].copy(), 'table'), 'table')
 
 
 def _coded(table: pd.DataFrame) -> list[str]:

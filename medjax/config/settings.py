@@ -21,6 +21,8 @@ class Data:
     views: keep only these views ('frontal', 'lateral'); empty keeps all.
     uncertain: 'ignore', 'zeros', 'ones' or a smoothing range 'low..high'; or a dict label → policy.
     blank: 'ignore' or 'zeros'; or a dict label → policy.
+    ids: what to do with patients, studies, lesions, slides and readers that look like one, such as
+      0007 and 7: 'refuse' them, or 'normalise', which takes them for one and says so.
     broken: 'stop' at an image that cannot be read, or 'set_aside' and report it.
     workers: input processes; 0 reads in threads of the main process.
     settings: keyword arguments of the source.
@@ -41,6 +43,7 @@ class Data:
   views: tuple[str, ...] = ()
   uncertain: str | dict = 'ignore'
   blank: str | dict = 'ignore'
+  ids: str = setting('refuse', options=('refuse', 'normalise'))
   broken: str = setting('stop', options=('stop', 'set_aside'))
   workers: int = setting(0, least=0)
   settings: dict = dataclasses.field(default_factory=dict)

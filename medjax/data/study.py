@@ -12,6 +12,7 @@ import pandas as pd
 from medjax.config import Config
 from medjax.config import protocol as protocols
 from medjax.data import datasets, labels, missing_files, pipeline, targets, units
+from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
@@ -86,6 +87,7 @@ def make(config: Config) -> tuple[Study, str]:
   )
   settings = dataclasses.asdict(config.split)
   proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
+  notes += study_table.note_on_identifiers(table)
   notes += _assumed_negatives(table, split, names, truth, known)
   notes += table_audit.table_findings(table, split, names, truth, known)
   proof['notes'] += notes

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from medjax.errors import InputError, check_option, nearest
+from medjax.data import identifiers
+from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
 # `official_split` is the publisher's own split: train, validation, test, or '' where it has none.
@@ -27,6 +28,7 @@ REQUIRED = ('image', 'patient')
 # `view` is AP, PA, or 'frontal' where it is not known which, 'lateral', or another word of the
 # source's; `sex` M, F or ''; `age` in years; `scanner` the maker and model of the device.
 # `named_in` is the file and row that name the image: 'train.csv: row 17'.
+# `patient_as_written` is the patient as the source wrote it, where data.ids has joined some.
 # `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does
 # not give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
@@ -48,9 +50,10 @@ OPTIONAL = (
   'height',
   'named_in',
   'unlabelled',
+  'patient_as_written',
 )
-# Names, in lower case, of images and patients that say that there is none.
-EMPTY = ('', 'nan', 'nat', 'none', 'null', 'na', '<na>')
+# Of what a study table groups images by, besides patients.
+IDENTIFIERS = ('study', 'lesion', 'slide', 'reader')
 # The words for views that every source shares; other words are the source's own.
 VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
@@ -237,25 +240,26 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   if not isinstance(table, pd.DataFrame):
     raise InputError(f'{where}: the source returned {type(table).__name__}, not a pandas DataFrame')
   table = table.reset_index(drop=True)
+
+  def place(row: int) -> str:
+    return named_in(table, row, where)
+
   for column in REQUIRED:
     if column not in table.columns:
       raise InputError(f"{where}: the study table has no column '{column}'")
-    text = table[column].astype(str).str.strip()
-    empty = table[column].isna() | text.str.lower().isin(EMPTY)
-    if empty.any():
-      row = int(np.flatnonzero(empty)[0])
-      raise InputError(
-        f'{named_in(table, row, where)}: the {column} is empty ({int(empty.sum())} such rows); '
-        'fill it in, or leave these rows out of the table'
-      )
-    # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image: as two they could cross
-    # splits.
-    table[column] = table[column].astype(str).str.strip()
+  for column in (*REQUIRED, *(name for name in IDENTIFIERS if name in table)):
+    # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image.
+    names = table[column].astype(object).where(table[column].notna(), '').astype(str).str.strip()
+    if column in REQUIRED:
+      identifiers.check_known(names.tolist(), column, place)
+    else:
+      unknown = [name for name in names.unique() if identifiers.is_unknown(name)]
+      names = names.mask(names.isin(unknown), '')
+    table[column] = names
   table['image'] = [posixpath.normpath(image) for image in table['image']]
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
     table['view'] = views.map({view: view_called(view) for view in set(views)})
-  check_patients_written_alike(table['patient'], where)
   if 'grouped_by' in table.columns:
     unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
     if unknown.any():
@@ -284,17 +288,60 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   return table
 
 
-def check_patients_written_alike(patients: Iterable[str], where: str) -> None:
-  """Raises InputError where a patient is both 5 and 5.0."""
-  # pandas writes 5 as 5.0 once a column has had an empty cell; as two patients they could cross
-  # splits.
-  names = set(patients)
-  for name in names:
-    if name.endswith('.0') and name.removesuffix('.0') in names:
-      raise InputError(
-        f"{where}: patients '{name.removesuffix('.0')}' and '{name}' look like one person; write "
-        'the patient the same way in every row'
-      )
+def with_identifiers(table: pd.DataFrame, where: str, ids: str = 'refuse') -> pd.DataFrame:
+  """Returns a checked table with each patient, study, lesion, slide and reader written in one way.
+
+  Studies are told apart within their patient. Images that stand in for patients are left alone.
+
+  Args:
+    table: a study table.
+    where: what messages call it.
+    ids: what to do with names that medjax.data.identifiers takes for one: 'refuse' or 'normalise'.
+      The column `patient_as_written` then keeps the patients as the source names them.
+
+  Raises:
+    InputError: two names look like one, and `ids` is 'refuse'.
+  """
+  stands_in = table['patient'] == table['image']
+  if 'grouped_by' in table:
+    stands_in |= table['grouped_by'] == 'image'
+  for column in ('patient', *(name for name in IDENTIFIERS if name in table)):
+    names = table[column][table[column] != '']
+    if column == 'patient':
+      names = names[~stands_in.reindex(names.index)]
+    if not identifiers.look_alikes(names):
+      continue
+    groups = [part for _, part in names.groupby(table['patient'])] if column == 'study' else [names]
+    if ids == 'refuse':
+      for part in groups:
+        _check_distinct(table, where, part)
+    if column == 'patient':
+      table = table.assign(patient_as_written=table['patient'])
+    merged = pd.concat([identifiers.joined(part) for part in groups])
+    table = table.assign(**{column: merged.reindex(table.index).fillna(table[column])})
+  return table
+
+
+def _check_distinct(table: pd.DataFrame, where: str, names: pd.Series) -> None:
+  identifiers.check_distinct(
+    names.tolist(),
+    str(names.name),
+    lambda row: named_in(table, int(names.index[row]), where),
+    f", or set data.ids='normalise' to take each such {names.name} for one",
+  )
+
+
+def note_on_identifiers(table: pd.DataFrame) -> list[str]:
+  """Returns a sentence on the patients that `with_identifiers` has joined, if any."""
+  if 'patient_as_written' not in table:
+    return []
+  spellings = table['patient_as_written'].groupby(table['patient']).unique()
+  several = spellings[spellings.map(len) > 1]
+  example = ' and '.join(f"'{name}'" for name in several.iloc[0][:2])
+  return [
+    f'{count(len(several), "patient")} written in several ways, such as {example}, '
+    f"{'was' if len(several) == 1 else 'were'} each taken for one (data.ids='normalise')."
+  ]
 
 
 def check_labels(table: pd.DataFrame, labels: Iterable[str], where: str) -> None:

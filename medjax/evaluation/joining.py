@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import identifiers, table
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions
 
@@ -183,12 +183,13 @@ def _patients(
     return list(predicted.index)
   (frame, path), *others = sources
   patients = frame['patient'].str.strip()
-  empty = patients == ''
-  if empty.any():
-    row = np.flatnonzero(empty)[0]
-    raise InputError(
-      f"{path}: row {frame['row'].iloc[row] + 2}, column 'patient': the patient is empty"
-    )
+
+  def place(row: int) -> str:
+    return f'{path}: row {frame["row"].iloc[row] + 2}'
+
+  identifiers.check_known(patients.tolist(), 'patient', place)
+  if list(patients) != list(frame.index):
+    identifiers.check_distinct(patients.tolist(), 'patient', place)
   for other, elsewhere in others:
     differing = other['patient'].str.strip() != patients
     if differing.any():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import identifiers, table
 from medjax.errors import InputError, nearest
 
 PROBABILITY, TRUTH = 'prob_', 'true_'
@@ -160,12 +160,20 @@ def read(path: str | os.PathLike) -> Predictions:
   return predictions
 
 
+def names_patients(predictions: Predictions) -> bool:
+  """Whether patients are named: not where every image stands for a patient of its own."""
+  return list(predictions.patients) != list(predictions.images)
+
+
 def _check(predictions: Predictions, path: pathlib.Path) -> None:
   """Raises InputError naming the file, the first bad row of the file, and its column."""
-  for name, values in (('image', predictions.images), ('patient', predictions.patients)):
-    for row, value in enumerate(values):
-      if not value.strip():
-        raise InputError(f"{path}: row {row + 2}, column '{name}': the {name} is empty")
+  place = identifiers.in_file(path)
+  for row, value in enumerate(predictions.images):
+    if not value.strip():
+      raise InputError(f"{path}: row {row + 2}, column 'image': the image is empty")
+  identifiers.check_known(predictions.patients, 'patient', place)
+  if names_patients(predictions):
+    identifiers.check_distinct(predictions.patients, 'patient', place)
   seen: dict[str, int] = {}
   for row, image in enumerate(predictions.images):
     if image in seen:

@@ -14,12 +14,12 @@ import pandas as pd
 
 from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
-from medjax.data import table, units
+from medjax.data import identifiers, units
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, nearest
 from medjax.evaluation import assessment, frozen, joining, results_file
 from medjax.evaluation.assessment import Assessment
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.readers import comparison as reader_comparison
 from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.result import Result
@@ -216,7 +216,7 @@ def check(
       'nothing to tell apart'
     )
   if validation is not None:
-    table.check_patients_written_alike([*validation.patients, *test.patients], called['validation'])
+    _check_written_alike(test, validation, predictions, called['validation'])
     for what, chosen_on, tested in (
       ('images', validation.images, test.images),
       ('patients', validation.patients, test.patients),
@@ -233,6 +233,21 @@ def check(
       'is missing'
     )
   check_columns(test, protocol, names)
+
+
+def _check_written_alike(
+  test: Predictions, validation: Predictions, predictions: str, called: str
+) -> None:
+  """Raises InputError where one patient is written in two ways in the two sets."""
+  if names_patients(test) and names_patients(validation):
+    rows = len(validation.patients)
+    identifiers.check_distinct(
+      [*validation.patients, *test.patients],
+      'patient',
+      lambda row: (
+        f'{called}: row {row + 2}' if row < rows else f'{predictions}: row {row - rows + 2}'
+      ),
+    )
 
 
 def check_level(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
+from medjax.data import identifiers
 from medjax.errors import InputError
 from medjax.evaluation import comparison, joining, levels, results_file
 from medjax.evaluation.contrasts import Comparison
@@ -192,7 +193,8 @@ def _other(
 def met_again(test: Predictions, layout: Layout) -> str:
   """Returns a sentence if patients who are tested trained or chose the network of another run."""
   seen = seen_by_run.seen_by(layout)
-  common = sorted(set(seen['patient']) & set(test.patients))
+  known = set(map(identifiers.key, seen['patient']))
+  common = sorted(name for name in set(test.patients) if identifiers.key(name) in known)
   if not common:
     return ''
   return (

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import identifiers, table
 from medjax.data.datasets import camelyon16
 from medjax.errors import InputError, check_option, nearest
 from medjax.whole_slides.pyramid import SUFFIXES
@@ -116,9 +116,8 @@ def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.Data
   order = [names.index(name) for name in frame['slide']]
   if 'patient' in facts:
     patients = facts['patient'].str.strip()
-    if (patients == '').any():
-      row = int(np.argmax(patients == ''))
-      raise InputError(f'{table_file}: row {row + 2}: the patient is empty')
+    identifiers.check_known(patients.tolist(), 'patient', identifiers.in_file(table_file))
+    identifiers.check_distinct(patients.tolist(), 'patient', identifiers.in_file(table_file))
     frame['patient'] = patients.to_numpy()[order]
     frame['grouped_by'] = 'patient'
   if 'tumor' in facts:

@@ -90,7 +90,7 @@ def test_shapes_and_lengths_must_agree(tmp_path):
     ('image,patient,prob_X,true_X\na,1,high,1\n', ["row 2, column 'prob_X'", "'high'"]),
     ('image,patient,prob_X,true_X\na,1,0.5,-1\n', ["row 2, column 'true_X'", "'-1'"]),
     ('image,patient,prob_X,true_X\na,1,0.5,1\na,2,0.5,1\n', ["row 3, column 'image'", 'row 2']),
-    ('image,patient,prob_X,true_X\na,,0.5,1\n', ["row 2, column 'patient'", 'empty']),
+    ('image,patient,prob_X,true_X\na,,0.5,1\n', ['row 2: the patient is empty']),
     ('image,patient,prob_X\na,1,0.5\n', ["no column 'true_X'"]),
     ('image,patient,prob_X,true_X,true_Y\na,1,0.5,1,1\n', ["no column 'prob_Y'"]),
     ('image,prob_X,true_X\na,0.5,1\n', ["no column 'patient'"]),

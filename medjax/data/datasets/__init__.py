@@ -139,7 +139,7 @@ def read(data: Data) -> pd.DataFrame:
 
 def read_all(data: Data) -> pd.DataFrame:
   """Returns the checked study table of all views; errors as `read`."""
-  frame = _read(data, 'config.data')
+  frame = table.with_identifiers(_read(data, 'config.data'), data.root, data.ids)
   table.check_labels(frame, data.labels, data.root)
   return frame
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
-from medjax.data import table
+from medjax.data import identifiers, table
 from medjax.data.images import dicom
 from medjax.errors import InputError, count
 
@@ -141,6 +141,7 @@ def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
         'one row per image'
       )
   patients = frame['patient'].str.strip() if 'patient' in frame else [''] * len(frame)
+  patients = ['' if identifiers.is_unknown(name) else name for name in patients]
   named = (
     Item(name, os.path.join(folder, name), patient) for name, patient in zip(names, patients)
   )

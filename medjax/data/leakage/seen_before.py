@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from medjax.data import identifiers
 from medjax.data.images.lists import Item
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError
@@ -73,9 +74,9 @@ def _met_again(
   # A validation patient of the earlier run may validate again, but never test.
   forbidden = {'test': ('train', 'validation'), 'validation': ('train',)}
   for part, parts_seen in forbidden.items():
-    known = set(seen.loc[seen['split'].isin(parts_seen), 'patient'])
+    known = set(map(identifiers.key, seen.loc[seen['split'].isin(parts_seen), 'patient']))
     patients = set(images.loc[split == part, 'patient'])
-    if common := sorted(known & patients):
+    if common := sorted(name for name in patients if identifiers.key(name) in known):
       return part, common, len(patients)
   return None
 
@@ -111,7 +112,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
   real = _resolver()
   paths = [os.path.join(root, image) for root, image in zip(seen['root'], seen['image'])]
   split_of = dict(zip(map(real, paths), seen['split']))
-  split_of_patient = dict(zip(seen['patient'], seen['split']))
+  split_of_patient = dict(zip(map(identifiers.key, seen['patient']), seen['split']))
   namesakes = _by_distinct_end(set(paths))
   deepest = max((name.count('/') for name in namesakes), default=0) + 1
   count, first = 0, ''
@@ -121,7 +122,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
     for item in images:
       if split := split_of.get(real(item.path)):
         words = f"'{item.image}' {_DID[split]} this model"
-      elif split := split_of_patient.get(item.patient):
+      elif item.patient and (split := split_of_patient.get(identifiers.key(item.patient))):
         words = f"'{item.image}' is of patient '{item.patient}', who {_DID[split]} this model"
       else:
         parts = item.path.split('/')[-deepest:]

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import identifiers, table
 from medjax.errors import InputError, check_option
 
 ANSWERS = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
@@ -121,13 +121,12 @@ def check(readings: pd.DataFrame, where: str, classes: Sequence[str] = ()) -> pd
     where,
     "reader '{1}' reads image '{0}' twice; keep one row per image and reader",
   )
+  for key in ('reader', 'patient'):
+    if key in readings:
+      names = readings[key].where(readings[key].notna(), '').astype(str).str.strip().tolist()
+      identifiers.check_known(names, key, identifiers.in_file(where))
+      identifiers.check_distinct(names, key, identifiers.in_file(where))
   if 'patient' in readings:
-    empty = readings['patient'].isna() | (readings['patient'].astype(str).str.strip() == '')
-    if empty.any():
-      row = _first(empty)
-      raise InputError(
-        f'{where}: row {row + 2}: the patient is empty; fill it in or leave the row out'
-      )
     several = readings.groupby('image')['patient'].transform('nunique') > 1
     if several.any():
       row = _first(several)

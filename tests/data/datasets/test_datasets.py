@@ -285,7 +285,7 @@ def test_csv_with_columns_of_its_own(tmp_path):
   [
     ('image,x\na,1\n', {}, ["no column 'patient'"]),
     ('image,patient,x\na,1,1\nb,,0\n', {}, ['labels.csv: row 3', 'the patient is empty']),
-    ('image,patient,x\na,1,1\nb,NaN,0\n', {}, ['row 3', 'the patient is empty']),
+    ('image,patient,x\na,1,1\nb,NaN,0\n', {}, ["row 3: the patient is 'NaN'", 'nobody']),
     ('image,patient,x\na,1,1\n,2,0\n', {}, ['labels.csv: row 3', 'the image is empty']),
     ('image,patient,x\na,1,1\na,2,0\n', {}, ['row 3', "'a' is listed twice"]),
     ('image,patient,x\na,1,yes\n', {}, ['row 2', "'x'", "'yes'"]),
@@ -332,7 +332,7 @@ def test_a_patient_with_a_space_behind_is_the_same_patient(tmp_path):
 def test_patients_written_in_two_ways_are_refused(tmp_path):
   (tmp_path / 'labels.csv').write_text('image,patient,x\na,5,1\nb,5.0,0\n')
   with pytest.raises(
-    InputError, match=r"labels\.csv: patients '5' and '5\.0' look like one person"
+    InputError, match=r"labels\.csv: row 2 and row 3: the patients '5' and '5\.0' look like one"
   ):
     datasets.read(data('csv', tmp_path, ('x',)))
 
