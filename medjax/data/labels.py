@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.data import joined_names
 from medjax.data.table import check_labels, label_columns
 from medjax.errors import InputError, nearest
 
@@ -76,7 +77,9 @@ def _unlabelled(table: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
   if 'unlabelled' not in table:
     return np.zeros((len(table), len(labels)), bool)
   rows, texts = pd.factorize(table['unlabelled'].fillna(''))
-  return np.array([[label in text.split('|') for label in labels] for text in texts])[rows]
+  return np.array([[label in joined_names.separate(text) for label in labels] for text in texts])[
+    rows
+  ]
 
 
 def reference(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from medjax.data.images import containers
 from medjax.data.table import named_in
 from medjax.errors import InputError, count
 
@@ -84,7 +85,4 @@ def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
 
 def _exists(root: pathlib.Path, image: str) -> bool:
   # Walking does not follow links to folders, and an image in a container is no file of its own.
-  container = image.partition('#')[0]
-  return os.path.exists(os.path.join(root, image)) or (
-    container != image and os.path.exists(os.path.join(root, container))
-  )
+  return os.path.exists(containers.container_of(os.path.join(root, image)))

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers
+from medjax.data import identifiers, joined_names
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
@@ -29,8 +29,8 @@ REQUIRED = ('image', 'patient')
 # source's; `sex` M, F or ''; `age` in years; `scanner` the maker and model of the device.
 # `named_in` is the file and row that name the image: 'train.csv: row 17'.
 # `patient_as_written` is the patient as the source wrote it, where data.ids has joined some.
-# `unlabelled` are the labels, joined by '|', of which nothing is known for the image: its set does
-# not give them, or nobody read them. No policy for blank labels makes them negative.
+# `unlabelled` are the labels of which nothing is known for the image, as joined_names joins them:
+# its set does not give them, or nobody read them. No policy for blank labels makes them negative.
 OPTIONAL = (
   'study',
   'view',
@@ -92,7 +92,7 @@ def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
 def unlabelled(values: pd.DataFrame) -> np.ndarray:
   """Returns the column `unlabelled`: the labels that are NaN in each row, object[N]."""
   patterns, rows = np.unique(values.isna().to_numpy(), axis=0, return_inverse=True)
-  texts = np.array(['|'.join(values.columns[pattern]) for pattern in patterns], object)
+  texts = np.array([joined_names.join(values.columns[pattern]) for pattern in patterns], object)
   return texts[rows.reshape(-1)]
 
 

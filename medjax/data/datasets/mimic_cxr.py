@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import joined_names, table
 from medjax.data.datasets.chexpert import LABELS
 from medjax.errors import InputError, check_option
 
@@ -63,7 +63,7 @@ def read(root: pathlib.Path, labeler: str = 'chexpert') -> pd.DataFrame:
   )
   values = _study_labels(frame, paths[labeler])
   labelled = pd.Series(pd.MultiIndex.from_frame(frame[_STUDY]).isin(values.index))
-  result['unlabelled'] = np.where(labelled, '', '|'.join(LABELS))
+  result['unlabelled'] = np.where(labelled, '', joined_names.join(LABELS))
   values = values.reindex(pd.MultiIndex.from_frame(frame[_STUDY])).reset_index(drop=True)
   return table.check(pd.concat([result, values], axis=1), str(paths['metadata']))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.data import joined_names
 from medjax.data.table import check_label_names, label_columns
 from medjax.errors import InputError, check_option
 
@@ -91,15 +92,15 @@ def _check_terms(name: str, set_terms: Mapping[str, list[str]], known: Sequence[
 def _unlabelled(
   frame: pd.DataFrame, set_terms: Mapping[str, list[str]], labels: Sequence[str]
 ) -> list[str]:
-  """Returns for each row our labels that it is not labelled for, joined by '|'."""
+  """Returns for each row our labels that it is not labelled for, joined."""
   in_set = frame['unlabelled'] if 'unlabelled' in frame else pd.Series('', frame.index)
   texts = {}
   for text in set(in_set):
-    missing = set(text.split('|'))
+    missing = set(joined_names.separate(text))
     unknown = [
       label
       for label in labels
       if label not in set_terms or not missing.isdisjoint(set_terms[label])
     ]
-    texts[text] = '|'.join(unknown)
+    texts[text] = joined_names.join(unknown)
   return [texts[text] for text in in_set]

@@ -40,6 +40,13 @@ def is_inside(path: str | pathlib.Path) -> bool:
   return '#' in str(path) and not os.path.exists(path)
 
 
+def container_of(path: str) -> str:
+  """Returns what holds an image on disk: the path itself, unless it is `container#key`."""
+  container, sign, key = path.rpartition('#')
+  is_key = bool(sign) and key.rpartition('/')[2].isdecimal()
+  return container if is_key and is_inside(path) else path
+
+
 def read(path: str | pathlib.Path) -> np.ndarray:
   """Returns uint8[H, W] or uint8[H, W, 3].
 

@@ -11,6 +11,7 @@ import pandas as pd
 from medjax.config import Config
 from medjax.data import datasets, labels, missing_files
 from medjax.data import table as study_table
+from medjax.data.images import containers
 from medjax.data.leakage import copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
 from medjax.data.split import by_patient, split_files
@@ -315,5 +316,5 @@ def _truth(study: Study, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _exists(path: str) -> bool:
-  container = path.partition('#')[0]
-  return os.path.isfile(path) or (container != path and os.path.exists(container))
+  container = containers.container_of(path)
+  return os.path.isfile(container) or (container != path and os.path.exists(container))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import identifiers
+from medjax.data.images import containers
 from medjax.data.images.lists import Item
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError
@@ -136,7 +137,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
     return zlib.crc32(os.fsencode(pair[0].image))
 
   for item, original in heapq.nsmallest(_COMPARED, possible_copies(), key=draw):
-    gone = not os.path.exists(original.partition('#')[0])
+    gone = not os.path.exists(containers.container_of(original))
     if gone or _is_copy(original, item.path):
       how = 'is called as' if gone else 'shows the same as'
       first = (
@@ -159,10 +160,10 @@ def _resolver() -> Callable[[str], str]:
   folder_of = functools.cache(os.path.realpath)
 
   def real(path: str) -> str:
-    file, hash_sign, key = path.partition('#')
-    folder, name = os.path.split(os.path.abspath(file))
+    container = containers.container_of(path)
+    folder, name = os.path.split(os.path.abspath(container))
     file = os.path.join(folder_of(folder), name)
-    return (os.path.realpath(file) if os.path.islink(file) else file) + hash_sign + key
+    return (os.path.realpath(file) if os.path.islink(file) else file) + path[len(container) :]
 
   return real
 

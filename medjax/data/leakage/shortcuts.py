@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from medjax.data.images import containers
 from medjax.data.leakage.findings import Predictor, ValueShare
 
 COLUMNS = ('dataset', 'site', 'scanner', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
@@ -38,7 +39,7 @@ def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
   if 'width' in frame and 'height' in frame:
     width, height = (text(frame[name]).str.removesuffix('.0') for name in ('width', 'height'))
     columns['size'] = (width + ' × ' + height).where((width != '') & (height != ''), '')
-  files = frame['image'].str.partition('#')[0]
+  files = frame['image'].map(containers.container_of)
   columns['file type'] = files.str.extract(r'(\.[A-Za-z0-9]+)$')[0].fillna('').str.lower()
   return columns
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.data import joined_names
 from medjax.data.leakage import differences, shortcuts
 from medjax.data.leakage.findings import (
   SIDES,
@@ -159,7 +160,13 @@ def _groups(frame: pd.DataFrame) -> dict[str, pd.Series]:
   groups = {name: _names(frame[name]) for name in GROUPS if name in frame}
   groups = {name: keys for name, keys in groups.items() if keys.notna().any()}
   if 'study' in groups and _named_within_patients(frame, groups['study']):
-    groups['study'] = frame['patient'] + ' ' + groups['study']
+    named = zip(frame['patient'], groups['study'])
+    groups['study'] = pd.Series(
+      [
+        study if pd.isna(study) else joined_names.join((patient, study)) for patient, study in named
+      ],
+      frame.index,
+    )
   return groups
 
 
