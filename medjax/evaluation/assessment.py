@@ -14,8 +14,8 @@ from medjax.config.protocol import Protocol
 from medjax.evaluation import classes, levels, notes, subgroups, summary
 from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
-from medjax.evaluation.label_figures import CONFIDENCE
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.label_figures import ALL_THE_SAME, CONFIDENCE, all_the_same
+from medjax.evaluation.predictions import Predictions, known_of
 from medjax.evaluation.result import LevelResult, Result, Variant
 from medjax.evaluation.statistics import intervals, metrics, resampled
 
@@ -170,8 +170,11 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
   else:
     drawn, values = {}, {name: np.array([np.nan]) for name in ('auroc', 'auprc')}
     reason = 'no label has both classes'
+  reasons = dict.fromkeys(values, reason)
+  if both and all(all_the_same(known_of(predictions, index)[0]) for index in both):
+    reasons['auroc'] = reason or ALL_THE_SAME
   figures = {
-    name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reason, CONFIDENCE)
+    name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reasons[name], CONFIDENCE)
     for name, value in values.items()
   }
   return LevelResult(

@@ -37,6 +37,7 @@ from medjax.evaluation.statistics import metrics
 
 FEWEST = 5  # images of either class; with fewer, one image more or less decides
 TEMPERATURES = (0.01, 100.0)  # beyond, an answer is 0 or 1, or none at all
+_COLD = 1e18  # 1 / T at which any two probabilities that differ become 0 and 1
 LEAST_SLOPE = 0.01  # of a class in vector scaling
 # Logarithms need probabilities off 0 and 1. Near 1 float32 has steps of 2**-24, and 1 stands for
 # all from half a step below; near 0 it tells far smaller numbers apart, whose ranks are to stay.
@@ -298,10 +299,14 @@ def _fit_temperature(slope: Callable[[float], float]) -> tuple[float | None, str
     slope: of the log loss against 1 / T, in which it is convex.
   """
   coldest, hottest = TEMPERATURES
-  if slope(1 / hottest) >= 0:
+  if slope(0.0) >= 0:
     return None, 'no temperature does better than calling every answer equally likely'
-  if slope(1 / coldest) <= 0:
+  if slope(1 / hottest) >= 0:
+    return None, f'the temperature that fits is above {hottest:g}, the highest that is tried'
+  if slope(_COLD) <= 0:
     return None, 'validation is separated without error, so that any lower temperature is better'
+  if slope(1 / coldest) <= 0:
+    return None, f'the temperature that fits is below {coldest:g}, the lowest that is tried'
   inverse = optimize.brentq(slope, 1 / hottest, 1 / coldest, xtol=1e-14)
   return 1 / inverse, ''
 

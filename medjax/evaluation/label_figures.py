@@ -1,5 +1,6 @@
 """One label's figures on test, with intervals, at operating points that were chosen before."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from medjax.evaluation.label_result import (
 from medjax.evaluation.predictions import Predictions, known_of
 from medjax.evaluation.statistics import delong, intervals, resampled
 
+ALL_THE_SAME = 'all scores are the same'  # AUROC is then 0.5, whoever is drawn
 CONFIDENCE = 0.95  # how often the intervals cover
 NEEDS = {  # the classes without which a figure does not exist
   'auroc': ('positive', 'negative'),
@@ -115,6 +117,11 @@ def of_label(
     )
     for name in resampled.OF_SCORES
   }
+  scores, _ = known_of(test, index)
+  if figures['auroc'].interval and all_the_same(scores):
+    figures['auroc'] = dataclasses.replace(
+      figures['auroc'], interval=None, bca=None, reason=ALL_THE_SAME
+    )
   curves = curve_points.of_label(test, raw, index)
   return LabelResult(
     **vars(counts),
@@ -130,6 +137,11 @@ def of_label(
     precision_recall=curves.precision_recall,
     reliability=curves.reliability,
   )
+
+
+def all_the_same(scores: np.ndarray) -> bool:
+  """Whether f[N] scores tell nothing apart."""
+  return len(scores) > 0 and bool((scores == scores[0]).all())
 
 
 def _on_validation(computed: Computed, index: int) -> ValidationResult | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from medjax.evaluation import wording
+from medjax.evaluation import without_width, wording
 from medjax.evaluation.calibration import Calibration
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
@@ -26,6 +26,7 @@ def notes(result: Result, validation: Predictions | None, test: Predictions) -> 
     *_absent(result),
     *_few(result),
     *_unsteady(result),
+    *_certain(result),
     *_unknown(result),
   ]
 
@@ -98,9 +99,17 @@ def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 def _few(result: Result) -> list[str]:
   sentences = []
   patients = result.test.patients
-  chosen = 'the operating points rest'
-  if any(of_label.uncalibrated for of_label in result.labels.values()):
-    chosen = 'calibration and operating points rest'
+  fitted = any(of_label.uncalibrated for of_label in result.labels.values())
+  by_rule = any(
+    not point.rule.startswith('threshold=')
+    for of_label in result.labels.values()
+    for point in of_label.operating_points
+  )
+  chosen = {
+    (True, True): 'calibration and operating points rest',
+    (True, False): 'the calibration rests',
+    (False, True): 'the operating points rest',
+  }.get((fitted, by_rule))
   if patients < FEW_PATIENTS:
     sentences.append(
       f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too '
@@ -120,7 +129,7 @@ def _few(result: Result) -> list[str]:
     names = [
       f'{label} {number}' for label, number in numbers.items() if 0 < number < FEW_OF_A_CLASS
     ]
-    if names:
+    if names and (split == 'test' or chosen):
       sentences.append(
         f'Fewer than {FEW_OF_A_CLASS} {kind} patients on {split} ({_join(names)}): {consequence}.'
       )
@@ -150,24 +159,23 @@ def _unsteady(result: Result) -> list[str]:
       sentences.append(f'The {words} has no interval ({figure.reason}).')
   if not result.replicates:
     sentences.append('No intervals: no replicates were drawn.')
-  named = [
-    (f'{label} {name}', figure)
-    for label, of_label in result.labels.items()
-    for name, figure in (
-      ('auroc', of_label.auroc),
-      *((name, getattr(point, name)) for point in of_label.operating_points[:1] for name in _RATES),
-    )
-  ]
-  named += [(words, figure) for _, words, figure in class_figures]
-  certain = [
-    name for name, figure in named if figure.interval and figure.interval[0] == figure.interval[1]
-  ]
-  if certain:
-    sentences.append(
-      f'Intervals without width ({_join(certain)}): no replicate differs because no error was '
-      'seen, which is not certainty.'
-    )
   return sentences
+
+
+def _certain(result: Result) -> list[str]:
+  """Names the figures whose interval has no width, and why."""
+  confidence, named = result.confidence, []
+  for label, of_label in result.labels.items():
+    if without_width.has_none(of_label.auroc):
+      named.append((f'{label} AUROC', without_width.of_auroc(of_label.auroc, confidence)))
+    for name in _RATES if of_label.decision else ():
+      figure = getattr(of_label.decision, name)
+      if without_width.has_none(figure):
+        named.append((f'{label} {name}', without_width.of_rate(name, figure, confidence)))
+  for _, words, figure in wording.class_figures(result.classes):
+    if result.classes and without_width.has_none(figure):
+      named.append((words, without_width.of_classes(figure, result.classes, confidence)))
+  return without_width.sentences(named)
 
 
 def _unknown(result: Result) -> list[str]:

@@ -10,6 +10,7 @@ from medjax.errors import InputError, check_option, nearest
 from medjax.evaluation import classes, notes
 from medjax.evaluation.frozen import FrozenPoint
 from medjax.evaluation.label_figures import (
+  ALL_THE_SAME,
   BIASED,
   CONFIDENCE,
   NEEDS,
@@ -188,9 +189,10 @@ def _reason_of_mean(labels: Mapping[str, LabelResult], name: str) -> str:
     ).reason
     for label, result in labels.items()
   }
-  missing = [
-    (label, reason) for label, reason in reasons.items() if reason not in ('', intervals.NONE_DRAWN)
-  ]
+  if set(reasons.values()) == {ALL_THE_SAME}:
+    return ALL_THE_SAME
+  there = ('', intervals.NONE_DRAWN, ALL_THE_SAME)  # of the last 0.5 enters a mean
+  missing = [(label, reason) for label, reason in reasons.items() if reason not in there]
   if len(missing) == len(labels) and len(set(reasons.values())) == 1:
     return missing[0][1]
   return next((f'{label}: {reason}' for label, reason in missing), '')

@@ -7,6 +7,7 @@ from medjax.evaluation.label_result import OperatingPoint
 from medjax.evaluation.result import ClassesResult, Result
 
 DASH = '–'
+NAMED = 3  # of many, then a count
 CLASS_FIGURES = {
   'accuracy': 'accuracy',
   'balanced_accuracy': 'balanced accuracy',
@@ -35,6 +36,12 @@ def plural(thing: str) -> str:
 def count(number: int, thing: str) -> str:
   """Writes '1 patient' and '1,200 patients'."""
   return f'{number:,} {thing if number == 1 else plural(thing)}'
+
+
+def some(names: Sequence[str], most: int | None = NAMED, between: str = ', ') -> str:
+  """Writes the first `most` of the names and how many more there are; all where it is None."""
+  more = 0 if most is None else len(names) - most
+  return between.join(names[:most]) + (f' and {more:,} more' if more > 0 else '')
 
 
 def aggregate(rule: str) -> str:

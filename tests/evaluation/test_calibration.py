@@ -180,6 +180,18 @@ def test_equal_probabilities_stay(method):
   assert fitted == calibration.LabelCalibration(reason=fitted.reason)
 
 
+def test_a_temperature_out_of_reach_is_neither_separation_nor_chance():
+  positive = np.arange(40) % 2 == 1
+  for right, low, high, words in (
+    (36, 0.4999, 0.5001, 'the temperature that fits is below 0.01, the lowest that is tried'),
+    (22, 0.0, 1.0, 'the temperature that fits is above 100, the highest that is tried'),
+  ):
+    scores = np.where(positive == (np.arange(40) < right), high, low)
+    # Of answers ±z of which a share is right the least log loss has T = z / logit(share).
+    fitted, _ = fit_one('temperature', scores, positive)
+    assert fitted.reason == words
+
+
 def test_no_temperature_where_all_is_right():
   fitted, _ = fit_one('temperature', np.repeat([0.2, 0.8], 10), np.repeat([0, 1], 10))
   assert (

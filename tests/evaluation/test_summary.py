@@ -254,6 +254,7 @@ def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
   assert label_result.calibration_slope.reason.endswith('all probabilities are alike')
   for where in (point, point.at_prevalence):
     assert where.ppv.reason == 'nothing is called positive'
-  for figure in (result.mean.auroc, result.mean.sensitivity):
-    assert figure.reason == ('' if replicates else 'no replicates were drawn')
+  nothing = '' if replicates else 'no replicates were drawn'
+  assert result.mean.auroc.reason == ('all scores are the same' if replicates else nothing)
+  assert result.mean.sensitivity.reason == nothing
   assert result.mean.ppv.reason == 'nothing is called positive'

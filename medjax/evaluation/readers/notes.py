@@ -1,15 +1,13 @@
 """What weakens a comparison with readers, in plain sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from medjax.evaluation import notes as evaluation_notes
-from medjax.evaluation import wording
+from medjax.evaluation import without_width, wording
 from medjax.evaluation.readers.figures import Question, majority
-from medjax.evaluation.readers.study import Reader, ReaderStudy
-
-NAMED = 3  # of many, then a count
+from medjax.evaluation.readers.study import ReaderStudy
 
 
 def notes(study: ReaderStudy, questions: Sequence[Question]) -> list[str]:
@@ -38,14 +36,16 @@ def left_out(
   if images:
     sentences.append(
       f'{wording.count(len(images), "image")} that readers read, but not among those tested, '
-      f'ignored: {_some(images)}.'
+      f'ignored: {wording.some(images)}.'
     )
   if readers:
-    sentences.append(f'Without any answer on the images tested, and left out: {_some(readers)}.')
+    sentences.append(
+      f'Without any answer on the images tested, and left out: {wording.some(readers)}.'
+    )
   if unread:
-    sentences.append(f'No reader answered {_some(unread)}.')
+    sentences.append(f'No reader answered {wording.some(unread)}.')
   if labels:
-    sentences.append(f'Readers answered what is not predicted, ignored: {_some(labels)}.')
+    sentences.append(f'Readers answered what is not predicted, ignored: {wording.some(labels)}.')
   return sentences
 
 
@@ -70,13 +70,14 @@ def _judges(study: ReaderStudy, questions: Sequence[Question]) -> list[str]:
   for reader, labels in own.items():
     if reader:
       sentences.append(
-        f'The answers of {reader} equal the truth on every image ({_some(labels)}): if the truth '
-        'was made from them, they say nothing about this reader.'
+        f'The answers of {reader} equal the truth on every image ({wording.some(labels)}): if '
+        'the truth was made from them, they say nothing about this reader.'
       )
     else:
       sentences.append(
-        f"The truth equals the readers' majority on every image ({_some(labels)}): if it was made "
-        "from their answers, each reader's own counts in it, and readers look better than they are."
+        f"The truth equals the readers' majority on every image ({wording.some(labels)}): if "
+        "it was made from their answers, each reader's own counts in it, and readers look better "
+        'than they are.'
       )
   return sentences
 
@@ -94,25 +95,15 @@ def _few(study: ReaderStudy) -> list[str]:
 
 
 def _certain(study: ReaderStudy) -> list[str]:
-  """Names the rates whose interval has no width."""
-  names = [
-    f'{label}, {reader.reader}: {name}'
+  """Names the rates whose interval has no width, and why."""
+  named = [
+    (f'{label}, {reader.reader}: {name}', without_width.of_rate(name, figure, study.confidence))
     for label, read in study.labels.items()
     for reader in read.parties
-    for name in _without_width(reader)
+    for name, figure in (('sensitivity', reader.sensitivity), ('specificity', reader.specificity))
+    if without_width.has_none(figure)
   ]
-  if not names:
-    return []
-  return [
-    f'Intervals without width ({_some(names, "; ")}): no replicate differs because no error was '
-    'seen, which is not certainty.'
-  ]
-
-
-def _without_width(reader: Reader) -> Iterator[str]:
-  for name, figure in (('sensitivity', reader.sensitivity), ('specificity', reader.specificity)):
-    if figure.interval and figure.interval[0] == figure.interval[1]:
-      yield name
+  return without_width.sentences(named, wording.NAMED)
 
 
 def _unanswered(study: ReaderStudy) -> list[str]:
@@ -124,9 +115,9 @@ def _unanswered(study: ReaderStudy) -> list[str]:
   if not named:
     return []
   return [
-    f'Not every reader answered every image; answers missing: {_some(named)}. Each is compared '
-    'with the model on the images they answered, so their point may lie on the other side of the '
-    'curve drawn.'
+    f'Not every reader answered every image; answers missing: {wording.some(named)}. Each is '
+    'compared with the model on the images they answered, so their point may lie on the other '
+    'side of the curve drawn.'
   ]
 
 
@@ -148,11 +139,5 @@ def _without(study: ReaderStudy) -> list[str]:
   ):
     labels = [label for label, read in study.labels.items() if lacks(read)]
     if labels:
-      sentences.append(words.format(_some(labels)))
+      sentences.append(words.format(wording.some(labels)))
   return sentences
-
-
-def _some(names: Sequence[str], between: str = ', ') -> str:
-  """Names the first few of many."""
-  more = len(names) - NAMED
-  return between.join(names[:NAMED]) + (f' and {more:,} more' if more > 0 else '')

@@ -154,8 +154,10 @@ def interval(
     return None, 'a class is absent'
   if np.isnan(variance):
     return None, 'all images of a class are of one patient'
-  if not variance > 0 or not 0 < auroc < 1:
-    return None, 'its estimated variance is 0, as where the scores separate the classes'
+  if auroc in (0, 1):
+    return None, 'its estimated variance is 0, because the scores separate the classes'
+  if not variance > 0:
+    return None, 'its estimated variance is 0, because every patient adds as much as any other'
   reach = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance) / (auroc * (1 - auroc))
   low, high = special.expit(special.logit(auroc) + np.array([-reach, reach]))
   return (float(low), float(high)), ''

@@ -7,6 +7,7 @@ as often as its patient was drawn (the cluster bootstrap: Field & Welsh, J. R. S
 """
 
 import concurrent.futures
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -134,7 +135,7 @@ def figure(
   if exists and left_out is not None and not np.isnan(value):
     corrected = bca(np.asarray(replicates), float(value), left_out, level)
   if exists and biased:
-    reason = '' if corrected else 'its replicates are too far off the figure itself'
+    reason = '' if corrected else _not_corrected(interval.valid, level)
     interval, exists = interval._replace(bounds=corrected), bool(corrected)
   return Figure(
     value=None if np.isnan(value) else float(value),
@@ -143,6 +144,14 @@ def figure(
     valid_replicates=interval.valid,
     reason=reason or interval.reason,
   )
+
+
+def _not_corrected(replicates: int, level: float) -> str:
+  """Returns why there is no BCa interval of so many replicates."""
+  fewest = math.ceil(round(2 / (1 - level), 9))  # with fewer, not one lies beyond a plain endpoint
+  if replicates < fewest:
+    return f'{replicates} replicates are too few to correct its bias; {fewest} are needed at least'
+  return 'its bias cannot be corrected: replicates are too far off the figure itself, or too few'
 
 
 def replicate(

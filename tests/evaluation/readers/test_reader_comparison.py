@@ -307,9 +307,10 @@ def test_what_does_not_exist_has_a_reason():
   assert study.labels['Edema'].below.readers == 1
   assert study.labels['Edema'].kappa.cohen.readers.reason == 'all answers are the same'
   perfect = compared(predicted(SCORES, TRUTH), [TRUTH], labels=['Edema'])
-  assert 'Intervals without width (Edema, Ash: sensitivity; Edema, Ash: specificity)' in ' '.join(
-    perfect.notes
-  )
+  assert (
+    'Intervals without width, which is not certainty: no positive was missed (Edema, Ash: '
+    'sensitivity); no negative was called positive (Edema, Ash: specificity).'
+  ) in perfect.notes
   one = compared(predicted(SCORES, TRUTH, patients=['p'] * 7), answers[:1], labels=['Edema'])
   assert one.below.average.interval is None
   assert one.below.average.reason == 'there is one patient only'

@@ -244,6 +244,11 @@ def test_interval_is_the_delta_method_on_the_logit():
   assert np.log(high / (1 - high)) == pytest.approx(centre + 1.6448536 * error, abs=1e-6)
 
 
+def test_equal_scores_do_not_separate_the_classes():
+  figure = delong.figure(np.full(4, 0.3), [0, 1, 0, 1])
+  assert figure.interval is None and 'separate' not in figure.reason
+
+
 @pytest.mark.parametrize(
   ('truth', 'groups', 'words'),
   [
@@ -253,7 +258,7 @@ def test_interval_is_the_delta_method_on_the_logit():
     ([0, 1, 1, 1], None, 'all negatives are of one patient'),
     ([0, 0, 1, 1], ['a', 'b', 'c', 'c'], 'all positives are of one patient'),
     ([0, 1, 0, 1], ['a'] * 4, 'fewer than two patients'),
-    ([0, 0, 1, 1], None, 'its estimated variance is 0, as where the scores separate the classes'),
+    ([0, 0, 1, 1], None, 'its estimated variance is 0, because the scores separate the classes'),
   ],
 )
 def test_no_interval_says_why(truth, groups, words):
