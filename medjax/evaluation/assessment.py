@@ -55,7 +55,8 @@ def assess(
     variants: name → other predictions of the same images, whose mean areas are reported too.
 
   Raises:
-    InputError: as medjax.evaluation.summary.evaluate.
+    InputError: as medjax.evaluation.summary.evaluate; with exclusive classes, probabilities that do
+      not sum to 1 or a truth of more or less than one class.
   """
   level, aggregate, head = protocol.level, protocol.aggregate, protocol.head
   if head != 'sigmoid':

@@ -15,6 +15,7 @@ from medjax.evaluation.result import ClassesResult
 from medjax.evaluation.statistics import agreement, intervals
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
+MOST = 6  # decimals that count as rounding; more hide below the tolerance
 DECISION = {
   'softmax': 'An image is called the most probable class, of equally probable ones the first.',
   'ordinal': 'An image is called the median grade: the highest g with P(grade ≥ g) ≥ 0.5.',
@@ -25,18 +26,30 @@ def check(predictions: Predictions, split: str) -> None:
   """Raises InputError naming split and image whose probabilities or truth are not of one class.
 
   The probabilities of an image sum to 1, and its truth is 1 for one class and 0 for all others, or
-  not known for any.
+  not known for any. Of K classes written with d decimals each probability is off by up to
+  10^-d / 2, so a sum within K / 2 · 10^-d of 1 is one of rounding. Such probabilities stay as they
+  are written: divided by their sum, equal ones would differ and 0.5 fall on either side of a
+  threshold of 0.5, for a digit that nobody wrote.
   """
   labels = list(predictions.labels)
   if len(labels) < 2:
     raise InputError(f'{split}: exclusive classes are two or more, and here is only {labels[0]}')
   sums = predictions.probabilities.astype(np.float64).sum(axis=1)
+  digits = decimals(predictions.probabilities)
+  # A file of nothing but 0 and 1 names one class of each image, which is not rounded.
+  rounding = len(labels) / 2 * 10.0**-digits if digits else 0.0
+  within = max(SUM_TOLERANCE, rounding + 1e-9)
+  allowed = (
+    f' within {rounding:g}, as {digits} decimals are rounded' if rounding > SUM_TOLERANCE else ''
+  )
   known = np.asarray(predictions.known, bool)
   says = (predictions.truth == 1) & known
   for bad, words in (
     (
-      ~(np.abs(sums - 1) <= SUM_TOLERANCE),  # also where the sum is NaN
-      lambda row: f'probabilities sum to {sums[row]:.6g}; those of exclusive classes sum to 1',
+      ~(np.abs(sums - 1) <= within),  # also where the sum is NaN
+      lambda row: (
+        f'probabilities sum to {sums[row]:.6g}; those of exclusive classes sum to 1{allowed}'
+      ),
     ),
     (
       known.any(axis=1) & ~known.all(axis=1),
@@ -58,6 +71,16 @@ def check(predictions: Predictions, split: str) -> None:
       row = int(np.flatnonzero(bad)[0])
       more = f' ({int(bad.sum()):,} such images)' if bad.sum() > 1 else ''
       raise InputError(f"{split}: image '{predictions.images[row]}': {words(row)}{more}")
+
+
+def decimals(values: np.ndarray) -> int:
+  """Returns with how many decimals f[…] values in [0, 1] were written; `MOST` where with more."""
+  values = np.asarray(values)
+  exact = values.astype(np.float64)
+  # A float32 lies within its own rounding of the decimals that it was written with.
+  near = np.finfo(values.dtype).eps if np.issubdtype(values.dtype, np.floating) else 0
+  short = (d for d in range(MOST) if (np.abs(exact - exact.round(d)) <= near).all())
+  return next(short, MOST)
 
 
 def _names(labels: list[str], which: np.ndarray) -> str:

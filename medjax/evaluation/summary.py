@@ -38,7 +38,8 @@ def evaluate(
   Args:
     validation: predictions on the validation split, None where there are none.
     test: predictions on the test split, with the same labels in any order; grades rise as they do
-      here.
+      here. Exclusive classes have passed medjax.evaluation.classes.check before they were
+      aggregated and calibrated.
     points: label → its operating points, the same rules for every label; the first makes the
       decisions.
     protocol: its head, prevalence, level (of what the predictions are), replicates and seed; the
@@ -50,17 +51,12 @@ def evaluate(
     The result without levels, subgroups and variants.
 
   Raises:
-    InputError: no such head; the splits do not have the same labels; with exclusive classes,
-      probabilities that do not sum to 1 or a truth of more or less than one class.
+    InputError: no such head; the splits do not have the same labels.
   """
   check_option('head', protocol.head, ('sigmoid', *classes.FIGURES))
   names = list(test.labels)
   if validation is not None:
     validation = with_labels(validation, names, 'validation', 'test')
-  if protocol.head != 'sigmoid':
-    for name, part in (('test', test), ('validation', validation)):
-      if part is not None:
-        classes.check(part, name)
   raw = {
     name: with_labels(part, names, name, 'test') for name, part in (uncalibrated or {}).items()
   }

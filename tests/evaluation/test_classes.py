@@ -1,13 +1,15 @@
 """Figures of exclusive classes against scikit-learn, medians and papers' formulas."""
 
+import dataclasses
 import statistics
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import classes
+from medjax.evaluation import assessment, classes
 from medjax.evaluation.predictions import Predictions
 
 
@@ -154,6 +156,38 @@ def test_one_class_each_or_none_known_is_accepted():
   given.known[1], given.truth[1] = False, np.nan
   given.probabilities[2] = 0.5, 0.4, 0.09992
   classes.check(given, 'test')
+
+
+@pytest.mark.parametrize('dtype', [np.float64, np.float32])
+@pytest.mark.parametrize('digits', [1, 2, 3, 4, 6])
+def test_rounded_probabilities_are_taken_as_written(digits, dtype):
+  rng = np.random.default_rng(digits)
+  rounded = rng.dirichlet([2, 1, 1], 400).round(digits)
+  truth = np.eye(3)[rng.integers(0, 3, 400)]
+  images, known = [f'i{row}' for row in range(400)], np.ones((400, 3), bool)
+  given = Predictions(images, images, ['A', 'B', 'C'], rounded.astype(dtype), truth, known)
+  assert classes.decimals(given.probabilities) == digits
+  protocol = Protocol(
+    head='softmax', level='patient', aggregate='mean', replicates=0,
+    operating_points=('threshold=0.5',),
+  )  # fmt: skip
+  pairs = given._replace(patients=[f'p{row // 2}' for row in range(400)])
+  assert len(assessment.assess(None, pairs, protocol).test.images) == 200
+  result = assessment.assess(None, given, dataclasses.replace(protocol, level='image')).result
+  confusion = sklearn_metrics.confusion_matrix(truth[:, 0], given.probabilities[:, 0] >= 0.5)
+  point = result.labels['A'].operating_points[0].confusion
+  assert [point.true_negatives, point.false_positives] == confusion[0].tolist()
+  off = given.probabilities.copy()
+  off[7] = 0.5, 0.3, np.round(0.2 - max(2 * 10.0**-digits, 3e-4), digits)
+  if digits > 1:
+    with pytest.raises(InputError, match=r"image 'i7': probabilities sum to 0\.9"):
+      classes.check(given._replace(probabilities=off), 'test')
+
+
+def test_whole_numbers_are_not_rounded_probabilities():
+  given = predicted()._replace(probabilities=np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]]))
+  with pytest.raises(InputError, match=r"'b\.jpg': probabilities sum to 2; .* sum to 1$"):
+    classes.check(given, 'test')
 
 
 @pytest.mark.parametrize(

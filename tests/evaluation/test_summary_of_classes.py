@@ -7,8 +7,9 @@ import pytest
 from frozen_evaluation import evaluate
 from sklearn import metrics as sklearn_metrics
 
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import results_file
+from medjax.evaluation import assessment, results_file
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
@@ -174,5 +175,5 @@ def test_exclusive_classes_are_checked_on_both_splits():
   image = validation.images[3]
   validation.probabilities[3] = 0.5
   with pytest.raises(InputError, match=f"validation: image '{image}': .*sum to 1.5"):
-    evaluate(validation, test, head='softmax', replicates=2)
+    assessment.assess(validation, test, Protocol(head='softmax', replicates=2))
   evaluate(validation, test, replicates=2)  # questions of their own need not sum to 1
