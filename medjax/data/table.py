@@ -7,17 +7,19 @@ negative, -1 uncertain, NaN not mentioned; between 0 and 1 it is soft, the share
 so. Columns are joined by name, never by position.
 """
 
+import contextlib
 import csv
 import gzip
 import pathlib
 import posixpath
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers, joined_names
+from medjax.data import cells, identifiers, joined_names
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
@@ -26,7 +28,7 @@ REQUIRED = ('image', 'patient')
 # `reference` is how the labels came to be, `dataset` the set the image is from where there are
 # several, `laterality` the side of the body, `width` and `height` the original image's, in pixels.
 # `view` is AP, PA, or 'frontal' where it is not known which, 'lateral', or another word of the
-# source's; `sex` M, F or ''; `age` in years; `scanner` the maker and model of the device.
+# source's; `sex` M, F, O (other) or ''; `age` in years; `scanner` the device's maker and model.
 # `named_in` is the file and row that name the image: 'train.csv: row 17'.
 # `patient_as_written` is the patient as the source wrote it, where data.ids has joined some.
 # `unlabelled` are the labels of which nothing is known for the image, as joined_names joins them:
@@ -57,7 +59,11 @@ IDENTIFIERS = ('study', 'lesion', 'slide', 'reader')
 # The words for views that every source shares; other words are the source's own.
 VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
-LABEL_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '-1': -1.0, '-1.0': -1.0, '': np.nan}
+# What is wrong with a cell of these columns, and what to write there.
+_CELLS = {
+  'age': (cells.age, 'write years, such as 45, 045Y or 018M'),
+  'sex': (cells.sex, 'write M, F or O (other)'),
+}
 
 
 def label_columns(table: pd.DataFrame) -> list[str]:
@@ -176,7 +182,7 @@ def label_values(
   frame: pd.DataFrame,
   column: str,
   path: pathlib.Path,
-  codes: Mapping[str, float] = LABEL_CODES,
+  codes: Mapping[str, float] = cells.LABELS,
   soft: bool = False,
 ) -> np.ndarray:
   """Turns a column of codes, and of numbers between 0 and 1 if `soft`, into f32[rows].
@@ -185,8 +191,8 @@ def label_values(
     InputError: an unknown code, by file, row and column.
   """
   text = frame[column].str.strip()
-  values = text.map(codes).to_numpy(np.float32)
-  unknown = ~text.isin(list(codes)).to_numpy()
+  said = _said(text, codes)
+  values, unknown = text.map(said).to_numpy(np.float32), ~text.isin(said).to_numpy()
   if soft:
     shares = pd.to_numeric(text.where(unknown), errors='coerce').to_numpy(np.float32)
     between = (shares >= 0) & (shares <= 1)
@@ -201,11 +207,20 @@ def label_values(
   return values
 
 
+def _said(text: pd.Series, codes: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what `codes` says of each text that it knows, however that is written."""
+  said = {}
+  for word in text.unique():
+    with contextlib.suppress(KeyError):
+      said[word] = cells.code(word, codes)
+  return said
+
+
 def numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
   """Turns a column of numbers into f64[rows], NaN where empty or nan; errors as `label_values`."""
-  text = frame[column].str.strip().replace('nan', '')
+  text = frame[column].str.strip()
   values = pd.to_numeric(text, errors='coerce')
-  wrong = (values.isna() & (text != '')).to_numpy()
+  wrong = (values.isna() & ~text.map(cells.is_empty)).to_numpy()
   if wrong.any():
     row = int(wrong.argmax())
     raise InputError(
@@ -219,7 +234,8 @@ def mapped(
 ) -> pd.Series:
   """Returns `names` of a column's values; errors as `label_values`."""
   text = frame[column].str.strip()
-  unknown = ~text.isin(list(names)).to_numpy()
+  said = _said(text, names)
+  unknown = ~text.isin(said).to_numpy()
   if unknown.any():
     row = int(unknown.argmax())
     allowed = ', '.join(name or 'empty' for name in names)
@@ -227,7 +243,7 @@ def mapped(
       f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
       f'allowed: {allowed}{nearest(text.iloc[row], names)}'
     )
-  return text.map(names)
+  return text.map(said)
 
 
 def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -235,7 +251,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
   Raises:
     InputError: a required column missing, an image or patient empty, an image listed twice, or a
-      label column with anything but 0 … 1, -1 and NaN.
+      label column with anything but 0 … 1, -1 and NaN, or an age or sex that is not understood.
   """
   if not isinstance(table, pd.DataFrame):
     raise InputError(f'{where}: the source returned {type(table).__name__}, not a pandas DataFrame')
@@ -260,6 +276,9 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
     table['view'] = views.map({view: view_called(view) for view in set(views)})
+  for kind in _CELLS:
+    if kind in table:
+      table[kind] = described(table[kind], kind, place)
   if 'grouped_by' in table.columns:
     unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
     if unknown.any():
@@ -286,6 +305,31 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       )
     table[column] = values
   return table
+
+
+def described(values: pd.Series, kind: str, place: identifiers.Place) -> pd.Series:
+  """Returns a column of ages or sexes as the study table has them.
+
+  Args:
+    values: text, or numbers; NaN is empty.
+    kind: 'age' or 'sex'.
+    place: of the rows.
+
+  Raises:
+    InputError: a cell is not understood.
+  """
+  parse, advice = _CELLS[kind]
+  text = values.astype(object).where(values.notna(), '').astype(str).str.strip()
+  said = {}
+  for word in text.unique():
+    try:
+      said[word] = parse(word)
+    except ValueError as error:
+      row = int(np.flatnonzero(text == word)[0])
+      raise InputError(
+        f"{place(row)}, column '{values.name}': {error}; {advice}, or leave it empty"
+      ) from None
+  return text.map(said)
 
 
 def with_identifiers(table: pd.DataFrame, where: str, ids: str = 'refuse') -> pd.DataFrame:

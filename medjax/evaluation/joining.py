@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers, table
+from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions
 
-_CODES = table.LABEL_CODES | {'-1': np.nan, '-1.0': np.nan, 'nan': np.nan}
+_CODES = cells.LABELS | {'-1': np.nan}  # What is uncertain is not known.
 
 
 def read(

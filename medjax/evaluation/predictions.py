@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers, table
+from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
 PROBABILITY, TRUTH = 'prob_', 'true_'
@@ -138,11 +138,7 @@ def read(path: str | os.PathLike) -> Predictions:
         'number; every image needs a probability'
       )
     probabilities.append(values)
-    truth.append(
-      table.label_values(
-        frame, TRUTH + label, path, {'1': 1, '1.0': 1, '0': 0, '0.0': 0, '': np.nan}
-      )
-    )
+    truth.append(table.label_values(frame, TRUTH + label, path, cells.ANSWERS))
   stacked = np.stack(truth, axis=1)
   known = ~np.isnan(stacked)
   predictions = Predictions(

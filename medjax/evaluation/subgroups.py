@@ -17,11 +17,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from medjax.data import units
-from medjax.evaluation import subgroup_notes, wording
+from medjax.evaluation import subgroup_notes, value_groups, wording
 from medjax.evaluation.counts import count
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import Counts
@@ -31,11 +30,6 @@ from medjax.evaluation.statistics import intervals, metrics
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, OTHER
 
 FEW = 10  # patients of a class, below which a figure is not reported
-MOST = 12  # values of a column that are reported, and different numbers that are no bands yet
-# Years. The bands are ours: children, then adults in steps of twenty years.
-AGES = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 120))
-# Names, though some write them in digits: no number of a site lies between two others.
-NAMES = ('view', 'site', 'scanner', 'dataset')
 NEEDS = {  # the classes that a figure rests on; the precisions, on how common each of them is
   'auroc': ('positive', 'negative'),
   'auprc': ('positive', 'negative'),
@@ -110,7 +104,7 @@ def summarise(
   for column in columns:
     if test.about is None or column not in test.about:
       continue
-    names = bands(column, units.text(test.about[column]))
+    names = value_groups.of_values(column, units.text(test.about[column]))
     if len(set(names) - {NOT_RECORDED}) >= 2:
       values_of[column] = _split(names, patient)
   groups = [
@@ -133,37 +127,12 @@ def summarise(
   return results, subgroup_notes.notes(results, confidence)
 
 
-def bands(column: str, values: Sequence[str]) -> list[str]:
-  """Returns the group that each image is in by its value in a column.
-
-  Ages, the column 'age', become bands of years. Another column of more than twelve different
-  numbers, if it is none of `NAMES`, is cut at its quartiles, each band named by its least and
-  greatest number. Other values stay as they are. '' becomes 'not recorded', and so does an age
-  below 0 or above 120.
-  """
-  series = pd.Series(list(values), dtype=object).astype(str).str.strip()
-  known = series[series != '']
-  numbers = pd.to_numeric(known, errors='coerce')
-  result = series.where(series != '', NOT_RECORDED)
-  if column == 'age':
-    for low, high in AGES:
-      name = f'{low}+' if high == AGES[-1][1] else f'{low}-{high}'
-      result[numbers.index[(numbers >= low) & (numbers < high + 1)]] = name
-    result[numbers.index[(numbers < 0) | (numbers >= AGES[-1][1] + 1)]] = NOT_RECORDED
-  elif column not in NAMES and np.isfinite(numbers).all() and numbers.nunique() > MOST:
-    quartiles = np.unique(np.quantile(numbers, (0.25, 0.5, 0.75)))
-    for _, part in numbers.groupby(np.searchsorted(quartiles, numbers)):
-      low, high = part.min(), part.max()
-      result[part.index] = f'{low:g}' if low == high else f'{low:g} to {high:g}'
-  return result.tolist()
-
-
 def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
   """Returns the values in the order of the report."""
   of_row = np.asarray(names, object)
   size = {name: len(np.unique(patient[of_row == name])) for name in dict.fromkeys(names)}
   by_size = sorted((name for name in size if name != NOT_RECORDED), key=lambda name: -size[name])
-  kept, merged = by_size[:MOST], by_size[MOST:]
+  kept, merged = by_size[: value_groups.MOST], by_size[value_groups.MOST :]
   reference = kept[0]
   numbers = [re.match(r'-?\d+(\.\d+)?(e[+-]?\d+)?', name) for name in kept]
   if all(numbers):

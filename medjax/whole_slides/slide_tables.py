@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers, table
+from medjax.data import cells, identifiers, table
 from medjax.data.datasets import camelyon16
 from medjax.errors import InputError, check_option, nearest
 from medjax.whole_slides.pyramid import SUFFIXES
@@ -121,8 +121,7 @@ def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.Data
     frame['patient'] = patients.to_numpy()[order]
     frame['grouped_by'] = 'patient'
   if 'tumor' in facts:
-    codes = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
-    frame['tumor'] = table.label_values(facts, 'tumor', table_file, codes)[order]
+    frame['tumor'] = table.label_values(facts, 'tumor', table_file, cells.ANSWERS)[order]
   for name in _CARRIED:
     if name in facts:
       frame[name] = facts[name].to_numpy()[order]

@@ -9,7 +9,7 @@ import pytest
 from drawn_subgroups import LABELS, THRESHOLDS, by_value, drawn
 from sklearn import metrics as sklearn
 
-from medjax.evaluation import levels, results_file, subgroup_notes, subgroups
+from medjax.evaluation import levels, results_file, subgroup_notes, subgroups, value_groups
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.statistics import intervals
 
@@ -36,7 +36,7 @@ def test_figures_and_counts_are_those_of_each_subset():
   assert list(by_column) == ['sex', 'age', 'view']  # one set has nothing beside it
   reported = 0
   for column in by_column:
-    values = subgroups.bands(column, test.about[column])
+    values = value_groups.of_values(column, test.about[column])
     frame = pd.DataFrame({'value': values, 'patient': test.patients}).groupby('value')
     assert {group.value for group in by_column[column]} == set(values)
     for value, group in by_value(by_column, column).items():
@@ -196,7 +196,7 @@ def test_without_gaps_as_many_stand_out_as_chance_has_it():
   ],
 )
 def test_bands(column, values, expected):
-  bands = subgroups.bands(column, values)
+  bands = value_groups.of_values(column, values)
   if expected is None:  # most are one number, so that quartiles coincide
     assert bands[:61] == ['0'] * 61 and set(bands[61:]) == {'1 to 19'}
   else:

@@ -118,7 +118,7 @@ def test_any_folder(tmp_path):
     (['x.svs', 'y.svs'], 'slide\nx\n', ['y.svs', 't.csv has no row']),
     (['x.svs'], 'slide\nx\nx\n', ['row 3', 'listed twice']),
     (['x.svs'], 'name\nx\n', ["no column 'slide'"]),
-    (['x.svs'], 'slide,tumor\nx,yes\n', ['row 2', "'tumor'", "'yes'"]),
+    (['x.svs'], 'slide,tumor\nx,maybe\n', ['row 2', "'tumor'", "'maybe'"]),
     (['x.svs'], 'slide,patient\nx,\n', ['row 2', 'the patient is empty']),
   ],
 )

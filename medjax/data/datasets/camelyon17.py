@@ -8,12 +8,11 @@ import pathlib
 
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.errors import InputError
 
 LABELS = ('Tumor',)
 _COLUMNS = ('patient', 'node', 'x_coord', 'y_coord', 'tumor', 'slide', 'center', 'split')
-_CODES = {'0': 0.0, '1': 1.0}
 _CENTERS = tuple('01234')
 _VALIDATION_CENTER, _TEST_CENTER = '1', '2'
 # WILDS' codes. Its own loader goes by the hospital where that decides, and so does this one.
@@ -51,7 +50,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'official_split': official.mask(site == _TEST_CENTER, 'test'),
       'reference': 'outlines drawn by pathologists',
       'named_in': table.rows_of(path, frame),
-      'Tumor': table.label_values(frame, 'tumor', path, _CODES),
+      'Tumor': table.label_values(frame, 'tumor', path, cells.BINARY),
     }
   )
   return table.check(result, str(path))

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import table
-from medjax.data.images import dicom
 from medjax.errors import InputError
 
 LABELS = (
@@ -57,8 +56,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'patient': frame['Patient ID'].str.strip(),
       'view': frame['View Position'],
       'sex': frame['Patient Gender'],
-      # Older copies write 058Y, and 013M of the youngest.
-      'age': frame['Patient Age'].str.strip().map(dicom.completed_years),
+      'age': frame['Patient Age'],  # Older copies write 058Y, and 013M of the youngest.
       'reference': 'report, mined by a program',
       'named_in': table.rows_of(path, frame),
     }

@@ -38,8 +38,6 @@ _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
 # The test set's labels come without the other columns and in another order.
 _TEST_COLUMNS = ('Path', *LABELS)
 _TESTS = ('groundtruth.csv', 'test.csv')
-# Two rows of the published tables say Unknown.
-_SEXES = {'Male': 'M', 'Female': 'F', 'Unknown': '', '': ''}
 _BATCH = 'CheXpert-v1.0 batch '
 # Releases differ in what stands before 'train/': the name of the release or of one of its batches.
 _PATH = re.compile(
@@ -101,7 +99,7 @@ def _read_table(path: pathlib.Path, required: Sequence[str]) -> pd.DataFrame:
     'patient': parsed['patient'],
     'study': parsed['study'],
     'view': _views(frame, path),
-    'sex': table.mapped(frame, 'Sex', path, _SEXES) if 'Sex' in frame else '',
+    'sex': frame.get('Sex', ''),
     'age': frame.get('Age', ''),
     'part': parsed['part'],
     'named_in': table.rows_of(path, frame),

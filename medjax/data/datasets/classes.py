@@ -38,7 +38,7 @@ def grades(
 
   With `blank` a grade may be empty: ungradable, and all of these labels unknown.
   """
-  codes = {str(grade): grade for grade in range(5)} | {f'{grade}.0': grade for grade in range(5)}
+  codes = {str(grade): grade for grade in range(5)}
   grade = coded(frame, column, path, codes | ({'': -1} if blank else {}))
   referable = np.where(grade < 0, np.nan, grade >= 2).astype(np.float32)
   return one_of(grade, GRADES).assign(**{REFERABLE: referable})

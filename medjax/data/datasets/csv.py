@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.data.reference import consensus as reader_consensus
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, check_option, nearest
@@ -153,14 +153,18 @@ def _by_readers(
 
 def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> dict[str, np.ndarray]:
   """Returns f32[N] for each label: 1 where it is the class, NaN where the class is empty."""
-  classes = classes.str.strip()
+  classes, names = classes.str.strip(), {name: name for name in labels} | {'': ''}
+  said: dict[str, str] = {}
   for row, value in enumerate(classes):
-    if value and value not in labels:
+    try:
+      said[value] = said.get(value) or cells.code(value, names)
+    except KeyError:
       raise InputError(
         f"{path}: row {row + 2}, column '{classes.name}': the class is '{value}'; allowed: "
         f'{", ".join(labels)}{nearest(value, labels)}; name every class in data.labels or, for one '
         "of several sets, in its 'labels'"
-      )
+      ) from None
+  classes = classes.map(said)
   unknown = (classes == '').to_numpy()
   return {label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels}
 

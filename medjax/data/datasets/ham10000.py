@@ -11,7 +11,6 @@ import pandas as pd
 
 from medjax.data import table
 from medjax.data.datasets import classes, folders
-from medjax.data.datasets.isic2019 import SEXES
 from medjax.errors import InputError
 
 CLASSES = ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
@@ -54,7 +53,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'patient': frame['lesion_id'],
       'grouped_by': 'lesion',
       'lesion': frame['lesion_id'],
-      'sex': table.mapped(frame, 'sex', path, SEXES),
+      'sex': frame['sex'],
       'age': frame['age'],
       'view': frame['localization'],
       'reference': table.mapped(frame, 'dx_type', path, REFERENCES),

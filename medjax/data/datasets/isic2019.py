@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, identifiers, table
 from medjax.data.datasets import folders
 from medjax.errors import InputError
 
@@ -18,9 +18,7 @@ CLASSES = ('MEL', 'NV', 'BCC', 'AK', 'BKL', 'DF', 'VASC', 'SCC', 'UNK')
 # Cancers. Actinic keratosis (AK) is their precursor and counts as benign here; UNK is unknown.
 MALIGNANT = ('MEL', 'BCC', 'SCC')
 LABELS = (*CLASSES, 'malignant')
-SEXES = {'male': 'M', 'female': 'F', 'unknown': '', '': ''}
 _TRUTH, _METADATA = 'ISIC_2019_Training_GroundTruth.csv', 'ISIC_2019_Training_Metadata.csv'
-_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0}
 
 
 def read(root: pathlib.Path) -> pd.DataFrame:
@@ -44,6 +42,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
   details = table.read_csv(
     metadata, ('image', 'age_approx', 'anatom_site_general', 'lesion_id', 'sex')
   )
+  for column, kind in (('age_approx', 'age'), ('sex', 'sex')):
+    details[column] = table.described(details[column], kind, identifiers.in_file(metadata))
   joined = _joined(frame, truth, details, metadata)
   folder = 'ISIC_2019_Training_Input'
   image = pd.Series(
@@ -57,13 +57,15 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       'patient': lesion.where(named, image),
       'grouped_by': np.where(named, 'lesion', 'image'),
       'lesion': lesion,
-      'sex': table.mapped(details, 'sex', metadata, SEXES)[joined.index].to_numpy(),
+      'sex': joined['sex'].to_numpy(),
       'age': joined['age_approx'].to_numpy(),
       'view': joined['anatom_site_general'].to_numpy(),
       'named_in': table.rows_of(truth, frame),
     }
   )
-  labels = pd.DataFrame({name: table.label_values(frame, name, truth, _CODES) for name in CLASSES})
+  labels = pd.DataFrame(
+    {name: table.label_values(frame, name, truth, cells.BINARY) for name in CLASSES}
+  )
   not_one = labels.sum(axis=1) != 1
   if not_one.any():
     row = int(np.argmax(not_one))

@@ -8,9 +8,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.data.datasets import folders
-from medjax.data.datasets.isic2019 import SEXES
 from medjax.errors import InputError, check_option
 
 LABELS = ('melanoma',)
@@ -25,7 +24,6 @@ _TABLES = (
 _DUPLICATES = 'ISIC_2020_Training_Duplicates.csv'
 _FOLDERS = ('train', 'jpeg/train', 'ISIC_2020_Training_JPEG/train', 'ISIC_2020_Training_JPEG', '')
 _ENDINGS = ('.jpg', '.jpeg')
-_TARGETS = {'0': 0.0, '1': 1.0}
 
 
 def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
@@ -50,7 +48,7 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
       'challenge.isic-archive.com/data; configs/skin.py:phantom runs without it'
     )
   frame = table.read_csv(path, _COLUMNS)
-  melanoma = table.label_values(frame, 'target', path, _TARGETS)
+  melanoma = table.label_values(frame, 'target', path, cells.BINARY)
   words = table.label_values(frame, 'benign_malignant', path, {'benign': 0.0, 'malignant': 1.0})
   contradicted = melanoma != words
   if contradicted.any():
@@ -63,7 +61,7 @@ def read(root: pathlib.Path, duplicates: str = 'drop') -> pd.DataFrame:
     {
       'image': folders.paths(frame['image_name'], root, _FOLDERS, _ENDINGS),
       'patient': frame['patient_id'],
-      'sex': table.mapped(frame, 'sex', path, SEXES),
+      'sex': frame['sex'],
       'age': frame['age_approx'],
       'view': frame['anatom_site_general_challenge'],
       'reference': np.where(melanoma == 1, 'histopathology', 'as published'),

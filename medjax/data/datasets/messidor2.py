@@ -9,12 +9,11 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.data.datasets import classes, folders
 from medjax.errors import InputError
 
 LABELS = (*classes.GRADES, classes.REFERABLE, 'DME')
-_DME = {'0': 0.0, '1': 1.0, '0.0': 0.0, '1.0': 1.0, '': np.nan}
 _FOLDERS = ('IMAGES', 'images', 'messidor-2/preprocess', 'preprocess', '')
 _ENDINGS = ('.png', '.jpg', '.jpeg', '.tif')
 
@@ -58,7 +57,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     result['patient'] = _pair(pairs, frame[name], path)
     result['grouped_by'] = 'patient'
   labels = classes.grades(frame, 'adjudicated_dr_grade', path, blank=True)
-  labels['DME'] = table.label_values(frame, 'adjudicated_dme', path, _DME)
+  labels['DME'] = table.label_values(frame, 'adjudicated_dme', path, cells.ANSWERS)
   result['unlabelled'] = table.unlabelled(labels)
   return table.check(pd.concat([result, labels], axis=1), str(path))
 

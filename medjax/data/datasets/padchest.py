@@ -120,7 +120,7 @@ def read(root: pathlib.Path, labels: Sequence[str] = tuple(LABELS)) -> pd.DataFr
       'patient': frame['PatientID'],
       'study': frame['StudyID'],
       'view': table.mapped(frame, 'Projection', path, _VIEWS),
-      'sex': frame['PatientSex_DICOM'].where(frame['PatientSex_DICOM'].isin(('M', 'F')), ''),
+      'sex': frame['PatientSex_DICOM'],
       'age': _age(frame, path),
       'reference': table.mapped(frame, 'MethodLabel', path, _METHODS),
       'named_in': table.rows_of(path, frame),

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.data.images import containers
 from medjax.errors import InputError
 
 LABELS = ('Tumor',)
 PARTS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
-_CODES = {'True': 1.0, 'False': 0.0, '1': 1.0, '0': 0.0}
 STEM = 'camelyonpatch_level_2_split_{}'
 
 
@@ -69,7 +68,7 @@ def _read_part(root: pathlib.Path, part: str, *, with_meta: bool) -> pd.DataFram
   frame = table.read_csv(meta, ('center_tumor_patch', 'wsi'))
   if len(frame) != count:
     raise InputError(f'{meta}: has {len(frame):,} rows for the {count:,} images of {images.name}')
-  contradicted = table.label_values(frame, 'center_tumor_patch', meta, _CODES) != values
+  contradicted = table.label_values(frame, 'center_tumor_patch', meta, cells.BINARY) != values
   if contradicted.any():
     row = int(np.argmax(contradicted))
     raise InputError(

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.errors import InputError
 
 CLASSES = ('Lung Opacity', 'No Lung Opacity / Not Normal', 'Normal')
@@ -35,7 +35,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       '(kaggle.com/c/rsna-pneumonia-detection-challenge); configs/phantom.py runs without it'
     )
   boxes = table.read_csv(path, ('patientId', *_BOX, 'Target'))
-  boxes['Pneumonia'] = table.label_values(boxes, 'Target', path, {'0': 0.0, '1': 1.0})
+  boxes['Pneumonia'] = table.label_values(boxes, 'Target', path, cells.BINARY)
   frame = _first_rows(boxes, 'Pneumonia', path)
   _check_boxes(boxes, path)
   result = pd.DataFrame(

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import cells, table
 from medjax.data.reference import consensus as reader_consensus
 from medjax.errors import InputError
 
@@ -48,7 +48,6 @@ LABELS = (
   'Other diseases',
   'No finding',
 )
-_CODES = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
 _KEYS = ['image', 'reader']
 
 
@@ -130,7 +129,7 @@ def _answers(path: pathlib.Path) -> pd.DataFrame:
     'reader': frame['rad_id'],
     'named_in': table.rows_of(path, frame),
   }
-  values = {name: table.label_values(frame, name, path, _CODES) for name in LABELS}
+  values = {name: table.label_values(frame, name, path, cells.ANSWERS) for name in LABELS}
   return pd.DataFrame(columns | values)
 
 
@@ -145,7 +144,7 @@ def _test(path: pathlib.Path) -> pd.DataFrame:
     'named_in': table.rows_of(path, frame),
   }
   values = {
-    label: table.label_values(frame, name, path, _CODES) for label, name in published.items()
+    label: table.label_values(frame, name, path, cells.ANSWERS) for label, name in published.items()
   }
   return pd.DataFrame(columns | values)
 

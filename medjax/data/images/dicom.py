@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from medjax.data import cells
 from medjax.data.images import intensity as intensities
 from medjax.errors import InputError
 
@@ -72,9 +73,9 @@ def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
 def header(path: str | pathlib.Path) -> dict[str, str]:
   """Returns what the study table may know of a file, without reading its pixels.
 
-  The keys are patient, study, instance, view, sex, age (completed years), laterality (L, R, B or
-  U), width and height (pixels, of the original), scanner (maker and model), '' where the file does
-  not say. Widths and heights are '' for what is no image, such as a report.
+  The keys are patient, study, instance, view, sex (M, F or O), age (completed years), laterality
+  (L, R, B or U), width and height (pixels, of the original), scanner (maker and model), '' where
+  the file does not say. Widths and heights are '' for what is no image, such as a report.
 
   Raises:
     InputError: the file is missing, damaged, or no DICOM.
@@ -91,20 +92,14 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
       f'{path}: its header cannot be read ({type(error).__name__}); fetch it again'
     ) from None
   values = {name: value.strip(' \0') for name, value in values.items()}
-  values['age'] = completed_years(values['age'])
+  for name, parse in (('age', cells.age), ('sex', cells.sex)):
+    # What is not understood is left out: a message may not quote the header.
+    values[name] = cells.attempt(parse, values[name], '')
   values['laterality'] = values['laterality'] or values['side']
   values['scanner'] = f'{values["maker"]} {values["model"]}'.strip()
   for name in ('side', 'maker', 'model'):
     del values[name]
   return values
-
-
-def completed_years(age: str) -> str:
-  """058Y → 58; 018M, 030W and 020D → the years completed, 1, 0 and 0; what is no age → ''."""
-  digits, unit = (age[:-1], age[-1]) if age[-1:] in ('Y', 'M', 'W', 'D') else (age, 'Y')
-  if not digits.isdecimal():
-    return ''
-  return str(int(int(digits) / {'Y': 1, 'M': 12, 'W': 52.18, 'D': 365.25}[unit]))
 
 
 def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:

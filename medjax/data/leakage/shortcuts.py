@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from medjax.data import cells
 from medjax.data.images import containers
 from medjax.data.leakage.findings import Predictor, ValueShare
 
@@ -74,7 +75,8 @@ def numbers(name: str, values: pd.Series) -> np.ndarray | None:
   """Returns ages f64[N], NaN where not known; None for what is no number."""
   if name != 'age':
     return None
-  return pd.to_numeric(values.str.rstrip('Yy'), errors='coerce').to_numpy(np.float64)
+  known = {value: cells.attempt(cells.years, value, np.nan) for value in values.unique()}
+  return values.map(known).to_numpy(np.float64)
 
 
 def _tenths(numbers: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:

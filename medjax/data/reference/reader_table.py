@@ -14,10 +14,9 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import identifiers, table
+from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, check_option
 
-ANSWERS = {'1': 1.0, '1.0': 1.0, '0': 0.0, '0.0': 0.0, '': np.nan}
 KEYS = ('image', 'reader')
 NOT_LABELS = (*KEYS, 'patient')  # columns of a file that are no labels
 TEST = 'test'  # of a definitive table: the test's name
@@ -196,7 +195,7 @@ def _answered(
   codes = {name: float(place) for place, name in enumerate(classes)} | {'': np.nan}
   try:
     values = {
-      column: table.label_values(frame, column, path, codes if classes else ANSWERS)
+      column: table.label_values(frame, column, path, codes if classes else cells.ANSWERS)
       for column in columns
     }
   except InputError as error:

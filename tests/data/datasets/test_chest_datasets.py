@@ -358,7 +358,7 @@ def test_rsna_without_classes(tmp_path):
     ('train_labels', 'u3,,,,,0', 'u3,1,,,,0', ['row 5', 'Target is 0', 'has a box']),
     ('train_labels', 'u3,,,,,0', 'u3,,,,,1', ['row 5', 'Target is 1', 'has no box']),
     ('train_labels', 'u3,,,,,0', 'u4,,,,,0', ['train_labels.csv: row 5', "'u4' is not in"]),
-    ('detailed_class_info', 'Normal', 'normal', ['row 2', "column 'class'", "mean 'Normal'"]),
+    ('detailed_class_info', 'Normal', 'Norml', ['row 2', "column 'class'", "mean 'Normal'"]),
     ('detailed_class_info', 'u3,Normal', 'u3,Lung Opacity', ['row 5', 'Target is 0', 'Opacity']),
   ],
 )

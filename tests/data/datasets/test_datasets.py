@@ -116,14 +116,18 @@ def test_a_path_of_another_form_is_named(phantom_root, tmp_path):
 
 @pytest.mark.parametrize(
   ('column', 'code', 'meant'),
-  [('Frontal/Lateral', 'Frontl', 'Frontal'), ('Frontal/Lateral', '', ''), ('Sex', 'male', 'Male')],
+  [
+    ('Frontal/Lateral', 'Frontl', 'Frontal'),
+    ('Frontal/Lateral', '', ''),
+    ('Sex', 'mael', 'write M, F or O'),
+  ],
 )
 def test_an_unknown_view_or_sex_is_named(phantom_root, tmp_path, column, code, meant):
   root = copy_of(phantom_root, tmp_path)
   frame = pd.read_csv(root / 'train.csv', dtype=str, keep_default_na=False)
   frame.loc[4, column] = code
   frame.to_csv(root / 'train.csv', index=False)
-  with pytest.raises(InputError, match=rf"train\.csv: row 6, column '{column}': unknown.*{meant}"):
+  with pytest.raises(InputError, match=rf"train\.csv: row 6, column '(?i:{column})': .*{meant}"):
     datasets.read(data('chexpert', root, ('Edema',)))
   frame.loc[4, column] = frame.loc[5, column]
   frame.loc[4, 'Sex'] = 'Unknown'
@@ -288,7 +292,7 @@ def test_csv_with_columns_of_its_own(tmp_path):
     ('image,patient,x\na,1,1\nb,NaN,0\n', {}, ["row 3: the patient is 'NaN'", 'nobody']),
     ('image,patient,x\na,1,1\n,2,0\n', {}, ['labels.csv: row 3', 'the image is empty']),
     ('image,patient,x\na,1,1\na,2,0\n', {}, ['row 3', "'a' is listed twice"]),
-    ('image,patient,x\na,1,yes\n', {}, ['row 2', "'x'", "'yes'"]),
+    ('image,patient,x\na,1,maybe\n', {}, ['row 2', "'x'", "'maybe'"]),
     ('image,patient,x\na,1,1\nb,2\n', {}, ['row 3 has 2 fields', '3 names']),
     ('image,patient,x\na,1,1,\n', {}, ['row 2 has 4 fields']),
     ('image,patient,x\n\na,1,1\n', {}, ['row 2 has 0 fields']),

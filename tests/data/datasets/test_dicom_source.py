@@ -102,7 +102,7 @@ def rename_row(frame):
 
 
 def unknown_code(frame):
-  frame.loc[2, 'Edema'] = 'yes'
+  frame.loc[2, 'Edema'] = 'maybe'
   return frame
 
 
@@ -111,7 +111,7 @@ def unknown_code(frame):
   [
     (rename_row, r"labels\.csv: row 5, column 'image': 'p9/IM9' is neither a DICOM image"),
     (lambda frame: frame[:-1], r'labels\.csv: no row for the image p2/IM1\.dcm \(1 such images\)'),
-    (unknown_code, r"labels\.csv: row 4, column 'Edema': unknown code 'yes'"),
+    (unknown_code, r"labels\.csv: row 4, column 'Edema': unknown code 'maybe'"),
     (lambda frame: pd.concat([frame, frame[:1]]), r"row 8: image 'p0/IM0' is listed twice"),
     (
       lambda frame: frame.rename(columns={'image': 'Image'}),

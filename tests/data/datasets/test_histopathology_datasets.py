@@ -101,8 +101,8 @@ def rewrite(path, name, values):
       ['test_meta.csv: row 2', 'says 1 (2 such rows)'],
     ),
     (
-      lambda root: edit(root / f'{STEM}test_meta.csv', ',True,True', ',True,yes'),
-      ['row 3', "'center_tumor_patch': unknown code 'yes'"],
+      lambda root: edit(root / f'{STEM}test_meta.csv', ',True,True', ',True,maybe'),
+      ['row 3', "'center_tumor_patch': unknown code 'maybe'"],
     ),
     (
       lambda root: edit(root / f'{STEM}test_meta.csv', 'wsi', 'slide'),
