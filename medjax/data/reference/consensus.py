@@ -20,6 +20,7 @@ METHODS = {
   'dawid_skene': 'Dawid-Skene',
   'staple': 'STAPLE',
 }
+ESTIMATED = ('dawid_skene', 'staple')  # which weigh each reader by estimated errors
 TIES = ('uncertain', 'positive', 'negative')
 
 
@@ -28,6 +29,7 @@ class Standard(NamedTuple):
 
   labels: pd.DataFrame
   readers: pd.DataFrame
+  notes: tuple[str, ...]
 
 
 def consensus(
@@ -76,6 +78,7 @@ def estimate(
       `sensitivity`, `specificity`; NaN where no image that this reader read is (not) of the label.
       Against a majority, which contains the reader's own answer and leaves out ties, both look
       better than they are; the other methods estimate them together with the truth.
+    notes: sentences on readers who were overruled, or whose errors the readings do not tell.
 
   Raises:
     InputError: readings or definitive that are not as described, an unknown method or rule.
@@ -98,6 +101,7 @@ def estimate(
   tests = tests[reader_table.TEST] if reader_table.TEST in tests else pd.Series('', images)
   tests = tests.fillna('').replace('', 'definitive test').to_numpy(object)
   columns, origins, rates = {}, [], []
+  notes: list[str] = []
   for label in labels:
     answers = readings[label].to_numpy(np.float64)
     read = ~np.isnan(answers)
@@ -117,9 +121,28 @@ def estimate(
     origins.append(_origins(number_of, tied, np.where(fixed >= 0, tests, ''), method, ties))
     read_by = np.bincount(reads.reader, minlength=len(names))
     rates.append(_rates(truth.confusion, names, read_by, classes, label))
+    notes += _notes(method, label, truth.held, rates[-1])
   frame = pd.DataFrame({'image': images.astype(object), **columns})
   frame['reference'] = _in_words(labels, np.stack(origins, axis=1))
-  return Standard(frame, pd.concat(rates, ignore_index=True))
+  return Standard(frame, pd.concat(rates, ignore_index=True), tuple(notes))
+
+
+def _notes(method: str, label: str, held: np.ndarray, rates: pd.DataFrame) -> list[str]:
+  """Returns sentences on what the readings alone do not say, where the errors are estimated."""
+  if method not in ESTIMATED:
+    return []
+  notes = []
+  if held.any():
+    notes.append(
+      f'{label}: {METHODS[method]} alone would have overruled all readers of {held.sum():,} '
+      'images; their answer was kept, and the readers were measured with it.'
+    )
+  read = rates[rates['reads'] > 0]
+  for rate, missing in (('sensitivity', 'with'), ('specificity', 'without')):
+    for name, rows in read[read[rate].isna()].groupby('label', sort=False):
+      readers = ', '.join(rows['reader'].astype(str))
+      notes.append(f'The {rate} of {readers} is unknown: they read no image {missing} {name}.')
+  return notes
 
 
 def _decided(probability: np.ndarray, ties: str) -> tuple[np.ndarray, np.ndarray]:

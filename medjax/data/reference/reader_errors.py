@@ -13,6 +13,9 @@ TOLERANCE = 1e-8  # of a probability, between two rounds
 ROUNDS = 10_000
 SMALLEST = 1e-10  # an answer that nobody has given yet is rare, not impossible
 TIED = 1e-6  # probabilities closer than this are a tie
+FEWEST = (
+  0.5  # images of a class, in expectation, below which the reads say nothing of an error rate
+)
 
 
 class Reads(NamedTuple):
@@ -41,11 +44,13 @@ class Truth(NamedTuple):
       that has neither reads nor a known truth.
     prevalence: f64[K].
     confusion: f64[R, K, K]: how many images each reader read, by true class (rows) and answer.
+    held: bool[N], the images whose readers all agree and would have been overruled.
   """
 
   probability: np.ndarray
   prevalence: np.ndarray
   confusion: np.ndarray
+  held: np.ndarray
 
 
 def vote(reads: Reads, known: np.ndarray) -> Truth:
@@ -60,7 +65,8 @@ def vote(reads: Reads, known: np.ndarray) -> Truth:
   winner = np.where(most.sum(axis=1, keepdims=True) == 1, most, False).astype(np.float64)
   read = answers.any(axis=1)
   prevalence = probability[read].sum(axis=0) / max(read.sum(), 1)
-  return Truth(probability, prevalence, _confusion(answers, winner))
+  held = np.zeros(reads.images, bool)  # A vote overrules nobody.
+  return Truth(probability, prevalence, _confusion(answers, winner), held)
 
 
 def dawid_skene(reads: Reads, known: np.ndarray) -> Truth:
@@ -71,6 +77,12 @@ def dawid_skene(reads: Reads, known: np.ndarray) -> Truth:
   other given the truth, and the prevalence of the classes is estimated with the rest. Estimates
   mean little where readers err alike (they share a teacher, or a hard image), and three reads of an
   image are the fewest from which they follow at all without a known truth.
+
+  Readers who agree are never overruled. The likelihood alone would do so: a reader who was shown no
+  image without the finding has a specificity that no answer speaks for, so it may sink to 0 without
+  any cost, and a rare finding is likelier than a frequent one. No prior of a few images on the
+  errors outweighs that, for the gain grows with every such image. Where the estimate contradicts
+  all (two or more) readers of an image, it is therefore made anew with their answer held fixed.
   """
   return _expectation_maximisation(reads, known, None)
 
@@ -96,7 +108,36 @@ def _expectation_maximisation(reads: Reads, known: np.ndarray, prior: np.ndarray
   )
   answers, known = patterns[:, :-1], patterns[:, -1].astype(int)
   images = (images * answers.any(axis=1))[:, None]
-  probability = _fixed(_shares(answers, reads), known)
+  shares = _shares(answers, reads)
+  agreed = (shares.max(axis=1) == 1) & (answers.sum(axis=1) > 1)
+  held = known
+  while True:
+    truth = _fitted(answers, images, shares, held, prior)
+    overruled = agreed & (held < 0) & (truth.probability.argmax(axis=1) != shares.argmax(axis=1))
+    if not overruled.any():
+      at = place.ravel()
+      return truth._replace(probability=truth.probability[at], held=(held != known)[at])
+    held = np.where(overruled, shares.argmax(axis=1), held)
+
+
+def _fitted(
+  answers: np.ndarray,
+  images: np.ndarray,
+  shares: np.ndarray,
+  known: np.ndarray,
+  prior: np.ndarray | None,
+) -> Truth:
+  """Returns the fixed point of EM for P patterns of answers.
+
+  Args:
+    answers: f64[P, R * K], see `_answers`.
+    images: f64[P, 1], how many have the pattern.
+    shares: f64[P, K], of the answers: where EM starts.
+    known: int[P], -1 where the truth is estimated.
+    prior: f64[K], or None to estimate the prevalence.
+  """
+  probability = _fixed(shares, known)
+  classes = shares.shape[1]
   silent = np.isnan(probability)
   for _ in range(ROUNDS):
     before = probability
@@ -104,14 +145,14 @@ def _expectation_maximisation(reads: Reads, known: np.ndarray, prior: np.ndarray
     prevalence = weight.sum(axis=0) / max(weight.sum(), 1) if prior is None else prior
     confusion = _confusion(answers, weight) + SMALLEST
     rates = np.log(confusion / confusion.sum(axis=2, keepdims=True))
-    logits = answers @ rates.swapaxes(1, 2).reshape(-1, reads.classes)
+    logits = answers @ rates.swapaxes(1, 2).reshape(-1, classes)
     logits += np.log(np.maximum(prevalence, SMALLEST))
     likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability = likelihood / likelihood.sum(axis=1, keepdims=True)
     probability = _fixed(np.where(silent, np.nan, probability), known)
     if np.nanmax(np.abs(probability - before), initial=0) < TOLERANCE:
       break
-  return Truth(probability[place.ravel()], prevalence, confusion - SMALLEST)
+  return Truth(probability, prevalence, confusion - SMALLEST, np.zeros(len(probability), bool))
 
 
 def leading(probability: np.ndarray) -> np.ndarray:
@@ -120,7 +161,7 @@ def leading(probability: np.ndarray) -> np.ndarray:
 
 
 def sensitivity_specificity(confusion: np.ndarray, positive: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns both f64[R] of class `positive` against all others; NaN where no image shows it."""
+  """Returns both f64[R] of class `positive` against all others; NaN below `FEWEST` such images."""
   confusion = np.asarray(confusion, np.float64)
   own = confusion[:, positive]
   others = np.delete(confusion, positive, axis=1).sum(axis=1)
@@ -130,7 +171,7 @@ def sensitivity_specificity(confusion: np.ndarray, positive: int) -> tuple[np.nd
     (others, np.delete(others, positive, axis=1).sum(axis=1)),
   ):
     total = counts.sum(axis=1)
-    rates.append(hits / np.where(total > TIED, total, np.nan))
+    rates.append(hits / np.where(total >= FEWEST, total, np.nan))
   return rates[0], rates[1]
 
 

@@ -3,15 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from medjax.data.reference import consensus
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.readers.reference import READERS, Reference
 
 ROWS = 20  # of readers.csv that are shown
-ESTIMATED = ('dawid_skene', 'staple')
 MEASURED = dict.fromkeys(
   ('majority', 'share'),
   'against the majority, in which their own answers count: better than they are',
-) | dict.fromkeys(ESTIMATED, 'by estimate, as if their errors were independent given the truth')
+) | dict.fromkeys(
+  consensus.ESTIMATED, 'by estimate, as if their errors were independent given the truth'
+)
 
 
 def describe(reference: Reference) -> list[str]:
@@ -85,11 +87,11 @@ def _readers(reference: Reference) -> list[str]:
   if len(rates) > ROWS:
     lines.append(f'… and {len(rates) - ROWS:,} more rows in {READERS}')
   most = max(of_label.reads_per_image[1] for of_label in reference.agreement.labels.values())
-  if reference.method in ESTIMATED and most < 3 and reference.definitive is None:
+  if reference.method in consensus.ESTIMATED and most < 3 and reference.definitive is None:
     lines.append(
       f'no image has three reads ({most} at most): too few to tell readers and truth apart'
     )
-  return lines
+  return [*lines, *(f'note: {note}' for note in reference.standard.notes)]
 
 
 def _counts(column: pd.Series, classes: tuple[str, ...]) -> dict[str, str]:

@@ -181,6 +181,43 @@ def test_staple_equals_simple_itks():
   np.testing.assert_allclose(specificity, oracle.GetSpecificity(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('method', ['dawid_skene', 'staple'])
+def test_readers_who_agree_are_not_overruled_without_a_definitive_test(method):
+  # A, B and C were shown 40 images with the finding and none without; D, E and F 20 and 80.
+  rows = [(f'a{n}', reader, 1) for n in range(40) for reader in 'ABC']
+  rows += [(f'b{n}', reader, int(n < 20)) for n in range(100) for reader in 'DEF']
+  readings = pd.DataFrame(rows, columns=['image', 'reader', 'x']).astype({'x': np.float32})
+  standard = reader_consensus.estimate(readings, method=method)
+  assert standard.labels['x'].sum() == 60
+  rates = standard.readers.set_index('reader')
+  assert (rates['sensitivity'] == 1).all() and rates['specificity'].isna().sum() == 3
+  assert rates['specificity'][['D', 'E', 'F']].tolist() == [1, 1, 1]
+  assert standard.notes[-1] == (
+    'The specificity of A, B, C is unknown: they read no image without x.'
+  )
+  # A definitive test overrules anybody.
+  test = pd.DataFrame({'image': ['a0', 'a1'], 'x': np.float32([0, 0])})
+  overruled = reader_consensus.estimate(readings, method=method, definitive=test)
+  assert overruled.labels['x'].sum() == 58
+  assert overruled.readers.set_index('reader')['specificity'][['A', 'B', 'C']].tolist() == [0, 0, 0]
+
+
+def test_many_readers_of_few_images_each():
+  # 3 of 17 readers an image, as a public table has them: unanimous images keep their answer.
+  rng = np.random.default_rng(0)
+  truth = rng.random(3000) < 0.5
+  specificity = rng.uniform(0.3, 0.95, 17)
+  image = np.repeat(np.arange(3000), 3)
+  reader = np.concatenate([rng.choice(17, 3, replace=False) for _ in range(3000)])
+  said = np.where(truth[image], rng.random(9000) < 0.97, rng.random(9000) > specificity[reader])
+  reads = reader_errors.Reads(image, reader, said.astype(int), 3000, 17)
+  votes = np.bincount(image, said, 3000)
+  for method in (reader_errors.dawid_skene, reader_errors.staple):
+    called = method(reads, np.full(3000, -1)).probability[:, 1] > 0.5
+    assert called[votes == 3].all() and not called[votes == 0].any()
+    assert (called == truth).mean() > ((votes >= 2) == truth).mean()
+
+
 def test_known_truths_make_up_for_too_few_readers():
   # Two readers do not determine their five unknowns; a tenth of the images with a known truth does.
   reads, truth = planted(0.3, (0.9, 0.6), (0.85, 0.97), images=8000)
