@@ -36,7 +36,8 @@ def chest(key: jax.Array, images: jax.Array) -> jax.Array:
 
   Rotation up to 7°: how straight the patient stands. Scale up to 10 %: distance and build. Shift up
   to 5 %: centring. Brightness up to 0.08 and contrast up to 15 %: exposure and the scanner's curve.
-  Noise of standard deviation up to 0.02: dose. None of them adds or hides a finding.
+  Noise of standard deviation up to 0.02: dose; the same in all channels, for a film is grey. What
+  is black, as what pads a film to a square, stays black. None of them adds or hides a finding.
   """
 
   def one(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -47,10 +48,11 @@ def chest(key: jax.Array, images: jax.Array) -> jax.Array:
       scale=1.0 + _uniform(scale, 0.1),
       shift=_uniform(shift, 0.05, (2,)),
     )
-    mean = jnp.mean(image)
-    image = (image - mean) * (1.0 + _uniform(contrast, 0.15)) + mean + _uniform(brightness, 0.08)
+    exposed = jnp.max(image, axis=-1, keepdims=True) > 0
+    mean = jnp.sum(image) / jnp.maximum(jnp.sum(exposed) * image.shape[-1], 1)
+    changed = (image - mean) * (1.0 + _uniform(contrast, 0.15)) + mean + _uniform(brightness, 0.08)
     deviation = jax.random.uniform(level, maxval=0.02)
-    return image + deviation * jax.random.normal(noise, image.shape)
+    return exposed * (changed + deviation * jax.random.normal(noise, (*image.shape[:2], 1)))
 
   return _each(key, images, one)
 

@@ -9,8 +9,6 @@ import numpy as np
 from medjax.evaluation import calibration
 from medjax.evaluation.calibration import Calibration, ClassesCalibration, LabelCalibration
 
-_HIGHEST = float(np.nextafter(np.float32(1), np.float32(0)))
-
 
 def apply(fitted: Calibration, probabilities: jax.Array, labels: Sequence[str]) -> jax.Array:
   """f32[B, L] → f32[B, L], as `medjax.evaluation.calibration.apply` but for float32's rounding.
@@ -32,8 +30,9 @@ def apply(fitted: Calibration, probabilities: jax.Array, labels: Sequence[str]) 
 
 
 def _of_label(fitted: LabelCalibration, scores: jax.Array) -> jax.Array:
-  clipped = jnp.clip(scores, calibration.LOWEST, _HIGHEST)
-  logits = jnp.log(clipped) - jnp.log1p(-clipped)
+  # HIGHEST is 1 in float32, so what is left to 1 is clipped in its place.
+  rest = jnp.maximum(1 - scores, 1 - calibration.HIGHEST)
+  logits = jnp.log(jnp.maximum(scores, calibration.LOWEST)) - jnp.log(rest)
   if fitted.temperature is not None:
     return jax.nn.sigmoid(logits / fitted.temperature)
   if fitted.slope is not None and fitted.intercept is not None:

@@ -64,6 +64,15 @@ def test_chest_never_flips_and_stays_recognisable(images):
   assert min(upright) > 0.6
 
 
+def test_a_grey_film_in_three_channels_stays_grey_and_its_padding_black(images):
+  film = jnp.broadcast_to(0.2 + 0.8 * images, (*images.shape[:-1], 3)).at[:, :8].set(0)
+  changed = np.asarray(policies.chest(KEY, jnp.tile(film, (20, 1, 1, 1))))
+  np.testing.assert_array_equal(changed, changed[..., :1].repeat(3, axis=-1))
+  # Turned and shifted, three rows of the padding are still beyond the film.
+  assert (changed[:, :3] == 0).mean() > 0.9
+  assert np.abs(changed[:, 16:].std(axis=(1, 2, 3))).min() > 0.05
+
+
 @pytest.mark.parametrize('outside', ['nearest', 'reflect'])
 def test_affine_agrees_with_scipy(images, outside):
   angle, scale, shift = 0.2, 1.1, np.array([0.05, -0.1])

@@ -33,3 +33,18 @@ def test_equals_numpys(method, head):
   calibrated = export_calibration.apply(fitted, jnp.asarray(given), names)
   np.testing.assert_allclose(calibrated, expected, rtol=0, atol=2e-6)
   assert method == 'none' or np.abs(expected - given).max() > 0.01
+
+
+@pytest.mark.parametrize(
+  'parameters',
+  [{'slope': 0.1, 'intercept': 0.0}, {'slope': 0.3, 'intercept': -1.0}, {'temperature': 5.0}],
+)
+def test_a_certain_network_is_calibrated_alike(parameters):
+  # A shallow slope makes much of how far from 1 a float32 that says 1 is taken to be.
+  of_label = calibration.LabelCalibration(**parameters)
+  fitted = calibration.Calibration('platt', 'sigmoid', {'x': of_label})
+  certain = np.float32([[0], [1e-30], [1 - 2.0**-24], [1]])
+  expected = calibration.apply(fitted, certain, ['x'])
+  np.testing.assert_allclose(
+    export_calibration.apply(fitted, jnp.asarray(certain), ['x']), expected, rtol=0, atol=2e-6
+  )
