@@ -109,6 +109,7 @@ def assess(
     notes=(
       *(() if level == 'image' else notes.unidentified(validation, test)),
       *result.notes,
+      *notes.partly_known(test, level),
       *notes.not_calibrated(of_level.calibration),
       *sentences,
     ),

@@ -3,7 +3,9 @@
 A network says of every image how likely it shows a finding. What it says of a study, a patient or a
 slide is one number made of those of its images: the highest ('max'), the average ('mean'), or the
 average of the highest share of them ('top:0.05' takes 5 %), which a single wrong patch does not
-decide. A unit has a finding if any of its images has.
+decide. A unit has a finding if any of its images has; it is unknown if that of one of its images
+is. To keep units that are positive in spite of an unknown image, and to lose those that may be
+negative, would raise the prevalence, and with it the predictive values and all that is calibrated.
 
 The maximum is how a CheXpert study is said to have one probability of several views (of Irvin et
 al., AAAI 2019, arXiv 1901.07031, by others who describe it). Of exclusive classes the maxima would
@@ -138,13 +140,13 @@ def of_units(
   )
   if head == 'ordinal':
     values, truth = aggregated(_at_least(values), starts), _at_least(truth * known)
-    truth, known = any_of(truth, known, starts)
+    truth, known = any_of(truth, known, starts)[0], np.logical_and.reduceat(known, starts, axis=0)
     values, truth = (
       array - np.pad(array, ((0, 0), (0, 1)))[:, 1:] for array in (values, 1.0 * truth)
     )
   else:
     values = aggregated(values, starts)
-    truth, known = any_of(truth, known, starts)
+    truth, known = any_of(truth, known, starts)[0], np.logical_and.reduceat(known, starts, axis=0)
   if head != 'sigmoid':
     known &= (known.all(axis=1) & (truth.sum(axis=1) == 1))[:, None]
   patients = np.asarray(predictions.patients, object)[order][starts]
@@ -160,6 +162,20 @@ def of_units(
     if about is None
     else pd.DataFrame({name: _alike(about[name], order, starts) for name in about}),
   )
+
+
+def partly_known(predictions: Predictions, level: str) -> tuple[np.ndarray, np.ndarray]:
+  """Counts the units that are unknown although the truth of some of their images is known.
+
+  Returns:
+    int[L] of those with an image that is known to be positive, and int[L] of the others.
+  """
+  _, order, starts = grouped(_keys(predictions, level))
+  truth, known = predictions.truth[order], predictions.known[order]
+  positive, _ = any_of(truth, known, starts)
+  some, whole = (part.reduceat(known, starts, axis=0) for part in (np.logical_or, np.logical_and))
+  partly = some & ~whole
+  return (partly & positive).sum(axis=0), (partly & ~positive).sum(axis=0)
 
 
 def available(predictions: Predictions) -> list[str]:

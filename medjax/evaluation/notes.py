@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from medjax.evaluation import without_width, wording
+from medjax.evaluation import levels, without_width, wording
 from medjax.evaluation.calibration import Calibration
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
@@ -50,6 +50,25 @@ def unidentified(validation: Predictions | None, test: Predictions) -> list[str]
     'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
     for split, predictions in (('test', test), ('validation', validation))
     if predictions and list(predictions.images) == list(predictions.patients)
+  ]
+
+
+def partly_known(test: Predictions, level: str) -> list[str]:
+  """Returns a sentence on the units that are left out because some of their images are unknown."""
+  if level == 'image':
+    return []
+  counts = zip(test.labels, *levels.partly_known(test, level))
+  lost = [
+    f'{label} {positive:,} with the finding and {others:,} others'
+    for label, positive, others in counts
+    if positive or others
+  ]
+  if not lost:
+    return []
+  return [
+    f'Left out of each label, because of some of their images the truth is unknown: {_join(lost)} '
+    f'({wording.plural(level)} of the test). Were only those with the finding kept, the '
+    'prevalence would be too high.'
   ]
 
 

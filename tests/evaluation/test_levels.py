@@ -6,7 +6,7 @@ import pytest
 
 from medjax import config as configs
 from medjax.errors import InputError
-from medjax.evaluation import classes, levels
+from medjax.evaluation import classes, levels, notes
 from medjax.evaluation.predictions import Predictions
 
 # Ten patches of slide A, four of B; two labels.
@@ -89,11 +89,11 @@ def test_against_pandas(level, aggregate):
   names = expected.index
   assert units.images == ([f'{p}/{s}' for p, s in names] if level == 'study' else list(names))
   assert units.patients == [name[0] if level == 'study' else name for name in names]
-  # Kleene's "or": 1 if any is 1, else unknown if any is.
   truth = pd.DataFrame(np.where(images.known, images.truth == 1, None)).astype('boolean')
-  either = truth.groupby(by, sort=False).agg(lambda x: x.any(skipna=False))
-  np.testing.assert_array_equal(units.known, either.notna())
-  np.testing.assert_array_equal(units.truth, either.fillna(False).astype(float))
+  whole = truth.notna().groupby(by, sort=False).all()
+  either = truth.groupby(by, sort=False).any() & whole
+  np.testing.assert_array_equal(units.known, whole)
+  np.testing.assert_array_equal(units.truth, either.astype(float))
   assert units.truth.dtype == np.float32
   for column in images.about:
     alike = (
@@ -147,6 +147,28 @@ def test_a_whole_has_what_any_of_its_parts_has(truth, known, expected):
   assert (bool(value[0, 0]), bool(certain[0, 0])) == expected
 
 
+def test_what_is_unknown_of_some_images_does_not_raise_the_prevalence():
+  # A tenth of 4,000 patients are ill, 3 images each, 30 % of whose truths are missing at random.
+  rng = np.random.default_rng(0)
+  ill = rng.random(4000) < 0.1
+  truth, known = np.repeat(ill, 3), rng.random(12000) < 0.7
+  scores = np.where(truth, rng.beta(4, 3, 12000), rng.beta(2, 5, 12000))
+  patients = np.repeat(np.arange(4000), 3).astype(str)
+  images = made(range(12000), patients, scores[:, None], (truth & known)[:, None], known[:, None])
+  units = levels.to_level(images, 'patient', 'max')
+  kept, called = units.known[:, 0], units.probabilities[:, 0] >= 0.6
+  assert kept.sum() == pytest.approx(4000 * 0.7**3, rel=0.05)
+  assert units.truth[kept, 0].mean() == pytest.approx(ill.mean(), abs=0.02)
+  assert units.truth[kept & called, 0].mean() == pytest.approx(ill[called].mean(), abs=0.04)
+  positive, others = levels.partly_known(images, 'patient')
+  partly = 1 - 0.7**3 - 0.3**3
+  assert positive[0] == pytest.approx(4000 * 0.1 * partly, rel=0.1)
+  assert others[0] == pytest.approx(4000 * 0.9 * partly, rel=0.05)
+  [note] = notes.partly_known(images, 'patient')
+  assert f'{positive[0]:,} with the finding and {others[0]:,} others (patients of the test)' in note
+  assert notes.partly_known(images, 'image') == []
+
+
 def test_a_study_labelled_as_a_whole_keeps_its_label():
   # As CheXpert's, where every image of a study has the labels of its report.
   images = drawn()
@@ -192,8 +214,8 @@ def test_grades_take_the_rule_for_every_p_of_at_least_a_grade():
   np.testing.assert_allclose(
     units.probabilities, [[0.1, 0.3, 0.6], [0, 1, 0], [0.2, 0.1, 0.7]], atol=1e-6
   )
-  np.testing.assert_array_equal(units.truth, [[0, 0, 1], [0, 0, 0], [0, 0, 1]])
-  np.testing.assert_array_equal(units.known[:, 0], [True, False, True])
+  np.testing.assert_array_equal(units.truth, [[0, 0, 1], [0, 0, 0], [0, 0, 0]])
+  np.testing.assert_array_equal(units.known[:, 0], [True, False, False])
   classes.check(units, 'test')
   mean = levels.to_level(eyes, 'patient', 'mean', 'ordinal')
   np.testing.assert_allclose(
