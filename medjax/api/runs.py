@@ -54,7 +54,7 @@ class Run(finished.Run):
 
     if isinstance(images, str | os.PathLike):
       path = words.path(images, 'images')
-      if path.is_file() and path.suffix.lower() not in ('.csv', '.gz'):
+      if path.is_file() and path.suffix.lower() not in ('.csv', '.gz', '.tsv', '.txt', '.xlsx'):
         images = [images]
     else:
       images = _paths(images)

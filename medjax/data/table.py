@@ -8,18 +8,15 @@ so. Columns are joined by name, never by position.
 """
 
 import contextlib
-import csv
-import gzip
 import pathlib
 import posixpath
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells, identifiers, joined_names
+from medjax.data import cells, identifiers, joined_names, table_files
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
@@ -112,46 +109,17 @@ def named_in(table: pd.DataFrame, row: int, where: object) -> str:
   return table['named_in'].iloc[row] if 'named_in' in table else f'{where}: row {row + 2}'
 
 
-def read_text(path: pathlib.Path) -> str:
-  """Returns the text of a file; raises InputError where there is none, or it is not UTF-8."""
-  try:
-    return path.read_text(encoding='utf-8-sig')
-  except FileNotFoundError:
-    raise InputError(f'{path}: no such file') from None
-  except (OSError, UnicodeDecodeError) as error:
-    reason = getattr(error, 'strerror', None) or error
-    raise InputError(
-      f'{path}: cannot be read as text in UTF-8 ({reason}); save it as such'
-    ) from None
-
-
 def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
   """Reads every field as a string ('' where empty), checking that `columns` are all there.
 
-  Row i of the table is named i + 2 in messages: its line in the file. A name ending in .gz is read
-  through gzip.
+  Row i of the table is named i + 2 in messages: its line in the file. The file may be any that
+  medjax.data.table_files reads.
 
   Raises:
-    InputError: no such file, not UTF-8, a damaged .gz, a row with more or fewer fields than the
+    InputError: no such file, or one that cannot be read, a row with more or fewer fields than the
       header has names, an empty row before the last, a column named twice or missing.
   """
-  opened = gzip.open if path.suffix == '.gz' else open
-  try:
-    with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
-      rows = list(csv.reader(file))
-  except FileNotFoundError:
-    raise InputError(f'{path}: no such file') from None
-  except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-    raise InputError(
-      f'{path}: is damaged or cut off and cannot be unpacked ({error}); fetch it again'
-    ) from None
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    reason = getattr(error, 'strerror', None) or error
-    raise InputError(
-      f'{path}: cannot be read as a CSV table in UTF-8 ({reason}); save it as one'
-    ) from None
-  while rows and not any(rows[-1]):
-    rows.pop()
+  rows = table_files.rows(path, tuple(columns))
   if len(rows) < 2:
     raise InputError(f'{path}: the table has no rows')
   names = [name.strip() for name in rows[0]]
@@ -159,7 +127,7 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     if len(row) != len(names):
       raise InputError(
         f'{path}: row {number} has {len(row)} fields where the header has {len(names)} names; '
-        'quote fields that hold commas, and complete rows that were cut off'
+        'quote fields that hold a separator, and complete rows that were cut off'
       )
   for name in names:
     if name and names.count(name) > 1:
@@ -168,14 +136,9 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     if column not in names:
       raise InputError(
         f"{path}: no column '{column}'{nearest(column, names) or '.'} "
-        f'The columns are: {", ".join(names)}{_other_separator(names)}'
+        f'The columns are: {", ".join(names)}'
       )
   return pd.DataFrame(rows[1:], columns=names, dtype=str)
-
-
-def _other_separator(names: list[str]) -> str:
-  separators = [sign for sign in (';', '\t', '|') if len(names) == 1 and sign in names[0]]
-  return f'. The file is separated by {separators[0]!r}: save it with commas' if separators else ''
 
 
 def label_values(

@@ -21,7 +21,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import table_files
 from medjax.errors import InputError, check_option
 
 # Slides with more tumour than is outlined, and the one slide that the set holds twice, as its own
@@ -97,7 +97,7 @@ def _reference(root: pathlib.Path, slides: dict[str, pathlib.Path]) -> dict[str,
     )
   labels: dict[str, float] = {}
   rows: dict[str, int] = {}
-  for number, row in enumerate(csv.reader(io.StringIO(table.read_text(path))), start=1):
+  for number, row in enumerate(csv.reader(io.StringIO(table_files.read_text(path))), start=1):
     match = _NAME.fullmatch(row[0].strip().removesuffix('.tif')) if row else None
     if match is None:
       continue  # A header, or an empty line.

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import table, table_files
 from medjax.errors import InputError
 
 LABELS = (
@@ -106,7 +106,7 @@ def _official_split(root: pathlib.Path, images: pd.Series) -> pd.Series | str:
     )
   split = pd.Series('', index=images.index)
   for part, name in _OFFICIAL_LISTS.items():
-    listed = images.isin(table.read_text(root / name).split())
+    listed = images.isin(table_files.read_text(root / name).split())
     twice = images[listed & (split != '')]
     if len(twice):
       raise InputError(

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells, table
+from medjax.data import cells, table, table_files
 from medjax.data.datasets import classes, folders
 from medjax.errors import InputError
 
@@ -66,7 +66,7 @@ def _pair(pairs: pathlib.Path, names: pd.Series, path: pathlib.Path) -> pd.Serie
   """Returns 'pair12' for each image: the line of the pairs' file that names it."""
   holder: dict[str, int] = {}
   wanted = {_stem(name) for name in names}
-  for line, text in enumerate(table.read_text(pairs).splitlines(), start=1):
+  for line, text in enumerate(table_files.read_text(pairs).splitlines(), start=1):
     for name in map(_stem, text.replace(';', ',').split(',')):
       if name in wanted and holder.setdefault(name, line) != line:
         raise InputError(

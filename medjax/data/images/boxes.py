@@ -13,7 +13,6 @@ may have several boxes of a label.
 """
 
 import collections
-import csv
 import pathlib
 import posixpath
 from collections.abc import Collection, Sequence
@@ -21,7 +20,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data import table
+from medjax.data import table, table_files
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
@@ -50,8 +49,10 @@ def find(root: pathlib.Path) -> pathlib.Path | None:
 
 
 def _header(path: pathlib.Path) -> list[str]:
-  with open(path, encoding='utf-8', errors='replace', newline='') as file:
-    return next(csv.reader(file), [])
+  try:
+    return table_files.rows(path)[0]
+  except (InputError, IndexError):
+    return []
 
 
 def _boxed_labels(header: Collection[str]) -> list[str]:
