@@ -4,12 +4,12 @@ Reads the small release (`train/…`, `valid/…` beside the tables) and the ful
 'CheXpert-v1.0 batch 1 (validate & csv)', 'CheXpert-v1.0 batch 2 (train 1)', …). `valid.csv`, read
 by three radiologists, is what the field reports on. It is the official test set here, unless the
 test set's `groundtruth.csv` (or `test.csv`), read by five, lies beside it: then that is the test
-set and `valid.csv` the official validation set.
+set and `valid.csv` the official validation set. As published it has one row per study (column
+`Study`, `CheXpert-v1.0/test/patient64741/study1`), whose images are those in `test/`.
 """
 
 import pathlib
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,14 @@ LABELS = (
 )
 COMPETITION_TASKS = ('Cardiomegaly', 'Edema', 'Consolidation', 'Atelectasis', 'Pleural Effusion')
 _COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *LABELS)
-# The test set's labels come without the other columns and in another order.
-_TEST_COLUMNS = ('Path', *LABELS)
 _TESTS = ('groundtruth.csv', 'test.csv')
 _BATCH = 'CheXpert-v1.0 batch '
 # Releases differ in what stands before 'train/': the name of the release or of one of its batches.
 _PATH = re.compile(
   r'(?:^|/)(?P<image>(?P<part>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$'
 )
+_STUDY = re.compile(r'(?:^|/)(?P<folder>test/patient\d+/study\d+)/?$')
+_VIEW_FILE = re.compile(r'view\d+_(frontal|lateral)\.[A-Za-z]+')
 _REFERENCE = {
   'train': 'report, read by CheXpert',
   'valid': 'consensus of 3 readers, as published',
@@ -55,7 +55,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
 
   Raises:
     InputError: no train.csv, a column missing, a path of another form, an unknown code, two tables
-      of the test set, or a root that is one of several batch folders.
+      of the test set, a study of the test set without images, or a root that is one of several
+      batch folders.
   """
   folder = _table_folder(root)
   tests = [name for name in _TESTS if (folder / name).is_file()]
@@ -64,8 +65,8 @@ def read(root: pathlib.Path) -> pd.DataFrame:
       f'{folder}: holds {" and ".join(tests)}, both of the test set; keep one of them'
     )
   names = [name for name in ('train.csv', 'valid.csv') if (folder / name).is_file()]
-  frames = [_read_table(folder / name, _COLUMNS) for name in names]
-  frames += [_read_table(folder / name, _TEST_COLUMNS) for name in tests]
+  frames = [_study_table(table.read_csv(folder / name, _COLUMNS), folder / name) for name in names]
+  frames += [_study_table(_read_test(folder / name), folder / name) for name in tests]
   frame = pd.concat(frames, ignore_index=True)
   official = {'train': 'train', 'valid': 'validation' if tests else 'test', 'test': 'test'}
   frame['official_split'] = frame['part'].map(official)
@@ -85,13 +86,36 @@ def _table_folder(root: pathlib.Path) -> pathlib.Path:
   )
 
 
-def _read_table(path: pathlib.Path, required: Sequence[str]) -> pd.DataFrame:
-  frame = table.read_csv(path, required)
+def _read_test(path: pathlib.Path) -> pd.DataFrame:
+  """Returns the test set's labels, which have no other columns, with a row for each image."""
+  frame = table.read_csv(path, LABELS)
+  if 'Study' not in frame or 'Path' in frame:
+    return table.read_csv(path, ('Path', *LABELS))
+  studies = frame['Study'].str.strip().str.extract(_STUDY)['folder']
+  paths: list[list[str]] = []
+  for row, study in enumerate(studies):
+    if not isinstance(study, str):
+      raise InputError(
+        f"{path}: row {row + 2}, column 'Study': '{frame['Study'][row]}' is not of the form "
+        'CheXpert-v1.0/test/patient64741/study1'
+      )
+    files = sorted(file.name for file in (path.parent / study).glob('view*'))
+    paths.append([f'{study}/{name}' for name in files if _VIEW_FILE.fullmatch(name)])
+    if not paths[-1]:
+      raise InputError(
+        f'{path}: row {row + 2}: no image of this study is in {path.parent / study}; put the test '
+        "set's folder test/ beside this table, or move the table away"
+      )
+  # The index stays that of the file's rows.
+  return frame.assign(Path=paths).explode('Path')
+
+
+def _study_table(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
   parsed = frame['Path'].str.extract(_PATH)
   if parsed['image'].isna().any():
     row = int(np.flatnonzero(parsed['image'].isna())[0])
     raise InputError(
-      f"{path}: row {row + 2}, column 'Path': '{frame['Path'][row]}' is not of the form "
+      f"{path}: row {row + 2}, column 'Path': '{frame['Path'].iloc[row]}' is not of the form "
       'train/patient00001/study1/view1_frontal.jpg'
     )
   columns = {

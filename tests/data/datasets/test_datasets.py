@@ -135,30 +135,6 @@ def test_an_unknown_view_or_sex_is_named(phantom_root, tmp_path, column, code, m
   assert datasets.read(data('chexpert', root, ('Edema',)))['sex'][4] == ''
 
 
-def test_the_released_labels_of_the_test_set_are_the_official_test(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
-  order = [*chexpert.LABELS[::-1]]
-  rows = [
-    ['test/patient64741/study1/view1_frontal.jpg', *(int(name == 'Edema') for name in order)],
-    ['test/patient64741/study1/view2_lateral.jpg', *(int(name == 'Fracture') for name in order)],
-  ]
-  truth = pd.DataFrame(rows, columns=['Path', *order])
-  truth.to_csv(root / 'groundtruth.csv', index=False)
-  table = datasets.read(data('chexpert', root, ('Edema',)))
-  parts = table['image'].str.partition('/')[0]
-  assert set(zip(parts, table['official_split'])) == {
-    ('train', 'train'), ('valid', 'validation'), ('test', 'test'),
-  }  # fmt: skip
-  tested = table[parts == 'test']
-  assert tested['Edema'].tolist() == [1, 0] and tested['Fracture'].tolist() == [0, 1]
-  assert tested['view'].tolist() == ['frontal', 'lateral'] and set(tested['sex']) == {''}
-  assert tested['patient'].tolist() == ['patient64741'] * 2
-  assert set(tested['reference']) == {'consensus of 5 readers, as published'}
-  truth.to_csv(root / 'test.csv', index=False)
-  with pytest.raises(InputError, match=r'groundtruth\.csv and test\.csv, both of the test set'):
-    datasets.read(data('chexpert', root, ('Edema',)))
-
-
 def test_a_misspelt_label_gets_the_nearest(phantom_root):
   with pytest.raises(InputError, match=r"no label 'Pneumona'; did you mean 'Pneumonia'"):
     datasets.read(data('chexpert', phantom_root, ('Pneumona',)))
