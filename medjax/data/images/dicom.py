@@ -1,25 +1,23 @@
 """DICOM files: their picture as uint8, and of their header the few attributes that are named here.
 
-Nothing but `_HEADER` and `_PICTURE` is ever read, so that names, dates, private elements and
-whatever else a file says of a person cannot reach a message, a table or a report.
+Nothing but `_HEADER` and `dicom_picture.ATTRIBUTES` is ever kept, so that names, dates, private
+elements and whatever else a file says of a person cannot reach a message, a table or a report.
 
-The picture goes through the grey scale pipeline of the DICOM standard, PS3.3 C.11: stored value →
-rescale slope and intercept (or modality LUT) → window (or VOI LUT) → MONOCHROME1 inverted. Colour
-is converted to RGB. Compressed pixels are decompressed by pydicom and its plug-ins: JPEG, JPEG
-lossless, JPEG-LS, JPEG 2000, RLE.
+How stored values become a picture stands in medjax.data.images.dicom_picture.
 """
 
 import functools
 import logging
 import pathlib
 import warnings
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from medjax.data import cells
-from medjax.data.images import intensity as intensities
+from medjax.data.images import dicom_picture
 from medjax.errors import InputError
 
 HEAD = 132  # bytes of a file that say whether it is a DICOM
@@ -37,20 +35,9 @@ _HEADER = {
   'width': 'Columns',
   'height': 'Rows',
 }
-_PICTURE = (
-  'SamplesPerPixel', 'PhotometricInterpretation', 'PlanarConfiguration', 'NumberOfFrames', 'Rows',
-  'Columns', 'BitsAllocated', 'BitsStored', 'HighBit', 'PixelRepresentation', 'PixelPaddingValue',
-  'PixelPaddingRangeLimit', 'RescaleSlope', 'RescaleIntercept', 'ModalityLUTSequence',
-  'WindowCenter', 'WindowWidth', 'VOILUTFunction', 'VOILUTSequence', 'PixelPresentation',
-  'RedPaletteColorLookupTableDescriptor', 'GreenPaletteColorLookupTableDescriptor',
-  'BluePaletteColorLookupTableDescriptor', 'RedPaletteColorLookupTableData',
-  'GreenPaletteColorLookupTableData', 'BluePaletteColorLookupTableData',
-  'SegmentedRedPaletteColorLookupTableData', 'SegmentedGreenPaletteColorLookupTableData',
-  'SegmentedBluePaletteColorLookupTableData', 'ExtendedOffsetTable', 'ExtendedOffsetTableLengths',
-  'FloatPixelData', 'DoubleFloatPixelData', 'PixelData',
-)  # fmt: skip
+# What an enhanced object says of its frame lies in these; see `dicom_picture.GROUPS`.
+_FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
 _SUFFIXES = ('.dcm', '.dicom')
-_MOST_VALUES = 2**20  # between the darkest and the brightest pixel; 16 bits have 2**16
 
 
 def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
@@ -102,8 +89,12 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
   return values
 
 
-def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:
+def read(
+  path: str | pathlib.Path, intensity: str = 'file', file: IO[bytes] | None = None
+) -> np.ndarray:
   """Returns uint8[H, W] of a grey image, uint8[H, W, 3] (RGB) of one in colour.
+
+  `file` is read in place of `path`, where it is open already or lies in a container.
 
   `intensity` says which values, after the rescaling, become black and white of grey images of more
   than 8 bits (see medjax.data.images.intensity). With 'file' it is the first VOI LUT, else the
@@ -114,10 +105,11 @@ def read(path: str | pathlib.Path, intensity: str = 'file') -> np.ndarray:
     InputError: the file is missing, damaged, of several frames, without pixels, compressed in a way
       that is not read, or its pixels mean nothing that is known.
   """
-  dataset = _read(path, _PICTURE)
+  dataset = _read(path, (*dicom_picture.ATTRIBUTES, *_FRAMES), file)
+  frames = _resolve_groups(path, dataset)
   try:
-    _check_readable(path, dataset)
-    return _picture(dataset, intensity)
+    _check_readable(path, dataset, frames, file)
+    return dicom_picture.picture(dataset, intensity)
   except (InputError, MemoryError):
     raise
   except Exception as error:  # pydicom's and its plug-ins' kinds are many.
@@ -139,10 +131,15 @@ def _pydicom() -> ModuleType:
   return pydicom
 
 
-def _read(path: str | pathlib.Path, keywords: tuple[str, ...], **options: Any) -> Any:
+def _read(
+  path: str | pathlib.Path, keywords: Sequence[Any], file: IO[bytes] | None = None, **options: Any
+) -> Any:
   pydicom = _pydicom()
   try:
-    return pydicom.dcmread(path, specific_tags=[*keywords, 'SpecificCharacterSet'], **options)
+    if file:
+      file.seek(0)
+    tags = [*keywords, 'SpecificCharacterSet']
+    return pydicom.dcmread(file or path, specific_tags=tags, **options)
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
   except Exception as error:  # pydicom's kinds are many, and their texts quote the file.
@@ -151,15 +148,45 @@ def _read(path: str | pathlib.Path, keywords: tuple[str, ...], **options: Any) -
     ) from None
 
 
-def _check_readable(path: str | pathlib.Path, dataset: Any) -> None:
+def _resolve_groups(path: str | pathlib.Path, dataset: Any) -> int:
+  """Moves what functional groups say of the frame to the top; returns how many frames they name.
+
+  What is said of one frame counts more than what is said of all: PS3.3 C.7.6.16.1.1.
+  """
+  frames = 1
+  try:
+    for keyword in _FRAMES:
+      items = list(dataset.get(keyword) or [])
+      frames = max(frames, len(items))
+      for sequence, names in dicom_picture.GROUPS.items():
+        for group in (group for item in items[:1] for group in item.get(sequence) or []):
+          for name in names:
+            if name in group:
+              dataset[name] = group[name]
+      dataset.pop(keyword, None)
+  except Exception as error:  # Their texts quote whatever else lies there.
+    raise InputError(
+      f'{path}: its functional groups cannot be read ({type(error).__name__}); fetch it again'
+    ) from None
+  return frames
+
+
+def _check_readable(
+  path: str | pathlib.Path, dataset: Any, frames: int, file: IO[bytes] | None
+) -> None:
   pydicom = _pydicom()
   if 'FloatPixelData' in dataset or 'DoubleFloatPixelData' in dataset:
     raise InputError(f'{path}: its pixels are floating-point numbers; save them as 16-bit integers')
   if 'PixelData' not in dataset:
+    # Of a file that ends within its pixels pydicom keeps nothing.
+    before = _read(path, ('BitsAllocated',), file, stop_before_pixels=True)
+    if 'BitsAllocated' in before:
+      raise InputError(f'{path}: is cut off: it describes pixels and has none; fetch it again')
     raise InputError(
-      f'{path}: a DICOM without pixel data, such as a report; leave it out of the table'
+      f'{path}: a DICOM without pixel data, such as a report, or cut off; leave it out of the '
+      'table, or fetch it again'
     )
-  frames = int(dataset.get('NumberOfFrames') or 1)
+  frames = max(frames, int(dataset.get('NumberOfFrames') or 1))
   if frames > 1:
     raise InputError(
       f'{path}: holds {frames} frames, not one image; save the frames that the labels speak of as '
@@ -176,113 +203,3 @@ def _check_readable(path: str | pathlib.Path, dataset: Any) -> None:
       'DICOM '
       "toolkit decompress it, or pip install 'medjax[dicom]' if plug-ins are missing"
     )
-
-
-def _picture(dataset: Any, intensity: str) -> np.ndarray:
-  pixels_of = _pydicom().pixels
-  pixels = pixels_of.pixel_array(dataset)  # YBR comes as RGB.
-  kind = dataset.PhotometricInterpretation
-  if kind in ('MONOCHROME1', 'MONOCHROME2'):
-    return _grey(dataset, pixels, intensity)
-  if kind == 'PALETTE COLOR':
-    colours = pixels_of.apply_color_lut(pixels, dataset)[..., :3]
-    return _upper_8_bits(colours, dataset.RedPaletteColorLookupTableDescriptor[2])
-  if kind == 'RGB' or kind.startswith('YBR'):
-    return _upper_8_bits(pixels, dataset.BitsStored)
-  raise ValueError(f'photometric interpretation {kind}')
-
-
-def _upper_8_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
-  return (pixels >> max(bits - 8, 0)).astype(np.uint8)
-
-
-def _grey(dataset: Any, pixels: np.ndarray, intensity: str) -> np.ndarray:
-  # All that happens to a pixel depends on its value alone: it is worked out once for each value.
-  first, last = min(int(pixels.min()), 0), int(pixels.max())
-  if last - first >= _MOST_VALUES:
-    raise ValueError(f'values from {first} to {last}, more than any grey scale has')
-  values = np.arange(first, last + 1)
-  positions = np.subtract(pixels, first, dtype=np.int32) if first else pixels
-  padding = _padding(dataset, values)
-  shown = positions[~padding[positions]] if padding.any() else positions
-  if not shown.size:
-    return np.zeros(pixels.shape, np.uint8)
-  greys = _greys(dataset, values, slice(shown.min(), int(shown.max()) + 1), intensity)
-  if dataset.PhotometricInterpretation == 'MONOCHROME1':
-    greys = 255 - greys
-  greys[padding] = 0
-  return greys[positions]
-
-
-def _padding(dataset: Any, values: np.ndarray) -> np.ndarray:
-  """bool: which stored values are padding: the padding value, up to its range limit if there is
-  one.
-  """
-  if dataset.get('PixelPaddingValue') is None:
-    return np.zeros(len(values), bool)
-  limits = (dataset.PixelPaddingValue, dataset.get('PixelPaddingRangeLimit'))
-  low, high = sorted((limits[0], limits[0] if limits[1] is None else limits[1]))
-  return (values >= low) & (values <= high)
-
-
-def _greys(dataset: Any, stored: np.ndarray, shown: slice, intensity: str) -> np.ndarray:
-  """uint8 for each stored value, before any inversion; `shown` are the values that occur."""
-  values, whole = _rescale(dataset, stored)
-  intensity = intensity if dataset.BitsStored > 8 else 'file'
-  if intensity == 'file' and dataset.get('VOILUTSequence'):
-    table, first, bits = _lut(dataset, dataset.VOILUTSequence[0])
-    looked_up = table[np.clip(np.rint(values).astype(int) - first, 0, len(table) - 1)]
-    return intensities.to_uint8(looked_up, 0, 2**bits - 1)
-  center, width = (_first_number(dataset, name) for name in ('WindowCenter', 'WindowWidth'))
-  if intensity == 'file' and center is not None and width is not None:
-    function = (dataset.get('VOILUTFunction') or 'LINEAR').upper()
-    return intensities.to_uint8(_window(values, center, width, function), 0, 1)
-  if intensity == 'file' and dataset.BitsStored <= 8:
-    return intensities.to_uint8(values, *whole)
-  darkest, brightest = values[shown].min(), values[shown].max()
-  return intensities.to_uint8(values, *intensities.span(intensity, darkest, brightest, whole))
-
-
-def _rescale(dataset: Any, stored: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-  """The modality LUT module, PS3.3 C.11.1: values f64, and the least and most that they can be."""
-  if dataset.get('ModalityLUTSequence'):
-    table, first, bits = _lut(dataset, dataset.ModalityLUTSequence[0])
-    return table[np.clip(stored - first, 0, len(table) - 1)], (0, 2**bits - 1)
-  signed, bits = dataset.PixelRepresentation, dataset.BitsStored
-  least = -(2 ** (bits - 1)) if signed else 0
-  slope = float(dataset.get('RescaleSlope') or 1)
-  intercept = float(dataset.get('RescaleIntercept') or 0)
-  ends = (least * slope + intercept, (least + 2**bits - 1) * slope + intercept)
-  return stored * slope + intercept, (min(ends), max(ends))
-
-
-def _lut(dataset: Any, item: Any) -> tuple[np.ndarray, int, int]:
-  """A look-up table, PS3.3 C.11.1.1: its entries f64, the value of the first, and their bits."""
-  count, first, bits = item.LUTDescriptor
-  count = count or 2**16
-  data = item.LUTData
-  if isinstance(data, bytes):
-    # Entries of 8 bits are packed by some writers and padded to 16 by others.
-    wide = '<u2' if dataset.original_encoding[1] else '>u2'
-    data = np.frombuffer(data, wide if len(data) >= 2 * count else np.uint8)
-  return np.asarray(data, np.float64)[:count], first, bits
-
-
-def _first_number(dataset: Any, name: str) -> float | None:
-  value = dataset.get(name)
-  return None if value in (None, '', []) else float(np.ravel(np.asarray(value, float))[0])
-
-
-def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-  """A window, PS3.3 C.11.2.1.2 and C.11.2.1.3: values → 0 … 1, and beyond where it cuts them
-  off.
-  """
-  if function == 'LINEAR':
-    center, width = center - 0.5, width - 1
-  if width < 0 or (width == 0 and function != 'LINEAR'):
-    raise ValueError("its window has no width; data.intensity='stretch' makes do without it")
-  if function == 'SIGMOID':
-    return 1 / (1 + np.exp(-4 * (values - center) / width))
-  if function not in ('LINEAR', 'LINEAR_EXACT'):
-    raise ValueError(f'VOI LUT function {function}')
-  return (values - center) / width + 0.5 if width else (values > center).astype(float)

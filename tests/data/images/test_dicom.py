@@ -241,9 +241,9 @@ def test_what_holds_no_single_picture_is_refused_by_name(tmp_path, ramp):
   write(path, np.stack([ramp] * 7), PatientName=SECRET)
   assert 'holds 7 frames, not one image; save the frames' in refusal(path)
   made = dataset(ramp, PatientName=SECRET)
-  del made.PixelData
+  del made.PixelData, made.BitsAllocated
   pydicom.dcmwrite(path, made, enforce_file_format=True)
-  assert 'without pixel data' in refusal(path)
+  assert 'without pixel data, such as a report, or cut off' in refusal(path)
   write(path, ramp, WindowCenter=10, WindowWidth=0)
   assert "no width; data.intensity='stretch'" in refusal(path)
   write(path, ramp, 'HSV', PatientName=SECRET)
