@@ -11,7 +11,7 @@ from skimage.measure import points_in_poly
 
 from medjax.config import Data
 from medjax.data import datasets
-from medjax.data.images import containers
+from medjax.data.images import decoding
 from medjax.errors import InputError
 from medjax.whole_slides import outlines, patch_sets, patches, pyramid, slide_tables
 from medjax.whole_slides.patches import Cutting, Job
@@ -62,7 +62,7 @@ def test_images_are_what_the_slide_shows_there(cut, drawn):
   output, _, made, _ = cut
   slide = pyramid.open_slide(drawn[1]['t1'][0])
   for row in made.patches[made.patches['slide'] == 't1'].sample(10, random_state=0).itertuples():
-    stored = containers.read(output / row.image).astype(int)
+    stored = np.asarray(decoding.whole(output / row.image)).astype(int)
     there = pyramid.read(slide, 0.5, int(row.x) // 2, int(row.y) // 2, 32, 32).astype(int)
     # JPEG, of a picture with noise.
     assert np.abs(stored - there).mean() < 4
@@ -106,7 +106,7 @@ def test_the_csv_source_reads_them(cut):
   settings = {'table_file': 'patches.csv'}
   table = datasets.read(Data('csv', str(output), ('tumor',), settings=settings))
   assert len(table) == len(made.patches) and set(table['patient']) == {'A', 'B'}
-  assert containers.read(output / table['image'].iloc[-1]).shape == (32, 32, 3)
+  assert decoding.whole(output / table['image'].iloc[-1]).size == (32, 32)
 
 
 def test_what_is_done_stays_and_what_is_half_done_is_redone(cut, drawn):

@@ -129,7 +129,8 @@ def in_input(
   boxes, rows = boxes[rows >= 0], rows[rows >= 0]
   sizes = np.repeat(boxes['frame'].to_numpy(np.float64)[:, None], 2, axis=1)
   unknown = np.isnan(sizes[:, 0])
-  read = {row: decoding.whole(root / images[row]).size for row in np.unique(rows[unknown])}
+  way = image_format.intensity
+  read = {row: decoding.whole(root / images[row], way).size for row in np.unique(rows[unknown])}
   sizes[unknown] = np.reshape([read[row] for row in rows[unknown]], (-1, 2))
   corners = boxes[list(SIDES)].to_numpy(np.float64)
   middles = corners[:, :2] + corners[:, 2:] / 2
@@ -166,7 +167,7 @@ def to_input(boxes: np.ndarray, sizes: np.ndarray, image_format: ImageFormat) ->
     resized = sizes * image_size / sizes.min(axis=1, keepdims=True)
     offset = (image_size - resized) / 2
   else:  # 'pad'; Pillow rounds the sides, and where they begin.
-    resized = np.rint(sizes * image_size / sizes.max(axis=1, keepdims=True))
+    resized = np.rint(sizes * image_size / sizes.max(axis=1, keepdims=True)).clip(1)
     offset = np.rint((image_size - resized) / 2)
   boxes = np.asarray(boxes, np.float64)
   scale = resized / sizes

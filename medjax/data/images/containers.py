@@ -2,7 +2,7 @@
 
   scans.h5#12, scans.h5#name/12      row 12 of the HDF5 data set `x`, or `name`: uint8[N, H, W(, 3)]
   derma.npz#train_images/12          row 12 of an array of an .npz file, likewise
-  patches.array_record#12            record 12: an encoded image (PNG or JPEG), or numpy.save's
+  patches.array_record#12            record 12: an image file (PNG, JPEG, DICOM …), or numpy.save's
   patch_camelyon/2.0.0#train/12      example 12 of a split of a folder that TensorFlow Datasets
                                      prepared as array_record: its feature `image`; TensorFlow is
                                      not needed
@@ -24,11 +24,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from medjax.errors import InputError, nearest
 
 _HDF5 = ('.h5', '.hdf5')
+_NUMPY = b'\x93NUMPY'
 _OPEN = 512  # files; a process may commonly have 1,024
 _CHUNK_CACHE = 2**26  # bytes, of each HDF5 data set
 # Two threads must not decode the same .npz at once.
@@ -47,8 +47,8 @@ def container_of(path: str) -> str:
   return container if is_key and is_inside(path) else path
 
 
-def read(path: str | pathlib.Path) -> np.ndarray:
-  """Returns uint8[H, W] or uint8[H, W, 3].
+def read(path: str | pathlib.Path) -> np.ndarray | bytes:
+  """Returns uint8[H, W] or uint8[H, W, 3], or the file of an encoded image.
 
   Raises:
     InputError: no such container, of a kind that is not read, or no such image in it.
@@ -153,11 +153,13 @@ def _tfds(container: str, name: str, process: int) -> Any:
   return builder.as_data_source(name)
 
 
-def _checked(path: str | pathlib.Path, image: Any) -> np.ndarray:
+def _checked(path: str | pathlib.Path, image: Any) -> np.ndarray | bytes:
   if isinstance(image, dict):
     image = image['image']
   if isinstance(image, bytes):
-    image = _decoded(image)
+    if not image.startswith(_NUMPY):
+      return image
+    image = np.load(io.BytesIO(image))
   if image.ndim == 3 and image.shape[2] == 1:
     image = image[..., 0]
   if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
@@ -166,12 +168,3 @@ def _checked(path: str | pathlib.Path, image: Any) -> np.ndarray:
       '[height, width, 3]'
     )
   return image
-
-
-def _decoded(record: bytes) -> np.ndarray:
-  if record.startswith(b'\x93NUMPY'):
-    return np.load(io.BytesIO(record))
-  with Image.open(io.BytesIO(record)) as image:
-    if image.mode.startswith(('I', 'F')):
-      raise ValueError(f'a record of more than 8 bits, mode {image.mode}')
-    return np.asarray(image if image.mode == 'L' else image.convert('RGB'))

@@ -8,9 +8,13 @@ images in containers, see medjax.data.images.containers. They are shown as a vie
 - CMYK and palettes as RGB, without colour profiles;
 - grey of more than 8 bits by `intensity`, see medjax.data.images.intensity; colour of 16 bits by
   its upper eight.
+
+What would show nothing of what is stored, however it came to that, is refused: see
+medjax.data.images.intensity.check_shown.
 """
 
 import concurrent.futures
+import io
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -19,24 +23,17 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from medjax.data.images import containers, dicom
-from medjax.data.images import intensity as intensities
+from medjax.data.images import containers, dicom, kinds, png, stored_pixels, tiff
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
-_FITS: dict[str, Callable[..., Image.Image]] = {
-  'pad': ImageOps.pad,
-  'crop': ImageOps.fit,
-  'stretch': Image.Image.resize,
-}
 # Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
 # those of the file, so that a pyramid with small pages would not even open; ours counts those to
 # decode.
 Image.MAX_IMAGE_PIXELS = None
 _MOST_PIXELS = 2**29
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # of TIFF
+_NEW_SUBFILE_TYPE = 254  # of TIFF
 _REDUCED, _MASK = 1, 4
-_LEAST_OF_DEEP_COLOUR = 32  # of 255: an eighth, as of deep greys.
 _UNKNOWN_SIZE = 1024  # No published network takes larger images.
 _WHOLE = 2**30  # pixels a side: nothing is reduced
 
@@ -52,8 +49,8 @@ def decode(path: str | pathlib.Path, image_format: ImageFormat) -> np.ndarray:
     image_format: size, channels, and how the file becomes so.
 
   Raises:
-    InputError: the file is missing, of zero size, truncated, of many images, or no image that is
-      read; the message names it.
+    InputError: the file is missing, of zero size, truncated, of many images, no image that is
+      read, or one that would show nothing; the message names it.
   """
   mode = 'L' if image_format.channels == 1 else 'RGB'
   image = _load(path, mode, 2 * image_format.size, image_format.intensity)
@@ -106,36 +103,66 @@ def find_broken(
   return broken
 
 
+def _pad(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
+  """As ImageOps.pad, but a strip so thin that it would vanish keeps a line of one pixel."""
+  width, height = image.size
+  if round(size[0] * min(width, height) / max(width, height)) == 0:
+    thin = (size[0], 1) if width > height else (1, size[1])
+    image = image.resize(thin, resampling)
+  return ImageOps.pad(image, size, resampling)
+
+
+_FITS: dict[str, Callable[..., Image.Image]] = {
+  'pad': _pad,
+  'crop': ImageOps.fit,
+  'stretch': Image.Image.resize,
+}
+
+
 def _load(
   path: str | pathlib.Path, mode: str, least: int, intensity: str, least_of_jpeg: int = 0
 ) -> Image.Image:
   """Returns the image in `mode`, no side reduced below `least`; see `decode`."""
+  how = (mode, least, intensity, least_of_jpeg or least)
+  if containers.is_inside(path):
+    found = containers.read(path)
+    if isinstance(found, np.ndarray):
+      return Image.fromarray(found).convert(mode)
+    return _load_file(path, io.BytesIO(found), *how)
+  if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
+    raise InputError(f'{path}: a folder, pipe or device, not an image file')
   try:
-    if containers.is_inside(path):
-      return Image.fromarray(containers.read(path)).convert(mode)
-    if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
-      raise InputError(f'{path}: a folder, pipe or device, not an image file')
     with open(path, 'rb') as file:
-      if dicom.is_dicom(path, file.read(dicom.HEAD)):
-        return Image.fromarray(dicom.read(path, intensity)).convert(mode)
-      return _load_file(file, mode, least, intensity, least_of_jpeg or least)
-  except (InputError, MemoryError):
-    raise
+      return _load_file(path, file, *how)
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
-  except Image.UnidentifiedImageError:
-    raise InputError(
-      f'{path}: cannot be read as an image (it is of no kind that is known)'
-    ) from None
+  except OSError as error:
+    raise InputError(f'{path}: cannot be read as an image ({error.strerror})') from None
+
+
+def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> Image.Image:
+  try:
+    if dicom.is_dicom(path, file.read(dicom.HEAD)):
+      mode, _, intensity, _ = how
+      return Image.fromarray(dicom.read(path, intensity, file)).convert(mode)
+    file.seek(0)
+    try:
+      return _load_opened(Image.open(file), file, *how)
+    except ValueError as error:
+      if not png.is_too_large(error):
+        raise
+    file = png.without_unused(file)
+    return _load_opened(Image.open(file), file, *how)
+  except (InputError, MemoryError):
+    raise
   except Exception as error:  # Pillow's kinds are many.
-    reason = ' '.join(str(error).replace(str(path), 'the file').split()) or type(error).__name__
+    reason = kinds.why_not_read(file, error)
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
 
 
-def _load_file(
-  file: IO[bytes], mode: str, least: int, intensity: str, least_of_jpeg: int
+def _load_opened(
+  image: Any, file: IO[bytes], mode: str, least: int, intensity: str, least_of_jpeg: int
 ) -> Image.Image:
-  image: Any = Image.open(file)
   _seek_reduced_page(image, least)
   image.draft(mode, (least_of_jpeg, least_of_jpeg))
   halvings = 0
@@ -147,19 +174,18 @@ def _load_file(
       f'its {width:,} × {height:,} pixels are more than the {_MOST_PIXELS:,} that are decoded at '
       'once; save it smaller, or cut a slide into patches with medjax.slides'
     )
-  deep_colour = image.mode in ('RGB', 'RGBA', 'CMYK') and any(
-    ';16' in str(tile.args) for tile in image.tile
-  )
+  if image.format == 'TIFF':
+    tiff.correct(image)
+  depth = stored_pixels.depth(image, file)
   if halvings:
     image = _load_jpeg_2000(image, halvings, file)
   ImageOps.exif_transpose(image, in_place=True)
   if image.mode.startswith('I') or image.mode == 'F':
-    return Image.fromarray(_deep_grey(image, intensity)).convert(mode)
-  image = _over_black(image)
-  if deep_colour and max(high for _, high in image.getextrema()) < _LEAST_OF_DEEP_COLOUR:
-    raise ValueError('its 16-bit colours would be almost black; stretch them to 0 … 65535')
+    return Image.fromarray(stored_pixels.grey(image, depth, intensity)).convert(mode)
+  shown = _over_black(image)
+  stored_pixels.check_colours(image, shown, depth)
   # Not every mode has a way to grey of its own.
-  return (image if image.mode in ('1', 'L', 'P') else image.convert('RGB')).convert(mode)
+  return (shown if shown.mode in ('1', 'L', 'P') else shown.convert('RGB')).convert(mode)
 
 
 def _seek_reduced_page(image: Any, least: int) -> None:
@@ -191,24 +217,6 @@ def _load_jpeg_2000(image: Any, halvings: int, file: IO[bytes]) -> Image.Image:
     file.seek(0)
     return Image.open(file)
   return image
-
-
-def _deep_grey(image: Image.Image, intensity: str) -> np.ndarray:
-  """Returns uint8[H, W] of grey pixels of more than 8 bits."""
-  tags = getattr(image, 'tag_v2', {})
-  pixels = np.asarray(image)
-  whole = None
-  if image.mode.startswith('I;16'):
-    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
-    whole = (0, 2**bits - 1)
-    if tags.get(_PHOTOMETRIC) == 0:  # White is zero; Pillow sees to it for 8 bits only.
-      pixels = whole[1] - pixels
-  elif not np.isfinite(pixels).all():
-    raise ValueError('some of its pixels are not finite numbers')
-  limits = intensities.span(intensity, float(pixels.min()), float(pixels.max()), whole)
-  if whole is None:
-    return intensities.to_uint8(pixels, *limits)
-  return intensities.to_uint8(np.arange(whole[1] + 1), *limits)[pixels]
 
 
 def _over_black(image: Image.Image) -> Image.Image:

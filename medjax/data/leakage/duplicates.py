@@ -340,7 +340,8 @@ def same_picture(one: str, other: str) -> bool:
   Raises:
     InputError: a file cannot be read.
   """
-  pictures = [decoding.whole(path) for path in (one, other)]
+  # Whatever the runs took for black and white.
+  pictures = [decoding.whole(path, 'stretch') for path in (one, other)]
   thumbnails = np.stack([_thumbnail(picture) for picture in pictures])
   vectors, strength = details(thumbnails)
   if strength.min() < LEAST_DETAIL:

@@ -63,6 +63,21 @@ def test_boxes_move_as_decoding_moves_the_pixels(tmp_path, fit, width, height):
   np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[0], wanted, atol=0.35)
 
 
+def test_boxes_of_a_strip_lie_on_its_line(tmp_path):
+  square(tmp_path, 'a.png', 300, 2, (100, 0, 100, 2))
+  read = boxes.read(boxes_file(tmp_path, 'image,label,x,y,width,height\na.png,Mass,100,0,100,2\n'))
+  result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(60, 1))
+  wanted = bright(decoding.decode(tmp_path / 'a.png', ImageFormat(60, 1)))
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy()[0], wanted, atol=0.5)
+
+
+def test_the_size_of_a_film_that_needs_a_range_is_found_by_it(tmp_path):
+  Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(tmp_path / 'a.png')
+  read = boxes.read(boxes_file(tmp_path, 'image,label,x,y,width,height\na.png,Mass,16,16,32,32\n'))
+  result = boxes.in_input(read, tmp_path, ['a.png'], ImageFormat(32, 1, intensity='0..4095'))
+  np.testing.assert_allclose(result[list(boxes.SIDES)].to_numpy(), [[8, 8, 16, 16]])
+
+
 def test_what_is_cut_away_is_left_out_or_shortened(tmp_path):
   square(tmp_path, 'a.png', 200, 100, (0, 0, 1, 1))
   lines = ['a.png,Mass,0,10,40,20', 'a.png,Mass,0,10,80,20', 'a.png,Mass,190,0,10,100']

@@ -95,7 +95,7 @@ KEYS = {
 def test_every_image_is_the_one_that_was_written(root, pictures, key, channel):
   for number in (0, 7, COUNT - 1, 3):
     expected = pictures[number] if channel is None else pictures[number, ..., channel]
-    read = containers.read(root / key.format(number))
+    read = pixels(root / key.format(number))
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, expected)
 
@@ -132,6 +132,12 @@ def test_a_file_whose_name_holds_the_sign_is_a_file(tmp_path):
     decoding.decode(tmp_path / 'lesion#3.png', ImageFormat(8, 1))
 
 
+def pixels(path):
+  """An array as it lies in a container; an image file as Pillow reads it."""
+  read = containers.read(path)
+  return np.asarray(Image.open(io.BytesIO(read))) if isinstance(read, bytes) else read
+
+
 def all_paths(root):
   paths = [str(root / key.format(number)) for key in KEYS for number in range(COUNT)]
   return paths + [str(root / f'tissue/1.0.0#train/{number}') for number in range(8)]
@@ -140,9 +146,9 @@ def all_paths(root):
 def test_threads_read_what_one_reads(root):
   paths = all_paths(root) * 4
   order = np.random.default_rng(0).permutation(len(paths))
-  alone = [containers.read(path) for path in paths]
+  alone = [pixels(path) for path in paths]
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    together = list(pool.map(lambda at: containers.read(paths[at]), order))
+    together = list(pool.map(lambda at: pixels(paths[at]), order))
   for at, read in zip(order, together):
     np.testing.assert_array_equal(read, alone[at])
 

@@ -221,3 +221,11 @@ def test_a_copy_of_a_film_is_the_same_picture_and_another_film_is_not(films, tmp
     film.resize((60, 60)).save(tmp_path / 'small.jpg', quality=70)
   assert duplicates.same_picture(films[0], str(tmp_path / 'small.jpg'))
   assert not any(duplicates.same_picture(films[0], other) for other in films[1:])
+
+
+def test_copies_of_12_bits_are_compared_whatever_a_run_takes_for_white(tmp_path):
+  film = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+  for name, pixels in (('a.png', film), ('b.png', film), ('c.png', film.T.copy())):
+    Image.fromarray(pixels).save(tmp_path / name)
+  a, b, c = (str(tmp_path / name) for name in ('a.png', 'b.png', 'c.png'))
+  assert duplicates.same_picture(a, b) and not duplicates.same_picture(a, c)
