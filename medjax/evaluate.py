@@ -9,6 +9,7 @@ they are chosen on --validation; without it only fixed thresholds are reported
 ('--operating_points=threshold=0.5').
 """
 
+import ast
 import pathlib
 
 from absl import flags
@@ -33,7 +34,19 @@ _VALIDATION = flags.DEFINE_string(
 _VALIDATION_TRUTH = flags.DEFINE_string(
   'validation_truth', None, 'Its truth, where it holds none itself.'
 )
-_READERS = flags.DEFINE_string('readers', None, 'CSV of image, reader and their answers by label.')
+_READERS = flags.DEFINE_list(
+  'readers',
+  [],
+  'CSV of image, reader and their answers by label, or several, one a reader: ann.csv,bo.csv.',
+)
+_COLUMNS = flags.DEFINE_string(
+  'columns',
+  None,
+  "Names here → names in these files, such as {'image': 'Study', 'prob_Edema': 'score'}.",
+)
+_SCORES = flags.DEFINE_string(
+  'scores', 'probabilities', 'probabilities in [0, 1], or ranks: scores of any scale, uncalibrated.'
+)
 _AGAINST = flags.DEFINE_string('against', None, 'Another work directory, or CSV of predictions.')
 _MARGIN = flags.DEFINE_float('margin', 0.02, 'AUROC that counts as no worse, for --against.')
 _OUTPUT = flags.DEFINE_string(
@@ -61,7 +74,7 @@ _REPLICATES = flags.DEFINE_integer('replicates', None, 'Of the bootstrap; 2000 b
 _SEED = flags.DEFINE_integer('seed', None, 'Of the bootstrap; 0 by default.')
 
 _CHOSEN_BY_RUN = (_TRUTH, _VALIDATION, _VALIDATION_TRUTH, _OUTPUT, _LABELS, _HEAD, _CALIBRATION,
-                  _POINTS, _LEVEL, _AGGREGATE)  # fmt: skip
+                  _POINTS, _LEVEL, _AGGREGATE, _COLUMNS, _SCORES)  # fmt: skip
 _OF_ONE = (_VALIDATION, _VALIDATION_TRUTH, _READERS, _CALIBRATION, _POINTS, _PREVALENCE, _SUBGROUPS)
 
 
@@ -105,7 +118,7 @@ def _evaluate() -> None:
   from medjax.final_test import again, report_files
 
   names = {**protocols.AS_FLAGS, 'validation': '--validation'}
-  readers = _path(_READERS.value)
+  readers = [pathlib.Path(path) for path in _READERS.value]
   if _WORKDIR.value:
     result, page = again.evaluate_run(
       pathlib.Path(_WORKDIR.value),
@@ -160,6 +173,7 @@ def _protocol() -> Protocol:
     subgroups=tuple(_SUBGROUPS.value or ()),
     replicates=2000 if _REPLICATES.value is None else _REPLICATES.value,
     seed=_SEED.value or 0,
+    scores=_SCORES.value,
   )
   protocols.check(protocol, names=protocols.AS_FLAGS)
   return protocol
@@ -187,7 +201,23 @@ def _files():
     validation=_path(_VALIDATION.value),
     validation_truth=_path(_VALIDATION_TRUTH.value),
     labels=_LABELS.value,
+    columns=_columns(),
   )
+
+
+def _columns() -> dict[str, str]:
+  try:
+    columns = ast.literal_eval(_COLUMNS.value or '{}')
+  except (SyntaxError, ValueError):
+    columns = None
+  if not isinstance(columns, dict) or not all(
+    isinstance(name, str) for pair in columns.items() for name in pair
+  ):
+    raise InputError(
+      f'--columns={_COLUMNS.value}: give names here → names in the files, such as '
+      "--columns=\"{'image': 'Study', 'prob_Edema': 'edema_score'}\""
+    )
+  return columns
 
 
 def _output(predictions: pathlib.Path) -> pathlib.Path:

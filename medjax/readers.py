@@ -3,8 +3,10 @@
   python -m medjax.readers --readers=reads.csv --output=DIR
 
 The CSV has one row per image and reader with a column for each label (1, 0, empty where not read),
-or one row per answer with the columns image, reader, label and value; with a column `patient` the
-intervals are those of patients. Written are consensus.csv, readers.csv and agreement.json.
+or one row per answer with the columns image, reader, label and value; several files need no column
+reader, each being the reader's whose name it has (--readers=ann.csv,bo.csv). With a column
+`patient` the intervals are those of patients. Written are consensus.csv, readers.csv and
+agreement.json.
 """
 
 import pathlib
@@ -14,7 +16,9 @@ from absl import flags
 from medjax.errors import InputError, check_option
 from medjax.runtime import command_line
 
-_READERS = flags.DEFINE_string('readers', None, 'CSV of image, reader and the labels.')
+_READERS = flags.DEFINE_list(
+  'readers', None, 'CSV of image, reader and the labels, or several, one a reader: ann.csv,bo.csv.'
+)
 _DEFINITIVE = flags.DEFINE_string(
   'definitive',
   None,
@@ -49,7 +53,7 @@ def main() -> None:
       '--classes=none,mild'
     )
   standard = reference.make(
-    pathlib.Path(_READERS.value),
+    [pathlib.Path(path) for path in _READERS.value],
     pathlib.Path(_DEFINITIVE.value) if _DEFINITIVE.value else None,
     method=_CONSENSUS.value,
     ties=_TIES.value,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from medjax.data import identifiers
 from medjax.errors import InputError, nearest
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.predictions import Predictions, within_rounding
 
 
 def predictions(
@@ -18,6 +18,7 @@ def predictions(
   labels: Sequence[str] | None,
   about: pd.DataFrame | None = None,
   where: str = '',
+  scores: str = 'probabilities',
 ) -> Predictions:
   """Returns predictions of N images and L labels.
 
@@ -29,6 +30,7 @@ def predictions(
     about: N rows of what else is known of the images. It and `patients`, where they have an index,
       are joined by it to the truth and probabilities that have one.
     where: what messages begin with, such as 'validation: '.
+    scores: 'probabilities', or 'ranks' for numbers of any scale.
 
   Raises:
     InputError: shapes, names or rows that do not fit, or a value that cannot be, by its place.
@@ -37,22 +39,26 @@ def predictions(
     _check_columns(array, labels, f'{where}{name}')
   truth, probabilities = _joined(truth, probabilities, where)
   names = _names(probabilities, truth, labels, where)
-  values, scores = (
+  values, given = (
     _matrix(array, f'{where}{name}')
     for name, array in (('truth', truth), ('probabilities', probabilities))
   )
-  if values.shape != scores.shape:
+  if values.shape != given.shape:
     raise InputError(
-      f'{where}truth has shape {values.shape}, probabilities {scores.shape}; give one of each for '
+      f'{where}truth has shape {values.shape}, probabilities {given.shape}; give one of each for '
       'every image and label'
     )
-  if len(names) != scores.shape[1]:
-    raise InputError(f'{where}labels: {len(names)} given for {scores.shape[1]} columns')
-  rows = _row_names(probabilities, len(scores), where.rstrip(': ') or 'row')
+  if len(names) != given.shape[1]:
+    raise InputError(f'{where}labels: {len(names)} given for {given.shape[1]} columns')
+  rows = _row_names(probabilities, len(given), where.rstrip(': ') or 'row')
   known = ~np.isnan(values)
   _refuse(known & (values != 0) & (values != 1), values, rows, names, f'{where}truth', '1, 0, NaN')
-  outside = ~((scores >= 0) & (scores <= 1))
-  _refuse(outside, scores, rows, names, f'{where}probabilities', 'numbers from 0 to 1')
+  allowed, outside = 'numbers', ~np.isfinite(given)
+  if scores != 'ranks':
+    allowed = "numbers from 0 to 1, or scores='ranks' for others"
+    given = within_rounding(given)
+    outside = ~((given >= 0) & (given <= 1))
+  _refuse(outside, given, rows, names, f'{where}probabilities', allowed)
   index = next((array.index for array in (truth, probabilities) if _has_index(array)), None)
   if about is not None:
     about = _texts(about, index, len(rows), f'{where}about')
@@ -60,10 +66,11 @@ def predictions(
     images=rows,
     patients=rows if patients is None else _people(patients, index, len(rows), f'{where}patients'),
     labels=names,
-    probabilities=scores.astype(np.float64),
+    probabilities=given.astype(np.float64),
     truth=np.where(known, values, 0).astype(np.float32),
     known=known,
     about=about,
+    stated=patients is not None,
   )
 
 

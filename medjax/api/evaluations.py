@@ -85,7 +85,8 @@ def assess(
 
   Args:
     truth: [N] or [N, L], an array, list, Series or DataFrame: 1, 0, and NaN where unknown.
-    probabilities: likewise, in [0, 1]. Columns of two DataFrames are joined by name, rows by index.
+    probabilities: likewise, in [0, 1], or any numbers with scores='ranks'. Columns of two
+      DataFrames are joined by name, rows by index.
     patients: N, of which patient each image is; by default each is of a patient of its own.
     labels: names of the L columns, where none of the two is a DataFrame.
     validation: (truth, probabilities) or (truth, probabilities, patients) of other patients, on
@@ -100,8 +101,8 @@ def assess(
       apart.
   """
   settings = _protocol(protocol)
-  test = arrays.predictions(truth, probabilities, patients, labels, about)
-  chosen_on = None if validation is None else _validation(validation, test, labels)
+  test = arrays.predictions(truth, probabilities, patients, labels, about, scores=settings.scores)
+  chosen_on = None if validation is None else _validation(validation, test, labels, settings.scores)
   again.check(test, chosen_on, settings, predictions='patients', truth='truth')
   with words.renamed({'config.evaluation.': ''}):
     result = assessment.assess(chosen_on, test, settings).result
@@ -181,7 +182,7 @@ def _protocol(settings: dict[str, Any]) -> Protocol:
 
 
 def _validation(
-  given: tuple[Any, ...], test: Predictions, labels: Sequence[str] | None
+  given: tuple[Any, ...], test: Predictions, labels: Sequence[str] | None, scores: str
 ) -> Predictions:
   if not isinstance(given, tuple | list) or len(given) not in (2, 3):
     raise InputError('validation: give (truth, probabilities) or (truth, probabilities, patients)')
@@ -190,7 +191,12 @@ def _validation(
     isinstance(array, pd.DataFrame) for array in (truth, probabilities)
   )
   part = arrays.predictions(
-    truth, probabilities, patients, labels if has_names else test.labels, where='validation: '
+    truth,
+    probabilities,
+    patients,
+    labels if has_names else test.labels,
+    where='validation: ',
+    scores=scores,
   )
   if part.labels != test.labels:
     raise InputError(

@@ -25,6 +25,8 @@ class Protocol:
     subgroups: columns by whose values the figures are reported; those absent are ignored.
     replicates: of the bootstrap over patients; 0 for no intervals.
     seed: of the bootstrap, not negative.
+    scores: 'probabilities' in [0, 1], or 'ranks': numbers of any scale, higher meaning more likely
+      positive. They have curves and thresholds, but no calibration and no figures of it.
   """
 
   head: str = 'sigmoid'
@@ -36,6 +38,7 @@ class Protocol:
   subgroups: tuple[str, ...] = ()
   replicates: int = 2000
   seed: int = 0
+  scores: str = 'probabilities'
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Protocol))
@@ -63,6 +66,14 @@ def check(
   called = {name: name for name in FIELDS} | dict(names or {})
   check_option(called['head'], protocol.head, vocabulary.HEADS)
   check_option(called['calibration'], protocol.calibration, vocabulary.CALIBRATIONS)
+  check_option(called['scores'], protocol.scores, vocabulary.SCORES)
+  for name, allowed in (('head', 'sigmoid'), ('calibration', 'none')):
+    value = getattr(protocol, name)
+    if protocol.scores == 'ranks' and value != allowed:
+      raise InputError(
+        f"{called['scores']}=ranks: {called[name]}='{value}' needs probabilities; give "
+        f"{called[name]}='{allowed}', or leave it out"
+      )
   vocabulary.check_rules(protocol.operating_points, called['operating_points'])
   if not isinstance(protocol.prevalence, Mapping):
     raise InputError(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medjax.config.protocol import Protocol
-from medjax.evaluation import classes, levels, notes, subgroups, summary
+from medjax.evaluation import classes, levels, notes, ranks, subgroups, summary
 from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
 from medjax.evaluation.label_figures import ALL_THE_SAME, CONFIDENCE, all_the_same
@@ -114,6 +114,8 @@ def assess(
       *sentences,
     ),
   )
+  if protocol.scores == 'ranks':
+    result = ranks.without_probabilities(result)
   return Assessment(of_levels, result, ready.get('validation'), ready['test'])
 
 

@@ -26,7 +26,7 @@ from medjax.evaluation.contrasts import (
   TestSize,
   verdict,
 )
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.statistics import delong, intervals, metrics, multiplicity
 
 FIGURES = ('auroc', 'auprc')
@@ -298,7 +298,12 @@ def _notes(
 ) -> list[str]:
   """Returns sentences on what weakens the comparison, the gravest first."""
   sentences = []
-  if list(one.images) == list(one.patients):
+  if one.stated and not names_patients(one):
+    sentences.append(
+      "Every image is of another patient, by the column 'patient'. If some patients have several "
+      'images after all, intervals are too narrow and p values too small.'
+    )
+  elif not names_patients(one):
     sentences.append(
       'No patient identifiers: every image counts as its own patient. If some patients have '
       'several images, intervals are too narrow and p values too small.'

@@ -7,20 +7,24 @@ predictions may hold the truth too.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
-from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions
+from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions, within_rounding
 
 _CODES = cells.LABELS | {'-1': np.nan}  # What is uncertain is not known.
 
 
 def read(
-  predictions: pathlib.Path, truth: pathlib.Path | None, labels: Sequence[str] = ()
+  predictions: pathlib.Path,
+  truth: pathlib.Path | None,
+  labels: Sequence[str] = (),
+  columns: Mapping[str, str] | None = None,
+  scores: str = 'probabilities',
 ) -> Predictions:
   """Reads and joins the two files.
 
@@ -28,21 +32,25 @@ def read(
     predictions: the CSV of probabilities.
     truth: the CSV of the truth; None where the predictions hold it.
     labels: those to read; empty reads all that are predicted.
+    columns: our name of a column → the name that it has in the files, where they have that one.
+    scores: 'probabilities', or 'ranks' for numbers of any scale.
 
   Raises:
     InputError: naming file, row and column: a column missing, an image listed twice or in one file
       only, a label in one file only, a probability that is none, a truth of another code, or
       patients who differ between the files.
   """
-  predicted = _by_image(predictions)
-  known = predicted if truth is None else _by_image(truth)
+  columns = columns or {}
+  predicted = _by_image(predictions, columns)
+  known = predicted if truth is None else _by_image(truth, columns)
+  _check_found(columns, [predicted, known], [predictions, truth or predictions])
   truth = truth or predictions
   if known is not predicted:
     _check_images(predicted, predictions, known, truth)
     known = known.loc[predicted.index]
   of_probability, of_truth = _columns(predicted, predictions, known, truth, labels)
   probabilities = [
-    _probabilities(predicted, column, predictions) for column in of_probability.values()
+    _probabilities(predicted, column, predictions, scores) for column in of_probability.values()
   ]
   values = np.stack(
     [
@@ -63,12 +71,14 @@ def read(
     np.where(np.isnan(values), 0, values).astype(np.float32),
     ~np.isnan(values),
     about[[name for name in about if name not in used]].reset_index(drop=True),
+    stated='patient' in known or 'patient' in predicted,
   )
 
 
-def _by_image(path: pathlib.Path) -> pd.DataFrame:
-  """Returns the table by image, with a column `row`, its row in the file."""
-  frame = table.read_csv(path, ('image',))
+def _by_image(path: pathlib.Path, columns: Mapping[str, str]) -> pd.DataFrame:
+  """Returns the table by image under our names, with a column `row`, its row in the file."""
+  frame = table.read_csv(path, () if 'image' in columns else ('image',))
+  frame = _under_our_names(frame, columns, path)
   frame['image'] = frame['image'].str.strip()
   frame['row'] = frame.index
   empty = frame['image'] == ''
@@ -85,6 +95,47 @@ def _by_image(path: pathlib.Path) -> pd.DataFrame:
       'counts once'
     )
   return frame.set_index('image')
+
+
+def _under_our_names(
+  frame: pd.DataFrame, columns: Mapping[str, str], path: pathlib.Path
+) -> pd.DataFrame:
+  """Returns the table with the columns named as here, those that the file has."""
+  found = {ours: theirs for ours, theirs in columns.items() if theirs in frame and ours != theirs}
+  for ours, theirs in found.items():
+    if ours in frame and ours not in found.values():
+      raise InputError(
+        f"{path}: has a column '{ours}' and a column '{theirs}', which --columns calls '{ours}'; "
+        'rename or leave out one of them'
+      )
+  named = {ours: frame[theirs] for ours, theirs in found.items()}
+  kept = {ours for ours in ('image', *columns) if columns.get(ours, ours) == ours}
+  frame = frame.drop(columns=[name for name in found.values() if name not in kept]).assign(**named)
+  if 'image' not in frame:
+    raise InputError(
+      f"{path}: no column 'image' and no column '{columns['image']}'"
+      f'{nearest(columns["image"], frame.columns) or "."} The columns are: {", ".join(frame)}'
+    )
+  return frame
+
+
+def _check_found(
+  columns: Mapping[str, str], frames: Sequence[pd.DataFrame], paths: Sequence[pathlib.Path]
+) -> None:
+  """Raises InputError for a column that --columns names and no file has, or that is both."""
+  where = ' and '.join(map(str, dict.fromkeys(paths)))
+  for ours, theirs in columns.items():
+    if ours != 'image' and not any(ours in frame for frame in frames):
+      names = list(dict.fromkeys(name for frame in frames for name in frame if name != 'row'))
+      raise InputError(
+        f"--columns: no column '{theirs}' in {where}{nearest(theirs, names) or '.'} "
+        f'The columns are: {", ".join(names)}'
+      )
+    label = ours.removeprefix(PROBABILITY)
+    if ours != label and theirs == columns.get(TRUTH + label) and frames[0] is frames[1]:
+      raise InputError(
+        f"--columns: '{theirs}' of {where} is both {ours} and {TRUTH}{label}; name another for one"
+      )
 
 
 def _in_file(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,16 +207,22 @@ def _named(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
   return named or {column: column for column in others}
 
 
-def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
+def _probabilities(frame: pd.DataFrame, column: str, path: pathlib.Path, scores: str) -> np.ndarray:
   text = frame[column].str.strip()
   values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
-  bad = ~((values >= 0) & (values <= 1))
+  if scores == 'ranks':
+    bad, allowed = ~np.isfinite(values), 'no number; every image needs one'
+  else:
+    values = within_rounding(values)
+    bad = ~((values >= 0) & (values <= 1))
+    allowed = 'no probability in [0, 1]; every image needs one'
+    if np.isfinite(values).all():
+      allowed += '. Scores of another scale are evaluated as ranks: --scores=ranks'
   if bad.any():
     row = np.flatnonzero(bad)[0]
     said = f"'{text.iloc[row]}'" if text.iloc[row] else 'empty'
     raise InputError(
-      f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is no probability in "
-      '[0, 1]; every image needs one'
+      f"{path}: row {frame['row'].iloc[row] + 2}, column '{column}': {said} is {allowed}"
     )
   return values
 

@@ -149,13 +149,16 @@ def of_units(
     truth, known = any_of(truth, known, starts)[0], np.logical_and.reduceat(known, starts, axis=0)
   if head != 'sigmoid':
     known &= (known.all(axis=1) & (truth.sum(axis=1) == 1))[:, None]
+  # A mean may lie outside of all that it is of by a rounding, and a difference of grades below 0.
+  given = np.asarray(predictions.probabilities)
+  least, most = (0, 1) if head != 'sigmoid' or not given.size else (given.min(), given.max())
   patients = np.asarray(predictions.patients, object)[order][starts]
   about = predictions.about
   return Predictions(
     [str(unit) for unit in units],
     list(patients),
     list(predictions.labels),
-    np.clip(values, 0, 1),  # a mean may exceed 1 by a rounding
+    np.clip(values, least, most),
     np.where(known, truth, 0).astype(np.float32),
     known,
     None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from medjax.evaluation import levels, without_width, wording
 from medjax.evaluation.calibration import Calibration
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.result import Result
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
@@ -46,10 +46,13 @@ def _overlap(validation: Predictions | None, test: Predictions) -> list[str]:
 def unidentified(validation: Predictions | None, test: Predictions) -> list[str]:
   """Returns a sentence for each split whose images carry their patients' names, one each."""
   return [
-    f'No patient identifiers in {split}: every image counts as its own patient. If some '
+    f"Every image in {split} is of another patient, by its column 'patient'. If some patients have "
+    'several images after all, intervals are too narrow.'
+    if predictions.stated
+    else f'No patient identifiers in {split}: every image counts as its own patient. If some '
     'patients have several images, intervals are too narrow and overlap cannot be ruled out.'
     for split, predictions in (('test', test), ('validation', validation))
-    if predictions and list(predictions.images) == list(predictions.patients)
+    if predictions and not names_patients(predictions)
   ]
 
 

@@ -7,7 +7,6 @@ evaluation needs, so predictions made by any other program can be evaluated too.
 
 import os
 import pathlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +25,12 @@ class Predictions(NamedTuple):
     images: N strings, each once.
     patients: N strings.
     labels: L names, in the order of the columns.
-    probabilities: f[N, L] in [0, 1]; f32 as a network gives and the file holds them.
+    probabilities: f[N, L] in [0, 1]; f32 as a network gives and the file holds them. Any finite
+      numbers where scores are ranks, see `Protocol`.
     truth: f32[N, L] of 0 and 1; 0 where not known.
     known: bool[N, L], where the reference standard says 0 or 1.
     about: N rows of text, further columns about the images; None where there are none.
+    stated: whether patients who are each of one image are so by somebody's statement.
   """
 
   images: list[str]
@@ -39,6 +40,7 @@ class Predictions(NamedTuple):
   truth: np.ndarray
   known: np.ndarray
   about: pd.DataFrame | None = None
+  stated: bool = False
 
 
 def known_of(predictions: Predictions, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,32 +49,27 @@ def known_of(predictions: Predictions, index: int) -> tuple[np.ndarray, np.ndarr
   return predictions.probabilities[known, index], predictions.truth[known, index]
 
 
-def write(
-  path: str | os.PathLike,
-  images: Sequence[str],
-  patients: Sequence[str],
-  labels: Sequence[str],
-  probabilities: np.ndarray,
-  truth: np.ndarray,
-  known: np.ndarray,
-  about: pd.DataFrame | None = None,
-) -> None:
+def within_rounding(values: np.ndarray) -> np.ndarray:
+  """Returns f64 values with those that a float32 puts a rounding outside of [0, 1] at its ends.
+
+  A softmax in float32 says 1.0000001 of what is certain.
+  """
+  inside = np.clip(values, 0, 1)
+  return np.where(np.abs(values - inside) <= 2.0**-21, inside, values)
+
+
+def write(path: str | os.PathLike, given: Predictions) -> None:
   """Writes the file whole or not at all; `read` gives back the same bits.
 
   Args:
     path: where to; its folder is made if need be, an existing file is replaced.
-    images: N strings, each once.
-    patients: N strings, none empty.
-    labels: L names, each once.
-    probabilities: [N, L] in [0, 1], stored as float32.
-    truth: [N, L], 0 or 1 where known; anything, NaN too, where not.
-    known: bool[N, L].
-    about: N rows of further columns, written as text, or None.
+    given: probabilities are stored as float32; truth may be anything, NaN too, where not known.
 
   Raises:
     InputError: what `read` would refuse, named by file, row and column; nothing is written.
   """
   path = pathlib.Path(path)
+  images, patients, labels, probabilities, truth, known, about = given[:7]
   shape = (len(images), len(labels))
   probabilities, truth = np.asarray(probabilities, np.float32), np.asarray(truth, np.float32)
   known = np.asarray(known, bool)

@@ -12,6 +12,7 @@ from medjax.evaluation.label_result import Counts, LabelResult
 from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.statistics.localisation import Localisation
 
+NOT_PROBABILITIES = 'scores are ranks, not probabilities'
 SCHEMA = 1  # raised by whoever renames, adds or removes a field
 _FIGURES = (
   'auroc',
@@ -244,6 +245,11 @@ class Result:
   readers: ReaderStudy | None = None
   localisation: Localisation | None = None
   schema: int = SCHEMA
+
+  @property
+  def is_of_ranks(self) -> bool:
+    """Whether scores are ranks, which have no figures of probabilities."""
+    return self.mean.brier.reason == NOT_PROBABILITIES
 
   def with_study_of(self, earlier: 'Result') -> 'Result':
     """Returns these figures with the facts, study notes, readers and localisation of another."""

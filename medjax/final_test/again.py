@@ -47,6 +47,7 @@ class PredictionFiles(NamedTuple):
     validation: predictions of other patients, to calibrate and choose thresholds on; or None.
     validation_truth: None where `validation` holds it.
     labels: those to evaluate; all by default.
+    columns: our name of a column → its name in the files.
   """
 
   predictions: pathlib.Path
@@ -54,12 +55,19 @@ class PredictionFiles(NamedTuple):
   validation: pathlib.Path | None = None
   validation_truth: pathlib.Path | None = None
   labels: Sequence[str] = ()
+  columns: Mapping[str, str] | None = None
+
+  def read(
+    self, predictions: pathlib.Path, truth: pathlib.Path | None, protocol: Protocol
+  ) -> Predictions:
+    """Reads one pair of such files."""
+    return joining.read(predictions, truth, self.labels, self.columns, protocol.scores)
 
 
 def evaluate_run(
   workdir: pathlib.Path,
   *,
-  readers: pathlib.Path | None = None,
+  readers: Sequence[pathlib.Path] = (),
   prevalence: Mapping[str, float] | None = None,
   subgroups: Sequence[str] | None = None,
   replicates: int | None = None,
@@ -70,7 +78,8 @@ def evaluate_run(
 
   Args:
     workdir: of the run.
-    readers: CSV of image, reader and their answers by label, to compare the model with.
+    readers: CSVs of image, reader and their answers by label, to compare the model with; see
+      medjax.data.reference.reader_table.read_files.
     prevalence, subgroups, replicates, seed: as in `Protocol`; None for the run's own.
     names: field → what the caller calls it in messages; by default as in `Protocol`.
 
@@ -103,7 +112,7 @@ def evaluate_run(
     },
   )
   result = assessed.result.with_study_of(earlier)
-  if readers is not None:
+  if readers:
     result = dataclasses.replace(result, readers=read_by(readers, assessed))
   report_files.write(run.layout, result)
   return Evaluated(result, run.report)
@@ -114,7 +123,7 @@ def evaluate_files(
   protocol: Protocol,
   output: pathlib.Path,
   *,
-  readers: pathlib.Path | None = None,
+  readers: Sequence[pathlib.Path] = (),
   names: Mapping[str, str] | None = None,
 ) -> Evaluated:
   """Evaluates predictions of any model and writes page, result and what validation chose.
@@ -130,10 +139,10 @@ def evaluate_files(
     InputError: files that cannot be read or do not go together, or settings that no evaluation
       could use.
   """
-  test = joining.read(sources.predictions, sources.truth, sources.labels)
+  test = sources.read(sources.predictions, sources.truth, protocol)
   validation = None
   if sources.validation is not None:
-    validation = joining.read(sources.validation, sources.validation_truth, sources.labels)
+    validation = sources.read(sources.validation, sources.validation_truth, protocol)
   truth = sources.truth or sources.predictions
   check(test, validation, protocol, names, predictions=str(sources.predictions), truth=str(truth))
   assessed = assessment.assess(validation, test, protocol)
@@ -150,7 +159,7 @@ def evaluate_files(
     assessed.result,
     facts=facts,
     study_notes=tuple(study_notes),
-    readers=None if readers is None else read_by(readers, assessed),
+    readers=read_by(readers, assessed) if readers else None,
   )
   output.mkdir(parents=True, exist_ok=True)
   page = page_of(result, protocol, title=sources.predictions.name)
@@ -272,9 +281,9 @@ def check_columns(
       )
 
 
-def read_by(readers: pathlib.Path, assessed: Assessment) -> ReaderStudy:
-  """Compares the model with the readers of a CSV, see medjax.data.reference.reader_table."""
-  readings = reader_table.read(readers, [])
+def read_by(readers: Sequence[pathlib.Path], assessed: Assessment) -> ReaderStudy:
+  """Compares the model with the readers of CSVs, see medjax.data.reference.reader_table."""
+  readings = reader_table.read_files(readers)
   return compare_readers(readings, assessed)
 
 

@@ -9,7 +9,7 @@ from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
 from medjax.data import identifiers
 from medjax.errors import InputError
-from medjax.evaluation import comparison, joining, levels, results_file
+from medjax.evaluation import comparison, levels, results_file
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.predictions import Predictions
 from medjax.final_test.again import PredictionFiles, check, check_level, not_recorded
@@ -99,7 +99,8 @@ def compare_run(
   )
   destination.check()
   test = run.raw_predictions('test')
-  other, notes, warning = _other(test, against, run.layout.predictions('test'))
+  sources = PredictionFiles(against, run.layout.predictions('test'), labels=test.labels)
+  other, notes, warning = _other(test, against, sources, run.config.protocol)
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
   check_level(other, protocol, protocols.IN_CONFIG)
   between = str(workdir), str(against)
@@ -129,14 +130,15 @@ def compare_files(
   Raises:
     InputError: as `compare_run`.
   """
-  test = joining.read(sources.predictions, sources.truth, sources.labels)
+  test = sources.read(sources.predictions, sources.truth, protocol)
   truth = str(sources.truth or sources.predictions)
   check(test, None, protocol, names, predictions=str(sources.predictions), truth=truth)
   between = str(sources.predictions), str(against)
   compares = tuple(str(path.resolve()) for path in (sources.predictions, against))
   destination = _Written(_name(against), output, output, compares)
   destination.check()
-  other, notes, warning = _other(test, against, sources.truth)
+  chosen = sources._replace(labels=test.labels)
+  other, notes, warning = _other(test, against, chosen, protocol)
   check_level(other, protocol, names)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
   return destination.write(compared, (not_recorded(sources.predictions), *notes), warning)
@@ -181,11 +183,11 @@ def _name(against: pathlib.Path) -> str:
 
 
 def _other(
-  test: Predictions, against: pathlib.Path, truth: pathlib.Path | None
+  test: Predictions, against: pathlib.Path, sources: PredictionFiles, protocol: Protocol
 ) -> tuple[Predictions, tuple[str, ...], str]:
   """Returns the predictions to compare with, notes on them, and a warning or ''."""
   if not against.is_dir():
-    return joining.read(against, truth, test.labels), (not_recorded(against),), ''
+    return sources.read(against, sources.truth, protocol), (not_recorded(against),), ''
   run = finished.open_run(against)
   return run.raw_predictions('test'), (), met_again(test, run.layout)
 

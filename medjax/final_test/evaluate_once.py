@@ -74,7 +74,7 @@ def test_and_report(
   }
   for name, parts in (('', tested), *ablations.items()):
     for part, of_part in parts.items():
-      predictions.write(layout.predictions(part, name), *of_part)
+      predictions.write(layout.predictions(part, name), of_part)
   protocol = config.protocol
   chosen = assessment.freeze(tested['validation'], protocol)
   frozen.write(

@@ -200,8 +200,7 @@ def items(
 
   topic = 'Evaluation'
   say('28', '18', 'Measures of performance, and how they were estimated', HERE,
-      f'{"Ranking, decisions" if chosen or result.classes else "Ranking"} and calibration, each '
-      'by its name.', figures,
+      f'{_measures(result, bool(chosen or result.classes))}, each by its name.', figures,
       'Operating points', 'Calibration')  # fmt: skip
   say('29', '', 'Uncertainty and significance', HERE,
       f'{wording.capital(result.method)}, {result.replicates:,} replicates.', _FIRST,
@@ -272,6 +271,11 @@ def items(
   say('44', '38', 'Funding, and the part of those who fund', YOURS, '')
   say('', '39', 'Commercial interests', YOURS, '')
   return entries
+
+
+def _measures(result: Result, are_decided: bool) -> str:
+  kinds = ['decisions'] * are_decided + ['calibration'] * (not result.is_of_ranks)
+  return ' and '.join(filter(None, [', '.join(['Ranking', *kinds[:-1]]), *kinds[-1:]]))
 
 
 def _all_notes(result: Result, proof: Mapping, facts: Mapping) -> list[str]:

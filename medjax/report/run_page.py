@@ -59,7 +59,10 @@ def render(
     (wording.capital(wording.things(result)[1]), labels_section.label_table(result)),
     ('Operating points', operating_points_section.operating_points(result)),
     ('Curves', curves_section.curves(result)),
-    ('Calibration', calibration_section.calibration(result, method)),
+    (
+      'Calibration',
+      None if result.is_of_ranks else calibration_section.calibration(result, method),
+    ),
     *sections,
     ('Levels and ensembles', labels_section.variants(result)),
     (

@@ -110,7 +110,7 @@ def write(
     counts: slide → how many patches.
   """
   for split, part in slides.items():
-    predictions.write(directory / 'predictions' / f'{split}.csv', *part)
+    predictions.write(directory / 'predictions' / f'{split}.csv', part)
   table = _decisions(slides, results.slides)
   table.insert(3, 'patches', [counts[slide] for slide in table['image']])
   table = table.rename(columns={'image': 'slide'})

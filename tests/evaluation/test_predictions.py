@@ -26,7 +26,7 @@ def test_same_bits_back(tmp_path):
   path = tmp_path / 'new' / 'test.csv'
   given = example()
   given.probabilities[:4, 0] = 0, 1, np.nextafter(np.float32(0), np.float32(1)), np.float32(1) / 3
-  predictions.write(path, *given)
+  predictions.write(path, given)
   back = predictions.read(path)
   assert back[:3] == given[:3]
   assert back.patients[0] == '00000'  # a patient is a string, not a number
@@ -40,10 +40,11 @@ def test_same_bits_back(tmp_path):
 
 def test_columns_and_empty_truth(tmp_path):
   path = tmp_path / 'p.csv'
-  predictions.write(
-    path, ['a.jpg', 'b.jpg'], ['1', '2'], ['X', 'Y'],
+  given = predictions.Predictions(
+    ['a.jpg', 'b.jpg'], ['1', '2'], ['X', 'Y'],
     np.array([[0.5, 0.25], [1, 0]]), np.array([[1, np.nan], [0, 0]]), np.array([[1, 0], [1, 1]]),
   )  # fmt: skip
+  predictions.write(path, given)
   assert path.read_text().splitlines() == [
     'image,patient,prob_X,prob_Y,true_X,true_Y', 'a.jpg,1,0.5,0.25,1,', 'b.jpg,2,1,0,0,0',
   ]  # fmt: skip
@@ -63,7 +64,7 @@ def test_nothing_is_written_that_read_would_refuse(tmp_path, field, value, named
   getattr(given, field)[2, 0] = value
   path = tmp_path / 'test.csv'
   with pytest.raises(InputError) as error:
-    predictions.write(path, *given)
+    predictions.write(path, given)
   for word in [str(path), *named]:
     assert word in str(error.value)
   assert not list(tmp_path.iterdir())
@@ -77,7 +78,7 @@ def test_shapes_and_lengths_must_agree(tmp_path):
     given._replace(labels=['Edema', 'Edema', 'X']),
   ):
     with pytest.raises(InputError, match=r'test\.csv'):
-      predictions.write(tmp_path / 'test.csv', *broken)
+      predictions.write(tmp_path / 'test.csv', broken)
 
 
 @pytest.mark.parametrize(

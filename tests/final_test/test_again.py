@@ -38,7 +38,7 @@ def test_figures_are_those_of_scikit_learn(files, tmp_path):
   )
   readers = folder / 'readers.csv'
   with_validation = given(folder, validation='v', validation_truth='v_truth')
-  result, page = again.evaluate_files(with_validation, protocol, tmp_path, readers=readers)
+  result, page = again.evaluate_files(with_validation, protocol, tmp_path, readers=[readers])
   for label in prediction_files.LABELS:
     test, validation = tables['t'], tables['v']
     scores, truth = test[f'prob_{label}'], test[label]
@@ -139,12 +139,12 @@ def test_bad_input_is_one_line(files, tmp_path, settings, others, words):
   named = given(
     folder, **{key: value for key, value in others.items() if key not in ('readers', 'against')}
   )
+  paths = [folder / f'{readers}.csv'] if readers else []
   with pytest.raises(InputError) as caught:
     if against:
       compare.compare_files(named, folder / f'{against}.csv', protocol, tmp_path / 'out')
     else:
-      path = readers and folder / f'{readers}.csv'
-      again.evaluate_files(named, protocol, tmp_path / 'out', readers=path)
+      again.evaluate_files(named, protocol, tmp_path / 'out', readers=paths)
   assert '\n' not in str(caught.value)
   for word in words:
     assert word in str(caught.value)

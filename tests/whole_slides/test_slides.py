@@ -57,8 +57,7 @@ def run(cut, tmp_path):
   score = np.clip(0.25 + 0.4 * table['tumor'] + rng.normal(0, 0.1, len(table)), 0, 1)
   for part, letter in (('validation', 'v'), ('test', 't')):
     at = table['slide'].str.startswith(letter)
-    predictions.write(
-      workdir / 'predictions' / f'{part}.csv',
+    of_part = predictions.Predictions(
       table['image'][at],
       table['patient'][at],
       ['tumor'],
@@ -66,6 +65,7 @@ def run(cut, tmp_path):
       table['tumor'][at].to_numpy()[:, None],
       np.ones((at.sum(), 1), bool),
     )
+    predictions.write(workdir / 'predictions' / f'{part}.csv', of_part)
   return workdir
 
 

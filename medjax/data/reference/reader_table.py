@@ -46,13 +46,57 @@ def read(
       image, an image or reader empty, an image that is not there or of two patients, a column or
       label called as a column of the study table is that is no label.
   """
-  frame = _keyed(table.read_csv(path, KEYS), KEYS, path, images)
+  return _read(table.read_csv(path, KEYS), path, classes, images)
+
+
+def _read(
+  frame: pd.DataFrame,
+  path: pathlib.Path,
+  classes: Sequence[str],
+  images: Collection[str] | None = None,
+) -> pd.DataFrame:
+  frame = _keyed(frame, KEYS, path, images)
   _check_names(frame, NOT_LABELS, path)
   if set(labels_of(frame)) == {'label', 'value'}:
     frame = _widened(frame, classes, path)
   else:
     frame = _answered(frame, labels_of(frame), classes, path)
   return check(frame, str(path), classes)
+
+
+def read_files(paths: Sequence[pathlib.Path], classes: Sequence[str] = ()) -> pd.DataFrame:
+  """Reads one CSV of all readings, or several; see `read`.
+
+  Of several, one without the column `reader` is of one reader, named as the file is. What a file
+  does not ask, its readers have not read.
+
+  Raises:
+    InputError: as `read`; a reader in two files, two files of one name, patients in some only.
+  """
+  if len(paths) == 1:
+    return read(paths[0], classes)
+  parts = [_of_file(path, classes) for path in paths]
+  first: dict[str, pathlib.Path] = {}
+  for path, part in zip(paths, parts):
+    for reader in part['reader'].unique():
+      key = identifiers.key(reader)
+      if key in first:
+        raise InputError(
+          f"{path}: reader '{reader}' is in {first[key]} too; name the file, or its column "
+          "'reader', as the person who read"
+        )
+    first |= {identifiers.key(reader): path for reader in part['reader'].unique()}
+    if ('patient' in part) != ('patient' in parts[0]):
+      raise InputError(
+        f"{path}: of it and {paths[0]} one has a column 'patient'; give it in all of the readers' "
+        'files or in none'
+      )
+  return check(pd.concat(parts, ignore_index=True), ', '.join(map(str, paths)), classes)
+
+
+def _of_file(path: pathlib.Path, classes: Sequence[str]) -> pd.DataFrame:
+  frame = table.read_csv(path, ['image'])
+  return _read(frame if 'reader' in frame else frame.assign(reader=path.stem), path, classes)
 
 
 def read_definitive(

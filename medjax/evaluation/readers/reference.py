@@ -37,7 +37,7 @@ class Reference(NamedTuple):
 
 
 def make(
-  readers: pathlib.Path,
+  readers: Sequence[pathlib.Path],
   definitive: pathlib.Path | None = None,
   *,
   method: str = 'majority',
@@ -47,14 +47,14 @@ def make(
   """Makes a reference standard of files.
 
   Args:
-    readers: CSV of image, reader and labels, see medjax.data.reference.reader_table.
+    readers: CSVs of image, reader and labels, see medjax.data.reference.reader_table.read_files.
     definitive: CSV of image, labels and test, which outranks the readers; None for none.
     method, ties, classes: see medjax.data.reference.consensus.estimate.
 
   Raises:
     InputError: files that are not as described, or an unknown method or rule.
   """
-  readings = reader_table.read(readers, classes)
+  readings = reader_table.read_files(readers, classes)
   labels = reader_table.labels_of(readings)
   test = None
   if definitive is not None:

@@ -44,8 +44,8 @@ def _key(result: Result) -> Markup:
   for number, rule in sorted(numbers.items()):
     decides = ', makes the decisions' if number == 1 else ''
     entries.append((f'number {number}', f'{wording.capital(wording.rule(rule))}{decides}'))
-  entries.append(('chance', 'guessing; prevalence; perfectly calibrated'))
   plots = [label_result.reliability for label_result in drawn if label_result.reliability]
+  entries.append(('chance', f'guessing; prevalence{"; perfectly calibrated" if plots else ""}'))
   if any(plot.before for plot in plots):
     entries.append(('hollow', 'before calibration'))
   if plots:
