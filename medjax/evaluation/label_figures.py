@@ -23,8 +23,9 @@ from medjax.evaluation.label_result import (
   ValidationResult,
 )
 from medjax.evaluation.predictions import Predictions, known_of
-from medjax.evaluation.statistics import delong, intervals, resampled
+from medjax.evaluation.statistics import delong, intervals, proportions, resampled
 
+ONE_PATIENT = 'all such images are of one patient'
 ALL_THE_SAME = 'all scores are the same'  # AUROC is then 0.5, whoever is drawn
 CONFIDENCE = 0.95  # how often the intervals cover
 NEEDS = {  # the classes without which a figure does not exist
@@ -96,6 +97,11 @@ def figure(
 ) -> Figure:
   """Returns a figure with its intervals at the confidence of all results."""
   return intervals.figure(float(value), replicates, reason, CONFIDENCE, left_out, biased)
+
+
+def with_interval(rate: Figure, interval: tuple[float, float] | None) -> Figure:
+  """Returns a proportion with its interval over patients in place of the bootstrap's."""
+  return dataclasses.replace(rate, interval=interval, reason='' if interval else ONE_PATIENT)
 
 
 def of_label(
@@ -178,12 +184,13 @@ def _at_point(
     counts: of the label on test.
     prevalence: that was stated for it, or None.
   """
-  figures: dict[str, Figure] = {
-    name: computed.figure(
-      name, _no_interval(counts, name, point, float(computed.values[name][index, at])), index, at
-    )
-    for name in resampled.AT_THRESHOLD
-  }
+  rate_intervals = _rate_intervals(computed.test, index, point.threshold)
+  figures: dict[str, Figure] = {}
+  for name in resampled.AT_THRESHOLD:
+    reason = _no_interval(counts, name, point, float(computed.values[name][index, at]))
+    figures[name] = computed.figure(name, reason, index, at)
+    if name in rate_intervals and not reason:
+      figures[name] = with_interval(figures[name], rate_intervals[name])
   validation = None
   if computed.of_validation is not None:
     validation = Rates(
@@ -253,6 +260,17 @@ def _confusion(predictions: Predictions, index: int, threshold: float | None) ->
     true_negatives=int((~called & ~positive).sum()),
     false_negatives=int((~called & positive).sum()),
   )
+
+
+def _rate_intervals(
+  predictions: Predictions, index: int, threshold: float | None
+) -> dict[str, tuple[float, float] | None]:
+  """Returns proportion → its interval, at one label's threshold."""
+  if threshold is None:
+    return {}
+  scores, truth = known_of(predictions, index)
+  patients = np.asarray(predictions.patients)[predictions.known[:, index]]
+  return proportions.rates(patients, truth == 1, scores >= threshold, CONFIDENCE)
 
 
 def _delong(test: Predictions, index: int) -> Delong:

@@ -9,7 +9,6 @@ from medjax.evaluation.result import Result
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
 FEW_OF_A_CLASS = 10  # patients
-_RATES = ('sensitivity', 'specificity')
 
 
 def notes(result: Result, validation: Predictions | None, test: Predictions) -> list[str]:
@@ -190,10 +189,6 @@ def _certain(result: Result) -> list[str]:
   for label, of_label in result.labels.items():
     if without_width.has_none(of_label.auroc):
       named.append((f'{label} AUROC', without_width.of_auroc(of_label.auroc, confidence)))
-    for name in _RATES if of_label.decision else ():
-      figure = getattr(of_label.decision, name)
-      if without_width.has_none(figure):
-        named.append((f'{label} {name}', without_width.of_rate(name, figure, confidence)))
   for _, words, figure in wording.class_figures(result.classes):
     if result.classes and without_width.has_none(figure):
       named.append((words, without_width.of_classes(figure, result.classes, confidence)))

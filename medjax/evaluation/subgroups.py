@@ -23,10 +23,11 @@ from medjax.data import units
 from medjax.evaluation import subgroup_notes, value_groups, wording
 from medjax.evaluation.counts import count
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_figures import with_interval
 from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Gaps, SubgroupLabel, SubgroupResult
-from medjax.evaluation.statistics import intervals, metrics
+from medjax.evaluation.statistics import intervals, metrics, proportions
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, OTHER
 
 FEW = 10  # patients of a class, below which a figure is not reported
@@ -273,12 +274,16 @@ def _of_value(
     known = rows[np.asarray(test.known[rows, index], bool)]
     counts = count(patient[known], test.truth[known, index])
     figures: dict[str, Any] = {}
+    called = np.asarray(test.probabilities[known, index]) >= cutoffs[index]
+    rates = proportions.rates(patient[known], test.truth[known, index] == 1, called, confidence)
     for place, name in enumerate(NEEDS):
       value = float(once[0, place, index])
       reason = _too_little(counts, name, cutoffs[index], value)
       figures[name] = intervals.figure(
         np.nan if reason else value, drawn[:, place, index], reason, confidence
       )
+      if name in rates and not reason:
+        figures[name] = with_interval(figures[name], rates[name])
     of_labels[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
   return of_labels
 

@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn
 
 from medjax.evaluation import levels, results_file, subgroup_notes, subgroups, value_groups
 from medjax.evaluation.figure import Figure
-from medjax.evaluation.statistics import intervals
+from medjax.evaluation.statistics import intervals, proportions
 
 
 def plain(scores, truth, threshold):
@@ -69,6 +69,23 @@ def test_figures_and_counts_are_those_of_each_subset():
   assert reported > 80
 
 
+def test_rates_have_wilsons_interval_over_patients():
+  test = drawn(80, 240)
+  by_column, _ = subgroups.summarise(
+    test, THRESHOLDS, ['view'], replicates=8, seed=3, confidence=0.9
+  )
+  for value, group in by_value(by_column, 'view').items():
+    rows = test.about['view'] == (value if value != 'not recorded' else '')
+    for index, label in enumerate(LABELS):
+      frame = pd.DataFrame(
+        {'patient': test.patients, 'known': test.known[:, index], 'true': test.truth[:, index]}
+      ).assign(called=test.probabilities[:, index] >= THRESHOLDS[label])
+      positive = frame[rows & frame['known'] & (frame['true'] == 1)].groupby('patient')['called']
+      figure = group.labels[label].sensitivity
+      if figure.interval:
+        assert figure.interval == proportions.wilson(positive.sum(), positive.size(), 0.9)
+
+
 def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
   # A patient has images of several views: a draw of the patient counts for all of them at once.
   test, replicates = drawn(80, 240), 8
@@ -96,7 +113,8 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
       for name in subgroups.NEEDS:
         drawn_values = [row[value, label][name] for row in drawn_figures]
         reference_values = [row['PA', label][name] for row in drawn_figures]
-        mine = [(getattr(group.labels[label], name), drawn_values)]
+        rate = name in ('sensitivity', 'specificity', 'ppv', 'npv')
+        mine = [] if rate else [(getattr(group.labels[label], name), drawn_values)]
         if value != 'PA' and name in subgroups.GAPS:
           gap = np.subtract(drawn_values, reference_values)
           mine.append((getattr(group.labels[label].gaps, name), gap))

@@ -1,0 +1,78 @@
+"""Intervals of proportions over patients, that hold where patients are few or none of them errs.
+
+Percentiles of a bootstrap fail there: of 15 positive patients at a sensitivity of 0.9, a fifth of
+the test sets shows no error, every replicate then agrees, and intervals of nominally 95 % cover
+76 % of the time.
+"""
+
+import numpy as np
+from scipy import stats
+
+
+def wilson(hits: np.ndarray, images: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+  """Returns Wilson's score interval of hits / images, images of one patient counting together.
+
+  Wilson's interval (J. Am. Stat. Assoc. 22:209, 1927) is of independent trials. Images of one
+  patient are as many as n / d of such, d being the design effect: how much larger the variance
+  between patients makes that of the proportion (Rao & Scott, Biometrics 48:577, 1992; for Wilson's
+  interval Franco et al., J. Surv. Stat. Methodol. 7:334, 2019, with Student's t in place of the
+  normal quantile). It is bounded by 1, images as different within a patient as between patients,
+  and by that of images all alike, which is taken where there is no error, or nothing but errors.
+
+  Args:
+    hits: f[P], of each patient.
+    images: f[P], of each patient; those without any do not count.
+    level: how often the interval is to cover.
+
+  Returns:
+    (low, high); None with fewer than two patients.
+  """
+  hits, images = (np.asarray(part, np.float64)[np.asarray(images) > 0] for part in (hits, images))
+  patients, total = len(images), images.sum()
+  if patients < 2:
+    return None
+  share = hits.sum() / total
+  all_alike = float((images**2).sum() / total)
+  effect = all_alike
+  if 0 < share < 1:
+    spread = ((hits - share * images) ** 2).sum() * patients / (patients - 1)
+    effect = float(np.clip(spread / (share * (1 - share) * total), 1.0, all_alike))
+  size = total / effect
+  # Patients alone tell how far they vary; with one image each there is nothing to estimate.
+  is_estimated = all_alike > 1
+  tail = (1 + level) / 2
+  quantile = float(stats.t.ppf(tail, patients - 1) if is_estimated else stats.norm.ppf(tail))
+  square = quantile**2
+  middle = (share + square / (2 * size)) / (1 + square / size)
+  half = (
+    quantile * np.sqrt(share * (1 - share) / size + square / (4 * size**2)) / (1 + square / size)
+  )
+  return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def rates(
+  patients: np.ndarray, truth: np.ndarray, called: np.ndarray, level: float = 0.95
+) -> dict[str, tuple[float, float] | None]:
+  """Returns the intervals of 'sensitivity', 'specificity', 'ppv' and 'npv', each as of `wilson`.
+
+  Args:
+    patients: [N], whose image each is.
+    truth: bool[N].
+    called: bool[N], positive.
+    level: how often the intervals are to cover.
+  """
+  names, patient = np.unique(patients, return_inverse=True)
+  counted = {
+    'sensitivity': (called, truth),
+    'specificity': (~called, ~truth),
+    'ppv': (truth, called),
+    'npv': (~truth, ~called),
+  }
+  return {
+    name: wilson(
+      np.bincount(patient, hit & whole, minlength=len(names)),
+      np.bincount(patient, whole, minlength=len(names)),
+      level,
+    )
+    for name, (hit, whole) in counted.items()
+  }
