@@ -274,7 +274,7 @@ def _of_value(
     known = rows[np.asarray(test.known[rows, index], bool)]
     counts = count(patient[known], test.truth[known, index])
     figures: dict[str, Any] = {}
-    called = np.asarray(test.probabilities[known, index]) >= cutoffs[index]
+    called = np.asarray(test.probabilities[known, index], np.float64) >= cutoffs[index]
     rates = proportions.rates(patient[known], test.truth[known, index] == 1, called, confidence)
     for place, name in enumerate(NEEDS):
       value = float(once[0, place, index])

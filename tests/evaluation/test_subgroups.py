@@ -79,7 +79,7 @@ def test_rates_have_wilsons_interval_over_patients():
     for index, label in enumerate(LABELS):
       frame = pd.DataFrame(
         {'patient': test.patients, 'known': test.known[:, index], 'true': test.truth[:, index]}
-      ).assign(called=test.probabilities[:, index] >= THRESHOLDS[label])
+      ).assign(called=test.probabilities[:, index].astype(float) >= THRESHOLDS[label])
       positive = frame[rows & frame['known'] & (frame['true'] == 1)].groupby('patient')['called']
       figure = group.labels[label].sensitivity
       if figure.interval:
@@ -125,7 +125,7 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_patients():
             np.testing.assert_allclose(
               figure.interval, np.quantile(expected, (0.05, 0.95)), atol=1e-9
             )
-  assert compared > 30
+  assert compared > 20
   mean = [
     np.mean([row['AP', label]['auroc'] - row['PA', label]['auroc'] for label in LABELS])
     for row in drawn_figures
