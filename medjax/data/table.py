@@ -78,6 +78,16 @@ def check_label_names(labels: Iterable[str], where: str) -> None:
       )
 
 
+def checked_columns(columns: Mapping[str, str] | None, allowed: Iterable[str]) -> dict[str, str]:
+  """Returns the setting `columns` of a source, our name → the file's; errors name the setting."""
+  where = 'config.data.settings.columns'
+  if not isinstance(columns or {}, Mapping):
+    raise InputError(f"{where}={columns!r}: must be a dict such as {{'patient': 'case_id'}}")
+  for name in columns or {}:
+    check_option(f'{where}: the column', name, allowed)
+  return dict(columns or {})
+
+
 def view_called(name: str) -> str:
   """Returns a view without spaces around it, 'pa' and 'Lateral' as the words of `VIEWS`."""
   name = name.strip()

@@ -1,7 +1,8 @@
 """Sources: one module per data set, each with `read(root, **settings) -> study table`.
 
-A source with a parameter `labels` gets the config's labels. Images are not opened, only named;
-`table.rows_of` gives the column `named_in`, from which messages about an image take file and line.
+A source with a parameter `labels` or `broken` gets what the config says. Images are not opened,
+only named; `table.rows_of` gives the column `named_in`, from which messages about an image take
+file and line.
 
 A source of your own is such a function in a file of your own, named in the config as
 `source='package.module:function'`. It returns a pandas DataFrame as medjax.data.table describes it.
@@ -45,7 +46,7 @@ from medjax.runtime import import_by_name
 
 
 def read_several(
-  root: pathlib.Path, sets: Mapping[str, Mapping[str, Any]] | None = None
+  root: pathlib.Path, broken: str = 'stop', sets: Mapping[str, Mapping[str, Any]] | None = None
 ) -> pd.DataFrame:
   """Returns the study table of several sets, as medjax.data.datasets.several joins them.
 
@@ -53,6 +54,7 @@ def read_several(
 
   Args:
     root: the folder that the sets' roots are relative to.
+    broken: config.data.broken, for sources that ask for it.
     sets: a name of yours → {'source': …, 'root': …, 'settings': {…}, 'labels': {our label: its
       label or [its labels, …]}}. Without 'root' the set lies in a folder of its name, without
       'labels' the map is that of medjax.data.datasets.vocabulary for its source.
@@ -86,7 +88,11 @@ def read_several(
       )
     set_labels = tuple(term for terms in label_map.values() for term in several.terms(terms))
     data = Data(
-      source, str(root / roots[name]), set_labels, settings=dict(entry.get('settings', {}))
+      source,
+      str(root / roots[name]),
+      set_labels,
+      broken=broken,
+      settings=dict(entry.get('settings', {})),
     )
     frames[name] = _read(data, where)
     if 'labels' not in entry:  # A release may lack some of what its source's vocabulary lists.
@@ -148,11 +154,12 @@ def _read(data: Data, where: str) -> pd.DataFrame:
   """Returns the checked study table; `where` is the part of the config that asks for it."""
   source = import_by_name.find(data.source, SOURCES, f'{where}.source')
   import_by_name.check_settings(
-    source, data.settings, f'{where}.settings', given=('root', 'labels')
+    source, data.settings, f'{where}.settings', given=('root', 'labels', 'broken')
   )
   settings = dict(data.settings)
-  if import_by_name.takes(source, 'labels'):
-    settings['labels'] = data.labels
+  for name in ('labels', 'broken'):
+    if import_by_name.takes(source, name):
+      settings[name] = getattr(data, name)
   try:
     frame = source(pathlib.Path(data.root), **settings)
   except (InputError, OSError):

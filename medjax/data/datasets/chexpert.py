@@ -50,8 +50,13 @@ _REFERENCE = {
 }
 
 
-def read(root: pathlib.Path) -> pd.DataFrame:
+def read(root: pathlib.Path, broken: str = 'stop') -> pd.DataFrame:
   """Returns the study table of the release under `root`.
+
+  Args:
+    root: the folder with train.csv.
+    broken: config.data.broken; with 'set_aside' a study of the test set without images stays, with
+      the image that every study has.
 
   Raises:
     InputError: no train.csv, a column missing, a path of another form, an unknown code, two tables
@@ -66,7 +71,7 @@ def read(root: pathlib.Path) -> pd.DataFrame:
     )
   names = [name for name in ('train.csv', 'valid.csv') if (folder / name).is_file()]
   frames = [_study_table(table.read_csv(folder / name, _COLUMNS), folder / name) for name in names]
-  frames += [_study_table(_read_test(folder / name), folder / name) for name in tests]
+  frames += [_study_table(_read_test(folder / name, broken), folder / name) for name in tests]
   frame = pd.concat(frames, ignore_index=True)
   official = {'train': 'train', 'valid': 'validation' if tests else 'test', 'test': 'test'}
   frame['official_split'] = frame['part'].map(official)
@@ -86,7 +91,7 @@ def _table_folder(root: pathlib.Path) -> pathlib.Path:
   )
 
 
-def _read_test(path: pathlib.Path) -> pd.DataFrame:
+def _read_test(path: pathlib.Path, broken: str) -> pd.DataFrame:
   """Returns the test set's labels, which have no other columns, with a row for each image."""
   frame = table.read_csv(path, LABELS)
   if 'Study' not in frame or 'Path' in frame:
@@ -101,10 +106,12 @@ def _read_test(path: pathlib.Path) -> pd.DataFrame:
       )
     files = sorted(file.name for file in (path.parent / study).glob('view*'))
     paths.append([f'{study}/{name}' for name in files if _VIEW_FILE.fullmatch(name)])
-    if not paths[-1]:
+    if not paths[-1] and broken == 'set_aside':
+      paths[-1] = [f'{study}/view1_frontal.jpg']
+    elif not paths[-1]:
       raise InputError(
         f'{path}: row {row + 2}: no image of this study is in {path.parent / study}; put the test '
-        "set's folder test/ beside this table, or move the table away"
+        "set's folder test/ beside this table, or set config.data.broken=set_aside"
       )
   # The index stays that of the file's rows.
   return frame.assign(Path=paths).explode('Path')

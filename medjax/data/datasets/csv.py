@@ -52,15 +52,9 @@ def read(
       the study table.
   """
   table.check_label_names(labels, 'config.data.labels')
-  if not isinstance(columns or {}, Mapping):
-    raise InputError(
-      f"config.data.settings.columns={columns!r}: must be a dict such as {{'patient': 'case_id'}}"
-    )
   check_option('config.data.settings.grouped_by', grouped_by, table.GROUPS)
-  columns = dict(columns or {})
   allowed = [name for name in table.REQUIRED + table.OPTIONAL if name != 'named_in']
-  for name in columns:
-    check_option('config.data.settings.columns: the column', name, (*allowed, 'class'))
+  columns = table.checked_columns(columns, (*allowed, 'class'))
   path = root / table_file
   if not path.is_file():
     raise InputError(

@@ -25,6 +25,7 @@ _HEADER = {
   'patient': 'PatientID',
   'study': 'StudyInstanceUID',
   'instance': 'SOPInstanceUID',
+  'kind': 'SOPClassUID',
   'view': 'ViewPosition',
   'sex': 'PatientSex',
   'age': 'PatientAge',
@@ -57,22 +58,24 @@ def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
   return False
 
 
-def header(path: str | pathlib.Path) -> dict[str, str]:
+def header(path: str | pathlib.Path, with_accession: bool = False) -> dict[str, str]:
   """Returns what the study table may know of a file, without reading its pixels.
 
   The keys are patient, study, instance, view, sex (M, F or O), age (completed years), laterality
   (L, R, B or U), width and height (pixels, of the original), scanner (maker and model), '' where
-  the file does not say. Widths and heights are '' for what is no image, such as a report.
+  the file does not say; and accession, which may name a person's visit, only if it is asked for.
+  Widths and heights are '' for what is no image, such as a report.
 
   Raises:
-    InputError: the file is missing, damaged, or no DICOM.
+    InputError: the file is missing, damaged, cut off or no DICOM.
   """
-  dataset = _read(path, tuple(_HEADER.values()), stop_before_pixels=True)
+  keywords = _HEADER | ({'accession': 'AccessionNumber'} if with_accession else {})
+  dataset = _read(path, tuple(keywords.values()), stop_before_pixels=True)
   try:
     # A list, where a value holds a backslash that should not be there.
     values = {
       name: str(value) if (value := dataset.get(keyword)) is not None else ''
-      for name, keyword in _HEADER.items()
+      for name, keyword in keywords.items()
     }
   except Exception as error:  # pydicom's kinds are many, and their texts quote the file.
     raise InputError(
@@ -84,7 +87,10 @@ def header(path: str | pathlib.Path) -> dict[str, str]:
     values[name] = cells.attempt(parse, values[name], '')
   values['laterality'] = values['laterality'] or values['side']
   values['scanner'] = f'{values["maker"]} {values["model"]}'.strip()
-  for name in ('side', 'maker', 'model'):
+  is_image = 'ImageStorage' in _pydicom().uid.UID(values['kind']).keyword
+  if not values['height'] and (is_image or not values['kind']):
+    raise InputError(f'{path}: is cut off, for it does not say how large its image is')
+  for name in ('side', 'maker', 'model', 'kind'):
     del values[name]
   return values
 

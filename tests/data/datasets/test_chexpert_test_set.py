@@ -94,6 +94,9 @@ def test_the_released_groundtruth_has_a_row_for_each_study(phantom_root, tmp_pat
     InputError, match=r'groundtruth\.csv: row 4: no image of this study is in .*study2'
   ):
     datasets.read(data('chexpert', root, ('Edema',)))
+  aside = Data('chexpert', str(root), ('Edema',), broken='set_aside')
+  last = datasets.read(aside).iloc[-1]
+  assert last['image'] == expected[-1] and last['patient'] == 'patient64742'
   truth.assign(Study='patient64741').to_csv(root / 'groundtruth.csv', index=False)
   with pytest.raises(InputError, match=r"row 2, column 'Study': 'patient64741' is not of the form"):
     datasets.read(data('chexpert', root, ('Edema',)))

@@ -109,8 +109,7 @@ def unknown_code(frame):
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    (rename_row, r"labels\.csv: row 5, column 'image': 'p9/IM9' is neither a DICOM image"),
-    (lambda frame: frame[:-1], r'labels\.csv: no row for the image p2/IM1\.dcm \(1 such images\)'),
+    (rename_row, r"labels\.csv: row 5: 'p9/IM9' is neither a DICOM image"),
     (unknown_code, r"labels\.csv: row 4, column 'Edema': unknown code 'maybe'"),
     (lambda frame: pd.concat([frame, frame[:1]]), r"row 8: image 'p0/IM0' is listed twice"),
     (
@@ -137,9 +136,7 @@ def test_a_damaged_file_or_an_empty_folder_is_named(tmp_path):
   fill(tmp_path / 'data')
   whole = (tmp_path / 'data/p0/IM0').read_bytes()
   (tmp_path / 'data/p0/IM0').write_bytes(whole[:150])
-  with pytest.raises(
-    InputError, match=r"row 2.*'p0/IM0' is a file, but no DICOM image, or is cut off"
-  ):
+  with pytest.raises(InputError, match=r'labels\.csv: row 2: .*p0/IM0: is cut off'):
     read(tmp_path / 'data')
   (tmp_path / 'empty').mkdir()
   (tmp_path / 'empty/labels.csv').write_text('image,Mass,Edema\na,1,0\n')
