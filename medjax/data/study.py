@@ -17,6 +17,7 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, split_files
 from medjax.errors import InputError
+from medjax.runtime import rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +107,11 @@ def _assumed_negatives(
     return []
   shares = assumed.sum(axis=0) / np.maximum(negative.sum(axis=0), 1)
   worst = int(np.argmax(shares))
+  share = rounding.percent(assumed.sum() / negative.sum(), 0)
   return [
-    f'Of the negatives of the test, {assumed.sum() / negative.sum():.0%} are findings that were '
+    f'Of the negatives of the test, {share} are findings that were '
     f'not mentioned, not findings that were ruled out (data.blank); the most for {names[worst]}, '
-    f'{shares[worst]:.0%}.'
+    f'{rounding.percent(shares[worst], 0)}.'
   ]
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from medjax.evaluation.figure import Figure
+from medjax.evaluation.figure import ROUNDING, Figure, excludes_zero
 
 SUPERIOR, NON_INFERIOR, UNDECIDED = 'superior', 'non-inferior', 'undecided'
 WORSE, WORSE_WITHIN, NOT_COMPARED = 'worse', 'worse within the margin', 'not compared'
@@ -135,8 +135,9 @@ def verdict(
   """Returns whether it is non-inferior and different, and the word for both; see `Contrast`."""
   if interval is None or p is None:
     return None, None, NOT_COMPARED
-  low, high = interval
-  non_inferior, different = low > -margin, p < 1 - confidence and not low <= 0 <= high
+  low = interval[0]
+  non_inferior = low > -margin + ROUNDING
+  different = p < 1 - confidence and excludes_zero(interval)
   if different and low > 0:
     word = SUPERIOR
   elif different:

@@ -4,6 +4,8 @@ import dataclasses
 
 Interval = tuple[float, float]
 
+ROUNDING = 1e-12  # of a difference of means: one so small is 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
@@ -30,3 +32,8 @@ class Figure:
     if self.interval is not None:
       return f'Figure(value={text}, interval=({self.interval[0]:.4g}, {self.interval[1]:.4g}))'
     return f'Figure(value={text}, interval=None, reason={self.reason!r})'
+
+
+def excludes_zero(interval: Interval) -> bool:
+  """Whether an interval lies on one side of 0, by more than its bounds are rounded."""
+  return interval[0] > ROUNDING or interval[1] < -ROUNDING

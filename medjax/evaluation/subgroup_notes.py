@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from medjax.evaluation import wording
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.figure import excludes_zero as excludes_zero_of
 from medjax.evaluation.result import SubgroupResult
 
 SAID = 2  # gaps that the notes name one by one
@@ -98,4 +99,4 @@ def comparisons(subgroups: Subgroups) -> Iterator[Comparison]:
 
 def excludes_zero(gap: Figure) -> bool:
   """Whether a gap's interval lies on one side of zero."""
-  return gap.interval is not None and (gap.interval[0] > 0 or gap.interval[1] < 0)
+  return gap.interval is not None and excludes_zero_of(gap.interval)

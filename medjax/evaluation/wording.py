@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import OperatingPoint
 from medjax.evaluation.result import ClassesResult, Result
+from medjax.runtime import rounding
 
 DASH = '–'
 NAMED = 3  # of many, then a count
@@ -75,25 +76,31 @@ def threshold(value: float | None) -> str:
   """Writes a threshold so that those of rare labels, 0.0042, do not all read 0.00."""
   if value is None:
     return DASH
-  return f'{value:.2g}' if 0 < value < 0.01 else f'{value:.3f}'
+  return f'{value:.2g}' if 0 < abs(value) < 0.01 else rounding.decimal(value, 3)
 
 
 def percent(share: float | None) -> str:
   """Writes 0.123 as '12.3%'."""
-  return 'unknown' if share is None else f'{share:.1%}'
+  return 'unknown' if share is None else rounding.percent(share)
 
 
 def number(value: float | None, digits: int) -> str:
-  """Writes a figure with so many decimals, a dash for None."""
-  return DASH if value is None else f'{value:.{digits}f}'.replace('-', '−')
+  """Writes a figure with so many decimals, more near 0 and 1, a dash for None."""
+  return DASH if value is None else rounding.decimal(value, digits).replace('-', '−')
 
 
-def signed(value: float | None, digits: int = 3) -> str:
-  """Writes a difference with its sign, a dash for None: '+0.012', '−0.004', '0.000'."""
+def signed(value: float | None, digits: int = 3, apart: Sequence[float] = ()) -> str:
+  """Writes a difference with its sign, a dash for None: '+0.012', '−0.004', '0.000' of 0 alone.
+
+  Args:
+    value: the difference.
+    digits: decimals, more where it would read as 0, as 1 or as one of `apart`.
+    apart: what it is compared with, such as a margin.
+  """
   if value is None:
     return DASH
-  text = f'{value:+.{digits}f}'
-  return text[1:] if float(text) == 0 else text.replace('-', '−')
+  text = rounding.decimal(value, digits, (-1, 0, 1, *apart))
+  return text.replace('-', '−') if value < 0 or float(text) == 0 else f'+{text}'
 
 
 def bounds(interval: Sequence[float], digits: int) -> str:

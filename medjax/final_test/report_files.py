@@ -94,8 +94,8 @@ def answer(result: Result) -> str:
   interval = f'no interval: {auroc.reason}'
   if auroc.interval:
     low, high = auroc.interval
-    interval = f'95 % interval {low:.4f} to {high:.4f}'
-  words = f'test mean AUROC {auroc.value:.4f} ({interval})'
+    interval = f'95 % interval {wording.number(low, 4)} to {wording.number(high, 4)}'
+  words = f'test mean AUROC {wording.number(auroc.value, 4)} ({interval})'
   for name, figure_name, figure in wording.class_figures(result.classes):
     if name in ('balanced_accuracy', 'quadratic_kappa') and figure.value is not None:
       words += f', {figure_name} {wording.plain(figure, 4)}'

@@ -184,13 +184,15 @@ def _predictions(predictions: Sequence[Predictor]) -> Markup:
   rows = []
   for predictor in shown:
     auroc, bounds = predictor.auroc, wording.bounds(predictor.interval, 2)
-    words = f'AUROC of {predictor.column} for {predictor.label}: {auroc:.2f} ({bounds})'
+    words = (
+      f'AUROC of {predictor.column} for {predictor.label}: {wording.number(auroc, 2)} ({bounds})'
+    )
     rows.append(
       [
         predictor.column,
         predictor.label,
         [
-          one_line(_strong(f'{auroc:.2f}', predictor.flagged), f'({bounds})'),
+          one_line(_strong(f'{wording.number(auroc, 2)}', predictor.flagged), f'({bounds})'),
           charts.interval_bar(auroc, predictor.interval, low, 0.5, words),
         ],
         *_extremes(predictor.values),
@@ -227,7 +229,10 @@ def _extremes(values: Sequence[ValueShare]) -> list[object]:
   images = sum(value.images for value in values)
   common = [value for value in values if value.images >= _LEAST_SHARE * images] or values
   return [
-    [value.value, small(f'{value.share:.1%} of {wording.count(value.images, "image")}')]
+    [
+      value.value,
+      small(f'{wording.percent(value.share)} of {wording.count(value.images, "image")}'),
+    ]
     for value in (common[0], common[-1])
   ]
 
@@ -237,7 +242,7 @@ def _strong(text: str, flagged: bool) -> Markup:
 
 
 def _p(p: float) -> str:
-  return 'below 0.001' if p < 0.001 else f'{p:.3f}'
+  return 'below 0.001' if p < 0.001 else wording.number(p, 3)
 
 
 def _copies(matches: Copies | None, pictures: Mapping[int, str]) -> Markup:
@@ -287,7 +292,7 @@ def _pair(pair: CopyPair, pictures: Mapping[int, str], several_sets: bool) -> Ma
   for label, (a, b) in pair.conflicts.items():
     concerns.append(f'{label} {a} and {b}')
   kind = wording.capital(copies.KINDS[pair.kind])
-  agreement = f', correlation {pair.correlation:.3f}' if pair.correlation < 1 else ''
+  agreement = f', correlation {wording.number(pair.correlation, 3)}' if pair.correlation < 1 else ''
   sides = []
   for row, image, patient, side, dataset in zip(
     pair.rows, pair.images, pair.patients, pair.sides, pair.sets

@@ -24,6 +24,7 @@ from medjax.report.markup import (
   tag,
   term,
 )
+from medjax.runtime import rounding
 
 WIDTH, EDGE = 220, 12  # pixels of a bar's drawing, and at either end of its scale
 LEAST_P = 0.001
@@ -71,7 +72,9 @@ def in_words(comparison: Comparison) -> list[str]:
   if not entered:
     return [f'No difference in AUROC: {difference.reason}', *notes]
   if difference.interval:
-    interval = f'{comparison.confidence:.0%} interval {_bounds(difference.interval, 3)}'
+    interval = (
+      f'{comparison.confidence:.0%} interval {_bounds(difference.interval, comparison.margin)}'
+    )
   else:
     interval = f'no interval: {difference.reason}'
   numbers = (
@@ -86,15 +89,15 @@ def _figure_name(labels: Sequence[str]) -> str:
   return f'AUROC of {labels[0]}' if len(labels) == 1 else f'mean AUROC of {len(labels)} labels'
 
 
-def p_value(p: float | None) -> str:
-  """Writes a p value, never as 0."""
+def p_value(p: float | None, alpha: float) -> str:
+  """Writes a p value, never as 0, nor as the `alpha` that it is below or above."""
   if p is None:
     return wording.DASH
-  return f'<{NO_BREAK}{LEAST_P}' if p < LEAST_P else f'{p:.3f}'
+  return f'<{NO_BREAK}{LEAST_P}' if p < LEAST_P else rounding.decimal(p, 3, (alpha, 1))
 
 
-def _bounds(interval: Sequence[float], digits: int) -> str:
-  return ' to '.join(wording.signed(bound, digits) for bound in interval)
+def _bounds(interval: Sequence[float], margin: float) -> str:
+  return ' to '.join(wording.signed(bound, 3, (-margin, margin)) for bound in interval)
 
 
 def _first_screen(
@@ -121,7 +124,7 @@ def _first_screen(
         'None' if difference.value is None else wording.signed(difference.value, 3),
         class_='number',
       ),
-      _interval(difference, comparison.confidence),
+      _interval(difference, comparison),
       tag('p', tag('b', _answer_in_words(comparison)), class_='verdict'),
       left_out and tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet'),
     ),
@@ -142,8 +145,8 @@ def _first_screen(
     term('On whom', f'{", ".join(tested)} in the test set, the same for both'),
     term(f'AUROC of {one}', wording.number(mean.auroc.one, 3)),
     term(f'AUROC of {other}', wording.number(mean.auroc.other, 3)),
-    term('Difference in AUPRC', *_difference(mean.auprc.difference)),
-    term(_test_name(mean.delong), *_test(mean.delong, comparison.confidence)),
+    term('Difference in AUPRC', *_difference(mean.auprc.difference, comparison.margin)),
+    term(_test_name(mean.delong), *_test(mean.delong, comparison)),
     [term(name, text) for name, text in facts.items()],
     class_='asked',
   )
@@ -158,12 +161,19 @@ def _first_screen(
   )
 
 
-def _interval(figure: Figure, confidence: float) -> Markup:
+def _interval(figure: Figure, comparison: Comparison) -> Markup:
   if figure.interval is None:
     return tag('p', f'No interval: {figure.reason}.', class_='interval')
-  low, high = (wording.signed(bound, 3) for bound in figure.interval)
+  low, high = (
+    wording.signed(bound, 3, (-comparison.margin, comparison.margin)) for bound in figure.interval
+  )
   return tag(
-    'p', f'{confidence:.0%} interval ', tag('b', low), ' to ', tag('b', high), class_='interval'
+    'p',
+    f'{comparison.confidence:.0%} interval ',
+    tag('b', low),
+    ' to ',
+    tag('b', high),
+    class_='interval',
   )
 
 
@@ -188,22 +198,23 @@ def _test_name(test: PairedTest) -> str:
   return "Obuchowski's test, by patient" if test.clustered else "DeLong's test"
 
 
-def _test(test: PairedTest, confidence: float) -> list[object]:
+def _test(test: PairedTest, comparison: Comparison) -> list[object]:
   if test.p is None:
     return [f'None: {test.reason}.']
-  interval = test.interval and small(f'{confidence:.0%} interval {_bounds(test.interval, 3)}')
+  bounds = test.interval and _bounds(test.interval, comparison.margin)
+  interval = bounds and small(f'{comparison.confidence:.0%} interval {bounds}')
   equals = '' if test.p < LEAST_P else '= '
-  return [f'p {equals}{p_value(test.p)}', interval]
+  return [f'p {equals}{p_value(test.p, 1 - comparison.confidence)}', interval]
 
 
-def _difference(figure: Figure) -> list[object]:
+def _difference(figure: Figure, margin: float) -> list[object]:
   """Returns a difference with its interval, or why it has no value or no interval."""
   if figure.value is None:
     return [tag('span', figure.reason, class_='quiet')]
   value = tag('b', wording.signed(figure.value, 3))
   if figure.interval is None:
     return [value, small(f'no interval: {figure.reason}')]
-  return [one_line(value, f'({_bounds(figure.interval, 3)})')]
+  return [one_line(value, f'({_bounds(figure.interval, margin)})')]
 
 
 def _labels(comparison: Comparison) -> Markup:
@@ -222,14 +233,14 @@ def _labels(comparison: Comparison) -> Markup:
   rows = []
   if len(mean.labels) > 1:
     name = tag('span', f'Mean of {len(mean.labels)}', class_='mean')
-    p = [p_value(mean.delong.p), small(f'not{NO_BREAK}adjusted')]
+    p = [p_value(mean.delong.p, 1 - comparison.confidence), small(f'not{NO_BREAK}adjusted')]
     rows.append([name, *_row('the mean', mean, scale, margin, p)])
   for label, contrast in labels.items():
     counts = f'{contrast.positives:,} of {wording.count(contrast.images, comparison.unit)}'
     rows.append(
       [
         [label, tag('small', f'positive {counts}, {contrast.positive_patients:,} patients')],
-        *_row(label, contrast, scale, margin, _adjusted(contrast)),
+        *_row(label, contrast, scale, margin, _adjusted(contrast, 1 - comparison.confidence)),
       ]
     )
   rows.append(['', '', '', _axis(scale), '', '', ''])
@@ -252,12 +263,12 @@ def _labels(comparison: Comparison) -> Markup:
   )
 
 
-def _adjusted(contrast: LabelContrast) -> list[object]:
+def _adjusted(contrast: LabelContrast, alpha: float) -> list[object]:
   """Returns the adjusted p value and, smaller, the others."""
-  adjusted: list[object] = [p_value(contrast.p_holm)]
+  adjusted: list[object] = [p_value(contrast.p_holm, alpha)]
   if contrast.delong.p is not None:
-    adjusted.append(small(f'alone{NO_BREAK}{p_value(contrast.delong.p)}'))
-    adjusted.append(small(f'BH{NO_BREAK}{p_value(contrast.p_benjamini_hochberg)}'))
+    adjusted.append(small(f'alone{NO_BREAK}{p_value(contrast.delong.p, alpha)}'))
+    adjusted.append(small(f'BH{NO_BREAK}{p_value(contrast.p_benjamini_hochberg, alpha)}'))
   return adjusted
 
 
@@ -273,10 +284,10 @@ def _row(
   return [
     wording.number(auroc.one, 3),
     wording.number(auroc.other, 3),
-    [*_difference(auroc.difference), _bar(what, contrast, scale, margin)],
+    [*_difference(auroc.difference, margin), _bar(what, contrast, scale, margin)],
     p,
     WORDS[contrast.verdict],
-    _difference(contrast.auprc.difference),
+    _difference(contrast.auprc.difference, margin),
   ]
 
 
@@ -301,7 +312,7 @@ def _bar(what: str, contrast: Contrast, scale: Sequence[float], margin: float) -
   middle, height = 9, 18
   words = wording.signed(figure.value, 3)
   if figure.interval:
-    words += f' ({_bounds(figure.interval, 3)})'
+    words += f' ({_bounds(figure.interval, margin)})'
   ends = figure.interval and [_place(bound, scale) for bound in figure.interval]
   zero, at_margin = _place(0, scale), _place(-margin, scale)
   return charts.svg(

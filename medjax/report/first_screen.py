@@ -16,7 +16,7 @@ def first_screen(title: str, result: Result, proof: Mapping, facts: Mapping) -> 
   mean, labels = result.mean, list(result.labels)
   what = _answers(mean.labels, result)
   auroc, auprc = mean.auroc, mean.auprc
-  number = 'No AUROC' if auroc.value is None else f'{auroc.value:.3f}'
+  number = 'No AUROC' if auroc.value is None else wording.number(auroc.value, 3)
   left_out = [label for label in labels if label not in mean.labels]
   answer = tag(
     'section',
@@ -88,7 +88,7 @@ def _decision(result: Result) -> Markup | None:
 def _figure(name: str, figure: Figure, digits: int, result: Result) -> Markup:
   value = tag('span', wording.number(figure.value, digits), class_='number')
   if figure.interval:
-    low, high = (f'{bound:.{digits}f}' for bound in figure.interval)
+    low, high = (wording.number(bound, digits) for bound in figure.interval)
     remark = f'{result.confidence:.0%} interval {low} to {high}'
   else:
     remark = f'{"None" if figure.value is None else "No interval"}: {figure.reason}.'
@@ -99,7 +99,7 @@ def _figure(name: str, figure: Figure, digits: int, result: Result) -> Markup:
 def _interval(figure: Figure, result: Result) -> Markup:
   if figure.interval is None:
     return tag('p', f'No interval: {figure.reason}.', class_='interval')
-  low, high = (f'{bound:.3f}' for bound in figure.interval)
+  low, high = (wording.number(bound, 3) for bound in figure.interval)
   method = f'{result.method}, {result.replicates:,} replicates'
   return join(
     tag(

@@ -61,7 +61,10 @@ def roc(
   """
   x, y = curve.false_positive_rate, curve.sensitivity
   places = [place(*xy) for xy in zip(x, y)]
-  words = [[f'sensitivity {up:.2f}', f'specificity {1 - across:.2f}'] for across, up in zip(x, y)]
+  words = [
+    [f'sensitivity {wording.number(up, 2)}', f'specificity {wording.number(1 - across, 2)}']
+    for across, up in zip(x, y)
+  ]
   if isinstance(curve, RocCurve):
     words = [[_at(threshold), *rates] for threshold, rates in zip(curve.threshold, words)]
   (left, bottom), (right, top) = place(0, 0), place(1, 1)
@@ -102,7 +105,7 @@ def precision_recall(
   x, y = curve.sensitivity, curve.ppv
   places = [place(*xy) for xy in zip(x, y)]
   words = [
-    (_at(threshold), f'sensitivity {across:.2f}', f'PPV {up:.2f}')
+    (_at(threshold), f'sensitivity {wording.number(across, 2)}', f'PPV {wording.number(up, 2)}')
     for across, up, threshold in zip(x, y, curve.threshold)
   ]
   (left, level), (right, _) = place(0, prevalence), place(1, prevalence)
@@ -169,9 +172,11 @@ def reliability(
     interval = point.interval
     words = [
       f'{"after" if when == "after" else "before"} calibration' if before else 'as predicted',
-      f'said {point.mean_probability:.1%}',
-      f'found {point.share_positive:.1%}'
-      + (f' ({100 * interval[0]:.1f}–{interval[1]:.1%})' if interval else ''),
+      f'said {wording.percent(point.mean_probability)}',
+      f'found {wording.percent(point.share_positive)}'
+      + (
+        f' ({wording.percent(interval[0])} to {wording.percent(interval[1])})' if interval else ''
+      ),
       wording.count(point.images, unit),
     ]
     hits.append(_hit(x, y, words, 'low right', tabindex=-1, aria_hidden='true'))

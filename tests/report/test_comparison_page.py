@@ -102,11 +102,12 @@ def test_the_page_without_any_figure():
 def test_signs_and_small_p_values():
   assert [wording.signed(x, 3) for x in (0.0121, -0.0004, -0.02, None)] == [
     '+0.012',
-    '0.000',
+    '−0.0004',
     '−0.020',
     '–',
   ]
-  assert comparison_page.p_value(1e-9).startswith('<') and comparison_page.p_value(0.04) == '0.040'
+  assert comparison_page.p_value(1e-9, 0.05).startswith('<')
+  assert comparison_page.p_value(0.04, 0.05) == '0.040'
 
 
 def test_the_page_counts_what_is_tested():

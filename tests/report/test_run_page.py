@@ -151,11 +151,16 @@ def test_contents_lead_to_every_part(page):
 def test_every_figure_is_there(given, page):
   text = page.text()
 
+  def shown(number, digits):
+    text = f'{number:.{digits}f}'
+    if float(text) in (-1, 0, 1) and float(text) != number:
+      return shown(number, digits + 1)
+    return text.replace('-', '−')
+
   def printed(figure, digits):
-    low, high = (f'{bound:.{digits}f}'.replace('-', '−') for bound in figure.interval)
+    low, high = (shown(bound, digits) for bound in figure.interval)
     between = ' to ' if figure.interval[0] < 0 else '–'
-    value = f'{figure.value:.{digits}f}'.replace('-', '−')
-    return f'{value} ({low}{between}{high})'
+    return f'{shown(figure.value, digits)} ({low}{between}{high})'
 
   for label in LABELS[:2]:
     label_result = given['result'].labels[label]
@@ -301,8 +306,8 @@ def test_what_is_not_calibrated_is_said():
 
 def test_a_gap_of_nothing_has_no_sign():
   # Format alone writes '-0.000'.
-  assert [wording.signed(x) for x in (-0.0004, 0.0004, -0.12, None)] == [
-    '0.000', '0.000', '−0.120', wording.DASH
+  assert [wording.signed(x) for x in (-1e-17, 1e-17, -0.0, -0.0004, -0.12, None)] == [
+    '0.000', '0.000', '0.000', '−0.0004', '−0.120', wording.DASH
   ]  # fmt: skip
 
 

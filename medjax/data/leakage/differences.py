@@ -10,6 +10,7 @@ import pandas as pd
 
 from medjax.data.leakage import shortcuts
 from medjax.data.leakage.findings import SIDES, Difference
+from medjax.runtime import rounding
 
 LEVEL = 0.05  # chance of any false difference among all
 # Standardised mean difference, or the share of images to exchange for two sides to be alike (total
@@ -109,7 +110,8 @@ def _between(
       effect = float(abs(means[0] - means[1])[0] / spread)
     most = int(np.abs(means[0] - means[1]).argmax())
     sizes = [
-      f'{mean[most]:.1%}' if question.is_share else f'{mean[most]:.1f} on average' for mean in means
+      rounding.percent(mean[most]) if question.is_share else f'{mean[most]:.1f} on average'
+      for mean in means
     ]
     named = f'{question.names[most]}: ' if question.names[most] else ''
     words = f'{named}{sizes[0]} in {sides[0]} and {sizes[1]} in {sides[1]}'

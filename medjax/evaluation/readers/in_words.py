@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.reference import consensus
+from medjax.evaluation import wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.readers.reference import READERS, Reference
 
@@ -61,7 +62,9 @@ def _agreement(reference: Reference) -> list[str]:
         'label': label,
         'Fleiss': _figure(of_label.fleiss),
         'Krippendorff': _figure(alpha),
-        'Cohen, pairs': f'{min(values):.3f} … {max(values):.3f}' if values else '-',
+        'Cohen, pairs': f'{wording.number(min(values), 3)} … {wording.number(max(values), 3)}'
+        if values
+        else '-',
       }
     )
     for name, figure in (('Fleiss', of_label.fleiss), ('Krippendorff', alpha)):
@@ -119,12 +122,14 @@ def _table(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _rate(value: float) -> str:
-  return '-' if np.isnan(value) else f'{value:.3f}'
+  return '-' if np.isnan(value) else wording.number(value, 3)
 
 
 def _figure(figure: Figure) -> str:
   if figure.value is None:
     return '-'
   interval = figure.interval
-  words = f' ({interval[0]:.3f} to {interval[1]:.3f})' if interval else ''
-  return f'{figure.value:.3f}{words}'
+  words = (
+    f' ({wording.number(interval[0], 3)} to {wording.number(interval[1], 3)})' if interval else ''
+  )
+  return f'{wording.number(figure.value, 3)}{words}'

@@ -197,4 +197,4 @@ def _areas(what: str, areas: LevelResult, low: float) -> list[object]:
 
 def _on_validation(label_result: LabelResult, name: str) -> Markup | None:
   value = getattr(label_result.validation, name, None)
-  return None if value is None else small(f'validation {value:.3f}')
+  return None if value is None else small(f'validation {wording.number(value, 3)}')

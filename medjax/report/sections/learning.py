@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from medjax.evaluation import wording
 from medjax.report import charts
 from medjax.report.markup import Markup, section, tag
 
@@ -37,7 +38,7 @@ def curves(history: Sequence[Mapping], best_step: str = '') -> Markup:
     faint = [
       (label, 'faint', points) for label, points in _by_label(history).items() if len(points) > 1
     ]
-    words = f'best checkpoint: step {best[0]:,}, mean validation AUROC {best[1]:.3f}'
+    words = f'best checkpoint: step {best[0]:,}, mean validation AUROC {wording.number(best[1], 3)}'
     entries = [('first', 'mean over labels'), ('best', words)]
     figures.append(
       tag(

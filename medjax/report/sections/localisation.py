@@ -57,5 +57,5 @@ def _cell(score: Score) -> list[object]:
   interval = f'({wording.bounds(figure.interval, 2)})' if figure.interval else figure.reason
   words = f'by chance {wording.number(score.chance, 2)}'
   if score.other_patients is not None:
-    words += f', of others {score.other_patients:.2f}'
+    words += f', of others {wording.number(score.other_patients, 2)}'
   return [one_line(value, interval), small(words)]

@@ -103,7 +103,7 @@ def _row(name: object, point: OperatingPoint) -> list[object]:
       [
         *figure_words(getattr(point, figure), 2),
         _counts(point, figure),
-        None if before is None else small(f'validation {before:.2f}'),
+        None if before is None else small(f'validation {wording.number(before, 2)}'),
         _at_prevalence(point.at_prevalence, figure),
       ]
     )

@@ -129,7 +129,7 @@ def _of_model(read: ReaderLabel) -> str:
   if read.model is None:
     return sentence
   return (
-    f'{sentence} At its frozen threshold {read.model.threshold:.3f}: '
+    f'{sentence} At its frozen threshold {wording.threshold(read.model.threshold)}: '
     f'sensitivity {wording.plain(read.model.sensitivity, 2)}, '
     f'specificity {wording.plain(read.model.specificity, 2)}.'
   )
@@ -217,7 +217,7 @@ def panel(label: str, read: ReaderLabel) -> Markup:
     left, top = (middle - 5 for middle in panels.place(x, y))
     drawing = tag('g', tag('rect', x=left, y=top, width=10, height=10), class_='reader-model')
     words = (
-      f'Model at threshold {model.threshold:.3f}',
+      f'Model at threshold {wording.threshold(model.threshold)}',
       f'sensitivity {wording.plain(model.sensitivity, 2)}',
       f'specificity {wording.plain(model.specificity, 2)}',
     )

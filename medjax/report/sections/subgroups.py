@@ -144,7 +144,10 @@ def _prevalence(group: SubgroupResult) -> list[object]:
       wording.percent(shares[0]),
       small(f'{label_result.positives:,} of {label_result.images:,}'),
     ]
-  return [f'{min(shares):.1%} to {max(shares):.1%}', small(f'of {len(shares)} labels')]
+  return [
+    f'{wording.percent(min(shares))} to {wording.percent(max(shares))}',
+    small(f'of {len(shares)} labels'),
+  ]
 
 
 def _stacked(figure: Figure) -> list[object]:
