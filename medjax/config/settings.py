@@ -62,12 +62,21 @@ class Split:
     validation: likewise; drawn to match the test set's class distribution.
     test_floor: label → least share (0.2) or count (50) of test patients positive for it.
     seed: of the draw.
+    file: a table of your own split, relative to data.root: image or patient, and split. What is
+      'official' is then what it says.
+    date: instead of a file: patients imaged on that day (2024-05-31) or later, by the table's
+      column `date`, are the official test set; their earlier images are unused.
+    names: what the column of a split calls train, validation, test and unused, if not by such
+      words: {'0': 'train', '1': 'test'}.
   """
 
   test: float | int | str = 0.1
   validation: float | int | str = 0.1
   test_floor: dict = dataclasses.field(default_factory=dict)
   seed: int = setting(0, least=0, below=2**32)
+  file: str = ''
+  date: str = ''
+  names: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -3,6 +3,8 @@
 Every source and every command reads such cells here, so that none takes what another refuses.
 """
 
+import contextlib
+import datetime
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -33,6 +35,12 @@ _SEXES = {
   **dict.fromkeys(('f', 'female', 'woman', 'girl', 'w', 'weiblich', 'féminin', 'femenino'), 'F'),
   **dict.fromkeys(('o', 'other', 'd', 'divers', 'diverse', 'intersex', 'nonbinary'), 'O'),
   **dict.fromkeys(('u', 'notreported', 'notrecorded', 'notspecified', 'unspecified'), ''),
+}
+_PARTS = {
+  **dict.fromkeys(('train', 'training', 'trn'), 'train'),
+  **dict.fromkeys(('validation', 'validate', 'val', 'valid', 'dev'), 'validation'),
+  **dict.fromkeys(('test', 'testing', 'tst'), 'test'),
+  **dict.fromkeys(('', 'unused'), ''),
 }
 _UNITS = {
   **dict.fromkeys(('', 'y', 'yr', 'yrs', 'year', 'years', 'yo', 'y/o'), 1),
@@ -132,6 +140,31 @@ def years(text: str) -> float:
   if match := _LEAST_AGE.fullmatch(words):
     return int(match['years']) + (1.0 if match['above'] else 0.0)
   raise ValueError(f"'{text}' is no age that is understood")
+
+
+def part(text: str) -> str:
+  """Returns the part of a split that a word names: train, validation, test, or '' where unused.
+
+  Raises:
+    ValueError: it names none, as a number does: folds are numbered in many ways.
+  """
+  word = text.strip().casefold()
+  if word in _PARTS:
+    return _PARTS[word]
+  raise ValueError(f"'{text}' names no part of a split")
+
+
+def day(text: str) -> datetime.date:
+  """Returns the day of 2024-05-31, or of 20240531 as DICOM has it (PS3.5 6.2, DA), a time after it.
+
+  Raises:
+    ValueError: it is no such date; 31/05/2024 is none, for others write the month first.
+  """
+  written = re.fullmatch(r'(\d{4})(-?)(\d\d)\2(\d\d)(?:[ T]\d\d:\d\d.*)?', text.strip(), re.ASCII)
+  with contextlib.suppress(ValueError):  # of a day that no month has
+    if written:
+      return datetime.date(int(written[1]), int(written[3]), int(written[4]))
+  raise ValueError(f"'{text}' is no date such as 2024-05-31 or 20240531")
 
 
 def age(text: str) -> str:

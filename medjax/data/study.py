@@ -15,7 +15,7 @@ from medjax.data import datasets, labels, missing_files, pipeline, targets, unit
 from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
-from medjax.data.split import by_patient, split_files
+from medjax.data.split import by_patient, given, split_files
 from medjax.errors import InputError
 from medjax.runtime import rounding
 
@@ -66,8 +66,12 @@ def make(config: Config) -> tuple[Study, str]:
   notes += view_notes
   names = config.data.labels
   values, mask, truth, known = _labels(config, table)
+  with_official, split_notes = given.with_official(
+    table, pathlib.Path(config.data.root), config.split
+  )
+  notes += split_notes
   split, how = by_patient.make(
-    table,
+    with_official,
     truth,
     known,
     names,

@@ -20,7 +20,8 @@ from medjax.data import cells, identifiers, joined_names, table_files
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
-# `official_split` is the publisher's own split: train, validation, test, or '' where it has none.
+# `official_split` is the publisher's own split: train, validation, test, or '' where it has none;
+# other words are the table's own, which config.split.names explains. `date` is that of the study.
 # `grouped_by` is what `patient` holds where the source names no patients: lesion, slide or image.
 # `reference` is how the labels came to be, `dataset` the set the image is from where there are
 # several, `laterality` the side of the body, `width` and `height` the original image's, in pixels.
@@ -39,6 +40,7 @@ OPTIONAL = (
   'scanner',
   'reader',
   'official_split',
+  'date',
   'grouped_by',
   'reference',
   'dataset',
@@ -252,6 +254,9 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   for kind in _CELLS:
     if kind in table:
       table[kind] = described(table[kind], kind, place)
+  if 'official_split' in table:
+    parts = table['official_split'].fillna('').astype(str)
+    table['official_split'] = [cells.attempt(cells.part, word, word) for word in parts]
   if 'grouped_by' in table.columns:
     unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
     if unknown.any():

@@ -32,8 +32,9 @@ def read(
       where `columns` names a 'class', the values of that column, one of which an image has; empty
       is unknown, whatever data.blank says.
     table_file: the CSV, relative to root.
-    columns: our name → the file's name, for those of image, patient, study, view, sex, age, site,
-      scanner, reader and official_split that the file names otherwise; and 'class', see labels.
+    columns: our name → the file's name, for those of image, patient, study, view, sex, age, date,
+      site, scanner, reader and official_split that the file names otherwise; and 'class', see
+      labels.
     grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
       with 'image' there is no such column, and every image counts as a patient of its own. It is
       never guessed: if it is wrong, so are intervals and splits.
@@ -79,7 +80,6 @@ def read(
   result = pd.DataFrame(present | {'named_in': table.rows_of(path, frame)})
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
-  _check_official_split(result, path)
   if readers_file:
     agreed = _by_readers(
       result['image'],
@@ -161,12 +161,3 @@ def _one_of(classes: pd.Series, labels: Sequence[str], path: pathlib.Path) -> di
   classes = classes.map(said)
   unknown = (classes == '').to_numpy()
   return {label: np.where(unknown, np.nan, classes == label).astype(np.float32) for label in labels}
-
-
-def _check_official_split(frame: pd.DataFrame, path: pathlib.Path) -> None:
-  if 'official_split' not in frame:
-    return
-  for row, value in enumerate(frame['official_split']):
-    check_option(
-      f"{path}: row {row + 2}, column 'official_split'", value, ('train', 'validation', 'test', '')
-    )

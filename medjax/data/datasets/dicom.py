@@ -28,7 +28,7 @@ from medjax.errors import InputError, check_option, count
 
 # What a row of the table may name its images by, and where the header has it.
 KEYS = {'image': 'image', 'StudyInstanceUID': 'study', 'AccessionNumber': 'accession'}
-_CARRIED = ('site', 'reader', 'official_split')  # columns of the table that no header has
+_CARRIED = ('site', 'reader', 'date', 'official_split')  # columns of the table that no header has
 _DIRECTORY = 'DICOMDIR'  # A table of contents in DICOM's own format.
 _ENDINGS = ('.dcm', '.dicom')
 _UID = re.compile(r'[\d.]{8,}')
@@ -56,7 +56,8 @@ def read(
     table_file: the table, relative to root: labels as codes 1, 0, -1 and empty, and what its rows
       name: `image`, one row per image by its path relative to root, its SOPInstanceUID or, where
       only one file is called so, the file's name; or `StudyInstanceUID` or `AccessionNumber`, one
-      row per study, for all its images. Columns site, reader and official_split are taken too.
+      row per study, for all its images. Columns site, reader, date and official_split are taken
+      too.
     columns: our name → the table's name, for those of these columns that it names otherwise.
     grouped_by: 'patient', by PatientID; or 'image' for files without one, each then a patient of
       its own. It is never guessed: if it is wrong, so are intervals and splits.

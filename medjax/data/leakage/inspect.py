@@ -14,7 +14,7 @@ from medjax.data import table as study_table
 from medjax.data.images import containers
 from medjax.data.leakage import copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
-from medjax.data.split import by_patient, split_files
+from medjax.data.split import by_patient, given, split_files
 from medjax.errors import InputError
 from medjax.runtime.progress import Progress
 
@@ -189,12 +189,13 @@ def _split(study: Study, path: str) -> Split:
     sides, patients, notes = split_files.read_published(file, table)
     groups = {} if patients is None else {"patient in the split's file": patients}
     return Split(sides, f'in {file}', groups, notes)
+  table, given_notes = given.with_official(table, pathlib.Path(study.config.data.root), settings)
   if str(settings.test).strip().startswith('official') and 'official_split' in table:
     published = table['official_split'].fillna('').replace('', 'unused').to_numpy(str)
     try:
       by_patient.check_overlap(table, published)
     except InputError:  # Training refuses it; here that is the question.
-      return Split(published, 'as published', {}, [])
+      return Split(published, 'as published', {}, given_notes)
   sides, how = by_patient.make(
     table,
     study.truth,
@@ -207,7 +208,7 @@ def _split(study: Study, path: str) -> Split:
   )
   test, validation = (how[part]['from'] for part in ('test', 'validation'))
   words = f'test {test}, validation {validation}, seed {how["seed"]}'
-  return Split(sides, words, {}, [])
+  return Split(sides, words, {}, given_notes)
 
 
 def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) -> Pixels:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.data import cells
 from medjax.data.split.by_patient import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
 from medjax.errors import InputError, check_option, count
@@ -20,11 +21,6 @@ from medjax.runtime import files
 
 FORMAT = 'medjax split 1'
 CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
-_CALLED = {
-  **{name: name for name in SPLITS},
-  **dict.fromkeys(('val', 'valid', 'dev'), 'validation'),
-  'training': 'train',
-}
 
 
 def proof(
@@ -180,7 +176,7 @@ def read_published(
 
   Images are joined by their path, or where that is unknown by their file name, if the table has it
   once; which is noted, and how many of those are of another patient there. Splits may be called
-  val, valid, dev or training as well.
+  val, valid, dev, training or tst as well.
 
   Returns:
     The split, str[N] in the table's order, 'unused' where the file says nothing; the file's
@@ -191,11 +187,18 @@ def read_published(
     InputError: a column missing, an unknown split, an image on two rows, or no image of the table.
   """
   frame = read_csv(path, ('image', 'split'))
-  sides = frame['split'].str.strip().str.lower()
-  unknown = ~sides.isin(_CALLED).to_numpy()
-  if unknown.any():
-    row = int(unknown.argmax())
-    check_option(f"{path}: row {row + 2}, column 'split'", sides[row], _CALLED)
+  for row, word in enumerate(frame['split']):
+    if cells.attempt(cells.part, word, None) is None:
+      check_option(f"{path}: row {row + 2}, column 'split'", word, SPLITS)
+  return joined(frame.assign(split=frame['split'].map(cells.part)), path, table)
+
+
+def joined(
+  frame: pd.DataFrame, path: pathlib.Path, table: pd.DataFrame
+) -> tuple[np.ndarray, pd.Series | None, list[str]]:
+  """Joins the rows of a split's file, whose parts are '' where unused, as `read_published` does."""
+  if 'image' not in frame:
+    raise InputError(f"{path}: no column 'image' or 'patient' beside 'split'")
   images = pd.Index(table['image'])
   place = images.get_indexer([posixpath.normpath(image.strip()) for image in frame['image']])
   names = pd.Index([posixpath.basename(image) for image in images])
@@ -219,7 +222,7 @@ def read_published(
       'image'
     )
   split = np.full(len(table), 'unused', object)
-  split[place[known]] = sides[known].map(_CALLED)
+  split[place[known]] = frame['split'].iloc[known].replace('', 'unused')
   notes = []
   if len(by_name_alone):
     row = by_name_alone[0]

@@ -275,7 +275,6 @@ def test_csv_with_columns_of_its_own(tmp_path):
     ('image,patient,x,x \na,1,1,1\n', {}, ["the column 'x' twice"]),
     ('image,patient,x\na,1,1\n./a,2,0\n', {}, ['row 3', "'a' is listed twice"]),
     ('image,patient,x\n', {}, ['no rows']),
-    ('image,patient,official_split,x\na,1,trian,1\n', {}, ['row 2', "did you mean 'train'"]),
     ('image,patient,x\na,1,1\n', {'labels': ('lesion',)}, ["called 'lesion'", 'rename it']),
     ('image,patient,x\na,1,1\n', {'columns': {'patent': 'patient'}}, ["did you mean 'patient'"]),
   ],
