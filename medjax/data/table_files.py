@@ -24,6 +24,7 @@ _BYTE_ORDER_MARKS = {
 }
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+(e[+-]?\d+)?', re.ASCII | re.IGNORECASE)
 _MOST_DIGITS = 15  # that Excel keeps of a number
+_HEADER_SIZE = 2**20  # characters, within which a header ends
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -131,7 +132,7 @@ def _separated(text: str, path: pathlib.Path, columns: Sequence[str]) -> list[li
 
 
 def _first_row(text: str, separator: str) -> list[str]:
-  return next(csv.reader(io.StringIO(text, newline=''), delimiter=separator), [])
+  return next(csv.reader(io.StringIO(text[:_HEADER_SIZE], newline=''), delimiter=separator), [])
 
 
 def _parsed(text: str, separator: str, path: pathlib.Path) -> list[list[str]]:
