@@ -111,7 +111,7 @@ def test_a_date_tests_the_later_images_and_leaves_earlier_ones_of_the_same_patie
     f'{earlier.sum()} images of {patients} patients.'
   ]
   made = table.assign(official_split=got)
-  split, _ = make((made, truth, known), 'official', 0.2)
+  split, _ = make((made, truth, known), 'official', 10)
   by_patient.check_overlap(made, split)
   assert (split[days >= first] == 'test').all() and (split[earlier] == 'unused').all()
 
