@@ -248,6 +248,6 @@ def _answer(output: pathlib.Path, rows: int, images: ImageList) -> str:
   words = f'{output}: 1 image predicted' if rows == 1 else f'{output}: {rows:,} images predicted'
   if broken := images.count - rows:
     words += f'; {broken:,} could not be read ({result_file.broken_path(output)})'
-  if images.passed_over:
-    words += f'; passed over as no images: {lists.in_words(images.passed_over)}'
+  if images.skipped:
+    words += f'; {lists.in_words(images.skipped)} skipped: not images'
   return words

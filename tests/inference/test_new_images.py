@@ -75,7 +75,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   new_images.predict_to_csv(finished_runs.open_run(run), mixed, output, raw=True)
   said = capsys.readouterr().out
   assert f'{output}: 21 images predicted; 4 could not be read' in said
-  assert 'passed over as no images: 4 files' in said
+  assert 'skipped: not images' in said and '; 4 files (' in said
   listed = rows(output)
   names = [row['image'] for row in listed]
   assert names == [

@@ -45,8 +45,8 @@ class ImageList:
   count: how many images.
   sha256: of their names and patients, in their order.
   has_patients: whether a patient is known of any of them.
-  passed_over: ending → how many files of a folder are no images; 'hidden' and 'link to a folder'
-    too.
+  skipped: ending → how many files of a folder are no images; 'hidden' and 'link to a folder
+    listed already' too.
   file: one JSON line per image; `items` and `item` read it.
   offsets: where the line of each image begins.
   lock: of the file.
@@ -55,7 +55,7 @@ class ImageList:
   count: int
   sha256: str
   has_patients: bool
-  passed_over: dict[str, int]
+  skipped: dict[str, int]
   file: IO[bytes]
   offsets: array.array
   lock: threading.Lock
@@ -92,21 +92,21 @@ def of_paths(paths: Sequence[str | os.PathLike]) -> ImageList:
 def of_folder(folder: pathlib.Path) -> ImageList:
   """Lists what lies in a folder and below, folder by folder in the order of names.
 
-  Images are the files with one of the `ENDINGS`, and those without an ending (or one of digits
-  alone, as identifiers have) that are DICOM by their content, DICOMDIR excepted. Hidden files and
-  folders and links to folders are passed over.
+  Images are the files with one of the `ENDINGS`, and all that are DICOM by their content, whatever
+  their ending (.IMA, .img, none), DICOMDIR excepted. Hidden files and folders are skipped. Links to
+  folders are followed, last; no folder is listed twice.
 
   Raises:
     InputError: no such folder, a folder in it that cannot be read, or no image in it.
   """
   if not folder.is_dir():
     raise InputError(f'{folder}: no such folder')
-  passed_over: collections.Counter[str] = collections.Counter()
+  skipped: collections.Counter[str] = collections.Counter()
   top = os.path.join(os.path.abspath(folder), '')
-  files = (Item(path.removeprefix(top), path, '') for path in _walk(top, passed_over))
-  images = dataclasses.replace(_listed(files, has_patients=False), passed_over=passed_over)
+  files = (Item(path.removeprefix(top), path, '') for path in _walk(top, skipped))
+  images = dataclasses.replace(_listed(files, has_patients=False), skipped=skipped)
   if not images.count:
-    others = f'; {in_words(passed_over)} passed over' if passed_over else ''
+    others = f'; {in_words(skipped)} skipped: not images' if skipped else ''
     raise InputError(f'{folder}: no image in this folder or below{others}')
   return images
 
@@ -148,12 +148,12 @@ def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
   return _listed(named, has_patients='patient' in frame)
 
 
-def in_words(passed_over: dict[str, int]) -> str:
+def in_words(skipped: dict[str, int]) -> str:
   """Returns '12 files (8 .txt, 4 hidden)'."""
-  parts = sorted(passed_over.items(), key=lambda part: (-part[1], part[0]))
+  parts = sorted(skipped.items(), key=lambda part: (-part[1], part[0]))
   shown = [f'{number:,} {ending}' for ending, number in parts[:6]]
   more = ['…'] if len(parts) > 6 else []
-  return f'{count(sum(passed_over.values()), "file")} ({", ".join([*shown, *more])})'
+  return f'{count(sum(skipped.values()), "file")} ({", ".join([*shown, *more])})'
 
 
 def _listed(listed: Iterable[Item], has_patients: bool) -> ImageList:
@@ -168,30 +168,46 @@ def _listed(listed: Iterable[Item], has_patients: bool) -> ImageList:
   )
 
 
-def _walk(folder: str, passed_over: collections.Counter) -> Iterator[str]:
+def _walk(top: str, skipped: collections.Counter) -> Iterator[str]:
+  """Yields the images below `top`; what links lead to last, so that a folder has its own name."""
+  seen: set[tuple[int, int]] = set()
+  waiting = collections.deque([top])
+  while waiting:
+    yield from _below(waiting.popleft(), seen, waiting, skipped)
+
+
+def _below(
+  folder: str, seen: set, linked: collections.deque, skipped: collections.Counter
+) -> Iterator[str]:
+  status = os.stat(folder)
+  if (status.st_dev, status.st_ino) in seen:
+    skipped['link to a folder listed already'] += 1
+    return
+  seen.add((status.st_dev, status.st_ino))
   with os.scandir(folder) as entries:
     ordered = sorted(entries, key=lambda entry: entry.name)
   for entry in ordered:
     ending = os.path.splitext(entry.name)[1].lower()
     if entry.name.startswith('.'):
-      passed_over['hidden'] += 1
+      skipped['hidden'] += 1
     elif entry.is_dir(follow_symlinks=False):
-      yield from _walk(entry.path, passed_over)
+      yield from _below(entry.path, seen, linked, skipped)
     elif entry.is_symlink() and os.path.isdir(entry.path):
-      passed_over['link to a folder'] += 1
+      linked.append(entry.path)
     elif not (entry.is_symlink() or entry.is_file()):  # To open a pipe would wait for ever.
-      passed_over['neither file nor folder'] += 1
-    elif ending in ENDINGS or (not ending.strip('.0123456789') and _is_dicom(entry)):
+      skipped['neither file nor folder'] += 1
+    elif ending in ENDINGS or _is_dicom(entry, ending):
       yield entry.path
     else:
-      passed_over[ending or 'without an ending'] += 1
+      skipped[ending or 'without an ending'] += 1
 
 
-def _is_dicom(entry: os.DirEntry) -> bool:
+def _is_dicom(entry: os.DirEntry, ending: str) -> bool:
   if entry.name.upper() == 'DICOMDIR' or not os.path.isfile(entry.path):
     return False
   try:
     with open(entry.path, 'rb') as file:
       return dicom.is_dicom('', file.read(dicom.HEAD))
   except OSError:
-    return True  # It may be one: what cannot be read is listed with its reason.
+    # Named as identifiers are it may be one: what cannot be read is listed with its reason.
+    return not ending.strip('.0123456789')

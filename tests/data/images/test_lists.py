@@ -31,18 +31,17 @@ def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
   write(root / '1.2.840.1', pixels)
   write(root / 'DICOMDIR', pixels)
   write(root / 'made.txt', pixels)
-  os.symlink(elsewhere, root / 'link')
   os.symlink(elsewhere / 'linked.png', root / 'z.png')
   images = lists.of_folder(root)
   expected = [
-    *('1.2.840.1', 'IM0001', 'a b/ü.dcm', 'a.jpeg', 'b.PNG'), *('c/10.tif', 'c/2.tif', 'z.png')
+    *('1.2.840.1', 'IM0001', 'a b/ü.dcm', 'a.jpeg', 'b.PNG'),
+    *('c/10.tif', 'c/2.tif', 'made.txt', 'z.png'),
   ]  # fmt: skip
   assert names(images) == expected == names(images) and images.count == len(expected)
-  assert images.passed_over == {
-    '.txt': 2, 'hidden': 2, 'without an ending': 2, '.npz': 1, '.db': 1, '.csv': 1,
-    'link to a folder': 1
+  assert images.skipped == {
+    'hidden': 2, 'without an ending': 2, '.txt': 1, '.npz': 1, '.db': 1, '.csv': 1
   }  # fmt: skip
-  assert '10 files (2 .txt, 2 hidden, 2 without an ending,' in lists.in_words(images.passed_over)
+  assert '8 files (2 hidden, 2 without an ending, 1 .csv,' in lists.in_words(images.skipped)
   again = lists.of_folder(root)
   assert again.sha256 == images.sha256
   touch(root, 'd.png')
@@ -50,9 +49,48 @@ def test_a_folder_is_listed_in_order_and_only_its_images(tmp_path):
   assert names(images) == expected  # What comes later is not in the list.
 
 
+def test_a_dicom_is_listed_whatever_its_ending(tmp_path):
+  named = ['CT.0001.IMA', 'I0001.img', 'a.dat', 'film.dcm.bak', 'no ending', 'x.PNG']
+  for name in named:
+    write(tmp_path / name, np.zeros((4, 4), np.uint16))
+  touch(tmp_path, 'I0002.img', 'b.IMA')
+  (tmp_path / 'I0003.img').write_bytes(bytes(128) + b'DICN')
+  images = lists.of_folder(tmp_path)
+  assert names(images) == named and images.skipped == {'.img': 2, '.ima': 1}
+
+
+def test_links_to_folders_are_followed_once_and_last(tmp_path):
+  root = tmp_path / 'images'
+  touch(root, 'b/2.png', 'c/3.png', 'z.png')
+  touch(tmp_path, 'elsewhere/1.png', 'elsewhere/deep/4.png', 'beside/5.png')
+  for link, to in {
+    'a': tmp_path / 'elsewhere', 'again': tmp_path / 'elsewhere', 'd': root / 'c', 'b/up': root,
+    'b/a': tmp_path / 'elsewhere/deep',
+  }.items():  # fmt: skip
+    os.symlink(to, root / link)
+  os.symlink(tmp_path / 'beside', tmp_path / 'elsewhere/further')
+  os.symlink(root, tmp_path / 'elsewhere/back')
+  images = lists.of_folder(root)
+  listed = names(images)
+  assert listed[:3] == ['b/2.png', 'c/3.png', 'z.png']
+  # Each file once, as os.walk finds them.
+  found = {os.path.realpath(item.path) for item in lists.items(images)}
+  there = {
+    os.path.realpath(os.path.join(below, file))
+    for folder in (root, tmp_path / 'elsewhere', tmp_path / 'beside')
+    for below, _, files in os.walk(folder)
+    for file in files
+  }
+  assert found == there and len(found) == len(listed) == 6
+  assert images.skipped == {'link to a folder listed already': 5}
+  assert listed == names(lists.of_folder(root))
+
+
 def test_a_folder_without_images_is_one_line(tmp_path):
   touch(tmp_path, 'notes.txt')
-  with pytest.raises(InputError, match=r'no image in this folder or below; 1 file \(1 \.txt\)'):
+  with pytest.raises(
+    InputError, match=r'no image in this folder or below; 1 file \(1 \.txt\) skipped: not'
+  ):
     lists.of_folder(tmp_path)
   with pytest.raises(InputError, match='no such folder'):
     lists.of_folder(tmp_path / 'no')
@@ -87,11 +125,11 @@ def test_a_csv_that_is_wrong_is_one_line(tmp_path, text, words):
   assert '\n' not in str(raised.value)
 
 
-def test_what_would_end_or_stop_the_walk_is_passed_over(tmp_path):
+def test_what_would_end_or_stop_the_walk_is_skipped(tmp_path):
   Image.new('L', (40, 40)).save(tmp_path / 'a.png')
   for name in ('loop.png', 'loop'):
     os.symlink(name, tmp_path / name)
   os.mkfifo(tmp_path / 'pipe.png')
   listed = lists.of_folder(tmp_path)
   assert [item.image for item in lists.items(listed)] == ['a.png', 'loop.png']
-  assert listed.passed_over == {'neither file nor folder': 1, 'without an ending': 1}
+  assert listed.skipped == {'neither file nor folder': 1, 'without an ending': 1}
