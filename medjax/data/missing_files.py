@@ -3,17 +3,20 @@
 import os
 import pathlib
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from medjax.data.images import containers
+from medjax.data.images import containers, lists
 from medjax.data.table import named_in
 from medjax.errors import InputError, count
 
+_LOOKED_AT = 100_000  # files
+_COMPLETE = 'complete the images, or set config.data.broken=set_aside to go on without such rows'
 
-def check(table: pd.DataFrame, root: pathlib.Path, broken: str) -> list[str]:
+
+def check(table: pd.DataFrame, root: pathlib.Path, broken: str, source: str = '') -> list[str]:
   """Looks whether table and files agree, by their names alone: 112,120 take about a second.
 
   A table of which not one image is there is being read without its images, which splitting allows.
@@ -23,22 +26,30 @@ def check(table: pd.DataFrame, root: pathlib.Path, broken: str) -> list[str]:
     root: the folder that image paths are relative to.
     broken: config.data.broken; with 'set_aside' rows without an image are no error: training sets
       them aside with the images that cannot be decoded.
+    source: config.data.source; the settings of 'csv' say in which folder images lie and how their
+      names end.
 
   Returns:
     Notes for a person, none where all is as it should be.
 
   Raises:
-    InputError: an image is missing; names the first one's file and row, and the count.
+    InputError: an image is missing; names the first one's file and row, the count, and where a file
+      of that name lies. Or all are, and settings would find them.
   """
   rows, strays = compare(table['image'], root)
-  if len(rows) == len(table):
-    return [f'No image of the table is under {root}, so files and rows were not compared.']
-  if len(rows) and broken == 'stop':
+  all_missing = len(rows) == len(table)
+  if len(rows) and (broken == 'stop' or all_missing):
     row = int(rows[0])
+    found, settings = _elsewhere(list(table['image'].iloc[rows]), root)
+    settings = settings if source == 'csv' else ''
+    there = f"'{found}' is there" if found else ''
+    if all_missing and not settings:
+      note = f'No image of the table is under {root}, so files and rows were not compared'
+      return [f'{note}{there and f"; {there}"}.']
+    advice = f'{there}: set {settings}' if settings else '; '.join(filter(None, (there, _COMPLETE)))
     raise InputError(
       f"{named_in(table, row, root)}: image '{table['image'][row]}' is not under {root} "
-      f'({count(len(rows), "such row")}); complete the images, or set '
-      'config.data.broken=set_aside to go on without such rows'
+      f'({count(len(rows), "such row")}); {advice}'
     )
   if not strays:
     return []
@@ -46,6 +57,38 @@ def check(table: pd.DataFrame, root: pathlib.Path, broken: str) -> list[str]:
     f"{count(len(strays), 'image')} under {root} in no row of the table, such as '{strays[0]}': "
     'no part of the study.'
   ]
+
+
+def _elsewhere(images: Sequence[str], root: pathlib.Path) -> tuple[str, str]:
+  """Looks below `root` for the first of these missing images.
+
+  Returns:
+    A file called as it is but for folder and ending, relative to `root`, '' if none is near the
+    beginning; and the settings by which it and the others are found, '' if there are none.
+  """
+  image = images[0]
+  for number, file in enumerate(_files_below(root)):
+    name, wanted = posixpath.basename(file), posixpath.basename(image)
+    if wanted in (name, posixpath.splitext(name)[0]) and lists.is_image(os.path.join(root, file)):
+      break
+    if number == _LOOKED_AT:
+      return '', ''
+  else:
+    return '', ''
+  folder, _, suffix = f'/{file}'.rpartition(f'/{image}')
+  parts = {'folder': folder.removeprefix('/'), 'suffix': suffix}
+  fits = f'/{file}' == f'{folder}/{image}{suffix}' and all(
+    os.path.exists(os.path.join(root, parts['folder'], other + suffix)) for other in images
+  )
+  settings = ', '.join(f"{name}='{value}'" for name, value in parts.items() if value)
+  return file, f'data.settings.{settings}' if fits else ''
+
+
+def _files_below(root: pathlib.Path) -> Iterator[str]:
+  for folder, below, names in os.walk(root):
+    below.sort()
+    for name in sorted(names):
+      yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, '/')
 
 
 def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list[str]]:

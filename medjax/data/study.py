@@ -61,7 +61,8 @@ def make(config: Config) -> tuple[Study, str]:
       no column for config.evaluation.level.
   """
   every_image = datasets.read_all(config.data)
-  notes = missing_files.check(every_image, pathlib.Path(config.data.root), config.data.broken)
+  data = config.data
+  notes = missing_files.check(every_image, pathlib.Path(data.root), data.broken, data.source)
   table, view_notes = datasets.keep_views(every_image, config.data)
   notes += view_notes
   names = config.data.labels

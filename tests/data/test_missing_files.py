@@ -61,3 +61,38 @@ def test_links_containers_and_paths_out_of_the_root_are_there(tmp_path):
 def test_a_table_without_its_images_is_said_to_be_one(tmp_path):
   (note,) = missing_files.check(table('a/1.png', 'a/2.png'), tmp_path, broken='stop')
   assert 'No image of the table' in note
+
+
+@pytest.mark.parametrize(
+  ('images', 'files', 'settings'),
+  [
+    (['12', '13'], ['a/12.png', 'a/13.png'], "data.settings.folder='a', suffix='.png'"),
+    (['12', '13'], ['12.JPG', '13.JPG'], "data.settings.suffix='.JPG'"),
+    (['p/12.png', 'q/12.png'], ['x/y/p/12.png', 'x/y/q/12.png'], "data.settings.folder='x/y'"),
+    (['CT.1', 'CT.2'], ['CT.1.tif', 'CT.2.tif'], "data.settings.suffix='.tif'"),
+  ],
+)
+def test_settings_that_find_all_images_are_named_with_a_file_that_is_there(
+  tmp_path, images, files, settings
+):
+  touch(tmp_path, *files, 'labels.csv', '12.txt', 'CT.1.xml')
+  where = f"image '{images[0]}' is not under {tmp_path} (2 such rows)"
+  for broken in ('stop', 'set_aside'):
+    with pytest.raises(InputError) as error:
+      missing_files.check(table(*images), tmp_path, broken, 'csv')
+    assert str(error.value).endswith(f"{where}; '{files[0]}' is there: set {settings}")
+  # Other sources have no such settings.
+  (note,) = missing_files.check(table(*images), tmp_path, 'stop', 'padchest')
+  assert note.endswith(f"not compared; '{files[0]}' is there.")
+
+
+def test_settings_that_would_not_find_all_are_not_named(tmp_path):
+  touch(tmp_path, 'a/12.png', 'b/13.png')
+  (note,) = missing_files.check(table('12', '13'), tmp_path, 'stop', 'csv')
+  assert note.endswith("'a/12.png' is there.")
+  (note,) = missing_files.check(table('12.dcm', '13.dcm'), tmp_path, 'stop', 'csv')
+  assert note.endswith('so files and rows were not compared.')
+  with pytest.raises(
+    InputError, match=r"'c/12\.png' is not under .*; 'a/12\.png' is there; complete"
+  ):
+    missing_files.check(table('c/12.png', 'b/13.png'), tmp_path, 'stop', 'csv')

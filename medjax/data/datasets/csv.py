@@ -1,5 +1,7 @@
 """Anybody's own table: one row per image, its columns named in the config."""
 
+import dataclasses
+import inspect
 import pathlib
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,28 @@ from medjax.data import cells, table
 from medjax.data.reference import consensus as reader_consensus
 from medjax.data.reference import reader_table
 from medjax.errors import InputError, check_option, nearest
+from medjax.runtime import import_by_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Readers:
+  """Settings of labels that several people read. Their tables name images as table_file does.
+
+  Attributes:
+    readers_file: a CSV of who read which image and what they saw, relative to root: image, reader
+      and one column per label (or the class), as medjax.data.reference.reader_table reads it. The
+      labels are then the readers' consensus, whatever table_file says; unknown where nobody read
+      the image, whatever data.blank says.
+    consensus, ties: as in medjax.data.reference.consensus.estimate; with 'share' the labels are
+      soft.
+    definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
+      to root. It outranks the readers where it has a value.
+  """
+
+  readers_file: str = ''
+  consensus: str = 'majority'
+  ties: str = 'uncertain'
+  definitive_file: str = ''
 
 
 def read(
@@ -19,10 +43,9 @@ def read(
   table_file: str = 'labels.csv',
   columns: Mapping[str, str] | None = None,
   grouped_by: str = 'patient',
-  readers_file: str = '',
-  consensus: str = 'majority',
-  ties: str = 'uncertain',
-  definitive_file: str = '',
+  folder: str = '',
+  suffix: str = '',
+  **readers: str,
 ) -> pd.DataFrame:
   """Returns the study table of `root / table_file`.
 
@@ -38,14 +61,10 @@ def read(
     grouped_by: what the patient column holds where the file has no patients: 'lesion' or 'slide';
       with 'image' there is no such column, and every image counts as a patient of its own. It is
       never guessed: if it is wrong, so are intervals and splits.
-    readers_file: a CSV of who read which image and what they saw, relative to root: image, reader
-      and one column per label (or the class), as medjax.data.reference.reader_table reads it. The
-      labels are then the readers' consensus, whatever table_file says; unknown where nobody read
-      the image, whatever data.blank says.
-    consensus, ties: as in medjax.data.reference.consensus.estimate; with 'share' the labels are
-      soft.
-    definitive_file: a CSV of image, labels and `test`, the name of a more definitive test, relative
-      to root. It outranks the readers where it has a value.
+    folder: where the images lie, relative to root; the table's names are relative to it.
+    suffix: how the files' names go on after those of the table, such as '.png'; a name that ends in
+      it stays as it is.
+    **readers: those of `Readers`.
 
   Raises:
     InputError: a file or a named column missing, an unknown code, one reader twice on an image, an
@@ -54,6 +73,7 @@ def read(
   """
   table.check_label_names(labels, 'config.data.labels')
   check_option('config.data.settings.grouped_by', grouped_by, table.GROUPS)
+  reading = _readers(readers)
   allowed = [name for name in table.REQUIRED + table.OPTIONAL if name != 'named_in']
   columns = table.checked_columns(columns, (*allowed, 'class'))
   path = root / table_file
@@ -62,71 +82,93 @@ def read(
       f'{path}: no such table; set config.data.root and config.data.settings.table_file, '
       'or start from configs/phantom.py, which needs no data'
     )
-  required = ['image'] if grouped_by == 'image' else ['image', 'patient']
-  wanted = [columns.get(name, name) for name in required]
-  if definitive_file and not readers_file:
-    raise InputError(
-      'config.data.settings.definitive_file is set without a readers_file; name that too'
-    )
+  patient = columns.pop('patient', 'patient')
   class_column = columns.pop('class', None)
   label_names = [class_column] if class_column else list(labels)
-  in_table = [] if readers_file else label_names
-  frame = table.read_csv(path, [*wanted, *columns.values(), *in_table])
+  in_table = [] if reading.readers_file else label_names
+  frame = table.read_csv(path, [columns.get('image', 'image'), *columns.values(), *in_table])
+  _check_patients(frame, patient, grouped_by, path)
+  columns['patient'] = patient
   present = {
     name: frame[columns.get(name, name)] for name in allowed if columns.get(name, name) in frame
   }
-  if grouped_by == 'image':
-    present['patient'] = present['image']
   result = pd.DataFrame(present | {'named_in': table.rows_of(path, frame)})
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
-  if readers_file:
-    agreed = _by_readers(
-      result['image'],
-      label_names,
-      labels if class_column else (),
-      root / readers_file,
-      root / definitive_file if definitive_file else None,
-      consensus,
-      ties,
-    )
-    return table.check(result.assign(**agreed), str(path))
-  if class_column:
+  if reading.readers_file:
+    classes = labels if class_column else ()
+    result = result.assign(**_by_readers(result['image'], label_names, classes, root, reading))
+  elif class_column:
     values = _one_of(frame[class_column], labels, path)
     result = result.assign(**values, unlabelled=table.unlabelled(pd.DataFrame(values)))
   else:
     values = {name: table.label_values(frame, name, path, soft=True) for name in labels}
     result = result.assign(**values)
+  result['image'] = [_file(image.strip(), folder, suffix) for image in result['image']]
+  if grouped_by == 'image':
+    result['patient'] = result['image']
   return table.check(result, str(path))
+
+
+def _readers(settings: Mapping[str, str]) -> Readers:
+  own = [name for name in inspect.signature(read).parameters if name != 'readers']
+  names = [field.name for field in dataclasses.fields(Readers)]
+  for name in settings:
+    check_option('config.data.settings: the setting', name, (*own[2:], *names))
+  import_by_name.check_settings(Readers, settings, 'config.data.settings', given=())
+  readers = Readers(**settings)
+  check_option('config.data.settings.consensus', readers.consensus, reader_consensus.METHODS)
+  check_option('config.data.settings.ties', readers.ties, reader_consensus.TIES)
+  if readers.definitive_file and not readers.readers_file:
+    raise InputError(
+      'config.data.settings.definitive_file is set without a readers_file; name that too'
+    )
+  return readers
+
+
+def _check_patients(frame: pd.DataFrame, column: str, grouped_by: str, path: pathlib.Path) -> None:
+  if grouped_by == 'image' or column in frame:
+    return
+  raise InputError(
+    f"{path}: no column '{column}' that says whose image it is{nearest(column, frame.columns)}; "
+    "name it in config.data.settings.columns, such as {'patient': 'case_id'}, or, if no patient "
+    "has two images, set config.data.settings.grouped_by='image'. The columns are: "
+    f'{", ".join(frame.columns)}'
+  )
+
+
+def _file(image: str, folder: str, suffix: str) -> str:
+  """Returns the file of an image that the table names; of no name nothing is made."""
+  if not image:
+    return image
+  return posixpath.join(folder, image if image.endswith(suffix) else image + suffix)
 
 
 def _by_readers(
   images: pd.Series,
   label_names: Sequence[str],
   classes: Sequence[str],
-  readers_file: pathlib.Path,
-  definitive_file: pathlib.Path | None,
-  method: str,
-  ties: str,
+  root: pathlib.Path,
+  settings: Readers,
 ) -> dict[str, np.ndarray]:
   """Returns what readers say: a column f32[N] per label, `reference` and `unlabelled`."""
-  check_option('config.data.settings.consensus', method, reader_consensus.METHODS)
-  check_option('config.data.settings.ties', ties, reader_consensus.TIES)
+  readers_file = root / settings.readers_file
   images = pd.Index([posixpath.normpath(image.strip()) for image in images])
   readings = reader_table.read(readers_file, classes, images)
   known = reader_table.labels_of(readings)
   for label in label_names:
     check_option(f'{readers_file}: the label column', label, known)
   definitive = None
-  if definitive_file:
-    definitive = reader_table.read_definitive(definitive_file, known, classes, images)
+  if settings.definitive_file:
+    path = root / settings.definitive_file
+    definitive = reader_table.read_definitive(path, known, classes, images)
     definitive = definitive.drop(
       columns=[label for label in known if label not in label_names], errors='ignore'
     )
   agreed = reader_consensus.consensus(
     readings[['image', 'reader', *label_names]],
-    method=method,
-    ties=ties,
+    method=settings.consensus,
+    ties=settings.ties,
     definitive=definitive,
     classes=classes,
   )

@@ -148,6 +148,12 @@ def of_csv(path: pathlib.Path, root: pathlib.Path | None) -> ImageList:
   return _listed(named, has_patients='patient' in frame)
 
 
+def is_image(path: str) -> bool:
+  """Whether a file is an image by its ending, or a DICOM by its content."""
+  ending = os.path.splitext(path)[1].lower()
+  return ending in ENDINGS or _is_dicom(path, ending)
+
+
 def in_words(skipped: dict[str, int]) -> str:
   """Returns '12 files (8 .txt, 4 hidden)'."""
   parts = sorted(skipped.items(), key=lambda part: (-part[1], part[0]))
@@ -187,7 +193,6 @@ def _below(
   with os.scandir(folder) as entries:
     ordered = sorted(entries, key=lambda entry: entry.name)
   for entry in ordered:
-    ending = os.path.splitext(entry.name)[1].lower()
     if entry.name.startswith('.'):
       skipped['hidden'] += 1
     elif entry.is_dir(follow_symlinks=False):
@@ -196,17 +201,17 @@ def _below(
       linked.append(entry.path)
     elif not (entry.is_symlink() or entry.is_file()):  # To open a pipe would wait for ever.
       skipped['neither file nor folder'] += 1
-    elif ending in ENDINGS or _is_dicom(entry, ending):
+    elif is_image(entry.path):
       yield entry.path
     else:
-      skipped[ending or 'without an ending'] += 1
+      skipped[os.path.splitext(entry.name)[1].lower() or 'without an ending'] += 1
 
 
-def _is_dicom(entry: os.DirEntry, ending: str) -> bool:
-  if entry.name.upper() == 'DICOMDIR' or not os.path.isfile(entry.path):
+def _is_dicom(path: str, ending: str) -> bool:
+  if os.path.basename(path).upper() == 'DICOMDIR' or not os.path.isfile(path):
     return False
   try:
-    with open(entry.path, 'rb') as file:
+    with open(path, 'rb') as file:
       return dicom.is_dicom('', file.read(dicom.HEAD))
   except OSError:
     # Named as identifiers are it may be one: what cannot be read is listed with its reason.
