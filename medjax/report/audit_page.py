@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from medjax.data.leakage import copies, differences, duplicates, shortcuts, table_audit
+from medjax.data.leakage import (
+  copies,
+  differences,
+  duplicates,
+  near_hashes,
+  shortcuts,
+  table_audit,
+)
 from medjax.data.leakage.findings import (
   SIDES,
   Audit,
@@ -324,7 +331,8 @@ def _how_copies() -> Markup:
   return tag(
     'p',
     'Near-duplicates: perceptual hashes (pHash, of the image, of its mirror images and quarter '
-    f'turns, and of each of them inverted) that differ in {duplicates.RADIUS} of 64 bits at most, '
+    f'turns, of each of them inverted, and with red and blue exchanged) that differ in '
+    f'{near_hashes.RADIUS} of 64 bits at most, '
     f'confirmed by a correlation of {duplicates.SAME:g} or more between thumbnails of '
     f'{duplicates.SIZE} pixels without their coarse outline. Two films of one patient may be found '
     'too. Look at the pictures.',

@@ -21,7 +21,7 @@ KINDS |= {
   relation.kind: f'the same picture, {relation.kind}'
   for relation in duplicates.RELATIONS
   if relation.kind not in KINDS
-}
+} | {kind: f'the same picture, {kind}' for kind in (duplicates.EXCHANGED, duplicates.GREY)}
 
 
 def findings(
@@ -67,6 +67,8 @@ def sentences(copies: Copies) -> list[str]:
     if images:
       show = 'shows' if images == 1 else 'show'
       result.append(f'{_count(images, "image")} of {b} {show} the same as images of {a}.')
+  if changed := copies.kinds.get(duplicates.EXCHANGED, 0):
+    result.append(f'{_count(changed, "pair")} of the same picture with red and blue exchanged.')
   for pair, groups in copies.sets.items():
     result.append(f'{pair} share {_count(groups, "picture")}.')
   if copies.two_patients:

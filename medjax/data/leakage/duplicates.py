@@ -6,7 +6,8 @@ imagehash computes it): a grey thumbnail of 32 × 32 pixels, its discrete cosine
 each of the 8 × 8 lowest coefficients whether it is above their median. Re-encoding and resizing
 change few of the 64 bits. A mirror image has the same coefficients with every other column negated,
 a picture upside down with every other row, one turned on its side has them transposed, and inverted
-greys negate all but their mean: so none of them needs a thumbnail of its own.
+greys negate all but their mean: so none of them needs a thumbnail of its own. Red and blue weigh
+differently in a grey, so a picture in colour has a second thumbnail with the two exchanged.
 
 Images of one kind look alike: half of all pairs of chest X-rays correlate above 0.6. So the
 correlation leaves out the lowest coefficients, in which any two such images agree: light and
@@ -24,18 +25,20 @@ import pandas as pd
 from PIL import Image
 
 from medjax.data.images import decoding
+from medjax.data.leakage import near_hashes
 from medjax.errors import InputError
 
 SIZE = 32  # pixels of a thumbnail's side
-RADIUS = 7  # bits in which hashes may differ: below 8, one byte at least is equal
 # Correlation of a copy saved anew at any size and JPEG quality 30 or more: 0.990 and above. Of
 # films of two patients, half a million pairs of chest X-rays: 0.917 and below; of one patient:
 # 0.964.
 SAME = 0.97
 LEAST_DETAIL = 2.0  # grey levels, root mean square: plainer pictures have no detail to compare
+LEAST_SHIFT = 1.0  # grey levels that exchanging red and blue changes a picture in colour by
+EXCHANGED, GREY = 'red and blue exchanged', 'in grey'  # of pairs, beside the relations
+_EXCHANGED = (0.114, 0.587, 0.299, 0.0)  # grey of red, green and blue, had they been read as BGR
 # Coefficients a side: in the hash, kept at all, left out as outline.
 _HASHED, _KEPT, _OUTLINE = 8, 16, 5
-_BLOCK = 2**22  # comparisons at once
 _FREQUENCY = np.arange(_KEPT)[:, None]
 _COSINES = 2 * np.cos(np.pi * _FREQUENCY * (2 * np.arange(SIZE) + 1) / (2 * SIZE))
 _WHITE = 4 * 255 * SIZE**2  # the first coefficient of a white thumbnail
@@ -88,6 +91,10 @@ class Looks(NamedTuple):
     widths, heights: int64[N], pixels.
     modes: str[N], of the file, such as L, RGB and RGBA; '' of what Pillow does not open by itself.
     broken: {position: reason} of those that cannot be read.
+    exchanged: uint8[N, SIZE, SIZE], as the thumbnails, of the pictures with red and blue exchanged;
+      read only of those in colour.
+    colours: f32[N, 3], mean red, green and blue.
+    coloured: bool[N], whether red and blue differ at all but for what encoding does.
   """
 
   files: np.ndarray
@@ -97,6 +104,9 @@ class Looks(NamedTuple):
   heights: np.ndarray
   modes: np.ndarray
   broken: dict[int, str]
+  exchanged: np.ndarray
+  colours: np.ndarray
+  coloured: np.ndarray
 
 
 def look(
@@ -118,6 +128,9 @@ def look(
     heights=np.zeros(len(paths), np.int64),
     modes=np.full(len(paths), '', object),
     broken={},
+    exchanged=np.zeros((len(paths), SIZE, SIZE), np.uint8),
+    colours=np.zeros((len(paths), 3), np.float32),
+    coloured=np.zeros(len(paths), bool),
   )
 
   def one(position: int) -> None:
@@ -134,7 +147,15 @@ def look(
     result.widths[position], result.heights[position] = picture.size
     about = f'{picture.size} {picture.mode} '.encode()
     result.pixels[position] = _digest(about + picture.tobytes()).hexdigest()
-    result.thumbnails[position] = _thumbnail(picture)
+    result.thumbnails[position] = thumbnail = _thumbnail(picture)
+    small = np.asarray(picture.convert('RGB').resize((SIZE, SIZE), Image.Resampling.BOX))
+    result.colours[position] = small.mean(axis=(0, 1))
+    if picture.mode == 'RGB':
+      exchanged = _thumbnail(picture, _EXCHANGED)
+      shift = np.abs(exchanged.astype(int) - thumbnail).mean()
+      result.coloured[position] = shift >= LEAST_SHIFT
+      if shift >= LEAST_SHIFT:
+        result.exchanged[position] = exchanged
 
   with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
     for done in range(0, len(paths), 1000):
@@ -155,8 +176,11 @@ def _mode(path: str) -> str:
     return ''
 
 
-def _thumbnail(picture: Image.Image) -> np.ndarray:
-  return np.asarray(picture.convert('L').resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+def _thumbnail(
+  picture: Image.Image, weights: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+  grey = picture.convert('L') if weights is None else picture.convert('L', weights)
+  return np.asarray(grey.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
 def hashes(thumbnails: np.ndarray) -> np.ndarray:
@@ -206,46 +230,6 @@ def _transformed(thumbnails: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     yield block, _COSINES @ thumbnails[block].astype(np.float64) @ _COSINES.T
 
 
-def search(
-  hashed: np.ndarray, queries: np.ndarray, radius: int = RADIUS
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (i, j): every pair i ≠ j once whose queries[i] and hashed[j] are near.
-
-  Near are hashes that differ in `radius` bits at most.
-  Hashes that differ in fewer than 8 bits are equal in one of their 8 bytes, so that only images
-  that share a byte are compared (multi-index hashing: Norouzi, Punjani & Fleet 2012, CVPR).
-
-  Args:
-    hashed, queries: u64[N], of the same images.
-    radius: 0 to 7.
-  """
-  if not 0 <= radius < 8:
-    raise ValueError(f'radius={radius}: must be 0 to 7')
-  for band in range(8):
-    byte = ((hashed >> np.uint64(8 * band)) & np.uint64(255)).astype(np.uint8)
-    asked = ((queries >> np.uint64(8 * band)) & np.uint64(255)).astype(np.uint8)
-    order, asking = np.argsort(byte, kind='stable'), np.argsort(asked, kind='stable')
-    values = np.arange(257)
-    starts = np.searchsorted(byte[order], values)
-    asked_starts = np.searchsorted(asked[asking], values)
-    for value in range(256):
-      members = order[starts[value] : starts[value + 1]]
-      rows = asking[asked_starts[value] : asked_starts[value + 1]]
-      step = max(1, _BLOCK // max(1, len(members)))
-      for first in range(0, len(rows) if len(members) else 0, step):
-        some = rows[first : first + step]
-        differing = queries[some][:, None] ^ hashed[members]
-        row, column = np.nonzero(np.bitwise_count(differing) <= radius)
-        # A pair that shares several bytes is taken at the first of them.
-        earlier = np.zeros(len(row), bool)
-        for before in range(band):
-          earlier |= (differing[row, column] >> np.uint64(8 * before)) & np.uint64(255) == 0
-        i, j = some[row], members[column]
-        kept = ~earlier & (i != j)
-        if kept.any():
-          yield i[kept], j[kept]
-
-
 def find(looks: Looks) -> pd.DataFrame:
   """Returns the pairs of images that show the same, one row each.
 
@@ -255,7 +239,8 @@ def find(looks: Looks) -> pd.DataFrame:
 
   Returns:
     The columns `a` and `b`, positions, a < b; `kind`: 'file' (identical files), 'pixels' (identical
-    once decoded) or that of a relation; `correlation`, of details, 1 for the first two.
+    once decoded), that of a relation, `EXCHANGED` or `GREY`; `correlation`, of details, 1 for the
+    first two.
   """
   usable = np.flatnonzero(looks.pixels != '')
   groups, _ = pd.factorize(looks.pixels[usable])
@@ -267,7 +252,7 @@ def find(looks: Looks) -> pd.DataFrame:
     {'a': a, 'b': b, 'kind': np.where(identical, 'file', 'pixels'), 'correlation': 1.0}
   )
   _, first = np.unique(groups, return_index=True)
-  near = _near(usable[first], looks.thumbnails)
+  near = _near(usable[first], looks)
   return pd.concat([exact, near], ignore_index=True).sort_values(['a', 'b'], ignore_index=True)
 
 
@@ -277,13 +262,14 @@ def too_plain(looks: Looks) -> np.ndarray:
   return usable[details(looks.thumbnails[usable])[1] < LEAST_DETAIL]
 
 
-def _near(rows: np.ndarray, thumbnails: np.ndarray) -> pd.DataFrame:
+def _near(rows: np.ndarray, looks: Looks) -> pd.DataFrame:
+  thumbnails = looks.thumbnails
   vectors, strength = details(thumbnails[rows])
   rows, vectors = rows[strength >= LEAST_DETAIL], vectors[strength >= LEAST_DETAIL]
   hashed = hashes(thumbnails[rows])
   parts = [_pairs([], [], 'near', [])]
   for relation, queries in zip(RELATIONS, hashed):
-    for i, j in search(hashed[0], queries):
+    for i, j in near_hashes.search(hashed[0], queries):
       # A pair is met from both sides; of turned images maybe from one.
       i, j = (i[i < j], j[i < j]) if relation.kind == 'near' else (i, j)
       for start in range(0, len(i), 2**16):
@@ -294,10 +280,47 @@ def _near(rows: np.ndarray, thumbnails: np.ndarray) -> pd.DataFrame:
         if kept.any():
           low, high = np.minimum(first, second)[kept], np.maximum(first, second)[kept]
           parts.append(_pairs(rows[low], rows[high], relation.kind, correlation[kept]))
+  parts.append(_exchanged(rows, vectors, hashed[0], looks))
   pairs = pd.concat(parts, ignore_index=True)
+  one_is_grey = looks.coloured[pairs['a']] != looks.coloured[pairs['b']]
+  pairs.loc[one_is_grey & (pairs['kind'] == 'near'), 'kind'] = GREY
   # Of a picture that is its own mirror image all are equal but for rounding: the first says enough.
-  best = (-pairs['correlation'].round(5)).argsort(kind='stable')
+  # Where red and blue are exchanged that is the answer, whichever way correlates more.
+  best = np.lexsort((-pairs['correlation'].round(5), pairs['kind'] != EXCHANGED))
   return pairs.iloc[best].drop_duplicates(['a', 'b'])
+
+
+def _exchanged(
+  rows: np.ndarray, vectors: np.ndarray, hashed: np.ndarray, looks: Looks
+) -> pd.DataFrame:
+  """Returns pairs of which one shows the other with red and blue exchanged.
+
+  Args:
+    rows: int[N], positions among those looked at.
+    vectors, hashed: their details f32[N, 256] and hashes u64[N].
+    looks: of all.
+  """
+  parts = [_pairs([], [], EXCHANGED, [])]
+  coloured = looks.coloured[rows]
+  if not coloured.any():
+    return parts[0]
+  # Those in grey keep their hash, which is not asked for.
+  turned, queries = vectors.copy(), hashed.copy()
+  turned[coloured] = details(looks.exchanged[rows[coloured]])[0]
+  queries[coloured] = hashes(looks.exchanged[rows[coloured]])[0]
+  for i, j in near_hashes.search(hashed, queries):
+    both = coloured[i] & coloured[j]
+    i, j = i[both], j[both]
+    correlation, plain = (np.einsum('nd,nd->n', of[i], vectors[j]) for of in (turned, vectors))
+    # Where the picture as it is is alike too, its colours decide.
+    as_is, swapped = (
+      np.abs(colours - looks.colours[rows[j]]).max(axis=1)
+      for colours in (looks.colours[rows[i]], looks.colours[rows[i], ::-1])
+    )
+    kept = (correlation >= SAME) & np.where(plain >= SAME, swapped < as_is / 2, correlation > plain)
+    low, high = np.minimum(i, j)[kept], np.maximum(i, j)[kept]
+    parts.append(_pairs(rows[low], rows[high], EXCHANGED, correlation[kept]))
+  return pd.concat(parts, ignore_index=True)
 
 
 def _pairs(a, b, kind: str, correlation) -> pd.DataFrame:
@@ -337,6 +360,8 @@ def groups(pairs: pd.DataFrame, count: int) -> np.ndarray:
 def same_picture(one: str, other: str) -> bool:
   """Returns whether two files show the same picture, at whatever size.
 
+  So does one that is turned by quarter turns, mirrored, inverted, or has red and blue exchanged.
+
   Raises:
     InputError: a file cannot be read.
   """
@@ -348,4 +373,9 @@ def same_picture(one: str, other: str) -> bool:
     # Plain pictures differ in their light, if at all.
     difference = np.abs(thumbnails[0].astype(int) - thumbnails[1])
     return bool(difference.mean() < LEAST_DETAIL)
-  return bool(vectors[0] @ vectors[1] >= SAME)
+  exchanged = pictures[0].mode == 'RGB'
+  if exchanged:
+    vectors = np.concatenate([vectors, details(_thumbnail(pictures[0], _EXCHANGED)[None])[0]])
+  square = vectors.reshape(-1, _KEPT, _KEPT)
+  shown = [_related(square[::2], relation).reshape(-1, _KEPT**2) for relation in RELATIONS]
+  return bool((np.concatenate(shown) @ vectors[1] >= SAME).any())

@@ -12,7 +12,7 @@ from medjax.config import Config
 from medjax.data import datasets, labels, missing_files
 from medjax.data import table as study_table
 from medjax.data.images import containers
-from medjax.data.leakage import copies, duplicates, table_audit
+from medjax.data.leakage import colours, copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
 from medjax.data.split import by_patient, given, split_files
 from medjax.errors import InputError
@@ -244,13 +244,16 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
   if plain := len(duplicates.too_plain(looks)):
     unseen.append(f'{plain:,} images are so plain that only identical ones are found.')
   unseen.append(
-    'Copies that were cropped, given borders, turned by anything but quarter turns or shown in '
-    'another window: they are not found.'
+    'Copies that were cropped, given borders, turned by anything but quarter turns, or shown in '
+    'another window, gamma or colours other than red and blue exchanged: they may not be found.'
   )
   unseen += _strays(study)
   same = copies.findings(
     duplicates.find(looks), images, list(truth.columns), truth.to_numpy(np.float64)
   )
+  shown = ~np.isin(np.arange(len(images)), list(looks.broken))
+  for column in ('set', 'side'):
+    warnings += colours.sentences(images[column][shown], looks.colours[shown])
   readable = len(images) - len(looks.broken)
   return Pixels(images, readable, same, _metadata(study, images, looks), warnings, unseen)
 
