@@ -23,7 +23,8 @@ class Data:
     blank: 'ignore' or 'zeros'; or a dict label → policy.
     ids: what to do with patients, studies, lesions, slides and readers that look like one, such as
       0007 and 7: 'refuse' them, or 'normalise', which takes them for one and says so.
-    broken: 'stop' at an image that cannot be read, or 'set_aside' and report it.
+    broken: 'stop' at an image that cannot be read or would show nothing, or 'set_aside' and report
+      it.
     workers: input processes; 0 reads in threads of the main process.
     settings: keyword arguments of the source.
     fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is

@@ -79,7 +79,7 @@ def find_broken(
   threads: int = 8,
   progress: Callable[[int], None] = lambda done: None,
 ) -> dict[int, str]:
-  """Decodes every image and returns {position: reason} of those that cannot be read.
+  """Decodes every image and returns {position: reason} of those that `decode` refuses.
 
   Of a TIFF pyramid or a JPEG 2000 that is what `decode` reads of it for this size, any other file
   in full. `progress` is called with the number of images done, a thousand at a time.

@@ -22,6 +22,9 @@ def depth(image: Any, file: IO[bytes]) -> tuple[int, int] | None:
   """Returns the least and the most that the bits of an opened image can hold.
 
   None of 8 bits, and where nobody knows: of floating-point numbers and of 32 bits.
+
+  Raises:
+    ValueError: Pillow would not give the pixels that are stored.
   """
   if image.format == 'PPM':
     decoder, _, _, arguments = image.tile[0]
@@ -35,8 +38,12 @@ def depth(image: Any, file: IO[bytes]) -> tuple[int, int] | None:
     file.seek(place)
     component = data[data.find(_JPEG_2000) + _COMPONENT]
     bits = component % 128 + 1
+    if bits <= 8:
+      return None
+    if len(image.getbands()) > 1:  # Pillow rounds them to 8, and white up to 256, which is 0.
+      raise ValueError(f'a JPEG 2000 of {bits}-bit colours: save it as a PNG or TIFF')
     least = -(2 ** (bits - 1)) if component & 128 else 0
-    return (least, least + 2**bits - 1) if bits > 8 else None
+    return least, least + 2**bits - 1
   if image.mode.startswith('I;16'):
     return 0, 2 ** (tiff.bits(image) or 16) - 1
   return (0, 2**16 - 1) if any(';16' in str(tile[3]) for tile in image.tile) else None
@@ -55,7 +62,7 @@ def grey(image: Any, whole: tuple[int, int] | None, intensity: str) -> np.ndarra
     ValueError: pixels that are no numbers, of no known range, or that would show nothing.
   """
   pixels = _as_stored(image, whole)
-  if not np.isfinite(pixels).all():
+  if pixels.dtype.kind == 'f' and not np.isfinite(pixels).all():
     raise ValueError('some of its pixels are not finite numbers')
   darkest, brightest = float(pixels.min()), float(pixels.max())
   ends = intensities.span(intensity, darkest, brightest, whole)
@@ -115,7 +122,7 @@ def check_colours(image: Any, shown: Image.Image, whole: tuple[int, int] | None)
     if (counts > 0).sum() > 1 and not colours[counts > 0].any():
       raise ValueError('its palette makes black of all its pixels; save it as grey or RGB')
   # Of the lower bits, which are lost, nothing is known: they may differ.
-  if whole and _extremes(shown).brightest < intensities.LEAST_SHOWN:
+  if whole and _extremes(shown.convert('RGB')).brightest < intensities.LEAST_SHOWN:
     bits, most = whole[1].bit_length(), whole[1]
     raise ValueError(f'its {bits}-bit colours would be almost black; stretch them to 0 … {most}')
 

@@ -6,6 +6,7 @@ import io
 
 import h5py
 import numpy as np
+import openjpeg
 import pytest
 import tifffile
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -208,6 +209,26 @@ def test_portable_maps_say_how_much_is_white(tmp_path, ramp):
   np.testing.assert_allclose(decode(tmp_path / 'a.ppm')[..., 0], ramp / 4095 * 255, atol=1)
 
 
+@pytest.mark.parametrize('sign', [0, 1])
+def test_jpeg_2000_of_12_bits_is_of_12_bits(tmp_path, ramp, sign):
+  pixels = ramp.astype(np.int16) - 2048 if sign else ramp
+  (tmp_path / 'a.j2k').write_bytes(openjpeg.utils.encode_array(pixels, bits_stored=12))
+  np.testing.assert_allclose(decode(tmp_path / 'a.j2k')[..., 0], ramp / 4095 * 255, atol=0.51)
+  ranged = decode(tmp_path / 'a.j2k', '-1000..1000' if sign else '1048..3048')[..., 0]
+  expected = np.clip((ramp - 1048.0) / 2000, 0, 1) * 255
+  np.testing.assert_allclose(ranged, expected, atol=0.51)
+  (tmp_path / 'a.j2k').write_bytes(openjpeg.utils.encode_array(pixels, bits_stored=16))
+  assert 'of a possible' in refusal(tmp_path / 'a.j2k')
+
+
+def test_jpeg_2000_of_deep_colours_is_refused_for_its_white_would_be_black(tmp_path, ramp):
+  colours = np.stack([ramp] * 3, -1)
+  data = openjpeg.utils.encode_array(colours, bits_stored=12, photometric_interpretation=1)
+  (tmp_path / 'a.j2k').write_bytes(data)
+  np.testing.assert_array_equal(openjpeg.decode(tmp_path / 'a.j2k'), colours)
+  assert 'a JPEG 2000 of 12-bit colours: save it as' in refusal(tmp_path / 'a.j2k')
+
+
 # Containers.
 
 
@@ -260,6 +281,9 @@ def test_what_is_constant_or_dark_as_stored_is_read(tmp_path, ramp):
     faint = 0.9 + ramp.astype(np.float32) / 4095 / 20
     tifffile.imwrite(tmp_path / 'a.tif', faint)
     assert decode(tmp_path / 'a.tif', way).max() >= 242
+  paper = np.zeros((64, 64, 4), np.uint16)  # no ink
+  tifffile.imwrite(tmp_path / 'a.tif', paper, photometric='separated')
+  assert decode(tmp_path / 'a.tif').min() == 255
 
 
 def test_a_slice_with_little_in_it_is_read(tmp_path):
