@@ -11,6 +11,7 @@ grids/NAME.png            the slide with the patches that were kept and the outl
 
 import concurrent.futures
 import dataclasses
+import functools
 import json
 import multiprocessing
 import pathlib
@@ -162,10 +163,20 @@ def _cut_all(
   return outcomes
 
 
+@functools.cache
+def _context() -> Any:
+  """Returns what starts processes: forks of one that has imported what they need, where it can."""
+  if 'forkserver' not in multiprocessing.get_all_start_methods():  # As on Windows.
+    return multiprocessing.get_context('spawn')
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload(['medjax.whole_slides.patch_sets'])
+  return context
+
+
 def _in_a_process(
   job: Job, output: pathlib.Path, cutting: Cutting, stated_mpp: float, running: set
 ) -> Outcome:
-  context = multiprocessing.get_context('spawn')
+  context = _context()
   receiver, sender = context.Pipe(duplex=False)
   process = context.Process(
     target=_work, args=(sender, job, output, cutting, stated_mpp), daemon=True
