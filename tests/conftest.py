@@ -83,24 +83,27 @@ class Commands:
   def __init__(self, folder):
     self._folder, self._server = folder, None
 
-  def __call__(self, name, *arguments, check=False, env=None):
+  def __call__(self, name, *arguments, check=False, env=None, file_size=None):
     """Returns the finished process: returncode, stdout and stderr.
 
-    What `env` changes may be read when a module is imported: then it is a process of its own.
+    What `env` changes may be read when a module is imported: then it is a process of its own. No
+    file may grow beyond `file_size` bytes, as on a disk without room.
     """
     command = [sys.executable, '-m', f'medjax.{name}', *map(str, arguments)]
     environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', **(env or {})}
+    if file_size is not None:  # What it compiles is cut off too; others must not read it.
+      environment['XDG_CACHE_HOME'] = str(self._folder / 'cut_off')
     if env:
       finished = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=540
       )
     else:
-      finished = self._fork(command, environment)
+      finished = self._fork(command, environment, file_size)
     if check:
       assert finished.returncode == 0, finished.stderr[-3000:]
     return finished
 
-  def _fork(self, command, environment):
+  def _fork(self, command, environment, file_size):
     if self._server is None:
       self._server = subprocess.Popen(
         [sys.executable, PROJECT / 'tests' / 'helpers' / 'fork_server.py'],
@@ -112,6 +115,7 @@ class Commands:
       'arguments': command[3:],
       'cwd': str(PROJECT),
       'environment': environment,
+      'file_size': file_size,
       **{name: str(path) for name, path in outputs.items()},
     }
     print(json.dumps(request), file=self._server.stdin, flush=True)

@@ -29,7 +29,7 @@ def write(path: str | os.PathLike, text: str) -> Page:
     InputError: it cannot be written there.
   """
   page = Page(words.path(path, 'path'))
-  with words.renamed():
+  with words.renamed(folders=[page]):
     page.parent.mkdir(parents=True, exist_ok=True)
     if page.is_dir():
       raise InputError(f'{page}: is a folder; name a file in it, such as {page / "report.html"}')

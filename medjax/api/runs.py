@@ -85,10 +85,9 @@ class Run(finished.Run):
     """
     from medjax.inference import export_program
 
-    with words.renamed():
-      return export_program.write(
-        self, self.layout.export if folder is None else words.path(folder, 'folder')
-      )
+    target = self.layout.export if folder is None else words.path(folder, 'folder')
+    with words.renamed(folders=[target]):
+      return export_program.write(self, target)
 
   def __repr__(self) -> str:
     return f"Run('{self.workdir}')"
@@ -146,7 +145,10 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
   devices.keep_compiled_programs()
   devices.initialise()
   try:
-    with words.renamed(_WORKDIR), devices.memory_errors_in_words():
+    with (
+      words.renamed(_WORKDIR, folders=[folder, config.data.root]),
+      devices.memory_errors_in_words(),
+    ):
       run.run(config, folder)
   except SystemExit as stop:
     if stop.code != 128 + signal.SIGINT:

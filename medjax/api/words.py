@@ -3,29 +3,42 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from medjax.errors import InputError
+from medjax.runtime import storage
 
 
 @contextlib.contextmanager
-def renamed(names: Mapping[str, str] | None = None) -> Iterator[None]:
+def renamed(
+  names: Mapping[str, str] | None = None, folders: Iterable[str | os.PathLike] = ()
+) -> Iterator[None]:
   """Replaces each of `names` in the message of an InputError, such as '--margin' by 'margin'.
 
-  A path that cannot be read or written is an InputError too, as it is one line of the commands.
+  A path that cannot be read or written, and a disk that fails, is an InputError too, as it is one
+  line of the commands.
+
+  Args:
+    names: of the commands → of the functions.
+    folders: that are written to.
   """
+  storage.quiet_threads()
   try:
     yield
-  except InputError as error:
+  except Exception as error:
+    failure = storage.failure(error)
+    if failure is not None:
+      line = storage.in_words(failure, folders).replace('the same command', 'the same call')
+      raise InputError(line) from None
+    if isinstance(error, OSError) and error.filename is not None:
+      raise InputError(f'{error.filename}: {error.strerror}') from None
+    if not isinstance(error, InputError):
+      raise
     message = str(error)
     for name, argument in (names or {}).items():
       message = message.replace(name, argument)
     raise InputError(message) from None
-  except OSError as error:
-    if error.filename is None:
-      raise
-    raise InputError(f'{error.filename}: {error.strerror}') from None
 
 
 def path(value: Any, what: str) -> pathlib.Path:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -29,13 +30,20 @@ class MetricWriter:
   """
 
   def __init__(self, layout: Layout, resume_step: int):
-    import tensorboardX  # It takes seconds where torch is installed, and mistakes need none of it.
+    # It takes seconds where torch is installed, and mistakes need none of it.
+    from tensorboardX import event_file_writer, summary
+    from tensorboardX.proto import event_pb2
 
     self._path = layout.metrics
     rows = [row for row in metrics_file.read(layout) if row['step'] <= resume_step]
     files.write_whole(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
-    self._tensorboard = tensorboardX.SummaryWriter(
-      str(layout.tensorboard), purge_step=resume_step + 1, flush_secs=30
+    # Not its SummaryWriter, whose thread a full disk ends; the next rows then wait for it for ever.
+    layout.tensorboard.mkdir(exist_ok=True)
+    self._events = event_file_writer.EventsWriter(str(layout.tensorboard / 'events'))
+    self._event, self._scalar = event_pb2.Event, summary.scalar
+    begins = event_pb2.SessionLog(status=event_pb2.SessionLog.START)  # Hides later steps of before.
+    self._events.write_event(
+      event_pb2.Event(step=resume_step + 1, wall_time=time.time(), session_log=begins)
     )
 
   def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
@@ -43,11 +51,13 @@ class MetricWriter:
     with self._path.open('a') as file:
       file.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
     for name, value in _flat(values):
-      self._tensorboard.add_scalar(f'{split}/{name}', value, step)
+      summary = self._scalar(f'{split}/{name}', value)
+      self._events.write_event(self._event(step=step, wall_time=time.time(), summary=summary))
+    self._events.flush()
 
   def close(self) -> None:
-    """Flushes what TensorBoard still holds."""
-    self._tensorboard.close()
+    """Closes the file of TensorBoard."""
+    self._events.close()
 
 
 def _flat(values: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -4,10 +4,12 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags, logging
 
 from medjax.errors import InputError
+from medjax.runtime import storage
 
 _CONFIG = flags.DEFINE_string(
   'config', None, 'Config file, or file.py:argument; --config.field=value overrides a field.'
@@ -20,10 +22,19 @@ def load_config():
 
   if _CONFIG.value is None:
     raise InputError('--config is missing; try --config=configs/phantom.py, which needs no data')
-  return config.load(_CONFIG.value, _overrides)
+  loaded = config.load(_CONFIG.value, _overrides)
+  _roots.append(loaded.data.root)
+  return loaded
 
 
 _overrides: list[str] = []
+_roots: list[str] = []  # Of configs; generated data is written there.
+_WRITTEN = (
+  'output',
+  'heat_maps',
+  'workdir',
+  'predictions',
+)  # Flags that say where to, or beside what.
 
 
 def run(main: Callable[[], None]) -> None:
@@ -37,6 +48,7 @@ def run(main: Callable[[], None]) -> None:
 
   def guarded(arguments: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
+    storage.quiet_threads()
     try:
       if arguments[1:]:
         raise InputError(
@@ -48,17 +60,11 @@ def run(main: Callable[[], None]) -> None:
       finally:
         sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
     except InputError as error:
-      print(f'error: {error}', file=sys.stderr)
-      sys.exit(1)
+      _exit(_of_disk(error) or str(error))
     except BrokenPipeError:
       if not _reader_is_gone():
         raise
       os._exit(141)  # As the signal would have it; an orderly exit would try to write the rest.
-    except OSError as error:  # A path of the user's that cannot be read or written.
-      if error.filename is None:
-        raise
-      print(f'error: {error.filename}: {error.strerror}', file=sys.stderr)
-      sys.exit(1)
     except KeyboardInterrupt:
       print(
         'interrupted; the same command goes on, from its last checkpoint if any', file=sys.stderr
@@ -66,13 +72,40 @@ def run(main: Callable[[], None]) -> None:
       sys.stderr.flush()
       os._exit(130)  # An orderly exit may crash in a compilation that is still running.
     except MemoryError as error:
-      print(
-        f'error: not enough memory ({error}); lower config.batch_size or config.data.image_size',
-        file=sys.stderr,
-      )
-      sys.exit(1)
+      _exit(f'not enough memory ({error}); lower config.batch_size or config.data.image_size')
+    except Exception as error:
+      line = _of_disk(error)
+      if line is None and isinstance(error, OSError) and error.filename is not None:
+        line = f'{error.filename}: {error.strerror}'  # A path of the user's.
+      if line is None:
+        raise
+      _exit(line)
 
   app.run(guarded, argv=argv, flags_parser=_parse_flags)
+
+
+def _exit(line: str) -> NoReturn:
+  print(f'error: {line}', file=sys.stderr)
+  sys.exit(1)
+
+
+def _of_disk(error: BaseException) -> str | None:
+  """Returns one line for an error that comes of a failing disk, None for any other."""
+  failure = storage.failure(error)
+  if failure is None:
+    return None
+  try:
+    if failure.filename is None:
+      print(flush=True)
+  except OSError:
+    # What is left is dropped, or the end of the process would try it once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return (
+      f'standard output cannot be written to ({failure.strerror}); make room where it goes, or '
+      'send it elsewhere; the same command goes on'
+    )
+  given = [flags.FLAGS[name].value for name in _WRITTEN if name in flags.FLAGS]
+  return storage.in_words(failure, [folder for folder in (*given, *_roots) if folder])
 
 
 def _reader_is_gone() -> bool:

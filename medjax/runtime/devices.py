@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -47,6 +48,8 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
 
 def keep_compiled_programs() -> None:
   """Keeps compiled programs on disk, so that the second start of a large network takes seconds."""
+  # Where the disk is full, nothing is lost but time.
+  warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache')
   if not jax.config.values['jax_compilation_cache_dir']:
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
     jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))

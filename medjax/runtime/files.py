@@ -1,9 +1,12 @@
 """Files of a run: written so that nobody ever finds half of one, and read back with care."""
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,8 +38,28 @@ def write_whole(path: pathlib.Path, content: str | bytes) -> None:
   UTF-8.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-  temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-  os.replace(temporary, path)
+  try:
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(temporary, path)
+  except OSError:
+    temporary.unlink(missing_ok=True)  # On a full disk half a file takes what room there was.
+    raise
+
+
+def name_is_refused(error: OSError) -> bool:
+  """Whether no file can be called so where it was to be written: too long, or not its letters."""
+  return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+
+
+def short_name(name: str) -> str:
+  """Returns a name that every file system takes, another one for every name.
+
+  It is the beginning and the ending of the name in ASCII, with 16 digits of its SHA-256 between.
+  """
+  stem, ending = os.path.splitext(name)
+  digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+  beginning = re.sub(r'[^A-Za-z0-9._-]', '_', os.path.basename(stem))[:80]
+  return f'{beginning}~{digest}{ending}'
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

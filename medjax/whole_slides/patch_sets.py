@@ -25,7 +25,7 @@ import pandas as pd
 from medjax.data.table import read_csv
 from medjax.errors import InputError, one_line
 from medjax.evaluation import wording
-from medjax.runtime import files
+from medjax.runtime import files, storage
 from medjax.whole_slides import patches, pyramid
 from medjax.whole_slides.patches import CutSlide, Cutting, Job
 
@@ -87,6 +87,7 @@ def make(
   Raises:
     InputError: the settings make no sense or are not those of what the folder holds, another
       command is at work there, or no slide could be cut.
+    OSError: nothing more can be written; what is cut stays.
   """
   check(cutting, stated_mpp)
   pyramid.library()
@@ -191,6 +192,8 @@ def _in_a_process(
     outcome = f'{job.path}: its reader crashed (exit status {process.exitcode})'
   process.join()
   running.discard(process)
+  if isinstance(outcome, OSError):
+    raise outcome
   return outcome
 
 
@@ -204,7 +207,11 @@ def _work(
   except InputError as error:
     connection.send(str(error))
   except Exception as error:  # Whatever else a damaged slide may cause.
-    connection.send(f'{job.path}: {one_line(error)}')
+    failure = storage.failure(error)
+    if failure and failure.errno in storage.OF_WRITING:
+      connection.send(failure)  # No slide is to blame, and the next would be set aside too.
+    else:
+      connection.send(f'{job.path}: {one_line(error)}')
 
 
 def _in_words(job: Job, outcome: Outcome, before: bool) -> str:

@@ -3,13 +3,15 @@
 A command imports jax, flax, orbax, grain and pandas, which takes seconds of every start. Here they
 are imported once; a fork then runs `python -m MODULE ARGUMENTS` as a new process would. One request
 is a line of JSON on standard input, {'module', 'arguments', 'cwd', 'environment', 'stdout',
-'stderr'}, the last two being files; the answer is a line with the exit status.
+'stderr', 'file_size'}, two of them being files, and the last the bytes that no file may exceed, or
+None; the answer is a line with the exit status.
 """
 
 import atexit
 import importlib
 import json
 import os
+import resource
 import runpy
 import sys
 import threading
@@ -52,6 +54,8 @@ def run(request: dict) -> None:
     )
   ):
     os.dup2(os.open(path, flags), number)
+  if request['file_size'] is not None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (request['file_size'],) * 2)
   os.environ.clear()
   os.environ.update(request['environment'])
   os.chdir(request['cwd'])
