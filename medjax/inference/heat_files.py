@@ -10,12 +10,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from medjax.data.images.lists import Item
 from medjax.errors import InputError, check_option
 from medjax.final_test import overlay, saliency
+from medjax.inference import result_file
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import devices
+from medjax.runtime import devices, files, progress
 
 
 def check_folder(folder: pathlib.Path, source: pathlib.Path) -> None:
@@ -32,7 +34,7 @@ def drawer(
 ) -> Callable[[Sequence[Item], np.ndarray, np.ndarray], None]:
   """Returns a function of N items, uint8[B, H, W, C] with B ≥ N, and probabilities f[N, L].
 
-  It writes the files.
+  It writes the files, and says so once if one of them has another name than `path` gives it.
   A map is that of the run's best checkpoint alone, by the method of config.evaluation.saliency, or
   Grad-CAM where that is 'none'; the file is called as `path` says.
 
@@ -57,6 +59,7 @@ def drawer(
   best = jax.device_put(network.best, devices.replicated(mesh))
   maps = saliency.of_learner(network.learner, best, 'grad_cam' if method == 'none' else method)
   draw_one = functools.partial(_draw_one, folder)
+  renamed: list[str] = []  # The first that has another name.
 
   def draw(items: Sequence[Item], images: np.ndarray, probabilities: np.ndarray) -> None:
     asked = [np.full(len(items), known.index(label)) for label in labels]
@@ -67,7 +70,15 @@ def drawer(
       heat = np.asarray(maps(on_device, padded))
       names = [known[index] for index in indices]
       with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(draw_one, items, names, images, heat))
+        written = list(pool.map(draw_one, items, names, images, heat))
+      other = next((item for item, as_named in zip(items, written) if not as_named), None)
+      if other is not None and not renamed:
+        renamed.append(other.image)
+        progress.say(
+          f'note: {result_file.printable(other.image)}: its name is too long for a heat map in '
+          f"{folder}, so it is cut there and ends in ~ and digits; the PNG's text 'image' is the "
+          'whole. So with others like it'
+        )
 
   return draw
 
@@ -80,7 +91,18 @@ def path(folder: pathlib.Path, item: Item, label: str) -> pathlib.Path:
 
 def _draw_one(
   folder: pathlib.Path, item: Item, label: str, image: np.ndarray, heat: np.ndarray
-) -> None:
-  file = path(folder, item, label)
-  os.makedirs(file.parent, exist_ok=True)
-  Image.fromarray(overlay.overlay(image, heat)).save(file)
+) -> bool:
+  """Returns whether the file has the name that `path` says."""
+  picture, file = Image.fromarray(overlay.overlay(image, heat)), path(folder, item, label)
+  try:
+    os.makedirs(file.parent, exist_ok=True)
+    picture.save(file)
+  except OSError as error:
+    if not files.name_is_refused(error):
+      raise
+    text = PngInfo()
+    text.add_text('image', result_file.printable(item.image))
+    text.add_text('label', label)
+    picture.save(folder / files.short_name(str(file.relative_to(folder))), pnginfo=text)
+    return False
+  return True

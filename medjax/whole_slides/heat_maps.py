@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from medjax.data.table import read_csv
+from medjax.runtime import files
 from medjax.whole_slides import patch_sets, patches, pictures
 
 
@@ -33,6 +34,8 @@ def draw(
   heat: Heat,
 ) -> int:
   """Writes SLIDE.NAME.png for every slide and name; returns how many.
+
+  Where that is too long a name for a file it is that of `files.short_name`.
 
   Nothing is drawn if the patches were not cut by medjax.slides, for then their places are unknown.
 
@@ -67,7 +70,13 @@ def draw(
       column = values[:, index]
       limits = heat.limits or (0.0, float(column.max()))
       page = pictures.heat(picture, boxes, column, limits, heat.caption.format(name))
-      page.save(directory / f'{slide}.{name.replace("/", "_")}.png', compress_level=1)
+      file_name = f'{slide}.{name.replace("/", "_")}.png'
+      try:
+        page.save(directory / file_name, compress_level=1)
+      except OSError as error:
+        if not files.name_is_refused(error):
+          raise
+        page.save(directory / files.short_name(file_name), compress_level=1)
       count += 1
   return count
 

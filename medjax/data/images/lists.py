@@ -7,6 +7,7 @@ walked once, and what comes or goes there later changes nothing.
 import array
 import collections
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -45,8 +46,8 @@ class ImageList:
   count: how many images.
   sha256: of their names and patients, in their order.
   has_patients: whether a patient is known of any of them.
-  skipped: ending → how many files of a folder are no images; 'hidden' and 'link to a folder
-    listed already' too.
+  skipped: ending → how many files of a folder are no images; 'hidden', 'link to a folder listed
+    already' and others too.
   file: one JSON line per image; `items` and `item` read it.
   offsets: where the line of each image begins.
   lock: of the file.
@@ -185,13 +186,19 @@ def _walk(top: str, skipped: collections.Counter) -> Iterator[str]:
 def _below(
   folder: str, seen: set, linked: collections.deque, skipped: collections.Counter
 ) -> Iterator[str]:
-  status = os.stat(folder)
-  if (status.st_dev, status.st_ino) in seen:
-    skipped['link to a folder listed already'] += 1
+  try:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+      skipped['link to a folder listed already'] += 1
+      return
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+      ordered = sorted(entries, key=lambda entry: entry.name)
+  except OSError as error:
+    if error.errno != errno.ENAMETOOLONG:
+      raise
+    skipped['folder with too long a path'] += 1
     return
-  seen.add((status.st_dev, status.st_ino))
-  with os.scandir(folder) as entries:
-    ordered = sorted(entries, key=lambda entry: entry.name)
   for entry in ordered:
     if entry.name.startswith('.'):
       skipped['hidden'] += 1
