@@ -106,8 +106,8 @@ class Model:
     head: 'sigmoid', each label a question of its own; 'softmax', exclusive classes; 'ordinal',
       grades in the order of data.labels. With the last two an image has exactly one of the labels.
     pretrained: published weights of the hub, 'timm/densenet121.tv_in1k' (with '@revision' of a
-      state of them); a .safetensors file; the work directory of another run; '' starts from random
-      ones.
+      state of them); a .safetensors file, as `hf download` fetches it where there is a network; the
+      work directory of another run; '' starts from random ones.
     finetune: 'all' or 'head': everything else, and its running statistics, stay as they are.
     unfreeze_at: with 'head', the steps at which one more stage trains, the last stage first.
     mean: of the image's channels in [0, 1], subtracted; empty takes the pretrained weights' own, or

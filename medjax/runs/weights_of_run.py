@@ -40,7 +40,8 @@ def _of_run(workdir: pathlib.Path) -> Weights:
   layout = Layout(workdir)
   if not layout.model.is_file():
     raise InputError(
-      f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json)'
+      f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json); of '
+      f'other weights name {weights.file_in(workdir)}'
     )
   started = model_file.read(layout)
   model = files.read_json(layout.config)['model']

@@ -26,9 +26,9 @@ def random_tensors(network, channels=3, labels=1000):
   tensors = {}
   for path, leaf in traverse_util.flatten_dict(dict(like), sep='/').items():
     name = fit.published_name(path.partition('/')[2], network.names['timm'])
-    tensors[name] = np.ascontiguousarray(
-      fit.to_torch(rng.normal(size=leaf.shape).astype(np.float32), path)
-    )
+    values = rng.normal(size=leaf.shape).astype(np.float32)
+    values = np.abs(values) if path.endswith('/var') else values
+    tensors[name] = np.ascontiguousarray(fit.to_torch(values, path))
   tensors['bn1.num_batches_tracked'] = np.array(7)
   return tensors
 

@@ -5,9 +5,10 @@ Published weights are named and laid out as torch does it. A network's class att
 how our names become theirs; the layouts follow from the kind of parameter.
 """
 
+import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +18,17 @@ from flax import traverse_util
 from medjax.errors import InputError, nearest
 
 _LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
-# Stored beside weights without being any: torch's step counts, TorchXRayVision's thresholds.
-_NO_PARAMETERS = re.compile(r'(^|\.)(num_batches_tracked|op_threshs)$')
+# Stored beside weights without being any: torch's counts of steps (of BatchNorm, and of averaged
+# models), TorchXRayVision's thresholds.
+_NO_PARAMETERS = re.compile(r'(^|\.)(num_batches_tracked|n_averaged|op_threshs)$')
+# Modules that torch puts around others: torch.compile, FSDP, activation checkpointing.
+_WRAPPERS = re.compile(r'(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
+# Of other numbers, such as int8 and float8, a scale that stands elsewhere makes weights.
+_FLOATS = ('float16', 'bfloat16', 'float32', 'float64')
 _SHOWN = 12  # problems of one kind that a message names
+_QUANTISED = 'of no floating-point numbers'
+_DEQUANTISE = 'Quantised weights are none without their scales: save them as float32.'
+_ARCHITECTURE = 'Is this the network of their architecture?'
 
 
 class Fitted(NamedTuple):
@@ -30,7 +39,7 @@ class Fitted(NamedTuple):
     new: our names 'params/head/kernel' that the file does not fill: the head.
     unused: the file's names that have no place here: its head, counters, and what may be spared.
     scheme: the naming scheme of the file.
-    adapted: what was done to tensors of another shape, in words.
+    adapted: what was done to names, and to tensors of another shape, in words.
   """
 
   variables: dict[str, Any]
@@ -86,20 +95,25 @@ def fit(
     scheme: {path: published_name(path.partition('/')[2], rules) for path in leaves}
     for scheme, rules in names.items()
   }
-  fitting = {
-    scheme: sum(name in tensors for name in published.values())
-    for scheme, published in schemes.items()
-  }
-  scheme = max(fitting, key=lambda scheme: fitting[scheme])
-  published = schemes[scheme]
+  bared = bare(tensors)
+  taken_off, scheme = max(
+    itertools.product(bared, schemes),
+    key=lambda way: sum(name in bared[way[0]] for name in schemes[way[1]].values()),
+  )
+  tensors, published = bared[taken_off], schemes[scheme]
   heads = {name for path, name in published.items() if is_head(path)}
-  filled, new, adapted = {}, [], []
-  problems: dict[str, list[str]] = {'missing': [], 'of another shape': [], 'not finite': []}
+  filled, new = {}, []
+  adapted = [f'{taken_off} taken off the names'] if taken_off else []
+  problems: dict[str, list[str]] = {
+    kind: [] for kind in ('missing', _QUANTISED, 'of another shape', 'not finite', 'negative')
+  }
   for path, name in published.items():
     if is_head(path) and not head:
       new.append(path)
     elif name not in tensors:
       problems['missing'].append(name)
+    elif tensors[name].dtype.name not in _FLOATS:
+      problems[_QUANTISED].append(f'{name} {tensors[name].dtype.name}')
     else:
       tensor = to_flax(tensors[name], path)
       array = adapt(tensor, leaves[path].shape, path)
@@ -110,6 +124,8 @@ def fit(
         problems['of another shape'].append(f'{name} {tensors[name].shape}, needs {wanted}')
       elif not np.isfinite(array).all():
         problems['not finite'].append(name)
+      elif path.endswith('/var') and (array < 0).any():
+        problems['negative'].append(name)
       filled[path] = array
   known = set(published.values())
   heads_modules = {name.rpartition('.')[0] for name in heads}
@@ -123,23 +139,62 @@ def fit(
   ]
   for at, name in enumerate(problems['missing'][:_SHOWN]):
     problems['missing'][at] = name + nearest(name, problems['without a place'])
-  _raise_all(problems, where, len(known & set(tensors)), len(known))
+  if any(problems.values()):
+    body = [name for path, name in published.items() if not is_head(path)]
+    advice = _some_begin(body, tensors) or (_DEQUANTISE if problems[_QUANTISED] else _ARCHITECTURE)
+    filled_names = len(known & set(tensors))
+    raise InputError(
+      f'{where}: its tensors do not fit the network, so nothing is loaded ({filled_names:,} of the '
+      f"network's {len(known):,} names are in the file): {_listed(problems)}. {advice}"
+    )
   return Fitted(traverse_util.unflatten_dict(filled, sep='/'), new, unused, scheme, adapted)
 
 
-def _raise_all(problems: Mapping[str, list[str]], where: str, filled: int, known: int) -> None:
-  if not any(problems.values()):
-    return
+def bare(tensors: Mapping[str, np.ndarray]) -> dict[str, Mapping[str, np.ndarray]]:
+  """Returns what may be taken off the names of tensors, in words → the tensors without it.
+
+  That is what torch puts around modules, and what all names begin with, such as 'module.' of
+  DataParallel and 'model.' of Lightning. The first takes nothing off, each other more.
+  """
+  bared = {'': tensors}
+  wrappers = {match[0]: None for name in tensors for match in _WRAPPERS.finditer(name)}
+  inner = {_WRAPPERS.sub('', name): tensor for name, tensor in tensors.items()}
+  if len(inner) < len(tensors):
+    return bared
+  bared[_quoted(wrappers)] = inner
+  parameters = [name for name in inner if not _NO_PARAMETERS.search(name)]
+  for beginning in _beginnings(parameters[:1]):
+    shorter = {name.removeprefix(beginning): tensor for name, tensor in inner.items()}
+    if all(name.startswith(beginning) for name in parameters) and len(shorter) == len(inner):
+      bared[_quoted([*wrappers, beginning])] = shorter
+  return bared
+
+
+def _quoted(words: Iterable[str]) -> str:
+  return ' and '.join(f"'{word}'" for word in words)
+
+
+def _beginnings(names: Iterable[str]) -> list[str]:
+  """Returns 'a.' and 'a.b.' of a.b.c, the shortest first."""
+  every = {name[: dot.end()] for name in names for dot in re.finditer(r'\.', name)}
+  return sorted(every, key=lambda beginning: (len(beginning), beginning))
+
+
+def _some_begin(wanted: Collection[str], tensors: Collection[str]) -> str:
+  """Says so if the names that begin alike are, without that, all that is wanted."""
+  for beginning in _beginnings(tensors):
+    if all(beginning + name in tensors for name in wanted):
+      return f"Those that begin with '{beginning}' fit without it: save them alone, others do not."
+  return ''
+
+
+def _listed(problems: Mapping[str, list[str]]) -> str:
   kinds = []
   for kind, names in problems.items():
     if names:
       more = f' and {len(names) - _SHOWN:,} more' if len(names) > _SHOWN else ''
       kinds.append(f'{len(names):,} {kind}: {", ".join(names[:_SHOWN])}{more}')
-  raise InputError(
-    f'{where}: its tensors do not fit the network, so nothing is loaded ({filled:,} of the '
-    f"network's {known:,} names are in the file): {'; '.join(kinds)}. Is this the network of their "
-    'architecture?'
-  )
+  return '; '.join(kinds)
 
 
 def to_flax(tensor: np.ndarray, path: str) -> np.ndarray:

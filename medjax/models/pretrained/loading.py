@@ -100,9 +100,10 @@ def load(
 def _labels(weights: Weights, network: nn.Module, where: str) -> int:
   """Returns how many labels the head of these weights has."""
   for rules in _schemes(weights, network, where).values():
-    bias = weights.tensors.get(fit.published_name('head/bias', rules))
-    if bias is not None:
-      return len(bias)
+    name = fit.published_name('head/bias', rules)
+    for tensors in fit.bare(weights.tensors).values():
+      if name in tensors:
+        return len(tensors[name])
   raise InputError(f'{where}: nothing says how many labels its head has; give num_labels')
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import pathlib
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +16,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from medjax.errors import InputError
-from medjax.runtime import progress
+from medjax.models.pretrained import file_kinds, hub
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
-_PICKLES = {'.pth', '.pt', '.bin', '.pkl', '.ckpt', '.tar'}
+# Of files that are not there; no name of the hub ends so.
+_ENDINGS = {'.safetensors', '.pth', '.pt', '.th', '.bin', '.pkl', '.ckpt', '.tar'}
 _INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'lanczos')
 
 
@@ -69,83 +69,28 @@ def find(name: str, setting: str = 'config.model.pretrained') -> Weights:
     InputError: there are none, they are damaged, or of a format that must be converted first.
   """
   path = pathlib.Path(name)
-  if path.suffix == '.safetensors' and path.is_file():
-    return _of_file(path, path.parent / 'config.json', {'from': str(path.resolve())}, setting)
-  if path.is_file() and _PICKLES & set(path.suffixes):
-    raise InputError(f'{setting}={path}: {_convert_first(path)}')
   if path.is_file():
-    raise InputError(f'{setting}={path}: no .safetensors file')
+    return _of_file(path, path.parent / 'config.json', {'from': str(path.resolve())}, setting)
   if path.is_dir():
-    raise InputError(f'{setting}={path}: is a folder; name a .safetensors file in it')
+    raise InputError(f'{setting}={path}: is a folder; name {file_in(path)}')
   match = _HUB_NAME.fullmatch(name)
-  if match and not (_PICKLES | {'.safetensors'}) & set(path.suffixes):
-    return _of_hub(match['repository'], match['revision'], f"{setting}='{name}'", setting)
+  if match and not _ENDINGS & set(path.suffixes):
+    description, fetched = hub.fetch(
+      match['repository'], match['revision'], f"{setting}='{name}'", setting
+    )
+    # The cache keeps every file under the commit that it belongs to.
+    origin = {'from': match['repository'], 'revision': fetched.parent.name}
+    return _of_file(fetched, description, origin, setting)
   raise InputError(
     f"{setting}='{name}': no such file or work directory, and no name of the hub, such as "
     'timm/densenet121.tv_in1k'
   )
 
 
-def _convert_first(path: pathlib.Path) -> str:
-  converted = path.with_suffix('.safetensors')
-  convert = (
-    'import torch, safetensors.torch as s; '
-    f"d = torch.load({str(path)!r}, map_location='cpu', weights_only=True); "
-    "d = next((d[k] for k in ('state_dict', 'model_state_dict', 'model') if k in d), d); "
-    't = {k: v.clone(memory_format=torch.contiguous_format) for k, v in d.items() '
-    'if torch.is_tensor(v)}; '
-    "assert t, 'no tensors in it, but ' + ', '.join(map(str, d)); "
-    f's.save_file(t, {str(converted)!r})'
-  )
-  return (
-    'a pickle can run any code, so it is not read; where torch and safetensors are installed, '
-    'convert it once (of a whole network that was pickled, save its state_dict() first, with its '
-    f'own code): python -c {shlex.quote(convert)}'
-  )
-
-
-def _of_hub(repository: str, revision: str | None, where: str, setting: str) -> Weights:
-  import huggingface_hub
-  from huggingface_hub import errors
-
-  # A hub that does not answer is waited for, a minute and more.
-  progress.say(f'{where}: asking the hub; what it sends is kept in {_cache()}')
-  try:
-    description, weights = (
-      pathlib.Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
-      for file in ('config.json', 'model.safetensors')
-    )
-  except errors.LocalEntryNotFoundError:
-    raise InputError(
-      f'{where}: no such file or folder here, not in the cache of the hub ({_cache()}), and the '
-      'hub cannot be asked (no connection, or HF_HUB_OFFLINE is set)'
-    ) from None
-  except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-    raise InputError(
-      f'{where}: the hub has no such weights ({_reason(error)}); names look like '
-      'timm/densenet121.tv_in1k, and there is no such file'
-    ) from None
-  # The hub's client has no error of its own for what its connections raise: HTTPError is the base
-  # of those; a proxy's malformed address is a ValueError, a full disk an OSError.
-  except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
-    raise InputError(
-      f'{where}: the download broke off ({_reason(error)}); where connection, proxy and disk space '
-      'are as they should be, start again'
-    ) from None
-  # The cache keeps every file under the commit that it belongs to.
-  origin = {'from': repository, 'revision': weights.parent.name}
-  return _of_file(weights, description, origin, setting)
-
-
-def _reason(error: Exception) -> str:
-  line = next((line for line in str(error).splitlines() if line.strip()), '')
-  return f'{type(error).__name__}: {line[:200]}'
-
-
-def _cache() -> str:
-  from huggingface_hub import constants
-
-  return constants.HF_HUB_CACHE
+def file_in(folder: pathlib.Path) -> str:
+  """Returns what to name in place of a folder, in words."""
+  file = folder / hub.FILES[1]
+  return str(file) if file.is_file() else 'a .safetensors file in it'
 
 
 def _of_file(
@@ -153,18 +98,26 @@ def _of_file(
 ) -> Weights:
   """Reads a safetensors file and, next to it, the description that timm publishes with weights."""
   try:
+    if instead := file_kinds.what_instead(path):
+      raise InputError(f'{setting}={path}: {instead}')
     with safe_open(path, 'np') as tensor_file:
-      tensors = {name: tensor_file.get_tensor(name) for name in tensor_file.keys()}  # noqa: SIM118
+      tensors, unknown = _tensors(tensor_file)
       metadata = tensor_file.metadata() or {}
     with path.open('rb') as file:
       sha256 = hashlib.file_digest(file, 'sha256').hexdigest()
-  except FileNotFoundError:
-    raise InputError(f'{setting}: {path}: no such file') from None
-  except (SafetensorError, OSError, TypeError) as error:
+  except OSError as error:
+    raise InputError(f'{setting}={path}: cannot be read ({error.strerror or error})') from None
+  except SafetensorError as error:
     raise InputError(
-      f'{setting}: {path}: cannot be read as safetensors ({" ".join(str(error).split())}); it may '
-      'be cut off: fetch it again'
+      f'{setting}={path}: cannot be read as safetensors ({" ".join(str(error).split())}); fetch it '
+      'again'
     ) from None
+  if unknown:
+    raise InputError(
+      f'{setting}={path}: {len(unknown):,} of its {len(tensors) + len(unknown):,} tensors are of '
+      f'numbers that are nothing without a scale: {next(iter(unknown))} is '
+      f'{next(iter(unknown.values()))}; save the weights as float32 where they were quantised'
+    )
   return Weights(
     tensors,
     origin | {'sha256': sha256},
@@ -172,6 +125,17 @@ def _of_file(
     own_names=metadata.get('names') == 'medjax',
     metadata=metadata,
   )
+
+
+def _tensors(tensor_file: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+  """Returns the tensors by name, and the dtype of each that numpy has no numbers for: float8."""
+  tensors, unknown = {}, {}
+  for name in tensor_file.keys():  # noqa: SIM118
+    try:
+      tensors[name] = tensor_file.get_tensor(name)
+    except (AttributeError, TypeError):
+      unknown[name] = tensor_file.get_slice(name).get_dtype()
+  return tensors, unknown
 
 
 def _described(path: pathlib.Path) -> dict[str, Any]:
