@@ -269,12 +269,14 @@ def _copies(matches: Copies | None, pictures: Mapping[int, str]) -> Markup:
     for one in SIDES
   ]
   shown = matches.pairs[:PAIRS]
+  pictures_in_all = wording.count(matches.groups, 'picture')
   several = len({name for pair in matches.pairs for name in pair.sets}) > 1
   return section(
     heading,
+    tag('p', f'{wording.count(matches.images, "image")} of {pictures_in_all}.'),
     tag(
       'div',
-      tag('div', tag('h3', 'Pairs'), table(('Both names show', 'Pairs'), kinds)),
+      tag('div', tag('h3', 'Pairs listed'), table(('Both names show', 'Pairs'), kinds)),
       tag(
         'div',
         tag('h3', 'Images of one side with a copy in the other'),
@@ -335,7 +337,8 @@ def _how_copies() -> Markup:
     f'{near_hashes.RADIUS} of 64 bits at most, '
     f'confirmed by a correlation of {duplicates.SAME:g} or more between thumbnails of '
     f'{duplicates.SIZE} pixels without their coarse outline. Two films of one patient may be found '
-    'too. Look at the pictures.',
+    'too. Look at the pictures. Of many images of one picture those pairs are listed that connect '
+    'them, and for every image the nearest of another side, set, patient or truth.',
     class_='quiet',
   )
 

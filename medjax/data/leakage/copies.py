@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from medjax.data.leakage import duplicates
+from medjax.data.leakage import duplicates, spanning_pairs
 from medjax.data.leakage.findings import SIDES, Copies, CopyPair
 
 KINDS = {
@@ -24,6 +24,20 @@ KINDS |= {
 } | {kind: f'the same picture, {kind}' for kind in (duplicates.EXCHANGED, duplicates.GREY)}
 
 
+def apart(pictures: pd.DataFrame, truth: np.ndarray) -> np.ndarray:
+  """Returns what pairs must be told apart by, f64[C, N], for `duplicates.find`.
+
+  That is whether an image is on each side of the split, its set, its patient, and its truths.
+
+  Args:
+    pictures, truth: as of `findings`.
+  """
+  side, dataset, patient = (pictures[name].to_numpy(object) for name in ('side', 'set', 'patient'))
+  sides = [np.where(side == '', np.nan, side == name) for name in SIDES]
+  people = pd.factorize(pd.MultiIndex.from_arrays([dataset, patient]))[0]
+  return np.vstack([*sides, pd.factorize(dataset)[0], people, truth.T])
+
+
 def findings(
   pairs: pd.DataFrame, pictures: pd.DataFrame, labels: Sequence[str], truth: np.ndarray
 ) -> Copies:
@@ -36,7 +50,7 @@ def findings(
     labels: the L labels.
     truth: f32[N, L], 1 or 0, NaN where not known.
   """
-  group = duplicates.groups(pairs, len(pictures))
+  group = spanning_pairs.groups(pairs, len(pictures))
   member = np.flatnonzero(group >= 0)
   side, dataset, patient = (pictures[name].to_numpy(object) for name in ('side', 'set', 'patient'))
   across = _across(group[member], side[member])
@@ -67,8 +81,9 @@ def sentences(copies: Copies) -> list[str]:
     if images:
       show = 'shows' if images == 1 else 'show'
       result.append(f'{_count(images, "image")} of {b} {show} the same as images of {a}.')
-  if changed := copies.kinds.get(duplicates.EXCHANGED, 0):
-    result.append(f'{_count(changed, "pair")} of the same picture with red and blue exchanged.')
+  exchanged = [pair.rows for pair in copies.pairs if pair.kind == duplicates.EXCHANGED]
+  if images := len({row for rows in exchanged for row in rows}):
+    result.append(f'{_count(images, "image")} show the same as others with red and blue exchanged.')
   for pair, groups in copies.sets.items():
     result.append(f'{pair} share {_count(groups, "picture")}.')
   if copies.two_patients:

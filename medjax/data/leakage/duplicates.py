@@ -26,6 +26,7 @@ from PIL import Image
 
 from medjax.data.images import decoding
 from medjax.data.leakage import near_hashes
+from medjax.data.leakage.spanning_pairs import SpanningPairs
 from medjax.errors import InputError
 
 SIZE = 32  # pixels of a thumbnail's side
@@ -230,30 +231,66 @@ def _transformed(thumbnails: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     yield block, _COSINES @ thumbnails[block].astype(np.float64) @ _COSINES.T
 
 
-def find(looks: Looks) -> pd.DataFrame:
-  """Returns the pairs of images that show the same, one row each.
+def find(looks: Looks, apart: np.ndarray | None = None) -> pd.DataFrame:
+  """Returns pairs of images that show the same, one row each: those that tell what all would.
 
-  Of k identical images k - 1 pairs are listed, each image with the next; with the rest they say
-  which images belong together. Near-duplicates are looked for among one image of each such
-  group. A pair that is alike in several ways is listed as it is most alike.
+  Of k images that show the same, k - 1 pairs connect them, the most alike. Further ones are there
+  where these would hide something: for every image the most alike one of another value of `apart`,
+  and the most alike one with red and blue exchanged, where it is alike enough itself.
+
+  Args:
+    looks: at N images.
+    apart: f64[C, N], C properties of them by which pairs must be told apart, such as the side of a
+      split; NaN where not known.
 
   Returns:
     The columns `a` and `b`, positions, a < b; `kind`: 'file' (identical files), 'pixels' (identical
     once decoded), that of a relation, `EXCHANGED` or `GREY`; `correlation`, of details, 1 for the
-    first two.
+    first two. A pair that is alike in several ways is listed as it is most alike.
   """
+  if apart is None:
+    apart = np.empty((0, len(looks.pixels)))
   usable = np.flatnonzero(looks.pixels != '')
-  groups, _ = pd.factorize(looks.pixels[usable])
-  order = usable[np.argsort(groups, kind='stable')]
-  same = looks.pixels[order[1:]] == looks.pixels[order[:-1]]
-  a, b = order[:-1][same], order[1:][same]
-  identical = (looks.files[a] == looks.files[b]) & (looks.files[a] != '')
-  exact = pd.DataFrame(
-    {'a': a, 'b': b, 'kind': np.where(identical, 'file', 'pixels'), 'correlation': 1.0}
-  )
-  _, first = np.unique(groups, return_index=True)
-  near = _near(usable[first], looks)
-  return pd.concat([exact, near], ignore_index=True).sort_values(['a', 'b'], ignore_index=True)
+  identical = np.full(len(looks.pixels), -1)
+  identical[usable], _ = pd.factorize(looks.pixels[usable])
+  pairs = SpanningPairs(apart, rare=EXCHANGED)
+  for a, b in _identical(usable, identical[usable], apart):
+    same_file = (looks.files[a] == looks.files[b]) & (looks.files[a] != '')
+    for kind, some in (('file', same_file), ('pixels', ~same_file)):
+      pairs.add(a[some], b[some], kind, np.ones(some.sum()))
+  # Of identical images of equal properties one is compared with the others.
+  known = np.nan_to_num(apart[:, usable], nan=-np.inf)
+  _, first = np.unique(np.vstack([identical[usable], known]), axis=1, return_index=True)
+  for a, b, kind, correlation in _near(usable[np.sort(first)], looks):
+    some = identical[a] != identical[b]
+    pairs.add(a[some], b[some], kind, correlation[some])
+  found = pairs.result()
+  one_is_grey = looks.coloured[found['a']] != looks.coloured[found['b']]
+  found.loc[one_is_grey & (found['kind'] == 'near'), 'kind'] = GREY
+  return found
+
+
+def _identical(
+  rows: np.ndarray, group: np.ndarray, apart: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Yields pairs a < b of identical images: each with the next, and with one of another property.
+
+  Args:
+    rows: int64[M], positions, rising.
+    group: int64[M], the same for identical images.
+    apart: f64[C, N], by position.
+  """
+  order = rows[np.argsort(group, kind='stable')]
+  same = np.diff(np.sort(group)) == 0
+  yield order[:-1][same], order[1:][same]
+  for values in apart:
+    images = pd.DataFrame({'row': rows, 'group': group, 'value': values[rows]}).dropna()
+    first = images.drop_duplicates('group').set_index('group')
+    is_other = images['value'].to_numpy() != images['group'].map(first['value']).to_numpy()
+    other = images[is_other].drop_duplicates('group').set_index('group')
+    partner = images['group'].map(first['row']).where(is_other, images['group'].map(other['row']))
+    row, partner = (some[partner.notna()].to_numpy(np.int64) for some in (images['row'], partner))
+    yield np.minimum(row, partner), np.maximum(row, partner)
 
 
 def too_plain(looks: Looks) -> np.ndarray:
@@ -262,53 +299,44 @@ def too_plain(looks: Looks) -> np.ndarray:
   return usable[details(looks.thumbnails[usable])[1] < LEAST_DETAIL]
 
 
-def _near(rows: np.ndarray, looks: Looks) -> pd.DataFrame:
+# Positions a < b, what they are, and how much alike.
+Found = tuple[np.ndarray, np.ndarray, str, np.ndarray]
+
+
+def _near(rows: np.ndarray, looks: Looks) -> Iterator[Found]:
+  """Yields the near-duplicates among these positions, identical ones too."""
   thumbnails = looks.thumbnails
   vectors, strength = details(thumbnails[rows])
   rows, vectors = rows[strength >= LEAST_DETAIL], vectors[strength >= LEAST_DETAIL]
   hashed = hashes(thumbnails[rows])
-  parts = [_pairs([], [], 'near', [])]
   for relation, queries in zip(RELATIONS, hashed):
-    for i, j in near_hashes.search(hashed[0], queries):
+    for i, j in _alike(hashed[0], queries):
       # A pair is met from both sides; of turned images maybe from one.
       i, j = (i[i < j], j[i < j]) if relation.kind == 'near' else (i, j)
-      for start in range(0, len(i), 2**16):
-        first, second = i[start : start + 2**16], j[start : start + 2**16]
-        turned = _related(vectors[first].reshape(-1, _KEPT, _KEPT), relation)
-        correlation = np.einsum('nd,nd->n', turned.reshape(len(first), -1), vectors[second])
-        kept = correlation >= SAME
-        if kept.any():
-          low, high = np.minimum(first, second)[kept], np.maximum(first, second)[kept]
-          parts.append(_pairs(rows[low], rows[high], relation.kind, correlation[kept]))
-  parts.append(_exchanged(rows, vectors, hashed[0], looks))
-  pairs = pd.concat(parts, ignore_index=True)
-  one_is_grey = looks.coloured[pairs['a']] != looks.coloured[pairs['b']]
-  pairs.loc[one_is_grey & (pairs['kind'] == 'near'), 'kind'] = GREY
-  # Of a picture that is its own mirror image all are equal but for rounding: the first says enough.
-  # Where red and blue are exchanged that is the answer, whichever way correlates more.
-  best = np.lexsort((-pairs['correlation'].round(5), pairs['kind'] != EXCHANGED))
-  return pairs.iloc[best].drop_duplicates(['a', 'b'])
+      turned = _related(vectors[i].reshape(-1, _KEPT, _KEPT), relation)
+      correlation = np.einsum('nd,nd->n', turned.reshape(len(i), _KEPT**2), vectors[j])
+      yield _found(rows, i, j, relation.kind, correlation, correlation >= SAME)
+  yield from _exchanged(rows, vectors, hashed[0], looks)
 
 
 def _exchanged(
   rows: np.ndarray, vectors: np.ndarray, hashed: np.ndarray, looks: Looks
-) -> pd.DataFrame:
-  """Returns pairs of which one shows the other with red and blue exchanged.
+) -> Iterator[Found]:
+  """Yields pairs of which one shows the other with red and blue exchanged.
 
   Args:
     rows: int[N], positions among those looked at.
     vectors, hashed: their details f32[N, 256] and hashes u64[N].
     looks: of all.
   """
-  parts = [_pairs([], [], EXCHANGED, [])]
   coloured = looks.coloured[rows]
   if not coloured.any():
-    return parts[0]
+    return
   # Those in grey keep their hash, which is not asked for.
   turned, queries = vectors.copy(), hashed.copy()
   turned[coloured] = details(looks.exchanged[rows[coloured]])[0]
   queries[coloured] = hashes(looks.exchanged[rows[coloured]])[0]
-  for i, j in near_hashes.search(hashed, queries):
+  for i, j in _alike(hashed, queries):
     both = coloured[i] & coloured[j]
     i, j = i[both], j[both]
     correlation, plain = (np.einsum('nd,nd->n', of[i], vectors[j]) for of in (turned, vectors))
@@ -318,43 +346,23 @@ def _exchanged(
       for colours in (looks.colours[rows[i]], looks.colours[rows[i], ::-1])
     )
     kept = (correlation >= SAME) & np.where(plain >= SAME, swapped < as_is / 2, correlation > plain)
-    low, high = np.minimum(i, j)[kept], np.maximum(i, j)[kept]
-    parts.append(_pairs(rows[low], rows[high], EXCHANGED, correlation[kept]))
-  return pd.concat(parts, ignore_index=True)
+    yield _found(rows, i, j, EXCHANGED, correlation, kept)
 
 
-def _pairs(a, b, kind: str, correlation) -> pd.DataFrame:
-  return pd.DataFrame(
-    {
-      'a': np.asarray(a, np.int64),
-      'b': np.asarray(b, np.int64),
-      'kind': np.full(len(a), kind, object),
-      'correlation': np.minimum(np.asarray(correlation, np.float64), 1),
-    }
-  )
+def _alike(hashed: np.ndarray, queries: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Yields what `near_hashes.search` does, few at a time: each will need a vector."""
+  for i, j in near_hashes.search(hashed, queries):
+    for start in range(0, len(i), 2**16):
+      yield i[start : start + 2**16], j[start : start + 2**16]
 
 
-def groups(pairs: pd.DataFrame, count: int) -> np.ndarray:
-  """Returns the group of each of `count` images, int64, -1 of those in no pair.
-
-  Groups are numbered by their first image; what pairs connect, directly or not, is one group.
-  """
-  parent = np.arange(count)
-
-  def root(image: int) -> int:
-    while parent[image] != image:
-      parent[image] = parent[parent[image]]
-      image = parent[image]
-    return image
-
-  for a, b in zip(pairs['a'], pairs['b']):
-    low, high = sorted((root(a), root(b)))
-    parent[high] = low
-  paired = np.unique(pairs[['a', 'b']].to_numpy())
-  result = np.full(count, -1)
-  if len(paired):
-    result[paired] = np.unique([root(image) for image in paired], return_inverse=True)[1]
-  return result
+def _found(
+  rows: np.ndarray, i: np.ndarray, j: np.ndarray, kind: str, correlation: np.ndarray,
+  kept: np.ndarray,
+) -> Found:  # fmt: skip
+  low, high = np.minimum(i, j)[kept], np.maximum(i, j)[kept]
+  # Rounding may take it above.
+  return rows[low], rows[high], kind, np.minimum(correlation[kept].astype(np.float64), 1)
 
 
 def same_picture(one: str, other: str) -> bool:

@@ -171,14 +171,15 @@ class Copies:
   """What pairs of images that show the same say about a study.
 
   Attributes:
-    kinds: kind → pairs.
+    kinds: kind → pairs that are listed.
     groups: of images that show the same.
     images: in any group.
     across: side → side → images of the one with a copy in the other.
     sets: two data sets in words → groups in both.
     two_patients: groups of one set's images that bear the names of several patients.
     conflicts: label → groups that have it both present and absent.
-    pairs: the gravest first.
+    pairs: the gravest first: those that connect each group, and for every image the nearest of
+      another side, set, patient or truth.
   """
 
   kinds: dict[str, int]

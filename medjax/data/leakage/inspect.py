@@ -248,9 +248,9 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
     'another window, gamma or colours other than red and blue exchanged: they may not be found.'
   )
   unseen += _strays(study)
-  same = copies.findings(
-    duplicates.find(looks), images, list(truth.columns), truth.to_numpy(np.float64)
-  )
+  truths = truth.to_numpy(np.float64)
+  pairs = duplicates.find(looks, copies.apart(images, truths))
+  same = copies.findings(pairs, images, list(truth.columns), truths)
   shown = ~np.isin(np.arange(len(images)), list(looks.broken))
   for column in ('set', 'side'):
     warnings += colours.sentences(images[column][shown], looks.colours[shown])

@@ -121,7 +121,7 @@ def test_a_set_of_copies_with_red_and_blue_exchanged_is_named(tmp_path):
   audit_files.write(tmp_path / 'out', 'title', inspection)
   first_screen = (tmp_path / 'out/index.html').read_text().partition('<main')[0]
   for words in (
-    '40 pairs of the same picture with red and blue exchanged.',
+    '80 images show the same as others with red and blue exchanged.',
     'ours and theirs share 40 pictures.',
     'red and blue look exchanged in one of them.',
   ):

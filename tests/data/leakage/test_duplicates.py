@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.fft
 from PIL import Image, ImageOps
-from scipy.sparse import csgraph, csr_array
 
 from medjax.data.leakage import duplicates, near_hashes
 from medjax.data.phantom import chest
@@ -201,19 +200,6 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(films, tmp_path):
   assert 'broken.png' in looks.broken[0] and 'no such image' in looks.broken[3]
   assert duplicates.find(looks)[['a', 'b']].to_numpy().tolist() == [[1, 2]]
   assert (looks.widths[1], looks.heights[1], looks.modes[1]) == (128, 128, 'L')
-
-
-def test_groups_are_connected_components():
-  rng = np.random.default_rng(1)
-  edges = rng.integers(0, 80, (50, 2))
-  edges = np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1)
-  pairs = duplicates._pairs(*edges.T, 'near', np.ones(len(edges)))
-  groups = duplicates.groups(pairs, 80)
-  _, scipys = csgraph.connected_components(csr_array((np.ones(len(edges)), edges.T), (80, 80)))
-  paired = np.unique(edges)
-  assert (groups[np.setdiff1d(np.arange(80), paired)] == -1).all()
-  same = groups[paired][:, None] == groups[paired]
-  np.testing.assert_array_equal(same, scipys[paired][:, None] == scipys[paired])
 
 
 def test_a_copy_of_a_film_is_the_same_picture_and_another_film_is_not(films, tmp_path):

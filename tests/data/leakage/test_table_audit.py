@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medjax.data.leakage import copies, duplicates, inspect, shortcuts, table_audit
+from medjax.data.leakage import copies, inspect, shortcuts, table_audit
 from medjax.data.leakage.findings import SIDES, SharedName, SideSize
 from medjax.data.split import split_files
 from medjax.errors import InputError
@@ -218,13 +218,13 @@ def test_copies_that_leak_and_contradict():
     }
   )
   truth = np.array([[1, 0], [0, np.nan], [1, 1], [1, 1], [0, 0], [1, 0]])
-  pairs = pd.concat(
-    [
-      duplicates._pairs([0], [1], 'near', [0.98]),
-      duplicates._pairs([2], [3], 'file', [1.0]),
-      duplicates._pairs([0], [5], 'pixels', [1.0]),
-    ],
-    ignore_index=True,
+  pairs = pd.DataFrame(
+    {
+      'a': [0, 2, 0],
+      'b': [1, 3, 5],
+      'kind': ['near', 'file', 'pixels'],
+      'correlation': [0.98, 1.0, 1.0],
+    }
   )
   pairs_found = copies.findings(pairs, pictures, ['Edema', 'Mass'], truth)
   assert {kind: n for kind, n in pairs_found.kinds.items() if n} == {
