@@ -14,12 +14,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from orbax.checkpoint import v1 as ocp
 
 from medjax import config as configs
 from medjax.config import Config
 from medjax.experiment.log import TrainingLog
 from medjax.runs import checkpoints
+from medjax.runs.checkpoints import Checkpoints
 from medjax.runs.layout import Layout
 from medjax.runtime import devices, progress
 from medjax.training import optimizers
@@ -51,7 +51,7 @@ def train(
   batches: Callable[..., Generator[dict[str, np.ndarray], None, None]],
   validate: Callable[[TrainState], dict[str, Any]],
   mesh: Mesh,
-  checkpointer: ocp.training.Checkpointer,
+  saved: Checkpoints,
   split_sha256: str,
 ) -> tuple[TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM.
@@ -64,7 +64,7 @@ def train(
     batches: start=step → this process's part of the batches, from that number on.
     validate: state → 'auroc_mean' and further metrics.
     mesh: the data mesh.
-    checkpointer: from `checkpoints.open_checkpoints`.
+    saved: the checkpoints of the run.
     split_sha256: which every checkpoint carries.
 
   Returns:
@@ -99,11 +99,11 @@ def train(
             'unwritten_losses': log.unwritten_losses,
           }
           auroc = validation['auroc_mean'] if validation else None
-          checkpoints.save(checkpointer, state, step, content, auroc)
+          saved.save(state, step, content, auroc)
       if step == config.steps or _is_stale(config, history):
         return state, history
       if stopping:
-        checkpointer.wait()
+        saved.wait()
         _leave(stopping, step)
       batch = devices.put_batch(next(input_batches), mesh)
       state, metrics = train_step(state, batch, step)

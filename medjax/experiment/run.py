@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
-from orbax.checkpoint import v1 as ocp
 
 from medjax.augment import label_check
 from medjax.config import Config
@@ -31,6 +30,7 @@ from medjax.runs import (
   weights_of_run,
   workdir,
 )
+from medjax.runs.checkpoints import Checkpoints
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
@@ -221,8 +221,8 @@ def _train(
       config.data.labels, scores, data.truth[rows], data.known[rows]
     )
 
-  with checkpoints.open_checkpoints(layout, count) as checkpointer:
-    start = _start(layout, beginning, checkpointer, split_sha256, mesh)
+  with checkpoints.open_checkpoints(layout, count) as saved:
+    start = _start(layout, beginning, saved, split_sha256, mesh)
     state, history = loop.train(
       config,
       layout,
@@ -231,16 +231,14 @@ def _train(
       batches=batches,
       validate=validate,
       mesh=mesh,
-      checkpointer=checkpointer,
+      saved=saved,
       split_sha256=split_sha256,
     )
     best = checkpoints.best_validations(history, count)
     steps = [entry['step'] for entry in best] or [int(state.step)]
     variables = [state.variables]
     if steps != [int(state.step)]:
-      variables = [
-        checkpoints.restore(checkpointer, step, built, mesh)[0].variables for step in steps
-      ]
+      variables = [saved.restore(step, built, mesh)[0].variables for step in steps]
   if count > len(steps) and devices.is_first():
     progress.say(f'of the {count} best checkpoints to average there are {len(steps)}')
   network = TrainedNetwork(built, stacked(jax.device_get(variables)), tuple(steps))
@@ -250,7 +248,7 @@ def _train(
 def _start(
   layout: Layout,
   beginning: Beginning,
-  checkpointer: ocp.training.Checkpointer,
+  saved: Checkpoints,
   split_sha256: str,
   mesh: Mesh,
 ) -> loop.Start:
@@ -259,19 +257,19 @@ def _start(
   Raises:
     InputError: the split is not the one that trained the checkpoint.
   """
-  built, step = beginning.learner, checkpoints.latest_step(checkpointer)
+  built, step = beginning.learner, saved.latest_step()
   if not step:
     init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
     return loop.Start(init(beginning.filled))
-  state, saved = checkpoints.restore(checkpointer, step, built, mesh)
-  if saved['split_sha256'] != split_sha256:
+  state, carried = saved.restore(step, built, mesh)
+  if carried['split_sha256'] != split_sha256:
     raise InputError(
       f'{layout.split} is not the split that trained the checkpoint of step {step}; restore it, or '
       'take another --workdir'
     )
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')
-  return loop.Start(state, step, saved['history'], saved['unwritten_losses'])
+  return loop.Start(state, step, carried['history'], carried['unwritten_losses'])
 
 
 def _train_step(built: Learner, loss: Callable, mesh: Mesh, step: int) -> Callable:

@@ -21,9 +21,69 @@ from medjax.training.learner import Learner
 from medjax.training.steps import TrainState
 
 
+class Checkpoints:
+  """The checkpoints of a run that trains: the latest, and so many of the best.
+
+  From `open_checkpoints`. All processes of a run call each method together.
+  """
+
+  def __init__(self, checkpointer: ocp.training.Checkpointer):
+    self._checkpointer = checkpointer
+    self._saving: Any = None  # Orbax's response to the last save.
+
+  def save(
+    self, state: TrainState, step: int, run: dict[str, Any], auroc_mean: float | None
+  ) -> None:
+    """Starts saving and returns once the state is copied; a step saved before is left as it is.
+
+    What keeps the save before from being written is raised here.
+
+    Args:
+      state: may be donated as soon as this returns.
+      step: of the state.
+      run: what the run needs to go on, JSON.
+      auroc_mean: the validation's at this step; None where there was none or it is undefined.
+    """
+    self._finish_saving()
+    if any(known.step == step for known in self._checkpointer.checkpoints):
+      return
+    metrics = None if auroc_mean is None else {'auroc_mean': auroc_mean}
+    self._saving = self._checkpointer.save_checkpointables_async(
+      step, {'state': state}, metrics=metrics, custom_metadata=run
+    )
+
+  def wait(self) -> None:
+    """Waits for the last save; raises what keeps it from being written."""
+    self._finish_saving()
+    self._checkpointer.wait()
+
+  def latest_step(self) -> int | None:
+    """Returns the newest step saved in full, or None."""
+    return self._checkpointer.latest.step if self._checkpointer.latest else None
+
+  def restore(self, step: int, learner: Learner, mesh: Mesh) -> tuple[TrainState, dict[str, Any]]:
+    """Returns the learner's state after so many steps, on all devices, and the run's JSON.
+
+    Waits for a save in progress.
+    """
+    sharding = devices.replicated(mesh)
+    target = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+      learner.state_after(step),
+    )
+    self.wait()  # It may be the very step that is still being written.
+    state = self._checkpointer.load_checkpointables(step, {'state': target})['state']
+    return state, self._checkpointer.checkpointables_metadata(step).custom_metadata
+
+  def _finish_saving(self) -> None:
+    saving, self._saving = self._saving, None
+    if saving is not None:
+      saving.result()  # Only this ends the thread, and closes the files, that orbax waits with.
+
+
 @contextlib.contextmanager
-def open_checkpoints(layout: Layout, best: int = 1) -> Iterator[ocp.training.Checkpointer]:
-  """Yields a checkpointer that keeps the latest and so many of the best.
+def open_checkpoints(layout: Layout, best: int = 1) -> Iterator[Checkpoints]:
+  """Yields checkpoints that keep the latest and so many of the best.
 
   Leaving waits for the last save.
   """
@@ -43,60 +103,19 @@ def open_checkpoints(layout: Layout, best: int = 1) -> Iterator[ocp.training.Che
     ),
     cleanup_tmp_directories=True,
   )
+  checkpoints = Checkpoints(checkpointer)
   try:
-    yield checkpointer
+    yield checkpoints
+    checkpoints.wait()
   except jax.errors.JaxRuntimeError:
     raise  # Closing would wait, for ever, for the process that is gone.
   except BaseException:
-    checkpointer.close()
+    with contextlib.suppress(Exception):  # A save that has failed fails again; the first is told.
+      checkpoints.wait()
+    with contextlib.suppress(Exception):
+      checkpointer.close()
     raise
   checkpointer.close()
-
-
-def save(
-  checkpointer: ocp.training.Checkpointer,
-  state: TrainState,
-  step: int,
-  run: dict[str, Any],
-  auroc_mean: float | None,
-) -> None:
-  """Starts saving and returns once the state is copied; a step saved before is left as it is.
-
-  Args:
-    checkpointer: from `open_checkpoints`; all processes call this together.
-    state: may be donated as soon as this returns.
-    step: of the state.
-    run: what the run needs to go on, JSON.
-    auroc_mean: the validation's at this step; None where there was none or it is undefined.
-  """
-  if any(known.step == step for known in checkpointer.checkpoints):
-    return
-  metrics = None if auroc_mean is None else {'auroc_mean': auroc_mean}
-  checkpointer.save_checkpointables_async(
-    step, {'state': state}, metrics=metrics, custom_metadata=run
-  )
-
-
-def latest_step(checkpointer: ocp.training.Checkpointer) -> int | None:
-  """Returns the newest step saved in full, or None."""
-  return checkpointer.latest.step if checkpointer.latest else None
-
-
-def restore(
-  checkpointer: ocp.training.Checkpointer, step: int, learner: Learner, mesh: Mesh
-) -> tuple[TrainState, dict[str, Any]]:
-  """Returns the learner's state after so many steps, on all devices, and the run's JSON.
-
-  Waits for a save in progress.
-  """
-  sharding = devices.replicated(mesh)
-  target = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-    learner.state_after(step),
-  )
-  checkpointer.wait()  # It may be the very step that is still being written.
-  state = checkpointer.load_checkpointables(step, {'state': target})['state']
-  return state, checkpointer.checkpointables_metadata(step).custom_metadata
 
 
 def best_validation(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -163,15 +163,12 @@ def test_as_many_of_the_best_are_kept(tmp_path):
   learned = learn('optimizer.ema=0')
   state = jax.jit(learned.init_state)({})
   history = []
-  with checkpoints.open_checkpoints(Layout(tmp_path), 3) as checkpointer:
+  with checkpoints.open_checkpoints(Layout(tmp_path), 3) as saved:
     for step, value in enumerate((0.7, 0.9, 0.7, None, 0.7, 0.5), start=1):
       history.append({'step': step, 'auroc_mean': value})
       params = jax.tree.map(lambda leaf, step=step: leaf + step, state.params)
-      checkpoints.save(
-        checkpointer, state.replace(params=params), step, {'history': list(history)}, value
-      )
-    checkpointer.wait()
-  kept = sorted(int(saved.name) for saved in (tmp_path / 'checkpoints').iterdir())
+      saved.save(state.replace(params=params), step, {'history': list(history)}, value)
+  kept = sorted(int(folder.name) for folder in (tmp_path / 'checkpoints').iterdir())
   best = checkpoints.several_best_variables(Layout(tmp_path), 3)
   assert [step for _, step in best] == [2, 5, 3] and kept == [2, 3, 5, 6]
   first = jax.tree.leaves(state.params)[0]
