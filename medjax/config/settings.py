@@ -176,8 +176,8 @@ class Evaluation:
       first.
     aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %; with model.head='softmax'
       only 'mean'.
-    subgroups: columns of the study table by whose values the figures are reported; those absent
-      are ignored.
+    subgroups: columns of the study table by whose values the figures are reported; of those named
+      here by default, absent ones are ignored.
     test_augment: how many times an image is predicted under the policy of config.augment, besides
       once as it is, and averaged; 0 predicts it as it is.
     checkpoints: how many of the best checkpoints are averaged.
@@ -196,7 +196,7 @@ class Evaluation:
   test_augment: int = setting(0, least=0)
   checkpoints: int = setting(1, least=1)
   members: tuple[str, ...] = ()
-  saliency: str = 'grad_cam'
+  saliency: str = setting('grad_cam', options=(*vocabulary.SALIENCIES, 'none'))
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ LEVELS = ('image', 'study', 'patient', 'slide')
 CALIBRATIONS = ('none', 'temperature', 'platt', 'isotonic')
 SCORES = ('probabilities', 'ranks')
 AGGREGATES = ('max', 'mean', 'top')
+SALIENCIES = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
 RULES = ('youden', 'sensitivity', 'specificity', 'cost', 'threshold')
 RULE_EXAMPLES = ('youden', 'sensitivity=0.9', 'specificity=0.9', 'cost=5', 'threshold=0.5')
 

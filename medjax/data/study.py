@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax.config import Config
+from medjax.config import Config, Evaluation
 from medjax.config import protocol as protocols
 from medjax.data import datasets, labels, missing_files, pipeline, targets, units
 from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.split import by_patient, given, split_files
-from medjax.errors import InputError
+from medjax.errors import InputError, check_option
 from medjax.runtime import rounding
 
 
@@ -58,7 +58,7 @@ def make(config: Config) -> tuple[Study, str]:
 
   Raises:
     InputError: anything about the source, its labels or the split, a row whose image is missing, or
-      no column for config.evaluation.level.
+      no column for config.evaluation.level or one of its subgroups.
   """
   every_image = datasets.read_all(config.data)
   data = config.data
@@ -82,15 +82,7 @@ def make(config: Config) -> tuple[Study, str]:
     seed=config.split.seed,
   )
   by_patient.check_overlap(table, split)
-  tested = table[np.isin(split, ('validation', 'test'))]
-  # Now, not after the training: does the table say which images are tested together?
-  units.keys(
-    config.evaluation.level,
-    tested['image'],
-    tested['patient'],
-    tested,
-    protocols.IN_CONFIG['level'],
-  )
+  check_evaluation(config, table, split)
   settings = dataclasses.asdict(config.split)
   proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
   notes += study_table.note_on_identifiers(table)
@@ -99,6 +91,17 @@ def make(config: Config) -> tuple[Study, str]:
   proof['notes'] += notes
   study = Study(table, values, mask, truth, known, split, proof)
   return study, split_files.to_csv(table, split)
+
+
+def check_evaluation(config: Config, table: pd.DataFrame, split: np.ndarray) -> None:
+  """Raises InputError where the table lacks what the test will ask of it, after the training."""
+  tested = table[np.isin(split, ('validation', 'test'))]
+  level, subgroups = (protocols.IN_CONFIG[name] for name in ('level', 'subgroups'))
+  units.keys(config.evaluation.level, tested['image'], tested['patient'], tested, level)
+  usual = Evaluation().subgroups
+  for name in config.evaluation.subgroups:
+    if name not in usual:  # Those are taken where a table has them.
+      check_option(f'a column of {subgroups}', name, dict.fromkeys((*usual, *table.columns)))
 
 
 def _assumed_negatives(

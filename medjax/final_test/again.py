@@ -102,6 +102,7 @@ def evaluate_run(
   validation, test = (run.raw_predictions(part) for part in ('validation', 'test'))
   if subgroups is not None:
     check_columns(test, protocol, names)
+  readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
   assessed = assessment.assess(
     validation,
     test,
@@ -112,8 +113,8 @@ def evaluate_run(
     },
   )
   result = assessed.result.with_study_of(earlier)
-  if readers:
-    result = dataclasses.replace(result, readers=read_by(readers, assessed))
+  if readings is not None:
+    result = dataclasses.replace(result, readers=compare_readers(readings, assessed))
   report_files.write(run.layout, result)
   return Evaluated(result, run.report)
 
@@ -145,6 +146,7 @@ def evaluate_files(
     validation = sources.read(sources.validation, sources.validation_truth, protocol)
   truth = sources.truth or sources.predictions
   check(test, validation, protocol, names, predictions=str(sources.predictions), truth=str(truth))
+  readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
   assessed = assessment.assess(validation, test, protocol)
   facts = {'predictions': str(sources.predictions), 'truth': str(truth)}
   study_notes = [not_recorded(sources.predictions)]
@@ -159,7 +161,7 @@ def evaluate_files(
     assessed.result,
     facts=facts,
     study_notes=tuple(study_notes),
-    readers=read_by(readers, assessed) if readers else None,
+    readers=None if readings is None else compare_readers(readings, assessed),
   )
   output.mkdir(parents=True, exist_ok=True)
   page = page_of(result, protocol, title=sources.predictions.name)
@@ -279,12 +281,6 @@ def check_columns(
         f'{called}={name}: the predictions and the truth have no such column'
         f'{nearest(name, columns) or "."} There are: {", ".join(columns) or "none"}'
       )
-
-
-def read_by(readers: Sequence[pathlib.Path], assessed: Assessment) -> ReaderStudy:
-  """Compares the model with the readers of CSVs, see medjax.data.reference.reader_table."""
-  readings = reader_table.read_files(readers)
-  return compare_readers(readings, assessed)
 
 
 def compare_readers(readings: pd.DataFrame, assessed: Assessment) -> ReaderStudy:

@@ -28,11 +28,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from medjax.config.vocabulary import SALIENCIES
 from medjax.errors import InputError, check_option
 from medjax.models.nnx_bridge import FromNNX
 from medjax.training.learner import Learner
-
-METHODS = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
 
 
 def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., jax.Array]:
@@ -43,7 +42,7 @@ def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., j
   Raises:
     InputError: no such method; and, on its first call, as `heat_maps`.
   """
-  check_option('the method of heat maps', method, METHODS)
+  check_option('the method of heat maps', method, SALIENCIES)
 
   def maps(variables, images, labels):
     return heat_maps(
@@ -58,6 +57,13 @@ def of_learner(learner: Learner, variables: Any, method: str) -> Callable[..., j
 
   # Once, not with every batch.
   return functools.partial(jax.jit(maps), jax.device_put(variables))
+
+
+def check_feature_map(learner: Learner) -> None:
+  """Raises InputError where Grad-CAM would find no feature map; computes nothing."""
+  pixels = jax.ShapeDtypeStruct((1, *learner.image_format.shape), jnp.float32)
+  apply = functools.partial(learner.network.apply, train=False)
+  _find(learner.network, apply, learner.shapes, jax.eval_shape(learner.normalisation, pixels))
 
 
 def heat_maps(
@@ -77,7 +83,7 @@ def heat_maps(
   for the label. Those of `grad_cam…` are as coarse as the feature map and resized bilinearly.
 
   Args:
-    method: one of `METHODS`.
+    method: one of `SALIENCIES`.
     model: see medjax.models; it runs as in evaluation.
     variables: {'params', 'batch_stats'}.
     images: uint8[B, H, W, C].
@@ -92,7 +98,7 @@ def heat_maps(
   Raises:
     InputError: no such method, or a network without a feature map.
   """
-  check_option('the method of heat maps', method, METHODS)
+  check_option('the method of heat maps', method, SALIENCIES)
   labels = jnp.broadcast_to(jnp.asarray(labels, jnp.int32), images.shape[:1])
   pixels = images.astype(jnp.float32) / 255
   if method == 'integrated_gradients':

@@ -257,7 +257,7 @@ def test_every_family_has_heat_maps(name):
   make, size = FAMILIES[name]
   model, images = make(num_labels=3), drawn(size=size)
   variables = random_variables(model, images)
-  for method in saliency.METHODS:
+  for method in saliency.SALIENCIES:
     both = maps_of(model, variables, images, np.array([0, 1]), method)
     other = maps_of(model, variables, images, np.array([1, 2]), method)
     assert both.shape == (2, size, size) and both.dtype == np.float32
@@ -266,7 +266,7 @@ def test_every_family_has_heat_maps(name):
     assert (both > 0).any() or (other > 0).any()
 
 
-@pytest.mark.parametrize('method', saliency.METHODS)
+@pytest.mark.parametrize('method', saliency.SALIENCIES)
 def test_an_image_has_the_same_map_alone(method):
   model, images = models.resnet_tiny(num_labels=3, width=4), drawn(3)
   variables = random_variables(model, images)
