@@ -13,7 +13,7 @@ from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.statistics.localisation import Localisation
 
 NOT_PROBABILITIES = 'scores are ranks, not probabilities'
-SCHEMA = 1  # raised by whoever renames, adds or removes a field
+SCHEMA = 2  # raised by whoever renames, adds or removes a field
 _FIGURES = (
   'auroc',
   'auprc',
@@ -223,6 +223,7 @@ class Result:
     study_notes: sentences on whatever weakens the study beyond its figures.
     readers: readers beside the model; None without.
     localisation: heat maps beside boxes; None without.
+    files: of a run, file in the work directory → SHA-256, of all that this result was made of.
   """
 
   test: Size
@@ -244,6 +245,7 @@ class Result:
   study_notes: tuple[str, ...] = ()
   readers: ReaderStudy | None = None
   localisation: Localisation | None = None
+  files: dict[str, str] = dataclasses.field(default_factory=dict)
   schema: int = SCHEMA
 
   @property
@@ -252,13 +254,16 @@ class Result:
     return self.mean.brier.reason == NOT_PROBABILITIES
 
   def with_study_of(self, earlier: 'Result') -> 'Result':
-    """Returns these figures with the facts, study notes, readers and localisation of another."""
+    """Returns these figures with the facts, study notes, readers, localisation and files of
+    another.
+    """
     return dataclasses.replace(
       self,
       facts=earlier.facts,
       study_notes=earlier.study_notes,
       readers=earlier.readers,
       localisation=earlier.localisation,
+      files=earlier.files,
     )
 
   def thresholds(self) -> dict[str, float | None]:

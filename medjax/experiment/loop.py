@@ -7,7 +7,7 @@ bits as one that was never interrupted.
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -52,7 +52,7 @@ def train(
   validate: Callable[[TrainState], dict[str, Any]],
   mesh: Mesh,
   saved: Checkpoints,
-  split_sha256: str,
+  carried: Mapping[str, Any],
 ) -> tuple[TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM.
 
@@ -65,7 +65,7 @@ def train(
     validate: state → 'auroc_mean' and further metrics.
     mesh: the data mesh.
     saved: the checkpoints of the run.
-    split_sha256: which every checkpoint carries.
+    carried: JSON that every checkpoint carries, the hash of the split in it.
 
   Returns:
     The last state, and all validations.
@@ -92,8 +92,8 @@ def train(
       if validation or stopping or _save_due(config, step):
         with log.between_steps():
           content = {
+            **carried,
             'next_batch': step,
-            'split_sha256': split_sha256,
             'config': configs.to_dict(config),
             'history': list(history),  # It grows while the save is still being written.
             'unwritten_losses': log.unwritten_losses,

@@ -19,11 +19,12 @@ from medjax.data.study import Study
 from medjax.errors import InputError, one_line
 from medjax.experiment import log, loop
 from medjax.experiment.unfreezing import UnfreezingStep
-from medjax.final_test import evaluate_once
+from medjax.final_test import evaluate_once, notes
 from medjax.runs import (
   averaging,
   checkpoints,
   finished,
+  integrity,
   model_file,
   predict,
   seen_by_run,
@@ -91,12 +92,15 @@ def run(config: Config, folder: pathlib.Path) -> None:
       lines = log.opening_lines(config, layout, beginning.started, data, broken)
       progress.say('\n'.join(lines))
     mesh = devices.data_mesh()
-    built, split_sha256 = beginning.learner, data.proof['split_sha256']
+    # Now, not after the training: can they be read?
+    split_sha256 = data.proof['split_sha256']
+    opened = finished.open_members(config, layout.workdir, split_sha256)
+    members = [member.network for member in opened]
+    devices.first_does(functools.partial(workdir.keep_evaluation, config, layout))
+    built = beginning.learner
     predict_rows = predict.predictor(config, data, built.image_format, built.eval_step, mesh)
     network, best_step = _train(config, layout, beginning, data, training, predict_rows, mesh)
     rows = {part: training.rows[part] for part in ('validation', 'test')}
-    finished.check_members(config, layout.workdir, split_sha256)
-    members = [finished.open_run(folder).network for folder in config.evaluation.members]
     predicted = _predict(config, data, network, members, rows, predict_rows, mesh)
     devices.first_does(
       functools.partial(
@@ -145,6 +149,7 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
     layout.pretrained_on.name: None if seen is None else seen.to_csv(index=False),
   }
   if drafted.is_kept and (layout.saved_steps() or workdir.holds(layout, texts)):
+    workdir.check_set_aside(config, layout)
     return None
   data = drafted.study
   training = objective.make(config, data)
@@ -155,15 +160,19 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
     )
   if seen is not None:
     seen_before.check_unseen(data.table, data.split, config.data.root, seen)
-  finished.check_members(config, layout.workdir, data.proof['split_sha256'])
-  broken = workdir.find_broken(config, data)
+  finished.open_members(config, layout.workdir, data.proof['split_sha256'])
+  looked = workdir.look_at_images(config, data)
+  broken = looked.broken
   if len(broken):
     # The weights of the loss are of the images that are left.
     try:
       training = objective.make(config, data, set(broken['image']))
     except InputError as error:
       raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None
-  workdir.write(config, layout, drafted, broken, texts)
+  for note in notes.notes_on_pictures(config, beginning.learner):
+    progress.say(f'note      {note}')
+  workdir.prove_apart(data, looked.images)
+  workdir.write(config, layout, drafted, looked, texts)
   return training
 
 
@@ -184,10 +193,22 @@ def _check_fit(config: Config, built: Learner, loss: Callable) -> None:
     for step in {0, *config.model.unfreeze_at}:
       state = built.state_after(step + 1)
       jax.eval_shape(built.train_step(loss, built.frozen(step)), state, batch)
+    _check_prediction(built, batch['image'])
   except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
     raise InputError(
       f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
     ) from error
+
+
+def _check_prediction(built: Learner, images: jax.ShapeDtypeStruct) -> None:
+  """Goes through what is done at a validation and at the end; computes nothing."""
+  one_checkpoint = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), built.shapes
+  )
+  predicted = jax.eval_shape(averaging.step(built), one_checkpoint, images)
+  labels = len(built.config.data.labels)
+  if predicted.shape[-1] != labels:
+    raise InputError(f'evaluated, it predicts {predicted.shape[-1]} labels of {labels}')
 
 
 def _train(
@@ -204,7 +225,7 @@ def _train(
   That step is None if no validation had a mean AUROC to choose by; then the last state is taken.
   """
   built, count = beginning.learner, config.evaluation.checkpoints
-  split_sha256, rows = data.proof['split_sha256'], training.rows['validation']
+  rows = training.rows['validation']
   batches = functools.partial(
     pipeline.train_batches,
     study.records(config, built.image_format, data, training.rows['train']),
@@ -222,7 +243,7 @@ def _train(
     )
 
   with checkpoints.open_checkpoints(layout, count) as saved:
-    start = _start(layout, beginning, saved, split_sha256, mesh)
+    start = _start(beginning, saved, mesh)
     state, history = loop.train(
       config,
       layout,
@@ -232,7 +253,10 @@ def _train(
       validate=validate,
       mesh=mesh,
       saved=saved,
-      split_sha256=split_sha256,
+      carried={
+        'split_sha256': data.proof['split_sha256'],
+        'files': integrity.at_start(layout),
+      },
     )
     best = checkpoints.best_validations(history, count)
     steps = [entry['step'] for entry in best] or [int(state.step)]
@@ -245,28 +269,13 @@ def _train(
   return network, best[0]['step'] if best else None
 
 
-def _start(
-  layout: Layout,
-  beginning: Beginning,
-  saved: Checkpoints,
-  split_sha256: str,
-  mesh: Mesh,
-) -> loop.Start:
-  """Returns the state before the first step, or that of the latest checkpoint.
-
-  Raises:
-    InputError: the split is not the one that trained the checkpoint.
-  """
+def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
+  """Returns the state before the first step, or that of the latest checkpoint."""
   built, step = beginning.learner, saved.latest_step()
   if not step:
     init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
     return loop.Start(init(beginning.filled))
   state, carried = saved.restore(step, built, mesh)
-  if carried['split_sha256'] != split_sha256:
-    raise InputError(
-      f'{layout.split} is not the split that trained the checkpoint of step {step}; restore it, or '
-      'take another --workdir'
-    )
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')
   return loop.Start(state, step, carried['history'], carried['unwritten_losses'])

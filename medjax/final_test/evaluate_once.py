@@ -14,7 +14,7 @@ from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import heat_maps, notes, report_files, saliency
-from medjax.runs import averaging, model_file
+from medjax.runs import averaging, integrity, model_file
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
@@ -111,7 +111,10 @@ def test_and_report(
     study_notes=(
       *notes.notes(data, broken, ('train', 'validation')),
       *notes.notes_on_weights(layout, data, started),
+      *notes.notes_on_settings(config, layout),
+      *notes.notes_on_changed_images(config, layout, data, rows),
     ),
+    files=integrity.at_end(layout),
   )
   if config.evaluation.saliency != 'none':
     progress.say('drawing heat maps')
@@ -125,6 +128,7 @@ def _predictions(
   config: Config, data: Study, rows: np.ndarray, probabilities: np.ndarray
 ) -> Predictions:
   images = data.table.iloc[rows]
+  columns = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
   return Predictions(
     images=list(images['image']),
     patients=list(images['patient']),
@@ -132,7 +136,7 @@ def _predictions(
     probabilities=probabilities,
     truth=data.truth[rows],
     known=data.known[rows],
-    about=images[[name for name in _ABOUT if name in images]],
+    about=images[[name for name in columns if name in images]],
   )
 
 

@@ -1,11 +1,21 @@
 """What weakens a study beyond its figures, in plain sentences."""
 
-from collections.abc import Sequence, Set
+import pathlib
+from collections.abc import Mapping, Sequence, Set
 
+import numpy as np
+
+from medjax.config import Config
+from medjax.data import study, table
+from medjax.data.images import boxes, content
 from medjax.data.study import Study
-from medjax.runs import model_file, seen_by_run
+from medjax.errors import InputError, count
+from medjax.final_test import saliency
+from medjax.runs import integrity, model_file, seen_by_run
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
+from medjax.runtime import progress
+from medjax.training.learner import Learner
 
 
 def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
@@ -27,3 +37,58 @@ def notes_on_weights(layout: Layout, data: Study, started: Provenance) -> list[s
   """Returns what weakens the study because of the weights that it started from."""
   met_again = seen_by_run.note_on_weights(data.table, data.split, layout)
   return [note for note in (model_file.note(started), met_again) if note]
+
+
+def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
+  """Returns what the report will have to do without, as far as it can be told before training."""
+  sentences = []
+  if config.evaluation.saliency.startswith('grad_cam'):
+    try:
+      saliency.check_feature_map(learner)
+    except InputError as error:
+      sentences.append(f'No heat maps: {error}.')
+  try:
+    if path := boxes.find(pathlib.Path(config.data.root)):
+      boxes.read(path)
+  except InputError as error:
+    sentences.append(f'The boxes beside the data will be ignored: {error}.')
+  return sentences
+
+
+def notes_on_settings(config: Config, layout: Layout) -> list[str]:
+  """Returns which choices on how the test set is read were made after the training."""
+  changed = integrity.chosen_after_training(config, layout)
+  if not changed:
+    return []
+  return [
+    f'Set after the training: {"; ".join(changed)}. If the predictions of the test set had been '
+    'looked at by then, the figures flatter.'
+  ]
+
+
+def notes_on_changed_images(
+  config: Config, layout: Layout, data: Study, rows: Mapping[str, np.ndarray]
+) -> list[str]:
+  """Compares images with what they were when the run started.
+
+  Args:
+    config: of the run.
+    layout: of its work directory.
+    data: the study.
+    rows: side of the split → the positions of its images.
+  """
+  if not layout.images.is_file():  # Started by an earlier medjax.
+    return ['What the images held when the run started is not recorded; they may have changed.']
+  recorded = table.read_csv(layout.images, ['image', 'sha256']).set_index('image')['sha256']
+  sentences = []
+  for part, positions in rows.items():
+    images = data.table['image'].iloc[positions]
+    found = progress.in_threads('image compared', content.digest, study.paths(config, images))
+    changed = images[recorded.reindex(images).to_numpy() != np.array(found, object)]
+    if len(changed):
+      sentences.append(
+        f'{len(changed):,} of the {count(len(images), f"{part} image")} are not the files that '
+        f"they were when the run started, such as '{changed.iloc[0]}': the figures are of what is "
+        'there now.'
+      )
+  return sentences

@@ -15,7 +15,7 @@ from medjax.evaluation import frozen, predictions, results_file
 from medjax.evaluation.frozen import Frozen
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
-from medjax.runs import decisions, model_file
+from medjax.runs import decisions, integrity, model_file
 from medjax.runs.layout import PARTS, Layout
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """A finished run. Opening one reads two small files; each attribute below them reads its own.
+  """A finished run. Opening one compares its files; each attribute below reads its own.
 
   Attributes:
     layout: where its files are.
@@ -68,12 +68,9 @@ class Run:
     """What validation chose: calibration and thresholds, see medjax.evaluation.frozen.
 
     Raises:
-      InputError: there is none, or it is of another split, head or label set.
+      InputError: there is none, or it is of another label set.
     """
-    chosen = frozen.read(self.workdir, self.config.data.labels)
-    self._check_frozen('split_sha256', chosen.split_sha256, self.split_sha256)
-    self._check_frozen('head', chosen.head, self.config.model.head)
-    return chosen
+    return frozen.read(self.workdir, self.config.data.labels)
 
   @functools.cached_property
   def network(self) -> 'TrainedNetwork':
@@ -86,15 +83,17 @@ class Run:
 
     network = trained_network.open_network(self.layout, self.config, self.model_file)
     # A run without any validated checkpoint froze no step.
-    if self.frozen.step is not None:
-      self._check_frozen('step', self.frozen.step, network.steps[0])
+    if self.frozen.step not in (None, network.steps[0]):
+      raise InputError(
+        f'{self.layout.frozen}: was chosen for the checkpoint of step {self.frozen.step}, and the '
+        f'best one here is of step {network.steps[0]}; take a folder as the run left it'
+      )
     return network
 
   @functools.cached_property
   def members(self) -> tuple['Run', ...]:
     """The further runs that its predictions are averaged with."""
-    check_members(self.config, self.workdir, self.split_sha256)
-    return tuple(open_run(folder) for folder in self.config.evaluation.members)
+    return open_members(self.config, self.workdir, self.split_sha256)
 
   def raw_predictions(self, part: str = 'test', variant: str = '') -> Predictions:
     """Returns the probabilities as the network gave them, of 'validation' or 'test'.
@@ -128,19 +127,13 @@ class Run:
     table = pd.DataFrame(columns)
     return table if raw.about is None else table.join(raw.about.reset_index(drop=True))
 
-  def _check_frozen(self, name: str, value: object, expected: object) -> None:
-    if value != expected:
-      raise InputError(
-        f"{self.layout.frozen}: was made for {name} {value!r}, and the run's is "
-        f'{expected!r}: not of this checkpoint; take a folder as the run left it'
-      )
-
 
 def open_run(workdir: str | pathlib.Path) -> Run:
   """Opens a finished run.
 
   Raises:
-    InputError: it is no work directory, one of another version of medjax, or not finished.
+    InputError: it is no work directory, one of another version of medjax, not finished, or its
+      files are not those that the run wrote, see medjax.runs.integrity.
   """
   layout = Layout(pathlib.Path(workdir))
   config = read_config(layout)
@@ -149,6 +142,7 @@ def open_run(workdir: str | pathlib.Path) -> Run:
       f'{layout.workdir}: not a finished run (there is no {layout.result}); let the run end: '
       'started again in the same work directory it goes on from where it is'
     )
+  integrity.check(layout)
   return Run(layout, config, model_file.read(layout))
 
 
@@ -167,16 +161,18 @@ def read_config(layout: Layout) -> Config:
     ) from None
 
 
-def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> None:
-  """Raises InputError unless every member is a finished run of the same labels, head and split.
-
-  The same split means that nobody whom the member was trained on is tested here. Image size,
-  network and format of the images may differ. Computes nothing.
+def open_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> tuple[Run, ...]:
+  """Opens the runs whose predictions are averaged with those of this one.
 
   Args:
     config: of this run.
     workdir: of this run.
     split_sha256: of its split.csv.
+
+  Raises:
+    InputError: one is not a finished run of the same labels, head and split. The same split means
+      that nobody whom the member was trained on is tested here. Image size, network and format of
+      the images may differ.
   """
   for folder in config.evaluation.members:
     member = Layout(pathlib.Path(folder))
@@ -207,3 +203,4 @@ def check_members(config: Config, workdir: pathlib.Path, split_sha256: str) -> N
         'have been trained on patients who are tested here; train it with the same data and '
         'config.split'
       )
+  return tuple(open_run(folder) for folder in config.evaluation.members)

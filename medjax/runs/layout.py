@@ -42,6 +42,11 @@ class Layout:
     return self.workdir / 'set_aside.csv'
 
   @property
+  def images(self) -> pathlib.Path:
+    """The SHA-256 of every image as it was when the run started."""
+    return self.workdir / 'images.csv'
+
+  @property
   def pretrained_on(self) -> pathlib.Path:
     """Whom the pretrained weights have seen; only of a run that started from another one."""
     return self.workdir / 'pretrained_on.csv'

@@ -9,7 +9,7 @@ from flax import traverse_util
 from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
 from medjax.models.pretrained.weights import Weights
-from medjax.runs import checkpoints, model_file
+from medjax.runs import checkpoints, integrity, model_file
 from medjax.runs.layout import Layout
 from medjax.runtime import files
 
@@ -18,7 +18,8 @@ def find(name: str) -> Weights:
   """Returns the weights that config.model.pretrained names; see medjax.config.Model.
 
   Raises:
-    InputError: there are none, they are damaged, or of a format that must be converted first.
+    InputError: there are none, they are damaged, of a format that must be converted first, or of a
+      run whose files are not those that it wrote.
   """
   path = pathlib.Path(name)
   if path.is_dir():
@@ -43,6 +44,7 @@ def _of_run(workdir: pathlib.Path) -> Weights:
       f'config.model.pretrained={workdir}: no work directory of a run (it has no model.json); of '
       f'other weights name {weights.file_in(workdir)}'
     )
+  integrity.check(layout)
   started = model_file.read(layout)
   model = files.read_json(layout.config)['model']
   variables, step = checkpoints.best_variables(layout)
@@ -70,5 +72,6 @@ def _exported_from(path: pathlib.Path, split_sha256: str | None) -> pathlib.Path
   layout = Layout(path.resolve().parent.parent)
   if not split_sha256 or not layout.split_proof.is_file():
     return None
+  integrity.check(layout)
   recorded = files.read_json(layout.split_proof).get('split_sha256')
   return layout.workdir if recorded == split_sha256 else None

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,11 @@ import pandas as pd
 from medjax import config as configs
 from medjax.config import Config
 from medjax.data import study
-from medjax.data.images import decoding
+from medjax.data.images import content, decoding
 from medjax.data.split import split_files
 from medjax.data.study import Study
 from medjax.errors import InputError
+from medjax.runs import integrity
 from medjax.runs.layout import Layout
 from medjax.runtime import devices, files, progress
 
@@ -26,8 +28,6 @@ _OF_THE_REPORT = (
   'config.evaluation.prevalence',
   'config.replicates:',
 )
-# Settings that say where and how fast, never what: a run started again may change them.
-_FREE_TO_CHANGE = ('config.data.root:', 'config.data.workers:')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +45,20 @@ class Draft:
   is_kept: bool
 
 
+class Looked(NamedTuple):
+  """What one look at every image of a study has shown.
+
+  Attributes:
+    broken: image, split and reason of those that cannot be read.
+    images: image, split and sha256 of the others, see medjax.data.images.content.digest.
+  """
+
+  broken: pd.DataFrame
+  images: pd.DataFrame
+
+
 def check(config: Config, layout: Layout) -> None:
-  """Raises InputError if nothing can be written, or a run of another config has trained there."""
+  """Raises InputError if nothing can be written, or what has trained there is another run."""
   folders = (layout.workdir, *layout.workdir.parents)
   existing = next(folder for folder in folders if os.path.lexists(folder))
   if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -55,6 +67,7 @@ def check(config: Config, layout: Layout) -> None:
     )
   if layout.is_run() and layout.saved_steps():
     _check_same_config(config, layout)
+    integrity.check(layout)
 
 
 def draft(config: Config, layout: Layout) -> Draft:
@@ -65,12 +78,19 @@ def draft(config: Config, layout: Layout) -> Draft:
   Raises:
     InputError: anything about the source or the split, or another process is at work there.
   """
-  if layout.is_run() and (layout.saved_steps() or not _changes(config, layout)):
-    return Draft(study.read(config, layout.workdir), layout.split.read_text(), is_kept=True)
+  if layout.is_run() and (layout.saved_steps() or _is_same(config, layout)):
+    data = study.read(config, layout.workdir)
+    if not layout.is_finished():
+      study.check_evaluation(config, data.table, data.split)
+    return Draft(data, layout.split.read_text(), is_kept=True)
   if layout.workdir.is_dir():
     with _lock(layout):  # Settings may not change under a run.
       pass
   return Draft(*study.make(config), is_kept=False)
+
+
+def _is_same(config: Config, layout: Layout) -> bool:
+  return not integrity.changes(_saved_config(layout), configs.to_dict(config))
 
 
 def holds(layout: Layout, texts: Mapping[str, str | None]) -> bool:
@@ -83,7 +103,7 @@ def write(
   config: Config,
   layout: Layout,
   drafted: Draft,
-  broken: pd.DataFrame,
+  looked: Looked,
   texts: Mapping[str, str | None],
 ) -> None:
   """Fills a new work directory.
@@ -92,7 +112,7 @@ def write(
     config: of the run.
     layout: where to.
     drafted: its study.
-    broken: from `find_broken`.
+    looked: from `look_at_images`.
     texts: of further files by name, None for one that must not be there.
   """
   try:
@@ -101,7 +121,8 @@ def write(
     raise InputError(f'--workdir={layout.workdir}: cannot be made ({error.strerror})') from None
   # Killed half-way, a folder must not pair the old settings with the new split.
   layout.config.unlink(missing_ok=True)
-  files.write_whole(layout.set_aside, broken.to_csv(index=False))
+  files.write_whole(layout.set_aside, looked.broken.to_csv(index=False))
+  files.write_whole(layout.images, looked.images[['image', 'sha256']].to_csv(index=False))
   split_files.write(layout.workdir, drafted.split_csv, drafted.study.proof)
   for name, text in texts.items():
     if text is None:
@@ -130,6 +151,27 @@ def read_set_aside(layout: Layout) -> set[str]:
   return set(pd.read_csv(layout.set_aside, dtype=str, keep_default_na=False)['image'])
 
 
+def check_set_aside(config: Config, layout: Layout) -> None:
+  """Raises InputError where an image is set aside that can be read."""
+  images = pd.Series(sorted(read_set_aside(layout)), dtype=object)
+  data = config.data
+  broken = decoding.find_broken(study.paths(config, images), data.image_size, data.intensity)
+  for position, image in enumerate(images):
+    if position not in broken:
+      raise InputError(
+        f"{layout.set_aside}: '{image}' is set aside, and it can be read; restore the file, or the "
+        'image, as the run left it, or take another --workdir'
+      )
+
+
+def keep_evaluation(config: Config, layout: Layout) -> None:
+  """Writes how the test set is to be read, which may change until it has been, to config.json."""
+  old, new = files.read_json(layout.config), configs.to_dict(config)
+  kept = old | {name: new[name] for name in ('evaluation', 'replicates')}
+  if kept != old:
+    files.write_whole(layout.config, json.dumps(kept, indent=2) + '\n')
+
+
 @contextlib.contextmanager
 def locked(layout: Layout) -> Iterator[None]:
   """Keeps a second run out; the lock ends with the process, however it ends."""
@@ -146,58 +188,77 @@ def _lock(layout: Layout) -> contextlib.AbstractContextManager[None]:
 
 
 def _check_same_config(config: Config, layout: Layout) -> None:
-  changed = _changes(config, layout)
+  old, new = _saved_config(layout), configs.to_dict(config)
+  # How the test set is read may change until it has been.
+  of_training = integrity.changes_of_training(old, new)
+  changed = integrity.changes(old, new) if layout.is_finished() else of_training
   if not changed:
     return
   advice = 'Take another --workdir, or the old settings to go on with that run'
   if all(line.startswith(_OF_THE_REPORT) for line in changed):
-    advice += f', or python -m medjax.evaluate --workdir={layout.workdir} once it is finished'
+    advice += f', or python -m medjax.evaluate --workdir={layout.workdir}'
+  elif all(line.startswith('config.evaluation.saliency:') for line in changed):
+    advice += f', or delete {layout.result}: then it is tested again, with other heat maps'
+  elif not of_training:
+    validation, test = (layout.predictions(part) for part in ('validation', 'test'))
+    advice += (
+      f'; its predictions are read otherwise by python -m medjax.evaluate --predictions={test} '
+      f'--validation={validation}'
+    )
   raise InputError(
     f'{layout.workdir} holds a run with another config: {"; ".join(changed)}. {advice}'
   )
 
 
-def _changes(config: Config, layout: Layout) -> list[str]:
+def _saved_config(layout: Layout) -> dict[str, Any]:
   try:
-    old = json.loads(layout.config.read_text())
+    return json.loads(layout.config.read_text())
   except ValueError as error:
     raise InputError(
       f'{layout.config}: not the JSON that the run wrote ({error}); take another --workdir'
     ) from None
-  return [
-    line
-    for line in configs.differences(old, configs.to_dict(config))
-    if not line.startswith(_FREE_TO_CHANGE)
-  ]
 
 
-def find_broken(config: Config, data: Study) -> pd.DataFrame:
-  """Decodes every image that has a split; returns image, split and reason of the broken ones.
+def look_at_images(config: Config, data: Study) -> Looked:
+  """Reads and decodes every image that has a split.
 
   Raises:
-    InputError: there is one, and config.data.broken is 'stop'.
+    InputError: one cannot be read, and config.data.broken is 'stop'.
   """
   rows = np.flatnonzero(data.split != 'unused')
-  paths = study.paths(config, data.table['image'].iloc[rows])
-  bar = progress.Progress('image checked', 0, len(rows))
-  reasons = decoding.find_broken(
-    paths, config.data.image_size, config.data.intensity, progress=bar.update
-  )
-  bar.close()
-  if reasons and config.data.broken == 'stop':
-    others = f' (and {len(reasons) - 1:,} more)' if len(reasons) > 1 else ''
-    first, reason = next(iter(reasons.items()))
+  images = data.table['image'].iloc[rows]
+  size, intensity = config.data.image_size, config.data.intensity
+
+  def look(path: str) -> tuple[str, str]:
+    return decoding.why_broken(path, size, intensity), content.digest(path)
+
+  seen = progress.in_threads('image checked', look, study.paths(config, images))
+  table = pd.DataFrame({'image': images, 'split': data.split[rows]})
+  table['reason'], table['sha256'] = zip(*seen)
+  is_broken = table['reason'] != ''
+  broken = table.loc[is_broken, ['image', 'split', 'reason']]
+  if len(broken) and config.data.broken == 'stop':
+    others = f' (and {len(broken) - 1:,} more)' if len(broken) > 1 else ''
+    first = broken.index[0]
     # A table kept to some views no longer tells rows by their numbers.
-    where = f'{data.table["named_in"][rows[first]]}: ' if 'named_in' in data.table else ''
+    where = f'{data.table["named_in"][first]}: ' if 'named_in' in data.table else ''
     raise InputError(
-      f'{where}{reason}{others}; mend it, or set config.data.broken=set_aside to go on without '
-      'such images'
+      f'{where}{broken["reason"][first]}{others}; mend it, or set config.data.broken=set_aside to '
+      'go on without such images'
     )
-  positions = rows[list(reasons)]
-  return pd.DataFrame(
-    {
-      'image': data.table['image'].iloc[positions],
-      'split': data.split[positions],
-      'reason': reasons.values(),
-    }
-  )
+  return Looked(broken, table.loc[~is_broken, ['image', 'split', 'sha256']])
+
+
+def prove_apart(data: Study, images: pd.DataFrame) -> None:
+  """Adds to the proof of the split how many images of one side are those of another.
+
+  Args:
+    data: whose proof is added to, before it is written.
+    images: from `look_at_images`.
+  """
+  common, sentences = content.across_sides(images)
+  data.proof['duplicates'] |= {'identical_images': common}
+  data.proof['not_checked'] = [
+    'Pixels: a picture saved anew under another name is not looked for here; medjax.audit does.'
+  ]
+  data.proof['notes'] += sentences

@@ -42,7 +42,7 @@ def calls(monkeypatch):
   count(datasets, 'read_all')
   count(table_audit, 'table_findings')
   count(objective, 'bound_loss')
-  count(workdir, 'find_broken')
+  count(workdir, 'look_at_images')
 
   def stop(*arguments, **settings):
     raise Stopped
@@ -56,7 +56,7 @@ def test_a_start_reads_the_source_audits_and_builds_the_loss_once(
 ):
   # Of weights of another run, which are fetched after the data are checked.
   config = tiny(other_root, 'data.settings.seed=1', f'model.pretrained={finished[0]}')
-  once = {'read_all': 1, 'table_findings': 1, 'bound_loss': 1, 'find_broken': 1}
+  once = {'read_all': 1, 'table_findings': 1, 'bound_loss': 1, 'look_at_images': 1}
   with pytest.raises(Stopped):
     run.run(config, tmp_path / 'run')
   assert calls == once
@@ -86,7 +86,7 @@ def test_a_new_study_is_what_a_restart_reads(phantom_root, tmp_path):
   config, layout = tiny(phantom_root), Layout(tmp_path / 'run')
   drafted = workdir.draft(config, layout)
   assert not drafted.is_kept
-  workdir.write(config, layout, drafted, workdir.find_broken(config, drafted.study), {})
+  workdir.write(config, layout, drafted, workdir.look_at_images(config, drafted.study), {})
   again = workdir.draft(config, layout)
   assert again.is_kept and again.split_csv == drafted.split_csv
   read = study.read(config, layout.workdir)

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import vouched_runs
 
 from medjax.config.protocol import Protocol
 from medjax.evaluation import frozen, predictions
@@ -34,4 +35,4 @@ def copy(finished, workdir):
     levels={'image': of_level},
   )
   frozen.write(workdir, content)
-  return workdir
+  return vouched_runs.vouch(workdir)

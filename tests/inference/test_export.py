@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import oracle
 import pytest
+import vouched_runs
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tiny_runs import run
@@ -223,6 +224,7 @@ def test_the_card_says_what_defines_the_training(tmp_path):
 def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'run')
   (tmp_path / 'run/evaluation/test.json').write_text('{}')
+  vouched_runs.vouch(tmp_path / 'run')
   with pytest.raises(InputError, match=r'test\.json: not the figures that this') as raised:
     export_program.write(open_run(tmp_path / 'run'), tmp_path / 'export')
   assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+import vouched_runs
 from conftest import PROJECT
 from deciding_run import LABELS
 from dicom_files import write as write_dicom
@@ -319,17 +320,14 @@ def test_what_does_not_belong_together_is_one_line(run, mixed, tmp_path):
     change(folder)
     return folder
 
-  def edit(file, **values):
-    def change(folder):
-      (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | values))
-
-    return change
+  def of_another_step(folder):
+    chosen = json.loads((folder / 'frozen.json').read_text())
+    (folder / 'frozen.json').write_text(json.dumps(chosen | {'step': 99}))
+    vouched_runs.vouch(folder)
 
   cases = [
-    (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'though the run is finished'),
-    (broken_run('b', edit('frozen.json', step=99)), 'made for step 99'),
-    (broken_run('c', edit('frozen.json', split_sha256='x')), "made for split_sha256 'x'"),
-    (broken_run('d', edit('frozen.json', head='softmax')), "made for head 'softmax'"),
+    (broken_run('a', lambda folder: (folder / frozen.NAME).unlink()), 'vouches for it; restore it'),
+    (broken_run('b', of_another_step), 'was chosen for the checkpoint of step 99'),
     (broken_run('e', lambda f: (f / 'evaluation/test.json').unlink()), 'not a finished run'),
     (broken_run('f', lambda f: shutil.rmtree(f / 'checkpoints')), 'has no checkpoint yet'),
     (tmp_path, 'not the work directory of a run'),

@@ -1,6 +1,7 @@
 """Averages over passes, checkpoints and runs against numpy's means of what each gives by itself."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import vouched_runs
 from conftest import PROJECT, TINY
 
 from medjax import config as configs
@@ -17,7 +19,7 @@ from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
 from medjax.experiment.run import run as run_experiment
 from medjax.inference import export_program
-from medjax.runs import averaging, checkpoints
+from medjax.runs import averaging, checkpoints, model_file
 from medjax.runs import finished as finished_runs
 from medjax.runs.layout import Layout
 from medjax.runs.trained_network import stacked
@@ -180,26 +182,36 @@ def test_as_many_of_the_best_are_kept(tmp_path):
   )
 
 
-def member(folder, experiment, split='a' * 64, finished=True):
+SPLIT = 'image,patient,split\na.png,1,train\n'
+
+
+def member(folder, experiment, split=SPLIT, finished=True):
   """What a run leaves that a check looks at."""
-  (folder / 'evaluation').mkdir(parents=True)
-  (folder / 'config.json').write_text(json.dumps(configs.to_dict(experiment)))
-  (folder / 'split.json').write_text(json.dumps({'split_sha256': split}))
+  layout = Layout(folder)
+  layout.evaluation.mkdir(parents=True)
+  learned = learner.build(experiment, *preprocessing.resolve(experiment, None))
+  layout.model.write_text(model_file.to_json(model_file.describe(learned, None, None)))
+  layout.config.write_text(json.dumps(configs.to_dict(experiment)))
+  vouched_runs.write_split(folder, split)
   if finished:
-    (folder / 'evaluation' / 'test.json').write_text('{}')
+    layout.result.write_text('{}')
+    vouched_runs.vouch(folder)
   return folder
 
 
 def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
+  sha256 = hashlib.sha256(SPLIT.encode()).hexdigest()
   member(tmp_path / 'right', config('model.name=resnet18', 'data.image_size=64'))
-  member(tmp_path / 'split', config(), split='b' * 64)
+  member(tmp_path / 'split', config(), split=SPLIT.replace('train', 'test'))
+  (member(tmp_path / 'edited', config()) / 'split.csv').write_text(SPLIT + 'b.png,2,train\n')
   member(tmp_path / 'labels', config('data.labels=Edema'))
   member(tmp_path / 'head', config('model.head=softmax'))
   member(tmp_path / 'unfinished', config(), finished=False)
   member(tmp_path / 'ensemble', config('evaluation.members=x'))
   for name, words in (
     ('right', ''),
-    ('split', 'another split (SHA-256 bbbbbbbbbbbb, here aaaaaaaaaaaa)'),
+    ('split', f'here {sha256[:12]}), so it may have been trained on patients who are tested here'),
+    ('edited', 'split.csv: not the file that split.json vouches for'),
     ('labels', "has labels ['Edema'], not ['Lung Lesion', 'Pneumonia', 'Edema']"),
     ('head', 'has a head softmax, not sigmoid'),
     ('unfinished', 'a run that is not finished'),
@@ -209,21 +221,20 @@ def test_members_that_do_not_belong_are_refused_by_name(tmp_path):
   ):
     ours = config(f'evaluation.members={tmp_path / name}')
     if not words:
-      finished_runs.check_members(ours, tmp_path / 'own', 'a' * 64)
+      (opened,) = finished_runs.open_members(ours, tmp_path / 'own', sha256)
+      assert opened.config.model.name == 'resnet18'
       continue
     with pytest.raises(InputError) as raised:
-      finished_runs.check_members(ours, tmp_path / 'own', 'a' * 64)
+      finished_runs.open_members(ours, tmp_path / 'own', sha256)
     assert words in str(raised.value) and str(tmp_path / name) in str(raised.value)
     assert '\n' not in str(raised.value)
 
 
-def test_a_checkpoint_of_another_label_set_is_one_line(finished, tmp_path):
-  shutil.copytree(finished[0], tmp_path / 'run')
-  saved = json.loads((tmp_path / 'run/config.json').read_text())
-  saved['data']['labels'].append('Mass')
-  (tmp_path / 'run/config.json').write_text(json.dumps(saved))
+def test_a_checkpoint_of_another_label_set_is_one_line(finished):
+  run = finished_runs.open_run(finished[0])
+  run.config.data.labels = (*run.config.data.labels, 'Mass')
   with pytest.raises(InputError, match=r'is not of the network and the 4 labels') as raised:
-    _ = finished_runs.open_run(tmp_path / 'run').network
+    _ = run.network
   assert '\n' not in str(raised.value)
 
 
@@ -257,6 +268,12 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
   assert not (finished[0] / 'predictions' / 'single_model').exists()
   page = (workdir / 'report' / 'index.html').read_text()
   assert 'mean probability of the 2 best checkpoints' in page  # Of three asked for there are two.
+  # Of the same split and network, and yet another run.
+  mixed = shutil.copytree(finished[0], tmp_path / 'mixed')
+  shutil.rmtree(mixed / 'checkpoints')
+  shutil.copytree(workdir / 'checkpoints', mixed / 'checkpoints')
+  with pytest.raises(InputError, match=r'config\.seed: was 3, is now 0'):
+    finished_runs.open_run(mixed)
 
 
 def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(

@@ -88,7 +88,7 @@ def damaged(file, text):
     (damaged('config.json', 'no JSON'), 'not the JSON that a run wrote'),
     (without('evaluation/test.json'), 'not a finished run'),
     (without('model.json'), 'model.json: no such file'),
-    (damaged('model.json', '{}'), 'not the JSON that the run wrote'),
+    (damaged('model.json', '{}'), 'model.json: not the file that'),
   ],
 )
 def test_what_is_not_a_whole_finished_run_is_refused_in_one_line(finished, tmp_path, change, words):

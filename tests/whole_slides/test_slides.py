@@ -8,6 +8,7 @@ import drawn_slides
 import numpy as np
 import pandas as pd
 import pytest
+import vouched_runs
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -50,8 +51,6 @@ def run(cut, tmp_path):
   (workdir / 'config.json').write_text(json.dumps(configs.to_dict(config)))
   started = model_file.Provenance(ImageFormat(32, 3), (0.5,), (0.25,), 1, None)
   (workdir / 'model.json').write_text(model_file.to_json(started))
-  (workdir / 'evaluation').mkdir()
-  (workdir / 'evaluation' / 'test.json').write_text('{}')
   table = pd.read_csv(cut / 'patches.csv')
   rng = np.random.default_rng(0)
   score = np.clip(0.25 + 0.4 * table['tumor'] + rng.normal(0, 0.1, len(table)), 0, 1)
@@ -66,7 +65,12 @@ def run(cut, tmp_path):
       np.ones((at.sum(), 1), bool),
     )
     predictions.write(workdir / 'predictions' / f'{part}.csv', of_part)
-  return workdir
+  sides = table['slide'].str[0].map({'v': 'validation', 't': 'test'})
+  split = table[['image', 'patient']].assign(split=sides).to_csv(index=False)
+  vouched_runs.write_split(workdir, split)
+  (workdir / 'evaluation').mkdir()
+  (workdir / 'evaluation' / 'test.json').write_text('{}')
+  return vouched_runs.vouch(workdir)
 
 
 def rows_of(path):

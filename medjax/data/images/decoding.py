@@ -72,35 +72,27 @@ def whole(path: str | pathlib.Path, intensity: str = 'file') -> Image.Image:
   return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
-def find_broken(
-  paths: Sequence[str],
-  image_size: int = 0,
-  intensity: str = 'file',
-  threads: int = 8,
-  progress: Callable[[int], None] = lambda done: None,
-) -> dict[int, str]:
-  """Decodes every image and returns {position: reason} of those that `decode` refuses.
+def why_broken(path: str | pathlib.Path, image_size: int = 0, intensity: str = 'file') -> str:
+  """Decodes an image and returns why `decode` refuses it, '' where it does not.
 
   Of a TIFF pyramid or a JPEG 2000 that is what `decode` reads of it for this size, any other file
-  in full. `progress` is called with the number of images done, a thousand at a time.
+  in full.
   """
+  try:
+    # libjpeg goes through a whole file at any scale.
+    _load(path, 'L', 2 * (image_size or _UNKNOWN_SIZE), intensity, least_of_jpeg=16)
+  except InputError as error:
+    return str(error)
+  return ''
 
-  def reason(path: str) -> str:
-    try:
-      # libjpeg goes through a whole file at any scale.
-      _load(path, 'L', 2 * (image_size or _UNKNOWN_SIZE), intensity, least_of_jpeg=16)
-    except InputError as error:
-      return str(error)
-    return ''
 
-  broken = {}
-  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-    for done in range(0, len(paths), 1000):
-      for offset, message in enumerate(pool.map(reason, paths[done : done + 1000])):
-        if message:
-          broken[done + offset] = message
-      progress(min(done + 1000, len(paths)))
-  return broken
+def find_broken(
+  paths: Sequence[str], image_size: int = 0, intensity: str = 'file'
+) -> dict[int, str]:
+  """Returns {position: reason} of the images that `decode` refuses; see `why_broken`."""
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    reasons = pool.map(lambda path: why_broken(path, image_size, intensity), paths)
+    return {position: reason for position, reason in enumerate(reasons) if reason}
 
 
 def _pad(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:

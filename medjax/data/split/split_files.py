@@ -156,17 +156,31 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
       or labels than the one that was split, a patient on two sides.
   """
   csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
-  recorded = _read_proof(proof_path)
-  frame = read_csv(csv_path, ('image', 'patient', 'split'))
-  if _digest(csv_path.read_bytes()) != recorded['split_sha256']:
+  vouched = read_proof(directory)
+  split = _join(read_csv(csv_path, ('image', 'patient', 'split')), table, csv_path)
+  _check_table(table, vouched, proof_path)
+  check_overlap(table, split)
+  return split, vouched
+
+
+def read_proof(directory: pathlib.Path) -> dict:
+  """Returns the proof of a written split, whose CSV is the one that it vouches for.
+
+  Raises:
+    InputError: a file missing, or split.csv changed since it was written.
+  """
+  csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
+  vouched = _load_proof(proof_path)
+  try:
+    content = csv_path.read_bytes()
+  except FileNotFoundError:
+    raise InputError(f'{csv_path}: no such file; a split is {CSV_NAME} and {PROOF_NAME}') from None
+  if _digest(content) != vouched.get('split_sha256'):
     raise InputError(
       f'{csv_path}: not the file that {PROOF_NAME} vouches for (its SHA-256 differs); restore it, '
-      'or delete both files and make the split anew'
+      'or, if nothing has trained on it, delete both files and make the split anew'
     )
-  split = _join(frame, table, csv_path)
-  _check_table(table, recorded, proof_path)
-  check_overlap(table, split)
-  return split, recorded
+  return vouched
 
 
 def read_published(
@@ -289,7 +303,7 @@ def _table_digest(columns: dict[str, str]) -> str:
   return _digest(''.join(f'{name} {columns[name]}\n' for name in sorted(columns)).encode())
 
 
-def _read_proof(path: pathlib.Path) -> dict:
+def _load_proof(path: pathlib.Path) -> dict:
   try:
     recorded = json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError:

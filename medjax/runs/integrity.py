@@ -1,0 +1,170 @@
+"""How a work directory proves that its files are those that one run wrote, and wrote together.
+
+Every checkpoint carries the config and the SHA-256 of what the run wrote before its first step, the
+split's above all; evaluation/test.json carries those of all that its figures were made of. So a
+file that was edited, or is of another run, is found and named whenever the run is opened.
+"""
+
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from medjax import config as configs
+from medjax.config import Config
+from medjax.data.split import split_files
+from medjax.errors import InputError
+from medjax.runs.layout import PARTS, Layout
+from medjax.runtime import files
+
+# Where orbax keeps the JSON of a checkpoint; orbax itself would take seconds to import.
+_METADATA = '_CHECKPOINT_METADATA'
+# Settings that say where and how fast, never what.
+_FREE = ('config.data.root:', 'config.data.workers:')
+# Those that are not used before the last step is done. How many checkpoints are averaged is: it
+# says how many are kept.
+_AFTER_TRAINING = ('config.evaluation.', 'config.replicates:')
+_OF_TRAINING = ('config.evaluation.checkpoints:',)
+# Those among them by which nothing is chosen.
+_SHOWN = (
+  'config.evaluation.subgroups:',
+  'config.evaluation.prevalence',
+  'config.evaluation.saliency:',
+  'config.replicates:',
+)
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns a line for each setting in which two configs, as dicts, are not the same run."""
+  lines = configs.differences(dict(old), dict(new))
+  return [line for line in lines if not line.startswith(_FREE)]
+
+
+def changes_of_training(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns those of `changes` that make the training another one."""
+  return [
+    line
+    for line in changes(old, new)
+    if line.startswith(_OF_TRAINING) or not line.startswith(_AFTER_TRAINING)
+  ]
+
+
+def chosen_after_training(config: Config, layout: Layout) -> list[str]:
+  """Returns a line for each setting by which the test is read otherwise than when training ended.
+
+  Settings that only say what is shown are left out.
+  """
+  carried = _carried(layout.checkpoints / str(layout.saved_steps()[-1])) or {}
+  lines = changes(carried.get('config', {}), configs.to_dict(config))
+  return [line for line in lines if not line.startswith(_SHOWN)]
+
+
+def at_start(layout: Layout) -> dict[str, str]:
+  """Returns file → SHA-256, of what a run writes before its first step."""
+  paths = (layout.split, layout.split_proof, layout.model, layout.set_aside, layout.images)
+  return _digests(layout, (*paths, layout.pretrained_on))
+
+
+def at_end(layout: Layout) -> dict[str, str]:
+  """Returns file → SHA-256, of all that the figures of the test are made of."""
+  predicted = (
+    path
+    for part in PARTS
+    for path in sorted(layout.predictions(part).parent.rglob(layout.predictions(part).name))
+  )
+  return at_start(layout) | _digests(layout, (layout.config, layout.frozen, *predicted))
+
+
+def _digests(layout: Layout, paths: Iterable[pathlib.Path]) -> dict[str, str]:
+  return {
+    path.relative_to(layout.workdir).as_posix(): _digest(path) for path in paths if path.is_file()
+  }
+
+
+def _digest(path: pathlib.Path) -> str:
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def check(layout: Layout) -> None:
+  """Compares the files of a run with each other; reads them once and no array.
+
+  Raises:
+    InputError: naming the file that is not what the run wrote, and what vouches for it.
+  """
+  recorded = split_files.read_proof(layout.workdir)['split_sha256']
+  digest = functools.cache(_digest)
+  for step in layout.saved_steps():
+    _check_checkpoint(layout, layout.checkpoints / str(step), recorded, digest)
+  if layout.is_finished():
+    _check_result(layout, digest)
+
+
+def _check_checkpoint(
+  layout: Layout, checkpoint: pathlib.Path, recorded: str, digest: Callable[[pathlib.Path], str]
+) -> None:
+  carried = _carried(checkpoint)
+  if carried is None:
+    return
+  if carried['split_sha256'] != recorded:
+    raise InputError(
+      f'{layout.split}: its SHA-256, {recorded[:12]}, is not that of the split that trained '
+      f'{checkpoint}, {carried["split_sha256"][:12]}: the split or the checkpoint is of another '
+      'run; take the folder as its run left it'
+    )
+  changed = changes_of_training(carried['config'], files.read_json(layout.config))
+  if changed:
+    raise InputError(
+      f'{layout.config}: is not the config that trained {checkpoint} (there, here): '
+      f'{"; ".join(changed)}; take the folder as its run left it'
+    )
+  vouched = carried.get('files', {})  # An earlier medjax gave none.
+  _compare(layout, vouched, digest, checkpoint, 'take the folder as its run left it')
+
+
+def _carried(checkpoint: pathlib.Path) -> dict[str, Any] | None:
+  """Returns what a run gave its checkpoint to carry; None if a newer one has replaced it."""
+  try:
+    carried = json.loads((checkpoint / _METADATA).read_text())['custom_metadata']
+    if isinstance(carried['split_sha256'], str) and isinstance(carried['config'], dict):
+      return carried
+    reason = 'another program has saved it'
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    if not checkpoint.is_dir():
+      return None
+    reason = f'{type(error).__name__}: {error}'
+  raise InputError(
+    f'{checkpoint}: does not say which split and config trained it ({reason}); take the folder as '
+    'its run left it'
+  )
+
+
+def _check_result(layout: Layout, digest: Callable[[pathlib.Path], str]) -> None:
+  vouched = files.read_json(layout.result).get('files')
+  again = f'delete {layout.result} and start the run again, which tests it again'
+  if not isinstance(vouched, dict) or not vouched:
+    raise InputError(
+      f'{layout.result}: does not hold the SHA-256 of the files that it was made of, as those that '
+      f'this medjax writes; {again}'
+    )
+  _compare(layout, vouched, digest, layout.result, f'restore it, or {again}')
+
+
+def _compare(
+  layout: Layout,
+  vouched: Mapping[str, str],
+  digest: Callable[[pathlib.Path], str],
+  witness: pathlib.Path,
+  remedy: str,
+) -> None:
+  for name, expected in vouched.items():
+    path = layout.workdir / name
+    if not path.is_file():
+      raise InputError(f'{path}: no such file, though {witness} vouches for it; {remedy}')
+    if digest(path) != expected:
+      raise InputError(
+        f'{path}: not the file that {witness} vouches for (its SHA-256 differs), so it was changed '
+        f'or is of another run; {remedy}'
+      )
