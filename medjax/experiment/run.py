@@ -162,6 +162,8 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
     seen_before.check_unseen(data.table, data.split, config.data.root, seen)
   finished.open_members(config, layout.workdir, data.proof['split_sha256'])
   looked = workdir.look_at_images(config, data)
+  if seen is not None:
+    seen_before.check_new_images(looked.images, seen)
   broken = looked.broken
   if len(broken):
     # The weights of the loss are of the images that are left.

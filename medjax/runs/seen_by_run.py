@@ -13,14 +13,19 @@ from medjax.runtime import files
 
 
 def seen_by(layout: Layout) -> pd.DataFrame:
-  """Returns image, patient, split and root of all that trained or chose the network of a run.
+  """Returns image, patient, split, root and sha256 of all that trained or chose a run's network.
 
-  The run's own training and validation images, and those of the runs that it started from.
+  The run's own training and validation images, and those of the runs that it started from. The
+  digest is that of medjax.data.images.content, '' where a run of an earlier medjax has none.
   """
   own = table.read_csv(layout.split, ['image', 'patient', 'split'])
   own = own[own['split'].isin(('train', 'validation'))]
   root = files.read_json(layout.config)['data']['root']
-  parts = [own.assign(root=os.path.realpath(root)), *_seen_by_weights(layout)]
+  own = own.assign(root=os.path.realpath(root), sha256='')
+  if layout.images.is_file():
+    digests = table.read_csv(layout.images, ['image', 'sha256']).set_index('image')['sha256']
+    own['sha256'] = digests.reindex(own['image']).fillna('').to_numpy()
+  parts = [own, *_seen_by_weights(layout)]
   return pd.concat(parts, ignore_index=True)[seen_before.COLUMNS]
 
 
@@ -38,4 +43,7 @@ def note_on_weights(images: pd.DataFrame, split: np.ndarray, layout: Layout) -> 
 
 def _seen_by_weights(layout: Layout) -> list[pd.DataFrame]:
   path = layout.pretrained_on
-  return [table.read_csv(path, seen_before.COLUMNS)] if path.is_file() else []
+  if not path.is_file():
+    return []
+  seen = table.read_csv(path, seen_before.COLUMNS[:-1])
+  return [seen if 'sha256' in seen else seen.assign(sha256='')]

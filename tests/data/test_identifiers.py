@@ -228,7 +228,7 @@ def test_arrays_in_python():
 def test_people_who_trained_are_known_under_every_spelling(tmp_path):
   seen = pd.DataFrame(
     {'image': ['a.png'], 'patient': ['0007'], 'split': ['train'], 'root': [str(tmp_path)]}
-  )
+  ).assign(sha256='')
   images = pd.DataFrame({'image': ['other.png'], 'patient': ['7']})
   with pytest.raises(InputError, match=r"1 of the 1 test patients, such as '7', trained"):
     seen_before.check_unseen(images, np.array(['test'], object), str(tmp_path), seen)

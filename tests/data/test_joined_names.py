@@ -66,7 +66,7 @@ def test_a_hash_sign_in_a_file_s_name_is_part_of_it(tmp_path):
   # A picture of the same name in another folder, which shows something else, is not the one seen.
   seen = pd.DataFrame(
     {'image': [name], 'patient': ['p'], 'split': ['train'], 'root': [str(tmp_path)]}
-  )
+  ).assign(sha256='')
   other = tmp_path / 'other'
   other.mkdir()
   Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(other / name)

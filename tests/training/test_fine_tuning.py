@@ -1,14 +1,18 @@
 """Fine-tuning through the command: what starts where, what stays, and who must not be tested."""
 
+import csv
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from conftest import TINY
 from PIL import Image
 from tiny_runs import run
 
 from medjax import config as configs
+from medjax.data.images.lists import Item
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
@@ -70,6 +74,35 @@ def test_patients_that_trained_the_weights_are_not_tested(
     '--config.split.seed=3', check=False,
   )  # fmt: skip
   assert again.returncode == 1 and str(phantom_root) in again.stderr
+
+
+def test_the_same_files_are_known_under_other_patients_and_names(
+  command, finished, phantom_root, tmp_path
+):
+  # The films that trained, copied under other names, of patients who are called otherwise.
+  rows = csv.DictReader((finished[0] / 'split.csv').open())
+  lines = ['image,patient,Lung Lesion,Pneumonia,Edema']
+  for number, row in enumerate(rows):
+    shutil.copy(phantom_root / row['image'], tmp_path / f'{number}.jpg')
+    lines.append(
+      f'{number}.jpg,new{row["patient"]},{number % 2},{number // 2 % 2},{number // 3 % 2}'
+    )
+  (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+  refused = command(
+    'main', '--config=configs/phantom.py', f'--workdir={tmp_path / "run"}', *TINY[2:],
+    '--config.data.source=csv', f'--config.data.root={tmp_path}', '--config.data.settings={}',
+    f'--config.model.pretrained={finished[0]}',
+  )  # fmt: skip
+  assert refused.returncode == 1 and refused.stderr.count('\n') == 1, refused.stderr
+  assert 'are byte for byte images that trained or chose these weights' in refused.stderr
+  trained = Item('x.jpg', str(tmp_path / '0.jpg'), '')
+  seen = seen_by_run.seen_by(Layout(finished[0]))
+  known = {(tmp_path / f'{n}.jpg').read_bytes() for n in range(len(lines) - 1)}
+  assert len(known) == len(lines) - 1  # So that each is an image of its own.
+  count, words = seen_before.find_seen([trained], seen.assign(patient='z', image='gone.jpg'))
+  first = next(csv.DictReader((finished[0] / 'split.csv').open()))
+  assert count == (first['split'] in ('train', 'validation'))
+  assert not count or "'x.jpg' is byte for byte" in words
 
 
 def test_the_same_films_at_another_size_are_the_same_patients(finished, phantom_root, tmp_path):

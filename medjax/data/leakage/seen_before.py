@@ -5,8 +5,10 @@ validation nor test may contain one.
 """
 
 import collections
+import concurrent.futures
 import functools
 import heapq
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,13 +17,15 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import identifiers
-from medjax.data.images import containers
+from medjax.data.images import containers, content
 from medjax.data.images.lists import Item
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError
 
-COLUMNS = ['image', 'patient', 'split', 'root']
+COLUMNS = ['image', 'patient', 'split', 'root', 'sha256']
 _COMPARED = 50  # images of one name in two folders, which say whether the folders hold the same set
+# A validation patient of the earlier run may validate again, but never test.
+_FORBIDDEN = {'test': ('train', 'validation'), 'validation': ('train',)}
 _DID = {'train': 'trained', 'validation': 'chose'}
 
 
@@ -51,6 +55,30 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
       )
 
 
+def check_new_images(images: pd.DataFrame, seen: pd.DataFrame) -> None:
+  """Raises InputError naming an image of validation or test that the weights have seen.
+
+  Whatever it, its folder and its patient are called now: by its content, byte for byte.
+
+  Args:
+    images: columns image, split and sha256, see medjax.data.images.content.digest.
+    seen: from `medjax.runs.seen_by_run.seen_by`: columns COLUMNS.
+  """
+  for part, parts_seen in _FORBIDDEN.items():
+    rows = images[(images['split'] == part) & (images['sha256'] != '')]
+    before = seen[seen['split'].isin(parts_seen)].drop_duplicates('sha256').set_index('sha256')
+    met = rows[rows['sha256'].isin(before.index)]
+    if len(met):
+      first = met.iloc[0]
+      original = before.loc[first['sha256']]
+      raise InputError(
+        f'config.model.pretrained: {len(met):,} of the {len(rows):,} {part} images, such as '
+        f"'{first['image']}', are byte for byte images that trained or chose these weights "
+        f"('{original['image']}' in {original['root']}); pre-train and fine-tune with one split, "
+        'or on other images'
+      )
+
+
 def note(images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame) -> str | None:
   """Returns a sentence if patients of validation or test have namesakes among those seen.
 
@@ -72,9 +100,7 @@ def _met_again(
   images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame
 ) -> tuple[str, list[str], int] | None:
   """Returns a split with patients among those seen, these, and how many patients it has."""
-  # A validation patient of the earlier run may validate again, but never test.
-  forbidden = {'test': ('train', 'validation'), 'validation': ('train',)}
-  for part, parts_seen in forbidden.items():
+  for part, parts_seen in _FORBIDDEN.items():
     known = set(map(identifiers.key, seen.loc[seen['split'].isin(parts_seen), 'patient']))
     patients = set(images.loc[split == part, 'patient'])
     if common := sorted(name for name in patients if identifiers.key(name) in known):
@@ -101,10 +127,10 @@ def _show_the_same(one: str, other: str) -> bool:
 def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
   """Returns how many images trained or chose a network and the first in words; (0, '') for none.
 
-  An image is such a one if it is the same file, or of a patient of the same name. Files that are
-  called as some of those seen, in another folder, may be copies: of `_COMPARED` of them, drawn
-  evenly, the pictures are compared, and those that show the same are counted too, as are those
-  whose counterpart is gone.
+  An image is such a one if it is the same file, or of a patient of the same name, or has the same
+  content whatever it is called. Files that are called as some of those seen, in another folder, may
+  be copies that were saved anew: of `_COMPARED` of them, drawn evenly, the pictures are compared,
+  and those that show the same are counted too, as are those whose counterpart is gone.
 
   Args:
     images: each met once, so they may be many.
@@ -113,6 +139,13 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
   real = _resolver()
   paths = [os.path.join(root, image) for root, image in zip(seen['root'], seen['image'])]
   split_of = dict(zip(map(real, paths), seen['split']))
+  originals = {
+    digest: (os.path.join(root, image), split)
+    for digest, root, image, split in zip(
+      seen['sha256'], seen['root'], seen['image'], seen['split']
+    )
+    if digest
+  }
   split_of_patient = dict(zip(map(identifiers.key, seen['patient']), seen['split']))
   namesakes = _by_distinct_end(set(paths))
   deepest = max((name.count('/') for name in namesakes), default=0) + 1
@@ -120,11 +153,14 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
 
   def possible_copies() -> Iterator[tuple[Item, str]]:
     nonlocal count, first
-    for item in images:
+    for item, digest in _with_digests(images, bool(originals)):
       if split := split_of.get(real(item.path)):
         words = f"'{item.image}' {_DID[split]} this model"
       elif item.patient and (split := split_of_patient.get(identifiers.key(item.patient))):
         words = f"'{item.image}' is of patient '{item.patient}', who {_DID[split]} this model"
+      elif digest in originals:
+        original, split = originals[digest]
+        words = f"'{item.image}' is byte for byte {original}, which {_DID[split]} this model"
       else:
         parts = item.path.split('/')[-deepest:]
         ends = ('/'.join(parts[-depth:]) for depth in range(1, len(parts) + 1))
@@ -146,6 +182,17 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
       )
       count += 1
   return count, first
+
+
+def _with_digests(images: Iterable[Item], wanted: bool) -> Iterator[tuple[Item, str]]:
+  """Yields each image with the digest of its content, '' where none is wanted."""
+  if not wanted:
+    yield from ((item, '') for item in images)
+    return
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    items = iter(images)
+    while batch := list(itertools.islice(items, 1000)):
+      yield from zip(batch, pool.map(lambda item: content.digest(item.path), batch))
 
 
 def _is_copy(original: str, path: str) -> bool:
