@@ -1,7 +1,7 @@
 """Trains and tests: python -m medjax.main --config=configs/phantom.py --workdir=runs/phantom
 
 --config.field=value overrides any field of the config, such as --config.data.root=/data/CheXpert or
---config.optimizer.learning_rate=1e-3; medjax/config.py lists them all.
+--config.optimizer.learning_rate=1e-3; medjax/config/settings.py lists them all.
 """
 
 # Flags and devices, nothing else. Input workers import this module again: keep it light.
