@@ -28,6 +28,7 @@ _ERROR = re.compile(
 )
 _PUNCTUATION = re.compile(r'[\W_]+')
 _SHORTENED = re.compile(r'\d(\.\d+)?e\+\d\d+', re.IGNORECASE)
+_FORMULA = re.compile(r'="(.*)"')  # as spreadsheets keep text
 _THOUSANDS = re.compile(r'\d{1,3}(,\d{3})+')
 _WHOLE = re.compile(r'(\d+)\.0*')
 _DIGITS = frozenset('0123456789')
@@ -52,6 +53,8 @@ def key(name: str) -> str:
   if not name.isascii():
     name = unicodedata.normalize('NFKC', name)
     name = unicodedata.normalize('NFKC', ''.join(map(_plain, name)).casefold())
+  if in_formula := _FORMULA.fullmatch(name.strip()):
+    name = in_formula[1]
   name = name.strip('\'"` \t\r\n').lower()
   if name.isdigit():
     return name.lstrip('0') or '0'
@@ -77,6 +80,11 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
   groups: dict[str, list[str]] = {}
   for name in distinct:
     groups.setdefault(key(name), []).append(name)
+  # P-007 beside P7, 123-45-67 beside 1234567; 1-23 and 12-3 are two all the same.
+  for separated in [text for text in groups if ' ' in text]:
+    together = key(separated.replace(' ', ''))
+    if together in groups:
+      groups[together] = sorted(groups[together] + groups.pop(separated), key=distinct.index)
   return [group for group in groups.values() if len(group) > 1]
 
 
@@ -96,6 +104,8 @@ def _are_plain(names: list[str]) -> bool:
   if any(f'{one}{other}' in lines for one in separators for other in ('\n', *separators)):
     return False
   if any(f'\n{separator}' in lines for separator in separators):
+    return False
+  if any(len({name.count(separator) for name in names}) > 1 for separator in separators):
     return False
   if len({len(name) for name in names}) == 1:
     return bool(re.fullmatch(r'\n(?:[^\d\n]*\d*\n)*', lines))

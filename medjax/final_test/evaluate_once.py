@@ -112,7 +112,9 @@ def test_and_report(
       *notes.notes(data, broken, ('train', 'validation')),
       *notes.notes_on_weights(layout, data, started),
       *notes.notes_on_settings(config, layout),
-      *notes.notes_on_changed_images(config, layout, data, rows),
+      *notes.notes_on_changed_images(
+        config, layout, data, {**rows, 'train': data.rows('train', set(broken['image']))}
+      ),
     ),
     files=integrity.at_end(layout),
   )

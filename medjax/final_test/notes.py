@@ -66,6 +66,13 @@ def notes_on_settings(config: Config, layout: Layout) -> list[str]:
   ]
 
 
+_CONSEQUENCE = {
+  'train': 'what is there now may have trained, and whether it is tested too is not known',
+  'validation': 'the thresholds are of what is there now',
+  'test': 'the figures are of what is there now',
+}
+
+
 def notes_on_changed_images(
   config: Config, layout: Layout, data: Study, rows: Mapping[str, np.ndarray]
 ) -> list[str]:
@@ -88,7 +95,6 @@ def notes_on_changed_images(
     if len(changed):
       sentences.append(
         f'{len(changed):,} of the {count(len(images), f"{part} image")} are not the files that '
-        f"they were when the run started, such as '{changed.iloc[0]}': the figures are of what is "
-        'there now.'
+        f"they were when the run started, such as '{changed.iloc[0]}': {_CONSEQUENCE[part]}."
       )
   return sentences

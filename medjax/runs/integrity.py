@@ -108,6 +108,11 @@ def _check_checkpoint(
   carried = _carried(checkpoint)
   if carried is None:
     return
+  if str(carried.get('next_batch', checkpoint.name)) != checkpoint.name:
+    raise InputError(
+      f'{checkpoint}: is the checkpoint of step {carried["next_batch"]}; take the folder as its '
+      'run left it'
+    )
   if carried['split_sha256'] != recorded:
     raise InputError(
       f'{layout.split}: its SHA-256, {recorded[:12]}, is not that of the split that trained '
@@ -120,7 +125,7 @@ def _check_checkpoint(
       f'{layout.config}: is not the config that trained {checkpoint} (there, here): '
       f'{"; ".join(changed)}; take the folder as its run left it'
     )
-  vouched = carried.get('files', {})  # An earlier medjax gave none.
+  vouched = carried.get('files') or {}  # An earlier medjax gave none.
   _compare(layout, vouched, digest, checkpoint, 'take the folder as its run left it')
 
 

@@ -31,6 +31,9 @@ SPELLINGS = [
   ('P007', 'P7'),
   ('P-007', 'P 7'),
   ('P_7', 'P–7'),
+  ('P-12345', 'P12345'),
+  ('123-45-67', '1234567'),
+  ('="007"', '7'),
   ('site01_pat007', 'site1-pat7'),
   ('Jos\u00e9', 'Jose\u0301'),
   ('p1', 'p1\u200b'),
@@ -61,6 +64,11 @@ def test_spellings_of_one_look_alike(one, other):
 @pytest.mark.parametrize(('one', 'other'), OTHERS)
 def test_others_do_not(one, other):
   assert identifiers.look_alikes([one, other]) == []
+
+
+def test_parts_of_numbers_are_two_people_without_a_name_that_is_both():
+  assert identifiers.look_alikes(['1-23', '12-3', '1-2-3']) == []
+  assert identifiers.look_alikes(['1-23', '123']) == [['1-23', '123']]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +231,30 @@ def test_arrays_in_python():
   frame = pd.DataFrame({'image': list('abcd'), 'patient': ['01', '1', '2', '3'], 'x': truth})
   with pytest.raises(medjax.InputError, match="the patients '01' and '1' look like one"):
     medjax.split_patients(frame, ['x'])
+
+
+def test_images_that_stand_in_for_patients_are_told_apart_by_all_of_their_name(tmp_path):
+  names = {'image': ['NORMAL/IM-0001.png'], 'patient': ['NORMAL/IM-0001.png']}
+  seen = pd.DataFrame({**names, 'split': ['train'], 'root': [str(tmp_path)], 'sha256': ['']})
+  other = pd.DataFrame({'image': ['normal/IM_1.png'], 'patient': ['normal/IM_1.png']})
+  test = np.array(['test'], object)
+  seen_before.check_unseen(other, test, str(tmp_path), seen)
+  with pytest.raises(InputError, match='trained or chose'):
+    seen_before.check_unseen(pd.DataFrame(names), test, str(tmp_path), seen)
+
+
+def test_what_is_on_both_sides_of_one_split_is_a_matter_of_that_split(tmp_path):
+  # A blank image among those that train and those that are tested: the proof counts it.
+  seen = pd.DataFrame(
+    {'image': ['blank.png', 'a.png'], 'patient': ['1', '2'], 'split': ['train', 'train']}
+  ).assign(root=str(tmp_path), sha256=['b', 'a'])
+  images = pd.DataFrame(
+    {'image': ['blank.png', 'x.png'], 'split': ['train', 'test'], 'sha256': ['b', 'b']}
+  )
+  seen_before.check_new_images(images, seen)
+  images.loc[1, 'sha256'] = 'a'
+  with pytest.raises(InputError, match=r"1 of the 1 test images, such as 'x\.png', are byte for"):
+    seen_before.check_new_images(images, seen)
 
 
 def test_people_who_trained_are_known_under_every_spelling(tmp_path):

@@ -47,7 +47,7 @@ def across_sides(images: pd.DataFrame) -> tuple[dict[str, int], list[str]]:
   counts, sentences = {}, []
   for (one, other), consequence in _PAIRS.items():
     rows, others = of_side.get(one, nothing), of_side.get(other, nothing)
-    common = rows[rows['sha256'].isin(others['sha256'])]
+    common = rows[rows['sha256'].isin(others['sha256']) & (rows['sha256'] != '')]
     counts[f'{one} in {other}'] = len(common)
     if len(common):
       first = common.iloc[0]

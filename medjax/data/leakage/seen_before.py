@@ -58,7 +58,9 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
 def check_new_images(images: pd.DataFrame, seen: pd.DataFrame) -> None:
   """Raises InputError naming an image of validation or test that the weights have seen.
 
-  Whatever it, its folder and its patient are called now: by its content, byte for byte.
+  Whatever it, its folder and its patient are called now: by its content, byte for byte. An image
+  whose content trains or chooses in this study too, such as a blank one, is a matter of this split,
+  whose proof counts it.
 
   Args:
     images: columns image, split and sha256, see medjax.data.images.content.digest.
@@ -66,8 +68,9 @@ def check_new_images(images: pd.DataFrame, seen: pd.DataFrame) -> None:
   """
   for part, parts_seen in _FORBIDDEN.items():
     rows = images[(images['split'] == part) & (images['sha256'] != '')]
+    own = images.loc[images['split'].isin(parts_seen), 'sha256']
     before = seen[seen['split'].isin(parts_seen)].drop_duplicates('sha256').set_index('sha256')
-    met = rows[rows['sha256'].isin(before.index)]
+    met = rows[rows['sha256'].isin(before.index) & ~rows['sha256'].isin(own)]
     if len(met):
       first = met.iloc[0]
       original = before.loc[first['sha256']]
@@ -101,11 +104,19 @@ def _met_again(
 ) -> tuple[str, list[str], int] | None:
   """Returns a split with patients among those seen, these, and how many patients it has."""
   for part, parts_seen in _FORBIDDEN.items():
-    known = set(map(identifiers.key, seen.loc[seen['split'].isin(parts_seen), 'patient']))
-    patients = set(images.loc[split == part, 'patient'])
-    if common := sorted(name for name in patients if identifiers.key(name) in known):
-      return part, common, len(patients)
+    known = _keys(seen[seen['split'].isin(parts_seen)])
+    keys = _keys(images[split == part])
+    if common := sorted(name for key, name in keys.items() if key in known):
+      return part, common, len(keys)
   return None
+
+
+def _keys(images: pd.DataFrame) -> dict[tuple[bool, str], str]:
+  """Returns what patients are told by → their name; images that stand in for them by all of it."""
+  return {
+    (patient == image, patient if patient == image else identifiers.key(patient)): patient
+    for patient, image in zip(images['patient'], images['image'])
+  }
 
 
 def _same_set(folder: str, seen: Iterable[str], root: str, images: Iterable[str]) -> bool:

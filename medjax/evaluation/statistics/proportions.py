@@ -38,10 +38,12 @@ def wilson(hits: np.ndarray, images: np.ndarray, level: float = 0.95) -> tuple[f
     spread = ((hits - share * images) ** 2).sum() * patients / (patients - 1)
     effect = float(np.clip(spread / (share * (1 - share) * total), 1.0, all_alike))
   size = total / effect
-  # Patients alone tell how far they vary; with one image each there is nothing to estimate.
+  # Patients alone tell how far they vary, those with many images most; with one image each there is
+  # nothing to estimate.
   is_estimated = all_alike > 1
   tail = (1 + level) / 2
-  quantile = float(stats.t.ppf(tail, patients - 1) if is_estimated else stats.norm.ppf(tail))
+  freedom = max(1.0, total / all_alike - 1)
+  quantile = float(stats.t.ppf(tail, freedom) if is_estimated else stats.norm.ppf(tail))
   square = quantile**2
   middle = (share + square / (2 * size)) / (1 + square / size)
   half = (
