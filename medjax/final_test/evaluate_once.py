@@ -113,7 +113,7 @@ def test_and_report(
       *notes.notes_on_weights(layout, data, started),
       *notes.notes_on_settings(config, layout),
       *notes.notes_on_changed_images(
-        config, layout, data, {**rows, 'train': data.rows('train', set(broken['image']))}
+        config, layout, data, {**rows, 'train': data.rows('train', broken)}
       ),
     ),
     files=integrity.at_end(layout),
