@@ -281,7 +281,7 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
     'folder': f'(at least {len(split) - len(split_rows["test"])} of the',
     'link': 'this model (',
     'csv': f"'{one}' chose this model (at least 1 of the 1 images",
-    'copy': f'shows the same as {phantom_root}',
+    'copy': f'is byte for byte {phantom_root}',
     'patient': f"'x.png' is of patient '{patient}', who trained this model",
   }
   for name, (source, root) in refusals.items():

@@ -1,6 +1,7 @@
 """What images hold, byte for byte: to know them again later, and under another name."""
 
 import hashlib
+import os
 import pathlib
 
 import pandas as pd
@@ -27,6 +28,8 @@ def digest(path: str | pathlib.Path) -> str:
       if not isinstance(inside, bytes):
         inside = f'{inside.shape}'.encode() + inside.tobytes()
       return hashlib.sha256(inside).hexdigest()
+    if not os.path.isfile(path):  # To open a pipe would wait for ever.
+      return ''
     with open(path, 'rb') as file:
       return hashlib.file_digest(file, 'sha256').hexdigest()
   except (InputError, OSError):
