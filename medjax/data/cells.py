@@ -160,10 +160,10 @@ def day(text: str) -> datetime.date:
   Raises:
     ValueError: it is no such date; 31/05/2024 is none, for others write the month first.
   """
-  written = re.fullmatch(r'(\d{4})(-?)(\d\d)\2(\d\d)(?:[ T]\d\d:\d\d.*)?', text.strip(), re.ASCII)
+  date = re.fullmatch(r'(\d{4})(-?)(\d\d)\2(\d\d)(?:[ T]\d\d:\d\d.*)?', text.strip(), re.ASCII)
   with contextlib.suppress(ValueError):  # of a day that no month has
-    if written:
-      return datetime.date(int(written[1]), int(written[3]), int(written[4]))
+    if date:
+      return datetime.date(int(date[1]), int(date[3]), int(date[4]))
   raise ValueError(f"'{text}' is no date such as 2024-05-31 or 20240531")
 
 

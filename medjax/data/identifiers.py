@@ -7,11 +7,14 @@ split. No rule can tell what was meant, so look-alikes are refused by name, or j
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import pandas as pd
 
 from medjax.errors import InputError
+
+Value = TypeVar('Value')
 
 # Without their punctuation and in lower case.
 _UNKNOWN = frozenset(
@@ -72,6 +75,32 @@ def _plain(character: str) -> str:
   return {'Cf': '', 'Pd': '-', 'Pi': '"', 'Pf': '"'}.get(category, character)
 
 
+def finder(known: Mapping[str, Value]) -> Callable[[str], Value | None]:
+  """Returns a function of a name that gives what is known of it, under whatever spelling.
+
+  It gives None for a name that looks like none of those known.
+  """
+  by_key: dict[str, Value] = {}
+  by_whole: dict[str, Value] = {}  # of names with separators, without them
+  for name, value in known.items():
+    by_key.setdefault(key(name), value)
+    if ' ' in key(name):
+      by_whole.setdefault(_whole(key(name)), value)
+
+  def find(name: str) -> Value | None:
+    own = key(name)
+    if own in by_key:
+      return by_key[own]
+    return by_key.get(_whole(own)) if ' ' in own else by_whole.get(own)
+
+  return find
+
+
+def _whole(separated: str) -> str:
+  """Returns the key of a name without its separators: P-007 may be P7, and 123-45-67 1234567."""
+  return key(separated.replace(' ', ''))
+
+
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
   """Returns the groups of names that look like one, each in the order of the names."""
   distinct = list(dict.fromkeys(names))
@@ -80,9 +109,9 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
   groups: dict[str, list[str]] = {}
   for name in distinct:
     groups.setdefault(key(name), []).append(name)
-  # P-007 beside P7, 123-45-67 beside 1234567; 1-23 and 12-3 are two all the same.
+  # 1-23 and 12-3 are two, and one of them 123 if that is there.
   for separated in [text for text in groups if ' ' in text]:
-    together = key(separated.replace(' ', ''))
+    together = _whole(separated)
     if together in groups:
       groups[together] = sorted(groups[together] + groups.pop(separated), key=distinct.index)
   return [group for group in groups.values() if len(group) > 1]

@@ -101,16 +101,18 @@ def _under_our_names(
   frame: pd.DataFrame, columns: Mapping[str, str], path: pathlib.Path
 ) -> pd.DataFrame:
   """Returns the table with the columns named as here, those that the file has."""
-  found = {ours: theirs for ours, theirs in columns.items() if theirs in frame and ours != theirs}
-  for ours, theirs in found.items():
-    if ours in frame and ours not in found.values():
+  renamed = {ours: theirs for ours, theirs in columns.items() if theirs in frame and ours != theirs}
+  for ours, theirs in renamed.items():
+    if ours in frame and ours not in renamed.values():
       raise InputError(
         f"{path}: has a column '{ours}' and a column '{theirs}', which --columns calls '{ours}'; "
         'rename or leave out one of them'
       )
-  named = {ours: frame[theirs] for ours, theirs in found.items()}
+  named = {ours: frame[theirs] for ours, theirs in renamed.items()}
   kept = {ours for ours in ('image', *columns) if columns.get(ours, ours) == ours}
-  frame = frame.drop(columns=[name for name in found.values() if name not in kept]).assign(**named)
+  frame = frame.drop(columns=[name for name in renamed.values() if name not in kept]).assign(
+    **named
+  )
   if 'image' not in frame:
     raise InputError(
       f"{path}: no column 'image' and no column '{columns['image']}'"

@@ -195,8 +195,8 @@ def _other(
 def met_again(test: Predictions, layout: Layout) -> str:
   """Returns a sentence if patients who are tested trained or chose the network of another run."""
   seen = seen_by_run.seen_by(layout)
-  known = set(map(identifiers.key, seen['patient']))
-  common = sorted(name for name in set(test.patients) if identifiers.key(name) in known)
+  find = identifiers.finder(dict.fromkeys(seen['patient'], True))
+  common = sorted(filter(find, set(test.patients)))
   if not common:
     return ''
   return (

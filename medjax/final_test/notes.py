@@ -90,8 +90,8 @@ def notes_on_changed_images(
   sentences = []
   for part, positions in rows.items():
     images = data.table['image'].iloc[positions]
-    found = progress.in_threads('image compared', content.digest, study.paths(config, images))
-    changed = images[recorded.reindex(images).to_numpy() != np.array(found, object)]
+    digests = progress.in_threads('image compared', content.digest, study.paths(config, images))
+    changed = images[recorded.reindex(images).to_numpy() != np.array(digests, object)]
     if len(changed):
       sentences.append(
         f'{len(changed):,} of the {count(len(images), f"{part} image")} are not the files that '

@@ -70,8 +70,8 @@ def drawer(
       heat = np.asarray(maps(on_device, padded))
       names = [known[index] for index in indices]
       with concurrent.futures.ThreadPoolExecutor() as pool:
-        written = list(pool.map(draw_one, items, names, images, heat))
-      other = next((item for item, as_named in zip(items, written) if not as_named), None)
+        are_as_named = list(pool.map(draw_one, items, names, images, heat))
+      other = next((item for item, as_named in zip(items, are_as_named) if not as_named), None)
       if other is not None and not renamed:
         renamed.append(other.image)
         progress.say(

@@ -61,9 +61,15 @@ def test_spellings_of_one_look_alike(one, other):
   assert list(identifiers.joined(pd.Series([other, 'x', one]))) == [other, 'x', other]
 
 
+@pytest.mark.parametrize(('one', 'other'), [*SPELLINGS, *(pair[::-1] for pair in SPELLINGS)])
+def test_one_is_found_under_the_other(one, other):
+  assert identifiers.finder({'x': 1, one: 2})(other) == 2
+
+
 @pytest.mark.parametrize(('one', 'other'), OTHERS)
 def test_others_do_not(one, other):
   assert identifiers.look_alikes([one, other]) == []
+  assert identifiers.finder({one: 1})(other) is None
 
 
 def test_parts_of_numbers_are_two_people_without_a_name_that_is_both():

@@ -79,12 +79,14 @@ def test_test_images_that_changed_after_the_start_are_on_the_report(
   changed = images['test'][-1]
   pixels = np.asarray(Image.open(root / changed))
   Image.fromarray(255 - pixels).save(root / changed)
-  Image.fromarray(pixels).save(root / images['train'][0])  # Is not tested.
+  Image.fromarray(pixels).save(root / images['train'][0])
   run.run(tiny(root, 'evaluation.saliency=none', 'replicates=0'), layout.workdir)
   result = results_file.load(layout.result, Result, '')
-  (note,) = [note for note in result.study_notes if 'when the run started' in note]
-  assert note.startswith(f'1 of the {len(images["test"])} test images are not the files that')
-  assert f"such as '{changed}'" in note
+  tested, trained = [note for note in result.study_notes if 'when the run started' in note]
+  assert tested.startswith(f'1 of the {len(images["test"])} test images are not the files that')
+  assert f"such as '{changed}'" in tested
+  assert trained.startswith(f'1 of the {len(images["train"])} train images are not the files that')
+  assert 'whether it is tested too is not known' in trained
   assert changed in layout.report.read_text()
   before = results_file.load(finished[0] / 'evaluation/test.json', Result, '')
   assert not any('when the run started' in note for note in before.study_notes)

@@ -2,8 +2,15 @@
 
 import numpy as np
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from medjax.data.images import decoding
+from medjax.data.images.preprocessing import ImageFormat
+from medjax.errors import InputError
+
+SECRET = 'Doe^Jane of Elm Street'  # what no message may show
 
 
 def dataset(
@@ -40,3 +47,12 @@ def write(path, pixels, *arguments, **attributes):
   path.parent.mkdir(parents=True, exist_ok=True)
   pydicom.dcmwrite(path, file, enforce_file_format=True)
   return file
+
+
+def refusal(path):
+  """The one line that refuses to decode a file; it names the file and nobody in it."""
+  with pytest.raises(InputError) as error:
+    decoding.decode(path, ImageFormat(8, 1))
+  assert str(path) in str(error.value) and '\n' not in str(error.value)
+  assert SECRET not in str(error.value)
+  return str(error.value)

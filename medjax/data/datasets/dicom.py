@@ -200,7 +200,7 @@ def _joined(
 
   The second maps such a row to what stands for its image: the name that it gives, or its own.
   """
-  found = _places(files) if column == 'image' else [_by(files[column])]
+  indices = _places(files) if column == 'image' else [_by(files[column])]
   places: list[tuple[int, int]] = []
   absent: dict[int, str] = {}
   first: dict[str, int] = {}
@@ -214,7 +214,7 @@ def _joined(
         f"{path}: row {row + 2}, column '{names.name}': is that of row {first[name] + 2}; keep one "
         'row per study'
       )
-    here: list[int] = next((by[name] for by in found if name in by), [])
+    here: list[int] = next((index[name] for index in indices if name in index), [])
     if len(here) > 1 and column == 'image':
       same = ', '.join(files['image'].iloc[here])
       raise InputError(

@@ -117,10 +117,10 @@ def _load(
   """Returns the image in `mode`, no side reduced below `least`; see `decode`."""
   how = (mode, least, intensity, least_of_jpeg or least)
   if containers.is_inside(path):
-    found = containers.read(path)
-    if isinstance(found, np.ndarray):
-      return Image.fromarray(found).convert(mode)
-    return _load_file(path, io.BytesIO(found), *how)
+    record = containers.read(path)
+    if isinstance(record, np.ndarray):
+      return Image.fromarray(record).convert(mode)
+    return _load_file(path, io.BytesIO(record), *how)
   if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
     raise InputError(f'{path}: a folder, pipe or device, not an image file')
   try:

@@ -206,6 +206,5 @@ def _check_readable(
   if not readable:
     raise InputError(
       f'{path}: its transfer syntax ({getattr(syntax, "name", "") or "none"}) is not read; have a '
-      'DICOM '
-      "toolkit decompress it, or pip install 'medjax[dicom]' if plug-ins are missing"
+      "DICOM toolkit decompress it, or pip install 'medjax[dicom]' if plug-ins are missing"
     )

@@ -294,11 +294,11 @@ def _table(
   Count, bits and entries are never negative. The first value is if the values are, whatever VR it
   was written with.
   """
-  count, written, bits = (int(number) for number in descriptor)
-  count, bits, first = count % 2**16 or 2**16, bits % 2**16, written % 2**16
+  count, stored_first, bits = (int(number) for number in descriptor)
+  count, bits, first = count % 2**16 or 2**16, bits % 2**16, stored_first % 2**16
   if least < 0:
     # Where neither signed nor unsigned numbers of 16 bits hold all values, the VR must do.
-    first = written if most >= 2**15 else (first + 2**15) % 2**16 - 2**15
+    first = stored_first if most >= 2**15 else (first + 2**15) % 2**16 - 2**15
   if isinstance(data, bytes):
     # Entries of 8 bits are packed by some writers and padded to 16 by others.
     is_wide = len(data) >= 2 * count

@@ -166,8 +166,8 @@ def check_shown(
   if inverted:
     low, high = 255 - high, 255 - low
   name = 'black' if high < LEAST_SHOWN else 'white' if low > 255 - LEAST_SHOWN else 'one grey'
-  of = f' of a possible {possible[0]:g} to {possible[1]:g}' if not by else ''
+  range_words = f' of a possible {possible[0]:g} to {possible[1]:g}' if not by else ''
   raise ValueError(
-    f'its pixels are {stored.darkest:g} to {stored.brightest:g}{of} and would be almost {name}'
-    f'{f" by {by}" if by else ""}, {low:g} to {high:g} of 255; {advice}'
+    f'its pixels are {stored.darkest:g} to {stored.brightest:g}{range_words} and would be almost '
+    f'{name}{f" by {by}" if by else ""}, {low:g} to {high:g} of 255; {advice}'
   )

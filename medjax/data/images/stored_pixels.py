@@ -68,13 +68,13 @@ def grey(image: Any, whole: tuple[int, int] | None, intensity: str) -> np.ndarra
   ends = intensities.span(intensity, darkest, brightest, whole)
   if whole is None:
     shown = intensities.to_uint8(pixels, *ends)
-    before, after = (intensities.spread(each) for each in (pixels, shown))
+    before, after = map(intensities.spread, (pixels, shown))
   else:
     values = np.arange(whole[0], whole[1] + 1)
     positions = pixels - np.int32(whole[0]) if whole[0] else pixels
     greys = intensities.to_uint8(values, *ends)
     counts = intensities.counts(positions, len(values))
-    before, after = (intensities.spread(each, counts) for each in (values, greys))
+    before, after = (intensities.spread(picture, counts) for picture in (values, greys))
     shown = greys[positions]
   is_inverted = tiff.is_white_zero(image)
   if intensity != 'stretch':
@@ -112,7 +112,7 @@ def check_colours(image: Any, shown: Image.Image, whole: tuple[int, int] | None)
     ValueError: it would show nothing.
   """
   if shown is not image:
-    before, after = (_extremes(each.convert('RGB')) for each in (image, shown))
+    before, after = (_extremes(picture.convert('RGB')) for picture in (image, shown))
     intensities.check_shown(before, after, 'its transparency', possible=(0, 255), advice=_OPAQUE)
   elif image.mode == 'P':
     counts = np.array(image.histogram())

@@ -23,12 +23,14 @@ def sentences(names: Sequence[str], means: np.ndarray) -> list[str]:
     names: N, the set of each picture; '' of those in none.
     means: f[N, 3], the mean red, green and blue of each picture, 0 to 255.
   """
-  of = np.asarray(names, object)
+  set_of_picture = np.asarray(names, object)
   sets = {
-    name: means[of == name] for name in dict.fromkeys(names) if name and np.sum(of == name) >= FEW
+    name: means[set_of_picture == name]
+    for name in dict.fromkeys(names)
+    if name and np.sum(set_of_picture == name) >= FEW
   }
-  found = [_sentence(*pair) for pair in itertools.combinations(sets.items(), 2)]
-  return [sentence for sentence in found if sentence]
+  sentences = [_sentence(*pair) for pair in itertools.combinations(sets.items(), 2)]
+  return [sentence for sentence in sentences if sentence]
 
 
 def _sentence(one: tuple[str, np.ndarray], other: tuple[str, np.ndarray]) -> str:

@@ -264,10 +264,10 @@ def find(looks: Looks, apart: np.ndarray | None = None) -> pd.DataFrame:
   for a, b, kind, correlation in _near(usable[np.sort(first)], looks):
     some = identical[a] != identical[b]
     pairs.add(a[some], b[some], kind, correlation[some])
-  found = pairs.result()
-  one_is_grey = looks.coloured[found['a']] != looks.coloured[found['b']]
-  found.loc[one_is_grey & (found['kind'] == 'near'), 'kind'] = GREY
-  return found
+  table = pairs.result()
+  one_is_grey = looks.coloured[table['a']] != looks.coloured[table['b']]
+  table.loc[one_is_grey & (table['kind'] == 'near'), 'kind'] = GREY
+  return table
 
 
 def _identical(
@@ -339,7 +339,9 @@ def _exchanged(
   for i, j in _alike(hashed, queries):
     both = coloured[i] & coloured[j]
     i, j = i[both], j[both]
-    correlation, plain = (np.einsum('nd,nd->n', of[i], vectors[j]) for of in (turned, vectors))
+    correlation, plain = (
+      np.einsum('nd,nd->n', first[i], vectors[j]) for first in (turned, vectors)
+    )
     # Where the picture as it is is alike too, its colours decide.
     as_is, swapped = (
       np.abs(colours - looks.colours[rows[j]]).max(axis=1)

@@ -104,19 +104,21 @@ def _met_again(
 ) -> tuple[str, list[str], int] | None:
   """Returns a split with patients among those seen, these, and how many patients it has."""
   for part, parts_seen in _FORBIDDEN.items():
-    known = _keys(seen[seen['split'].isin(parts_seen)])
-    keys = _keys(images[split == part])
-    if common := sorted(name for key, name in keys.items() if key in known):
-      return part, common, len(keys)
+    before, now = (
+      rows.loc[:, ['patient', 'image']].drop_duplicates('patient')
+      for rows in (seen[seen['split'].isin(parts_seen)], images[split == part])
+    )
+    # Images that stand in for patients are told apart by all of their name.
+    alone = set(before.loc[before['patient'] == before['image'], 'patient'])
+    find = identifiers.finder(dict.fromkeys(set(before['patient']) - alone, True))
+    common = sorted(
+      patient
+      for patient, image in zip(now['patient'], now['image'])
+      if (patient in alone if patient == image else find(patient))
+    )
+    if common:
+      return part, common, len(now)
   return None
-
-
-def _keys(images: pd.DataFrame) -> dict[tuple[bool, str], str]:
-  """Returns what patients are told by → their name; images that stand in for them by all of it."""
-  return {
-    (patient == image, patient if patient == image else identifiers.key(patient)): patient
-    for patient, image in zip(images['patient'], images['image'])
-  }
 
 
 def _same_set(folder: str, seen: Iterable[str], root: str, images: Iterable[str]) -> bool:
@@ -157,7 +159,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
     )
     if digest
   }
-  split_of_patient = dict(zip(map(identifiers.key, seen['patient']), seen['split']))
+  split_of_patient = identifiers.finder(dict(zip(seen['patient'], seen['split'])))
   namesakes = _by_distinct_end(set(paths))
   deepest = max((name.count('/') for name in namesakes), default=0) + 1
   count, first = 0, ''
@@ -167,7 +169,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
     for item, digest in _with_digests(images, bool(originals)):
       if split := split_of.get(real(item.path)):
         words = f"'{item.image}' {_DID[split]} this model"
-      elif item.patient and (split := split_of_patient.get(identifiers.key(item.patient))):
+      elif item.patient and (split := split_of_patient(item.patient)):
         words = f"'{item.image}' is of patient '{item.patient}', who {_DID[split]} this model"
       elif digest in originals:
         original, split = originals[digest]

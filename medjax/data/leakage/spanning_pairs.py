@@ -60,12 +60,12 @@ class SpanningPairs:
     a, b = pairs['a'].to_numpy(), pairs['b'].to_numpy()
     in_tree = _tree(a, b, self._apart.shape[1])
     may_tell, tells = in_tree.copy(), in_tree.copy()
-    for told in (*self._differ(a, b), pairs['kind'].to_numpy() == 0):
-      nearest = _nearest(a, b, told, self._apart.shape[1])
+    for crosses in (*self._differ(a, b), pairs['kind'].to_numpy() == 0):
+      nearest = _nearest(a, b, crosses, self._apart.shape[1])
       asked = nearest < len(pairs)
       may_tell[nearest[asked]] = True
       for end in (a, b):
-        asked[end[told & in_tree]] = False
+        asked[end[crosses & in_tree]] = False
       tells[nearest[asked]] = True
     return pairs[may_tell], tells[may_tell]
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import dataset, write
+from dicom_files import SECRET, dataset, refusal, write
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, convert_color_space
@@ -18,8 +18,6 @@ from pydicom.sequence import Sequence
 from medjax.data.images import decoding, dicom
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-
-SECRET = 'Doe^Jane of Elm Street'
 
 
 @pytest.fixture
@@ -226,14 +224,6 @@ def test_colour_in_every_syntax_gives_the_same_bars(name, tolerance):
 
 
 # What is wrong with a file is one line.
-
-
-def refusal(path):
-  with pytest.raises(InputError) as error:
-    decoding.decode(path, ImageFormat(8, 1))
-  assert str(path) in str(error.value) and '\n' not in str(error.value)
-  assert SECRET not in str(error.value)
-  return str(error.value)
 
 
 def test_what_holds_no_single_picture_is_refused_by_name(tmp_path, ramp):

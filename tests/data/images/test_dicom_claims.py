@@ -4,18 +4,14 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import dataset, write
+from dicom_files import SECRET, dataset, refusal, write
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, apply_windowing
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
-from medjax.data.images import decoding, dicom
-from medjax.data.images.preprocessing import ImageFormat
-from medjax.errors import InputError
-
-SECRET = 'Doe^Jane of Elm Street'
+from medjax.data.images import dicom
 
 
 @pytest.fixture
@@ -27,14 +23,6 @@ def ramp():
 @pytest.fixture
 def path(tmp_path):
   return tmp_path / 'film.dcm'
-
-
-def refusal(path):
-  with pytest.raises(InputError) as error:
-    decoding.decode(path, ImageFormat(8, 1))
-  assert str(path) in str(error.value) and '\n' not in str(error.value)
-  assert SECRET not in str(error.value)
-  return str(error.value)
 
 
 def items(**attributes):

@@ -5,13 +5,11 @@ import io
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import dataset
+from dicom_files import dataset, refusal
 from PIL import Image
 from pydicom.encaps import encapsulate, get_frame
 
-from medjax.data.images import decoding, dicom
-from medjax.data.images.preprocessing import ImageFormat
-from medjax.errors import InputError
+from medjax.data.images import dicom
 
 BASELINE, JPEG_2000 = '1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.90'
 
@@ -19,13 +17,6 @@ BASELINE, JPEG_2000 = '1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.90'
 @pytest.fixture
 def path(tmp_path):
   return tmp_path / 'film.dcm'
-
-
-def refusal(path):
-  with pytest.raises(InputError) as error:
-    decoding.decode(path, ImageFormat(8, 1))
-  assert str(path) in str(error.value) and '\n' not in str(error.value)
-  return str(error.value)
 
 
 def bundled(name):
