@@ -2,6 +2,7 @@
 
 import shutil
 
+import layouts
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,14 +17,8 @@ def data(source, root, labels):
   return Data(source, str(root), labels, image_size=32)
 
 
-def copy_of(phantom_root, tmp_path):
-  for name in ('train.csv', 'valid.csv'):
-    shutil.copy(phantom_root / name, tmp_path / name)
-  return tmp_path
-
-
 def test_the_released_labels_of_the_test_set_are_the_official_test(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   order = [*chexpert.LABELS[::-1]]
   rows = [
     ['test/patient64741/study1/view1_frontal.jpg', *(int(name == 'Edema') for name in order)],
@@ -58,7 +53,7 @@ RELEASED = (
 
 
 def test_the_released_groundtruth_has_a_row_for_each_study(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   views = {
     'patient64741/study1': ['view1_frontal.jpg'],
     'patient64742/study1': ['view1_frontal.jpg', 'view2_lateral.jpg'],

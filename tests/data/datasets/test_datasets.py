@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+import layouts
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,15 +67,8 @@ def test_the_full_release_lies_in_batch_folders(phantom_root, tmp_path):
     datasets.read(data('chexpert', first, ('Edema',)))
 
 
-def copy_of(phantom_root, tmp_path):
-  """The tables alone: sources never open an image."""
-  for name in ('train.csv', 'valid.csv'):
-    shutil.copy(phantom_root / name, tmp_path / name)
-  return tmp_path
-
-
 def test_labels_are_joined_by_name_not_by_position(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   frame = pd.read_csv(root / 'train.csv', dtype=str, keep_default_na=False)
   frame[frame.columns[::-1]].to_csv(root / 'train.csv', index=False)
   labels = ['Edema', 'Pneumonia', 'Lung Lesion']
@@ -90,7 +84,7 @@ def edit(root, old, new, count=1):
 
 
 def test_a_renamed_column_is_named_with_the_nearest(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   edit(root, 'Pneumonia', 'Pneumonias')
   with pytest.raises(
     InputError, match=r"train\.csv: no column 'Pneumonia'; did you mean 'Pneumonias'\?"
@@ -99,7 +93,7 @@ def test_a_renamed_column_is_named_with_the_nearest(phantom_root, tmp_path):
 
 
 def test_an_unknown_code_is_named_with_file_row_and_column(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   frame = pd.read_csv(root / 'train.csv', dtype=str, keep_default_na=False)
   frame.loc[4, 'Edema'] = '2.0'
   frame.to_csv(root / 'train.csv', index=False)
@@ -108,7 +102,7 @@ def test_an_unknown_code_is_named_with_file_row_and_column(phantom_root, tmp_pat
 
 
 def test_a_path_of_another_form_is_named(phantom_root, tmp_path):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   edit(root, 'patient00001/', 'person1/')
   with pytest.raises(InputError, match=r"train\.csv: row 2, column 'Path'"):
     datasets.read(data('chexpert', root, ('Edema',)))
@@ -123,7 +117,7 @@ def test_a_path_of_another_form_is_named(phantom_root, tmp_path):
   ],
 )
 def test_an_unknown_view_or_sex_is_named(phantom_root, tmp_path, column, code, meant):
-  root = copy_of(phantom_root, tmp_path)
+  root = layouts.chexpert_tables(phantom_root, tmp_path)
   frame = pd.read_csv(root / 'train.csv', dtype=str, keep_default_na=False)
   frame.loc[4, column] = code
   frame.to_csv(root / 'train.csv', index=False)
