@@ -4,7 +4,8 @@ Writes, into --output or the work directory's export/:
 
   model.stablehlo    the network with its weights, preprocessing and calibration, uint8 images to
                      probabilities, for any batch size, on CPU, CUDA and TPU
-  run.py             loads it with nothing but jax and numpy
+  run.py             loads it with nothing but jax and numpy; with Pillow, python run.py film.png
+                     answers for a picture, at the frozen thresholds
   model.safetensors  the weights, named and laid out as torch's are
   config.json        their architecture, settings and preprocessing, as timm describes them
   frozen.json        calibration and thresholds, as validation chose them
@@ -16,7 +17,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, storage
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _OUTPUT = flags.DEFINE_string('output', None, "Folder to write to; the run's export/ by default.")
@@ -35,7 +36,9 @@ def main() -> None:
 
   directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else run.layout.export
   for path in export_program.write(run, directory):
-    print(f'{path}  {path.stat().st_size / 1e6:,.1f} MB')
+    print(f'{path}  {storage.size(path.stat().st_size)}')
+  for note in export_program.notes_on_timm(run.config, run.model_file.image_format):
+    print(f'note: {note}')
 
 
 if __name__ == '__main__':

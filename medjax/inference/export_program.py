@@ -14,12 +14,14 @@ from flax import traverse_util
 from jax import export
 from safetensors.numpy import save
 
+from medjax.config import Config
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.evaluation import assessment, frozen
 from medjax.evaluation.assessment import Assessment
 from medjax.evaluation.calibration import Calibration
 from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
-from medjax.models.published import weights_of
+from medjax.models.published import NETWORKS, weights_of
 from medjax.runs import averaging
 from medjax.runs.finished import Run
 from medjax.runs.trained_network import TrainedNetwork
@@ -27,7 +29,8 @@ from medjax.runtime import files
 from medjax.training.learner import Learner
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-_CROP_MODES = {'pad': 'border', 'crop': 'center', 'stretch': 'squash'}  # timm's words
+# timm's words. Its 'border' pads with the mean, not with black: see `notes_on_timm`.
+_CROP_MODES = {'pad': 'border', 'crop': 'center', 'stretch': 'squash'}
 
 
 def write(run: Run, directory: pathlib.Path) -> list[pathlib.Path]:
@@ -136,6 +139,20 @@ def description(learner: Learner) -> dict[str, Any]:
   }
 
 
+def notes_on_timm(config: Config, image_format: ImageFormat) -> list[str]:
+  """Returns what a person must know who builds the exported network in timm."""
+  if config.model.name not in NETWORKS:
+    return [
+      f'timm has no network {config.model.name}, so it does not open config.json; run.py needs none'
+    ]
+  if image_format.fit == 'pad':
+    return [
+      'timm pads a picture that is not square with the mean, and the run padded with black: give '
+      "its transform what run.py's picture(path) returns"
+    ]
+  return []
+
+
 def _timm_name(network: str) -> str:
   """timm adds the image size to the names of some networks: vit_small_patch16_224."""
   _, _, tag = weights_of(network).rpartition('/')
@@ -153,7 +170,10 @@ def _runner(learner: Learner, program: export.Exported) -> str:
   facts = {
     'IMAGES': learner.image_format.in_words,
     'IMAGE_SHAPE': learner.image_format.shape,
+    'FIT': learner.image_format.fit,
+    'INTERPOLATION': learner.image_format.interpolation,
     'LABELS': tuple(learner.config.data.labels),
+    'HEAD': learner.config.model.head,
     'PLATFORMS': tuple(program.platforms),
     'CALLING_CONVENTION': program.calling_convention_version,
   }

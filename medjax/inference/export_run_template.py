@@ -1,23 +1,33 @@
-"""Runs model.stablehlo, which lies beside this file: needs jax and numpy alone.
+"""Runs the network that lies beside this file, as model.stablehlo.
 
-  from run import load
-  probabilities = load()(images)  # uint8[batch, height, width, channels] → f32[batch, labels]
+  python run.py film1.png film2.png    their probabilities and decisions; needs jax, numpy, Pillow
 
-How a file becomes such an image stands in IMAGES, below. Everything after that is part of the
-program.
+  from run import decide, load, picture
+  probabilities = load()(images)       # uint8[batch, height, width, channels] → f32[batch, labels]
+  decide(probabilities)                # at the thresholds of frozen.json
+
+These two need jax and numpy alone. `picture` makes the images of 8-bit JPEG, PNG and BMP files, as
+IMAGES, below, says; anything else is for the reader to convert so. All that comes after is part of
+the program.
 """
 
 import dataclasses
+import json
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import export
 
 IMAGES = ''
-IMAGE_SHAPE = ()
-LABELS = ()
-PLATFORMS = ()
+IMAGE_SHAPE = (1, 1, 1)
+FIT = ''
+INTERPOLATION = ''
+LABELS = ('',)
+HEAD = ''
+PLATFORMS = ('cpu',)
 CALLING_CONVENTION = 0
 
 
@@ -37,8 +47,79 @@ def load():
   return jax.jit(exported.call)
 
 
-if __name__ == '__main__':
-  import numpy as np
+def picture(path):
+  """Returns an 8-bit JPEG, PNG or BMP as the network takes it, a Pillow image.
 
-  blank = np.zeros((1, *IMAGE_SHAPE), np.uint8)
-  print('a black image:', dict(zip(LABELS, np.asarray(load()(blank))[0].tolist())))
+  Of timm's transforms only the normalisation is then left to do.
+  """
+  from PIL import Image, ImageOps
+
+  height, width, channels = IMAGE_SHAPE
+  size, mode = (width, height), 'L' if channels == 1 else 'RGB'
+  resampling = Image.Resampling[INTERPOLATION.upper()]
+  with Image.open(path) as opened:
+    if opened.format not in ('JPEG', 'MPO', 'PNG', 'BMP') or opened.mode.startswith(('I', 'F')):
+      raise ValueError(
+        f'{path}: {opened.format} of mode {opened.mode}; only 8-bit JPEG, PNG and BMP are read. '
+        f'Convert it, or use medjax.predict. The network takes {IMAGES}'
+      )
+    opened.draft(mode, (2 * width, 2 * height))
+    image: Image.Image = ImageOps.exif_transpose(opened)
+    if image.has_transparency_data:
+      image = image.convert('RGBA')
+      image = Image.alpha_composite(Image.new('RGBA', image.size, 'black'), image)
+    image = (image if image.mode in ('1', 'L', 'P') else image.convert('RGB')).convert(mode)
+  if image.size == size:
+    return image
+  if FIT == 'stretch':
+    return image.resize(size, resampling)
+  if FIT == 'crop':
+    return ImageOps.fit(image, size, resampling)
+  # A strip so thin that it would vanish keeps a line of one pixel.
+  short, long = sorted(image.size)
+  if round(width * short / long) == 0:
+    image = image.resize((width, 1) if image.width > image.height else (1, height), resampling)
+  return ImageOps.pad(image, size, resampling)
+
+
+def decide(probabilities):
+  """Decides as validation chose: f[batch, len(LABELS)] → a dict for each image.
+
+  Of labels that are questions of their own: label → 1, 0, or None where it has no threshold. Of
+  exclusive classes and grades: 'decision' → the name of the one decided for.
+  """
+  probabilities = np.asarray(probabilities)
+  if HEAD == 'softmax':
+    return [{'decision': LABELS[index]} for index in probabilities.argmax(axis=1)]
+  if HEAD == 'ordinal':  # The median of the grades.
+    at_least = np.cumsum(probabilities[:, :0:-1], axis=1)
+    return [{'decision': LABELS[index]} for index in (at_least >= 0.5).sum(axis=1)]
+  text = pathlib.Path(__file__).with_name('frozen.json').read_text('utf-8')
+  points = json.loads(text)['levels']['image']['operating_points']
+  thresholds = [points[label][0]['threshold'] for label in LABELS]
+  return [
+    {
+      label: None if threshold is None else int(value >= np.float32(threshold))
+      for label, threshold, value in zip(LABELS, thresholds, row)
+    }
+    for row in probabilities.astype(np.float32)
+  ]
+
+
+if __name__ == '__main__':
+  if not sys.argv[1:]:
+    sys.exit(f'usage: python run.py PICTURE …\nThe network takes {IMAGES}.')
+  program = load()
+  for name in sys.argv[1:]:
+    try:
+      pixels = np.asarray(picture(name), np.uint8).reshape(1, *IMAGE_SHAPE)
+    except (OSError, ValueError) as error:
+      sys.exit(f'error: {error}')
+    row = np.asarray(program(pixels))
+    decided = decide(row)[0]
+    print(name)
+    for label, probability in zip(LABELS, row[0]):
+      answer = {1: 'positive', 0: 'negative', None: 'no threshold'}.get(decided.get(label))
+      print(f'  {label}: {probability:.4f}' + (f' {answer}' if HEAD == 'sigmoid' else ''))
+    if HEAD != 'sigmoid':
+      print(f'  decision: {decided["decision"]}')

@@ -10,6 +10,7 @@ from medjax import __version__
 from medjax.config import Config
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
+from medjax.models.published import NETWORKS
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run
 from medjax.runs.model_file import Provenance
@@ -35,6 +36,7 @@ def render(run: Run, result: Result) -> str:
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
     _details(run.config, run.model_file, run.network.steps[0]),
+    _use(run),
     _intended_use(run),
     _data(run, proof),
     _metrics(result, run.config.evaluation.calibration),
@@ -65,6 +67,26 @@ def _details(config: Config, started: Provenance, step: int) -> str:
     f'{config.precision}, seed {config.seed}',
     f'Made with: medjax {__version__}',
   )
+
+
+_IN_TIMM = """In timm, which does not calibrate, `picture` of run.py fits a file into the square
+as the run did; timm itself pads with the mean:
+
+```python
+import timm
+from run import picture
+
+network = timm.create_model('local-dir:.', pretrained=True).eval()
+settings = timm.data.resolve_model_data_config(network)
+logits = network(timm.data.create_transform(**settings)(picture('film.png'))[None])
+```"""
+
+
+def _use(run: Run) -> str:
+  sections = ['## Use', '```\npython run.py film.png\n```', 'For arrays, see the top of run.py.']
+  if run.config.model.name in NETWORKS:
+    sections.append(_IN_TIMM)
+  return '\n\n'.join(sections)
 
 
 def _intended_use(run: Run) -> str:

@@ -69,7 +69,7 @@ def in_words(error: OSError, folders: Iterable[str | os.PathLike]) -> str:
   """
   folder = _folder(error, [pathlib.Path(folder) for folder in folders])
   room = _room(folder)
-  left = f' ({_size(room.free)} of {_size(room.total)} are free)' if room else ''
+  left = f' ({size(room.free)} of {size(room.total)} are free)' if room else ''
   if error.errno == errno.ENOSPC:
     what = (
       'holds as many files as it can' if room and room.is_out_of_files else 'has too little room'
@@ -88,6 +88,14 @@ def in_words(error: OSError, folders: Iterable[str | os.PathLike]) -> str:
   )
 
 
+def size(count: int) -> str:
+  """Returns bytes as '87 B', '520 kB', '3.1 MB' or '1,200.0 GB'."""
+  for unit, length in (('GB', 1e9), ('MB', 1e6)):
+    if count >= length:
+      return f'{count / length:,.1f} {unit}'
+  return f'{count / 1e3:.0f} kB' if count >= 1e3 else f'{count} B'
+
+
 def quiet_threads() -> None:
   """Keeps threads from reporting a failing disk, which the first thread learns of anyway."""
   for name in _LOGGERS:
@@ -97,14 +105,6 @@ def quiet_threads() -> None:
 def _is_no_failure(record: logging.LogRecord) -> bool:
   error = record.exc_info and record.exc_info[1]
   return not (error and failure(error))
-
-
-def _size(count: int) -> str:
-  """Returns bytes as '520 kB', '3.1 MB' or '1,200.0 GB'."""
-  for unit, length in (('GB', 1e9), ('MB', 1e6)):
-    if count >= length:
-      return f'{count / length:,.1f} {unit}'
-  return f'{count / 1e3:.0f} kB'
 
 
 def _folder(error: OSError, folders: list[pathlib.Path]) -> pathlib.Path:

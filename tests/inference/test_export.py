@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,13 @@ def check_artefact(command, workdir, root, size, tmp_path):
   fitted = frozen.read(workdir, labels).levels['image'].calibration
   expected = calibration.apply(fitted, raw, labels)
   np.testing.assert_allclose(np.load(tmp_path / 'export/ours.npy'), expected, atol=1e-5)
+  picture = pathlib.Path(root) / rows[0]['image']
+  answered = subprocess.run(
+    [sys.executable, 'run.py', str(picture)],
+    cwd=tmp_path / 'export', capture_output=True, text=True, check=True,
+  )  # fmt: skip
+  printed = [float(value) for value in re.findall(r'^  .*: (\d\.\d{4})', answered.stdout, re.M)]
+  np.testing.assert_allclose(printed, expected[0], atol=1e-4)
 
 
 def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
@@ -147,8 +155,8 @@ def test_exported_preprocessing_is_timm_s(fit, tmp_path):
   )  # fmt: skip
   timms = transform(Image.open(tmp_path / 'wide.png'))[0].numpy() * 255
   ours = decoding.decode(tmp_path / 'wide.png', learn.image_format)[..., 0]
-  # timm pads with a grey of its own choice, and rounds where the middle is by half a pixel
-  # otherwise.
+  # timm pads with the mean, for which run.py has `picture`, and rounds where the middle is by half
+  # a pixel otherwise.
   inside = np.s_[14:50] if fit == 'pad' else np.s_[:]
   np.testing.assert_allclose(ours[inside].astype(float), timms[inside], atol=4)
 
