@@ -163,7 +163,7 @@ def compare(
     between=(str(one.workdir), str(other.workdir)),
     margin=margin,
   )
-  return Comparison(**_fields(compared), warning=comparing.met_again(test, other.layout))
+  return Comparison(**_fields(compared), warning=comparing.distrust(one.layout, other.layout, test))
 
 
 def _fields(result: Result | contrasts.Comparison) -> dict[str, Any]:

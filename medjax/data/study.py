@@ -88,6 +88,12 @@ def make(config: Config) -> tuple[Study, str]:
   notes += study_table.note_on_identifiers(table)
   notes += _assumed_negatives(table, split, names, truth, known)
   notes += table_audit.table_findings(table, split, names, truth, known)
+  proof['source'] = {
+    'images': len(every_image),
+    'patients': every_image['patient'].nunique(),
+    'of_other_views': len(every_image) - len(table),
+    'patients_of_other_views': every_image['patient'].nunique() - table['patient'].nunique(),
+  }
   proof['notes'] += notes
   study = Study(table, values, mask, truth, known, split, proof)
   return study, split_files.to_csv(table, split)

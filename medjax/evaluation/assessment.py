@@ -12,9 +12,11 @@ import numpy as np
 
 from medjax.config.protocol import Protocol
 from medjax.evaluation import classes, levels, notes, ranks, subgroups, summary
+from medjax.evaluation.counts import count, of_several_patients
 from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
 from medjax.evaluation.label_figures import ALL_THE_SAME, CONFIDENCE, all_the_same
+from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions, known_of
 from medjax.evaluation.result import LevelResult, Result, Variant
 from medjax.evaluation.statistics import intervals, metrics, resampled
@@ -145,18 +147,19 @@ def _reported_levels(predictions: Predictions, aggregate: str, head: str) -> lis
   return list(dict.fromkeys(('image', *levels.available(predictions))))
 
 
+def _counts(predictions: Predictions, index: int) -> Counts:
+  known = predictions.known[:, index]
+  return count(np.asarray(predictions.patients)[known], predictions.truth[known, index])
+
+
 def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> LevelResult:
-  """Returns mean areas over the labels that have both classes."""
+  """Returns mean areas over the labels that have both classes, chosen as those of `Mean`."""
   names = list(predictions.labels)
   thresholds = np.zeros((len(names), 0))
   prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
-  both = [
-    index
-    for index in range(len(names))
-    if 0
-    < predictions.truth[predictions.known[:, index], index].sum()
-    < predictions.known[:, index].sum()
-  ]
+  counts = [_counts(predictions, index) for index in range(len(names))]
+  both = [index for index, label in enumerate(counts) if label.positives and label.negatives]
+  both = [index for index in both if of_several_patients(counts[index])] or both
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
     areas = intervals.in_threads(

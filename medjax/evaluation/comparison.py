@@ -26,6 +26,7 @@ from medjax.evaluation.contrasts import (
   TestSize,
   verdict,
 )
+from medjax.evaluation.counts import of_several_patients
 from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.statistics import delong, intervals, metrics, multiplicity
 
@@ -239,9 +240,10 @@ def _mean(
   patient: np.ndarray,
   confidence: float,
 ) -> MeanContrast:
-  """Compares the means over the labels with both classes, in each replicate too."""
+  """Compares the means over the labels with both classes, chosen as those of `result.Mean`."""
   contrasts = list(labels.values())
-  columns = [index for index, contrast in enumerate(contrasts) if contrast.auroc.one is not None]
+  both = [index for index, contrast in enumerate(contrasts) if contrast.auroc.one is not None]
+  columns = [index for index in both if of_several_patients(contrasts[index])] or both
   entered = tuple(list(labels)[index] for index in columns)
   clustered = any(contrast.delong.clustered for contrast in contrasts)
   if not entered:

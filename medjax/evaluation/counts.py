@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from medjax.evaluation.contrasts import LabelContrast
 from medjax.evaluation.label_result import Counts
 
 
@@ -22,3 +23,11 @@ def count(patients: np.ndarray, truth: np.ndarray) -> Counts:
     negative_patients=len(np.unique(patients[~positive])),
     prevalence=float(positive.mean()) if len(positive) else None,
   )
+
+
+def of_several_patients(counts: Counts | LabelContrast) -> bool:
+  """Whether positives and negatives are of two patients or more, without which an interval is none.
+
+  Replicates of a class that one patient has do not vary, or have none of it.
+  """
+  return counts.positive_patients > 1 and counts.negative_patients > 1

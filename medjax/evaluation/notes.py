@@ -164,7 +164,7 @@ def _unsteady(result: Result) -> list[str]:
   if mean.value is not None and mean.interval is None and result.replicates:
     sentences.append(f'{which} has no interval ({mean.reason}).')
   elif mean.interval and mean.valid_replicates < result.replicates:
-    whose, occurring = 'The interval of the mean rests', 'every label has both classes'
+    whose, occurring = 'The interval of the mean rests', 'each of its labels has both classes'
     if result.classes is not None:
       occurring = 'each of its classes occurs'
       if result.classes.balanced_accuracy.interval:

@@ -13,7 +13,7 @@ from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.statistics.localisation import Localisation
 
 NOT_PROBABILITIES = 'scores are ranks, not probabilities'
-SCHEMA = 2  # raised by whoever renames, adds or removes a field
+SCHEMA = 3  # raised by whoever renames, adds or removes a field
 _FIGURES = (
   'auroc',
   'auprc',
@@ -42,8 +42,13 @@ class Size:
 class Mean:
   """Means over the labels with both classes on test, in each replicate too.
 
+  Labels of which all positives, or all negatives, are of one patient do not enter where others do:
+  no interval can be had of them, nor of a mean with them.
+
   Attributes:
     labels: those that enter.
+    of_one_patient: those with both classes that do not.
+    auroc_of_all: mean AUROC with these, without an interval; None where there are none of these.
     auroc: of their AUROCs.
     auprc: of their AUPRCs.
     brier: of their Brier scores.
@@ -58,6 +63,8 @@ class Mean:
   """
 
   labels: tuple[str, ...]
+  of_one_patient: tuple[str, ...]
+  auroc_of_all: float | None
   auroc: Figure
   auprc: Figure
   brier: Figure

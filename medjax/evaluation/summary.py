@@ -8,6 +8,7 @@ import numpy as np
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError, check_option, nearest
 from medjax.evaluation import classes, notes
+from medjax.evaluation.counts import of_several_patients
 from medjax.evaluation.frozen import FrozenPoint
 from medjax.evaluation.label_figures import (
   ALL_THE_SAME,
@@ -153,8 +154,10 @@ def _nan_if_none(value: float | None) -> float:
 
 
 def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
-  """Averages over the labels with both classes, in each replicate too."""
-  entered = [label for label, result in labels.items() if result.auroc.value is not None]
+  """Averages over the labels with both classes, in each replicate too; see `Mean`."""
+  both = {label: r.auroc.value for label, r in labels.items() if r.auroc.value is not None}
+  entered = [label for label in both if of_several_patients(labels[label])] or list(both)
+  of_one_patient = tuple(label for label in both if label not in entered)
   columns = [list(labels).index(label) for label in entered]
   figures = {}
   for name in NEEDS:
@@ -174,7 +177,12 @@ def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
       _reason_of_mean({label: labels[label] for label in entered}, name),
       name in BIASED,
     )
-  return Mean(labels=tuple(entered), **figures)
+  return Mean(
+    labels=tuple(entered),
+    of_one_patient=of_one_patient,
+    auroc_of_all=float(np.mean(list(both.values()))) if of_one_patient else None,
+    **figures,
+  )
 
 
 def _reason_of_mean(labels: Mapping[str, LabelResult], name: str) -> str:

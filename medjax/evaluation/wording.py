@@ -24,6 +24,19 @@ def things(result: Result) -> tuple[str, str]:
   return ('grade', 'grades') if result.classes.head == 'ordinal' else ('class', 'classes')
 
 
+def against_rest(result: Result) -> str:
+  """Returns the words before 'thresholds' of exclusive classes; '' where there are none to say.
+
+  They ask of one class at a time whether it is there, and do not decide between the classes.
+  """
+  return '' if result.classes is None else 'one-against-rest '
+
+
+def first_point(result: Result) -> str:
+  """Says what the first operating point is for: it decides, but never between exclusive classes."""
+  return 'makes the decisions' if result.classes is None else 'one against rest'
+
+
 def capital(words: str) -> str:
   """Writes 'balanced accuracy' as 'Balanced accuracy', other capitals staying."""
   return words[:1].upper() + words[1:]

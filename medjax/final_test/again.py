@@ -23,7 +23,7 @@ from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.readers import comparison as reader_comparison
 from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.result import Result
-from medjax.final_test import report_files
+from medjax.final_test import generated, report_files
 from medjax.report import run_page
 from medjax.runs import finished
 from medjax.runtime import files
@@ -164,7 +164,8 @@ def evaluate_files(
     readers=None if readings is None else compare_readers(readings, assessed),
   )
   output.mkdir(parents=True, exist_ok=True)
-  page = page_of(result, protocol, title=sources.predictions.name)
+  warning = generated.of_predictions(sources.predictions, truth)
+  page = page_of(result, protocol, title=sources.predictions.name, warning=warning)
   files.write_whole(output / PAGE, page)
   if assessed.frozen:
     content = json.dumps(frozen.to_plain(assessed.frozen), indent=2)
@@ -173,7 +174,7 @@ def evaluate_files(
   return Evaluated(result, output / PAGE)
 
 
-def page_of(result: Result, protocol: Protocol, *, title: str) -> str:
+def page_of(result: Result, protocol: Protocol, *, title: str, warning: str = '') -> str:
   """Returns the report of predictions whose run is not known, as the text of one HTML file."""
   settings = {name: getattr(protocol, name) for name in ('calibration', 'replicates', 'seed')}
   return run_page.render(
@@ -184,6 +185,7 @@ def page_of(result: Result, protocol: Protocol, *, title: str) -> str:
     config={'evaluation': settings},
     facts={
       **result.facts,
+      'warning': warning,
       'model': 'the model of these predictions',
       'notes': result.study_notes,
       'versions': report_files.versions(),

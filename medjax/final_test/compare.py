@@ -12,6 +12,7 @@ from medjax.errors import InputError
 from medjax.evaluation import comparison, levels, results_file
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.predictions import Predictions
+from medjax.final_test import generated
 from medjax.final_test.again import PredictionFiles, check, check_level, not_recorded
 from medjax.report import comparison_page
 from medjax.runs import finished, seen_by_run
@@ -101,6 +102,7 @@ def compare_run(
   test = run.raw_predictions('test')
   sources = PredictionFiles(against, run.layout.predictions('test'), labels=test.labels)
   other, notes, warning = _other(test, against, sources, run.config.protocol)
+  warning = _sentences(generated.of_predictions(workdir, against), warning)
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
   check_level(other, protocol, protocols.IN_CONFIG)
   between = str(workdir), str(against)
@@ -139,6 +141,7 @@ def compare_files(
   destination.check()
   chosen = sources._replace(labels=test.labels)
   other, notes, warning = _other(test, against, chosen, protocol)
+  warning = _sentences(generated.of_predictions(sources.predictions, against), warning)
   check_level(other, protocol, names)
   compared = predictions_compared(test, other, protocol, between=between, margin=margin)
   return destination.write(compared, (not_recorded(sources.predictions), *notes), warning)
@@ -190,6 +193,15 @@ def _other(
     return sources.read(against, sources.truth, protocol), (not_recorded(against),), ''
   run = finished.open_run(against)
   return run.raw_predictions('test'), (), met_again(test, run.layout)
+
+
+def distrust(one: Layout, other: Layout, test: Predictions) -> str:
+  """Returns what forbids trust in a comparison of two runs, '' for nothing."""
+  return _sentences(generated.of_predictions(one.workdir, other.workdir), met_again(test, other))
+
+
+def _sentences(*sentences: str) -> str:
+  return ' '.join(filter(None, sentences))
 
 
 def met_again(test: Predictions, layout: Layout) -> str:

@@ -6,12 +6,15 @@ import pathlib
 import platform
 from collections.abc import Sequence
 
+import pandas as pd
+
 from medjax import __version__
 from medjax import config as configs
 from medjax.errors import InputError
 from medjax.evaluation import results_file, wording
 from medjax.evaluation.result import Result
 from medjax.evaluation.surest import Example
+from medjax.final_test import generated
 from medjax.report import run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
@@ -35,14 +38,36 @@ def write(layout: Layout, result: Result) -> None:
     history=metrics_file.read(layout),
     split_proof=files.read_json(layout.split_proof),
     config=settings,
-    facts={**result.facts, 'notes': result.study_notes, 'versions': versions()},
+    facts={
+      **result.facts,
+      'warning': generated.of_run(config),
+      'notes': result.study_notes,
+      'versions': versions(),
+    },
     sections=sections(result),
     pictures=read_examples(layout),
+    set_aside=_set_aside(layout),
   )
   for path in (layout.report, layout.result):
     path.parent.mkdir(exist_ok=True)
   files.write_whole(layout.report, page)
   results_file.save(layout.result, result)
+
+
+def _set_aside(layout: Layout) -> dict[str, dict[str, int]]:
+  """Returns split → why images could not be read → how many, the most frequent reason first."""
+  if not layout.set_aside.is_file():
+    return {}
+  table = pd.read_csv(layout.set_aside, dtype=str, keep_default_na=False)
+  # A reason names the file, which tells it from all others.
+  why = [
+    reason.rpartition(f'{image}: ')[2] for image, reason in zip(table['image'], table['reason'])
+  ]
+  counts = table.assign(why=why).groupby(['split', 'why']).size().sort_values(ascending=False)
+  reasons: dict[str, dict[str, int]] = {}
+  for (split, reason), number in counts.items():
+    reasons.setdefault(str(split), {})[str(reason)] = int(number)
+  return reasons
 
 
 def write_examples(layout: Layout, examples: Sequence[Example]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from medjax import __version__
 from medjax.config import Config
+from medjax.data.phantom import folder
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
 from medjax.models.published import NETWORKS
@@ -34,7 +35,7 @@ def render(run: Run, result: Result) -> str:
       "thresholds are its own: those of the run's report are of the average."
     )
   sections = (
-    f'# {run.config.model.name}: {", ".join(run.config.data.labels)}',
+    f'# {run.config.model.name}: {", ".join(run.config.data.labels)}{_generated(run.config)}',
     _details(run.config, run.model_file, run.network.steps[0]),
     _use(run),
     _intended_use(run),
@@ -43,6 +44,12 @@ def render(run: Run, result: Result) -> str:
     caveats,
   )
   return '\n\n'.join(sections) + '\n'
+
+
+def _generated(config: Config) -> str:
+  data = config.data
+  warning = folder.warning_of(data.source, data.root, data.settings)
+  return f'. {warning}' if warning else ''
 
 
 def _details(config: Config, started: Provenance, step: int) -> str:

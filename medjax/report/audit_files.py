@@ -22,7 +22,8 @@ def write(directory: pathlib.Path, title: str, inspection: Inspection) -> None:
   directory.mkdir(parents=True, exist_ok=True)
   results_file.save(directory / RESULT, inspection.audit)
   rows = audit_page.pairs_drawn(inspection.audit.copies)
-  page = audit_page.render(title, inspection.audit, _pictures(inspection.images, rows))
+  pictures_of = _pictures(inspection.images, rows)
+  page = audit_page.render(title, inspection.audit, pictures_of, inspection.warning)
   files.write_whole(directory / PAGE, page)
 
 

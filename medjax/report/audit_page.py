@@ -26,6 +26,7 @@ from medjax.evaluation import wording
 from medjax.report import charts
 from medjax.report.markup import (
   Markup,
+  banner,
   findings,
   one_line,
   page,
@@ -42,13 +43,14 @@ _ROWS = 10  # of differences and predictions at most, unless more are flagged
 _LEAST_SHARE = 0.01  # of the images, for a value to be named as the highest or lowest
 
 
-def render(title: str, audit: Audit, pictures: Mapping[int, str]) -> str:
+def render(title: str, audit: Audit, pictures: Mapping[int, str], warning: str = '') -> str:
   """Returns the page as the text of one HTML file.
 
   Args:
     title: of the page.
     audit: what was found.
     pictures: row → data URI of the images in the first `PAIRS` pairs that could be drawn.
+    warning: what stands on the first line, or ''.
   """
   main = tag(
     'main',
@@ -61,10 +63,10 @@ def render(title: str, audit: Audit, pictures: Mapping[int, str]) -> str:
     _how(),
   )
   css = style('report.css', 'audit.css')
-  return page(f'{title} · medjax audit', css, _first_screen(title, audit), main)
+  return page(f'{title} · medjax audit', css, _first_screen(title, audit, warning), main)
 
 
-def _first_screen(title: str, audit: Audit) -> Markup:
+def _first_screen(title: str, audit: Audit, warning: str) -> Markup:
   overlaps = audit.table.overlap
   bad = {name: overlap for name, overlap in overlaps.items() if overlap.shared}
   name = next(iter(bad), 'patient')
@@ -81,19 +83,20 @@ def _first_screen(title: str, audit: Audit) -> Markup:
     class_='answer',
     aria_labelledby='answer',
   )
-  banner = bad and tag(
-    'p',
-    f'Not a split by {name}: {_shared(bad)} on more than one side. Its test flatters.',
-    class_='banner',
-    role='alert',
-  )
+  sentences = [warning]
+  if bad:
+    sentences.append(
+      f'Not a split by {name}: {_shared(bad)} on more than one side. Its test flatters.'
+    )
   weaknesses = findings(
     'What this audit found',
     audit.warnings,
     'Nothing that it looks for. What it did not look at stands below.',
   )
   facts = tag('dl', [term(name, text) for name, text in audit.facts.items()], class_='asked')
-  heading = tag('div', banner or None, tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title))
+  heading = tag(
+    'div', banner(*sentences), tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title)
+  )
   return tag('header', heading, tag('div', tag('div', answer, weaknesses), facts, class_='first'))
 
 

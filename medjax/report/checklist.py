@@ -93,7 +93,8 @@ def items(
   )
   subgroups, readers, boxes = (name in names for name in ('Subgroups', 'Readers', 'Localisation'))
   variants, pictures = 'Levels and ensembles' in names, 'Examples' in names
-  figures = names[1] if 'Decision' in names else names[0]  # the table of labels or classes
+  # The table of labels or classes.
+  figures = next(name for name in names if name in ('Labels', 'Classes', 'Grades'))
 
   topic = 'Title, abstract, introduction'
   say('1', '1', 'Title: an AI study, of which kind, with a measure of accuracy', YOURS,
@@ -157,7 +158,7 @@ def items(
 
   topic = 'Partitions'
   say('19', '', 'How data were assigned to partitions', HERE,
-      'Settings, seed, sizes and hashes.', 'Split', unless=not splits)  # fmt: skip
+      'Settings, seed, sizes and hashes.', 'Split', 'Patients', unless=not splits)  # fmt: skip
   unnamed = any(
     'patient identifiers' in note or 'names no patients' in note
     for note in _all_notes(result, proof, facts)
@@ -226,14 +227,14 @@ def items(
 
   topic = 'Results'
   say('35', '24', 'How many were included and excluded; the flow of patients', PARTLY,
-      'From the table to the splits is here; the way to the table, and the diagram, are yours.',
-      _FIRST, 'Split', unless=not splits)  # fmt: skip
+      'From the source to the test set, as a diagram; the way into the source is yours.',
+      'Patients', unless=not splits)  # fmt: skip
   say('36', '25', 'Demographic and clinical characteristics of each partition', PARTLY,
-      'Those of the test set by subgroup, and the labels of every split.', 'Subgroups', 'Split',
-      unless=not (subgroups and splits))  # fmt: skip
+      'Those that the source records, and the labels, of every split; others are yours.',
+      'Patients', unless='Patients' not in names)  # fmt: skip
   say('', '26a 26b', 'Severity of disease; other diagnoses', PARTLY,
       f'How often each label is in {"each split" if splits else "the test set"}; how grave it was '
-      'is yours.', *(['Split'] if splits else []), figures,
+      'is yours.', *(['Patients'] if splits else []), figures,
       unless=len(labels) < 2)  # fmt: skip
   say('', '27', 'Time and treatment between index test and reference standard', YOURS,
       '')  # fmt: skip

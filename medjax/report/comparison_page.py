@@ -14,6 +14,7 @@ from medjax.report import charts
 from medjax.report.markup import (
   NOTHING,
   Markup,
+  banner,
   findings,
   one_line,
   page,
@@ -152,7 +153,7 @@ def _first_screen(
   )
   heading = tag(
     'div',
-    tag('p', warning, class_='banner', role='alert') if warning else None,
+    banner(warning),
     tag('p', 'medjax comparison', class_='eyebrow'),
     tag('h1', one, tag('span', ' against ', class_='against'), other),
   )

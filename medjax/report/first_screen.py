@@ -1,23 +1,30 @@
 """The report's first screen: what was asked, on whom, the answer, and what weakens it."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 from medjax.evaluation import wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result
-from medjax.report.markup import NOTHING, Markup, findings, join, small, tag, term
+from medjax.report import weaknesses
+from medjax.report.markup import NOTHING, Markup, banner, findings, join, small, tag, term
+from medjax.report.sections import patients
 
 _APART = ('notes', 'versions', 'warning')  # facts that are not shown in the list of facts
 
 
-def first_screen(title: str, result: Result, proof: Mapping, facts: Mapping) -> Markup:
-  """Returns the header of the report; arguments as for `medjax.report.run_page.render`."""
-  mean, labels = result.mean, list(result.labels)
+def first_screen(
+  title: str, result: Result, proof: Mapping, facts: Mapping, people: Mapping
+) -> Markup:
+  """Returns the header of the report; arguments as for `medjax.report.run_page.render`.
+
+  Args:
+    title, result, proof, facts: as there.
+    people: of the test.
+  """
+  mean = result.mean
   what = _answers(mean.labels, result)
   auroc, auprc = mean.auroc, mean.auprc
   number = 'No AUROC' if auroc.value is None else wording.number(auroc.value, 3)
-  left_out = [label for label in labels if label not in mean.labels]
   answer = tag(
     'section',
     tag(
@@ -28,7 +35,8 @@ def first_screen(title: str, result: Result, proof: Mapping, facts: Mapping) -> 
       None
       if auprc.value is None
       else tag('p', 'Mean ' if len(mean.labels) > 1 else '', 'AUPRC ', wording.plain(auprc, 3)),
-      tag('p', f'Without {", ".join(left_out)}: see below.', class_='quiet') if left_out else None,
+      _worst(result),
+      [tag('p', words, class_='quiet') for words in _left_out(result)],
     ),
     _decision(result),
     class_='answer',
@@ -37,18 +45,21 @@ def first_screen(title: str, result: Result, proof: Mapping, facts: Mapping) -> 
   asked = tag(
     'dl',
     term('Asked', *_question(str(facts.get('model', 'this model')), result)),
-    term('On whom', *_tested_on(result, proof)),
+    term(
+      'On whom', *_tested_on(result, proof), *_people(result, people, bool(proof.get('splits')))
+    ),
     [term(name, text) for name, text in facts.items() if name not in _APART],
     class_='asked',
   )
-  weaknesses = findings('What weakens this answer', _weaknesses(result, proof, facts), NOTHING)
+  sentences = weaknesses.of_run(result, proof, facts)
+  weak = findings('What weakens this answer', sentences, NOTHING)
   heading = tag(
     'div',
     _banner(proof, facts),
     tag('p', 'medjax evaluation report', class_='eyebrow'),
     tag('h1', title),
   )
-  body = tag('div', tag('div', answer, weaknesses), asked, class_='first')
+  body = tag('div', tag('div', answer, weak), asked, class_='first')
   return tag('header', heading, body, id='first')
 
 
@@ -57,6 +68,49 @@ def _answers(labels: Sequence[str], result: Result) -> str:
     return f'Test AUROC of {labels[0]}'
   several = wording.things(result)[1]
   return f'Mean test AUROC of {len(labels)} {several}' if labels else 'Mean test AUROC'
+
+
+def _worst(result: Result) -> Markup | None:
+  """Returns the label with the lowest AUROC, which a mean over several hides."""
+  ranked = [
+    (r.auroc.value, label) for label, r in result.labels.items() if r.auroc.value is not None
+  ]
+  if len(ranked) < 2:
+    return None
+  _, label = min(ranked)
+  auroc = result.labels[label].auroc
+  bounds = (
+    f'({wording.bounds(auroc.interval, 3)})' if auroc.interval else f'(no interval: {auroc.reason})'
+  )
+  return tag(
+    'p', 'Worst: ', tag('b', label), f' {wording.number(auroc.value, 3)} {bounds}', class_='worst'
+  )
+
+
+def _left_out(result: Result) -> list[str]:
+  """Returns which labels the mean does not have, and why."""
+  mean, sentences = result.mean, []
+  if mean.of_one_patient:
+    sentences.append(
+      f'Without {", ".join(mean.of_one_patient)}, all positives or all negatives of which are of '
+      f'one patient: with it there is no interval. The mean of all is '
+      f'{wording.number(mean.auroc_of_all, 3)}.'
+    )
+  absent = [label for label in result.labels if label not in (*mean.labels, *mean.of_one_patient)]
+  if absent:
+    sentences.append(f'Without {", ".join(absent)}: no positives or no negatives on test.')
+  return sentences
+
+
+def _people(result: Result, people: Mapping, has_flow: bool) -> list[object]:
+  """Returns age, sex and prevalence of those tested, and where there is more on them."""
+  shares = [r.prevalence for r in result.labels.values() if r.prevalence is not None]
+  words = patients.in_short(people)
+  if shares:
+    low, high = wording.percent(min(shares)), wording.percent(max(shares))
+    words.append(f'Prevalence {low}.' if low == high else f'Prevalence {low} to {high}.')
+  link = tag('a', 'All on the patients', href='#patients') if has_flow or people else None
+  return [' ', ' '.join(words), ' ' if link else None, link]
 
 
 def _decision(result: Result) -> Markup | None:
@@ -146,25 +200,5 @@ def shared_with_test(proof: Mapping) -> str:
 
 def _banner(proof: Mapping, facts: Mapping) -> Markup | None:
   shared = shared_with_test(proof)
-  sentences = [
-    facts.get('warning'),
-    shared and f'Not a test on new patients: of those tested, {shared}.',
-  ]
-  words = [str(sentence) for sentence in sentences if sentence]
-  return tag('p', ' '.join(words), class_='banner', role='alert') if words else None
-
-
-def _weaknesses(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
-  sentences = []
-  overlap = proof.get('patient_overlap', {})
-  for one, other in itertools.combinations(overlap, 2):
-    # The result has counted those that validation and test share in the predictions themselves.
-    if {one, other} != {'validation', 'test'} and overlap[one].get(other):
-      sentences.append(
-        f'{wording.count(overlap[one][other], "patient")} in both {one} and {other}.'
-      )
-  aside = str(facts.get('images set aside', '0')).strip()
-  if aside not in ('', '0', 'none'):
-    sentences.append(f'Images set aside because they could not be read: {aside}.')
-  notes = [*sentences, *facts.get('notes', ()), *result.notes, *proof.get('notes', ())]
-  return list(dict.fromkeys(str(note) for note in notes))
+  not_new = f'Not a test on new patients: of those tested, {shared}.' if shared else ''
+  return banner(str(facts.get('warning') or ''), not_new)

@@ -74,15 +74,30 @@ def section(heading: str, *children: object) -> Markup:
   return tag('section', tag('h2', heading), *children)
 
 
+def banner(*sentences: str) -> Markup | None:
+  """Returns the first line of a page that forbids trust in it; None without sentences."""
+  words = ' '.join(filter(None, sentences))
+  return tag('p', words, class_='banner', role='alert') if words else None
+
+
+SHOWN = 5  # findings that are not folded away
 NOTHING = 'Nothing that medjax looks for. It cannot see how the patients were chosen.'
 
 
 def findings(heading: str, sentences: Sequence[str], nothing: str) -> Markup:
-  """Returns the box of a first screen that lists what was found, or says that it was nothing."""
+  """Returns the box of a first screen that lists what was found, or says that it was nothing.
+
+  The first `SHOWN` are shown and the others folded away: the gravest must come first.
+  """
+  entries = [tag('li', sentence) for sentence in sentences]
+  more = entries[SHOWN:] and tag(
+    'details', tag('summary', f'{len(entries) - SHOWN:,} more'), tag('ul', entries[SHOWN:])
+  )
   return tag(
     'section',
     tag('h2', heading, id='weak'),
-    tag('ul', [tag('li', sentence) for sentence in sentences]) if sentences else tag('p', nothing),
+    tag('ul', entries[:SHOWN]) if entries else tag('p', nothing),
+    more or None,
     class_='weak' if sentences else 'weak none',
     aria_labelledby='weak',
   )

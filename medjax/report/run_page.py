@@ -19,6 +19,7 @@ from medjax.report.sections import labels as labels_section
 from medjax.report.sections import learning as learning_section
 from medjax.report.sections import localisation as localisation_section
 from medjax.report.sections import operating_points as operating_points_section
+from medjax.report.sections import patients as patients_section
 from medjax.report.sections import split as split_section
 
 
@@ -32,6 +33,8 @@ def render(
   facts: Mapping,
   sections: Sequence[tuple[str, Markup]] = (),
   pictures: Sequence[Example] = (),
+  people: Mapping[str, Mapping] | None = None,
+  set_aside: patients_section.SetAside | None = None,
 ) -> str:
   """Returns the report as the text of one HTML file.
 
@@ -44,17 +47,23 @@ def render(
     config: the settings as plain types, nested as they like.
     facts: name -> words, shown first in the order given ('source', 'model', 'best step', 'images
       set aside', …), except 'notes', a list of sentences that weaken the answer, and 'versions',
-      name -> words, shown last. 'warning' is one sentence that forbids trust in the answer; it
-      stands on the first line. Test patients that are in another split warn by themselves.
+      name -> words, shown last. 'warning' is what forbids trust in the answer; it stands on
+      the first line. Test patients that are in another split warn by themselves.
     sections: (name, section) of what stands after calibration, such as 'Subgroups', 'Readers' and
       'Localisation' (names that the checklist knows); the name is for the contents.
     pictures: images to show, with what was drawn of them.
+    people: split → what `medjax.data.split.characteristics.of_rows` says of its patients; None
+      takes what the proof holds.
+    set_aside: split → why images could not be read → how many.
   """
-  labels = list(result.labels)
+  if people is None:
+    splits = split_proof.get('splits', {})
+    people = {name: counts.get('characteristics', {}) for name, counts in splits.items()}
   chosen = config.get('evaluation', {})
   method = str(chosen.get('calibration', ''))
   heat_maps = localisation_section.METHODS.get(chosen.get('saliency'), 'heat maps')
   parts = [
+    ('Patients', patients_section.patients(result, split_proof, people, set_aside or {})),
     ('Decision', classes_section.decisions(result)),
     (wording.capital(wording.things(result)[1]), labels_section.label_table(result)),
     ('Operating points', operating_points_section.operating_points(result)),
@@ -67,10 +76,12 @@ def render(
     ('Levels and ensembles', labels_section.variants(result)),
     (
       'Examples',
-      examples_section.section(pictures, heat_maps, result.unit) if pictures else None,
+      examples_section.section(pictures, heat_maps, result.unit, wording.against_rest(result))
+      if pictures
+      else None,
     ),
     ('Learning', learning_section.curves(history, str(facts.get('best step', '')))),
-    ('Split', split_section.split(split_proof, labels)),
+    ('Split', split_section.split(split_proof)),
   ]
   parts = [(name, content) for name, content in parts if content is not None]
   end = [('Configuration', _configuration(config)), ('Versions', _versions(facts))]
@@ -79,7 +90,7 @@ def render(
   explained = any(picture.heat for picture in pictures)
   checked = checklist.items(result, split_proof, config, facts, names, explained)
   parts += [('Checklist', checklist.section(checked)), *end]
-  first = first_screen(title, result, split_proof, facts)
+  first = first_screen(title, result, split_proof, facts, people.get('test', {}))
   body = [tag('div', content, id=identity(name), class_='part') for name, content in parts]
   css = style('report.css', 'sections.css', 'reader_section.css')
   return page(

@@ -43,7 +43,7 @@ def test_a_file_gives_back_an_equal_result(tmp_path, head):
   results_file.save(path, result)
   assert results_file.load(path, Result, 'test again') == result
   content = json.loads(path.read_text())
-  assert content['schema'] == 2 and content['confidence'] == 0.95
+  assert content['schema'] == 3 and content['confidence'] == 0.95
   assert content['labels']['Edema']['auroc']['interval'][0] < 1
 
 
@@ -80,8 +80,8 @@ def test_results_of_slides_are_refused_in_another_schema(tmp_path):
   path = tmp_path / 'slides.json'
   results_file.save(path, SlideResults('max', 'patches', None, result, None))
   assert slide_results.read(path) == SlideResults('max', 'patches', None, result, None)
-  path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
-  with pytest.raises(InputError, match='schema 1, and this one reads schema 2'):
+  path.write_text(path.read_text().replace('"schema": 3', '"schema": 1'))
+  with pytest.raises(InputError, match='schema 1, and this one reads schema 3'):
     slide_results.read(path)
 
 

@@ -9,7 +9,14 @@ from sklearn import metrics as sklearn_metrics
 
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import frozen, label_figures, operating_points, results_file, summary
+from medjax.evaluation import (
+  assessment,
+  frozen,
+  label_figures,
+  operating_points,
+  results_file,
+  summary,
+)
 from medjax.evaluation.label_result import Confusion
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
@@ -161,6 +168,30 @@ def test_positives_of_one_patient_give_no_interval():
   assert 'one patient' in auroc.reason and 'one patient' in result.mean.auroc.reason
   assert result.labels['A'].operating_points[0].specificity.interval is not None
   assert any('no interval' in note for note in result.notes)
+
+
+def test_a_label_of_one_patient_does_not_take_the_interval_of_the_mean_away():
+  validation, test = predicted(0, 60, prefix='v'), predicted(1, 60, prefix='t')
+  test.known[:] = True
+  test.truth[np.array(test.patients) == 't3', 2] = 1
+  mean = evaluate(validation, test, replicates=200).mean
+  two = [test._replace(labels=test.labels[:2], **_first(test, 2)), validation]
+  two[1] = validation._replace(labels=validation.labels[:2], **_first(validation, 2))
+  alone = evaluate(two[1], two[0], replicates=200).mean
+  assert mean.labels == ('Edema', 'Mass') and mean.of_one_patient == ('Fracture',)
+  assert mean.auroc == alone.auroc and mean.auroc.interval is not None
+  aurocs = [
+    sklearn_metrics.roc_auc_score(test.truth[:, i], test.probabilities[:, i]) for i in (0, 1, 2)
+  ]
+  assert mean.auroc_of_all == pytest.approx(np.mean(aurocs))
+  assert alone.of_one_patient == () and alone.auroc_of_all is None
+  areas = assessment.mean_areas(test, replicates=200, seed=0)
+  assert areas.labels == mean.labels and areas.auroc.interval is not None
+
+
+def _first(part, labels):
+  names = ('probabilities', 'truth', 'known')
+  return {name: getattr(part, name)[:, :labels] for name in names}
 
 
 def test_one_patient_gives_no_interval_with_a_reason():

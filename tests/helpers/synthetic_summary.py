@@ -76,7 +76,8 @@ def evaluated(labels, head='sigmoid', *, images=400, absent=(), calibrated=True,
   areas = {'labels': entered, 'auroc': means['auroc'], 'auprc': means['auprc']}
   return Result(
     replicates=2000, seed=0, method='percentile bootstrap over patients', unit=unit,
-    test=size, validation=size, mean=Mean(labels=entered, **means), labels=by_split,
+    test=size, validation=size, labels=by_split,
+    mean=Mean(labels=entered, of_one_patient=(), auroc_of_all=None, **means),
     classes=None if head == 'sigmoid' else _classes(test, head, absent), notes=notes,
     levels={
       level: LevelResult(units=images // at, patients=images // 2, **areas)

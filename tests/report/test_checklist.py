@@ -9,7 +9,8 @@ from medjax.report import checklist
 from medjax.report.checklist import HERE, PARTLY, YOURS
 
 NAMES = [
-  'Labels', 'Operating points', 'Curves', 'Calibration', 'Subgroups', 'Readers', 'Localisation',
+  'Patients', 'Labels', 'Operating points', 'Curves', 'Calibration', 'Subgroups', 'Readers',
+  'Localisation',
   'Levels and ensembles', 'Examples', 'Learning', 'Split', 'Configuration', 'Versions',
 ]  # fmt: skip
 FACTS = {'source': 'chexpert', 'model': 'densenet121', 'weights': 'timm', 'best step': '900'}

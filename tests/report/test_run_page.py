@@ -32,6 +32,7 @@ def proof(shared=0):
     'table_sha256': 'a' * 64,
     'split_sha256': 'b' * 64,
     'settings': {'test': 0.1, 'seed': 0},
+    'how': {'test': {'from': 'drawn'}},
     'notes': [],
     'not_checked': ['Pixels are not compared.'],
   }
@@ -124,14 +125,16 @@ def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
   first = text[: text.index('Every label on the test set')]
   for words in (
     'How well does densenet121 read 3 labels', '200 patients, 400 images in the test set',
-    'none of them in training or validation', 'Mean test AUROC of 2 labels',
+    'none of them in training or validation', 'Age and sex: not recorded',
+    'Mean test AUROC of 2 labels',
     *(
       f'{getattr(mean, name).value:.{digits}f}95% interval '
       f'{getattr(mean, name).interval[0]:.{digits}f} to '
       f'{getattr(mean, name).interval[1]:.{digits}f}'
       for name, digits in (('auroc', 3), ('sensitivity', 2), ('specificity', 2))
     ),
-    'Without Fracture', 'What weakens this answer', 'could not be read: 7',
+    'Without Fracture: no positives or no negatives on test', 'Worst: ',
+    'What weakens this answer', 'could not be read: 7',
     'Labels were read from reports & not by eye.', *given['result'].notes,
   ):  # fmt: skip
     assert words in first
@@ -139,11 +142,13 @@ def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
 
 def test_contents_lead_to_every_part(page):
   links = [attributes['href'] for tag, attributes in page.elements if tag == 'a']
+  assert links.pop(0) == '#patients'  # of the first screen
   parts = [attributes['id'] for _, attributes in page.elements if attributes.get('class') == 'part']
   assert links[: len(parts)] == [f'#{part}' for part in parts]
   assert parts == [
-    'labels', 'operating-points', 'curves', 'calibration', 'subgroups', 'levels-and-ensembles',
-    'examples', 'learning', 'split', 'checklist', 'configuration', 'versions',
+    'patients', 'labels', 'operating-points', 'curves', 'calibration', 'subgroups',
+    'levels-and-ensembles', 'examples', 'learning', 'split', 'checklist', 'configuration',
+    'versions',
   ]  # fmt: skip
   assert '#label-1' in links and '#label-3' not in links  # Fracture has no curves
 
@@ -186,7 +191,8 @@ def test_every_figure_is_there(given, page):
   assert 'By Platt scaling, fitted for each label on validation' in text
   assert 'mean of 5 checkpoints' in text and '200 studies' in text
   for words in (
-    'a' * 64, 'b' * 64, 'Pixels are not compared.', 'data.root', '0.10.2', 'settings.test',
+    'a' * 64, 'b' * 64, 'Pixels are not compared.', 'data.root', '0.10.2',
+    'drawn by patient; 10% of the patients',
     'Worst false alarms', 'patient p&q', '91.0% threshold 30.0%',
   ):  # fmt: skip
     assert words in text

@@ -35,6 +35,19 @@ def test_classes_have_their_figures_and_a_place_on_the_first_screen(head, kappa)
   assert ('Quadratic kappa' in text) == (head == 'ordinal')
 
 
+def test_thresholds_of_classes_never_decide_between_them():
+  page = report_of('softmax')[2]
+  text = page.text()
+  assert 'makes the decisions' not in text and 'the threshold that decides' not in text
+  assert 'Youden, one against rest' in text and 'Sensitivity, against rest' in text
+  assert text.count('play no part') == 2
+  alone = run_page.render(
+    title='x', result=synthetic_summary.evaluated(CLASSES), history=[], split_proof={}, config={},
+    facts={},
+  )  # fmt: skip
+  assert 'Youden, makes the decisions' in alone and 'against rest' not in alone
+
+
 def test_the_confusion_matrix_is_a_table_that_can_be_heard():
   label_result, text, page = report_of('softmax')
   start = text.index('<table class="matrix')

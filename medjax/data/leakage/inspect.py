@@ -14,6 +14,7 @@ from medjax.data import table as study_table
 from medjax.data.images import containers
 from medjax.data.leakage import colours, copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
+from medjax.data.phantom import folder
 from medjax.data.split import by_patient, given, split_files
 from medjax.errors import InputError
 from medjax.runtime.progress import Progress
@@ -79,10 +80,12 @@ class Inspection(NamedTuple):
   Attributes:
     audit: what was found.
     images: the rows that `audit.copies.pairs` count, with the columns `path` and `intensity`.
+    warning: that pictures are generated, or ''.
   """
 
   audit: Audit
   images: pd.DataFrame
+  warning: str = ''
 
 
 def audit(
@@ -131,7 +134,9 @@ def audit(
     copies=seen.copies,
     not_looked_at=(*parts.notes, *seen.unseen, *tables.not_asked),
   )
-  return Inspection(result, seen.images)
+  audited = [one.data for one in (config, other) if one is not None]
+  warnings = (folder.warning_of(one.source, one.root, one.settings) for one in audited)
+  return Inspection(result, seen.images, next(filter(None, warnings), ''))
 
 
 def audit_table(

@@ -5,8 +5,11 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from medjax.errors import InputError
+
+WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
 
 
 def check_least(settings: Mapping[str, int], least: Mapping[str, int]) -> None:
@@ -58,3 +61,24 @@ def _exists(root: pathlib.Path, settings: Mapping[str, int | str]) -> bool:
       'choose another root, or delete this one'
     )
   return True
+
+
+def warning(*roots: str | os.PathLike) -> str:
+  """Returns `WARNING` if one of these folders of images holds a phantom, else ''."""
+  holds_one = any(pathlib.Path(root, 'phantom.json').is_file() for root in roots)
+  return WARNING if holds_one else ''
+
+
+def warning_of(source: str, root: str | os.PathLike, settings: Mapping[str, Any]) -> str:
+  """Returns `WARNING` if a data set has generated pictures, else ''.
+
+  Args:
+    source: config.data.source; a phantom's own is known after its folder has gone, too.
+    root: config.data.root.
+    settings: config.data.settings; the sets of 'several' have a source and a root each.
+  """
+  sets: Mapping[str, Mapping[str, Any]] = settings.get('sets') or {}
+  sources = [source, *(str(one.get('source', '')) for one in sets.values())]
+  if any(name.startswith('phantom') for name in sources):
+    return WARNING
+  return warning(root, *(os.path.join(root, one.get('root', name)) for name, one in sets.items()))

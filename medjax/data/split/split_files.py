@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import cells
+from medjax.data.split import characteristics
 from medjax.data.split.by_patient import SPLITS, by_patient, check_overlap, members_of
 from medjax.data.table import label_columns, read_csv, stand_ins_for_patients
 from medjax.errors import InputError, check_option, count
@@ -57,6 +58,7 @@ def proof(
     per_split[name] = {
       'patients': int(members[:, SPLITS.index(name)].sum()),
       'images': int(rows.sum()),
+      'characteristics': characteristics.of_rows(table[rows]),
       'labels': {
         label: {
           'known': int(k),

@@ -37,7 +37,8 @@ def decisions(result: Result) -> Markup | None:
       'p',
       f'In brackets the {result.confidence:.0%} interval. Each percentage is a share of its row: '
       'in the frames, where decision and reference standard agree, the sensitivity. '
-      f'{classes.decision} The thresholds of single {several}, further down, play no part in that.',
+      f'{classes.decision} The one-against-rest thresholds further down play no part in that.'
+      f' They ask of one {one} alone whether it is there.',
       class_='quiet',
     ),
   )
@@ -78,7 +79,8 @@ def _matrix(classes: ClassesResult, one: str, several: str, unit: str) -> Markup
   for at, (label, counts) in enumerate(zip(labels, classes.confusion)):
     images = sum(counts)
     cells = [_cell(count, images, at == column) for column, count in enumerate(counts)]
-    rows.append(tag('tr', tag('th', label, small(wording.count(images, unit)), scope='row'), cells))
+    size = wording.count(images, unit) if images else f'no {unit} in the test set'
+    rows.append(tag('tr', tag('th', label, small(size), scope='row'), cells))
   matrix = tag(
     'table',
     tag('caption', caption),

@@ -42,7 +42,7 @@ def _key(result: Result) -> Markup:
     if point.threshold is not None
   }
   for number, rule in sorted(numbers.items()):
-    decides = ', makes the decisions' if number == 1 else ''
+    decides = f', {wording.first_point(result)}' if number == 1 or result.classes else ''
     entries.append((f'number {number}', f'{wording.capital(wording.rule(rule))}{decides}'))
   plots = [label_result.reliability for label_result in drawn if label_result.reliability]
   entries.append(('chance', f'guessing; prevalence{"; perfectly calibrated" if plots else ""}'))
@@ -50,12 +50,13 @@ def _key(result: Result) -> Markup:
     entries.append(('hollow', 'before calibration'))
   if plots:
     entries.append(('wilson', f'as tested, with Wilson interval, every {result.unit} for itself'))
+  rest = wording.against_rest(result)
   return tag(
     'div',
     tag(
       'p',
       'Point at a curve, or tap it, to read threshold and figures there.',
-      f' The numbered points are the thresholds {chosen}.' if chosen else None,
+      f' The numbered points are the {rest}thresholds {chosen}.' if chosen else None,
       class_='quiet',
     ),
     charts.legend(*entries),

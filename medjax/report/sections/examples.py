@@ -21,13 +21,19 @@ _HEADINGS = {  # kind → heading, and what it means
 }
 
 
-def section(examples: Sequence[Example], method: str = 'heat maps', unit: str = 'image') -> Markup:
+def section(
+  examples: Sequence[Example],
+  method: str = 'heat maps',
+  unit: str = 'image',
+  against_rest: str = '',
+) -> Markup:
   """Returns the section.
 
   Args:
     examples: the images, with what was drawn of them.
     method: of the heat maps, in words.
     unit: what the report is of.
+    against_rest: of medjax.evaluation.wording.
   """
   groups = []
   for kind in KINDS:
@@ -43,7 +49,8 @@ def section(examples: Sequence[Example], method: str = 'heat maps', unit: str = 
     'Examples from the test set',
     tag(
       'p',
-      'The ones furthest from the threshold, no two of one patient: extremes, not a fair sample.',
+      f'The ones furthest from the {against_rest}threshold, no two of one patient: extremes, not a '
+      'fair sample.',
       None
       if unit == 'image'
       else ' They are single images at the thresholds of images, while this report is of '

@@ -51,7 +51,7 @@ def label_table(result: Result) -> Markup:
     rows.append(
       [
         f'Mean of {len(mean.labels)}',
-        wording.DASH,
+        tag('span', 'not averaged', class_='quiet'),
         [*figure_words(mean.auroc, 3), figure_bar('Mean AUROC', mean.auroc, low, 0.5)],
         figure_words(mean.auprc, 3),
         figure_words(mean.sensitivity, 2),
@@ -62,17 +62,13 @@ def label_table(result: Result) -> Markup:
   rules = {point.rule for point in first if point.threshold is not None}
   apart = result.classes and f'Each {one} is tested against all other {several} together. '
   counted = unit != 'image' and f'Counts are {wording.plural(unit)}. '
+  rates = ['Sensitivity', 'Specificity']
+  if apart:
+    rates = [f'{name}, against rest' for name in rates]
   return section(
     f'Every {one} on the test set' + (', against all others' if apart else ''),
     table(
-      (
-        wording.capital(one),
-        'Prevalence',
-        'AUROC',
-        'AUPRC',
-        'Sensitivity',
-        'Specificity',
-      ),
+      (wording.capital(one), 'Prevalence', 'AUROC', 'AUPRC', *rates),
       rows,
       'cards wide',
     ),
@@ -82,8 +78,7 @@ def label_table(result: Result) -> Markup:
       counted or None,
       f'In brackets the {result.confidence:.0%} interval. The tick on each scale is what guessing '
       'reaches: 0.5 for AUROC, about the prevalence for AUPRC. ',
-      'Sensitivity and specificity are those at the threshold that decides '
-      f'({", ".join(sorted(map(wording.rule, rules)))}), {wording.chosen(first)}. '
+      _of_threshold(result, ', '.join(sorted(map(wording.rule, rules))), wording.chosen(first))
       if rules
       else None,
       'Validation figures flatter where checkpoint or thresholds were chosen there.'
@@ -92,6 +87,19 @@ def label_table(result: Result) -> Markup:
       class_='quiet',
     ),
     _other_intervals(result),
+  )
+
+
+def _of_threshold(result: Result, rules: str, chosen: str) -> str:
+  if result.classes is None:
+    return (
+      f'Sensitivity and specificity are those at the threshold that decides ({rules}), {chosen}. '
+    )
+  one, several = wording.things(result)
+  return (
+    f'Sensitivity and specificity are those of a one-against-rest threshold ({rules}), {chosen}, '
+    f'which asks of one {one} alone. Those of the decision between {several} are in the frames of '
+    'the confusion matrix. '
   )
 
 

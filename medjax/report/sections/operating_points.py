@@ -41,7 +41,7 @@ def operating_points(result: Result) -> Markup:
   if len(labels) == 1:
     (label_result,) = labels.values()
     rows = [
-      _row([_numeral(number), f' {_name(point.rule, number)}'], point)
+      _row([_numeral(number), f' {_name(result, point.rule, number)}'], point)
       for number, point in enumerate(label_result.operating_points, 1)
     ]
     tables: list[object] = [_table('Rule', rows)]
@@ -55,10 +55,11 @@ def operating_points(result: Result) -> Markup:
       ]
       if number == 1 and len(result.mean.labels) > 1:
         rows.append(_mean(result.mean))
-      heading = tag('h3', _numeral(number), f' {_name(rule, number)}', class_='rule')
+      heading = tag('h3', _numeral(number), f' {_name(result, rule, number)}', class_='rule')
       tables.append([heading, _table(one, rows)])
   return section(
-    'Operating points',
+    f'Operating points{", one against rest" if result.classes else ""}',
+    tag('p', _no_part(result), class_='lead') if result.classes else None,
     tag(
       'p',
       f'Each threshold was {chosen}: a '
@@ -78,9 +79,18 @@ def _of_unit(result: Result) -> str:
   return '' if unit == 'image' else f' ({wording.plural(unit)})'
 
 
-def _name(rule: str, number: int) -> str:
+def _no_part(result: Result) -> str:
+  one, several = wording.things(result)
+  return (
+    f'These thresholds play no part in the decision between {several}. Each asks of '
+    f'one {one} alone whether it is there, all others together being the other answer.'
+  )
+
+
+def _name(result: Result, rule: str, number: int) -> str:
   name = wording.capital(wording.rule(rule))
-  return f'{name}, makes the decisions' if number == 1 else name
+  decides = number == 1 or result.classes is not None
+  return f'{name}, {wording.first_point(result)}' if decides else name
 
 
 def _numeral(number: int) -> Markup:
@@ -94,8 +104,9 @@ def _table(first: str, rows: Sequence[Sequence[object]]) -> Markup:
 
 def _row(name: object, point: OperatingPoint) -> list[object]:
   if point.threshold is None:
-    reason = tag('span', point.reason or 'no threshold', class_='quiet')
-    return [name, reason, *[wording.DASH] * 5]
+    reason = tag('span', point.reason or 'not recorded', class_='quiet')
+    nothing = tag('span', 'no threshold', class_='quiet')
+    return [name, reason, *[nothing] * 5]
   cells: list[object] = [wording.threshold(point.threshold)]
   for figure in ('sensitivity', 'specificity', 'ppv', 'npv'):
     before = getattr(point.validation, figure, None)
@@ -131,4 +142,8 @@ def _at_prevalence(values: AtPrevalence | None, name: str) -> Markup | None:
 
 def _mean(mean: Mean) -> list[object]:
   figures = [figure_words(getattr(mean, name), 2) for name in (*_COUNTS, 'f1')]
-  return [f'Mean of {len(mean.labels)}', wording.DASH, *figures]
+  return [
+    f'Mean of {len(mean.labels)}',
+    tag('span', 'not averaged', class_='quiet'),
+    *figures,
+  ]

@@ -1,65 +1,39 @@
 """The report's section on the split: who trained, who was tested, and that nobody did both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from medjax.evaluation import wording
-from medjax.report.markup import Markup, one_line, section, small, table, tag, term
+from medjax.report.markup import Markup, section, table, tag, term
+from medjax.report.sections import proof_words
+
+_HASHES = {'table_sha256': 'SHA-256 of the table', 'split_sha256': 'SHA-256 of the split'}
 
 
-def split(proof: Mapping, labels: Sequence[str]) -> Markup:
+def split(proof: Mapping) -> Markup:
   """Returns the section.
 
   Args:
     proof: what `medjax.data.split.by_patient.proof` returns, or {} where there is none.
-    labels: whose prevalence in each split is shown.
   """
   splits = {name: counts for name, counts in proof.get('splits', {}).items() if counts['images']}
   if not splits:
     return section('Split', tag('p', 'No split proof was given.'))
-  sizes = [
-    [name, f'{counts["patients"]:,}', f'{counts["images"]:,}'] for name, counts in splits.items()
-  ]
-  shares = [
-    [label, *(_share(counts['labels'].get(label)) for counts in splits.values())]
-    for label in labels
-  ]
   overlap = proof.get('patient_overlap', {})
   matrix = [
     [one, *(_shared(overlap.get(one, {}).get(other), one == other) for other in splits)]
     for one in splits
   ]
   hashes = [
-    term(name.replace('_', ' '), tag('code', proof[name]))
-    for name in ('table_sha256', 'split_sha256')
-    if name in proof
-  ]
-  others = [
-    name for name in ('seed', 'settings', 'how', 'duplicates') if proof.get(name) not in (None, {})
+    term(words, tag('code', proof[name])) for name, words in _HASHES.items() if name in proof
   ]
   return section(
     'Split, by patient',
-    tag('div',
-      tag('div', tag('h3', 'Sizes'), table(('Split', 'Patients', 'Images'), sizes)),
-      tag('div', tag('h3', 'Patients in common'), table(('', *splits), matrix)),
-      class_='pair'),
-    tag('h3', 'Prevalence'),
-    table(('Label', *splits), shares),
+    tag('h3', 'Patients in common'),
+    table(('', *splits), matrix, 'narrow'),
     tag('h3', 'Proof'),
-    tag('dl', hashes, [term(*row) for row in flat({n: proof[n] for n in others})], class_='list'),
+    tag('dl', [term(*row) for row in proof_words.rows(proof)], hashes, class_='list'),
     [tag('p', text, class_='quiet') for text in proof.get('not_checked', ())],
-  )  # fmt: skip
-
-
-def _share(counts: Mapping | None) -> object:
-  if counts is None or counts['prevalence'] is None:
-    return 'unknown'
-  patients = counts.get('positive_patients')
-  return [
-    one_line(
-      wording.percent(counts['prevalence']), f'{counts["positive"]:,} of {counts["known"]:,}'
-    ),
-    None if patients is None else small(wording.count(patients, 'patient')),
-  ]
+  )
 
 
 def _shared(number: int | None, same: bool) -> object:

@@ -42,9 +42,9 @@ def section(result: Result) -> Markup | None:
       f'In brackets the {confidence:.0%} interval. A gap is the difference from the reference, the '
       'value with most patients; the tick is no gap. Both sides of a gap are drawn from the same '
       f'replicates of the patients. Of fewer than {subgroups.FEW} patients of a class no figure is '
-      'reported. Thresholds are the frozen operating points, the same for all. PPV, NPV, AUPRC and '
-      'the Brier score differ with the prevalence alone, which is why no gaps of them are '
-      'reported.',
+      f'reported. Thresholds are the frozen {wording.against_rest(result)}operating points, the '
+      'same for all. PPV, NPV, AUPRC and the Brier score differ with the prevalence alone, which '
+      'is why no gaps of them are reported.',
       class_='quiet',
     ),
   )

@@ -1,0 +1,94 @@
+"""What weakens an answer, the gravest first.
+
+The sentences are made in many rooms, each where something is known; how grave they are beside each
+other is said here alone, by what they say.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+
+from medjax.evaluation import wording
+from medjax.evaluation.result import Result
+from medjax.runtime import rounding
+
+WORSE = 0.01  # of the Brier score: less is noise
+
+# From what makes a figure worthless to what makes it less exact. A sentence is as grave as the
+# first line that it fits, and as the middle where it fits none.
+_LADDER = (
+  # Tested on what was trained on, or chosen after looking.
+  r' also in | in both |trained or chose|are not the files|Set after the training|byte for byte'
+  r'|are training images|were trained on is not recorded|had seen the test set|copy of the other',
+  # The picture need not be read to know the answer.
+  r'tells .* with an AUROC|predict|shortcut|under contradicting',
+  # There is no figure at all.
+  r'^No (positives|negatives)|so no AUROC|No operating point|nothing to compare',
+  # Who was tested is not known.
+  r'patient identifiers|names? no patients|of another patient, by',
+  # Probabilities do not hold.
+  r'^Calibration made',
+  r'test patients?:|positive patients on test|negative patients on test|positive patients, so one'
+  r'|has no interval|replicates in which|No intervals|without width',
+  r'differs by ',
+  r'enriched|not mentioned|Left out of each label|[Tt]ruth not known|set aside',
+)
+_MIDDLE = len(_LADDER)
+_LEAST = (
+  r'patients on validation|Validation has fewer|rationed|rest on very little',
+  r'comparisons? between subgroups|reported together as|Not calibrated|No heat maps|boxes beside',
+)
+
+
+def gravity(sentence: str) -> int:
+  """Returns the place of a sentence among all, 0 for the gravest."""
+  for place, pattern in enumerate(_LADDER):
+    if re.search(pattern, sentence):
+      return place
+  for place, pattern in enumerate(_LEAST, _MIDDLE + 1):
+    if re.search(pattern, sentence):
+      return place
+  return _MIDDLE
+
+
+def ranked(sentences: Iterable[str]) -> list[str]:
+  """Returns sentences, each once, the gravest first; of equally grave ones the earlier first."""
+  return sorted(dict.fromkeys(map(str, sentences)), key=gravity)
+
+
+def of_run(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
+  """Returns what weakens the answer of one run; arguments as `medjax.report.run_page.render`."""
+  sentences = []
+  overlap = proof.get('patient_overlap', {})
+  for one, other in itertools.combinations(overlap, 2):
+    # The result has counted those that validation and test share in the predictions themselves.
+    if {one, other} != {'validation', 'test'} and overlap[one].get(other):
+      sentences.append(
+        f'{wording.count(overlap[one][other], "patient")} in both {one} and {other}.'
+      )
+  notes = [*facts.get('notes', ()), *result.notes, *proof.get('notes', ())]
+  aside = str(facts.get('images set aside', '0')).strip()
+  if aside not in ('', '0', 'none') and not any('set aside' in note for note in notes):
+    sentences.append(f'Images set aside because they could not be read: {aside}.')
+  return ranked([*sentences, *calibrated_worse(result), *notes])
+
+
+def calibrated_worse(result: Result) -> list[str]:
+  """Returns a sentence on the labels whose probabilities calibration made worse on test.
+
+  By the Brier score, the mean squared error of probabilities, which neither timid nor extreme ones
+  can lower: unlike the calibration error it does not depend on bins.
+  """
+  worse = []
+  for label, tested in result.labels.items():
+    before = tested.uncalibrated.test.brier if tested.uncalibrated else None
+    after = tested.brier.value
+    if before is not None and after is not None and after > (1 + WORSE) * before:
+      said = rounding.decimal(after, 3, (before,))
+      worse.append(f'{label} {rounding.decimal(before, 3, (after,))} before, {said} after')
+  if not worse:
+    return []
+  return [
+    f'Calibration made probabilities worse on test, the Brier score (lower is better) rising by '
+    f'more than {WORSE:.0%}: {"; ".join(worse)}.'
+  ]

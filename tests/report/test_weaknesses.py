@@ -1,0 +1,52 @@
+"""What weakens an answer: the gravest first, five of them shown."""
+
+import dataclasses
+
+import numpy as np
+import synthetic_summary
+from frozen_evaluation import evaluate
+from parsed_page import Page
+
+from medjax.report import markup, weaknesses
+
+
+def test_the_order_is_by_what_a_sentence_makes_of_the_figures():
+  # Sentences as evaluations of such predictions make them, not copies of their words.
+  validation, test = (synthetic_summary.predicted(seed, ['Mass'], 60) for seed in (0, 1))
+  met_again = evaluate(validation, test, replicates=20)
+  strangers = validation._replace(patients=[f'v{name}' for name in validation.patients])
+  few = evaluate(strangers, test, replicates=20)
+  absent = evaluate(strangers, test._replace(truth=np.zeros_like(test.truth)), replicates=20)
+  gravest, small = met_again.notes[0], few.notes[0]
+  missing = next(note for note in absent.notes if note not in few.notes)
+  assert 'in both' in gravest and 'Only 30' in small and 'No positives' in missing
+  unknown = 'Something that nobody has ranked.'
+  assert weaknesses.ranked([unknown, small, missing, gravest, small]) == [
+    gravest, missing, small, unknown,
+  ]  # fmt: skip
+
+
+def test_calibration_that_made_a_label_worse_is_told():
+  result = synthetic_summary.evaluated(['Mass', 'Edema'])
+  tested = result.labels['Mass']
+  before = dataclasses.replace(tested.uncalibrated.test, brier=0.9 * tested.brier.value)
+  worse = dataclasses.replace(
+    tested, uncalibrated=dataclasses.replace(tested.uncalibrated, test=before)
+  )
+  better = dataclasses.replace(before, brier=1.1 * result.labels['Edema'].brier.value)
+  fine = dataclasses.replace(
+    result.labels['Edema'], uncalibrated=dataclasses.replace(worse.uncalibrated, test=better)
+  )
+  result = dataclasses.replace(result, labels={'Mass': worse, 'Edema': fine})
+  (sentence,) = weaknesses.calibrated_worse(result)
+  assert f'Mass {before.brier:.3f} before, {tested.brier.value:.3f} after' in sentence
+  assert 'Edema' not in sentence and sentence in weaknesses.of_run(result, {}, {})
+
+
+def test_five_are_shown_and_the_others_folded():
+  box = markup.findings('Weak', [f'number {at}' for at in range(8)], 'none')
+  shown, folded = box.split('<details>')
+  assert 'number 4' in shown and 'number 5' not in shown
+  assert '3 more' in folded and 'number 7' in folded
+  assert '<details>' not in markup.findings('Weak', ['one'], 'none')
+  assert Page(box).count('li') == 8
