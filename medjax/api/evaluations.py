@@ -60,13 +60,20 @@ class Comparison(contrasts.Comparison):
 
   Attributes:
     warning: a sentence that forbids trust in the answer, else ''.
+    of_runs: sentences on what weakens the runs by themselves, the gravest first.
+    settings: (name, of the first, of the second) of each in which the runs differ.
   """
 
   warning: str = ''
+  of_runs: tuple[str, ...] = ()
+  settings: tuple[tuple[str, str, str], ...] = ()
 
   def report(self, path: str | os.PathLike) -> Page:
     """Writes the comparison as one HTML file and returns its path; a notebook shows the page."""
-    return pages.write(path, comparison_page.render(self, warning=self.warning))
+    page = comparison_page.render(
+      self, notes=self.of_runs, warning=self.warning, settings=self.settings
+    )
+    return pages.write(path, page)
 
   def __str__(self) -> str:
     return '\n'.join([*comparison_page.in_words(self), *filter(None, [self.warning])])
@@ -153,17 +160,13 @@ def compare(
       )
   if not isinstance(margin, numbers.Real):
     raise InputError(f'margin={margin!r}: give a difference in AUROC, such as 0.02')
-  protocol = dataclasses.replace(one.config.protocol, replicates=replicates, seed=seed)
-  protocols.check(protocol)
-  test = one.raw_predictions('test')
-  compared = comparing.predictions_compared(
-    test,
-    other.raw_predictions('test'),
-    protocol,
-    between=(str(one.workdir), str(other.workdir)),
-    margin=margin,
+  compared = comparing.runs_compared(one, other, margin=margin, replicates=replicates, seed=seed)
+  return Comparison(
+    **_fields(compared.comparison),
+    warning=compared.warning,
+    of_runs=compared.notes,
+    settings=compared.settings or (),
   )
-  return Comparison(**_fields(compared), warning=comparing.distrust(one.layout, other.layout, test))
 
 
 def _fields(result: Result | contrasts.Comparison) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from medjax.errors import InputError
-from medjax.evaluation import notes, pairing, wording
+from medjax.evaluation import classes, curve_points, notes, paired_rates, pairing, wording
 from medjax.evaluation.contrasts import (
   Compared,
   Comparison,
@@ -27,6 +27,8 @@ from medjax.evaluation.contrasts import (
   verdict,
 )
 from medjax.evaluation.counts import of_several_patients
+from medjax.evaluation.label_result import RocCurve
+from medjax.evaluation.paired_rates import Rates, Thresholds
 from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.statistics import delong, intervals, metrics, multiplicity
 
@@ -43,6 +45,8 @@ def compare(
   replicates: int = 2000,
   seed: int = 0,
   confidence: float = 0.95,
+  head: str = 'sigmoid',
+  thresholds: tuple[Thresholds, Thresholds] | None = None,
 ) -> Comparison:
   """Compares two runs on the same test images, the first less the second.
 
@@ -56,6 +60,9 @@ def compare(
     replicates: of the bootstrap over patients; 0 for none, and then no verdict on the margin.
     seed: of the bootstrap, not negative; the same seed gives the same figures.
     confidence: how often the intervals cover; a difference is called one at p < 1 - confidence.
+    head: of both networks; of exclusive classes the decision between them is compared.
+    thresholds: label → threshold of each run's probabilities, by which it decides; None where they
+      are not known of both.
 
   Raises:
     InputError: images, labels, patients or truth that are not the same, named; a margin, confidence
@@ -67,7 +74,11 @@ def compare(
   parts = [_contributions(one, other, index, patient) for index in range(len(one.labels))]
   resampled = _bootstrap(one, other, patient, replicates, seed)
   labels = {
-    label: _label(one, other, index, parts[index], resampled, confidence)
+    label: _decisive(
+      _label(one, other, index, parts[index], resampled, confidence),
+      _rates(one, other, index, head, thresholds, confidence),
+      _curves(one, other, index),
+    )
     for index, label in enumerate(one.labels)
   }
   p = np.array(
@@ -98,7 +109,45 @@ def compare(
     mean=_judged(mean, mean.delong.p, margin, confidence),
     labels=labels,
     notes=tuple(_notes(labels, len(unique), one, other)),
+    decided=_decided(head, thresholds),
   )
+
+
+def _decided(head: str, thresholds: tuple[Thresholds, Thresholds] | None) -> str:
+  if head != 'sigmoid':
+    return classes.DECISION[head]
+  return paired_rates.OWN_THRESHOLDS if thresholds else ''
+
+
+def _decisive(
+  contrast: LabelContrast, rates: Rates, roc: tuple[RocCurve, RocCurve] | None
+) -> LabelContrast:
+  return dataclasses.replace(
+    contrast, sensitivity=rates.sensitivity, specificity=rates.specificity, roc=roc
+  )
+
+
+def _rates(
+  one: Predictions,
+  other: Predictions,
+  index: int,
+  head: str,
+  thresholds: tuple[Thresholds, Thresholds] | None,
+  confidence: float,
+) -> Rates:
+  if head == 'sigmoid' and thresholds is None:
+    return Rates(None, None)
+  first, second = thresholds or ({}, {})
+  called = (
+    paired_rates.decided(one, first, head, index),
+    paired_rates.decided(other, second, head, index),
+  )
+  return paired_rates.of_label(one, index, called, confidence)
+
+
+def _curves(one: Predictions, other: Predictions, index: int) -> tuple[RocCurve, RocCurve] | None:
+  first, second = (curve_points.of_label(run, None, index).roc for run in (one, other))
+  return None if first is None or second is None else (first, second)
 
 
 def _label(
@@ -158,7 +207,7 @@ def _contributions(
 def _bootstrap(
   one: Predictions, other: Predictions, patient: np.ndarray, replicates: int, seed: int
 ) -> dict[str, np.ndarray]:
-  """Returns the first's figures less the second's, f64[replicates, L], NaN where none exist."""
+  """Returns both runs' figures, f64[replicates, L, 2], NaN where none exist."""
   labels = range(len(one.labels))
   pairs = [
     [_ranking(run, label, patient) for run in (one, other)] if one.known[:, label].any() else []
@@ -166,13 +215,13 @@ def _bootstrap(
   ]
   patients = int(patient.max(initial=-1)) + 1
   resampled = intervals.replicate(
-    lambda counts: _differences(intervals.in_threads(lambda pair: _less(pair, counts), pairs)),
+    lambda counts: _by_name(intervals.in_threads(lambda pair: _areas(pair, counts), pairs)),
     patients,
     max(1, len(patient)),
     replicates=replicates,
     seed=seed,
   )
-  return {name: resampled.get(name, np.empty((0, len(labels)))) for name in FIGURES}
+  return {name: resampled.get(name, np.empty((0, len(labels), 2))) for name in FIGURES}
 
 
 def _ranking(run: Predictions, label: int, patient: np.ndarray) -> metrics.Ranking:
@@ -182,16 +231,15 @@ def _ranking(run: Predictions, label: int, patient: np.ndarray) -> metrics.Ranki
   return ranking._replace(order=patient[known][ranking.order])
 
 
-def _less(pair: Sequence[metrics.Ranking], counts: np.ndarray) -> np.ndarray:
-  """Returns f64[2, R]: AUROC and AUPRC of the first ranking less those of the second."""
+def _areas(pair: Sequence[metrics.Ranking], counts: np.ndarray) -> np.ndarray:
+  """Returns f64[2, R, 2]: AUROC and AUPRC of both rankings."""
   if not pair:
-    return np.full((len(FIGURES), len(counts)), np.nan)
-  first, second = (np.stack(metrics.areas(ranking, counts)) for ranking in pair)
-  return first - second
+    return np.full((len(FIGURES), len(counts), 2), np.nan)
+  return np.stack([np.stack(metrics.areas(ranking, counts)) for ranking in pair], axis=-1)
 
 
-def _differences(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-  return dict(zip(FIGURES, np.stack(list(labels), axis=-1)))
+def _by_name(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+  return dict(zip(FIGURES, np.stack(list(labels), axis=2)))
 
 
 def _figures(
@@ -207,7 +255,7 @@ def _figures(
 
   Args:
     values: name -> the first's and the second's figure, NaN where there is none.
-    resampled: name -> f64[R], the differences in every replicate.
+    resampled: name -> f64[R, 2], both runs' in every replicate.
     test: of the difference in AUROC.
     clustered: whether a patient has several images.
     reason: why there can be no intervals, '' if there can.
@@ -215,9 +263,11 @@ def _figures(
   bounds = delong.difference_interval(test, confidence)
   compared: dict[str, Any] = {
     name: Compared(
-      one=_or_none(first),
-      other=_or_none(second),
-      difference=intervals.figure(first - second, resampled[name], reason, confidence),
+      one=intervals.figure(first, resampled[name][:, 0], reason, confidence),
+      other=intervals.figure(second, resampled[name][:, 1], reason, confidence),
+      difference=intervals.figure(
+        first - second, resampled[name][:, 0] - resampled[name][:, 1], reason, confidence
+      ),
     )
     for name, (first, second) in values.items()
   }
@@ -242,7 +292,7 @@ def _mean(
 ) -> MeanContrast:
   """Compares the means over the labels with both classes, chosen as those of `result.Mean`."""
   contrasts = list(labels.values())
-  both = [index for index, contrast in enumerate(contrasts) if contrast.auroc.one is not None]
+  both = [index for index, contrast in enumerate(contrasts) if contrast.auroc.one.value is not None]
   columns = [index for index in both if of_several_patients(contrasts[index])] or both
   entered = tuple(list(labels)[index] for index in columns)
   clustered = any(contrast.delong.clustered for contrast in contrasts)
@@ -262,7 +312,9 @@ def _mean(
     'auprc': [contrasts[index].auprc for index in columns],
   }
   values = {
-    name: np.array([(pair.one, pair.other) for pair in by_label], np.float64).mean(axis=0)
+    name: np.array([(pair.one.value, pair.other.value) for pair in by_label], np.float64).mean(
+      axis=0
+    )
     for name, by_label in pairs.items()
   }
   known = patient[np.asarray(one.known)[:, columns].any(axis=1)]

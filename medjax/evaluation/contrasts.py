@@ -3,6 +3,7 @@
 import dataclasses
 
 from medjax.evaluation.figure import ROUNDING, Figure, excludes_zero
+from medjax.evaluation.label_result import RocCurve
 
 SUPERIOR, NON_INFERIOR, UNDECIDED = 'superior', 'non-inferior', 'undecided'
 WORSE, WORSE_WITHIN, NOT_COMPARED = 'worse', 'worse within the margin', 'not compared'
@@ -10,10 +11,10 @@ WORSE, WORSE_WITHIN, NOT_COMPARED = 'worse', 'worse within the margin', 'not com
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-  """One figure of both runs, None where it does not exist, and the first less the second."""
+  """One figure of both runs, and the first less the second, each with its interval."""
 
-  one: float | None
-  other: float | None
+  one: Figure
+  other: Figure
   difference: Figure
 
 
@@ -66,6 +67,9 @@ class LabelContrast(Contrast):
     images, patients, positives, negatives, positive_patients, negative_patients: counted where the
       truth is known.
     p_holm, p_benjamini_hochberg: p adjusted for all labels that have one; None where there is none.
+    sensitivity, specificity: of the runs' decisions, see medjax.evaluation.paired_rates; None where
+      a run decides nothing.
+    roc: of both runs, for drawing; None without both classes.
   """
 
   images: int
@@ -76,6 +80,9 @@ class LabelContrast(Contrast):
   negative_patients: int
   p_holm: float | None = None
   p_benjamini_hochberg: float | None = None
+  sensitivity: Compared | None = None
+  specificity: Compared | None = None
+  roc: tuple[RocCurve, RocCurve] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +117,7 @@ class Comparison:
     mean: of the labels with both classes; its p is not adjusted, for it is one question.
     labels: label → comparison.
     notes: sentences on what weakens the figures, the gravest first.
+    decided: how the runs decide, in words; '' where one of them decides nothing.
     compares: what is compared, by path; a file of another comparison is not overwritten.
     schema: number of this schema in JSON.
   """
@@ -125,8 +133,9 @@ class Comparison:
   mean: MeanContrast
   labels: dict[str, LabelContrast]
   notes: tuple[str, ...]
+  decided: str = ''
   compares: tuple[str, ...] = ()
-  schema: int = 1
+  schema: int = 2
 
 
 def verdict(

@@ -9,13 +9,16 @@ from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
 from medjax.data import identifiers
 from medjax.errors import InputError
-from medjax.evaluation import comparison, levels, results_file
+from medjax.evaluation import comparison, frozen, levels, results_file, wording
 from medjax.evaluation.contrasts import Comparison
+from medjax.evaluation.frozen import FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.final_test import generated
 from medjax.final_test.again import PredictionFiles, check, check_level, not_recorded
-from medjax.report import comparison_page
+from medjax.report import comparison_page, weaknesses
+from medjax.report.sections import split
 from medjax.runs import finished, seen_by_run
+from medjax.runs.finished import Run
 from medjax.runs.layout import Layout
 from medjax.runtime import files
 
@@ -29,45 +32,103 @@ class Compared(NamedTuple):
     comparison: of their predictions.
     notes: sentences that weaken it, beside its own.
     warning: a sentence that forbids trust in it, or ''.
-    page: the page that shows it.
+    settings: (name, of the first, of the second) of each in which the two runs differ; None where
+      one of them is no run.
+    page: the page that shows it, where it is written.
   """
 
   comparison: Comparison
   notes: tuple[str, ...]
   warning: str
-  page: pathlib.Path
+  settings: tuple[tuple[str, str, str], ...] | None = None
+  page: pathlib.Path = pathlib.Path()
 
 
-def predictions_compared(
-  one: Predictions,
-  other: Predictions,
-  protocol: Protocol,
-  *,
-  between: tuple[str, str] = ('the first run', 'the second run'),
-  margin: float = MARGIN,
-) -> Comparison:
-  """Compares predictions of the same images at the protocol's level, the first less the second.
+class _Side(NamedTuple):
+  """One of the two.
 
-  Args:
-    one: of the model that is asked about.
-    other: of the one that it is compared with.
-    protocol: its head, level, aggregate, replicates and seed.
-    between: names of the two.
-    margin: of non-inferiority, in AUROC.
-
-  Raises:
-    InputError: as medjax.evaluation.comparison.compare.
+  Attributes:
+    name: of the run or file.
+    test: its predictions as the network gave them.
+    notes: what weakens its own figures.
+    run: None where it is not known.
   """
-  settings = protocol.level, protocol.aggregate, protocol.head
-  return comparison.compare(
-    levels.to_level(one, *settings),
-    levels.to_level(other, *settings),
+
+  name: str
+  test: Predictions
+  notes: Sequence[str]
+  run: Run | None = None
+
+  def at_level(self, protocol: Protocol) -> tuple[Predictions, FrozenLevel | None]:
+    """Returns its predictions at the protocol's level, calibrated where it has frozen how."""
+    settings = protocol.level, protocol.aggregate, protocol.head
+    test = levels.to_level(self.test, *settings)
+    level = self.run.frozen.levels.get(protocol.level) if self.run else None
+    return (test, None) if level is None else (frozen.calibrated(level, test), level)
+
+
+def _side_of(run: Run) -> _Side:
+  result, proof = run.result, files.read_json(run.layout.split_proof)
+  facts = {**result.facts, 'notes': result.study_notes}
+  sentences = weaknesses.of_run(result, proof, facts)
+  return _Side(str(run.workdir), run.raw_predictions('test'), sentences, run)
+
+
+def _compare(one: _Side, other: _Side, protocol: Protocol, margin: float) -> Compared:
+  (first, level), (second, level_of_other) = (side.at_level(protocol) for side in (one, other))
+  between = one.name, other.name
+  thresholds = None
+  if level is not None and level_of_other is not None:
+    labels = first.labels
+    thresholds = (
+      {label: level.threshold(label) for label in labels},
+      {label: level_of_other.threshold(label) for label in labels if label in second.labels},
+    )
+  compared = comparison.compare(
+    first,
+    second,
     margin=margin,
     between=between,
     unit=protocol.level,
     replicates=protocol.replicates,
     seed=protocol.seed,
+    head=protocol.head,
+    thresholds=thresholds,
   )
+  warnings = [generated.of_predictions(pathlib.Path(one.name), pathlib.Path(other.name))]
+  settings = None
+  if other.run is not None:
+    warnings.append(met_again(one.test, other.run.layout))
+  if one.run is not None and other.run is not None:
+    settings = _settings_apart(one.run, other.run)
+  notes = weaknesses.of_both(between, one.notes, other.notes)
+  return Compared(compared, tuple(notes), ' '.join(filter(None, warnings)), settings)
+
+
+def _settings_apart(one: Run, other: Run) -> tuple[tuple[str, str, str], ...]:
+  first, second = (dict(split.flat(files.read_json(run.layout.config))) for run in (one, other))
+  names = dict.fromkeys((*first, *second))
+  pairs = [(name, first.get(name, wording.DASH), second.get(name, wording.DASH)) for name in names]
+  return tuple(pair for pair in pairs if pair[1] != pair[2])
+
+
+def runs_compared(
+  one: Run, other: Run, *, margin: float = MARGIN, replicates: int = 2000, seed: int = 0
+) -> Compared:
+  """Compares two finished runs on the same test images, at the level of the first.
+
+  Args:
+    one: the run that is asked about.
+    other: the run that it is compared with.
+    margin: of non-inferiority, in AUROC.
+    replicates, seed: of the bootstrap.
+
+  Raises:
+    InputError: as medjax.evaluation.comparison.compare.
+  """
+  protocol = dataclasses.replace(one.config.protocol, replicates=replicates, seed=seed)
+  protocols.check(protocol)
+  return _compare(_side_of(one), _side_of(other), protocol, margin)
 
 
 def compare_run(
@@ -92,22 +153,19 @@ def compare_run(
   """
   run = finished.open_run(workdir)
   # A run may have moved; what lies in its folder is of that run.
-  destination = _Written(
+  destination = _Destination(
     _name(against),
     run.layout.reports,
     run.layout.evaluation,
     compares=(str(against.resolve()),),
   )
   destination.check()
-  test = run.raw_predictions('test')
-  sources = PredictionFiles(against, run.layout.predictions('test'), labels=test.labels)
-  other, notes, warning = _other(test, against, sources, run.config.protocol)
-  warning = _sentences(generated.of_predictions(workdir, against), warning)
+  side = _side_of(run)
+  sources = PredictionFiles(against, run.layout.predictions('test'), labels=side.test.labels)
+  other = _other(against, sources, run.config.protocol)
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
-  check_level(other, protocol, protocols.IN_CONFIG)
-  between = str(workdir), str(against)
-  compared = predictions_compared(test, other, protocol, between=between, margin=margin)
-  return destination.write(compared, notes, warning)
+  check_level(other.test, protocol, protocols.IN_CONFIG)
+  return destination.write(_compare(side, other, protocol, margin))
 
 
 def compare_files(
@@ -135,16 +193,13 @@ def compare_files(
   test = sources.read(sources.predictions, sources.truth, protocol)
   truth = str(sources.truth or sources.predictions)
   check(test, None, protocol, names, predictions=str(sources.predictions), truth=truth)
-  between = str(sources.predictions), str(against)
   compares = tuple(str(path.resolve()) for path in (sources.predictions, against))
-  destination = _Written(_name(against), output, output, compares)
+  destination = _Destination(_name(against), output, output, compares)
   destination.check()
-  chosen = sources._replace(labels=test.labels)
-  other, notes, warning = _other(test, against, chosen, protocol)
-  warning = _sentences(generated.of_predictions(sources.predictions, against), warning)
-  check_level(other, protocol, names)
-  compared = predictions_compared(test, other, protocol, between=between, margin=margin)
-  return destination.write(compared, (not_recorded(sources.predictions), *notes), warning)
+  other = _other(against, sources._replace(labels=test.labels), protocol)
+  check_level(other.test, protocol, names)
+  side = _Side(str(sources.predictions), test, (not_recorded(sources.predictions),))
+  return destination.write(_compare(side, other, protocol, margin))
 
 
 def in_words(compared: Compared) -> list[str]:
@@ -154,7 +209,7 @@ def in_words(compared: Compared) -> list[str]:
   return [*comparison_page.in_words(compared.comparison), *notes, *warning]
 
 
-class _Written(NamedTuple):
+class _Destination(NamedTuple):
   """Where a comparison is written, and what it compares."""
 
   name: str
@@ -170,38 +225,30 @@ class _Written(NamedTuple):
         f'{path}: holds another comparison than of {" and ".join(self.compares)}; move or delete it'
       )
 
-  def write(self, compared: Comparison, notes: Sequence[str], warning: str) -> Compared:
-    compared = dataclasses.replace(compared, compares=self.compares)
+  def write(self, compared: Compared) -> Compared:
+    figures = dataclasses.replace(compared.comparison, compares=self.compares)
     for folder in (self.pages, self.results):
       folder.mkdir(parents=True, exist_ok=True)
     page = self.pages / f'{self.name}.html'
-    content = comparison_page.render(compared, notes=notes, warning=warning)
+    content = comparison_page.render(
+      figures, notes=compared.notes, warning=compared.warning, settings=compared.settings
+    )
     files.write_whole(page, content + '\n')
-    results_file.save(self.results / f'{self.name}.json', compared)
-    return Compared(compared, tuple(notes), warning, page)
+    results_file.save(self.results / f'{self.name}.json', figures)
+    return compared._replace(comparison=figures, page=page)
 
 
 def _name(against: pathlib.Path) -> str:
   return f'against_{against.resolve().name.removesuffix(".csv")}'
 
 
-def _other(
-  test: Predictions, against: pathlib.Path, sources: PredictionFiles, protocol: Protocol
-) -> tuple[Predictions, tuple[str, ...], str]:
-  """Returns the predictions to compare with, notes on them, and a warning or ''."""
-  if not against.is_dir():
-    return sources.read(against, sources.truth, protocol), (not_recorded(against),), ''
-  run = finished.open_run(against)
-  return run.raw_predictions('test'), (), met_again(test, run.layout)
-
-
-def distrust(one: Layout, other: Layout, test: Predictions) -> str:
-  """Returns what forbids trust in a comparison of two runs, '' for nothing."""
-  return _sentences(generated.of_predictions(one.workdir, other.workdir), met_again(test, other))
-
-
-def _sentences(*sentences: str) -> str:
-  return ' '.join(filter(None, sentences))
+def _other(against: pathlib.Path, sources: PredictionFiles, protocol: Protocol) -> _Side:
+  """Returns what is compared with."""
+  if against.is_dir():
+    return _side_of(finished.open_run(against))
+  return _Side(
+    str(against), sources.read(against, sources.truth, protocol), (not_recorded(against),)
+  )
 
 
 def met_again(test: Predictions, layout: Layout) -> str:

@@ -10,7 +10,8 @@ from medjax.evaluation.contrasts import (
   PairedTest,
 )
 from medjax.evaluation.figure import Figure
-from medjax.report import charts
+from medjax.report import charts, weaknesses
+from medjax.report.figures import figure_words
 from medjax.report.markup import (
   NOTHING,
   Markup,
@@ -25,6 +26,7 @@ from medjax.report.markup import (
   tag,
   term,
 )
+from medjax.report.sections import contrasts as contrast_sections
 from medjax.runtime import rounding
 
 WIDTH, EDGE = 220, 12  # pixels of a bar's drawing, and at either end of its scale
@@ -46,6 +48,7 @@ def render(
   facts: Mapping[str, str] | None = None,
   notes: Sequence[str] = (),
   warning: str = '',
+  settings: Sequence[tuple[str, str, str]] | None = None,
 ) -> str:
   """Returns the page as the text of one HTML file.
 
@@ -56,11 +59,19 @@ def render(
     notes: sentences that weaken the comparison and are not in it: another split, patients who
       trained one of the runs, another seed.
     warning: one sentence that forbids trust in the answer, on the first line; '' for none.
+    settings: (name, of the first, of the second) of each in which they differ; None where unknown.
   """
   css = style('report.css', 'comparison.css')
   one, other = comparison.between
   first = _first_screen(comparison, facts or {}, notes, warning)
-  main = tag('main', _labels(comparison), _how(comparison))
+  main = tag(
+    'main',
+    _labels(comparison),
+    contrast_sections.curves(comparison),
+    contrast_sections.decisions(comparison),
+    contrast_sections.settings(comparison.between, settings),
+    _how(comparison),
+  )
   return page(f'{one} against {other} · medjax comparison', css, first, main)
 
 
@@ -79,8 +90,8 @@ def in_words(comparison: Comparison) -> list[str]:
   else:
     interval = f'no interval: {difference.reason}'
   numbers = (
-    f'{wording.capital(_figure_name(entered))}: {one} {wording.number(auroc.one, 3)}, '
-    f'{other} {wording.number(auroc.other, 3)}, '
+    f'{wording.capital(_figure_name(entered))}: {one} {wording.plain(auroc.one, 3)}, '
+    f'{other} {wording.plain(auroc.other, 3)}, '
     f'difference {wording.signed(difference.value, 3)} ({interval})'
   )
   return [numbers, _answer_in_words(comparison), *notes]
@@ -132,11 +143,13 @@ def _first_screen(
     class_='answer',
     aria_labelledby='answer',
   )
-  sentences = list(dict.fromkeys((*notes, *comparison.notes)))
-  weaknesses = findings('What weakens this answer', sentences, NOTHING)
+  weak = findings(
+    'What weakens this answer', weaknesses.ranked((*comparison.notes, *notes)), NOTHING
+  )
   tested = [wording.count(size.patients, 'patient')]
   if comparison.unit != 'patient':
     tested.append(wording.count(size.images, comparison.unit))
+  area = 'Mean AUROC' if len(entered) > 1 else 'AUROC'
   question = tag(
     'dl',
     term(
@@ -144,8 +157,8 @@ def _first_screen(
       f'Is {one} better than {other}, or worse by less than {comparison.margin:g} in AUROC?',
     ),
     term('On whom', f'{", ".join(tested)} in the test set, the same for both'),
-    term(f'AUROC of {one}', wording.number(mean.auroc.one, 3)),
-    term(f'AUROC of {other}', wording.number(mean.auroc.other, 3)),
+    term(f'{area} of {one}', *figure_words(mean.auroc.one, 3)),
+    term(f'{area} of {other}', *figure_words(mean.auroc.other, 3)),
     term('Difference in AUPRC', *_difference(mean.auprc.difference, comparison.margin)),
     term(_test_name(mean.delong), *_test(mean.delong, comparison)),
     [term(name, text) for name, text in facts.items()],
@@ -157,9 +170,7 @@ def _first_screen(
     tag('p', 'medjax comparison', class_='eyebrow'),
     tag('h1', one, tag('span', ' against ', class_='against'), other),
   )
-  return tag(
-    'header', heading, tag('div', tag('div', answer, weaknesses), question, class_='first')
-  )
+  return tag('header', heading, tag('div', tag('div', answer, weak), question, class_='first'))
 
 
 def _interval(figure: Figure, comparison: Comparison) -> Markup:
@@ -283,8 +294,8 @@ def _row(
 ) -> list[object]:
   auroc = contrast.auroc
   return [
-    wording.number(auroc.one, 3),
-    wording.number(auroc.other, 3),
+    figure_words(auroc.one, 3),
+    figure_words(auroc.other, 3),
     [*_difference(auroc.difference, margin), _bar(what, contrast, scale, margin)],
     p,
     WORDS[contrast.verdict],

@@ -86,6 +86,28 @@ def roc(
   )
 
 
+def roc_pair(label: str, one: RocCurve, other: RocCurve, areas: tuple[str, str]) -> Markup:
+  """Draws the curves of two models over each other, the second dashed.
+
+  Args:
+    label: its name.
+    one, other: their points.
+    areas: the AUROC of each with its interval, in words.
+  """
+  (left, bottom), (right, top) = place(0, 0), place(1, 1)
+  drawn = [tag('path', d=f'M{left:g},{bottom:g}L{right:g},{top:g}', class_='chance')]
+  for curve, kind in ((one, 'first'), (other, 'second')):
+    places = [place(*xy) for xy in zip(curve.false_positive_rate, curve.sensitivity)]
+    drawn.append(tag('path', d=_path(places), class_=f'line {kind}'))
+  return _panel(
+    f'ROC curves of {label}. AUROC {areas[0]} and {areas[1]}',
+    ('1 − specificity', 'sensitivity'),
+    _FULL,
+    drawn,
+    [],
+  )
+
+
 def precision_recall(
   label: str,
   curve: PrecisionRecallCurve,

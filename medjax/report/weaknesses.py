@@ -6,7 +6,7 @@ other is said here alone, by what they say.
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
@@ -33,6 +33,7 @@ _LADDER = (
   r'differs by ',
   r'enriched|not mentioned|Left out of each label|[Tt]ruth not known|set aside',
 )
+_WHOSE = re.compile(r'^Of \S+: ')  # of `of_both`
 _MIDDLE = len(_LADDER)
 _LEAST = (
   r'patients on validation|Validation has fewer|rationed|rest on very little',
@@ -42,6 +43,7 @@ _LEAST = (
 
 def gravity(sentence: str) -> int:
   """Returns the place of a sentence among all, 0 for the gravest."""
+  sentence = _WHOSE.sub('', sentence)
   for place, pattern in enumerate(_LADDER):
     if re.search(pattern, sentence):
       return place
@@ -71,6 +73,18 @@ def of_run(result: Result, proof: Mapping, facts: Mapping) -> list[str]:
   if aside not in ('', '0', 'none') and not any('set aside' in note for note in notes):
     sentences.append(f'Images set aside because they could not be read: {aside}.')
   return ranked([*sentences, *calibrated_worse(result), *notes])
+
+
+def of_both(between: tuple[str, str], one: Sequence[str], other: Sequence[str]) -> list[str]:
+  """Returns what weakens each of two runs, told whose it is; what weakens both once."""
+  names = [name.replace(' ', '\N{NO-BREAK SPACE}') for name in between]
+  return ranked(
+    [
+      *(f'Of both: {sentence}' for sentence in one if sentence in other),
+      *(f'Of {names[0]}: {sentence}' for sentence in one if sentence not in other),
+      *(f'Of {names[1]}: {sentence}' for sentence in other if sentence not in one),
+    ]
+  )
 
 
 def calibrated_worse(result: Result) -> list[str]:

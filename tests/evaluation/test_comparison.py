@@ -53,6 +53,7 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
   unique = np.unique(one.patients)
   counts = intervals.patient_counts(len(unique), 12, 3)
   drawn = {'auroc': np.zeros((12, 3)), 'auprc': np.zeros((12, 3))}
+  of_first = {'auroc': np.zeros((12, 3)), 'auprc': np.zeros((12, 3))}
   figures = {
     'auroc': sklearn_metrics.roc_auc_score,
     'auprc': sklearn_metrics.average_precision_score,
@@ -72,6 +73,7 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
           for run in (one, other)
         ]
         drawn[name][replicate, label] = values[0] - values[1]
+        of_first[name][replicate, label] = values[0]
   for index, label in enumerate(LABELS):
     contrast, known = compared.labels[label], one.known[:, index]
     counted = (contrast.images, contrast.positives)
@@ -79,11 +81,13 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
     for name, figure in figures.items():
       values = [figure(r.truth[known, index], r.probabilities[known, index]) for r in (one, other)]
       pair = getattr(contrast, name)
-      assert [pair.one, pair.other] == pytest.approx(values, abs=1e-12)
+      assert [pair.one.value, pair.other.value] == pytest.approx(values, abs=1e-12)
       difference = pair.difference
       assert difference.value == pytest.approx(values[0] - values[1], abs=1e-12)
       bounds = np.quantile(drawn[name][:, index], (0.05, 0.95))
       assert difference.interval == pytest.approx(bounds, abs=1e-12)
+      bounds = np.quantile(of_first[name][:, index], (0.05, 0.95))
+      assert pair.one.interval == pytest.approx(bounds, abs=1e-12)
     scores = np.stack([run.probabilities[known, index] for run in (one, other)])
     groups = np.array(one.patients)[known]
     test = delong.paired_test(*auroc_covariance(scores, one.truth[known, index], groups))
@@ -169,10 +173,10 @@ def test_labels_that_cannot_be_compared_say_why():
   one, other = (run._replace(truth=truth, known=known) for run in (one, other))
   compared = compare(one, other)
   absent, single = (compared.labels[label] for label in LABELS[1:])
-  assert absent.auroc.one is None and absent.auprc.difference.value is None
+  assert absent.auroc.one.value is None and absent.auprc.difference.value is None
   assert absent.delong.reason == absent.auroc.difference.reason == 'no positives'
   assert absent.verdict == single.verdict == 'not compared'
-  assert single.auroc.one is not None and single.p_holm is None
+  assert single.auroc.one.value is not None and single.p_holm is None
   assert single.auroc.difference.reason == 'all positives are of one patient'
   # The mean is that of the labels that can have an interval, and keeps its own.
   assert compared.mean.labels == ('Edema',)

@@ -84,7 +84,8 @@ def test_a_comparison_is_written_and_another_is_not_overwritten(files, tmp_path)
   assert results_file.load(path, Comparison, '') == compared.comparison
   assert compared.comparison.between == (f'{folder}/t.csv', f'{folder}/worse.csv')
   assert compared.notes == tuple(
-    again.not_recorded(folder / f'{name}.csv') for name in ('t', 'worse')
+    f'Of {folder}/{name}.csv: {again.not_recorded(folder / f"{name}.csv")}'
+    for name in ('t', 'worse')
   )
   page = compared.page.read_text()
   assert all(note in page for note in compared.notes)
@@ -108,7 +109,7 @@ def test_patients_are_compared_at_their_level(files, tmp_path):
   assert compared.comparison.unit == 'patient' and compared.comparison.test.images == 90
   by_patient = tables['t'].groupby('patient').max()
   area = metrics.roc_auc_score(by_patient['Mass'], by_patient['prob_Mass'])
-  assert compared.comparison.labels['Mass'].auroc.one == pytest.approx(area)
+  assert compared.comparison.labels['Mass'].auroc.one.value == pytest.approx(area)
 
 
 @pytest.mark.parametrize(

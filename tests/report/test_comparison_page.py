@@ -83,7 +83,8 @@ def test_the_answer_in_words_begins_with_the_numbers():
     return wording.signed(value, 3)
 
   value, bounds = auroc.difference.value, auroc.difference.interval
-  assert first.startswith(f'AUROC of Edema: A {auroc.one:.3f}, B {auroc.other:.3f}, difference ')
+  one, other = (wording.plain(figure, 3) for figure in (auroc.one, auroc.other))
+  assert first.startswith(f'AUROC of Edema: A {one}, B {other}, difference ')
   assert first.endswith(
     f'{signed(value)} (95% interval {signed(bounds[0])} to {signed(bounds[1])})'
   )
@@ -115,3 +116,21 @@ def test_the_page_counts_what_is_tested():
     compared = compare(*runs(), unit=unit)
     text = read(comparison_page.render(compared))
     assert f'{compared.test.images:,} {words} in the test set' in text
+
+
+def test_each_run_has_its_interval_its_curve_and_its_decisions():
+  one, other = runs()
+  thresholds = {label: 0.5 for label in one.labels}
+  compared = compare(one, other, between=('A', 'B'), thresholds=(thresholds, thresholds))
+  page = comparison_page.render(compared, settings=[('seed', '0', '1'), ('steps', '9', '10')])
+  text = read(page)
+  for contrast in (compared.mean, *compared.labels.values()):
+    for figure in (contrast.auroc.one, contrast.auroc.other):
+      assert figure.interval and wording.plain(figure, 3) in text
+  for contrast in compared.labels.values():
+    for pair in (contrast.sensitivity, contrast.specificity):
+      assert f'{wording.signed(pair.difference.value, 2)} (' in text
+  assert page.count('class="line first"') == len(compared.labels) + 1  # and in the legend
+  assert 'seed 0 1 steps 9 10' in text and 'nobody can say which' in text
+  alone = read(comparison_page.render(compare(one, other)))
+  assert 'no frozen thresholds are known' in alone and 'a file of predictions' in alone

@@ -78,3 +78,42 @@ def rates(
     )
     for name, (hit, whole) in counted.items()
   }
+
+
+def difference(
+  one: np.ndarray, other: np.ndarray, images: np.ndarray, level: float = 0.95
+) -> tuple[float, float] | None:
+  """Returns the interval of one / images less other / images, both hits on the same images.
+
+  The intervals of the two proportions, each as of `wilson`, are put together with the correlation
+  of the patients (Newcombe, Stat. Med. 17:2635, 1998, method 10; Zou & Donner, Stat. Med. 27:1693,
+  2008, equation 5), which is that of their differences from what is expected of so many images,
+  made smaller for continuity as Newcombe does where it is positive.
+
+  Args:
+    one, other: f[P], hits of each patient.
+    images: f[P], of each patient; those without any do not count.
+    level: how often the interval is to cover.
+
+  Returns:
+    (low, high); None with fewer than two patients.
+  """
+  first, second = wilson(one, images, level), wilson(other, images, level)
+  if first is None or second is None:
+    return None
+  kept = np.asarray(images) > 0
+  one, other, images = (np.asarray(part, np.float64)[kept] for part in (one, other, images))
+  shares = np.array([one.sum(), other.sum()]) / images.sum()
+  apart = one - shares[0] * images, other - shares[1] * images
+  norm = float(np.sqrt((apart[0] ** 2).sum() * (apart[1] ** 2).sum()))
+  product = float((apart[0] * apart[1]).sum())
+  if product > 0:
+    product = max(0.0, product - 0.5 * float(images.mean()))
+  correlation = product / norm if norm else 0.0
+  below = shares[0] - first[0], second[1] - shares[1]
+  above = first[1] - shares[0], shares[1] - second[0]
+  low, high = (
+    float(np.sqrt(max(0.0, a**2 + b**2 - 2 * correlation * a * b))) for a, b in (below, above)
+  )
+  middle = float(shares[0] - shares[1])
+  return max(-1.0, middle - low), min(1.0, middle + high)
