@@ -23,7 +23,6 @@ from medjax.data.leakage.findings import (
   ValueShare,
 )
 from medjax.evaluation import wording
-from medjax.report import charts
 from medjax.report.markup import (
   Markup,
   banner,
@@ -189,38 +188,33 @@ def _differences(compared: Sequence[Difference]) -> Markup:
 
 
 def _predictions(predictions: Sequence[Predictor]) -> Markup:
-  shown = _first(predictions)
-  low = min([0.5, *(predictor.interval[0] for predictor in shown)])
-  rows = []
-  for predictor in shown:
-    auroc, bounds = predictor.auroc, wording.bounds(predictor.interval, 2)
-    words = (
-      f'AUROC of {predictor.column} for {predictor.label}: {wording.number(auroc, 2)} ({bounds})'
-    )
-    rows.append(
+  rows = [
+    [
+      predictor.column,
       [
-        predictor.column,
         predictor.label,
-        [
-          one_line(_strong(f'{wording.number(auroc, 2)}', predictor.flagged), f'({bounds})'),
-          charts.interval_bar(auroc, predictor.interval, low, 0.5, words),
-        ],
-        *_extremes(predictor.values),
-      ]
-    )
+        small(f'{predictor.positive:,} of {wording.count(predictor.images, "image")} positive'),
+      ],
+      _strong(wording.number(predictor.auroc, 2), predictor.flagged),
+      _p(predictor.p),
+      *_extremes(predictor.values),
+    ]
+    for predictor in _first(predictions)
+  ]
+  head = ('Column', 'Label', 'AUROC', 'p, corrected', 'Most often positive', 'Least often')
   return section(
     'What predicts a label without any image',
-    table(('Column', 'Label', 'AUROC', 'Most often positive', 'Least often'), rows, 'cards')
-    if rows
-    else tag('p', 'There is nothing to ask.'),
+    table(head, rows, 'cards') if rows else tag('p', 'There is nothing to ask.'),
     tag(
       'p',
       f'Each column alone, {shortcuts.FOLDS}-fold cross-validated by patient, the strongest of '
-      f'{len(predictions):,} first. The intervals together cover with {1 - shortcuts.LEVEL:.0%}; '
-      f'underlined where the lower bound is above {0.5 + shortcuts.PREDICTS:g}, and warned of '
-      f'above {0.5 + shortcuts.WARN:g}. To predict is not to be wrong: age goes with disease, and '
-      'the sickest are filmed lying down. But what tells the label without the disease, a network '
-      'may learn instead of it.',
+      f'{len(predictions):,} first. Underlined: an AUROC above {0.5 + shortcuts.PREDICTS:g} that '
+      f'is not chance: p of {shortcuts.LEVEL:g} or less, corrected for all questions, over '
+      f'{shortcuts.DEALS} random deals of the labels among patients with about as many images; '
+      f'warned of above {0.5 + shortcuts.WARN:g}. There are no intervals: the order of the values '
+      'is fitted to the same patients, and an interval that leaves this out is too narrow. To '
+      'predict is not to be wrong: age goes with disease, and the sickest are filmed lying down. '
+      'But what tells the label without the disease, a network may learn instead of it.',
       class_='quiet',
     ),
   )

@@ -98,17 +98,27 @@ class Predictor:
     column: of the metadata.
     label: that it predicts.
     auroc: cross-validated by patient.
-    interval: (low, high); all intervals of an audit together cover at 95%.
-    flagged: whether the lower bound is clearly above 0.5.
+    p: by random deals of the labels among the patients, corrected for all questions.
+    flagged: whether the AUROC is clearly above 0.5 and more than chance.
     values: the column's values, the one most often positive first.
   """
 
   column: str
   label: str
   auroc: float
-  interval: tuple[float, float]
+  p: float
   flagged: bool
   values: tuple[ValueShare, ...]
+
+  @property
+  def images(self) -> int:
+    """How many images have a known label."""
+    return sum(value.images for value in self.values)
+
+  @property
+  def positive(self) -> int:
+    """How many of them are positive."""
+    return sum(value.positive for value in self.values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,4 +220,4 @@ class Audit:
   table: TableAudit
   copies: Copies | None
   not_looked_at: tuple[str, ...]
-  schema: int = 1
+  schema: int = 2

@@ -6,11 +6,11 @@ about too; of those it may be the disease itself that follows them.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import sparse
 
 from medjax.data import cells
 from medjax.data.images import containers
@@ -19,7 +19,8 @@ from medjax.data.leakage.findings import Predictor, ValueShare
 COLUMNS = ('dataset', 'site', 'scanner', 'view', 'laterality', 'size', 'file type', 'age', 'sex')
 PERSONAL = ('age', 'sex')
 LEVEL = 0.05  # chance of any false finding among all questions
-PREDICTS = 0.05  # by which the lower bound of an AUROC exceeds 0.5
+DEALS = 199  # of the patients' labels among the patients at random
+PREDICTS = 0.05  # by which an AUROC exceeds 0.5
 WARN = 0.15  # likewise, for a report on a network to say so
 FOLDS = 5
 # Patients with a label, without it, and of a value: with fewer, chance looks like a rule.
@@ -108,99 +109,163 @@ def predictions(
 ) -> tuple[tuple[Predictor, ...], list[str]]:
   """Returns how well each column predicts each label, the best first, and the labels not asked.
 
+  An AUROC has no interval: near 0.5 the order of the values is itself a matter of chance, and
+  intervals that take it as given cover half as often as they claim.
+
   Args:
-    patients: int[N].
+    patients: int[N], from 0.
     labels: the L labels.
     truth, known: bool[N, L].
     binned: column → what `bins` returned.
   """
+  truth = truth & known
+  fewest = [_fewest(patients[known[:, n]], truth[known[:, n], n]) for n in range(len(labels))]
+  too_few = [label for label, number in zip(labels, fewest) if number < FEWEST]
+  asked = [n for n, number in enumerate(fewest) if number >= FEWEST]
+  if not (asked and binned):
+    return (), too_few
+  codes = np.stack([codes for codes, _ in binned.values()], axis=1)
+  p = by_chance(dealt_aurocs(patients, codes, truth[:, asked], known[:, asked]))
   folds = np.random.default_rng(0).permutation(patients.max(initial=-1) + 1)[patients] % FOLDS
-  too_few, asked = [], []
-  for column, label in enumerate(labels):
-    rows = np.flatnonzero(known[:, column])
-    positive = truth[rows, column]
-    fewest = _fewest(patients[rows], positive)
-    if fewest < FEWEST:
-      too_few.append(label)
-    else:
-      asked.append((label, rows, positive))
-  # The interval covers at this level, so that all of them together cover at LEVEL.
-  level = 1 - LEVEL / max(1, len(asked) * len(binned))
   predictors = []
-  for name, (codes, values) in binned.items():
-    for label, rows, positive in asked:
-      area = predictive_auroc(codes[rows], positive, patients[rows], folds[rows], level)
-      if area is None:
-        continue
-      auroc, (low, high) = area
-      predictors.append(
-        Predictor(
-          column=name,
-          label=label,
-          auroc=auroc,
-          interval=(low, high),
-          flagged=bool(low > 0.5 + PREDICTS),
-          values=_shares(codes[rows], positive, values),
-        )
+  for (column, name), (place, n) in itertools.product(enumerate(binned), enumerate(asked)):
+    rows = np.flatnonzero(known[:, n])
+    codes_of_label, positive = codes[rows, column], truth[rows, n]
+    auroc = predictive_auroc(codes_of_label, positive, folds[rows])
+    if auroc is None:
+      continue
+    predictors.append(
+      Predictor(
+        column=name,
+        label=labels[n],
+        auroc=auroc,
+        p=float(p[column, place]),
+        flagged=bool(p[column, place] <= LEVEL and auroc > 0.5 + PREDICTS),
+        values=_shares(codes_of_label, positive, binned[name][1]),
       )
+    )
   return tuple(sorted(predictors, key=lambda predictor: -predictor.auroc)), too_few
 
 
-def predictive_auroc(
-  codes: np.ndarray,
-  positive: np.ndarray,
-  patients: np.ndarray,
-  folds: np.ndarray,
-  level: float = 1 - LEVEL,
-) -> tuple[float, tuple[float, float]] | None:
-  """Returns how well one column predicts a label of patients it has not seen: AUROC and interval.
+def predictive_auroc(codes: np.ndarray, positive: np.ndarray, folds: np.ndarray) -> float | None:
+  """Returns how well one column predicts a label of patients it has not seen.
 
   Each value scores the share of positives that it has in the other folds. Pairs are compared within
-  a fold, for between folds the average score falls where the held-out prevalence rises. The
-  interval is of the variance that patients contribute, all images of each together (Obuchowski
-  1997, Biometrics 53:567, the clustered form of DeLong's), by Student's t of the rarer class's
-  patients.
+  a fold, for between folds the average score falls where the held-out prevalence rises.
 
   Args:
-    codes: int[N], which value each image has.
+    codes: int[N] from 0, which value each image has.
     positive: bool[N].
-    patients: int[N].
-    folds: int[N], the same for all images of a patient.
-    level: that the interval covers at.
+    folds: int[N] from 0, the same for all images of a patient.
 
   Returns:
     None where no fold has both classes.
   """
-  cells = int(codes.max()) + 1
-  per_fold = [
-    np.bincount(folds[rows] * cells + codes[rows], minlength=(int(folds.max()) + 1) * cells)
-    .reshape(-1, cells)
-    .astype(np.float64)
+  shape = (int(folds.max()) + 1, int(codes.max()) + 1)
+  cells = folds * shape[1] + codes
+  hits, misses = (
+    np.bincount(cells[rows], minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
     for rows in (positive, ~positive)
-  ]
-  pairs = per_fold[0].sum(axis=1) * per_fold[1].sum(axis=1)
-  if not pairs.sum():
-    return None
-  weights = pairs / pairs.sum()
-  totals = [counts.sum(axis=0) for counts in per_fold]
-  prevalence = positive.mean()
-  area = 0.0
-  influence = np.zeros((2, *per_fold[0].shape))  # of one negative, one positive image of a value
-  for fold in np.flatnonzero(weights):
-    hits, misses = (counts[fold] for counts in per_fold)
-    others_hits, others = totals[0] - hits, totals[0] + totals[1] - hits - misses
-    score = (others_hits + _SMOOTHING * prevalence) / (others + _SMOOTHING)
-    above = (score[:, None] > score) + 0.5 * (score[:, None] == score)
-    positive_beats = above @ misses / misses.sum()
-    negative_beaten = hits @ above / hits.sum()
-    fold_area = float(hits @ positive_beats / hits.sum())
-    area += weights[fold] * fold_area
-    influence[1, fold] = weights[fold] * (positive_beats - fold_area) / hits.sum()
-    influence[0, fold] = weights[fold] * (negative_beaten - fold_area) / misses.sum()
-  by_patient = np.bincount(patients, weights=influence[positive.astype(int), folds, codes])
-  quantile = special.stdtrit(max(1, _fewest(patients, positive) - 1), (1 + level) / 2)
-  half = quantile * float(np.sqrt((by_patient**2).sum()))
-  return float(area), (float(max(0, area - half)), float(min(1, area + half)))
+  )
+  others_hits = hits.sum(axis=0) - hits
+  others = others_hits + misses.sum(axis=0) - misses
+  scores = (others_hits + _SMOOTHING * positive.mean()) / (others + _SMOOTHING)
+  pairs = (hits.sum(axis=1) * misses.sum(axis=1)).sum()
+  return float(_won(scores, hits, misses).sum() / pairs) if pairs else None
+
+
+def dealt_aurocs(
+  patients: np.ndarray, codes: np.ndarray, truth: np.ndarray, known: np.ndarray, deals: int = DEALS
+) -> np.ndarray:
+  """Returns the AUROCs of each column for each label, as they are and after deals of the labels.
+
+  Here each value scores the share of positives that it has in all images, also those asked: the
+  optimism is the same in every deal. A deal gives the labels of one patient to another. Patients
+  exchange with those of about as many images, within a factor of two: the number may go with both
+  label and column, and a patient with most of the images stays as they are.
+
+  Args:
+    patients: int[N] from 0.
+    codes: int[N, C] from 0, which value each image has in each column.
+    truth, known: bool[N, L]; no truth where it is not known.
+    deals: how many.
+
+  Returns:
+    f64[1 + deals, C, L], NaN where a deal leaves no positive or no negative.
+  """
+  starts = np.cumsum([0, *(codes.max(axis=0) + 1)])
+  images, columns = codes.shape
+  cells = sparse.csc_array(
+    (
+      np.ones(codes.size, np.float32),
+      (codes + starts[:-1]).ravel(),
+      np.arange(0, codes.size + 1, columns),
+    ),
+    shape=(starts[-1], images),
+  )
+  labels = truth.shape[1]
+  # Positive and unknown, for these are few.
+  asked = sparse.csr_array(np.hstack([truth, ~known]).astype(np.float32))
+  dealt = _deals(patients, np.random.default_rng(0), deals)
+  counts = np.stack([(cells @ asked[rows]).toarray().T for rows in dealt])
+  hits, unknown = counts[:, :labels], counts[:, labels:]
+  misses = np.diff(cells.tocsr().indptr) - unknown - hits
+  parts = [slice(*bounds) for bounds in itertools.pairwise(starts)]
+  return np.stack([_aurocs(hits[..., part], misses[..., part]) for part in parts], axis=1)
+
+
+def _aurocs(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+  """Returns the AUROC f[...] of V values by their own shares of positives; both are f[..., V]."""
+  with np.errstate(invalid='ignore', divide='ignore'):
+    scores = np.nan_to_num(hits / (hits + misses))
+    return _won(scores, hits, misses) / (hits.sum(axis=-1) * misses.sum(axis=-1))
+
+
+def _won(scores: np.ndarray, hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+  """Returns f[...]: the pairs in which a positive image scores higher, ties count half.
+
+  Args:
+    scores, hits, misses: f[..., V], of each value: its score, and its images by class.
+  """
+  above = (np.sign(scores[..., :, None] - scores[..., None, :]) + 1) / 2
+  return (hits * (above @ misses[..., None])[..., 0]).sum(axis=-1)
+
+
+def _deals(patients: np.ndarray, rng: np.random.Generator, deals: int) -> Iterator[np.ndarray]:
+  """Yields int[N], the image that each one has its labels from: itself first, then by each deal."""
+  yield np.arange(len(patients))
+  images = np.bincount(patients)
+  order = np.argsort(patients, kind='stable')
+  first = np.cumsum(images) - images
+  place = np.empty(len(patients), np.int64)  # of an image among those of its patient
+  place[order] = np.arange(len(patients)) - np.repeat(first, images)
+  magnitude = np.frexp(images)[1]
+  alike = [np.flatnonzero(magnitude == number) for number in np.unique(magnitude)]
+  for _ in range(deals):
+    giver = np.empty(len(images), np.int64)
+    for members in alike:
+      giver[members] = rng.permutation(members)
+    shift = rng.integers(images.max(), size=len(images))
+    given = giver[patients]
+    yield order[first[given] + (place + shift[patients]) % images[given]]
+
+
+def by_chance(dealt: np.ndarray) -> np.ndarray:
+  """Returns the p value of each question, corrected for all of them.
+
+  What chance can do is the largest deviation of any question in each deal, in standard deviations
+  of that question (Westfall & Young 1993, the single-step maxT). If no column tells anything, the
+  chance that any p is 0.05 or less is 0.05.
+
+  Args:
+    dealt: f64[1 + deals, ...], as they are and after each deal.
+  """
+  with np.errstate(invalid='ignore', divide='ignore'):
+    deviation = (dealt - np.nanmean(dealt, axis=0)) / np.nanstd(dealt, axis=0)
+  # Where every deal is the same there is nothing to compare with.
+  deviation = np.nan_to_num(deviation, nan=0, posinf=0, neginf=0)
+  largest = np.sort(deviation.reshape(len(dealt), -1).max(axis=1))
+  return (len(largest) - np.searchsorted(largest, deviation[0] - 1e-9)) / len(largest)
 
 
 def _fewest(patients: np.ndarray, positive: np.ndarray) -> int:
@@ -224,4 +289,4 @@ def _shares(
 
 def warns(predictor: Predictor) -> bool:
   """Whether a prediction is so strong that a report on a network must say so."""
-  return predictor.flagged and predictor.interval[0] > 0.5 + WARN
+  return predictor.flagged and predictor.auroc > 0.5 + WARN

@@ -148,10 +148,9 @@ def _personal(predictor: Predictor) -> bool:
 
 
 def _predicts_words(predictor: Predictor) -> str:
-  low, high = predictor.interval
   return (
     f'{predictor.column} tells {predictor.label} with an AUROC of {predictor.auroc:.2f} '
-    f'({low:.2f}–{high:.2f})'
+    f'({predictor.positive:,} of {predictor.images:,} images positive; p = {predictor.p:.3f})'
   )
 
 
