@@ -21,7 +21,7 @@ from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import again, report_files
 from medjax.final_test import compare as comparing
-from medjax.report import comparison_page
+from medjax.report import beside, comparison_page
 from medjax.runs import finished
 
 _FIGURES = ('truth', 'known', 'probabilities')
@@ -48,7 +48,8 @@ class Assessment(Result):
   def report(self, path: str | os.PathLike) -> Page:
     """Writes the report, one HTML file, and returns its path; a notebook shows the page."""
     title = words.path(path, 'path').stem
-    return pages.write(path, again.page_of(self, self.protocol, title=title))
+    text = again.page_of(self, self.protocol, title=title)
+    return pages.write(path, text, beside.of_result(self))
 
   def __repr__(self) -> str:
     return f'<{report_files.answer(self)}>'
@@ -73,7 +74,7 @@ class Comparison(contrasts.Comparison):
     page = comparison_page.render(
       self, notes=self.of_runs, warning=self.warning, settings=self.settings
     )
-    return pages.write(path, page)
+    return pages.write(path, page, beside.of_comparison(self))
 
   def __str__(self) -> str:
     return '\n'.join([*comparison_page.in_words(self), *filter(None, [self.warning])])

@@ -3,10 +3,12 @@
 import html
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from medjax.api import words
 from medjax.errors import InputError
+from medjax.report import beside
 from medjax.runtime import files
 
 _Path: Any = type(pathlib.Path())  # Before Python 3.12 pathlib.Path itself cannot be derived from.
@@ -22,8 +24,13 @@ class Page(_Path):
     return f'<iframe srcdoc="{text}" style="width: 100%; height: 50em; border: 0"></iframe>'
 
 
-def write(path: str | os.PathLike, text: str) -> Page:
-  """Writes a page, and the folders that it lacks.
+def write(path: str | os.PathLike, text: str, tables: Mapping[str, str]) -> Page:
+  """Writes a page, the folders that it lacks, and what lies beside it.
+
+  Args:
+    path: of the page.
+    text: of the page.
+    tables: as for `medjax.report.beside.write`.
 
   Raises:
     InputError: it cannot be written there.
@@ -34,4 +41,5 @@ def write(path: str | os.PathLike, text: str) -> Page:
     if page.is_dir():
       raise InputError(f'{page}: is a folder; name a file in it, such as {page / "report.html"}')
     files.write_whole(page, text)
+    beside.write(page, text, tables)
   return page

@@ -24,7 +24,7 @@ from medjax.evaluation.readers import comparison as reader_comparison
 from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.result import Result
 from medjax.final_test import generated, report_files
-from medjax.report import run_page
+from medjax.report import beside, run_page
 from medjax.runs import finished
 from medjax.runtime import files
 
@@ -167,6 +167,7 @@ def evaluate_files(
   warning = generated.of_predictions(sources.predictions, truth)
   page = page_of(result, protocol, title=sources.predictions.name, warning=warning)
   files.write_whole(output / PAGE, page)
+  beside.write(output / PAGE, page, beside.of_result(result))
   if assessed.frozen:
     content = json.dumps(frozen.to_plain(assessed.frozen), indent=2)
     files.write_whole(output / FROZEN, content + '\n')

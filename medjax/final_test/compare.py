@@ -15,7 +15,7 @@ from medjax.evaluation.frozen import FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.final_test import generated
 from medjax.final_test.again import PredictionFiles, check, check_level, not_recorded
-from medjax.report import comparison_page, weaknesses
+from medjax.report import beside, comparison_page, weaknesses
 from medjax.report.sections import split
 from medjax.runs import finished, seen_by_run
 from medjax.runs.finished import Run
@@ -234,6 +234,7 @@ class _Destination(NamedTuple):
       figures, notes=compared.notes, warning=compared.warning, settings=compared.settings
     )
     files.write_whole(page, content + '\n')
+    beside.write(page, content, beside.of_comparison(figures))
     results_file.save(self.results / f'{self.name}.json', figures)
     return compared._replace(comparison=figures, page=page)
 

@@ -16,7 +16,7 @@ from medjax.final_test import overlay
 from medjax.report.pictures import data_uri
 from medjax.training.learner import Learner
 
-DISPLAY = 256  # pixels of a shown picture; enough to see a finding, small enough for many in a page
+DISPLAY = 512  # pixels of a shown picture: to be enlarged, and small enough for many in a page
 BATCH = 8
 
 

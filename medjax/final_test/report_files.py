@@ -15,7 +15,7 @@ from medjax.evaluation import results_file, wording
 from medjax.evaluation.result import Result
 from medjax.evaluation.surest import Example
 from medjax.final_test import generated
-from medjax.report import run_page
+from medjax.report import beside, run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
 from medjax.runs import metrics_file
@@ -32,11 +32,12 @@ def write(layout: Layout, result: Result) -> None:
   """
   settings = files.read_json(layout.config)
   config = configs.from_dict(settings)
+  proof = files.read_json(layout.split_proof)
   page = run_page.render(
     title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
     result=result,
     history=metrics_file.read(layout),
-    split_proof=files.read_json(layout.split_proof),
+    split_proof=proof,
     config=settings,
     facts={
       **result.facts,
@@ -51,6 +52,9 @@ def write(layout: Layout, result: Result) -> None:
   for path in (layout.report, layout.result):
     path.parent.mkdir(exist_ok=True)
   files.write_whole(layout.report, page)
+  people = {name: part.get('characteristics', {}) for name, part in proof.get('splits', {}).items()}
+  tables = {**beside.of_result(result), **beside.of_people(proof, people)}
+  beside.write(layout.report, page, tables)
   results_file.save(layout.result, result)
 
 

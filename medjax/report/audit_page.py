@@ -26,6 +26,7 @@ from medjax.evaluation import wording
 from medjax.report.markup import (
   Markup,
   banner,
+  enlarged,
   findings,
   one_line,
   page,
@@ -308,7 +309,7 @@ def _pair(pair: CopyPair, pictures: Mapping[int, str], several_sets: bool) -> Ma
     sides.append(
       tag(
         'div',
-        tag('img', src=pictures[row], alt=image)
+        enlarged(image, tag('img', src=pictures[row], alt=image))
         if row in pictures
         else small('could not be drawn'),
         small(image),

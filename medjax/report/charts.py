@@ -51,6 +51,7 @@ def line_chart(
   title: str,
   description: str,
   lines: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
+  up: str,
   marked: tuple[float, float, str] | None = None,
 ) -> Markup:
   """Draws lines over optimizer steps.
@@ -58,19 +59,20 @@ def line_chart(
   Args:
     title, description: of the drawing.
     lines: (name, class, points (step, value)); the class is 'first', 'second' or 'faint'.
+    up: what the values are, with their unit.
     marked: (step, value, words) of a point to mark, or None.
   """
-  width, height, left, right, top, bottom = 440, 230, 46, 22, 12, 40
+  width, height, left, right, top, bottom = 440, 230, 62, 22, 12, 40
   every = [point for _, _, points in lines for point in points]
   x_ticks = ticks(0, max(x for x, _ in every))
   y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
 
   def place(x: float, y: float) -> tuple[float, float]:
     across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-    up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+    high = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
     return (
       round(left + (width - left - right) * across, 1),
-      round(height - bottom - (height - top - bottom) * up, 1),
+      round(height - bottom - (height - top - bottom) * high, 1),
     )
 
   marks = []
@@ -82,7 +84,9 @@ def line_chart(
     x = place(tick, y_ticks[0])[0]
     marks.append(tag('text', f'{tick:,.6g}', x=x, y=height - bottom + 16, class_='tick middle'))
   middle = left + (width - left - right) / 2
-  marks.append(tag('text', 'step', x=middle, y=height - 6, class_='axis middle'))
+  marks.append(tag('text', 'optimizer step', x=middle, y=height - 6, class_='axis middle'))
+  turned = f'translate(12 {(top + height - bottom) / 2:g}) rotate(-90)'
+  marks.append(tag('text', up, x=0, y=0, transform=turned, class_='axis middle'))
   if marked:
     x, y = place(*marked[:2])
     marks.append(tag('line', x1=x, x2=x, y1=top, y2=height - bottom, class_='best'))

@@ -10,7 +10,7 @@ from medjax.evaluation.contrasts import (
   PairedTest,
 )
 from medjax.evaluation.figure import Figure
-from medjax.report import charts, weaknesses
+from medjax.report import beside, charts, weaknesses
 from medjax.report.figures import figure_words
 from medjax.report.markup import (
   NOTHING,
@@ -64,6 +64,7 @@ def render(
   css = style('report.css', 'comparison.css')
   one, other = comparison.between
   first = _first_screen(comparison, facts or {}, notes, warning)
+  footer = tag('footer', tag('p', beside.SAID, class_='quiet'))
   main = tag(
     'main',
     _labels(comparison),
@@ -72,7 +73,7 @@ def render(
     contrast_sections.settings(comparison.between, settings),
     _how(comparison),
   )
-  return page(f'{one} against {other} · medjax comparison', css, first, main)
+  return page(f'{one} against {other} · medjax comparison', css, first, main, footer)
 
 
 def in_words(comparison: Comparison) -> list[str]:

@@ -35,9 +35,20 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     for key, value in attributes.items()
     if value is not None
   )
-  if name == 'img':
+  if name in ('img', 'input'):
     return Markup(f'<{name}{attribute_text}>')
   return Markup(f'<{name}{attribute_text}>{join(*children)}</{name}>')
+
+
+def enlarged(words: str, *picture: object) -> Markup:
+  """Returns a picture that fills the screen when it is clicked, or by keyboard; no script does it.
+
+  Args:
+    words: what it shows, for those who cannot see it.
+    picture: the image and what is drawn over it.
+  """
+  box = tag('input', type='checkbox', aria_label=f'Enlarge {words}')
+  return tag('label', box, *picture, class_='picture')
 
 
 def page(title: str, css: str, *body: object) -> str:

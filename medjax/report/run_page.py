@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
 from medjax.evaluation.surest import Example
-from medjax.report import checklist
+from medjax.report import beside, checklist
 from medjax.report.first_screen import first_screen
 from medjax.report.markup import Markup, identity, page, section, style, tag, term
 from medjax.report.sections import calibration as calibration_section
@@ -93,9 +93,9 @@ def render(
   first = first_screen(title, result, split_proof, facts, people.get('test', {}))
   body = [tag('div', content, id=identity(name), class_='part') for name, content in parts]
   css = style('report.css', 'sections.css', 'reader_section.css')
-  return page(
-    f'{title} · medjax report', css, first, _contents([n for n, _ in parts]), tag('main', body)
-  )
+  contents = _contents([name for name, _ in parts])
+  footer = tag('footer', tag('p', beside.SAID, class_='quiet'))
+  return page(f'{title} · medjax report', css, first, contents, tag('main', body), footer)
 
 
 def _contents(names: Sequence[str]) -> Markup:

@@ -3,7 +3,7 @@
 import html.parser
 import re
 
-VOID = {'meta', 'wbr', 'img'}
+VOID = {'meta', 'wbr', 'img', 'input'}
 
 
 class Page(html.parser.HTMLParser):

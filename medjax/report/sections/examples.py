@@ -50,7 +50,7 @@ def section(
     tag(
       'p',
       f'The ones furthest from the {against_rest}threshold, no two of one patient: extremes, not a '
-      'fair sample.',
+      'fair sample. Click a picture to enlarge it.',
       None
       if unit == 'image'
       else ' They are single images at the thresholds of images, while this report is of '
@@ -98,4 +98,4 @@ def _picture(picture: str | None, words: str, boxes: Sequence[Sequence[float]]) 
   drawn = frames and tag(
     'svg', frames, viewBox='0 0 1 1', preserveAspectRatio='none', aria_hidden='true', class_='boxes'
   )
-  return tag('div', tag('img', src=picture, alt=words), drawn or None, class_='picture')
+  return markup.enlarged(words, tag('img', src=picture, alt=words), drawn or None)

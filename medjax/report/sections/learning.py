@@ -29,7 +29,7 @@ def curves(history: Sequence[Mapping], best_step: str = '') -> Markup:
       tag(
         'figure',
         tag('figcaption', tag('b', 'Loss')),
-        charts.line_chart('Loss over steps', f'{words}.', lines),
+        charts.line_chart('Loss over steps', f'{words}.', lines, 'loss, nats per image'),
         charts.legend(*((kind, name) for name, kind, _ in lines)),
       )
     )
@@ -48,6 +48,7 @@ def curves(history: Sequence[Mapping], best_step: str = '') -> Markup:
           'Validation AUROC over steps',
           f'{words}.',
           [*faint, ('mean over labels', 'first', means)],
+          'AUROC',
           (*best, words),
         ),
         charts.legend(*entries, *([('faint', 'single labels')] if faint else [])),

@@ -38,7 +38,7 @@ def patients(
     table(
       ('', *(PARTS[name] for name in names)),
       [*_sizes(splits), *_people(names, people), *_prevalence(splits)],
-      'people',
+      'cards people',
     ),
     tag('p', _explained(splits, people), class_='quiet'),
   )

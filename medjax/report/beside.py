@@ -1,0 +1,176 @@
+"""What lies beside a page for a paper: its figures as SVG files and its numbers as CSV files."""
+
+import csv
+import dataclasses
+import html
+import io
+import pathlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medjax.evaluation.contrasts import Comparison
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.result import Result
+from medjax.report import markup
+from medjax.runtime import files
+
+FOLDER = '_files'  # after the name of the page
+SAID = (
+  'The figures of this page as SVG and its tables as CSV lie beside it, in the folder of its name '
+  f'with {FOLDER} at the end.'
+)
+_LEGEND = 22  # pixels of one of its lines
+_FIGURE = re.compile(r'<figure[^>]*>.*?</figure>', re.S)
+_DRAWING = re.compile(r'<svg (?=[^>]*role="(?:group|img)")[^>]*>.*?</svg>', re.S)
+_KEY = re.compile(r'<li><svg[^>]*>(.*?)</svg>(.*?)</li>', re.S)
+
+
+def write(page: pathlib.Path, text: str, tables: Mapping[str, str]) -> None:
+  """Writes a page's figures and tables into its folder, in place of what an earlier page left.
+
+  Args:
+    page: where the page is.
+    text: of the page, from whose figures the files are made.
+    tables: name of a file → its text.
+  """
+  folder = page.with_name(page.stem + FOLDER)
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.mkdir(parents=True)
+  for name, content in {**figures(text), **tables}.items():
+    try:
+      files.write_whole(folder / name, content)
+    except OSError as error:
+      if not files.name_is_refused(error):
+        raise
+      files.write_whole(folder / files.short_name(name), content)
+
+
+def figures(page: str) -> dict[str, str]:
+  """Returns name → text of an SVG file for each figure of a page, as it looks on paper."""
+  rules = _style()
+  drawn: dict[str, str] = {}
+  for figure in _FIGURE.findall(page):
+    for drawing in _DRAWING.findall(figure):
+      label = re.search(r'aria-label="([^"]*)"', drawing)
+      title = html.unescape(label.group(1)) if label else 'figure'
+      name = markup.identity(title.partition('. ')[0]) or 'figure'
+      number = sum(other.startswith(f'{name}.') for other in drawn)
+      drawn[f'{name}.{number + 1}.svg' if number else f'{name}.svg'] = _alone(
+        drawing, _KEY.findall(figure), rules
+      )
+  return drawn
+
+
+def _alone(drawing: str, key: Sequence[tuple[str, str]], rules: str) -> str:
+  """Returns a drawing of a page as a file of its own, its key below it."""
+  opening, _, inside = drawing.partition('>')
+  # What is shown while a mark is pointed at is of no use on paper.
+  inside = re.sub(r'<g class="hits">.*(?=</svg>)', '', inside, flags=re.S)
+  width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', opening)[0])
+  lines = [
+    f'<g transform="translate(0 {height + 10 + _LEGEND * at:g})">{shape}'
+    f'<text x="34" y="10">{words}</text></g>'
+    for at, (shape, words) in enumerate(key)
+  ]
+  total = height + (10 + _LEGEND * len(key) if key else 0)
+  opening = re.sub(r'viewBox="[^"]*"', f'viewBox="0 0 {width:g} {total:g}"', opening)
+  body = inside.removesuffix('</svg>') + ''.join(lines)
+  return (
+    f'{opening} xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{total:g}">'
+    f'<style>{rules}</style>{body}</svg>\n'
+  )
+
+
+def _style() -> str:
+  """Returns the style sheets' rules on drawings, in the colours of a light page."""
+  css = markup.style('report.css', 'sections.css', 'comparison.css', 'reader_section.css')
+  colours = dict(re.findall(r'--([\w-]+): ([^;]+);', css[: css.index('@media')]))
+  # Programs that draw SVG know no variables and no selectors by state.
+  found = re.findall(r'^(?:svg|\.boxes) ([^{}]+)\{([^}]*)\}', css, re.M)
+  kept = [(names, body) for names, body in found if ':' not in names and '[' not in names]
+  rules = ''.join(f'{names.strip()}{{{body.strip()}}}' for names, body in kept)
+  return re.sub(r'var\(--([\w-]+)\)', lambda match: colours.get(match.group(1), 'none'), rules)
+
+
+def of_result(result: Result) -> dict[str, str]:
+  """Returns the CSV files of a report: labels, operating points, subgroups, decisions."""
+  mean = {'label': 'mean', **_row(result.mean)}
+  labels = [{'label': label, **_row(tested)} for label, tested in result.labels.items()]
+  points = [
+    {'label': label, **_row(point)}
+    for label, tested in result.labels.items()
+    for point in tested.operating_points
+  ]
+  groups = [
+    {'column': column, 'value': group.value, 'label': label, **_row(tested)}
+    for column, values in result.subgroups.items()
+    for group in values
+    for label, tested in group.labels.items()
+  ]
+  tables = {'labels.csv': [*labels, mean], 'operating_points.csv': points, 'subgroups.csv': groups}
+  if result.classes is not None:
+    tables['decision.csv'] = [_row(result.classes)]
+    tables['confusion_matrix.csv'] = [
+      {'truth': label, **dict(zip(result.classes.labels, counts))}
+      for label, counts in zip(result.classes.labels, result.classes.confusion)
+    ]
+  return {name: _csv(rows) for name, rows in tables.items() if rows}
+
+
+def of_people(proof: Mapping, people: Mapping[str, Mapping]) -> dict[str, str]:
+  """Returns the CSV file on who is in each part of a split, if anything is known."""
+  rows = []
+  for part, counts in proof.get('splits', {}).items():
+    values: dict[str, Any] = {'patients': counts['patients'], 'images': counts['images']}
+    values |= _flat(people.get(part) or {})
+    values |= _flat({'label': counts['labels']})
+    rows += [{'part': part, 'what': name, 'value': value} for name, value in values.items()]
+  return {'patients.csv': _csv(rows)} if rows else {}
+
+
+def of_comparison(comparison: Comparison) -> dict[str, str]:
+  """Returns the CSV file of a comparison, a row for each label and one for the mean."""
+  rows = [{'label': 'mean', **_row(comparison.mean)}]
+  rows += [{'label': label, **_row(contrast)} for label, contrast in comparison.labels.items()]
+  return {'comparison.csv': _csv(rows)}
+
+
+def _row(value: Any) -> dict[str, Any]:
+  """Returns the numbers and words of a dataclass by name, those inside it after its name."""
+  row: dict[str, Any] = {}
+  for field in dataclasses.fields(value):
+    name, content = field.name, getattr(value, field.name)
+    if isinstance(content, Figure):
+      low, high = content.interval or (None, None)
+      row |= {name: content.value, f'{name}_low': low, f'{name}_high': high}
+      if content.reason:
+        row[f'{name}_reason'] = content.reason
+    elif dataclasses.is_dataclass(content):
+      row |= {f'{name}_{inner}': part for inner, part in _row(content).items()}
+    elif content is None or isinstance(content, int | float | str):
+      row[name] = content
+  return row
+
+
+def _flat(values: Mapping[str, Any], above: str = '') -> dict[str, Any]:
+  flat: dict[str, Any] = {}
+  for name, value in values.items():
+    if isinstance(value, Mapping):
+      flat |= _flat(value, f'{above}{name}: ')
+    elif isinstance(value, list):
+      flat |= {f'{above}{name} {at}': part for at, part in enumerate(value, 1)}
+    else:
+      flat[f'{above}{name}'] = value
+  return flat
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Returns rows as text; a cell is empty where a row has no such value."""
+  names = list(dict.fromkeys(name for row in rows for name in row))
+  text = io.StringIO()
+  writer = csv.DictWriter(text, names, restval='', lineterminator='\n')
+  writer.writeheader()
+  writer.writerows(rows)
+  return text.getvalue()
