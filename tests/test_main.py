@@ -91,7 +91,7 @@ def test_the_evaluation_is_that_of_the_predictions(finished):
     kept = frozen.read(workdir, LABELS).levels['image']
     assert kept.threshold(label) == point['threshold']
     if point['threshold'] is not None:
-      column = kept.calibration, validation.probabilities, validation.labels
+      column = kept.calibration, validation.probabilities, validation.labels, validation.log_odds
       known = validation.known[:, index]
       calibrated = calibration.apply(*column)[known, index]
       threshold = operating_points.choose('youden', calibrated, validation.truth[known, index])

@@ -17,9 +17,9 @@ from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
 from medjax.evaluation.label_figures import ALL_THE_SAME, CONFIDENCE, all_the_same
 from medjax.evaluation.label_result import Counts
-from medjax.evaluation.predictions import Predictions, known_of
+from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import LevelResult, Result, Variant
-from medjax.evaluation.statistics import intervals, metrics, resampled
+from medjax.evaluation.statistics import intervals, metrics
 
 
 class Assessment(NamedTuple):
@@ -156,7 +156,7 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
   """Returns mean areas over the labels that have both classes, chosen as those of `Mean`."""
   names = list(predictions.labels)
   thresholds = np.zeros((len(names), 0))
-  prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
+  prepared = summary.prepare(predictions, thresholds)
   counts = [_counts(predictions, index) for index in range(len(names))]
   both = [index for index, label in enumerate(counts) if label.positives and label.negatives]
   both = [index for index in both if of_several_patients(counts[index])] or both
@@ -178,7 +178,7 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
     drawn, values = {}, {name: np.array([np.nan]) for name in ('auroc', 'auprc')}
     reason = 'no label has both classes'
   reasons = dict.fromkeys(values, reason)
-  if both and all(all_the_same(known_of(predictions, index)[0]) for index in both):
+  if both and all(all_the_same(ranks_of(predictions, index)[0]) for index in both):
     reasons['auroc'] = reason or ALL_THE_SAME
   figures = {
     name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reasons[name], CONFIDENCE)

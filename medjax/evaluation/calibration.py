@@ -3,7 +3,7 @@
 A network trained with class weights or re-sampled images, or long enough, says 0.6 where 6 of 100
 images are positive. A calibration maps its probabilities to others; what is fitted on validation is
 then left alone. Labels that are questions of their own (head 'sigmoid') are calibrated one by one,
-with z = logit p:
+with z = logit p, taken from the network itself where it is known:
 
   'temperature'  sigmoid(z / T), T > 0 (Guo et al., ICML 2017). It moves no probability across 0.5,
                  so it cannot mend what class weights did.
@@ -25,28 +25,25 @@ What cannot be fitted keeps its probabilities and says why.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from medjax.config import vocabulary
 from medjax.errors import InputError, check_option, nearest
 from medjax.evaluation import wording
-from medjax.evaluation.statistics import metrics
+from medjax.evaluation.statistics import calibration_fits, metrics
+from medjax.evaluation.statistics.calibration_fits import Breakpoints
 
 FEWEST = 5  # images of either class; with fewer, one image more or less decides
-TEMPERATURES = (0.01, 100.0)  # beyond, an answer is 0 or 1, or none at all
-_COLD = 1e18  # 1 / T at which any two probabilities that differ become 0 and 1
-LEAST_SLOPE = 0.01  # of a class in vector scaling
-# Logarithms need probabilities off 0 and 1. Near 1 float32 has steps of 2**-24, and 1 stands for
-# all from half a step below; near 0 it tells far smaller numbers apart, whose ranks are to stay.
+# Logarithms need probabilities off 0 and 1, where nothing but they is known. Near 1 float32 has
+# steps of 2**-24, and 1 stands for all from half a step below; near 0 it tells far smaller numbers
+# apart, whose ranks are to stay.
 LOWEST, HIGHEST = 1e-12, 1 - 2.0**-25
 
 _WORSE = 'higher probabilities do not go with more positives on validation'
 _WORSE_CLASSES = 'a higher probability of a class does not go with more images of it on validation'
-
-Breakpoints = tuple[tuple[float, float], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +115,8 @@ def fit(
   known: np.ndarray,
   labels: Sequence[str],
   head: str,
+  *,
+  log_odds: np.ndarray | None = None,
 ) -> Calibration:
   """Fits a calibration; the same predictions give the same one.
 
@@ -128,6 +127,7 @@ def fit(
     known: bool[N, L]; of exclusive classes, an image's are known all or none.
     labels: L names.
     head: 'sigmoid', 'softmax' or 'ordinal'.
+    log_odds: f[N, L] of the probabilities, where they are known better than by them.
 
   Returns:
     What `apply` takes.
@@ -139,8 +139,9 @@ def fit(
   check_option('head', head, vocabulary.HEADS)
   probabilities = np.asarray(probabilities, np.float64)
   truth, known, labels = np.asarray(truth), np.asarray(known, bool), list(labels)
+  logits = _logit(probabilities) if log_odds is None else np.asarray(log_odds, np.float64)
   shape = (len(probabilities), len(labels))
-  if not probabilities.shape == truth.shape == known.shape == shape:
+  if not probabilities.shape == logits.shape == truth.shape == known.shape == shape:
     raise ValueError(
       f'probabilities {probabilities.shape}, truth {truth.shape} and known {known.shape} must be '
       f'images x labels {shape}'
@@ -150,67 +151,114 @@ def fit(
     for column, label in enumerate(labels):
       rows = known[:, column]
       scores, positive = metrics.checked(probabilities[rows, column], truth[rows, column])
-      fitted[label] = _fit_label(method, scores, positive)
+      fitted[label] = _fit_label(method, scores, logits[rows, column], positive)
     return Calibration(method, head, labels=fitted)
   complete = known.all(axis=1)
-  classes = _fit_classes(method, probabilities[complete], truth[complete] == 1, labels)
+  logs = _log(probabilities) if log_odds is None else special.log_expit(logits)
+  classes = _fit_classes(
+    method, probabilities[complete], logs[complete], truth[complete] == 1, labels
+  )
   return Calibration(method, head, classes=classes)
 
 
-def apply(fitted: Calibration, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+def apply(
+  fitted: Calibration,
+  probabilities: np.ndarray,
+  labels: Sequence[str],
+  log_odds: np.ndarray | None = None,
+) -> np.ndarray:
   """Returns the calibrated probabilities f64[N, L] in [0, 1]; labels are joined by name.
 
   Args:
     fitted: from `fit`.
     probabilities: f[N, L].
     labels: L names, those that were fitted, in any order.
+    log_odds: as for `fit`.
 
   Raises:
     InputError: other labels than those fitted.
   """
   probabilities = np.asarray(probabilities, np.float64)
-  calibrated_labels = fitted.names
+  _check_labels(fitted, labels)
+  if fitted.classes is None:
+    of_labels = fitted.labels or {}
+    logits = _logit(probabilities) if log_odds is None else log_odds
+    columns = [
+      _apply_label(of_labels[label], probabilities[:, column], logits[:, column])
+      for column, label in enumerate(labels)
+    ]
+    return np.stack(columns, axis=1)
+  logs = _log(probabilities) if log_odds is None else special.log_expit(log_odds)
+  order = [list(labels).index(label) for label in fitted.names]
+  calibrated = np.empty_like(probabilities)
+  calibrated[:, order] = _apply_classes(fitted.classes, probabilities[:, order], logs[:, order])
+  return calibrated
+
+
+def log_odds_of(
+  fitted: Calibration, log_odds: np.ndarray, labels: Sequence[str]
+) -> np.ndarray | None:
+  """Returns the log-odds f64[N, L] of the calibrated probabilities.
+
+  None where the calibration is a step function of probabilities, which tell all there is to tell.
+
+  Args:
+    fitted: from `fit`.
+    log_odds: f[N, L], before calibration.
+    labels: L names, those that were fitted, in any order.
+
+  Raises:
+    InputError: other labels than those fitted.
+  """
+  _check_labels(fitted, labels)
+  log_odds = np.asarray(log_odds, np.float64)
+  parts = (fitted.labels or {}).values() if fitted.classes is None else (fitted.classes,)
+  if any(part.breakpoints is not None for part in parts):
+    return None
+  if fitted.classes is None:
+    of_labels = fitted.labels or {}
+    return np.stack(
+      [_line(of_labels[label], log_odds[:, column]) for column, label in enumerate(labels)], axis=1
+    )
+  order = [list(labels).index(label) for label in fitted.names]
+  scores = np.empty_like(log_odds)
+  scores[:, order] = _class_scores(fitted.classes, special.log_expit(log_odds[:, order]))
+  others = np.where(np.eye(len(order), dtype=bool), -np.inf, scores[:, None, :])
+  return scores - special.logsumexp(others, axis=2)
+
+
+def _check_labels(fitted: Calibration, labels: Sequence[str]) -> None:
   for here, there, words in (
-    (labels, calibrated_labels, 'has no calibration; it was fitted for other labels'),
-    (calibrated_labels, labels, 'was calibrated and has no probabilities'),
+    (labels, fitted.names, 'has no calibration; it was fitted for other labels'),
+    (fitted.names, labels, 'was calibrated and has no probabilities'),
   ):
     for label in here:
       if label not in there:
         raise InputError(f"label '{label}' {words}{nearest(label, there)}")
-  if fitted.classes is None:
-    of_labels = fitted.labels or {}
-    columns = [
-      _apply_label(of_labels[label], probabilities[:, column])
-      for column, label in enumerate(labels)
-    ]
-    return np.stack(columns, axis=1)
-  order = [list(labels).index(label) for label in calibrated_labels]
-  calibrated = np.empty_like(probabilities)
-  calibrated[:, order] = _apply_classes(fitted.classes, probabilities[:, order])
-  return calibrated
 
 
-def _fit_label(method: str, scores: np.ndarray, truth: np.ndarray) -> LabelCalibration:
-  """Fits one label by f64[N] scores and bool[N] truth."""
+def _fit_label(
+  method: str, scores: np.ndarray, z: np.ndarray, truth: np.ndarray
+) -> LabelCalibration:
+  """Fits one label by its probabilities f64[N], their logits f64[N] and the truth bool[N]."""
   if method == 'none':
     return LabelCalibration()
   for kind, number in (('positive', int(truth.sum())), ('negative', int((~truth).sum()))):
     if number < FEWEST:
       return LabelCalibration(reason=_too_few(number, kind))
-  if scores.min() == scores.max():
+  if z.min() == z.max():
     return LabelCalibration(reason='all validation images have the same probability')
   if method == 'isotonic':
-    breakpoints = _steps(scores, truth)
+    breakpoints = calibration_fits.steps(scores, truth)
     if breakpoints[0][1] == breakpoints[-1][1]:
       return LabelCalibration(reason=_WORSE)
     return LabelCalibration(breakpoints=breakpoints)
-  z = _logit(scores)
   if method == 'temperature':
-    temperature, reason = _fit_temperature(
+    temperature, reason = calibration_fits.temperature(
       lambda inverse: float(((special.expit(inverse * z) - truth) * z).mean())
     )
     return LabelCalibration(temperature=temperature, reason=reason)
-  slope, intercept = _platt(z, truth)
+  slope, intercept = calibration_fits.platt(z, truth)
   if not slope > 0:  # It would turn every decision round.
     return LabelCalibration(reason=_WORSE)
   return LabelCalibration(slope=slope, intercept=intercept)
@@ -222,18 +270,37 @@ def _too_few(number: int, thing: str, whose: str = '') -> str:
   return f'only {wording.count(number, thing)}{whose} on validation; {FEWEST} are needed'
 
 
-def _apply_label(fitted: LabelCalibration, scores: np.ndarray) -> np.ndarray:
+def _apply_label(fitted: LabelCalibration, scores: np.ndarray, z: np.ndarray) -> np.ndarray:
+  if fitted.breakpoints is not None:
+    return _interpolate(fitted.breakpoints, scores)
+  return scores if fitted.temperature is fitted.slope is None else special.expit(_line(fitted, z))
+
+
+def _line(fitted: LabelCalibration, z: np.ndarray) -> np.ndarray:
+  """Returns the calibrated logits of a method that draws a straight line through them."""
   if fitted.temperature is not None:
-    return special.expit(_logit(scores) / fitted.temperature)
+    return z / fitted.temperature
   if fitted.slope is not None and fitted.intercept is not None:
-    return special.expit(fitted.slope * _logit(scores) + fitted.intercept)
-  return scores if fitted.breakpoints is None else _interpolate(fitted.breakpoints, scores)
+    return fitted.slope * z + fitted.intercept
+  return z
 
 
 def _fit_classes(
-  method: str, probabilities: np.ndarray, truth: np.ndarray, labels: list[str]
+  method: str,
+  probabilities: np.ndarray,
+  scores: np.ndarray,
+  truth: np.ndarray,
+  labels: list[str],
 ) -> ClassesCalibration:
-  """Fits exclusive classes to f64[N, K] probabilities, bool[N, K] truth, one True in each row."""
+  """Fits exclusive classes.
+
+  Args:
+    method: as of `fit`.
+    probabilities: f64[N, K].
+    scores: f64[N, K], their logarithms.
+    truth: bool[N, K], one True in each row.
+    labels: K names.
+  """
   fitted = ClassesCalibration(tuple(labels))
   if method == 'none':
     return fitted
@@ -241,37 +308,44 @@ def _fit_classes(
     if number < FEWEST:
       return dataclasses.replace(fitted, reason=_too_few(number, 'image', f' of {label}'))
   if method == 'isotonic':
-    steps = tuple(_steps(*column) for column in zip(probabilities.T, truth.T))
+    steps = tuple(calibration_fits.steps(*column) for column in zip(probabilities.T, truth.T))
     if all(of_class[0][1] == of_class[-1][1] for of_class in steps):
       return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
     return dataclasses.replace(fitted, breakpoints=steps)
-  scores = _log(probabilities)
   if method == 'temperature':
-    temperature, reason = _fit_temperature(
+    temperature, reason = calibration_fits.temperature(
       lambda inverse: float(
         ((special.softmax(inverse * scores, axis=1) - truth) * scores).sum(axis=1).mean()
       )
     )
     return dataclasses.replace(fitted, temperature=temperature, reason=reason)
-  slopes, intercepts = _vector_scaling(scores, truth.argmax(axis=1))
-  if (slopes <= LEAST_SLOPE).all():
+  slopes, intercepts = calibration_fits.vector_scaling(scores, truth.argmax(axis=1))
+  if (slopes <= calibration_fits.LEAST_SLOPE).all():
     return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
   return dataclasses.replace(
     fitted, slope=tuple(slopes.tolist()), intercept=tuple(intercepts.tolist())
   )
 
 
-def _apply_classes(fitted: ClassesCalibration, probabilities: np.ndarray) -> np.ndarray:
-  if fitted.temperature is not None:
-    return special.softmax(_log(probabilities) / fitted.temperature, axis=1)
-  if fitted.slope is not None and fitted.intercept is not None:
-    scores = np.array(fitted.slope) * _log(probabilities) + np.array(fitted.intercept)
-    return special.softmax(scores, axis=1)
-  if fitted.breakpoints is None:
+def _apply_classes(
+  fitted: ClassesCalibration, probabilities: np.ndarray, logs: np.ndarray
+) -> np.ndarray:
+  if fitted.breakpoints is not None:
+    columns = [_interpolate(*column) for column in zip(fitted.breakpoints, probabilities.T)]
+    calibrated = np.stack(columns, axis=1)
+    return calibrated / calibrated.sum(axis=1, keepdims=True)  # Above 0, because no step is 0.
+  if fitted.temperature is fitted.slope is None:
     return probabilities
-  columns = [_interpolate(*column) for column in zip(fitted.breakpoints, probabilities.T)]
-  calibrated = np.stack(columns, axis=1)
-  return calibrated / calibrated.sum(axis=1, keepdims=True)  # Above 0, because no step is 0.
+  return special.softmax(_class_scores(fitted, logs), axis=1)
+
+
+def _class_scores(fitted: ClassesCalibration, logs: np.ndarray) -> np.ndarray:
+  """Returns f64[N, K], whose softmax is calibrated, given the logarithms of the probabilities."""
+  if fitted.temperature is not None:
+    return logs / fitted.temperature
+  if fitted.slope is not None and fitted.intercept is not None:
+    return np.array(fitted.slope) * logs + np.array(fitted.intercept)
+  return logs
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:
@@ -280,112 +354,6 @@ def _logit(scores: np.ndarray) -> np.ndarray:
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
   return np.log(np.maximum(probabilities, LOWEST))
-
-
-def _targets(counts: np.ndarray) -> np.ndarray:
-  """Returns what an image of each class aims at, f64[K, K], rows the class, by how many have it.
-
-  Platt's are not 0 and 1 but what Laplace's rule expects of the next image, (n + 1) / (n + 2) for a
-  class of n. They keep the fit finite where validation parts the classes without error. With K
-  classes the rule is (n + 1) / (n + K), which is Platt's for two.
-  """
-  return (1 + np.diag(counts)) / (counts[:, None] + len(counts))
-
-
-def _fit_temperature(slope: Callable[[float], float]) -> tuple[float | None, str]:
-  """Returns T of the least log loss, or None and why there is none.
-
-  Args:
-    slope: of the log loss against 1 / T, in which it is convex.
-  """
-  coldest, hottest = TEMPERATURES
-  if slope(0.0) >= 0:
-    return None, 'no temperature does better than calling every answer equally likely'
-  if slope(1 / hottest) >= 0:
-    return None, f'the temperature that fits is above {hottest:g}, the highest that is tried'
-  if slope(_COLD) <= 0:
-    return None, 'validation is separated without error, so that any lower temperature is better'
-  if slope(1 / coldest) <= 0:
-    return None, f'the temperature that fits is below {coldest:g}, the lowest that is tried'
-  inverse = optimize.brentq(slope, 1 / hottest, 1 / coldest, xtol=1e-14)
-  return 1 / inverse, ''
-
-
-def _platt(z: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-  """Returns (slope, intercept) of the least log loss against Platt's targets.
-
-  Newton's method with backtracking, and a loss that neither overflows nor cancels (Lin, Lin & Weng,
-  Machine Learning 68:267, 2007, of which 1e-12, 1e-4 and 1e-10 are too).
-  """
-  positives, negatives = int(truth.sum()), int((~truth).sum())
-  aims = _targets(np.array([negatives, positives]))[truth.astype(int), 1]
-  inputs = np.stack([z, np.ones_like(z)], axis=1)
-
-  def loss(line: np.ndarray) -> float:
-    u = inputs @ line
-    return float((np.logaddexp(0, u) - aims * u).mean())
-
-  line = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
-  for _ in range(100):
-    p = special.expit(inputs @ line)
-    gradient = (p - aims) @ inputs / len(z)
-    hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs / len(z) + 1e-12 * np.eye(2)
-    direction = -np.linalg.solve(hessian, gradient)
-    if np.abs(direction).max() <= 1e-12 * (1 + np.abs(line).max()):
-      break
-    # Close to the end the loss no longer tells steps apart, but the gradient still does.
-    before, fall, step = loss(line) + 1e-15, 1e-4 * gradient @ direction, 1.0
-    while step > 1e-10 and loss(line + step * direction) > before + step * fall:
-      step /= 2
-    line = line + step * direction
-  return float(line[0]), float(line[1])
-
-
-def _vector_scaling(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (slopes, intercepts), each f64[K], of the least log loss against Platt's targets.
-
-  Args:
-    scores: f64[N, K], log p.
-    truth: int[N], the class of each image.
-  """
-  classes = scores.shape[1]
-  aims = _targets(np.bincount(truth, minlength=classes))[truth]
-  # Far from 0, slopes and intercepts do each other's work and the search is slow.
-  centre = scores.mean(axis=0)
-  centred = scores - centre
-
-  def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-    slopes, intercepts = np.split(parameters, 2)
-    log_p = special.log_softmax(slopes * centred + intercepts, axis=1)
-    error = np.exp(log_p) - aims
-    gradient = np.concatenate([(error * centred).mean(axis=0), error.mean(axis=0)])
-    return float(-(aims * log_p).sum(axis=1).mean()), gradient
-
-  minimum = optimize.minimize(
-    loss,
-    np.concatenate([np.ones(classes), centre]),
-    jac=True,
-    method='L-BFGS-B',
-    bounds=[(LEAST_SLOPE, None)] * classes + [(None, None)] * classes,
-    options={'maxiter': 1000, 'ftol': 1e-14, 'gtol': 1e-9},
-  )
-  slopes, intercepts = np.split(minimum.x, 2)
-  return slopes, intercepts - slopes * centre
-
-
-def _steps(scores: np.ndarray, truth: np.ndarray) -> Breakpoints:
-  """Returns both ends of each step, [score, share positive], by pooling adjacent violators.
-
-  A step without positives would say 0, which no number of images can show, and whose logit and log
-  loss are infinite: shares stay within Platt's targets.
-  """
-  distinct, place, images = np.unique(scores, return_inverse=True, return_counts=True)
-  positives = np.bincount(place, weights=truth)
-  pooled = optimize.isotonic_regression(positives / images, weights=images)
-  targets = _targets(np.array([np.sum(~truth), np.sum(truth)]))[:, 1]
-  shares = np.clip(pooled.x, *targets)
-  ends = np.unique(np.concatenate([pooled.blocks[:-1], pooled.blocks[1:] - 1]))
-  return tuple(zip(distinct[ends].tolist(), shares[ends].tolist()))
 
 
 def _interpolate(breakpoints: Sequence[Sequence[float]], scores: np.ndarray) -> np.ndarray:

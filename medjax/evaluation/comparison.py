@@ -162,7 +162,7 @@ def _label(
   known = one.known[:, index]
   truth = one.truth[known, index]
   precisions = [
-    float(metrics.average_precision(run.probabilities[known, index], truth)) for run in (one, other)
+    float(metrics.average_precision(run.ranks[known, index], truth)) for run in (one, other)
   ]
   positive_patients, negative_patients, patients = (int(n) for n in part.patients)
   compared = _figures(
@@ -199,7 +199,7 @@ def _contributions(
   one: Predictions, other: Predictions, label: int, patient: np.ndarray
 ) -> delong.Contributions:
   known = one.known[:, label]
-  scores = np.stack([run.probabilities[known, label] for run in (one, other)])
+  scores = np.stack([run.ranks[known, label] for run in (one, other)])
   patients = int(patient.max(initial=-1)) + 1
   return delong.contributions(scores, one.truth[known, label], patient[known], patients)
 
@@ -227,7 +227,7 @@ def _bootstrap(
 def _ranking(run: Predictions, label: int, patient: np.ndarray) -> metrics.Ranking:
   """Ranks one label's images so that their weights are read straight from those of the patients."""
   known = run.known[:, label]
-  ranking = metrics.rank(run.probabilities[known, label], run.truth[known, label])
+  ranking = metrics.rank(run.ranks[known, label], run.truth[known, label])
   return ranking._replace(order=patient[known][ranking.order])
 
 

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from medjax.evaluation.label_result import PrecisionRecallCurve, Reliability, RocCurve
-from medjax.evaluation.predictions import Predictions, known_of
+from medjax.evaluation.predictions import Predictions, known_of, ranks_of
 from medjax.evaluation.statistics import calibration_metrics, metrics
 
 CURVE_POINTS = 200
@@ -31,13 +32,14 @@ def of_label(test: Predictions, raw: Predictions | None, index: int) -> Curves:
   if not 0 < truth.sum() < len(truth):
     return Curves(None, None, None)
   before = None if raw is None else calibration_metrics.reliability(*known_of(raw, index))
-  x, y, threshold = metrics.roc_curve(scores, truth)
+  ranks, _ = ranks_of(test, index)
+  x, y, threshold = metrics.roc_curve(ranks, truth)
   kept = metrics.thin_curve(x, y, CURVE_POINTS)
-  roc = RocCurve(_rounded(x[kept]), _rounded(y[kept]), _thresholds(threshold[kept]))
-  x, y, threshold = metrics.precision_recall_curve(scores, truth)
+  roc = RocCurve(_rounded(x[kept]), _rounded(y[kept]), _thresholds(test, threshold[kept]))
+  x, y, threshold = metrics.precision_recall_curve(ranks, truth)
   kept = metrics.thin_curve(x, y, CURVE_POINTS)
   precision_recall = PrecisionRecallCurve(
-    _rounded(x[kept]), _rounded(y[kept]), _thresholds(threshold[kept])
+    _rounded(x[kept]), _rounded(y[kept]), _thresholds(test, threshold[kept])
   )
   return Curves(
     roc,
@@ -51,6 +53,9 @@ def _rounded(values: np.ndarray) -> tuple[float, ...]:
   return tuple(float(f'{value:.6g}') for value in values)
 
 
-def _thresholds(values: np.ndarray) -> tuple[float | None, ...]:
-  """Returns six digits of each; None where it is infinite."""
+def _thresholds(test: Predictions, ranks: np.ndarray) -> tuple[float | None, ...]:
+  """Returns six digits of each as a probability, or a score; None where it is infinite."""
+  values = ranks
+  if test.log_odds is not None:
+    values = np.where(np.isfinite(ranks), special.expit(ranks), ranks)
   return tuple(float(f'{value:.6g}') if np.isfinite(value) else None for value in values)

@@ -102,8 +102,9 @@ def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
     validation.known,
     validation.labels,
     protocol.head,
+    log_odds=validation.log_odds,
   )
-  scores = calibrations.apply(fitted, validation.probabilities, validation.labels)
+  scores = _calibrated(fitted, validation).probabilities
   points = {}
   for column, label in enumerate(validation.labels):
     known = validation.known[:, column]
@@ -140,10 +141,14 @@ def calibrated(level: FrozenLevel, predictions: Predictions) -> Predictions:
   Raises:
     InputError: the predictions have other labels.
   """
+  return _calibrated(level.calibration, predictions)
+
+
+def _calibrated(fitted: Calibration, predictions: Predictions) -> Predictions:
+  log_odds, labels = predictions.log_odds, predictions.labels
   return predictions._replace(
-    probabilities=calibrations.apply(
-      level.calibration, predictions.probabilities, predictions.labels
-    )
+    probabilities=calibrations.apply(fitted, predictions.probabilities, labels, log_odds),
+    log_odds=None if log_odds is None else calibrations.log_odds_of(fitted, log_odds, labels),
   )
 
 

@@ -14,7 +14,13 @@ import pandas as pd
 
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
-from medjax.evaluation.predictions import PROBABILITY, TRUTH, Predictions, within_rounding
+from medjax.evaluation.predictions import (
+  PROBABILITY,
+  TRUTH,
+  Predictions,
+  own_columns,
+  within_rounding,
+)
 
 _CODES = cells.LABELS | {'-1': np.nan}  # What is uncertain is not known.
 
@@ -63,6 +69,7 @@ def read(
   more = predicted.drop(columns=[*of_probability.values()])
   about = about.join(more[[name for name in more if name not in about]])
   used = {*of_probability.values(), *of_truth.values(), 'row', 'patient'}
+  used |= set(own_columns(list(of_probability)))
   return Predictions(
     list(predicted.index),
     _patients(predicted, predictions, known, truth),

@@ -22,7 +22,7 @@ from medjax.evaluation.label_result import (
   Uncalibrated,
   ValidationResult,
 )
-from medjax.evaluation.predictions import Predictions, known_of
+from medjax.evaluation.predictions import Predictions, known_of, ranks_of
 from medjax.evaluation.statistics import delong, intervals, proportions, resampled
 
 ONE_PATIENT = 'all such images are of one patient'
@@ -123,8 +123,8 @@ def of_label(
     )
     for name in resampled.OF_SCORES
   }
-  scores, _ = known_of(test, index)
-  if figures['auroc'].interval and all_the_same(scores):
+  ranks, _ = ranks_of(test, index)
+  if figures['auroc'].interval and all_the_same(ranks):
     figures['auroc'] = dataclasses.replace(
       figures['auroc'], interval=None, bca=None, reason=ALL_THE_SAME
     )
@@ -275,7 +275,7 @@ def _rate_intervals(
 
 def _delong(test: Predictions, index: int) -> Delong:
   patients = np.asarray(test.patients)[test.known[:, index]]
-  return delong.figure(*known_of(test, index), patients, CONFIDENCE)
+  return delong.figure(*ranks_of(test, index), patients, CONFIDENCE)
 
 
 def _no_interval(

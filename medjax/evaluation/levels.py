@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from medjax.config import vocabulary
 from medjax.data import units
@@ -138,6 +139,7 @@ def of_units(
     np.asarray(array)[order]
     for array in (predictions.probabilities, predictions.truth, predictions.known)
   )
+  log_odds = None
   if head == 'ordinal':
     values, truth = aggregated(_at_least(values), starts), _at_least(truth * known)
     truth, known = any_of(truth, known, starts)[0], np.logical_and.reduceat(known, starts, axis=0)
@@ -145,6 +147,10 @@ def of_units(
       array - np.pad(array, ((0, 0), (0, 1)))[:, 1:] for array in (values, 1.0 * truth)
     )
   else:
+    if predictions.log_odds is not None:
+      # 1 - p near 1 by itself; its lowest are those of the highest p.
+      rest = special.expit(-predictions.log_odds[order])
+      log_odds = np.log(aggregated(values, starts)) - np.log(-aggregated(-rest, starts))
     values = aggregated(values, starts)
     truth, known = any_of(truth, known, starts)[0], np.logical_and.reduceat(known, starts, axis=0)
   if head != 'sigmoid':
@@ -164,6 +170,7 @@ def of_units(
     None
     if about is None
     else pd.DataFrame({name: _alike(about[name], order, starts) for name in about}),
+    log_odds=log_odds,
   )
 
 

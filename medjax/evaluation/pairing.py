@@ -44,6 +44,7 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
     probabilities=np.asarray(other.probabilities)[cells],
     truth=np.asarray(other.truth)[cells],
     known=np.asarray(other.known, bool)[cells],
+    log_odds=None if other.log_odds is None else other.log_odds[cells],
     about=None if other.about is None else other.about.iloc[rows],
   )
   for image, patient, patient_of_other in zip(one.images, one.patients, ordered.patients):

@@ -1,21 +1,37 @@
-"""The predictions file: `image, patient, prob_<label>…, true_<label>…`, one row per image.
+"""The predictions file, one row per image, and what it holds.
 
-Probabilities lie in [0, 1]; truth is 1, 0, or empty where the reference standard does not say.
-Further columns say more about the image, such as study, sex and site. The file is all that an
-evaluation needs, so predictions made by any other program can be evaluated too.
+Anybody's has `image, patient, prob_<label>…, true_<label>…`. Probabilities lie in [0, 1]; truth is
+1, 0, or empty where the reference standard does not say. Further columns say more about the image,
+such as study, sex and site. The file is all that an evaluation needs, so predictions made by any
+other program can be evaluated too.
+
+A run's file says more, by the same names as the output of medjax.predict:
+
+  prob_<label>      calibrated, as the frozen thresholds take it
+  decision_<label>  1 or 0 at the frozen threshold, empty without one; of exclusive classes and
+                    grades one column `decision`, the name of the one decided for
+  raw_<label>       the probability before calibration
+  logit_<label>     log(raw / (1 − raw)) as the network gave it: near 1 it tells apart what raw no
+                    longer does
+
+Files of runs by earlier versions have no `raw_`; their `prob_` is what is called `raw_` now. `read`
+tells them by their columns.
 """
 
 import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
-PROBABILITY, TRUTH = 'prob_', 'true_'
+PROBABILITY, TRUTH, DECISION, RAW, LOGIT = 'prob_', 'true_', 'decision_', 'raw_', 'logit_'
+_MOST = 700.0  # Log-odds beyond belong to no float64.
 
 
 class Predictions(NamedTuple):
@@ -25,12 +41,12 @@ class Predictions(NamedTuple):
     images: N strings, each once.
     patients: N strings.
     labels: L names, in the order of the columns.
-    probabilities: f[N, L] in [0, 1]; f32 as a network gives and the file holds them. Any finite
-      numbers where scores are ranks, see `Protocol`.
+    probabilities: f[N, L] in [0, 1]. Any finite numbers where scores are ranks, see `Protocol`.
     truth: f32[N, L] of 0 and 1; 0 where not known.
     known: bool[N, L], where the reference standard says 0 or 1.
     about: N rows of text, further columns about the images; None where there are none.
     stated: whether patients who are each of one image are so by somebody's statement.
+    log_odds: f64[N, L] of the probabilities, where they are known better than by them; else None.
   """
 
   images: list[str]
@@ -41,12 +57,30 @@ class Predictions(NamedTuple):
   known: np.ndarray
   about: pd.DataFrame | None = None
   stated: bool = False
+  log_odds: np.ndarray | None = None
+
+  @property
+  def ranks(self) -> np.ndarray:
+    """What tells the images apart best, f[N, L]: log-odds, or else probabilities."""
+    return self.probabilities if self.log_odds is None else self.log_odds
+
+
+def probabilities_of(log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (probabilities, log-odds), each f64[N, L], of a network's log-odds f[N, L]."""
+  bounded = np.clip(np.asarray(log_odds, np.float64), -_MOST, _MOST)
+  return special.expit(bounded), bounded
 
 
 def known_of(predictions: Predictions, index: int) -> tuple[np.ndarray, np.ndarray]:
   """Returns (probabilities, truth) of one label's images whose truth is known."""
   known = predictions.known[:, index]
   return predictions.probabilities[known, index], predictions.truth[known, index]
+
+
+def ranks_of(predictions: Predictions, index: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (what ranks best, truth) of one label's images whose truth is known."""
+  known = predictions.known[:, index]
+  return predictions.ranks[known, index], predictions.truth[known, index]
 
 
 def within_rounding(values: np.ndarray) -> np.ndarray:
@@ -58,12 +92,18 @@ def within_rounding(values: np.ndarray) -> np.ndarray:
   return np.where(np.abs(values - inside) <= 2.0**-21, inside, values)
 
 
-def write(path: str | os.PathLike, given: Predictions) -> None:
+def write(
+  path: str | os.PathLike,
+  given: Predictions,
+  decided: Mapping[str, Sequence[Any]] | None = None,
+) -> None:
   """Writes the file whole or not at all; `read` gives back the same bits.
 
   Args:
     path: where to; its folder is made if need be, an existing file is replaced.
-    given: probabilities are stored as float32; truth may be anything, NaN too, where not known.
+    given: truth may be anything, NaN too, where not known. With log-odds, probabilities are written
+      as `raw_`, those of a network before calibration; else as `prob_`, float32.
+    decided: name of a column → N values: calibrated probabilities and decisions, which go first.
 
   Raises:
     InputError: what `read` would refuse, named by file, row and column; nothing is written.
@@ -71,7 +111,8 @@ def write(path: str | os.PathLike, given: Predictions) -> None:
   path = pathlib.Path(path)
   images, patients, labels, probabilities, truth, known, about = given[:7]
   shape = (len(images), len(labels))
-  probabilities, truth = np.asarray(probabilities, np.float32), np.asarray(truth, np.float32)
+  kind = np.float32 if given.log_odds is None else np.float64
+  probabilities, truth = np.asarray(probabilities, kind), np.asarray(truth, np.float32)
   known = np.asarray(known, bool)
   for name, array in (('probabilities', probabilities), ('truth', truth), ('known', known)):
     if array.shape != shape:
@@ -88,11 +129,12 @@ def write(path: str | os.PathLike, given: Predictions) -> None:
     probabilities,
     truth,
     known,
+    log_odds=given.log_odds,
   )
   _check(predictions, path)
   columns: dict[str, object] = {'image': predictions.images, 'patient': predictions.patients}
-  for index, label in enumerate(predictions.labels):
-    columns[PROBABILITY + label] = probabilities[:, index]
+  columns |= {name: _written(values) for name, values in (decided or {}).items()}
+  columns |= dict(_scores(predictions))
   for index, label in enumerate(predictions.labels):
     digit = np.where(truth[:, index] == 1, '1', '0')
     columns[TRUTH + label] = np.where(known[:, index], digit, '')
@@ -101,13 +143,33 @@ def write(path: str | os.PathLike, given: Predictions) -> None:
       columns[name] = about[name].to_numpy()
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(path.name + '.partial')
-  # Nine significant digits tell any two float32 apart, even when read by way of float64.
-  pd.DataFrame(columns).to_csv(partial, index=False, float_format='%.9g', encoding='utf-8')
+  pd.DataFrame(columns).to_csv(partial, index=False, encoding='utf-8')
   os.replace(partial, path)
 
 
+def _scores(predictions: Predictions) -> Iterator[tuple[str, list[str]]]:
+  log_odds = predictions.log_odds
+  prefix = PROBABILITY if log_odds is None else RAW
+  for index, label in enumerate(predictions.labels):
+    yield prefix + label, _written(predictions.probabilities[:, index])
+  if log_odds is not None:
+    for index, label in enumerate(predictions.labels):
+      yield LOGIT + label, _written(log_odds[:, index])
+
+
+def _written(values: Any) -> list[str]:
+  """Returns texts; of a number so many digits that reading it gives back the same bits."""
+  if isinstance(values, np.ndarray) and values.dtype == np.float32:
+    return [f'{value:.9g}' for value in values.tolist()]
+  numbers = values.tolist() if isinstance(values, np.ndarray) else values
+  return ['' if value is None else str(value) for value in numbers]
+
+
 def read(path: str | os.PathLike) -> Predictions:
-  """Reads and checks a predictions file; columns of other names are what `about` holds.
+  """Reads and checks a predictions file, a run's before calibration.
+
+  Columns of other names are what `about` holds. Probabilities are float32 where a file has no
+  `logit_`.
 
   Raises:
     InputError: naming file, row and column: no such file, a column missing, an image listed twice,
@@ -115,42 +177,60 @@ def read(path: str | os.PathLike) -> Predictions:
   """
   path = pathlib.Path(path)
   frame = table.read_csv(path, ('image', 'patient'))
-  labels = [c.removeprefix(PROBABILITY) for c in frame.columns if c.startswith(PROBABILITY)]
   truths = [c.removeprefix(TRUTH) for c in frame.columns if c.startswith(TRUTH)]
+  is_of_run = all(LOGIT + label in frame for label in truths) and bool(truths)
+  prefix = LOGIT if is_of_run else PROBABILITY
+  labels = [c.removeprefix(prefix) for c in frame.columns if c.startswith(prefix)]
   if not labels:
     raise InputError(f"{path}: no column '{PROBABILITY}<label>', so there is nothing to evaluate")
-  for here, there, prefix in ((labels, truths, TRUTH), (truths, labels, PROBABILITY)):
+  for here, there, wanted in ((labels, truths, TRUTH), (truths, labels, prefix)):
     for label in here:
       if label not in there:
-        name = prefix + label
+        name = wanted + label
         raise InputError(f"{path}: no column '{name}'{nearest(name, frame.columns)}")
-  probabilities, truth = [], []
-  for label in labels:
-    text = frame[PROBABILITY + label]
-    values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
-    if np.isnan(values).any():
-      row = int(np.flatnonzero(np.isnan(values))[0])
-      raise InputError(
-        f"{path}: row {row + 2}, column '{PROBABILITY}{label}': '{text.iloc[row]}' is not a "
-        'number; every image needs a probability'
-      )
-    probabilities.append(values)
-    truth.append(table.label_values(frame, TRUTH + label, path, cells.ANSWERS))
-  stacked = np.stack(truth, axis=1)
-  known = ~np.isnan(stacked)
+  scores = np.stack([_numbers(frame, prefix + label, path) for label in labels], axis=1)
+  truth = np.stack(
+    [table.label_values(frame, TRUTH + label, path, cells.ANSWERS) for label in labels], axis=1
+  )
+  known = ~np.isnan(truth)
+  probabilities, log_odds = (
+    probabilities_of(scores) if is_of_run else (scores.astype(np.float32), None)
+  )
+  ours = (
+    {'image', 'patient', *own_columns(labels)}
+    if is_of_run
+    else {'image', 'patient', *(p + label for label in labels for p in (PROBABILITY, TRUTH))}
+  )
   predictions = Predictions(
     frame['image'].tolist(),
     frame['patient'].tolist(),
     labels,
-    np.stack(probabilities, axis=1).astype(np.float32),
-    np.where(known, stacked, 0).astype(np.float32),
+    probabilities,
+    np.where(known, truth, 0).astype(np.float32),
     known,
-    frame.drop(
-      columns=['image', 'patient', *(p + label for label in labels for p in (PROBABILITY, TRUTH))]
-    ),
+    frame.drop(columns=[name for name in frame if name in ours]),
+    log_odds=log_odds,
   )
   _check(predictions, path)
   return predictions
+
+
+def own_columns(labels: Sequence[str]) -> list[str]:
+  """Returns the names of all columns by which a run's file may speak of these labels."""
+  prefixes = PROBABILITY, DECISION, RAW, LOGIT, TRUTH
+  return ['decision', *(prefix + label for prefix in prefixes for label in labels)]
+
+
+def _numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:
+  text = frame[column]
+  values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
+  if np.isnan(values).any():
+    row = int(np.flatnonzero(np.isnan(values))[0])
+    raise InputError(
+      f"{path}: row {row + 2}, column '{column}': '{text.iloc[row]}' is not a number; every image "
+      'needs a probability'
+    )
+  return values
 
 
 def names_patients(predictions: Predictions) -> bool:

@@ -161,7 +161,7 @@ def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np
     owner, positive = place[known], test.truth[rows, index][known] == 1
     scores = np.asarray(test.probabilities[rows, index], np.float64)[known]
     enough = min(len(np.unique(owner[positive])), len(np.unique(owner[~positive]))) >= FEW
-    ranking = metrics.rank(scores, positive) if enough else None
+    ranking = metrics.rank(test.ranks[rows, index][known], positive) if enough else None
     rankings.append(ranking and ranking._replace(order=owner[ranking.order]))
     flagged = scores >= threshold
     for tally, weights in zip(

@@ -120,12 +120,19 @@ def with_labels(
     probabilities=predictions.probabilities[:, columns],
     truth=predictions.truth[:, columns],
     known=predictions.known[:, columns],
+    log_odds=None if predictions.log_odds is None else predictions.log_odds[:, columns],
   )
+
+
+def prepare(predictions: Predictions, thresholds: np.ndarray) -> resampled.Prepared:
+  """Prepares all figures of predictions at thresholds f64[L, K], NaN where a label has none."""
+  patients = np.asarray(predictions.patients)
+  return resampled.prepare(patients, *predictions[3:6], thresholds, predictions.ranks)
 
 
 def _values(predictions: Predictions, thresholds: np.ndarray) -> dict[str, np.ndarray]:
   """Returns every figure, f64[L] or f64[L, K], NaN where it does not exist."""
-  prepared = resampled.prepare(np.asarray(predictions.patients), *predictions[3:6], thresholds)
+  prepared = prepare(predictions, thresholds)
   figures = resampled.compute(prepared, np.ones((1, prepared.patients)))
   return {name: values[0] for name, values in figures.items()}
 
@@ -134,7 +141,7 @@ def _resampled(
   test: Predictions, thresholds: np.ndarray, replicates: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
   """Returns every figure in each bootstrap replicate, and without each group of patients."""
-  prepared = resampled.prepare(np.asarray(test.patients), *test[3:6], thresholds)
+  prepared = prepare(test, thresholds)
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
     return resampled.compute(prepared, weights)

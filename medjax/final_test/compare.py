@@ -63,7 +63,8 @@ class _Side(NamedTuple):
     """Returns its predictions at the protocol's level, calibrated where it has frozen how."""
     settings = protocol.level, protocol.aggregate, protocol.head
     test = levels.to_level(self.test, *settings)
-    level = self.run.frozen.levels.get(protocol.level) if self.run else None
+    chosen = self.run.frozen.levels if self.run else {}
+    level = chosen.get(protocol.level, chosen.get('image'))  # Else a unit is one image.
     return (test, None) if level is None else (frozen.calibrated(level, test), level)
 
 

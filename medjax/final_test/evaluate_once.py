@@ -14,7 +14,7 @@ from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import heat_maps, notes, report_files, saliency
-from medjax.runs import averaging, integrity, model_file
+from medjax.runs import averaging, decisions, integrity, model_file
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
@@ -59,34 +59,36 @@ def test_and_report(
     data: the study.
     broken: images set aside.
     rows: of 'validation' and 'test'.
-    predicted: the probabilities of these rows.
-    network: whose probabilities they are; its best checkpoint draws the heat maps.
+    predicted: the log-odds of these rows.
+    network: whose they are; its best checkpoint draws the heat maps.
     best_step: of the checkpoint, None where no validation had a mean AUROC to choose by.
     started: what the network is and started from.
   """
   tested = {
-    part: _predictions(config, data, rows[part], probabilities)
-    for part, probabilities in predicted.reported.items()
+    part: _predictions(config, data, rows[part], log_odds)
+    for part, log_odds in predicted.reported.items()
   }
   ablations = {
-    name: {part: tested[part]._replace(probabilities=by_part[part]) for part in rows}
+    name: {part: _predictions(config, data, rows[part], by_part[part]) for part in rows}
     for name, by_part in predicted.ablations.items()
   }
-  for name, parts in (('', tested), *ablations.items()):
-    for part, of_part in parts.items():
-      predictions.write(layout.predictions(part, name), of_part)
   protocol = config.protocol
   chosen = assessment.freeze(tested['validation'], protocol)
-  frozen.write(
-    layout.workdir,
-    Frozen(
-      step=best_step,
-      split_sha256=data.proof['split_sha256'],
-      head=config.model.head,
-      aggregate=config.evaluation.aggregate,
-      levels=chosen,
-    ),
+  kept = Frozen(
+    step=best_step,
+    split_sha256=data.proof['split_sha256'],
+    head=config.model.head,
+    aggregate=config.evaluation.aggregate,
+    levels=chosen,
   )
+  for part, of_part in tested.items():
+    decided = decisions.decide(config, kept, of_part.probabilities, of_part.log_odds)
+    columns = decisions.decided_columns(config, decided)
+    predictions.write(layout.predictions(part), of_part, columns)
+  for name, parts in ablations.items():
+    for part, of_part in parts.items():
+      predictions.write(layout.predictions(part, name), of_part)  # Nothing is frozen of them.
+  frozen.write(layout.workdir, kept)
   progress.say('computing intervals')
   assessed = assessment.assess(
     tested['validation'],
@@ -127,10 +129,11 @@ def test_and_report(
 
 
 def _predictions(
-  config: Config, data: Study, rows: np.ndarray, probabilities: np.ndarray
+  config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray
 ) -> Predictions:
   images = data.table.iloc[rows]
   columns = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
+  probabilities, log_odds = predictions.probabilities_of(network_log_odds)
   return Predictions(
     images=list(images['image']),
     patients=list(images['patient']),
@@ -139,6 +142,7 @@ def _predictions(
     truth=data.truth[rows],
     known=data.known[rows],
     about=images[[name for name in columns if name in images]],
+    log_odds=log_odds,
   )
 
 

@@ -91,8 +91,8 @@ def stablehlo(network: TrainedNetwork, calibration: Calibration) -> export.Expor
   images = jax.ShapeDtypeStruct((batch, *learner.image_format.shape), jnp.uint8)
 
   def predict(images: jax.Array) -> jax.Array:
-    probabilities = learner.eval_step(variables, images)
-    return export_calibration.apply(calibration, probabilities, labels)
+    log_odds = learner.eval_step(variables, images)
+    return export_calibration.apply(calibration, log_odds, labels)
 
   return export.export(jax.jit(predict), platforms=PLATFORMS)(images)
 

@@ -14,6 +14,7 @@ from medjax.data.images import lists
 from medjax.data.images.lists import ImageList, Item
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
+from medjax.evaluation import predictions
 from medjax.inference import heat_files, reading, result_file
 from medjax.inference.reading import Read
 from medjax.inference.result_file import Results
@@ -56,20 +57,19 @@ def predict(
   batch_size = reading.size_of_batch(run.config.batch_size, mesh)
   networks = [member.network for member in (run, *run.members)]
   reads: list[Read] = []
-  raw = np.full((images.count, len(run.config.data.labels)), np.nan, np.float32)
+  log_odds = np.full((images.count, len(run.config.data.labels)), np.nan)
   bar = progress.Progress('image', 0, images.count)
   batches = reading.predict(networks, images, start=0, batch_size=batch_size, mesh=mesh)
   with contextlib.closing(batches), contextlib.closing(bar):
-    for batch, probabilities in batches:
+    for batch, of_batch in batches:
       good = [row for row, read in enumerate(batch) if not read.reason]
-      raw[[len(reads) + row for row in good]] = probabilities[good]
+      log_odds[[len(reads) + row for row in good]] = of_batch[good]
       reads += [read._replace(arrays=()) for read in batch]
       bar.update(len(reads))
   is_good = np.array([not read.reason for read in reads])
-  decided = decisions.decide(run.config, run.frozen, raw[is_good])
-  columns = pd.DataFrame(
-    decisions.columns(run.config, decided, raw[is_good]), index=np.flatnonzero(is_good)
-  )
+  raw, bounded = predictions.probabilities_of(log_odds[is_good])
+  decided = decisions.decide(run.config, run.frozen, raw, bounded)
+  columns = pd.DataFrame(decisions.columns(run.config, decided, raw), index=np.flatnonzero(is_good))
   table = pd.DataFrame({'image': [read.item.image for read in reads]})
   if images.has_patients:
     table['patient'] = [read.item.patient for read in reads]
@@ -147,12 +147,10 @@ def predict_to_csv(
     batches = reading.predict(networks, images, start=start, batch_size=batch_size, mesh=mesh)
     bar = progress.Progress('batch', first, -(-images.count // batch_size), images=batch_size)
     with contextlib.closing(batches), contextlib.closing(bar):
-      for number, (batch, probabilities) in enumerate(batches, start=first):
+      for number, (batch, log_odds) in enumerate(batches, start=first):
         # The first batch of a run that goes on may be half done; it is predicted whole, as it was.
         done = max(results.done - number * batch_size, 0)
-        rows += _append(
-          results, run, batch[done:], probabilities[done:], images.has_patients, raw, draw
-        )
+        rows += _append(results, run, batch[done:], log_odds[done:], images.has_patients, raw, draw)
         bar.update(number + 1)
   if not rows:
     raise InputError(
@@ -166,15 +164,16 @@ def _append(
   results: Results,
   run: Run,
   batch: list[Read],
-  probabilities: np.ndarray,
+  log_odds: np.ndarray,
   has_patients: bool,
   raw: bool,
   draw: Draw | None,
 ) -> int:
   """Appends a row for each image; returns how many are good."""
   kept = [row for row, read in enumerate(batch) if not read.reason]
-  reads, before = [batch[row] for row in kept], probabilities[kept]
-  decided = decisions.decide(run.config, run.frozen, before)
+  reads = [batch[row] for row in kept]
+  before, bounded = predictions.probabilities_of(log_odds[kept])
+  decided = decisions.decide(run.config, run.frozen, before, bounded)
   if draw and kept:
     own = run.network.learner.image_format
     pixels = reading.stacked(reads, 0, len(batch), own)
@@ -200,7 +199,7 @@ def _rows(
         # In full: rounded, one that is at its threshold would fall below it.
         *(repr(float(value)) for value in decided.probabilities[row]),
         *(_text(values[row]) for values in decided.decided.values()),
-        *(f'{value:.9g}' for value in (() if raw is None else raw[row])),
+        *(repr(float(value)) for value in (() if raw is None else raw[row])),
       ]
     )
   return rows

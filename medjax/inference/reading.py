@@ -44,7 +44,7 @@ def size_of_batch(batch_size: int, mesh: Mesh) -> int:
 def predict(
   networks: Sequence[TrainedNetwork], images: ImageList, *, start: int, batch_size: int, mesh: Mesh
 ) -> Generator[tuple[list[Read], np.ndarray], None, None]:
-  """Yields each batch with its raw probabilities f32[B, L], the averages of all networks.
+  """Yields each batch with its log-odds f64[B, L], the averages of all networks.
 
   Which images make a batch depends on the list alone, and not on where to begin.
 
@@ -74,10 +74,10 @@ def predict(
     return [step(variables, arrays[place]) for place, step, variables in steps]
 
   def fetch(batch: list[Read], results: list[jax.Array]) -> tuple[list[Read], np.ndarray]:
-    probabilities = averaging.mean([np.asarray(result) for result in results])[: len(batch)]
-    if not np.isfinite(probabilities).all():
-      raise InputError('the predicted probabilities are not finite: the parameters have diverged')
-    return batch, probabilities
+    log_odds = averaging.mean([np.asarray(result) for result in results])[: len(batch)]
+    if not np.isfinite(log_odds).all():
+      raise InputError('the outputs of the network are not finite: the parameters have diverged')
+    return batch, log_odds
 
   pending = None
   with contextlib.closing(_batches(images, formats, start, batch_size)) as batches:

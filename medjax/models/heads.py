@@ -1,19 +1,31 @@
-"""What the outputs of a network mean: logits → a probability for each label.
+"""What the outputs of a network mean: logits → the log-odds of each label.
 
-medjax.data.targets says what a head is and what its logits are trained on.
+medjax.data.targets says what a head is and what its logits are trained on. Log-odds, not
+probabilities, leave the device: near 1 a float32 has steps of 6e-8, so probabilities above a logit
+of 17 are all the same, and an order that the network knows would be lost.
 """
 
 import jax
 import jax.numpy as jnp
 
 
-def probabilities(head: str, logits: jax.Array) -> jax.Array:
-  """f32[B, K] → a probability for each label, f32[B, L]."""
+def log_odds(head: str, logits: jax.Array) -> jax.Array:
+  """f32[B, K] → log(p / (1 − p)) of each label, f32[B, L].
+
+  Of two exclusive classes the one's are exactly the other's with the sign changed.
+  """
   if head == 'sigmoid':
-    return jax.nn.sigmoid(logits)
-  if head == 'softmax':
-    return jax.nn.softmax(logits)
-  beyond = jnp.cumprod(jax.nn.sigmoid(logits), axis=1)
-  reached = jnp.concatenate([jnp.ones_like(beyond[:, :1]), beyond], axis=1)
-  ends = jnp.concatenate([jax.nn.sigmoid(-logits), jnp.ones_like(beyond[:, :1])], axis=1)
-  return reached * ends
+    return logits
+  scores = logits if head == 'softmax' else _log_probabilities_of_grades(logits)
+  scores -= scores.max(axis=1, keepdims=True)  # What all share only costs digits.
+  own = jnp.eye(scores.shape[1], dtype=bool)
+  others = jnp.where(own, -jnp.inf, scores[:, None, :])
+  return scores - jax.nn.logsumexp(others, axis=2)
+
+
+def _log_probabilities_of_grades(logits: jax.Array) -> jax.Array:
+  """Logits of "beyond grade k, given that it is reached", f32[B, L − 1] → log p, f32[B, L]."""
+  beyond = jnp.cumsum(jax.nn.log_sigmoid(logits), axis=1)
+  nothing = jnp.zeros_like(logits[:, :1])
+  reached = jnp.concatenate([nothing, beyond], axis=1)
+  return reached + jnp.concatenate([jax.nn.log_sigmoid(-logits), nothing], axis=1)

@@ -364,6 +364,11 @@ def _how(comparison: Comparison) -> Markup:
     'How they were compared',
     tag(
       'dl',
+      term(
+        'Scores',
+        'Of a run the calibrated probabilities, so that its AUROCs are those of its own report; of '
+        'a file the probabilities as they stand there',
+      ),
       term('Intervals', f'{wording.capital(comparison.method)}, {replicates}'),
       term(
         'p values',

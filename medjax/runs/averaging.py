@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 from medjax.config import Config, Evaluation
 from medjax.training.learner import Learner
@@ -43,7 +44,7 @@ def in_words(config: Config, count: int) -> str:
 
 
 def step(learner: Learner) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
-  """Returns a function (variables, images) → probabilities, to be jitted.
+  """Returns a function (variables, images) → log-odds, to be jitted.
 
   It takes variables [K, …] and images uint8[B, H, W, C] and returns f32[B, K, P, L]. Pass 0 shows
   the image as it is, each of the config.evaluation.test_augment others under the policy of
@@ -91,32 +92,42 @@ def _augment_each(
 
 
 def mean(runs: Sequence[np.ndarray]) -> np.ndarray:
-  """Returns what is reported, f32[N, L], of the probabilities f32[N, K, P, L] of each run."""
-  return _mean([_mean_of_passes(probabilities) for probabilities in runs])
+  """Returns what is reported, f64[N, L], of the log-odds f32[N, K, P, L] of each run."""
+  return _mean([_of_passes(log_odds) for log_odds in runs])
 
 
 def ablations(config: Config, runs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-  """Returns name → f32[N, L]: the single model, and each kind of averaging alone.
+  """Returns name → f64[N, L]: the single model, and each kind of averaging alone.
 
   Args:
     config: of the run.
-    runs: f32[N, K, P, L] of this run, then of its members.
+    runs: log-odds f32[N, K, P, L] of this run, then of its members.
   """
   own, evaluation = runs[0], config.evaluation
   alone = {}
   if evaluation.test_augment:
-    alone['test-time augmentation alone'] = _mean_of_passes(own[:, :1])
+    alone['test-time augmentation alone'] = _of_passes(own[:, :1])
   if evaluation.checkpoints > 1:
-    alone['several checkpoints alone'] = _mean_of_passes(own[:, :, :1])
+    alone['several checkpoints alone'] = _of_passes(own[:, :, :1])
   if evaluation.members:
-    alone['several runs alone'] = _mean([probabilities[:, 0, 0] for probabilities in runs])
+    alone['several runs alone'] = _mean([log_odds[:, 0, 0] for log_odds in runs])
   # What is the only one is the mean itself.
-  return {SINGLE: own[:, 0, 0], **(alone if len(alone) > 1 else {})}
+  return {SINGLE: own[:, 0, 0].astype(np.float64), **(alone if len(alone) > 1 else {})}
 
 
-def _mean_of_passes(probabilities: np.ndarray) -> np.ndarray:
-  return probabilities.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+def _of_passes(log_odds: np.ndarray) -> np.ndarray:
+  images, checkpoints, passes, labels = log_odds.shape
+  return _mean(list(log_odds.reshape(images, checkpoints * passes, labels).swapaxes(0, 1)))
 
 
-def _mean(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-  return np.stack(probabilities).mean(axis=0, dtype=np.float64).astype(np.float32)
+def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+  """Returns the log-odds f64[N, L] of the mean probability of parts f[N, L], themselves log-odds.
+
+  The means of p and of 1 − p are both taken, so that neither is lost in the rounding of the other.
+  """
+  stacked = np.stack(parts).astype(np.float64)
+  if len(stacked) == 1:
+    return stacked[0]
+  return special.logsumexp(special.log_expit(stacked), axis=0) - special.logsumexp(
+    special.log_expit(-stacked), axis=0
+  )

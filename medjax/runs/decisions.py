@@ -7,9 +7,8 @@ import numpy as np
 from medjax.config import Config
 from medjax.evaluation import classes, frozen
 from medjax.evaluation.frozen import Frozen
-from medjax.evaluation.predictions import PROBABILITY, Predictions
+from medjax.evaluation.predictions import DECISION, PROBABILITY, RAW, Predictions
 
-DECISION, RAW = 'decision_', 'raw_'
 _LEVEL = 'image'
 
 
@@ -24,19 +23,22 @@ class Decisions(NamedTuple):
   decided: dict[str, list[Any]]
 
 
-def decide(config: Config, chosen: Frozen, probabilities: np.ndarray) -> Decisions:
+def decide(
+  config: Config, chosen: Frozen, probabilities: np.ndarray, log_odds: np.ndarray | None = None
+) -> Decisions:
   """Calibrates and decides.
 
   Args:
     config: of the run.
     chosen: what it has frozen.
-    probabilities: f32[N, L], raw.
+    probabilities: f[N, L], raw.
+    log_odds: f64[N, L] of them; None where a run of an earlier version kept none.
   """
   labels, head = list(config.data.labels), config.model.head
   level, shape = chosen.levels[_LEVEL], probabilities.shape
   nothing = np.zeros(shape, np.float32), np.zeros(shape, bool)
   names = [''] * len(probabilities)
-  raw = Predictions(names, names, labels, probabilities, *nothing)
+  raw = Predictions(names, names, labels, probabilities, *nothing, log_odds=log_odds)
   calibrated = frozen.calibrated(level, raw).probabilities
   if head != 'sigmoid':
     decided = {'decision': [labels[index] for index in classes.decide(calibrated, head)]}
@@ -63,10 +65,18 @@ def column_names(config: Config, *, raw: bool) -> list[str]:
 
 
 def columns(config: Config, decisions: Decisions, raw: np.ndarray) -> dict[str, Any]:
-  """Returns name → N values: `prob_<label>`, decisions, and `raw_<label>` of `raw`, f32[N, L]."""
+  """Returns name → N values: `prob_<label>`, decisions, and `raw_<label>` of `raw`, f[N, L]."""
+  labels = config.data.labels
+  return {
+    **decided_columns(config, decisions),
+    **{RAW + label: raw[:, i] for i, label in enumerate(labels)},
+  }
+
+
+def decided_columns(config: Config, decisions: Decisions) -> dict[str, Any]:
+  """Returns name → N values: `prob_<label>` and decisions."""
   labels = config.data.labels
   return {
     **{PROBABILITY + label: decisions.probabilities[:, i] for i, label in enumerate(labels)},
     **decisions.decided,
-    **{RAW + label: raw[:, i] for i, label in enumerate(labels)},
   }

@@ -116,7 +116,7 @@ class Run:
     gave it), true_<label> (1, 0, NaN where unknown), and what else is known of an image.
     """
     raw = self.raw_predictions(part)
-    decided = decisions.decide(self.config, self.frozen, raw.probabilities)
+    decided = decisions.decide(self.config, self.frozen, raw.probabilities, raw.log_odds)
     truth = np.where(raw.known, raw.truth, np.nan)
     columns = {
       'image': raw.images,

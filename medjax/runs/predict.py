@@ -1,4 +1,4 @@
-"""From rows of the study to probabilities, by one network or by an average of many."""
+"""From rows of the study to scores, by one network or by an average of many."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from medjax.runtime import devices
 
 @dataclasses.dataclass(frozen=True)
 class Predicted:
-  """Probabilities f32[N, L] of the rows of each split.
+  """Log-odds f[N, L] of the rows of each split.
 
   Attributes:
     reported: split → those that are tested.
@@ -33,7 +33,7 @@ class Predicted:
   ablations: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
-def probabilities(
+def outputs(
   eval_step: Callable[[Any, jax.Array], jax.Array],
   variables: Any,
   batches: Iterable[dict[str, np.ndarray]],
@@ -50,7 +50,7 @@ def probabilities(
     mesh: the data mesh.
 
   Raises:
-    InputError: a probability is not finite.
+    InputError: an output is not finite.
   """
   parts: list[np.ndarray] = []
   pending = None
@@ -63,7 +63,7 @@ def probabilities(
   pooled = np.concatenate(parts)[:images]
   if not np.isfinite(pooled).all():
     raise InputError(
-      'the predicted probabilities are not finite: the parameters have diverged; checkpoints of '
+      'the outputs of the network are not finite: the parameters have diverged; checkpoints of '
       'earlier steps are kept. Try a lower optimizer.learning_rate, a clip_norm, or '
       'precision=float32'
     )
@@ -73,7 +73,13 @@ def probabilities(
 def validation_metrics(
   labels: Sequence[str], scores: np.ndarray, truth: np.ndarray, known: np.ndarray
 ) -> dict[str, Any]:
-  """Returns auroc_mean and auroc by label, None where a label has one class only."""
+  """Returns auroc_mean and auroc by label, None where a label has one class only.
+
+  Args:
+    labels: L names.
+    scores: f[N, L], log-odds, or any others that rank alike.
+    truth, known: [N, L], see medjax.evaluation.predictions.
+  """
   auroc = {}
   for index, label in enumerate(labels):
     rows = known[:, index]
@@ -104,7 +110,7 @@ def predictor(
       workers=config.data.workers,
       share=pipeline.Share(jax.process_index(), jax.process_count()),
     )
-    return probabilities(jitted, variables, batches, len(rows), mesh)
+    return outputs(jitted, variables, batches, len(rows), mesh)
 
   return predict
 

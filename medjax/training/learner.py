@@ -100,13 +100,13 @@ class Learner:
     images: jax.Array,
     augment: Callable[[jax.Array], jax.Array] | None = None,
   ) -> jax.Array:
-    """uint8[B, H, W, C] → probabilities f32[B, L]; `augment` as in `steps.eval_step`."""
+    """uint8[B, H, W, C] → log-odds f32[B, L]; `augment` as in `steps.eval_step`."""
     return steps.eval_step(
       variables,
       images,
       model=self.network,
       normalise=self.normalisation,
-      probabilities=functools.partial(heads.probabilities, self.config.model.head),
+      log_odds=functools.partial(heads.log_odds, self.config.model.head),
       augment=augment,
     )
 

@@ -235,16 +235,16 @@ def eval_step(
   *,
   model: nn.Module,
   normalise: Callable[[jax.Array], jax.Array],
-  probabilities: Callable[[jax.Array], jax.Array],
+  log_odds: Callable[[jax.Array], jax.Array],
   augment: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-  """uint8[B, H, W, C] → probabilities f32[B, L]; settings as in `train_step` and `augmented`.
+  """uint8[B, H, W, C] → log-odds of each label f32[B, L].
 
-  `augment`, f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as
-  they are.
+  Settings are as in `train_step` and `augmented`. `log_odds` turns logits into them. `augment`,
+  f32[B, H, W, C] in [0, 1] → the same, has its randomness bound; None takes images as they are.
   """
   pixels = images.astype(jnp.float32) / 255
   if augment is not None:
     pixels = augment(pixels)
   logits: Any = model.apply(variables, normalise(pixels), train=False)
-  return probabilities(logits.astype(jnp.float32))
+  return log_odds(logits.astype(jnp.float32))

@@ -98,8 +98,8 @@ def train(bags: Bags, validation: Bags, *, epochs: int, learning_rate: float, se
       )
       total += float(loss)
     on_host = jax.tree.map(np.asarray, variables)
-    probabilities, _ = _predict(on_host, mean, std, validation)
-    validation_loss, auroc = _figures(probabilities, validation)
+    log_odds, _ = _predict(on_host, mean, std, validation)
+    validation_loss, auroc = _figures(log_odds, validation)
     epoch = Epoch(number, total / len(rows), validation_loss, auroc)
     history.append(epoch)
     if not np.isfinite(validation_loss):
@@ -112,7 +112,7 @@ def train(bags: Bags, validation: Bags, *, epochs: int, learning_rate: float, se
 
 
 def predict(pooling: Pooling, bags: Bags) -> tuple[np.ndarray, list[np.ndarray]]:
-  """Returns probabilities f32[S, L] of slides, and the attention f32[n] of the patches of each."""
+  """Returns log-odds f32[S, L] of slides, and the attention f32[n] of the patches of each."""
   return _predict(pooling.variables, pooling.mean, pooling.std, bags)
 
 
@@ -120,13 +120,13 @@ def _predict(
   variables: Any, mean: np.ndarray, std: np.ndarray, bags: Bags
 ) -> tuple[np.ndarray, list[np.ndarray]]:
   apply = _apply(AttentionPooling(bags.truth.shape[1]))
-  probabilities, attention = [], []
+  log_odds, attention = [], []
   for features in bags.features:
     bag, mask = _padded((features - mean) / std)
     logits, weights = apply(variables, bag, mask)
-    probabilities.append(np.asarray(jax.nn.sigmoid(logits[0])))
+    log_odds.append(np.asarray(logits[0]))
     attention.append(np.asarray(weights[0, : len(features)]))
-  return np.stack(probabilities), attention
+  return np.stack(log_odds), attention
 
 
 @functools.lru_cache
@@ -167,10 +167,10 @@ def _padded(bag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return padded, np.arange(length)[None] < len(bag)
 
 
-def _figures(probabilities: np.ndarray, bags: Bags) -> tuple[float, float | None]:
+def _figures(log_odds: np.ndarray, bags: Bags) -> tuple[float, float | None]:
   """Returns the cross-entropy, nats per label and slide, and the mean AUROC, None without any."""
-  scores = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-  entropies = -np.where(bags.truth == 1, np.log(scores), np.log1p(-scores))
+  scores = log_odds.astype(np.float64)
+  entropies = np.logaddexp(0, np.where(bags.truth == 1, -scores, scores))
   areas = []
   for label in range(bags.truth.shape[1]):
     known = bags.known[:, label]

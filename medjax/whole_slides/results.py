@@ -140,7 +140,7 @@ def _decisions(parts: Mapping[str, Predictions], result: Result) -> pd.DataFrame
     for index, label in enumerate(part.labels):
       threshold = result.thresholds()[label]
       scores, known = part.probabilities[:, index], part.known[:, index]
-      table[f'prob_{label}'] = [f'{score:.6g}' for score in scores]
+      table[f'prob_{label}'] = [repr(float(score)) for score in scores]
       decisions = '' if threshold is None else np.where(scores >= threshold, '1', '0')
       table[f'decided_{label}'] = decisions
       truth = np.where(part.truth[:, index] == 1, '1', '0')

@@ -10,6 +10,7 @@ import numpy as np
 
 from medjax.data import pipeline, study
 from medjax.data.study import Study
+from medjax.evaluation import predictions
 from medjax.evaluation.predictions import Predictions
 from medjax.runs import predict
 from medjax.runs.finished import Run
@@ -61,7 +62,8 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
   counts: dict[str, int] = {}
   attention: dict[str, np.ndarray] = {}
   for split in PARTS:
-    probabilities, weights = pooling.predict(trained, slides[split])
+    of_network, weights = pooling.predict(trained, slides[split])
+    probabilities, log_odds = predictions.probabilities_of(of_network)
     predicted[split] = Predictions(
       slides[split].slides,
       [reference.patient_of[slide] for slide in slides[split].slides],
@@ -69,6 +71,7 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
       probabilities,
       slides[split].truth,
       slides[split].known,
+      log_odds=log_odds,
     )
     by_slide: dict[str, list[str]] = {}
     for image in images[split]:
@@ -111,4 +114,4 @@ def _features(run: Run, data: Study, rows: np.ndarray) -> np.ndarray:
     workers=run.config.data.workers,
   )
   variables = jax.device_put(run.network.best, devices.replicated(mesh))
-  return predict.probabilities(step, variables, batches, len(rows), mesh)
+  return predict.outputs(step, variables, batches, len(rows), mesh)

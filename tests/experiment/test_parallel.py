@@ -102,7 +102,7 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   records = study.records(experiment, learn.image_format, data, rows)
   batches = pipeline.eval_batches(records, batch_size=batch_size)
   eval_step = jax.jit(learn.eval_step, out_shardings=devices.replicated(mesh))
-  pooled = predict.probabilities(eval_step, variables, batches, len(rows), mesh)
+  pooled = predict.outputs(eval_step, variables, batches, len(rows), mesh)
   whole = records.load(np.arange(len(rows)), len(rows))
   at_once = learn.eval_step(variables, jax.numpy.asarray(whole['image']))
   np.testing.assert_allclose(pooled, at_once, atol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import oracle
 import pytest
 from random_networks import drawn, random_variables
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from medjax import config as configs
 from medjax import models
@@ -124,7 +124,7 @@ def test_integrated_gradients_add_up_to_the_difference_from_black(head):
 
 def test_of_grades_the_score_is_the_logit_of_reaching_them():
   logits = np.random.default_rng(0).normal(scale=2, size=(5, 3)).astype(np.float32)
-  chances = np.asarray(heads.probabilities('ordinal', logits), np.float64)
+  chances = expit(np.asarray(heads.log_odds('ordinal', logits), np.float64))
   for grade in range(4):
     heat = saliency.score('ordinal', logits, np.full(5, grade))
     wanted = chances[:, :1] if grade == 0 else chances[:, grade:]

@@ -267,6 +267,7 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
     frozen.read(whole, test.labels).levels['image'].calibration,
     test.probabilities[:9],
     test.labels,
+    test.log_odds[:9],
   )
   np.testing.assert_allclose(predict(pixels), calibrated, atol=1e-5)
   tensors = load_file(tmp_path / 'export/model.safetensors')

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import vouched_runs
 from conftest import PROJECT, TINY
+from scipy import special
 
 from medjax import config as configs
 from medjax.augment import policies
@@ -56,8 +57,8 @@ def predicted(learned, variables, images):
 
 def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
   learned = learn('evaluation.test_augment=2')
-  probabilities = predicted(learned, variables, images)
-  assert probabilities.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
+  log_odds = predicted(learned, variables, images)
+  assert log_odds.shape == (4, 2, 3, 3)  # images, checkpoints, passes, labels
   # The policy by itself, an image after the other, with the key that the pass and the pixels make.
   weights = 2 * np.arange(32 * 32, dtype=np.uint64) + 1
   policy = jax.jit(policies.chest)
@@ -74,12 +75,21 @@ def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
         ]
       )
     for place, checkpoint in enumerate(variables):
-      np.testing.assert_allclose(
-        probabilities[:, place, number], alone(checkpoint, shown), atol=1e-5
-      )
-  assert np.abs(probabilities[:, :, 1] - probabilities[:, :, 2]).max() > 1e-4
-  assert np.abs(probabilities[:, :, 1] - probabilities[:, :, 0]).max() > 1e-4
-  np.testing.assert_allclose(averaging.mean([probabilities]), probabilities.mean((1, 2)), atol=1e-7)
+      np.testing.assert_allclose(log_odds[:, place, number], alone(checkpoint, shown), atol=1e-4)
+  assert np.abs(log_odds[:, :, 1] - log_odds[:, :, 2]).max() > 1e-3
+  assert np.abs(log_odds[:, :, 1] - log_odds[:, :, 0]).max() > 1e-3
+  mean = special.expit(averaging.mean([log_odds]))
+  np.testing.assert_allclose(mean, special.expit(log_odds).mean((1, 2)), atol=1e-7)
+
+
+def test_the_mean_of_certain_networks_keeps_what_they_doubt():
+  # 1 - p is the mean of 1e-20 and 3e-20, which no probability in float64 can say.
+  of_each = -np.log([1e-20, 3e-20])
+  mean = averaging.mean([of_each.reshape(1, 1, 2, 1)])
+  np.testing.assert_allclose(np.exp(-mean), [[2e-20]], rtol=1e-9)
+  np.testing.assert_allclose(averaging.mean([-of_each.reshape(1, 2, 1, 1)]), -mean, rtol=1e-12)
+  alone = np.float32([[[[17.3]]]])
+  assert averaging.mean([alone])[0, 0] == np.float64(alone[0, 0, 0, 0])
 
 
 def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
@@ -106,11 +116,12 @@ def test_an_image_is_predicted_alike_in_every_batch_and_again(images, variables)
 
 def test_what_stands_beside_the_mean():
   rng = np.random.default_rng(0)
-  own, member = rng.random((5, 2, 4, 3), np.float32), rng.random((5, 1, 1, 3), np.float32)
+  own, member = rng.random((5, 2, 4, 3)), rng.random((5, 1, 1, 3))
   every = config(
     'evaluation.test_augment=3', 'evaluation.checkpoints=2', 'evaluation.members=runs/a'
   )
-  ablations = averaging.ablations(every, [own, member])
+  runs = [special.logit(own), special.logit(member)]
+  ablations = averaging.ablations(every, runs)
   expected = {
     'single model': own[:, 0, 0],
     'test-time augmentation alone': own[:, 0].mean(1),
@@ -119,12 +130,12 @@ def test_what_stands_beside_the_mean():
   }
   assert list(ablations) == list(expected)
   for name, array in expected.items():
-    np.testing.assert_allclose(ablations[name], array, atol=1e-6)
+    np.testing.assert_allclose(special.expit(ablations[name]), array, atol=1e-6)
   np.testing.assert_allclose(
-    averaging.mean([own, member]), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
+    special.expit(averaging.mean(runs)), (own.mean((1, 2)) + member[:, 0, 0]) / 2, atol=1e-6
   )
   one = config('evaluation.checkpoints=2')
-  assert list(averaging.ablations(one, [own[:, :, :1]])) == ['single model']
+  assert list(averaging.ablations(one, [runs[0][:, :, :1]])) == ['single model']
   words = averaging.in_words(every, 2)
   assert words == (
     "mean probability of the 2 best checkpoints, each image as it is and 3 times under 'chest', "
@@ -254,7 +265,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
       np.arange(len(rows)), len(rows)
     )
     own, others = (
-      np.asarray(jax.jit(averaging.step(row.learner))(row.variables, read['image']))
+      special.expit(jax.jit(averaging.step(row.learner))(row.variables, read['image']))
       for row in (run, other)
     )
     expected = (own.reshape(len(rows), 6, 3).mean(1) + others[:, 0, 0]) / 2

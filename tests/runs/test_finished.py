@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import PROJECT
+from scipy import special
 
 from medjax.errors import InputError
 from medjax.evaluation import calibration, frozen
@@ -42,12 +43,18 @@ def test_predictions_are_calibrated_and_decided_at_the_frozen_thresholds(finishe
     assert list(table['image']) == [row['image'] for row in saved]
     assert list(table['patient']) == [row['patient'] for row in saved]
     assert list(table['view']) == [row['view'] for row in saved]
-    raw = np.array([[float(row[f'prob_{label}']) for label in LABELS] for row in saved])
-    np.testing.assert_allclose(table[[f'raw_{label}' for label in LABELS]], raw, rtol=1e-6)
+    # The file says the same by the same names.
+    for name in ('raw', 'prob', 'decision'):
+      columns = [f'{name}_{label}' for label in LABELS]
+      written = np.array([[float(row[column] or 'nan') for column in columns] for row in saved])
+      np.testing.assert_array_equal(table[columns].astype(float), written)
+    raw = np.array([[float(row[f'raw_{label}']) for label in LABELS] for row in saved])
+    logit = np.array([[float(row[f'logit_{label}']) for label in LABELS] for row in saved])
+    np.testing.assert_allclose(special.expit(logit), raw, rtol=1e-12)
     level = frozen.read(finished[0], LABELS).levels['image']
     expected = calibration.apply(level.calibration, raw, LABELS)
     np.testing.assert_allclose(
-      table[[f'prob_{label}' for label in LABELS]], expected, rtol=1e-5, atol=1e-7
+      table[[f'prob_{label}' for label in LABELS]], expected, rtol=1e-9, atol=1e-12
     )
     for label in LABELS:
       threshold = level.operating_points[label][0].threshold

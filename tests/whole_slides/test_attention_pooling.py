@@ -105,8 +105,8 @@ def test_it_learns_which_patches_decide(seed):
   best = max(row.validation_auroc for row in trained.history)
   assert trained.best == trained.history[trained.best.epoch - 1]
   assert trained.best.validation_auroc == best
-  probabilities, attention = pooling.predict(trained, test)
-  assert ((probabilities > 0.5) == test.truth).mean() > 0.9
+  log_odds, attention = pooling.predict(trained, test)
+  assert ((log_odds > 0) == test.truth).mean() > 0.9
   for features, weights, truth in zip(test.features, attention, test.truth):
     assert weights.shape == (len(features),) and abs(weights.sum() - 1) < 1e-5
     if truth[0]:

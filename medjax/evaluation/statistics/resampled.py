@@ -54,6 +54,7 @@ def prepare(
   truth: np.ndarray,
   known: np.ndarray,
   thresholds: np.ndarray,
+  ranks: np.ndarray | None = None,
 ) -> Prepared:
   """Sorts, counts and bins once what `compute` then weighs in any number of ways.
 
@@ -64,7 +65,9 @@ def prepare(
     known: bool[N, L].
     thresholds: f64[L, K], K operating points each; a score at or above is called positive. NaN
       where a label has none.
+    ranks: f[N, L], what the areas under curves rank by; None for the scores.
   """
+  ranks = scores if ranks is None else ranks
   scores, known = np.asarray(scores, np.float64), np.asarray(known, bool)
   unique, patient = np.unique(np.asarray(patients), return_inverse=True)
   labels = [
@@ -72,6 +75,7 @@ def prepare(
       patient[known[:, label]],
       len(unique),
       scores[known[:, label], label],
+      np.asarray(ranks)[known[:, label], label],
       np.asarray(truth)[known[:, label], label] == 1,
       at,
     )
@@ -81,7 +85,12 @@ def prepare(
 
 
 def _prepare(
-  patient: np.ndarray, patients: int, scores: np.ndarray, positive: np.ndarray, at: np.ndarray
+  patient: np.ndarray,
+  patients: int,
+  scores: np.ndarray,
+  ranks: np.ndarray,
+  positive: np.ndarray,
+  at: np.ndarray,
 ) -> _Label:
   logits = calibration_metrics.logit(scores)
   nodes, spread = calibration_metrics.on_grid(logits)
@@ -90,7 +99,7 @@ def _prepare(
   )
   ranking = None
   if len(scores):
-    ranking = metrics.rank(scores, positive)
+    ranking = metrics.rank(ranks, positive)
     ranking = ranking._replace(order=patient[ranking.order])
   columns = sparse.csr_array(_columns(scores, positive, logits, at))
   adds = of_patient @ sparse.hstack((columns, spread), format='csr')
