@@ -74,11 +74,12 @@ def assess(
       of_levels = freeze(validation, protocol)
   of_level = of_levels.get(level) or without_validation(test.labels, protocol)
   ready = {name: calibrated(of_level, part) for name, part in raw.items()}
+  source = of_level.source_prevalence or {}
   result = summary.evaluate(
     ready.get('validation'),
     ready['test'],
     of_level.operating_points,
-    protocol,
+    dataclasses.replace(protocol, prevalence={**source, **protocol.prevalence}),
     uncalibrated=None if of_level.calibration.method == 'none' else raw,
   )
   by_group, sentences = subgroups.summarise(
@@ -112,6 +113,7 @@ def assess(
       *(() if level == 'image' else notes.unidentified(validation, test)),
       *result.notes,
       *notes.partly_known(test, level),
+      *notes.of_source(of_level),
       *notes.not_calibrated(of_level.calibration),
       *sentences,
     ),

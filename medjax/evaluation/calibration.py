@@ -117,6 +117,7 @@ def fit(
   head: str,
   *,
   log_odds: np.ndarray | None = None,
+  weights: np.ndarray | None = None,
 ) -> Calibration:
   """Fits a calibration; the same predictions give the same one.
 
@@ -128,6 +129,7 @@ def fit(
     labels: L names.
     head: 'sigmoid', 'softmax' or 'ordinal'.
     log_odds: f[N, L] of the probabilities, where they are known better than by them.
+    weights: f64[N], how much each image counts, see `Predictions`; None where all count alike.
 
   Returns:
     What `apply` takes.
@@ -146,19 +148,31 @@ def fit(
       f'probabilities {probabilities.shape}, truth {truth.shape} and known {known.shape} must be '
       f'images x labels {shape}'
     )
+  each = np.ones(len(probabilities)) if weights is None else np.asarray(weights)
   if head == 'sigmoid':
     fitted = {}
     for column, label in enumerate(labels):
       rows = known[:, column]
       scores, positive = metrics.checked(probabilities[rows, column], truth[rows, column])
-      fitted[label] = _fit_label(method, scores, logits[rows, column], positive)
+      fitted[label] = _fit_label(
+        method, scores, logits[rows, column], positive, _of_mean_1(each[rows])
+      )
     return Calibration(method, head, labels=fitted)
   complete = known.all(axis=1)
   logs = _log(probabilities) if log_odds is None else special.log_expit(logits)
   classes = _fit_classes(
-    method, probabilities[complete], logs[complete], truth[complete] == 1, labels
+    method,
+    probabilities[complete],
+    logs[complete],
+    truth[complete] == 1,
+    labels,
+    _of_mean_1(each[complete]),
   )
   return Calibration(method, head, classes=classes)
+
+
+def _of_mean_1(weights: np.ndarray) -> np.ndarray:
+  return weights / weights.mean() if weights.any() else weights
 
 
 def apply(
@@ -238,9 +252,9 @@ def _check_labels(fitted: Calibration, labels: Sequence[str]) -> None:
 
 
 def _fit_label(
-  method: str, scores: np.ndarray, z: np.ndarray, truth: np.ndarray
+  method: str, scores: np.ndarray, z: np.ndarray, truth: np.ndarray, weights: np.ndarray
 ) -> LabelCalibration:
-  """Fits one label by its probabilities f64[N], their logits f64[N] and the truth bool[N]."""
+  """Fits one label by f64[N] probabilities, their logits, bool[N] truth and f64[N] weights."""
   if method == 'none':
     return LabelCalibration()
   for kind, number in (('positive', int(truth.sum())), ('negative', int((~truth).sum()))):
@@ -249,16 +263,16 @@ def _fit_label(
   if z.min() == z.max():
     return LabelCalibration(reason='all validation images have the same probability')
   if method == 'isotonic':
-    breakpoints = calibration_fits.steps(scores, truth)
+    breakpoints = calibration_fits.steps(scores, truth, weights)
     if breakpoints[0][1] == breakpoints[-1][1]:
       return LabelCalibration(reason=_WORSE)
     return LabelCalibration(breakpoints=breakpoints)
   if method == 'temperature':
     temperature, reason = calibration_fits.temperature(
-      lambda inverse: float(((special.expit(inverse * z) - truth) * z).mean())
+      lambda inverse: float((weights * ((special.expit(inverse * z) - truth) * z)).mean())
     )
     return LabelCalibration(temperature=temperature, reason=reason)
-  slope, intercept = calibration_fits.platt(z, truth)
+  slope, intercept = calibration_fits.platt(z, truth, weights)
   if not slope > 0:  # It would turn every decision round.
     return LabelCalibration(reason=_WORSE)
   return LabelCalibration(slope=slope, intercept=intercept)
@@ -291,6 +305,7 @@ def _fit_classes(
   scores: np.ndarray,
   truth: np.ndarray,
   labels: list[str],
+  weights: np.ndarray,
 ) -> ClassesCalibration:
   """Fits exclusive classes.
 
@@ -300,6 +315,7 @@ def _fit_classes(
     scores: f64[N, K], their logarithms.
     truth: bool[N, K], one True in each row.
     labels: K names.
+    weights: f64[N], 1 on average.
   """
   fitted = ClassesCalibration(tuple(labels))
   if method == 'none':
@@ -308,18 +324,22 @@ def _fit_classes(
     if number < FEWEST:
       return dataclasses.replace(fitted, reason=_too_few(number, 'image', f' of {label}'))
   if method == 'isotonic':
-    steps = tuple(calibration_fits.steps(*column) for column in zip(probabilities.T, truth.T))
+    steps = tuple(
+      calibration_fits.steps(*column, weights) for column in zip(probabilities.T, truth.T)
+    )
     if all(of_class[0][1] == of_class[-1][1] for of_class in steps):
       return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
     return dataclasses.replace(fitted, breakpoints=steps)
   if method == 'temperature':
     temperature, reason = calibration_fits.temperature(
       lambda inverse: float(
-        ((special.softmax(inverse * scores, axis=1) - truth) * scores).sum(axis=1).mean()
+        (
+          weights * ((special.softmax(inverse * scores, axis=1) - truth) * scores).sum(axis=1)
+        ).mean()
       )
     )
     return dataclasses.replace(fitted, temperature=temperature, reason=reason)
-  slopes, intercepts = calibration_fits.vector_scaling(scores, truth.argmax(axis=1))
+  slopes, intercepts = calibration_fits.vector_scaling(scores, truth.argmax(axis=1), weights)
   if (slopes <= calibration_fits.LEAST_SLOPE).all():
     return dataclasses.replace(fitted, reason=_WORSE_CLASSES)
   return dataclasses.replace(

@@ -31,7 +31,10 @@ def of_label(test: Predictions, raw: Predictions | None, index: int) -> Curves:
   scores, truth = known_of(test, index)
   if not 0 < truth.sum() < len(truth):
     return Curves(None, None, None)
-  before = None if raw is None else calibration_metrics.reliability(*known_of(raw, index))
+  weights = None if test.weights is None else test.weights[test.known[:, index]]
+  before = (
+    None if raw is None else calibration_metrics.reliability(*known_of(raw, index), weights=weights)
+  )
   ranks, _ = ranks_of(test, index)
   x, y, threshold = metrics.roc_curve(ranks, truth)
   kept = metrics.thin_curve(x, y, CURVE_POINTS)
@@ -44,7 +47,9 @@ def of_label(test: Predictions, raw: Predictions | None, index: int) -> Curves:
   return Curves(
     roc,
     precision_recall,
-    Reliability(before=before, after=calibration_metrics.reliability(scores, truth)),
+    Reliability(
+      before=before, after=calibration_metrics.reliability(scores, truth, weights=weights)
+    ),
   )
 
 

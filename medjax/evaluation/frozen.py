@@ -24,13 +24,6 @@ from medjax.runtime import files
 
 NAME = 'frozen.json'
 VERSION = 1
-# What the file holds only where a calibration has it.
-_OPTIONAL = {
-  field.name
-  for kind in (Calibration, LabelCalibration, ClassesCalibration)
-  for field in dataclasses.fields(kind)
-  if field.default is None
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +48,14 @@ class FrozenLevel:
   Attributes:
     calibration: of the probabilities.
     operating_points: label → a point for each rule; the first makes the decisions.
+    source_prevalence: label → its prevalence in the source, to which probabilities are calibrated
+      and by which thresholds of 'cost' are chosen, where a floor of positives made validation
+      unlike it; None where validation is taken as it is. A label without known truth is left out.
   """
 
   calibration: Calibration
   operating_points: dict[str, tuple[FrozenPoint, ...]]
+  source_prevalence: dict[str, float] | None = None
 
   def threshold(self, label: str) -> float | None:
     """Returns the threshold that decides for a label; None where it has none."""
@@ -84,6 +81,15 @@ class Frozen:
   levels: dict[str, FrozenLevel]
 
 
+# What the file holds only where a calibration has it.
+_OPTIONAL = {
+  field.name
+  for kind in (Calibration, LabelCalibration, ClassesCalibration, FrozenLevel)
+  for field in dataclasses.fields(kind)
+  if field.default is None
+}
+
+
 def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
   """Fits the calibration, then chooses the thresholds of the calibrated probabilities.
 
@@ -103,23 +109,43 @@ def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
     validation.labels,
     protocol.head,
     log_odds=validation.log_odds,
+    weights=validation.weights,
   )
   scores = _calibrated(fitted, validation).probabilities
   points = {}
   for column, label in enumerate(validation.labels):
     known = validation.known[:, column]
     points[label] = tuple(
-      _point(rule, scores[known, column], validation.truth[known, column])
+      _point(
+        rule,
+        scores[known, column],
+        validation.truth[known, column],
+        None if validation.weights is None else validation.weights[known],
+      )
       for rule in protocol.operating_points
     )
-  return FrozenLevel(fitted, points)
+  return FrozenLevel(fitted, points, _source_prevalence(validation))
 
 
-def _point(rule: str, scores: np.ndarray, truth: np.ndarray) -> FrozenPoint:
+def _source_prevalence(validation: Predictions) -> dict[str, float] | None:
+  if validation.weights is None:
+    return None
+  totals = validation.weights @ validation.known
+  positives = validation.weights @ (validation.known * validation.truth.astype(np.float64))
+  return {
+    label: float(positive / total)
+    for label, positive, total in zip(validation.labels, positives, totals)
+    if total
+  }
+
+
+def _point(
+  rule: str, scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None
+) -> FrozenPoint:
   lacking = operating_points.lacking(rule, truth)
   if lacking:
     return FrozenPoint(rule, None, f'{lacking} on validation')
-  return FrozenPoint(rule, operating_points.choose(rule, scores, truth), '')
+  return FrozenPoint(rule, operating_points.choose(rule, scores, truth, weights), '')
 
 
 def without_validation(labels: Sequence[str], protocol: Protocol) -> FrozenLevel:

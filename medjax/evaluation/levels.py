@@ -171,6 +171,8 @@ def of_units(
     if about is None
     else pd.DataFrame({name: _alike(about[name], order, starts) for name in about}),
     log_odds=log_odds,
+    # All images of a unit are of one patient.
+    weights=None if predictions.weights is None else predictions.weights[order][starts],
   )
 
 

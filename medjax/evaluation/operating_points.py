@@ -8,7 +8,8 @@ A rule says how it is chosen:
   'specificity=0.9'  the lowest threshold with a specificity of at least 0.9, so the best
                      sensitivity.
   'cost=5'           the least cost where a missed positive costs as much as 5
-                     false alarms, at the prevalence of these images.
+                     false alarms, at the prevalence of these images, or of the source that they
+                     are weighted to.
   'threshold=0.5'    this one; nothing is chosen.
 
 A decision is `score >= threshold`. The threshold lies midway between the lowest score called
@@ -33,7 +34,9 @@ NEEDS = {  # the classes without which a rule has no threshold
 }
 
 
-def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
+def choose(
+  rule: str, scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None
+) -> float:
   """Returns the threshold that a rule chooses on these images; decide with `score >= threshold`.
 
   Ties are exact: scores that are equal fall on the same side, and shares and costs are compared as
@@ -43,6 +46,7 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
     rule: see above.
     scores: f[N], higher means more likely positive.
     truth: [N] of 0 and 1.
+    weights: f64[N], by which 'cost' counts; other rules have nothing to do with the prevalence.
 
   Returns:
     The threshold, NaN if the class is absent that the rule needs; see `lacking`.
@@ -70,6 +74,15 @@ def choose(rule: str, scores: np.ndarray, truth: np.ndarray) -> float:
     spared = negatives - false_positives
     enough = spared * value.denominator >= negatives * value.numerator
     called = int(np.flatnonzero(enough)[-1])
+  elif weights is not None:
+    order = np.argsort(-np.asarray(scores, np.float64), kind='stable')
+    ill = np.asarray(truth)[order] == 1
+    ends = (true_positives + false_positives).astype(int)
+    missed, alarms = (
+      np.concatenate(([0.0], np.cumsum(weights[order] * of_class)))[ends]
+      for of_class in (ill, ~ill)
+    )
+    called = _last_lowest(float(value) * (missed[-1] - missed) + alarms)
   else:
     missed = positives - true_positives
     called = _last_lowest(missed * value.numerator + false_positives * value.denominator)

@@ -45,6 +45,7 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
     truth=np.asarray(other.truth)[cells],
     known=np.asarray(other.known, bool)[cells],
     log_odds=None if other.log_odds is None else other.log_odds[cells],
+    weights=None if other.weights is None else other.weights[rows],
     about=None if other.about is None else other.about.iloc[rows],
   )
   for image, patient, patient_of_other in zip(one.images, one.patients, ordered.patients):

@@ -13,6 +13,8 @@ A run's file says more, by the same names as the output of medjax.predict:
   raw_<label>       the probability before calibration
   logit_<label>     log(raw / (1 − raw)) as the network gave it: near 1 it tells apart what raw no
                     longer does
+  source_weight     where a floor made the split unlike its source: of how many patients there each
+                    stands for, 1 on average
 
 Files of runs by earlier versions have no `raw_`; their `prob_` is what is called `raw_` now. `read`
 tells them by their columns.
@@ -31,6 +33,7 @@ from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
 PROBABILITY, TRUTH, DECISION, RAW, LOGIT = 'prob_', 'true_', 'decision_', 'raw_', 'logit_'
+WEIGHT = 'source_weight'
 _MOST = 700.0  # Log-odds beyond belong to no float64.
 
 
@@ -47,6 +50,8 @@ class Predictions(NamedTuple):
     about: N rows of text, further columns about the images; None where there are none.
     stated: whether patients who are each of one image are so by somebody's statement.
     log_odds: f64[N, L] of the probabilities, where they are known better than by them; else None.
+    weights: f64[N], how much an image counts where the source that the patients were drawn from is
+      meant, see medjax.data.split.source_weights; None where all count alike.
   """
 
   images: list[str]
@@ -58,6 +63,7 @@ class Predictions(NamedTuple):
   about: pd.DataFrame | None = None
   stated: bool = False
   log_odds: np.ndarray | None = None
+  weights: np.ndarray | None = None
 
   @property
   def ranks(self) -> np.ndarray:
@@ -138,6 +144,8 @@ def write(
   for index, label in enumerate(predictions.labels):
     digit = np.where(truth[:, index] == 1, '1', '0')
     columns[TRUTH + label] = np.where(known[:, index], digit, '')
+  if given.weights is not None:
+    columns[WEIGHT] = _written(given.weights)
   if about is not None:
     for name in about.columns:
       columns[name] = about[name].to_numpy()
@@ -210,6 +218,7 @@ def read(path: str | os.PathLike) -> Predictions:
     known,
     frame.drop(columns=[name for name in frame if name in ours]),
     log_odds=log_odds,
+    weights=_numbers(frame, WEIGHT, path) if is_of_run and WEIGHT in frame else None,
   )
   _check(predictions, path)
   return predictions
@@ -218,7 +227,7 @@ def read(path: str | os.PathLike) -> Predictions:
 def own_columns(labels: Sequence[str]) -> list[str]:
   """Returns the names of all columns by which a run's file may speak of these labels."""
   prefixes = PROBABILITY, DECISION, RAW, LOGIT, TRUTH
-  return ['decision', *(prefix + label for prefix in prefixes for label in labels)]
+  return ['decision', WEIGHT, *(prefix + label for prefix in prefixes for label in labels)]
 
 
 def _numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:

@@ -154,7 +154,8 @@ def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
 
 def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np.ndarray) -> _Group:
   patients, place = np.unique(patient[rows], return_inverse=True)
-  tallies = np.zeros((5, len(test.labels), len(patients)))
+  tallies = np.zeros((6, len(test.labels), len(patients)))
+  of_source = np.ones(len(rows)) if test.weights is None else test.weights[rows]
   rankings: list[metrics.Ranking | None] = []
   for index, threshold in enumerate(cutoffs):
     known = np.asarray(test.known[rows, index], bool)
@@ -166,7 +167,14 @@ def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np
     flagged = scores >= threshold
     for tally, weights in zip(
       tallies[:, index],
-      (positive, ~positive, flagged & positive, ~flagged & ~positive, (scores - positive) ** 2),
+      (
+        positive,
+        ~positive,
+        flagged & positive,
+        ~flagged & ~positive,
+        of_source[known] * (scores - positive) ** 2,
+        of_source[known],
+      ),
     ):
       tally[:] = np.bincount(owner, weights=weights, minlength=len(patients))
   adds = sparse.csr_array(tallies.reshape(-1, len(patients)))
@@ -186,9 +194,9 @@ def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
     if ranking is not None:
       areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, drawn)
   with np.errstate(invalid='ignore', divide='ignore'):
-    sums = (group.adds @ drawn.T).reshape(5, -1, len(drawn)).swapaxes(1, 2)
+    sums = (group.adds @ drawn.T).reshape(6, -1, len(drawn)).swapaxes(1, 2)
     sums[2:4, :, group.undecided] = np.nan
-    positives, negatives, hits, rejected, errors = sums
+    positives, negatives, hits, rejected, errors, images = sums
     return np.stack(
       [
         *areas,
@@ -196,7 +204,7 @@ def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
         rejected / negatives,
         hits / (hits + negatives - rejected),
         rejected / (rejected + positives - hits),
-        errors / (positives + negatives),
+        errors / images,
       ],
       axis=1,
     )

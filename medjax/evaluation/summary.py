@@ -15,6 +15,7 @@ from medjax.evaluation.label_figures import (
   BIASED,
   CONFIDENCE,
   NEEDS,
+  OF_PROBABILITIES,
   Computed,
   column,
   figure,
@@ -133,8 +134,20 @@ def prepare(predictions: Predictions, thresholds: np.ndarray) -> resampled.Prepa
 def _values(predictions: Predictions, thresholds: np.ndarray) -> dict[str, np.ndarray]:
   """Returns every figure, f64[L] or f64[L, K], NaN where it does not exist."""
   prepared = prepare(predictions, thresholds)
-  figures = resampled.compute(prepared, np.ones((1, prepared.patients)))
+  figures = _computed(predictions, prepared, np.ones((1, prepared.patients)))
   return {name: values[0] for name, values in figures.items()}
+
+
+def _computed(
+  predictions: Predictions, prepared: resampled.Prepared, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Returns every figure; those of probabilities are of the source that patients stand for."""
+  figures = resampled.compute(prepared, weights)
+  if predictions.weights is None:
+    return figures
+  _, first = np.unique(np.asarray(predictions.patients), return_index=True)
+  of_source = resampled.compute(prepared, weights * predictions.weights[first])
+  return figures | {name: of_source[name] for name in OF_PROBABILITIES}
 
 
 def _resampled(
@@ -144,7 +157,7 @@ def _resampled(
   prepared = prepare(test, thresholds)
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
-    return resampled.compute(prepared, weights)
+    return _computed(test, prepared, weights)
 
   drawn = intervals.replicate(
     compute, prepared.patients, prepared.images, replicates=replicates, seed=seed

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from medjax.config import Config
+from medjax.data.split import source_weights
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, frozen, predictions, surest
@@ -65,11 +66,11 @@ def test_and_report(
     started: what the network is and started from.
   """
   tested = {
-    part: _predictions(config, data, rows[part], log_odds)
+    part: _predictions(config, data, rows[part], log_odds, part)
     for part, log_odds in predicted.reported.items()
   }
   ablations = {
-    name: {part: _predictions(config, data, rows[part], by_part[part]) for part in rows}
+    name: {part: _predictions(config, data, rows[part], by_part[part], part) for part in rows}
     for name, by_part in predicted.ablations.items()
   }
   protocol = config.protocol
@@ -129,11 +130,20 @@ def test_and_report(
 
 
 def _predictions(
-  config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray
+  config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray, part: str
 ) -> Predictions:
   images = data.table.iloc[rows]
   columns = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
   probabilities, log_odds = predictions.probabilities_of(network_log_odds)
+  weights = source_weights.to_source(
+    data.table,
+    data.split,
+    data.truth,
+    data.known,
+    config.data.labels,
+    how=data.proof['how'],
+    part=part,
+  )
   return Predictions(
     images=list(images['image']),
     patients=list(images['patient']),
@@ -143,6 +153,7 @@ def _predictions(
     known=data.known[rows],
     about=images[[name for name in columns if name in images]],
     log_odds=log_odds,
+    weights=None if weights is None else weights[rows],
   )
 
 

@@ -14,6 +14,7 @@ from medjax.data.images import lists
 from medjax.data.images.lists import ImageList, Item
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
+from medjax.evaluation import notes as evaluation_notes
 from medjax.evaluation import predictions
 from medjax.inference import heat_files, reading, result_file
 from medjax.inference.reading import Read
@@ -158,6 +159,8 @@ def predict_to_csv(
       f'{result_file.broken_path(output)} says why'
     )
   progress.say(_answer(output, rows, images))
+  if note := _of_source(run):
+    progress.say(note)
 
 
 def _append(
@@ -241,6 +244,17 @@ def _check_unseen(run: Run, images: ImageList, allowed: bool) -> int:
     f'note: {share}, such as: {first}; what it says of them says nothing of new patients'
   )
   return count
+
+
+def _of_source(run: Run) -> str:
+  """Returns whose patients the probabilities hold for, where a floor enriched the run's split."""
+  prevalence = run.frozen.levels['image'].source_prevalence
+  if not prevalence:
+    return ''
+  return (
+    'note: the probabilities are calibrated to the source that the split was drawn from, where the '
+    f'prevalence is {evaluation_notes.in_source(prevalence)}'
+  )
 
 
 def _answer(output: pathlib.Path, rows: int, images: ImageList) -> str:

@@ -19,6 +19,7 @@ from conftest import PROJECT
 from deciding_run import LABELS
 from dicom_files import write as write_dicom
 from PIL import Image
+from scipy import special
 
 from medjax.data.images import decoding
 from medjax.data.images.lists import Item
@@ -94,7 +95,7 @@ def test_one_row_per_good_file_and_a_list_of_the_others(run, mixed, tmp_path, ca
   pixels = np.stack(
     [decoding.decode(mixed / name, opened.model_file.image_format) for name in names]
   )
-  raw = np.asarray(jax.jit(opened.network.learner.eval_step)(opened.network.best, pixels))
+  raw = special.expit(jax.jit(opened.network.learner.eval_step)(opened.network.best, pixels))
   prob, before = (
     np.array([[float(row[prefix + label]) for label in LABELS] for row in listed])
     for prefix in ('prob_', 'raw_')

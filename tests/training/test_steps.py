@@ -115,15 +115,15 @@ def test_moving_average_follows_its_formula():
   )
 
 
-def test_images_are_uint8_until_the_device_and_probabilities_are_a_sigmoid():
+def test_images_are_uint8_until_the_device_and_scores_are_the_logits():
   model = Linear(2)
   state, _ = make_step(model)
   images = batch_of(4)['image']
-  probability = steps.eval_step(
-    state.variables, images, model=model, normalise=NORMALISE, probabilities=jax.nn.sigmoid
+  log_odds = steps.eval_step(
+    state.variables, images, model=model, normalise=NORMALISE, log_odds=lambda logits: logits
   )
   logits = model.apply(state.variables, (images / 255.0 - 0.5) / 0.25, train=False)
-  np.testing.assert_allclose(probability, 1 / (1 + np.exp(-np.asarray(logits))), rtol=1e-5)
+  np.testing.assert_allclose(log_odds, logits, rtol=1e-5, atol=1e-6)
 
 
 def test_weight_decay_is_for_kernels_only():

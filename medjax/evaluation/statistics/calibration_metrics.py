@@ -7,6 +7,7 @@ whole (Van Calster et al., BMC Medicine 17:230, 2019: "calibration in the large"
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 from scipy import sparse, special, stats
@@ -134,7 +135,7 @@ def _newton(
 
 
 def reliability(
-  scores: np.ndarray, truth: np.ndarray, bins: int = 10
+  scores: np.ndarray, truth: np.ndarray, bins: int = 10, weights: np.ndarray | None = None
 ) -> tuple[ReliabilityBin, ...]:
   """Returns the points of a reliability curve: of images given about p, what share is positive?
 
@@ -146,6 +147,7 @@ def reliability(
     scores: f[N], probabilities.
     truth: [N] of 0 and 1.
     bins: at most so many.
+    weights: f64[N], how much each counts in the means of its bin; None for all alike.
 
   Returns:
     The bins, rising; none without images.
@@ -153,6 +155,7 @@ def reliability(
   scores, truth = metrics.checked(scores, truth)
   order = np.argsort(scores, kind='stable')
   scores, truth = scores[order], truth[order]
+  weights = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)[order]
   cuts = np.linspace(0, len(scores), bins + 1).round().astype(int)[1:-1]
   cuts = np.searchsorted(scores, scores[cuts[cuts < len(scores)]])  # to the start of each tie
   edges = np.unique(np.concatenate(([0], cuts, [len(scores)])))
@@ -161,15 +164,36 @@ def reliability(
       low=float(scores[start]),
       high=float(scores[end - 1]),
       images=int(end - start),
-      mean_probability=float(scores[start:end].mean()),
-      share_positive=float(truth[start:end].mean()),
-      interval=_wilson(int(truth[start:end].sum()), int(end - start)),
+      **_shares(scores[start:end], truth[start:end], weights[start:end]),
     )
     for start, end in itertools.pairwise(edges)
   )
 
 
-def _wilson(count: int, total: int) -> Interval:
-  """Returns the 95 % score interval of the share `count` of `total` (Wilson, JASA 22:209, 1927)."""
-  bounds = stats.binomtest(count, total).proportion_ci(0.95, method='wilson')
-  return float(bounds.low), float(bounds.high)
+def _shares(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+  """Returns the means of a bin and the interval of the share that is positive.
+
+  Weighted images are as many as Kish's effective size, (Σ w)² / Σ w² (Survey Sampling, 1965).
+  """
+  if (weights == weights[0]).all():
+    bounds = stats.binomtest(int(truth.sum()), len(truth)).proportion_ci(0.95, method='wilson')
+    return {
+      'mean_probability': float(scores.mean()),
+      'share_positive': float(truth.mean()),
+      'interval': (float(bounds.low), float(bounds.high)),
+    }
+  share = float(weights @ truth / weights.sum())
+  return {
+    'mean_probability': float(weights @ scores / weights.sum()),
+    'share_positive': share,
+    'interval': _wilson(share, float(weights.sum() ** 2 / (weights @ weights))),
+  }
+
+
+def _wilson(share: float, size: float) -> Interval:
+  """Returns the 95 % score interval of a share of so many (Wilson, JASA 22:209, 1927)."""
+  square = float(stats.norm.ppf(0.975)) ** 2
+  middle = (share + square / (2 * size)) / (1 + square / size)
+  spread = share * (1 - share) / size + square / (4 * size**2)
+  half = float(np.sqrt(square * spread)) / (1 + square / size)
+  return max(0.0, middle - half), min(1.0, middle + half)

@@ -62,8 +62,9 @@ def calibration(result: Result, method: str = '') -> Markup:
       'Brier score whatever the model says. Slope: 1 is right, below 1 the probabilities are too '
       'extreme, above 1 too timid. Intercept: 0 is right, below 0 they are too high, above 0 too '
       f'low. In brackets the {result.confidence:.0%} interval; that of the calibration error is '
-      'bias-corrected (BCa), because every replicate adds noise that counts as error. A test set '
-      'enriched with positives is not the clinic: there the same probabilities come out too high.',
+      'bias-corrected (BCa), because every replicate adds noise that counts as error. Where a '
+      'floor enriched the split, all of this is of its source, to which each patient is weighted '
+      'back. A clinic of another prevalence needs other probabilities.',
       class_='quiet',
     ),
   )
