@@ -63,6 +63,21 @@ class FrozenLevel:
 
 
 @dataclasses.dataclass(frozen=True)
+class ChosenBy:
+  """By which mean AUROC on validation a checkpoint was chosen.
+
+  Attributes:
+    level: of the units: 'image', 'study', 'patient' or 'slide'.
+    labels: that enter the mean.
+    fewest: validation patients of the rarer class of any of these labels.
+  """
+
+  level: str
+  labels: tuple[str, ...]
+  fewest: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Frozen:
   """What frozen.json holds.
 
@@ -72,6 +87,7 @@ class Frozen:
     head: 'sigmoid', 'softmax' or 'ordinal'.
     aggregate: how images become studies, patients or slides.
     levels: level → what was chosen at it.
+    chosen_by: how the step was chosen; None where that is not recorded.
   """
 
   step: int | None
@@ -79,12 +95,13 @@ class Frozen:
   head: str
   aggregate: str
   levels: dict[str, FrozenLevel]
+  chosen_by: ChosenBy | None = None
 
 
 # What the file holds only where a calibration has it.
 _OPTIONAL = {
   field.name
-  for kind in (Calibration, LabelCalibration, ClassesCalibration, FrozenLevel)
+  for kind in (Calibration, LabelCalibration, ClassesCalibration, FrozenLevel, Frozen)
   for field in dataclasses.fields(kind)
   if field.default is None
 }

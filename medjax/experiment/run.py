@@ -17,6 +17,7 @@ from medjax.data import pipeline, study, targets
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
+from medjax.evaluation.predictions import Predictions
 from medjax.experiment import log, loop
 from medjax.experiment.unfreezing import UnfreezingStep
 from medjax.final_test import evaluate_once, notes
@@ -28,6 +29,7 @@ from medjax.runs import (
   model_file,
   predict,
   seen_by_run,
+  selection,
   weights_of_run,
   workdir,
 )
@@ -228,6 +230,10 @@ def _train(
   """
   built, count = beginning.learner, config.evaluation.checkpoints
   rows = training.rows['validation']
+  nothing_said = np.zeros((len(rows), len(config.data.labels)))
+  choice = selection.chosen_by(_validation(config, data, rows, nothing_said), config.protocol)
+  if devices.is_first():
+    progress.say(f'best      by {selection.in_words(choice, config.data.labels)}')
   batches = functools.partial(
     pipeline.train_batches,
     study.records(config, built.image_format, data, training.rows['train']),
@@ -239,10 +245,8 @@ def _train(
   )
 
   def validate(state: TrainState) -> dict[str, Any]:
-    scores = predict_rows(state.variables, rows)
-    return predict.validation_metrics(
-      config.data.labels, scores, data.truth[rows], data.known[rows]
-    )
+    predicted = _validation(config, data, rows, predict_rows(state.variables, rows))
+    return selection.validation_metrics(predicted, config.protocol, choice)
 
   with checkpoints.open_checkpoints(layout, count) as saved:
     start = _start(beginning, saved, mesh)
@@ -269,6 +273,10 @@ def _train(
     progress.say(f'of the {count} best checkpoints to average there are {len(steps)}')
   network = TrainedNetwork(built, stacked(jax.device_get(variables)), tuple(steps))
   return network, best[0]['step'] if best else None
+
+
+def _validation(config: Config, data: Study, rows: np.ndarray, log_odds: np.ndarray) -> Predictions:
+  return evaluate_once.predictions_of(config, data, rows, log_odds, 'validation')
 
 
 def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:

@@ -15,7 +15,7 @@ from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import heat_maps, notes, report_files, saliency
-from medjax.runs import averaging, decisions, integrity, model_file
+from medjax.runs import averaging, decisions, integrity, model_file, selection
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
@@ -66,21 +66,23 @@ def test_and_report(
     started: what the network is and started from.
   """
   tested = {
-    part: _predictions(config, data, rows[part], log_odds, part)
+    part: predictions_of(config, data, rows[part], log_odds, part)
     for part, log_odds in predicted.reported.items()
   }
   ablations = {
-    name: {part: _predictions(config, data, rows[part], by_part[part], part) for part in rows}
+    name: {part: predictions_of(config, data, rows[part], by_part[part], part) for part in rows}
     for name, by_part in predicted.ablations.items()
   }
   protocol = config.protocol
   chosen = assessment.freeze(tested['validation'], protocol)
+  choice = selection.chosen_by(tested['validation'], protocol)
   kept = Frozen(
     step=best_step,
     split_sha256=data.proof['split_sha256'],
     head=config.model.head,
     aggregate=config.evaluation.aggregate,
     levels=chosen,
+    chosen_by=None if best_step is None else choice,
   )
   for part, of_part in tested.items():
     decided = decisions.decide(config, kept, of_part.probabilities, of_part.log_odds)
@@ -108,6 +110,7 @@ def test_and_report(
       'images': started.image_format.in_words,
       'reported': averaging.in_words(config, len(network.steps)),
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
+      'best step chosen by': selection.in_words(choice, config.data.labels),
       'images set aside': f'{len(broken):,}',
     },
     # The result says what weakens the test set itself.
@@ -129,9 +132,18 @@ def test_and_report(
   progress.say(f'report: {layout.report}')
 
 
-def _predictions(
+def predictions_of(
   config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray, part: str
 ) -> Predictions:
+  """Returns the predictions of images, with their truth and what else is known of them.
+
+  Args:
+    config: of the run.
+    data: the study.
+    rows: int[N] of it.
+    network_log_odds: f[N, L].
+    part: the split whose rows they are.
+  """
   images = data.table.iloc[rows]
   columns = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
   probabilities, log_odds = predictions.probabilities_of(network_log_odds)

@@ -13,7 +13,6 @@ from medjax.data import pipeline, study
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.study import Study
 from medjax.errors import InputError
-from medjax.evaluation.statistics import metrics
 from medjax.runs import averaging
 from medjax.runs.trained_network import TrainedNetwork
 from medjax.runtime import devices
@@ -68,25 +67,6 @@ def outputs(
       'precision=float32'
     )
   return pooled
-
-
-def validation_metrics(
-  labels: Sequence[str], scores: np.ndarray, truth: np.ndarray, known: np.ndarray
-) -> dict[str, Any]:
-  """Returns auroc_mean and auroc by label, None where a label has one class only.
-
-  Args:
-    labels: L names.
-    scores: f[N, L], log-odds, or any others that rank alike.
-    truth, known: [N, L], see medjax.evaluation.predictions.
-  """
-  auroc = {}
-  for index, label in enumerate(labels):
-    rows = known[:, index]
-    value = metrics.auroc(scores[rows, index], truth[rows, index])
-    auroc[label] = None if np.isnan(value) else float(value)
-  defined = [value for value in auroc.values() if value is not None]
-  return {'auroc_mean': float(np.mean(defined)) if defined else None, 'auroc': auroc}
 
 
 def predictor(

@@ -1,0 +1,68 @@
+"""Which checkpoint is the best: by what is tested, and by labels that can tell.
+
+The mean AUROC that chooses is of the level that is tested, made of images by the same rule, and of
+the labels with enough patients of either class: the AUROC of a label with one positive patient is
+any number, and in a mean over labels it would weigh like all others.
+"""
+
+import numpy as np
+
+from medjax.config.protocol import Protocol
+from medjax.evaluation import levels, wording
+from medjax.evaluation.counts import count
+from medjax.evaluation.frozen import ChosenBy
+from medjax.evaluation.predictions import Predictions, ranks_of
+from medjax.evaluation.statistics import metrics
+
+FEWEST = 5  # patients of either class; with fewer, one more or less decides
+
+
+def chosen_by(validation: Predictions, protocol: Protocol) -> ChosenBy:
+  """Returns by what checkpoints are chosen, which the truth alone decides.
+
+  Labels with both classes, `FEWEST` patients of each; where no label has so many, all with both.
+
+  Args:
+    validation: of images, with any scores.
+    protocol: its head, level and aggregate.
+  """
+  units = levels.to_level(validation, protocol.level, protocol.aggregate, protocol.head)
+  rarer = {label: _rarer(units, index) for index, label in enumerate(units.labels)}
+  both = [label for label, patients in rarer.items() if patients]
+  labels = [label for label in both if rarer[label] >= FEWEST] or both
+  return ChosenBy(protocol.level, tuple(labels), min((rarer[label] for label in labels), default=0))
+
+
+def _rarer(units: Predictions, index: int) -> int:
+  """Returns how many patients have the class of a label that fewer have."""
+  known = units.known[:, index]
+  counts = count(np.asarray(units.patients)[known], units.truth[known, index])
+  return min(counts.positive_patients, counts.negative_patients)
+
+
+def validation_metrics(
+  validation: Predictions, protocol: Protocol, choice: ChosenBy
+) -> dict[str, object]:
+  """Returns auroc_mean over the labels that choose, and auroc by label, at the level tested.
+
+  None where a label has one class only, or no label has both.
+  """
+  units = levels.to_level(validation, protocol.level, protocol.aggregate, protocol.head)
+  auroc: dict[str, float | None] = {}
+  for index, label in enumerate(units.labels):
+    area = float(metrics.auroc(*ranks_of(units, index)))
+    auroc[label] = None if np.isnan(area) else area
+  deciding = [value for label in choice.labels if (value := auroc[label]) is not None]
+  return {'auroc_mean': float(np.mean(deciding)) if deciding else None, 'auroc': auroc}
+
+
+def in_words(choice: ChosenBy, labels: tuple[str, ...]) -> str:
+  """Returns by what a checkpoint was chosen, of all `labels` of the run."""
+  if not choice.labels:
+    return 'nothing: no label has both classes on validation'
+  words = 'the AUROC of ' if len(choice.labels) == 1 else 'the mean AUROC of '
+  words += f'{", ".join(choice.labels)} on validation {wording.plural(choice.level)}'
+  words += f' ({wording.count(choice.fewest, "patient")} of the rarer class at least)'
+  if others := [label for label in labels if label not in choice.labels]:
+    words += f'; too few patients of a class to decide: {", ".join(others)}'
+  return words
