@@ -2,8 +2,9 @@
 
 Takes the patch probabilities of a finished run and aggregates those of each slide (--aggregate=max,
 mean, or top:0.05, the mean of the highest 5 %), chooses the operating point on validation slides
-and tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory;
-see medjax/whole_slides/results.py. medjax.attention learns the aggregation instead.
+and tests on test slides, with intervals by patient. Writes slides/METHOD/ in the work directory, a
+page index.html in it; see medjax/whole_slides/results.py. medjax.attention learns the aggregation
+instead.
 """
 
 from absl import flags

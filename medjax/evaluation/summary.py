@@ -9,6 +9,7 @@ from medjax.config.protocol import Protocol
 from medjax.errors import InputError, check_option, nearest
 from medjax.evaluation import classes, notes
 from medjax.evaluation.counts import of_several_patients
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
 from medjax.evaluation.label_figures import (
   ALL_THE_SAME,
@@ -184,6 +185,9 @@ def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
     if not entered:
       figures[name] = figure(np.nan, np.zeros(0), np.zeros(0), 'no label has both classes')
       continue
+    if len(entered) == 1:  # Its own interval, which of a proportion is not the bootstrap's.
+      figures[name] = _of_label(labels[entered[0]], name)
+      continue
     place: tuple = (columns,) if name in resampled.OF_SCORES else (columns, 0)
     # A replicate counts only if every label has its figure: else each would average other labels.
     drawn, left_out = (
@@ -205,14 +209,14 @@ def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
   )
 
 
+def _of_label(result: LabelResult, name: str) -> Figure:
+  """Returns a figure of one label, at its first operating point if it is one of decisions."""
+  return getattr(result if name in resampled.OF_SCORES else result.operating_points[0], name)
+
+
 def _reason_of_mean(labels: Mapping[str, LabelResult], name: str) -> str:
   """Returns why a mean over labels has no value or interval, '' if it has both."""
-  reasons = {
-    label: getattr(
-      result if name in resampled.OF_SCORES else result.operating_points[0], name
-    ).reason
-    for label, result in labels.items()
-  }
+  reasons = {label: _of_label(result, name).reason for label, result in labels.items()}
   if set(reasons.values()) == {ALL_THE_SAME}:
     return ALL_THE_SAME
   there = ('', intervals.NONE_DRAWN, ALL_THE_SAME)  # of the last 0.5 enters a mean

@@ -43,8 +43,10 @@ def capital(words: str) -> str:
 
 
 def plural(thing: str) -> str:
-  """Writes 'study' as 'studies', 'image' as 'images'."""
-  return f'{thing[:-1]}ies' if thing.endswith('dy') else f'{thing}s'
+  """Writes 'study' as 'studies', 'patch' as 'patches', 'image' as 'images'."""
+  if thing.endswith('dy'):
+    return f'{thing[:-1]}ies'
+  return f'{thing}es' if thing.endswith('ch') else f'{thing}s'
 
 
 def count(number: int, thing: str) -> str:
@@ -62,7 +64,12 @@ def aggregate(rule: str) -> str:
   """Writes what a study's probability is of those of its images: 'max' as 'the highest'."""
   if rule.startswith('top:'):
     return f'the mean of the highest {float(rule.removeprefix("top:")):.0%}'
-  return {'max': 'the highest', 'mean': 'the mean'}.get(rule, rule)
+  words = {
+    'max': 'the highest',
+    'mean': 'the mean',
+    'attention': 'what learned attention makes',
+  }
+  return words.get(rule, rule)
 
 
 def rule(name: str) -> str:

@@ -80,7 +80,10 @@ def render(
       if pictures
       else None,
     ),
-    ('Learning', learning_section.curves(history, str(facts.get('best step', '')))),
+    (
+      'Learning',
+      learning_section.curves(history, str(facts.get('best step', ''))) if history else None,
+    ),
     ('Split', split_section.split(split_proof)),
   ]
   parts = [(name, content) for name, content in parts if content is not None]

@@ -70,7 +70,7 @@ def draw(
       column = values[:, index]
       limits = heat.limits or (0.0, float(column.max()))
       page = pictures.heat(picture, boxes, column, limits, heat.caption.format(name))
-      file_name = f'{slide}.{name.replace("/", "_")}.png'
+      file_name = _name(slide, name)
       try:
         page.save(directory / file_name, compress_level=1)
       except OSError as error:
@@ -79,6 +79,22 @@ def draw(
         page.save(directory / files.short_name(file_name), compress_level=1)
       count += 1
   return count
+
+
+def path(directory: pathlib.Path, slide: str, name: str) -> pathlib.Path:
+  """Returns where `draw` has written a slide's heat map of this name, if it has."""
+  full = directory / _name(slide, name)
+  try:
+    exists = full.is_file()
+  except OSError as error:
+    if not files.name_is_refused(error):
+      raise
+    exists = False
+  return full if exists else directory / files.short_name(full.name)
+
+
+def _name(slide: str, name: str) -> str:
+  return f'{slide}.{name.replace("/", "_")}.png'
 
 
 def in_words(count: int) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 _KEPT, _TUMOUR = (0, 70, 220), (255, 120, 0)
 _OUTLINE = (0, 0, 0)
 _LEAST_CELL = 6  # pixels; the lines of smaller cells would hide what is in them
+_LEAST_TEXT = 14  # pixels of the letters below a heat map
+_LEAST_SIDE = 800  # pixels of the longer side of a heat map: small slides are enlarged
 # From blue over yellow to red: ColorBrewer's RdYlBu, which colour-blind readers can read.
 _COLOURS = np.array(
   [(49, 54, 149), (116, 173, 209), (224, 243, 248), (254, 224, 144), (244, 109, 67), (165, 0, 38)]
@@ -62,6 +64,10 @@ def heat(
     limits: the values of the two ends of the scale.
     caption: what the values are.
   """
+  enlarged = max(1, -(-_LEAST_SIDE // max(picture.size)))
+  if enlarged > 1:
+    picture = picture.resize([side * enlarged for side in picture.size], Image.Resampling.BICUBIC)
+    boxes = boxes * enlarged
   low, high = limits
   shares = np.clip((np.asarray(values, np.float64) - low) / max(high - low, 1e-12), 0, 1)
   cover = Image.new('RGBA', picture.size)
@@ -84,15 +90,23 @@ def _coloured(shares: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def _with_scale(picture: Image.Image, limits: tuple[float, float], caption: str) -> Image.Image:
-  height, bar, text = 44, 200, 18
-  page = Image.new('RGB', (max(picture.width, bar + 100), picture.height + height), 'white')
+  # Letters as large as the picture asks for: at the width of a page they are still read.
+  text = max(_LEAST_TEXT, max(picture.size) // 36)
+  font = ImageFont.load_default(text)
+  bar, left = 14 * text, 4 * text
+  page = Image.new(
+    'RGB', (max(picture.width, bar + 2 * left), picture.height + round(3.6 * text)), 'white'
+  )
   page.paste(picture)
-  top = picture.height + 20
+  top = picture.height + 2 * text
   colours = np.array(_coloured(np.linspace(0, 1, bar)), np.uint8)
-  page.paste(Image.fromarray(np.broadcast_to(colours, (10, bar, 3)).copy()), (50, top))
+  page.paste(Image.fromarray(np.broadcast_to(colours, (text, bar, 3)).copy()), (left, top))
   draw = ImageDraw.Draw(page)
-  draw.text((50, top - text), caption, fill='black')
+  draw.text((left, top - round(1.5 * text)), caption, fill='black', font=font)
   lowest = f'{limits[0]:.3g}'
-  draw.text((46 - draw.textlength(lowest), top - 2), lowest, fill='black')
-  draw.text((56 + bar, top - 2), f'{limits[1]:.3g}', fill='black')
+  gap = text // 3
+  draw.text(
+    (left - gap - draw.textlength(lowest, font), top - text // 8), lowest, fill='black', font=font
+  )
+  draw.text((left + bar + gap, top - text // 8), f'{limits[1]:.3g}', fill='black', font=font)
   return page

@@ -1,5 +1,6 @@
 """The answer for slides and patients: figures with intervals, tables, and their files.
 
+  index.html, index_files/            the page, its figures as SVG and tables as CSV
   slides.csv, patients.csv            probability, truth and decision of each
   slides.json                         `SlideResults`; its figures as evaluation/test.json has them
   predictions/{validation,test}.csv   slides in the place of images

@@ -8,7 +8,7 @@ from medjax.evaluation import levels
 from medjax.evaluation.predictions import Predictions
 from medjax.runs.finished import Run
 from medjax.runs.layout import PARTS
-from medjax.whole_slides import heat_maps, results, slide_reference
+from medjax.whole_slides import heat_maps, page, results, slide_reference
 from medjax.whole_slides.heat_maps import Heat
 from medjax.whole_slides.slide_reference import SlideReference
 
@@ -48,7 +48,10 @@ def answer(run: Run, patches: str, aggregate: str) -> Iterator[str]:
   count = heat_maps.draw(
     directory / 'heatmaps', reference.root, slides['test'].labels, list(counts), heat
   )
-  yield f'written: {directory} ({heat_maps.in_words(count)})'
+  shown = 'how probable each patch is, from blue over yellow to red'
+  labels = slides['test'].labels
+  at = page.write(directory, run, result, slides['test'], counts, (labels, shown))
+  yield f'written: {at} ({heat_maps.in_words(count)})'
 
 
 def aggregated(

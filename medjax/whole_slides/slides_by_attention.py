@@ -17,7 +17,7 @@ from medjax.runs.finished import Run
 from medjax.runs.layout import PARTS
 from medjax.runs.workdir import read_set_aside
 from medjax.runtime import devices, files
-from medjax.whole_slides import bags, heat_maps, pooling, results, slide_reference
+from medjax.whole_slides import bags, heat_maps, page, pooling, results, slide_reference
 from medjax.whole_slides.bags import Bags
 from medjax.whole_slides.heat_maps import Heat
 
@@ -89,7 +89,10 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
   yield from results.in_words(result)
   heat = Heat(attention, 'share of the attention', None)
   count = heat_maps.draw(directory / 'heatmaps', reference.root, ['attention'], list(counts), heat)
-  yield f'written: {directory} ({heat_maps.in_words(count)})'
+  shown = 'the share of the attention that each patch has, from blue over yellow to red'
+  names = ['attention'] * len(predicted['test'].labels)
+  at = page.write(directory, run, result, predicted['test'], counts, (names, shown))
+  yield f'written: {at} ({heat_maps.in_words(count)})'
 
 
 def _best_epoch(best: pooling.Epoch, epochs: int) -> str:

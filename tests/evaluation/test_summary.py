@@ -189,6 +189,15 @@ def test_a_label_of_one_patient_does_not_take_the_interval_of_the_mean_away():
   assert areas.labels == mean.labels and areas.auroc.interval is not None
 
 
+def test_the_mean_of_one_label_is_that_label():
+  validation, test = predicted(0, 60, ('A',), 'v', (0.3,)), predicted(1, 60, ('A',), 't', (0.3,))
+  result = evaluate(validation, test, replicates=50)
+  point = result.labels['A'].operating_points[0]
+  assert result.mean.auroc == result.labels['A'].auroc
+  for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
+    assert getattr(result.mean, name) == getattr(point, name)
+
+
 def _first(part, labels):
   names = ('probabilities', 'truth', 'known')
   return {name: getattr(part, name)[:, :labels] for name in names}
@@ -287,5 +296,5 @@ def test_reasons_say_what_is_missing_and_not_that_replicates_are(replicates):
     assert where.ppv.reason == 'nothing is called positive'
   nothing = '' if replicates else 'no replicates were drawn'
   assert result.mean.auroc.reason == ('all scores are the same' if replicates else nothing)
-  assert result.mean.sensitivity.reason == nothing
+  assert result.mean.sensitivity == point.sensitivity
   assert result.mean.ppv.reason == 'nothing is called positive'

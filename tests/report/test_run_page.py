@@ -257,7 +257,7 @@ def test_bare_evaluation_still_renders(with_validation):
         title='x', result=assessed.result, history=[], split_proof={}, config={}, facts={}
       )
     ).text()
-    assert 'No training history was given.' in text and 'No split proof was given.' in text
+    assert 'Learning curves' not in text and 'No split proof was given.' in text
     assert 'Whether they are also in training is not recorded.' in text
     assert 'chosen on validation' not in text and 'given as a number' in text
     assert 'nan' not in text and 'None)' not in text

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vouched_runs
+from parsed_page import Page
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -17,7 +18,7 @@ from medjax.config import Config, Data, Model, Optimizer, Split
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.evaluation import predictions, results_file
 from medjax.runs import model_file
-from medjax.whole_slides import patch_sets, slide_tables
+from medjax.whole_slides import patch_sets, pictures, slide_tables
 from medjax.whole_slides import results as slide_results
 from medjax.whole_slides.patches import Cutting
 
@@ -117,6 +118,21 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
   assert 'patients: tumor: AUROC' in printed and '3 test patients' in printed
   assert 'test slides' in ' '.join(result['slides']['notes']) or 'image' not in printed
   assert predictions.read(out / 'predictions/test.csv').images == tested
+  page = Page((out / 'index.html').read_text())
+  text = page.text()
+  auroc = tumour['auroc']
+  assert f'{auroc["value"]:.3f}' in text and 'The answer for patients' in text
+  for name in tested:
+    row = slides[name]
+    truth, decision = (
+      ('negative', 'positive')[int(row[f'{x}_tumor'])] for x in ('true', 'decided')
+    )
+    # Outlines and heat map of every slide, for there are few, with truth and decision below.
+    assert f'truth {truth}, decision {decision} · patient {row["patient"]}' in text
+    assert f'{name}{PATIENTS[name]}{row["patches"]}' in text
+  drawn = [attributes for tag, attributes in page.elements if tag == 'img']
+  assert len(drawn) == 2 * len(tested)
+  assert {'labels.csv', 'roc-curve-of-tumor.svg'} <= {p.name for p in out.glob('index_files/*')}
 
 
 def test_heat_maps_show_where(command, run, cut):
@@ -293,3 +309,14 @@ def test_the_config_is_whole():
   config = configs.load('configs/slides.py')
   assert isinstance(config.split, Split) and isinstance(config.optimizer, Optimizer)
   assert config.data.source == 'csv' and config.data.channels == 3
+
+
+def test_the_scale_of_a_heat_map_can_be_read():
+  boxes, values = np.array([[0, 0, 100, 100]]), np.array([0.5])
+  large = pictures.heat(Image.new('RGB', (2000, 1000)), boxes, values, (0, 1), 'share')
+  # Shown 900 pixels wide, its letters are as high as those of a page.
+  assert (large.height - 1000) / 3.6 * 900 / 2000 > 20
+  small = pictures.heat(Image.new('RGB', (100, 50)), boxes / 2, values, (0, 1), 'share')
+  assert small.width >= 800  # A small slide is enlarged, its patches with it.
+  pixels = np.asarray(small)
+  assert (pixels[10, 10] == pixels[390, 390]).all() and (pixels[10, 10] != pixels[10, 700]).any()
