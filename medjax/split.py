@@ -24,6 +24,7 @@ def main() -> None:
   from medjax.data.split import split_files
 
   made, csv = study.make(config)
+  made.proof['notes'] += study.findings(config, made)
   directory = pathlib.Path(_OUTPUT.value)
   split_files.write(directory, csv, made.proof)
   print('\n'.join([*study.describe(made), *(f'note: {note}' for note in made.proof['notes'])]))

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,6 @@ def make(config: Config) -> tuple[Study, str]:
   proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
   notes += study_table.note_on_identifiers(table)
   notes += _assumed_negatives(table, split, names, truth, known)
-  notes += table_audit.table_findings(table, split, names, truth, known)
   proof['source'] = {
     'images': len(every_image),
     'patients': every_image['patient'].nunique(),
@@ -97,6 +96,21 @@ def make(config: Config) -> tuple[Study, str]:
   proof['notes'] += notes
   study = Study(table, values, mask, truth, known, split, proof)
   return study, split_files.to_csv(table, split)
+
+
+def findings(
+  config: Config, data: Study, metadata: Mapping[str, pd.Series] | None = None
+) -> list[str]:
+  """Returns what makes the test of a study flatter, as an audit finds it, in sentences.
+
+  Args:
+    config: that it was made by.
+    data: N images.
+    metadata: name → N values, '' where unknown, of what the files say of the images.
+  """
+  return table_audit.table_findings(
+    data.table, data.split, config.data.labels, data.truth, data.known, metadata
+  )
 
 
 def check_evaluation(config: Config, table: pd.DataFrame, split: np.ndarray) -> None:

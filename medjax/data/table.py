@@ -104,6 +104,13 @@ def stand_ins_for_patients(table: pd.DataFrame) -> dict[str, int]:
   return {'image': len(table)} if (table['patient'] == table['image']).all() else {}
 
 
+def names_patient(table: pd.DataFrame) -> np.ndarray:
+  """Returns bool[N], whether the source names the patient of each image; nothing stands in."""
+  if 'grouped_by' in table:
+    return (table['grouped_by'] == 'patient').to_numpy()
+  return np.full(len(table), bool((table['patient'] != table['image']).any()))
+
+
 def unlabelled(values: pd.DataFrame) -> np.ndarray:
   """Returns the column `unlabelled`: the labels that are NaN in each row, object[N]."""
   patterns, rows = np.unique(values.isna().to_numpy(), axis=0, return_inverse=True)

@@ -175,7 +175,7 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
       raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None
   for note in notes.notes_on_pictures(config, beginning.learner):
     progress.say(f'note      {note}')
-  workdir.prove_apart(data, looked.images)
+  workdir.prove_apart(config, data, looked)
   workdir.write(config, layout, drafted, looked, texts)
   return training
 

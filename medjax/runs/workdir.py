@@ -14,7 +14,8 @@ import pandas as pd
 from medjax import config as configs
 from medjax.config import Config
 from medjax.data import study
-from medjax.data.images import content, decoding
+from medjax.data.images import content, decoding, headers
+from medjax.data.leakage import copies
 from medjax.data.split import split_files
 from medjax.data.study import Study
 from medjax.errors import InputError
@@ -51,10 +52,12 @@ class Looked(NamedTuple):
   Attributes:
     broken: image, split and reason of those that cannot be read.
     images: image, split and sha256 of the others, see medjax.data.images.content.digest.
+    metadata: name → what the files say of each image of the study table, '' where not read.
   """
 
   broken: pd.DataFrame
   images: pd.DataFrame
+  metadata: dict[str, pd.Series]
 
 
 def check(config: Config, layout: Layout) -> None:
@@ -229,12 +232,14 @@ def look_at_images(config: Config, data: Study) -> Looked:
   images = data.table['image'].iloc[rows]
   size, intensity = config.data.image_size, config.data.intensity
 
-  def look(path: str) -> tuple[str, str]:
-    return decoding.why_broken(path, size, intensity), content.digest(path)
+  def look(path: str) -> tuple[str, headers.Header, str]:
+    return *decoding.check(path, size, intensity), content.digest(path)
 
   seen = progress.in_threads('image checked', look, study.paths(config, images))
   table = pd.DataFrame({'image': images, 'split': data.split[rows]})
-  table['reason'], table['sha256'] = zip(*seen)
+  table['reason'], read, table['sha256'] = zip(*seen)
+  metadata = pd.DataFrame(headers.metadata(read), rows)
+  metadata = metadata.reindex(range(len(data.table)), fill_value='')
   is_broken = table['reason'] != ''
   broken = table.loc[is_broken, ['image', 'split', 'reason']]
   if len(broken) and config.data.broken == 'stop':
@@ -246,19 +251,27 @@ def look_at_images(config: Config, data: Study) -> Looked:
       f'{where}{broken["reason"][first]}{others}; mend it, or set config.data.broken=set_aside to '
       'go on without such images'
     )
-  return Looked(broken, table.loc[~is_broken, ['image', 'split', 'sha256']])
+  good = table.loc[~is_broken, ['image', 'split', 'sha256']]
+  return Looked(broken, good, dict(metadata.items()))
 
 
-def prove_apart(data: Study, images: pd.DataFrame) -> None:
-  """Adds to the proof of the split how many images of one side are those of another.
+def prove_apart(config: Config, data: Study, looked: Looked) -> None:
+  """Adds to the proof of the split what table and images show that makes its test flatter.
 
   Args:
+    config: of the run.
     data: whose proof is added to, before it is written.
-    images: from `look_at_images`.
+    looked: from `look_at_images`.
   """
-  common, sentences = content.across_sides(images)
+  common, sentences = content.across_sides(looked.images)
+  truth = np.where(data.known, data.truth, np.nan)
+  sentences += copies.contradictions(
+    copies.of_identical(looked.images, data.table, config.data.labels, truth)
+  )
+  sentences += study.findings(config, data, looked.metadata)
   data.proof['duplicates'] |= {'identical_images': common}
   data.proof['not_checked'] = [
     'Pixels: a picture saved anew under another name is not looked for here; medjax.audit does.'
   ]
-  data.proof['notes'] += sentences
+  notes = data.proof['notes']  # Of a start that was killed they may be there already.
+  notes += [sentence for sentence in sentences if sentence not in notes]

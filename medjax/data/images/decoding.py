@@ -21,9 +21,10 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from medjax.data.images import containers, dicom, kinds, png, stored_pixels, tiff
+from medjax.data.images.headers import UNREAD, Header
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
@@ -34,6 +35,7 @@ Image.MAX_IMAGE_PIXELS = None
 _MOST_PIXELS = 2**29
 _NEW_SUBFILE_TYPE = 254  # of TIFF
 _REDUCED, _MASK = 1, 4
+_TURNED = (5, 6, 7, 8)  # EXIF orientations with width and height exchanged
 _UNKNOWN_SIZE = 1024  # No published network takes larger images.
 _WHOLE = 2**30  # pixels a side: nothing is reduced
 
@@ -53,7 +55,7 @@ def decode(path: str | pathlib.Path, image_format: ImageFormat) -> np.ndarray:
       read, or one that would show nothing; the message names it.
   """
   mode = 'L' if image_format.channels == 1 else 'RGB'
-  image = _load(path, mode, 2 * image_format.size, image_format.intensity)
+  image, _ = _load(path, mode, 2 * image_format.size, image_format.intensity)
   size = (image_format.size, image_format.size)
   if image.size != size:
     resampling = Image.Resampling[image_format.interpolation.upper()]
@@ -67,31 +69,40 @@ def whole(path: str | pathlib.Path, intensity: str = 'file') -> Image.Image:
   Raises:
     InputError: as `decode`.
   """
-  image = _load(path, 'RGB', _WHOLE, intensity)
+  return whole_with_header(path, intensity)[0]
+
+
+def whole_with_header(
+  path: str | pathlib.Path, intensity: str = 'file'
+) -> tuple[Image.Image, Header]:
+  """Returns the image as `whole` does, and what its file says of it."""
+  image, header = _load(path, 'RGB', _WHOLE, intensity)
   red, green, blue = image.split()
-  return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
+  return red if red.tobytes() == green.tobytes() == blue.tobytes() else image, header
 
 
-def why_broken(path: str | pathlib.Path, image_size: int = 0, intensity: str = 'file') -> str:
-  """Decodes an image and returns why `decode` refuses it, '' where it does not.
+def check(
+  path: str | pathlib.Path, image_size: int = 0, intensity: str = 'file'
+) -> tuple[str, Header]:
+  """Decodes an image and returns why `decode` refuses it, '' where it does not, and its header.
 
   Of a TIFF pyramid or a JPEG 2000 that is what `decode` reads of it for this size, any other file
   in full.
   """
   try:
     # libjpeg goes through a whole file at any scale.
-    _load(path, 'L', 2 * (image_size or _UNKNOWN_SIZE), intensity, least_of_jpeg=16)
+    _, header = _load(path, 'L', 2 * (image_size or _UNKNOWN_SIZE), intensity, least_of_jpeg=16)
   except InputError as error:
-    return str(error)
-  return ''
+    return str(error), UNREAD
+  return '', header
 
 
 def find_broken(
   paths: Sequence[str], image_size: int = 0, intensity: str = 'file'
 ) -> dict[int, str]:
-  """Returns {position: reason} of the images that `decode` refuses; see `why_broken`."""
+  """Returns {position: reason} of the images that `decode` refuses; see `check`."""
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    reasons = pool.map(lambda path: why_broken(path, image_size, intensity), paths)
+    reasons = pool.map(lambda path: check(path, image_size, intensity)[0], paths)
     return {position: reason for position, reason in enumerate(reasons) if reason}
 
 
@@ -113,13 +124,13 @@ _FITS: dict[str, Callable[..., Image.Image]] = {
 
 def _load(
   path: str | pathlib.Path, mode: str, least: int, intensity: str, least_of_jpeg: int = 0
-) -> Image.Image:
-  """Returns the image in `mode`, no side reduced below `least`; see `decode`."""
+) -> tuple[Image.Image, Header]:
+  """Returns the image in `mode`, no side reduced below `least`, and its header; see `decode`."""
   how = (mode, least, intensity, least_of_jpeg or least)
   if containers.is_inside(path):
     record = containers.read(path)
     if isinstance(record, np.ndarray):
-      return Image.fromarray(record).convert(mode)
+      return _of_array(record, mode, '')
     return _load_file(path, io.BytesIO(record), *how)
   if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
     raise InputError(f'{path}: a folder, pipe or device, not an image file')
@@ -132,11 +143,16 @@ def _load(
     raise InputError(f'{path}: cannot be read as an image ({error.strerror})') from None
 
 
-def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> Image.Image:
+def _of_array(pixels: np.ndarray, mode: str, kind: str) -> tuple[Image.Image, Header]:
+  image = Image.fromarray(pixels)
+  return image.convert(mode), Header(image.width, image.height, image.mode, kind)
+
+
+def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> tuple[Image.Image, Header]:
   try:
     if dicom.is_dicom(path, file.read(dicom.HEAD)):
       mode, _, intensity, _ = how
-      return Image.fromarray(dicom.read(path, intensity, file)).convert(mode)
+      return _of_array(dicom.read(path, intensity, file), mode, 'DICOM')
     file.seek(0)
     try:
       return _load_opened(Image.open(file), file, *how)
@@ -154,7 +170,8 @@ def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> Image.Im
 
 def _load_opened(
   image: Any, file: IO[bytes], mode: str, least: int, intensity: str, least_of_jpeg: int
-) -> Image.Image:
+) -> tuple[Image.Image, Header]:
+  header = Header(image.width, image.height, image.mode, image.format)
   _seek_reduced_page(image, least)
   image.draft(mode, (least_of_jpeg, least_of_jpeg))
   halvings = 0
@@ -171,13 +188,16 @@ def _load_opened(
   depth = stored_pixels.depth(image, file)
   if halvings:
     image = _load_jpeg_2000(image, halvings, file)
+  if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
+    header = header._replace(width=header.height, height=header.width)
   ImageOps.exif_transpose(image, in_place=True)
   if image.mode.startswith('I') or image.mode == 'F':
-    return Image.fromarray(stored_pixels.grey(image, depth, intensity)).convert(mode)
+    return Image.fromarray(stored_pixels.grey(image, depth, intensity)).convert(mode), header
   shown = _over_black(image)
   stored_pixels.check_colours(image, shown, depth)
   # Not every mode has a way to grey of its own.
-  return (shown if shown.mode in ('1', 'L', 'P') else shown.convert('RGB')).convert(mode)
+  shown = shown if shown.mode in ('1', 'L', 'P') else shown.convert('RGB')
+  return shown.convert(mode), header
 
 
 def _seek_reduced_page(image: Any, least: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.data import table as study_table
 from medjax.data.leakage import duplicates, spanning_pairs
 from medjax.data.leakage.findings import SIDES, Copies, CopyPair
 
@@ -45,8 +46,8 @@ def findings(
 
   Args:
     pairs: from `duplicates.find`.
-    pictures: one row for each of N images, with the columns image, patient, side ('' for none) and
-      set.
+    pictures: one row for each of N images, with the columns image, patient, side ('' for none),
+      set and named, whether the source names the patient; without the last it names all.
     labels: the L labels.
     truth: f32[N, L], 1 or 0, NaN where not known.
   """
@@ -56,7 +57,8 @@ def findings(
   across = _across(group[member], side[member])
   person = np.array([f'{s}\0{p}' for s, p in zip(dataset[member], patient[member])], object)
   within = pd.DataFrame({'group': group[member], 'set': dataset[member], 'person': person})
-  people = within.groupby(['group', 'set'])['person'].nunique()
+  named = pictures['named'].to_numpy(bool)[member] if 'named' in pictures else member >= 0
+  people = within[named].groupby(['group', 'set'])['person'].nunique()
   sets = within.groupby('group')['set'].unique()
   shared_sets = pd.Series(
     [pair for names in sets for pair in itertools.combinations(sorted(names), 2)]
@@ -73,6 +75,32 @@ def findings(
   )
 
 
+def of_identical(
+  images: pd.DataFrame, table: pd.DataFrame, labels: Sequence[str], truth: np.ndarray
+) -> Copies:
+  """Returns what images that are byte for byte the same say about a study.
+
+  Args:
+    images: M rows with the columns split and sha256, '' where not known; indexed by their rows in
+      the table.
+    table: a study table of N images.
+    labels: the L labels.
+    truth: f32[N, L], 1 or 0, NaN where not known.
+  """
+  rows = images.index.to_numpy()
+  group, _ = pd.factorize(images['sha256'].where(images['sha256'] != ''))
+  order = np.argsort(group, kind='stable')
+  same = (np.diff(group[order]) == 0) & (group[order][1:] >= 0)
+  a, b = order[:-1][same], order[1:][same]
+  pictures = table.iloc[rows][['image', 'patient']].assign(
+    side=images['split'].to_numpy(),
+    set=table['dataset'].iloc[rows] if 'dataset' in table else '',
+    named=study_table.names_patient(table)[rows],
+  )
+  pairs = pd.DataFrame({'a': a, 'b': b, 'kind': 'file', 'correlation': 1.0})
+  return findings(pairs, pictures, labels, truth[rows])
+
+
 def sentences(copies: Copies) -> list[str]:
   """Returns what was found in plain sentences, the gravest first."""
   result = []
@@ -86,6 +114,12 @@ def sentences(copies: Copies) -> list[str]:
     result.append(f'{_count(images, "image")} show the same as others with red and blue exchanged.')
   for pair, groups in copies.sets.items():
     result.append(f'{pair} share {_count(groups, "picture")}.')
+  return result + contradictions(copies)
+
+
+def contradictions(copies: Copies) -> list[str]:
+  """Returns sentences on pictures of which the table says two things."""
+  result = []
   if copies.two_patients:
     result.append(
       f'{_count(copies.two_patients, "picture")} under the names of several patients: one of the '

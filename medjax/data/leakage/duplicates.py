@@ -25,6 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from medjax.data.images import decoding
+from medjax.data.images.headers import UNREAD, Header
 from medjax.data.leakage import near_hashes
 from medjax.data.leakage.spanning_pairs import SpanningPairs
 from medjax.errors import InputError
@@ -89,8 +90,7 @@ class Looks(NamedTuple):
     files: str[N], BLAKE2b of the file, '' of an image that is one of many in its file.
     pixels: str[N], BLAKE2b of size and decoded pixels, '' where `broken`.
     thumbnails: uint8[N, SIZE, SIZE], grey, whatever the aspect ratio was.
-    widths, heights: int64[N], pixels.
-    modes: str[N], of the file, such as L, RGB and RGBA; '' of what Pillow does not open by itself.
+    headers: N, what the files say.
     broken: {position: reason} of those that cannot be read.
     exchanged: uint8[N, SIZE, SIZE], as the thumbnails, of the pictures with red and blue exchanged;
       read only of those in colour.
@@ -101,9 +101,7 @@ class Looks(NamedTuple):
   files: np.ndarray
   pixels: np.ndarray
   thumbnails: np.ndarray
-  widths: np.ndarray
-  heights: np.ndarray
-  modes: np.ndarray
+  headers: list[Header]
   broken: dict[int, str]
   exchanged: np.ndarray
   colours: np.ndarray
@@ -125,9 +123,7 @@ def look(
     files=np.full(len(paths), '', object),
     pixels=np.full(len(paths), '', object),
     thumbnails=np.zeros((len(paths), SIZE, SIZE), np.uint8),
-    widths=np.zeros(len(paths), np.int64),
-    heights=np.zeros(len(paths), np.int64),
-    modes=np.full(len(paths), '', object),
+    headers=[UNREAD] * len(paths),
     broken={},
     exchanged=np.zeros((len(paths), SIZE, SIZE), np.uint8),
     colours=np.zeros((len(paths), 3), np.float32),
@@ -140,12 +136,10 @@ def look(
       if os.path.isfile(path):
         with open(path, 'rb') as file:
           result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
-      picture = decoding.whole(path, intensities[position])
+      picture, result.headers[position] = decoding.whole_with_header(path, intensities[position])
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
       return
-    result.modes[position] = _mode(path)
-    result.widths[position], result.heights[position] = picture.size
     about = f'{picture.size} {picture.mode} '.encode()
     result.pixels[position] = _digest(about + picture.tobytes()).hexdigest()
     result.thumbnails[position] = thumbnail = _thumbnail(picture)
@@ -167,14 +161,6 @@ def look(
 
 def _digest(content: bytes = b'') -> hashlib.blake2b:
   return hashlib.blake2b(content, digest_size=16)
-
-
-def _mode(path: str) -> str:
-  try:
-    with Image.open(path) as picture:
-      return picture.mode
-  except (OSError, ValueError, SyntaxError):  # DICOM, or one of many images in a file.
-    return ''
 
 
 def _thumbnail(

@@ -11,7 +11,7 @@ import pandas as pd
 from medjax.config import Config
 from medjax.data import datasets, labels, missing_files
 from medjax.data import table as study_table
-from medjax.data.images import containers
+from medjax.data.images import containers, headers
 from medjax.data.leakage import colours, copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
 from medjax.data.phantom import folder
@@ -264,16 +264,9 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
 
 
 def _metadata(study: Study, images: pd.DataFrame, looks: duplicates.Looks) -> dict[str, pd.Series]:
-  metadata = {
-    name: pd.Series('', study.table.index, dtype=object)
-    for name in ('size of the file', 'colour mode')
-  }
-  in_study = np.flatnonzero(images['row'] >= 0)
-  rows = images['row'].to_numpy()[in_study]
-  sizes = zip(looks.widths[in_study], looks.heights[in_study])
-  metadata['size of the file'].iloc[rows] = [f'{w} × {h}' if w else '' for w, h in sizes]
-  metadata['colour mode'].iloc[rows] = looks.modes[in_study]
-  return metadata
+  read = pd.DataFrame(headers.metadata(looks.headers))[images['row'] >= 0]
+  read.index = images.loc[images['row'] >= 0, 'row']
+  return dict(read.reindex(study.table.index, fill_value='').items())
 
 
 def _strays(study: Study) -> list[str]:
@@ -315,6 +308,7 @@ def _of_set(study: Study, rows: np.ndarray, name: str) -> pd.DataFrame:
       'image': table['image'].to_numpy(object),
       'patient': table['patient'].to_numpy(object),
       'set': table['dataset'].to_numpy(object) if 'dataset' in table else name,
+      'named': study_table.names_patient(study.table)[rows],
     }
   )
 

@@ -62,7 +62,7 @@ def tables(
   columns = shortcuts.metadata(frame)
   for name, values in (further or {}).items():
     columns[name] = shortcuts.text(values.iloc[used].reset_index(drop=True))
-  columns = {name: values for name, values in columns.items() if values.nunique() > 1}
+  columns = _distinct({name: values for name, values in columns.items() if values.nunique() > 1})
   binned = {name: shortcuts.bins(name, values, patients) for name, values in columns.items()}
   within = _groups(frame)
   for name, values in (groups or {}).items():
@@ -92,9 +92,10 @@ def table_findings(
   labels: Sequence[str],
   truth: np.ndarray,
   known: np.ndarray,
+  further: Mapping[str, pd.Series] | None = None,
 ) -> list[str]:
   """Returns the warnings of the table part in plain sentences, the gravest first; see `tables`."""
-  return sentences(tables(table, split, labels, truth, known))
+  return sentences(tables(table, split, labels, truth, known, further=further))
 
 
 def sentences(audit: TableAudit) -> list[str]:
@@ -152,6 +153,14 @@ def _predicts_words(predictor: Predictor) -> str:
     f'{predictor.column} tells {predictor.label} with an AUROC of {predictor.auroc:.2f} '
     f'({predictor.positive:,} of {predictor.images:,} images positive; p = {predictor.p:.3f})'
   )
+
+
+def _distinct(columns: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+  """Returns the columns without those that tell the same images apart as an earlier one."""
+  distinct: dict[bytes, tuple[str, pd.Series]] = {}
+  for name, values in columns.items():
+    distinct.setdefault(pd.factorize(values)[0].tobytes(), (name, values))
+  return dict(distinct.values())
 
 
 def _groups(frame: pd.DataFrame) -> dict[str, pd.Series]:

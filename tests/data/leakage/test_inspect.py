@@ -5,12 +5,14 @@ import shutil
 import numpy as np
 import planted_films
 import pytest
+from PIL import Image
 
 from medjax import config as configs
 from medjax.data import study
 from medjax.data.leakage import inspect
 from medjax.errors import InputError
 from medjax.report import audit_files
+from medjax.runs import workdir
 
 
 @pytest.fixture(scope='module')
@@ -165,11 +167,59 @@ def test_a_split_file_that_does_not_fit(films, tmp_path, text, words):
   assert '\n' not in str(caught.value)
 
 
+def notes_of_a_run(path):
+  """Returns the notes that a run adds once it has looked at table and images."""
+  config = configs.load(str(path))
+  data, _ = study.make(config)
+  before = list(data.proof['notes'])
+  workdir.prove_apart(config, data, workdir.look_at_images(config, data))
+  return [note for note in data.proof['notes'] if note not in before]
+
+
 def test_training_reports_what_the_table_gives_away(films, tmp_path):
   _, table = films
+  root = tmp_path / 'set'
+  shutil.copytree(films[0], root)
   sizes = np.where(table['Edema'] == 1, '2048', '1024')
-  path = planted_films.write(tmp_path, table.assign(width=sizes, height='1024'))
-  data, _ = study.make(configs.load(str(path)))
-  assert any('size tells Edema with an AUROC of 1.00' in note for note in data.proof['notes'])
-  path = planted_films.write(tmp_path, table)
-  assert not any('tells' in note for note in study.make(configs.load(str(path)))[0].proof['notes'])
+  path = planted_films.write(root, table.assign(width=sizes, height='1024'))
+  assert any('size tells Edema with an AUROC of 1.00' in note for note in notes_of_a_run(path))
+  path = planted_films.write(root, table)
+  assert not any('tells' in note for note in notes_of_a_run(path))
+
+
+def test_training_reports_what_the_files_give_away_as_the_audit_does(films, tmp_path):
+  # Edema is larger, in colour and a PNG; two pictures have both labels under two patients.
+  root = tmp_path / 'set'
+  shutil.copytree(films[0], root)
+  table = films[1].copy()
+  for row in np.flatnonzero(table['Edema']):
+    with Image.open(root / table['image'][row]) as film:
+      film.convert('RGB').resize((80, 80)).save(root / table['image'][row], 'PNG')
+  healthy = np.flatnonzero(table['Edema'] == 0)[:4]
+  for one, other in healthy.reshape(2, 2):
+    shutil.copy(root / table['image'][one], root / table['image'][other])
+    table.loc[other, 'Edema'] = 1
+  path = planted_films.write(root, table)
+  said = notes_of_a_run(path)
+  audit = audited(path).audit
+  for words in (
+    'size of the file tells Edema with an AUROC of',
+    '2 pictures under the names of several patients',
+    'Pictures with a label both present and absent: Edema 2.',
+  ):
+    for notes in (said, audit.warnings):
+      assert any(words in note for note in notes), (words, notes)
+  # Of three that tell the same images apart one is named.
+  assert not any('colour mode' in note or 'kind of file' in note for note in said)
+  assert {predictor.column for predictor in audit.table.predicts if predictor.flagged} == {
+    'size of the file'
+  }
+  # Where the source names no patient, copies are not of two.
+  alone = planted_films.write(root, table.drop(columns='patient'))
+  text = alone.read_text().replace(
+    'image_size=32', "image_size=32, settings={'grouped_by': 'image'}"
+  )
+  alone.write_text(text)
+  for notes in (notes_of_a_run(alone), audited(alone).audit.warnings):
+    assert any('both present and absent: Edema 2.' in note for note in notes)
+    assert not any('several patients' in note for note in notes)
