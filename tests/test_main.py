@@ -33,6 +33,7 @@ def test_everything_a_run_promises_is_there(finished):
     'set_aside.csv',
     'checkpoints/6',
     'metrics.jsonl',
+    'augmented.png',
     'predictions/validation.csv',
     'predictions/test.csv',
     'evaluation/test.json',
@@ -58,7 +59,12 @@ def test_metrics_are_json_lines_every_step_once(finished):
   train = [row for row in rows if row['split'] == 'train']
   assert [row['step'] for row in train] == [1, 2, 3, 4, 5, 6]
   assert set(train[0]) == {'step', 'split', 'loss', 'gradient_norm', 'learning_rate'}
-  assert [row['step'] for row in rows if row['split'] == 'validation'] == [3, 6]
+  assert train[-1]['images_per_second'] > 0  # the first row compiled
+  validation = [row for row in rows if row['split'] == 'validation']
+  assert [row['step'] for row in validation] == [3, 6]
+  for row in validation:
+    assert row['loss'] > 0 and 0 < row['auprc_mean'] < 1
+    assert set(row['auprc']) == set(row['auroc'])
 
 
 def test_predictions_are_of_the_split_and_patients_do_not_cross(finished):

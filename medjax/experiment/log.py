@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
+from PIL import Image
 
 from medjax.config import Config
 from medjax.data import study
@@ -45,6 +47,10 @@ class MetricWriter:
     self._events.write_event(
       event_pb2.Event(step=resume_step + 1, wall_time=time.time(), session_log=begins)
     )
+    if not resume_step and layout.augmented.is_file():
+      with Image.open(layout.augmented) as file:
+        picture = summary.image('train/augmented', np.asarray(file), dataformats='HWC')
+      self._events.write_event(event_pb2.Event(step=0, wall_time=time.time(), summary=picture))
 
   def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
     """Writes one row; values are numbers, None, or mappings of label to those."""
@@ -98,6 +104,10 @@ class TrainingLog:
     self._every = max(1, min(100, config.steps // 100))
     self._pending: tuple[int, Mapping[str, Any]] | None = None
     self._losses = list(unwritten_losses)
+    self._images = config.batch_size
+    # When the last row was written and at which step, and how long there was no training since.
+    self._since: tuple[float, int] | None = None
+    self._idle = 0.0
 
   def __enter__(self) -> 'TrainingLog':
     return self
@@ -120,8 +130,12 @@ class TrainingLog:
       InputError: one of its metrics is not finite.
     """
     self._flush()
-    with self._progress.paused():
-      yield
+    began = time.monotonic()
+    try:
+      with self._progress.paused():
+        yield
+    finally:
+      self._idle += time.monotonic() - began
 
   def _flush(self) -> None:
     if self._pending is None:
@@ -141,10 +155,19 @@ class TrainingLog:
         'loss': sum(self._losses) / len(self._losses),
         'gradient_norm': values['gradient_norm'],
         'learning_rate': float(self._rate(step - 1)),
+        **self._speed(step),
       }
       self._losses = []
       if self._writer:
         self._writer.write(step, 'train', row)
+
+  def _speed(self, step: int) -> dict[str, float]:
+    """Returns the images a second since the last row; nothing of the first, which compiled."""
+    now, since, idle = time.monotonic(), self._since, self._idle
+    self._since, self._idle = (now, step), 0.0
+    if since is None or now - since[0] <= idle:
+      return {}
+    return {'images_per_second': (step - since[1]) * self._images / (now - since[0] - idle)}
 
   @property
   def unwritten_losses(self) -> list[float]:

@@ -18,7 +18,7 @@ from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError, one_line
 from medjax.evaluation.predictions import Predictions
-from medjax.experiment import log, loop
+from medjax.experiment import log, loop, preview
 from medjax.experiment.unfreezing import UnfreezingStep
 from medjax.final_test import evaluate_once, notes
 from medjax.runs import (
@@ -245,11 +245,15 @@ def _train(
   )
 
   def validate(state: TrainState) -> dict[str, Any]:
-    predicted = _validation(config, data, rows, predict_rows(state.variables, rows))
-    return selection.validation_metrics(predicted, config.protocol, choice)
+    log_odds = predict_rows(state.variables, rows)
+    predicted = _validation(config, data, rows, log_odds)
+    loss = objective.loss_of(config, training.loss, log_odds, data.values[rows], data.mask[rows])
+    return {'loss': loss, **selection.validation_metrics(predicted, config.protocol, choice)}
 
   with checkpoints.open_checkpoints(layout, count) as saved:
     start = _start(beginning, saved, mesh)
+    if not start.step and devices.is_first():
+      preview.save(config, built, data, training.rows['train'], layout.augmented)
     state, history = loop.train(
       config,
       layout,

@@ -29,3 +29,17 @@ def _log_probabilities_of_grades(logits: jax.Array) -> jax.Array:
   nothing = jnp.zeros_like(logits[:, :1])
   reached = jnp.concatenate([nothing, beyond], axis=1)
   return reached + jnp.concatenate([jax.nn.log_sigmoid(-logits), nothing], axis=1)
+
+
+def logits(head: str, log_odds: jax.Array) -> jax.Array:
+  """f32[B, L] as of `log_odds` → logits f32[B, K] that mean the same, for a loss to be told of.
+
+  Those of 'softmax' are the network's but for a number that all classes of an image share.
+  """
+  if head == 'sigmoid':
+    return log_odds
+  own = jax.nn.log_sigmoid(log_odds)  # log p
+  if head == 'softmax':
+    return own
+  beyond = jax.lax.cumlogsumexp(own, axis=1, reverse=True)  # log P(grade ≥ g)
+  return beyond[:, 1:] - own[:, :-1]

@@ -67,6 +67,11 @@ class Layout:
     return self.workdir / 'tensorboard'
 
   @property
+  def augmented(self) -> pathlib.Path:
+    """Some training images before and after augmentation."""
+    return self.workdir / 'augmented.png'
+
+  @property
   def lock(self) -> pathlib.Path:
     """Held by the process that trains here."""
     return self.workdir / '.lock'

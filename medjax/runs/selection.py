@@ -5,6 +5,8 @@ the labels with enough patients of either class: the AUROC of a label with one p
 any number, and in a mean over labels it would weigh like all others.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from medjax.config.protocol import Protocol
@@ -43,17 +45,29 @@ def _rarer(units: Predictions, index: int) -> int:
 def validation_metrics(
   validation: Predictions, protocol: Protocol, choice: ChosenBy
 ) -> dict[str, object]:
-  """Returns auroc_mean over the labels that choose, and auroc by label, at the level tested.
+  """Returns auroc_mean over the labels that choose, auroc by label, and auprc likewise.
 
-  None where a label has one class only, or no label has both.
+  At the level that is tested. None where a label has one class only, or no label has both.
   """
   units = levels.to_level(validation, protocol.level, protocol.aggregate, protocol.head)
   auroc: dict[str, float | None] = {}
+  auprc: dict[str, float | None] = {}
   for index, label in enumerate(units.labels):
     area = float(metrics.auroc(*ranks_of(units, index)))
     auroc[label] = None if np.isnan(area) else area
-  deciding = [value for label in choice.labels if (value := auroc[label]) is not None]
-  return {'auroc_mean': float(np.mean(deciding)) if deciding else None, 'auroc': auroc}
+    precision = float(metrics.average_precision(*ranks_of(units, index)))
+    auprc[label] = None if np.isnan(area) else precision
+  return {
+    'auroc_mean': _mean(auroc, choice),
+    'auroc': auroc,
+    'auprc_mean': _mean(auprc, choice),
+    'auprc': auprc,
+  }
+
+
+def _mean(by_label: Mapping[str, float | None], choice: ChosenBy) -> float | None:
+  deciding = [value for label in choice.labels if (value := by_label[label]) is not None]
+  return float(np.mean(deciding)) if deciding else None
 
 
 def in_words(choice: ChosenBy, labels: tuple[str, ...]) -> str:

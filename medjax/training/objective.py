@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Set
 
+import jax.numpy as jnp
 import numpy as np
 
 from medjax import losses
@@ -12,6 +13,7 @@ from medjax.data import sampling, targets
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.losses import class_weights
+from medjax.models import heads
 from medjax.runtime import import_by_name
 
 
@@ -62,6 +64,30 @@ def make(config: Config, study: Study, broken: Set[str] = frozenset()) -> Object
     stream,
     bound_loss(config, *targets.targets(config.model.head, values[shown], mask[shown])),
   )
+
+
+def loss_of(
+  config: Config, loss: Callable, log_odds: np.ndarray, values: np.ndarray, mask: np.ndarray
+) -> float | None:
+  """Returns the loss of predictions, nats per image, as training would have it of one batch.
+
+  None of a loss that compares the images of a batch with each other: it has no value of so many.
+
+  Args:
+    config: of the run.
+    loss: as of `Objective`.
+    log_odds: f[N, L], of each label.
+    values: f32[N, L] in [0, 1], the labels.
+    mask: f32[N, L], 1 where the label is known.
+  """
+  if import_by_name.takes(loss, 'mask'):
+    return None
+  head = config.model.head
+  asked, is_known = targets.targets(head, values, mask)
+  logits = heads.logits(head, jnp.asarray(log_odds, jnp.float32))
+  everyone = jnp.ones(len(logits))
+  value = float(losses.reduce(loss(logits, jnp.asarray(asked)), jnp.asarray(is_known), everyone))
+  return value if np.isfinite(value) else None
 
 
 def bound_loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable:

@@ -1,9 +1,12 @@
 """What a run writes while it trains, against TensorBoard's own writer, and on a full disk."""
 
+import io
 import struct
 
+import numpy as np
 import pytest
 import tensorboardX
+from PIL import Image
 from tensorboardX.proto import event_pb2
 
 from medjax.experiment.log import MetricWriter
@@ -39,6 +42,20 @@ def test_the_events_are_those_of_tensorboard_s_writer(tmp_path):
     event for event in theirs if event != event_pb2.Event(step=4, file_version='brain.Event:2')
   ]
   assert len(ours) == 4
+
+
+def test_augmented_images_are_drawn_once(tmp_path):
+  pixels = np.random.default_rng(0).integers(0, 255, (8, 12, 3)).astype(np.uint8)
+  drawn = []
+  for resumed_at in (0, 3):
+    layout = Layout(tmp_path / str(resumed_at))
+    layout.workdir.mkdir()
+    Image.fromarray(pixels).save(layout.augmented)
+    MetricWriter(layout, resume_step=resumed_at).close()
+    values = [value for event in events(layout.tensorboard) for value in event.summary.value]
+    drawn += [value.image for value in values if value.tag == 'train/augmented']
+  (picture,) = drawn
+  assert (np.asarray(Image.open(io.BytesIO(picture.encoded_image_string))) == pixels).all()
 
 
 def test_rows_on_a_full_disk_end_the_run_and_do_not_hang_it(tmp_path, monkeypatch):

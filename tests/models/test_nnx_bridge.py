@@ -29,6 +29,8 @@ from medjax.evaluation import calibration, frozen, predictions
 from medjax.final_test import saliency
 from medjax.models.nnx_bridge import FromNNX
 from medjax.models.normalisation import Normalisation
+from medjax.runs import metrics_file
+from medjax.runs.layout import Layout
 from medjax.training import learner, optimizers, steps
 
 NET = '--config.model.name=nnx_nets:Net'
@@ -253,7 +255,11 @@ def test_a_killed_run_resumes_in_the_same_bits_and_is_exported(command, phantom_
   process.wait()
   message = command('main', *flags, f'--workdir={killed}', env=helpers, check=True)
   assert 'going on from the checkpoint of step' in message.stdout
-  for name in ('metrics.jsonl', 'predictions/test.csv', 'evaluation/test.json'):
+  metrics = [metrics_file.read(Layout(path)) for path in (whole, killed)]
+  for row in (*metrics[0], *metrics[1]):
+    row.pop('images_per_second', None)
+  assert metrics[0] == metrics[1]
+  for name in ('predictions/test.csv', 'evaluation/test.json'):
     assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
 
   # The exported program gives what predictions.csv says, before calibration.
