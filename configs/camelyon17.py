@@ -27,7 +27,7 @@ def get_config(arg: str = '') -> Config:
     augment='histopathology',
     model=Model(arg or 'densenet121'),
     loss=Loss('binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, warmup_steps=500),
     batch_size=128,
     steps=20_000,
     evaluate_every=1_000,

@@ -31,7 +31,7 @@ def get_config(arg: str = '') -> Config:
     augment='skin',
     model=Model(arg or 'efficientnet_b0', head='softmax'),
     loss=Loss('cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=200),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, warmup_steps=200),
     batch_size=64,
     steps=6_000,
     evaluate_every=300,

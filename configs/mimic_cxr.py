@@ -32,7 +32,7 @@ def get_config(arg: str = '') -> Config:
     augment='chest',
     model=Model(arg or 'densenet121'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, warmup_steps=500),
     batch_size=64,
     steps=30_000,
     evaluate_every=1_000,

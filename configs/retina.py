@@ -36,7 +36,7 @@ def get_config(arg: str = '') -> Config:
     augment='retina',
     model=Model(arg or 'efficientnet_b4', head='ordinal'),
     loss=Loss('weighted_binary_cross_entropy'),
-    optimizer=Optimizer('adamw', learning_rate=1e-4, weight_decay=1e-4, warmup_steps=500),
+    optimizer=Optimizer('adamw', learning_rate=1e-4, warmup_steps=500),
     batch_size=32,
     steps=20_000,
     evaluate_every=1_000,

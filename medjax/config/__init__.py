@@ -6,7 +6,7 @@ they are some, as text otherwise.
 """
 
 from medjax.config.checks import check
-from medjax.config.loading import differences, from_dict, load, to_dict
+from medjax.config.loading import differences, from_dict, load, to_dict, with_defaults
 from medjax.config.settings import (
   Config,
   Data,
@@ -32,4 +32,5 @@ __all__ = [
   'from_dict',
   'load',
   'to_dict',
+  'with_defaults',
 ]

@@ -4,14 +4,15 @@ import dataclasses
 import json
 
 from medjax.config import fields, protocol, vocabulary
-from medjax.config.settings import Config
-from medjax.errors import InputError
+from medjax.config.settings import OPTIMIZERS, Config
+from medjax.errors import InputError, check_option
 
 
 def check(config: Config) -> None:
   """Checks a config; whole numbers become floats, and lists tuples, where a field asks for them.
 
-  Names of losses, models, policies and labels are checked where they are looked up.
+  Names of losses, models, policies and labels are checked where they are looked up. What an
+  optimizer leaves open is filled in by its recipe.
 
   Raises:
     InputError: naming field, value and what is allowed, for values that no run could use.
@@ -69,7 +70,31 @@ def _check_model(config: Config) -> None:
 
 
 def _check_optimizer(config: Config) -> None:
-  optimizer = config.optimizer
+  config.optimizer = optimizer = config.optimizer.filled()
+  if ':' not in optimizer.name:
+    check_option('config.optimizer.name', optimizer.name, OPTIMIZERS)
+    if optimizer.settings:
+      raise InputError(
+        f'config.optimizer.settings={optimizer.settings}: are for an optimizer of your own; those '
+        f'of {optimizer.name} are fields of config.optimizer'
+      )
+  elif optimizer.learning_rate is None:
+    raise InputError(
+      f"config.optimizer.learning_rate is missing: config.optimizer.name='{optimizer.name}' has no "
+      'rate that medjax knows'
+    )
+  elif config.model.unfreeze_at:
+    raise InputError(
+      f'config.model.unfreeze_at={config.model.unfreeze_at}: needs config.optimizer.name=adamw or '
+      'sgd, which start anew for a stage that joins'
+    )
+  if ':' not in optimizer.schedule:
+    check_option('config.optimizer.schedule', optimizer.schedule, ('cosine',))
+    if optimizer.schedule_settings:
+      raise InputError(
+        f'config.optimizer.schedule_settings={optimizer.schedule_settings}: are for a schedule of '
+        'your own'
+      )
   if optimizer.warmup_steps >= config.steps:
     raise InputError(
       f'config.optimizer.warmup_steps={optimizer.warmup_steps}: must be below steps={config.steps}'

@@ -132,7 +132,7 @@ def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
     return float(value)
   if type(value) is float and kinds == (int,) and value.is_integer():
     return int(value)
-  allowed = ' or '.join(kind.__name__ for kind in kinds)
+  allowed = ' or '.join('None' if kind is type(None) else kind.__name__ for kind in kinds)
   raise InputError(f'config.{name}={value!r}: must be {allowed}')
 
 
@@ -163,7 +163,7 @@ def check(group: Any, prefix: str = '') -> None:
     setattr(group, field.name, value)
     if 'options' in field.metadata:
       check_option(f'config.{name}', value, field.metadata['options'])
-    if 'range' in field.metadata and value not in field.metadata['range']:
+    if 'range' in field.metadata and value is not None and value not in field.metadata['range']:
       raise InputError(f'config.{name}={value}: must be {field.metadata["range"]}')
 
 

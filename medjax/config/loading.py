@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,23 @@ def from_dict(values: dict[str, Any]) -> Config:
   config = fields.from_dict(Config, values)
   check(config)
   return config
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+  """Returns a config dict with the fields that it lacks at their defaults; others as they are."""
+  return _with_defaults(Config, values)
+
+
+def _with_defaults(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+  kinds, filled = typing.get_type_hints(kind), dict(values)
+  for field in dataclasses.fields(kind):
+    if dataclasses.is_dataclass(kinds[field.name]):
+      filled[field.name] = _with_defaults(kinds[field.name], filled.get(field.name, {}))
+    elif field.name not in filled and field.default_factory is not dataclasses.MISSING:
+      filled[field.name] = field.default_factory()
+    elif field.name not in filled and field.default is not dataclasses.MISSING:
+      filled[field.name] = field.default
+  return json.loads(json.dumps(filled))
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> list[str]:

@@ -53,7 +53,7 @@ def _generated(config: Config) -> str:
 
 
 def _details(config: Config, started: Provenance, step: int) -> str:
-  optimizer, sampling = config.optimizer, config.sampling.mixture or config.sampling.name
+  optimizer, sampling = config.optimizer.filled(), config.sampling.mixture or config.sampling.name
   average = f', evaluated as a moving average of decay {optimizer.ema}' if optimizer.ema else ''
   kinds = {
     'sigmoid': 'a probability for each label, on its own',

@@ -9,10 +9,12 @@ questions, one for each label; `softmax` for exclusive classes, one of which is 
 The same idea has the same name in both.
 
 What only the training split knows, as an epoch shows it after re-sampling, is given to a loss that
-has a parameter of the name, where its settings leave it out:
+has a parameter of the name, where its settings leave it out. Settings may name labels, such as
+{'positive_weight': {'Edema': 0.9}}; the others keep what was counted.
 
 - `positive_weight`, `negative_weight`: f32[L], the class weights negatives / total and
   positives / total.
+- `class_weight`: f32[L], n / (L n_c) of exclusive classes.
 - `positives`, `negatives`: f32[L], how many of a label's known entries are positive and negative; a
   soft label counts as a positive by its value and as a negative by the rest.
 

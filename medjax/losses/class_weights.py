@@ -27,11 +27,14 @@ def count(values: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
   """Returns what a loss may ask of the training targets, by the names of its parameters, f32[L].
 
   'positive_weight' and 'negative_weight' as of `compute`; 'positives' and 'negatives', how many
-  known entries of each label are so. Arguments as of `compute`.
+  known entries of each label are so; 'class_weight', n / (L n_c) of L exclusive classes, 0 for one
+  without examples. Arguments as of `compute`.
   """
   positive_weight, negative_weight = compute(values, mask)
   positives, negatives = _counts(values, mask)
+  class_weight = np.where(positives > 0, positives.mean() / np.maximum(positives, 1e-30), 0.0)
   return {
+    'class_weight': class_weight.astype(np.float32),
     'positive_weight': positive_weight,
     'negative_weight': negative_weight,
     'positives': positives.astype(np.float32),

@@ -42,9 +42,9 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
 
 def weighted_cross_entropy(
-  logits: jax.Array, labels: jax.Array, positives: jax.Array, smoothing: float = 0.0
+  logits: jax.Array, labels: jax.Array, class_weight: jax.Array, smoothing: float = 0.0
 ) -> jax.Array:
-  """−w_c y_c log p_c with w_c = n / (L n_c): over the training split all classes weigh the same.
+  """−w_c y_c log p_c; with w_c = n / (L n_c) all classes weigh the same over the training split.
 
   With two classes the weights are in the ratio of w_p = negatives / total to w_n = positives /
   total. A class without examples has weight 0.
@@ -52,7 +52,7 @@ def weighted_cross_entropy(
   Args:
     logits: f[B, L].
     labels: f32[B, L], the labels of an image summing to 1.
-    positives: f32[L], how many examples n_c of each class the training split has.
+    class_weight: f32[L], w_c.
     smoothing: as in `cross_entropy`; the weights apply to the smoothed labels.
 
   Returns:
@@ -62,9 +62,7 @@ def weighted_cross_entropy(
     ValueError: smoothing outside [0, 1).
   """
   losses = cross_entropy(logits, labels, smoothing)
-  counts = jnp.asarray(positives, losses.dtype)
-  weights = jnp.where(counts > 0, jnp.mean(counts) / jnp.maximum(counts, 1e-30), 0.0)
-  return weights * losses
+  return jnp.asarray(class_weight, losses.dtype) * losses
 
 
 def focal(logits: jax.Array, labels: jax.Array, gamma: float = 2.0) -> jax.Array:

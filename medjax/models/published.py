@@ -79,26 +79,46 @@ def image_size_for(network: str, wanted: int) -> int:
   return max(round(wanted / patch), 1) * patch
 
 
-def layer_decay_for(network: str) -> float:
-  """Returns the layer_decay to fine-tune with.
+class Recipe(NamedTuple):
+  """What AdamW takes to fine-tune a family of networks.
 
-  Transformers forget what they were pre-trained on unless their lower layers move slowly.
+  Attributes:
+    weight_decay: config.optimizer.weight_decay.
+    layer_decay: config.optimizer.layer_decay.
   """
-  return 0.75 if network.startswith('vit') else 1.0
+
+  weight_decay: float
+  layer_decay: float
+
+
+def recipe_for(network: str) -> Recipe:
+  """Returns the recipe of the network's family.
+
+  ViT: He et al. 2021, arXiv 2111.06377, table 9; transformers forget what they were pre-trained on
+  unless their lower layers move slowly. ConvNeXt: arXiv 2201.03545, table 5. Others: the decay of
+  Wightman et al. 2021, "ResNet strikes back", arXiv 2110.00476, table 2, A1.
+  """
+  if network.startswith('vit'):
+    return Recipe(weight_decay=0.05, layer_decay=0.75)
+  if network.startswith('convnext'):
+    return Recipe(weight_decay=0.05, layer_decay=1.0)
+  return Recipe(weight_decay=0.01, layer_decay=1.0)
 
 
 def fine_tuned(config: Config) -> Config:
   """Returns the config with what fine-tuning its network takes, as the shipped configs share it.
 
-  The published weights, the nearest image size that the network takes, and its layer_decay replace
-  model.pretrained, data.image_size and optimizer.layer_decay. Every other choice is the config's.
+  The published weights, the nearest image size that the network takes, and the recipe of its family
+  replace model.pretrained, data.image_size, optimizer.layer_decay and optimizer.weight_decay. Every
+  other choice is the config's.
   """
   network = config.model.name
+  recipe = recipe_for(network)
   return dataclasses.replace(
     config,
     data=dataclasses.replace(
       config.data, image_size=image_size_for(network, config.data.image_size)
     ),
     model=dataclasses.replace(config.model, pretrained=weights_of(network)),
-    optimizer=dataclasses.replace(config.optimizer, layer_decay=layer_decay_for(network)),
+    optimizer=dataclasses.replace(config.optimizer, **recipe._asdict()),
   )

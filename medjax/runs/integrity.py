@@ -57,7 +57,7 @@ def chosen_after_training(config: Config, layout: Layout) -> list[str]:
   Settings that only say what is shown are left out.
   """
   carried = _carried(layout.checkpoints / str(layout.saved_steps()[-1])) or {}
-  lines = changes(carried.get('config', {}), configs.to_dict(config))
+  lines = changes(configs.with_defaults(carried.get('config', {})), configs.to_dict(config))
   return [line for line in lines if not line.startswith(_SHOWN)]
 
 

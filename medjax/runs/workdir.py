@@ -215,11 +215,13 @@ def _check_same_config(config: Config, layout: Layout) -> None:
 
 def _saved_config(layout: Layout) -> dict[str, Any]:
   try:
-    return json.loads(layout.config.read_text())
+    saved = json.loads(layout.config.read_text())
   except ValueError as error:
     raise InputError(
       f'{layout.config}: not the JSON that the run wrote ({error}); take another --workdir'
     ) from None
+  # Settings that an earlier medjax did not have are as it took them: at their defaults.
+  return configs.with_defaults(saved)
 
 
 def look_at_images(config: Config, data: Study) -> Looked:

@@ -131,8 +131,8 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
   """Returns what the config's names stand for.
 
   Raises:
-    InputError: a network or policy that does not exist or cannot be built, or a network that does
-      not name its stages where the config treats them differently.
+    InputError: a network, policy, optimizer or schedule that does not exist or cannot be built, or
+      a network that does not name its stages where the config treats them differently.
   """
   network = building.build(
     config.model.name,
@@ -150,6 +150,7 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
   if fine_tuning.are_used(config.model, config.optimizer):
     stage_of = fine_tuning.stages_of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
+  optimizers.optimizer(config.optimizer, config.steps, stage_of)  # Now, not after reading the data.
   return Learner(config, image_format, normalisation, network, policy, shapes, stage_of)
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Set
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from medjax import losses
 from medjax.config import Config
 from medjax.data import sampling, targets
 from medjax.data.study import Study
-from medjax.errors import InputError
+from medjax.errors import InputError, check_option
 from medjax.losses import class_weights
 from medjax.models import heads
 from medjax.runtime import import_by_name
@@ -115,4 +117,33 @@ def bound_loss(config: Config, values: np.ndarray, mask: np.ndarray) -> Callable
     )
   counted = class_weights.count(values, mask)
   bound = {name: value for name, value in counted.items() if import_by_name.takes(loss, name)}
-  return functools.partial(loss, **{**bound, **config.loss.settings})
+  names = output_names(config)
+  for name, value in config.loss.settings.items():
+    by_label = name in bound and isinstance(value, Mapping)
+    bound[name] = _by_label(value, bound[name], names, name) if by_label else value
+  return functools.partial(loss, **bound)
+
+
+def output_names(config: Config) -> list[str]:
+  """Returns what each output of the head is called in settings by label.
+
+  Of grades an output says whether a grade is reached that its neighbour below is, so it is called
+  by that grade, and the lowest has none.
+  """
+  labels = list(config.data.labels)
+  return labels[1:] if config.model.head == 'ordinal' else labels
+
+
+def _by_label(
+  given: Mapping[str, Any], counted: np.ndarray, names: Sequence[str], setting: str
+) -> np.ndarray:
+  """Returns f32[K]: what is given by label, and what was counted for the others."""
+  what = f'config.loss.settings.{setting}'
+  values = np.array(counted, np.float32)
+  for label, value in given.items():
+    check_option(f'{what}: the label', label, names)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < math.inf):
+      raise InputError(f"{what}['{label}']={value!r}: must be a number, 0 or more")
+    values[names.index(label)] = value
+  return values

@@ -14,6 +14,7 @@ from medjax.losses import batch, binary, softmax
 COUNTS = {
   'positive_weight': jnp.array([0.9, 0.5, 1.0]),
   'negative_weight': jnp.array([0.1, 0.5, 0.0]),
+  'class_weight': jnp.array([167.0, 0.334, 0.0]),
   'positives': jnp.array([10.0, 5000.0, 0.0]),  # The last label has no positives.
   'negatives': jnp.array([1e6, 5000.0, 100.0]),
 }

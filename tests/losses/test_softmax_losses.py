@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 from scipy import special
 from sklearn.utils.class_weight import compute_class_weight
 
-from medjax.losses import binary, softmax
+from medjax.losses import binary, class_weights, softmax
 
 torch_installed = pytest.mark.skipif(
   importlib.util.find_spec('torch') is None, reason='torch not installed'
@@ -43,10 +43,10 @@ def balanced(counts):
   return compute_class_weight('balanced', classes=np.arange(CLASSES), y=examples)
 
 
-def weighted_cross_entropy(p, y, positives, smoothing):
+def weighted_cross_entropy(p, y, class_weight, smoothing):
   target = np.full(CLASSES, smoothing / CLASSES)
   target[y] += 1 - smoothing
-  return -np.sum(balanced(positives) * target * np.log(p))
+  return -np.sum(class_weight * target * np.log(p))
 
 
 def focal(p, y, gamma):
@@ -80,7 +80,7 @@ FORMULAS = [
   (cross_entropy, {'smoothing': 0.1}),
   (
     weighted_cross_entropy,
-    {'positives': np.array([30, 5, 1, 10, 54]), 'smoothing': 0.2},
+    {'class_weight': balanced([30, 5, 1, 10, 54]), 'smoothing': 0.2},
   ),
   (focal, {'gamma': 0.0}),
   (focal, {'gamma': 0.5}),
@@ -159,7 +159,9 @@ def test_cross_entropy_agrees_with_torch(smoothing, counts):
   )
   logits = jnp.asarray(logits, jnp.float32)
   if counts:
-    loss = softmax.weighted_cross_entropy(logits, labels, jnp.asarray(counts), smoothing)
+    shown = np.eye(CLASSES)[np.repeat(np.arange(CLASSES), counts)]
+    counted = class_weights.count(shown, np.ones_like(shown))
+    loss = softmax.weighted_cross_entropy(logits, labels, counted['class_weight'], smoothing)
   else:
     loss = softmax.cross_entropy(logits, labels, smoothing)
   np.testing.assert_allclose(loss.sum(axis=1), reference, rtol=1e-5, atol=1e-6)
@@ -179,7 +181,7 @@ def test_poly1_agrees_with_optax(soft, epsilon):
 @pytest.mark.parametrize(
   ('name', 'settings', 'tolerance'),
   [
-    ('weighted_cross_entropy', {'positives': [30.0] * CLASSES}, 1e-6),
+    ('weighted_cross_entropy', {'class_weight': [1.0] * CLASSES}, 1e-6),
     ('focal', {'gamma': 0.0}, 1e-6),
     ('class_balanced', {'beta': 0.0}, 1e-6),
     ('logit_adjusted', {'tau': 0.0}, 1e-6),

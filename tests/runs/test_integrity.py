@@ -64,16 +64,14 @@ def other_truth(layout):
   table.to_csv(path, index=False)
 
 
-def swapped_checkpoints(layout):
-  (layout.checkpoints / '3').rename(layout.checkpoints / '9')
-  (layout.checkpoints / '6').rename(layout.checkpoints / '3')
-  (layout.checkpoints / '9').rename(layout.checkpoints / '6')
+def renamed_checkpoint(layout):
+  (layout.checkpoints / '6').rename(layout.checkpoints / '5')
 
 
 CHANGES = {
   'split.csv': lambda layout: replaced(layout.split, ',test\n', ',train\n'),
   'both split files': another_split,
-  'swapped checkpoints': swapped_checkpoints,
+  'renamed checkpoint': renamed_checkpoint,
   'checkpoints of another split': lambda layout: checkpoint_of_another(
     layout, split_sha256='0' * 64
   ),
@@ -98,7 +96,7 @@ CHANGES = {
   ('change', 'words'),
   [
     ('split.csv', ['split.csv: not the file that split.json vouches for']),
-    ('swapped checkpoints', ['checkpoints/3: is the checkpoint of step 6']),
+    ('renamed checkpoint', ['checkpoints/5: is the checkpoint of step 6']),
     ('both split files', ['split.csv: its SHA-256', 'not that of the split that trained']),
     ('checkpoints of another split', ['checkpoints/', '000000000000', 'of another run']),
     ('checkpoints of another config', ['config.json: ', 'config.seed: was 5, is now 0']),

@@ -1,10 +1,13 @@
 """What the loss is given of the labels that training shows."""
 
+import numpy as np
 import pytest
 from conftest import TINY
 
 from medjax import config
-from medjax.data import study
+from medjax.config import Config, Data, Loss, Model
+from medjax.data import study, targets
+from medjax.errors import InputError
 from medjax.training import objective
 
 
@@ -33,3 +36,43 @@ def test_weights_and_priors_are_those_of_what_training_shows(phantom_root, loss)
     else:
       given_share = bound.keywords['negative_weight']  # w_n = positives / total
     assert given_share[column] == pytest.approx(share, abs=1 / len(rows['train']))
+
+
+LABELS = ('none', 'mild', 'severe')
+# Half of the images none, 3 in 8 mild, 1 in 8 severe.
+VALUES = np.eye(3, dtype=np.float32)[np.repeat([0, 1, 2], [4, 3, 1])]
+
+
+def bound(head, name, settings):
+  asked = Config(Data('', '', LABELS), Model('resnet_tiny', head=head), loss=Loss(name, settings))
+  return objective.bound_loss(asked, *targets.targets(head, VALUES, np.ones_like(VALUES))).keywords
+
+
+def test_class_weights_are_given_by_label():
+  by_label = {'positive_weight': {'severe': 3}, 'negative_weight': {'none': 0.5, 'mild': 1.0}}
+  weights = bound('sigmoid', 'weighted_binary_cross_entropy', by_label)
+  np.testing.assert_allclose(weights['positive_weight'], [0.5, 0.625, 3])
+  np.testing.assert_allclose(weights['negative_weight'], [0.5, 1.0, 0.125])
+  weights = bound('softmax', 'weighted_cross_entropy', {'class_weight': {'severe': 10}})
+  np.testing.assert_allclose(weights['class_weight'], [2 / 3, 8 / 9, 10])
+
+
+def test_weights_of_grades_are_of_reaching_them():
+  settings = {'positive_weight': {'severe': 2.0}}
+  weights = bound('ordinal', 'weighted_binary_cross_entropy', settings)
+  np.testing.assert_allclose(weights['positive_weight'], [0.5, 2.0])
+  with pytest.raises(InputError, match="the label is 'none'; allowed: mild, severe"):
+    bound('ordinal', 'weighted_binary_cross_entropy', {'positive_weight': {'none': 2.0}})
+
+
+@pytest.mark.parametrize(
+  ('weights', 'words'),
+  [
+    ({'sever': 2}, "settings.positive_weight: the label is 'sever'.*did you mean 'severe'"),
+    ({'severe': -1}, r"positive_weight\['severe'\]=-1: must be a number, 0 or more"),
+    ({'severe': 'a lot'}, "'a lot': must be a number"),
+  ],
+)
+def test_a_weight_that_is_none_is_refused(weights, words):
+  with pytest.raises(InputError, match=words):
+    bound('sigmoid', 'weighted_binary_cross_entropy', {'positive_weight': weights})

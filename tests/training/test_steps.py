@@ -144,11 +144,12 @@ def test_weight_decay_is_for_kernels_only():
 
 
 def test_schedule_warms_up_and_ends_at_zero():
-  rate = optimizers.schedule(config.Optimizer(learning_rate=0.4, warmup_steps=10), 110)
-  assert float(rate(0)) == 0 and float(rate(5)) == pytest.approx(0.2)
-  assert float(rate(10)) == pytest.approx(0.4)
-  assert float(rate(60)) == pytest.approx(0.2)  # Half-way down the cosine.
-  assert float(rate(110)) == pytest.approx(0.0, abs=1e-7)
+  rate = optimizers.schedule(config.Optimizer(learning_rate=0.4, warmup_steps=9), 109)
+  assert float(rate(0)) == pytest.approx(0.04)  # The first step does something.
+  assert float(rate(4)) == pytest.approx(0.2)
+  assert float(rate(9)) == pytest.approx(0.4)
+  assert float(rate(59)) == pytest.approx(0.2)  # Half-way down the cosine.
+  assert float(rate(108)) > 0 and float(rate(109)) == pytest.approx(0.0, abs=1e-7)
   assert float(optimizers.schedule(config.Optimizer(learning_rate=0.4), 100)(0)) == pytest.approx(
     0.4
   )
