@@ -18,6 +18,7 @@ import numpy as np
 from medjax import losses, models
 from medjax.config import Config, Data, Model
 from medjax.data.images.preprocessing import ImageFormat
+from medjax.errors import InputError, check_option
 from medjax.models.normalisation import Normalisation
 from medjax.training import learner
 
@@ -58,8 +59,16 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   # TensorFlow's variants are the same networks but for their padding.
   distinct = [name for name in models.__all__ if not name.startswith('tf_')]
-  parser.add_argument('networks', nargs='*', default=distinct)
+  parser.add_argument(
+    'networks', nargs='*', default=distinct, metavar='NETWORK',
+    help='such as resnet50 (python -m medjax.models lists them); all of them by default',
+  )  # fmt: skip
   networks = parser.parse_args().networks
+  try:
+    for name in networks:
+      check_option('NETWORK', name, models.__all__)
+  except InputError as error:
+    parser.error(str(error))
   print(f'jax {jax.__version__} on {jax.devices()[0].device_kind}')
   print(
     '| network | ' + ' | '.join(f'{precision}, s' for precision in PRECISIONS) + ' |\n|---|---|---|'

@@ -86,6 +86,12 @@ def main() -> None:
   parser.add_argument('--workers', type=int, default=0)
   parser.add_argument('--turns', type=int, default=3)
   arguments = parser.parse_args()
+  least = (WARM_UP + 1) * arguments.batch_size
+  if arguments.images < least:
+    parser.error(
+      f'--images={arguments.images}: the first {WARM_UP} batches of {arguments.batch_size} do not '
+      f'count, so {least:,} images at least, or a smaller --batch_size'
+    )
   with tempfile.TemporaryDirectory() as folder:
     root = pathlib.Path(folder, 'phantom')
     print(f'generating {arguments.images:,} JPEG files of {arguments.file_size} px')

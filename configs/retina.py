@@ -43,7 +43,7 @@ def get_config(arg: str = '') -> Config:
     precision='bfloat16',
     seed=0,
   )
-  return fine_tuned(config)
+  return fine_tuned(config, ('phantom',))
 
 
 def _phantom() -> Config:

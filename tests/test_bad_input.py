@@ -75,7 +75,10 @@ def test_one_line_on_standard_error(refused, argument, words):
     ('--config.model.settings.width=0', ['config.model', 'width=0']),
     ('--config.model.settings.num_labels=2', ['config.model.settings', 'num_labels']),
     ('--config.loss.settings.logits=2', ['config.loss.settings', 'logits']),
-    ('--config.loss.settings.positive_weight=[1,2]', ['config.loss', 'do not fit together']),
+    (
+      '--config.loss.settings.positive_weight=[1,2]',
+      ["config.loss.name='weighted_binary_cross_entropy': TypeError"],
+    ),
     ('--config.loss.name=jax.numpy:pi', ["no function or class 'pi'"]),
     ('--config.model.settings.widht=2', ['config.model.settings', "did you mean 'width'?"]),
     ('--config.augment=chst', ['config.augment', "did you mean 'chest'?"]),

@@ -5,6 +5,7 @@ dicts.
 import ast
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -73,11 +74,11 @@ def override(config: Any, name: str, text: str) -> None:
   *parents, last = name.split('.')
   group: Any = config
   for depth, parent in enumerate(parents):
-    group = _get(group, parent, '.'.join(parents[: depth + 1]))
+    group = _get(group, parent, '.'.join(parents[: depth + 1]), type(config))
   if isinstance(group, dict):
     group[last] = _literal(text)
     return
-  _get(group, last, name)
+  _get(group, last, name, type(config))
   kind = typing.get_type_hints(type(group))[last]
   if dataclasses.is_dataclass(kind):
     inside = ', '.join(f'{name}.{field.name}' for field in dataclasses.fields(kind))
@@ -85,18 +86,62 @@ def override(config: Any, name: str, text: str) -> None:
   setattr(group, last, _cast(text, kind, name))
 
 
-def _get(group: Any, field: str, name: str) -> Any:
+def _get(group: Any, field: str, name: str, root: type) -> Any:
   if isinstance(group, dict):
     return group.setdefault(field, {})
-  names = (
-    [known.name for known in dataclasses.fields(group)] if dataclasses.is_dataclass(group) else []
-  )
-  if field not in names:
-    allowed = ', '.join(names) or 'none'
-    raise InputError(
-      f'config.{name}: there is no such setting; settings here: {allowed}{nearest(field, names)}'
-    )
+  if not _is_group(type(group)) or field not in typing.get_type_hints(type(group)):
+    raise InputError(no_such_setting(root, name, type(group)))
   return getattr(group, field)
+
+
+def no_such_setting(root: type, name: str, group: type) -> str:
+  """Returns the message for a name that is none, with the one that is meant.
+
+  Args:
+    root: the outermost dataclass.
+    name: of the setting from there, such as 'optimizer.lr'.
+    group: the dataclass that lacks it.
+  """
+  names = [field.name for field in dataclasses.fields(group)] if _is_group(group) else []
+  last = name.rpartition('.')[2]
+  meant = [path for path in paths(root) if path.rpartition('.')[2] == last]
+  if meant:
+    guess = f'; did you mean {" or ".join(map(repr, meant))}?'
+  else:
+    guess = nearest(last, names) or _by_initials(last, names)
+    guess = guess or _by_initials(last, paths(root)) or _nearest_path(last, paths(root))
+  return (
+    f'config.{name}: there is no such setting{guess or "."} Settings here: '
+    f'{", ".join(names) or "none"}'
+  )
+
+
+def paths(root: type, prefix: str = '') -> list[str]:
+  """Returns the dotted names of all settings of nested dataclasses, groups left out."""
+  names, kinds = [], typing.get_type_hints(root)
+  for field in dataclasses.fields(root):
+    kind, name = kinds[field.name], prefix + field.name
+    names += paths(kind, f'{name}.') if _is_group(kind) else [name]
+  return names
+
+
+def _is_group(kind: Any) -> bool:
+  return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _by_initials(word: str, names: Sequence[str]) -> str:
+  """'lr' → 'learning_rate'."""
+  initials = {
+    name: ''.join(part[:1] for part in name.rpartition('.')[2].split('_')) for name in names
+  }
+  matching = [name for name in names if len(word) > 1 and initials[name] == word.casefold()]
+  return f"; did you mean '{matching[0]}'?" if matching else ''
+
+
+def _nearest_path(word: str, names: Sequence[str]) -> str:
+  last = {name.rpartition('.')[2]: name for name in reversed(names)}
+  close = nearest(word, last)
+  return re.sub("'(.*)'", lambda match: repr(last[match[1]]), close)
 
 
 def _literal(text: str) -> Any:
@@ -136,7 +181,7 @@ def _as_kind(value: Any, kinds: Sequence[type], name: str) -> Any:
   raise InputError(f'config.{name}={value!r}: must be {allowed}')
 
 
-def check(group: Any, prefix: str = '') -> None:
+def check(config: Any) -> None:
   """Checks the type and the range of every field of nested dataclasses.
 
   Whole numbers become floats, and lists tuples, in place.
@@ -144,20 +189,20 @@ def check(group: Any, prefix: str = '') -> None:
   Raises:
     InputError: a value that is not of its field's type, or out of its range.
   """
+  _check(config, '', type(config))
+
+
+def _check(group: Any, prefix: str, root: type) -> None:
   hints = typing.get_type_hints(type(group))
-  names = [field.name for field in dataclasses.fields(group)]
   for name in vars(group):
-    if name not in names:  # Set by hand: config.stepz = 3.
-      raise InputError(
-        f'config.{prefix}{name}: there is no such setting{nearest(name, names) or "."} '
-        f'Settings here: {", ".join(names)}'
-      )
+    if name not in hints:  # Set by hand: config.stepz = 3.
+      raise InputError(no_such_setting(root, prefix + name, type(group)))
   for field in dataclasses.fields(group):
     value, kind, name = getattr(group, field.name), hints[field.name], prefix + field.name
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+    if _is_group(kind):
       if not isinstance(value, kind):
         raise InputError(f'config.{name}={value!r}: must be a {kind.__name__}(…)')
-      check(value, f'{name}.')
+      _check(value, f'{name}.', root)
       continue
     value = _as_tuple(value, kind, name) if kind in _TUPLES else _as_kind(value, _kinds(kind), name)
     setattr(group, field.name, value)

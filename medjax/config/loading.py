@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import re
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -43,8 +44,8 @@ def _read(path: pathlib.Path, arg: str) -> Config:
     spec.loader.exec_module(module)
   except SyntaxError as error:
     raise InputError(f'{path}, line {error.lineno}: {error.msg}') from None
-  except Exception as error:  # Whatever anybody's file may raise; a misspelt field is a TypeError.
-    raise InputError(f'{path}: {one_line(error)}') from error
+  except Exception as error:  # Whatever anybody's file may raise.
+    raise InputError(f'{path}: {_misspelt(error) or one_line(error)}') from error
   if not hasattr(module, 'get_config'):
     raise InputError(f"{path}: defines no get_config(arg='')")
   try:
@@ -52,12 +53,28 @@ def _read(path: pathlib.Path, arg: str) -> Config:
   except InputError as error:
     raise InputError(f'{path}: {error}') from None
   except Exception as error:
-    raise InputError(f'{path}: {one_line(error)}') from error
+    raise InputError(f'{path}: {_misspelt(error) or one_line(error)}') from error
   if not isinstance(config, Config):
     raise InputError(
       f'{path}: get_config returned {type(config).__name__}, not medjax.config.Config'
     )
   return config
+
+
+def _misspelt(error: Exception) -> str:
+  """Returns the message for a field that a config's dataclasses do not have, '' for all else."""
+  match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+  kinds = typing.get_type_hints(Config)
+  groups = {'Config': ('', Config)} | {
+    kind.__name__: (f'{name}.', kind)
+    for name, kind in kinds.items()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+  }
+  if not isinstance(error, TypeError) or match is None or match[1] not in groups:
+    return ''
+  prefix, kind = groups[match[1]]
+  where = one_line(error).rpartition(' (')[2].removesuffix(')')
+  return f'{fields.no_such_setting(Config, prefix + match[2], kind)} ({where})'
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class TrainingLog:
     *,
     quiet: bool,
   ):
-    self._rate, self._steps = rate, config.steps
+    self._config, self._rate, self._steps = config, rate, config.steps
     self._writer = None if quiet else MetricWriter(layout, step)
     self._progress = Progress('step', step, config.steps, config.batch_size, quiet)
     self._every = max(1, min(100, config.steps // 100))
@@ -144,10 +144,7 @@ class TrainingLog:
     values = {name: float(value) for name, value in metrics.items()}
     for name, value in values.items():
       if not math.isfinite(value):
-        raise InputError(
-          f'step {step}: the {name.replace("_", " ")} is {value}; checkpoints of earlier steps are '
-          'kept. Try a lower optimizer.learning_rate, a clip_norm, or precision=float32'
-        )
+        raise InputError(_not_finite(self._config, step, name.replace('_', ' '), value))
     self._losses.append(values['loss'])
     self._progress.update(step, f'loss {values["loss"]:.4f}')
     if step % self._every == 0 or step == self._steps:
@@ -182,6 +179,29 @@ class TrainingLog:
       text = 'undefined: no label has both classes' if mean is None else f'{mean:.4f}'
       best = ', the best so far' if is_better else ''
       say(f'step {step:,}: validation mean AUROC {text}{best}')
+
+
+def _not_finite(config: Config, step: int, what: str, value: float) -> str:
+  """Returns what may have made a metric so; at the first step no learning rate has acted yet."""
+  loss = config.loss.name
+  parts = {'loss.name': loss, 'model.name': config.model.name, 'augment': config.augment}
+  yours = [f'config.{field}={given}' for field, given in parts.items() if ':' in given]
+  if ':' in config.optimizer.name and step > 1:
+    yours.append(f'config.optimizer.name={config.optimizer.name}')
+  remedies = []
+  if yours:
+    remedies.append(f'look for divisions, logarithms and roots of 0 in {", ".join(yours)}')
+  if step > 1:
+    remedies.append('try a lower config.optimizer.learning_rate or a config.optimizer.clip_norm')
+  if config.precision != 'float32':
+    remedies.append('try config.precision=float32')
+  if config.model.pretrained and step == 1:
+    remedies.append(f'look at the weights of {config.model.pretrained}')
+  return (
+    f'step {step}: the {what} of {loss} is {value}'
+    + (', before anything was learned' if step == 1 else '; checkpoints of earlier steps are kept')
+    + (f'. To do: {"; ".join(remedies)}' if remedies else '')
+  )
 
 
 def opening_lines(

@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
 from medjax.augment import label_check
 from medjax.config import Config
-from medjax.data import pipeline, study, targets
+from medjax.data import pipeline, study
 from medjax.data.leakage import seen_before
 from medjax.data.study import Study
-from medjax.errors import InputError, one_line
+from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
-from medjax.experiment import log, loop, preview
+from medjax.experiment import log, loop, parts_fit, preview
 from medjax.experiment.unfreezing import UnfreezingStep
 from medjax.final_test import evaluate_once, notes
 from medjax.runs import (
@@ -155,7 +154,7 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
     return None
   data = drafted.study
   training = objective.make(config, data)
-  _check_fit(config, beginning.learner, training.loss)
+  parts_fit.check(config, beginning.learner, training.loss)
   if not config.force_augment:
     label_check.check_policy(
       beginning.learner.augment, config.augment, config.data.modality, config.data.channels
@@ -178,41 +177,6 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   workdir.prove_apart(config, data, looked)
   workdir.write(config, layout, drafted, looked, texts)
   return training
-
-
-def _check_fit(config: Config, built: Learner, loss: Callable) -> None:
-  """Raises InputError if network, loss and augmentation do not fit together; computes nothing."""
-  outputs = targets.outputs(config.model.head, len(config.data.labels))
-  shapes = {
-    'image': (built.image_format.shape, jnp.uint8),
-    'label': ((outputs,), jnp.float32),
-    'mask': ((outputs,), jnp.float32),
-    'weight': ((), jnp.float32),
-  }
-  batch = {
-    name: jax.ShapeDtypeStruct((config.batch_size, *shape), dtype)
-    for name, (shape, dtype) in shapes.items()
-  }
-  try:
-    for step in {0, *config.model.unfreeze_at}:
-      state = built.state_after(step + 1)
-      jax.eval_shape(built.train_step(loss, built.frozen(step)), state, batch)
-    _check_prediction(built, batch['image'])
-  except Exception as error:  # Whatever a network, loss or policy of anybody's may raise.
-    raise InputError(
-      f'config.model, config.loss and config.augment do not fit together: {one_line(error)}'
-    ) from error
-
-
-def _check_prediction(built: Learner, images: jax.ShapeDtypeStruct) -> None:
-  """Goes through what is done at a validation and at the end; computes nothing."""
-  one_checkpoint = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), built.shapes
-  )
-  predicted = jax.eval_shape(averaging.step(built), one_checkpoint, images)
-  labels = len(built.config.data.labels)
-  if predicted.shape[-1] != labels:
-    raise InputError(f'evaluated, it predicts {predicted.shape[-1]} labels of {labels}')
 
 
 def _train(

@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from medjax.config import Config
+from medjax.errors import InputError, nearest
 
 
 class Published(NamedTuple):
@@ -61,6 +63,8 @@ NETWORKS = {
   'vit_base_patch14_dinov2': Published(518, 'timm/vit_base_patch14_dinov2.lvd142m'),
 }
 
+WITHOUT_WEIGHTS = ('resnet_tiny',)
+
 
 def weights_of(network: str) -> str:
   """Returns published weights for config.model.pretrained, '' where a network has none."""
@@ -105,14 +109,26 @@ def recipe_for(network: str) -> Recipe:
   return Recipe(weight_decay=0.01, layer_decay=1.0)
 
 
-def fine_tuned(config: Config) -> Config:
+def fine_tuned(config: Config, others: Sequence[str] = ()) -> Config:
   """Returns the config with what fine-tuning its network takes, as the shipped configs share it.
 
   The published weights, the nearest image size that the network takes, and the recipe of its family
   replace model.pretrained, data.image_size, optimizer.layer_decay and optimizer.weight_decay. Every
   other choice is the config's.
+
+  Args:
+    config: whose network may be what stands after the colon of --config=file.py:NETWORK.
+    others: what else the config file takes there.
+
+  Raises:
+    InputError: there is no such network.
   """
   network = config.model.name
+  if ':' not in network and network not in (*NETWORKS, *WITHOUT_WEIGHTS):
+    raise InputError(
+      f"'{network}' is no network{nearest(network, (*others, *NETWORKS, *WITHOUT_WEIGHTS)) or ';'} "
+      'python -m medjax.models lists them'
+    )
   recipe = recipe_for(network)
   return dataclasses.replace(
     config,

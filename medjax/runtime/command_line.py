@@ -72,7 +72,8 @@ def run(main: Callable[[], None]) -> None:
       sys.stderr.flush()
       os._exit(130)  # An orderly exit may crash in a compilation that is still running.
     except MemoryError as error:
-      _exit(f'not enough memory ({error}); lower config.batch_size or config.data.image_size')
+      advice = '; lower config.batch_size or config.data.image_size' if _CONFIG.value else ''
+      _exit(f'not enough memory ({str(error) or "the system gave no more"}){advice}')
     except Exception as error:
       line = _of_disk(error)
       if line is None and isinstance(error, OSError) and error.filename is not None:

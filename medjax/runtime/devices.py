@@ -40,7 +40,17 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
       jax.distributed.initialize(coordinator, processes, process)
     jax.devices()
   except (RuntimeError, ValueError) as error:
-    reason = str(error).strip().splitlines()[0]
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if coordinator == 'auto':
+      raise InputError(
+        f'--coordinator=auto: nothing here says where the other processes are ({reason}); it is '
+        'for TPU pods, Slurm and Open MPI. Elsewhere give each process --coordinator=host0:port '
+        '--processes=N --process=I, and a single process none of them'
+      ) from None
+    if coordinator:
+      raise InputError(
+        f'--coordinator={coordinator}: the {processes} processes cannot join ({reason})'
+      ) from None
     raise InputError(f'the devices cannot be started: {reason}') from None
   if jax.process_count() > 1:
     _exchange_once()

@@ -70,6 +70,11 @@ def test_overrides(override, path, value):
     ('batchsize=16', ['config.batchsize', "did you mean 'batch_size'?"]),
     ('data.rot=x', ['config.data.rot', "did you mean 'root'?"]),
     ('dat.root=x', ['config.dat', "did you mean 'data'?"]),
+    ('optimizer.lr=1', ['config.optimizer.lr: ', "did you mean 'learning_rate'?"]),
+    ('lr=1', ['config.lr: ', "did you mean 'optimizer.learning_rate'?"]),
+    ('wieght_decay=1', ["did you mean 'optimizer.weight_decay'?"]),
+    ('root=1', ["did you mean 'data.root'?"]),
+    ('name=x', ["did you mean 'model.name' or 'sampling.name' or"]),
     ('batch_size.x=1', ['config.batch_size.x', 'no such setting']),
     ('data=x', ['config.data is a group of settings', 'data.root']),
     ('batch_size', ['--config.batch_size=value']),
@@ -134,7 +139,25 @@ def test_a_wrong_override_is_one_clear_line(override, words):
     ('def get_config(arg=""):\n  return 3', ['returned int']),
     ('x = 3', ['no get_config']),
     ('def get_config(', ['line 1']),
-    ('from medjax.config import Data\nData(rot=3)', ['rot']),
+    (
+      'from medjax.config import Data\nData(rot=3)',
+      ['config.data.rot: there is no such setting', "did you mean 'root'?", 'mine.py, line 2'],
+    ),
+    (
+      'from medjax.config import *\ndef get_config(arg=""):\n  return Config(stps=3)',
+      ['config.stps: there is no such setting', "did you mean 'steps'?"],
+    ),
+    (
+      'from medjax.config import *\ndef get_config(arg=""):\n  made = Config('
+      'Data("a", "", ("b",)), Model("c"))\n  made.optimizer.lr = 3\n  return made',
+      ["config.optimizer.lr: there is no such setting; did you mean 'learning_rate'?"],
+    ),
+    (
+      'from medjax.models.published import fine_tuned\nfrom medjax.config import *\n'
+      'def get_config(arg=""):\n  return fine_tuned('
+      'Config(Data("a", "", ("b",)), Model("phantm")), ("phantom",))',
+      ["'phantm' is no network; did you mean 'phantom'?", 'python -m medjax.models'],
+    ),
     (
       'from medjax.config import *\ndef get_config(arg=""):\n  return Config(data=Data("phantom", '
       '"x", "Edema", 8), model=Model("a"))',

@@ -9,7 +9,9 @@ import tensorboardX
 from PIL import Image
 from tensorboardX.proto import event_pb2
 
-from medjax.experiment.log import MetricWriter
+from medjax.config import Config, Data, Loss, Model
+from medjax.errors import InputError
+from medjax.experiment.log import MetricWriter, TrainingLog
 from medjax.runs import metrics_file
 from medjax.runs.layout import Layout
 
@@ -68,3 +70,26 @@ def test_rows_on_a_full_disk_end_the_run_and_do_not_hang_it(tmp_path, monkeypatc
     for step in range(1, 100):  # Ten more than a queue holds that nobody reads.
       writer.write(step, 'train', {'loss': 0.5})
   assert [row['step'] for row in metrics_file.read(Layout(tmp_path))] == [1]
+
+
+@pytest.mark.parametrize(
+  ('step', 'settings', 'words', 'absent'),
+  [
+    (1, {}, ['step 1: the loss of focal is nan, before anything was learned'], ['learning_rate']),
+    (3, {}, ['checkpoints of earlier steps are kept', 'a lower config.optimizer.learning_rate'],
+     ['precision', 'look for']),
+    (1, {'loss': Loss('my_lab.losses:mine'), 'precision': 'bfloat16'},
+     ['the loss of my_lab.losses:mine is nan', 'in config.loss.name=my_lab.losses:mine',
+      'try config.precision=float32'], ['learning_rate']),
+  ],
+)  # fmt: skip
+def test_what_is_not_finite_blames_what_can_have_made_it(tmp_path, step, settings, words, absent):
+  config = Config(
+    Data('phantom', '', ('x',)), Model('resnet18'), **{'loss': Loss('focal'), **settings}
+  )
+  log = TrainingLog(Layout(tmp_path), config, 0, lambda step: 0.1, [], quiet=True)
+  log.step(step, {'loss': float('nan'), 'gradient_norm': 1.0})
+  with pytest.raises(InputError) as error, log.between_steps():
+    pass
+  assert all(word in str(error.value) for word in words)
+  assert not any(word in str(error.value) for word in absent)

@@ -35,6 +35,16 @@ def their_code(tmp_path, monkeypatch):
     'def of_batches(key, images):\n'
     "  assert len(images) > 1, 'one image is no batch'\n"
     '  return images\n'
+    'def typo(logits, labels):\n'
+    '  return jnp.sigmod(logits)\n'
+    'def root(logits, labels):\n'
+    '  return jnp.where(labels > 0, jnp.sqrt(jnp.abs(logits)), logits)\n'
+    'def negative(logits, labels):\n'
+    '  return jnp.log(logits) * labels\n'
+    'def mean(logits, labels):\n'
+    '  return jnp.mean((logits - labels) ** 2)\n'
+    'def cut(key, images):\n'
+    '  return images[:, 1:]\n'
     'class OneAnswer(nn.Module):\n'
     '  num_labels: int\n'
     '  dtype: object = jnp.float32\n'
@@ -57,6 +67,11 @@ def their_code(tmp_path, monkeypatch):
       ['augment=their_code:of_batches', 'evaluation.test_augment=1', 'force_augment=True'],
       'one image is no batch',
     ),
+    (['loss.name=their_code:typo'], "config.loss.name='their_code:typo': AttributeError"),
+    (['loss.name=their_code:root'], 'its gradient is nan at the logit 0 and the label'),
+    (['loss.name=their_code:negative'], 'its value is nan at the logit -4 and the label'),
+    (['loss.name=their_code:mean'], "their_code:mean' returned shape () of logits (14, 3)"),
+    (['augment=their_code:cut', 'force_augment=True'], "'their_code:cut': changed the shape"),
     (
       ['model.name=their_code:OneAnswer', 'model.settings={{}}'],
       'evaluated, it predicts 1 labels of 3',
