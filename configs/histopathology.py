@@ -2,7 +2,7 @@
 
 Command:  python -m medjax.main --config=configs/histopathology.py --workdir=runs/histopathology
           configs/histopathology.py:phantom needs no data: 1,000 generated patches, on a CPU in
-          minutes. Both need h5py: pip install 'medjax[h5]'.
+          minutes.
 Data:     the nine files camelyonpatch_level_2_split_{train,valid,test}_{x.h5,y.h5,meta.csv}, the
           .gz unpacked, under data/patchcamelyon (or --config.data.root=…), from
           github.com/basveeling/pcam. The published split is used; no slide is in two of its parts.

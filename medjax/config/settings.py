@@ -127,7 +127,13 @@ class Model:
 
 @dataclasses.dataclass
 class Loss:
-  """A loss of medjax.losses, or 'package.module:function' of your own, with its settings."""
+  """What training minimises.
+
+  Attributes:
+    name: a loss of medjax.losses that fits model.head, or 'package.module:function' of your own.
+    settings: keyword arguments of the loss, such as {'gamma': 2.0}; weights also by label,
+      {'positive_weight': {'Edema': 0.9}}.
+  """
 
   name: str = 'binary_cross_entropy'
   settings: dict = dataclasses.field(default_factory=dict)

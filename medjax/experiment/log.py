@@ -224,9 +224,9 @@ def opening_lines(
     f'{_rounded(started.std)}, resized {started.image_format.interpolation}, '
     f'{config.data.fit}, intensity {config.data.intensity}',
     f'training  {fine_tuning.in_words(config.model)}, {config.steps:,} steps of '
-    f'{config.batch_size} images, '
-    f'{config.optimizer.name}, loss {config.loss.name}, augmentation {config.augment}, sampling '
-    f'{config.sampling.mixture or config.sampling.name}',
+    f'{config.batch_size} images ({_epochs(config, len(data.rows("train", broken)))}), '
+    f'{config.optimizer.name} at {config.optimizer.learning_rate:g}, loss {config.loss.name}, '
+    f'augmentation {config.augment}, sampling {config.sampling.mixture or config.sampling.name}',
     f'reported  {averaging.in_words(config, config.evaluation.checkpoints)}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
     f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
@@ -239,6 +239,13 @@ def opening_lines(
       )
     ),
   ]
+
+
+def _epochs(config: Config, images: int) -> str:
+  """Returns how often the training images are shown; re-sampling shows some more often."""
+  resampled = config.sampling.mixture or config.sampling.name != 'none'
+  of_each = 'as many as ' if resampled else ''
+  return f'{of_each}{config.steps * config.batch_size / images:,.1f} epochs of {images:,}'
 
 
 def _rounded(values: tuple[float, ...]) -> str:

@@ -21,7 +21,7 @@ from medjax.evaluation.assessment import Assessment
 from medjax.evaluation.calibration import Calibration
 from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
-from medjax.models.published import NETWORKS, weights_of
+from medjax.models.published import NETWORKS, OURS, weights_of
 from medjax.runs import averaging
 from medjax.runs.finished import Run
 from medjax.runs.trained_network import TrainedNetwork
@@ -141,7 +141,7 @@ def description(learner: Learner) -> dict[str, Any]:
 
 def notes_on_timm(config: Config, image_format: ImageFormat) -> list[str]:
   """Returns what a person must know who builds the exported network in timm."""
-  if config.model.name not in NETWORKS:
+  if config.model.name not in NETWORKS or config.model.name in OURS:
     return [
       f'timm has no network {config.model.name}, so it does not open config.json; run.py needs none'
     ]

@@ -11,7 +11,7 @@ from medjax.config import Config
 from medjax.data.phantom import folder
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
-from medjax.models.published import NETWORKS
+from medjax.models.published import NETWORKS, OURS
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run
 from medjax.runs.model_file import Provenance
@@ -91,7 +91,7 @@ logits = network(timm.data.create_transform(**settings)(picture('film.png'))[Non
 
 def _use(run: Run) -> str:
   sections = ['## Use', '```\npython run.py film.png\n```', 'For arrays, see the top of run.py.']
-  if run.config.model.name in NETWORKS:
+  if run.config.model.name in NETWORKS and run.config.model.name not in OURS:
     sections.append(_IN_TIMM)
   return '\n\n'.join(sections)
 

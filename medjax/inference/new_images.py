@@ -154,9 +154,14 @@ def predict_to_csv(
         rows += _append(results, run, batch[done:], log_odds[done:], images.has_patients, raw, draw)
         bar.update(number + 1)
   if not rows:
+    reason = result_file.first_reason(output)
+    result_file.remove(output)  # So that the next try may have the name.
+    where = ''
+    if source.is_file():
+      folder = root or source.parent
+      where = f'; its paths are relative to {folder}, or to another folder with --root=FOLDER'
     raise InputError(
-      f'{source}: none of its {images.count:,} images can be read; '
-      f'{result_file.broken_path(output)} says why'
+      f'{source}: none of its {images.count:,} images can be read, such as {reason}{where}'
     )
   progress.say(_answer(output, rows, images))
   if note := _of_source(run):

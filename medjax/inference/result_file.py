@@ -64,6 +64,18 @@ def check_writable(path: pathlib.Path) -> None:
       )
 
 
+def first_reason(path: pathlib.Path) -> str:
+  """Returns why the first image of `out.broken.csv` could not be read; '' where all could."""
+  with broken_path(path).open(newline='', encoding='utf-8') as file:
+    return next((row['reason'] for row in csv.DictReader(file)), '')
+
+
+def remove(path: pathlib.Path) -> None:
+  """Deletes the results and what stands next to them."""
+  for part in (broken_path(path), settings_path(path), path):
+    part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def opened(
   path: pathlib.Path, settings: dict[str, Any], columns: Sequence[str], images: Iterable[str]

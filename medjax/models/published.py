@@ -12,58 +12,68 @@ from medjax.errors import InputError, nearest
 class Published(NamedTuple):
   """Attributes:
   image_size: pixels, of the paper's evaluation.
+  parameters: millions, with a head of 1,000 classes.
+  operations: billions of multiply-adds of one RGB image of that size, all convolutions and matrix
+    products, which papers call FLOPs.
   weights: a name of the hub for config.model.pretrained; its last part says what it was trained on.
-    '' where the hub has none: EfficientNet-B6, -B7 and V2 are published as TensorFlow's alone.
+    '' where the hub has none: EfficientNet-B6, -B7 and V2 are published as TensorFlow's alone, and
+    resnet_tiny is ours.
   """
 
   image_size: int
+  parameters: float
+  operations: float
   weights: str
 
 
 NETWORKS = {
-  'resnet18': Published(224, 'timm/resnet18.tv_in1k'),
-  'resnet34': Published(224, 'timm/resnet34.tv_in1k'),
-  'resnet50': Published(224, 'timm/resnet50.tv_in1k'),
-  'resnet101': Published(224, 'timm/resnet101.tv_in1k'),
-  'resnet152': Published(224, 'timm/resnet152.tv_in1k'),
-  'resnext50_32x4d': Published(224, 'timm/resnext50_32x4d.tv_in1k'),
-  'resnext101_32x8d': Published(224, 'timm/resnext101_32x8d.tv_in1k'),
-  'wide_resnet50_2': Published(224, 'timm/wide_resnet50_2.tv_in1k'),
-  'densenet121': Published(224, 'timm/densenet121.tv_in1k'),
-  'densenet161': Published(224, 'timm/densenet161.tv_in1k'),
-  'densenet169': Published(224, 'timm/densenet169.tv_in1k'),
-  'densenet201': Published(224, 'timm/densenet201.tv_in1k'),
-  'inception_v3': Published(299, 'timm/inception_v3.tv_in1k'),
-  'efficientnet_b0': Published(224, 'timm/efficientnet_b0.ra_in1k'),
-  'efficientnet_b1': Published(240, 'timm/efficientnet_b1.ft_in1k'),
-  'efficientnet_b2': Published(260, 'timm/efficientnet_b2.ra_in1k'),
-  'efficientnet_b3': Published(300, 'timm/efficientnet_b3.ra2_in1k'),
-  'efficientnet_b4': Published(380, 'timm/efficientnet_b4.ra2_in1k'),
-  'efficientnet_b5': Published(456, 'timm/efficientnet_b5.sw_in12k_ft_in1k'),
-  'efficientnet_b6': Published(528, ''),
-  'efficientnet_b7': Published(600, ''),
-  'efficientnetv2_s': Published(384, ''),
-  'efficientnetv2_m': Published(480, ''),
-  'tf_efficientnet_b0': Published(224, 'timm/tf_efficientnet_b0.ns_jft_in1k'),
-  'tf_efficientnet_b1': Published(240, 'timm/tf_efficientnet_b1.ns_jft_in1k'),
-  'tf_efficientnet_b2': Published(260, 'timm/tf_efficientnet_b2.ns_jft_in1k'),
-  'tf_efficientnet_b3': Published(300, 'timm/tf_efficientnet_b3.ns_jft_in1k'),
-  'tf_efficientnet_b4': Published(380, 'timm/tf_efficientnet_b4.ns_jft_in1k'),
-  'tf_efficientnet_b5': Published(456, 'timm/tf_efficientnet_b5.ns_jft_in1k'),
-  'tf_efficientnet_b6': Published(528, 'timm/tf_efficientnet_b6.ns_jft_in1k'),
-  'tf_efficientnet_b7': Published(600, 'timm/tf_efficientnet_b7.ns_jft_in1k'),
-  'tf_efficientnetv2_s': Published(384, 'timm/tf_efficientnetv2_s.in21k_ft_in1k'),
-  'tf_efficientnetv2_m': Published(480, 'timm/tf_efficientnetv2_m.in21k_ft_in1k'),
-  'convnext_tiny': Published(224, 'timm/convnext_tiny.fb_in22k_ft_in1k'),
-  'convnext_small': Published(224, 'timm/convnext_small.fb_in22k_ft_in1k'),
-  'convnext_base': Published(224, 'timm/convnext_base.fb_in22k_ft_in1k'),
-  'vit_small_patch16': Published(224, 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k'),
-  'vit_base_patch16': Published(224, 'timm/vit_base_patch16_224.augreg2_in21k_ft_in1k'),
-  'vit_small_patch14_dinov2': Published(518, 'timm/vit_small_patch14_dinov2.lvd142m'),
-  'vit_base_patch14_dinov2': Published(518, 'timm/vit_base_patch14_dinov2.lvd142m'),
+  'resnet18': Published(224, 11.7, 1.81, 'timm/resnet18.tv_in1k'),
+  'resnet34': Published(224, 21.8, 3.66, 'timm/resnet34.tv_in1k'),
+  'resnet50': Published(224, 25.6, 4.09, 'timm/resnet50.tv_in1k'),
+  'resnet101': Published(224, 44.5, 7.80, 'timm/resnet101.tv_in1k'),
+  'resnet152': Published(224, 60.2, 11.51, 'timm/resnet152.tv_in1k'),
+  'resnext50_32x4d': Published(224, 25.0, 4.23, 'timm/resnext50_32x4d.tv_in1k'),
+  'resnext101_32x8d': Published(224, 88.8, 16.41, 'timm/resnext101_32x8d.tv_in1k'),
+  'wide_resnet50_2': Published(224, 68.9, 11.40, 'timm/wide_resnet50_2.tv_in1k'),
+  'densenet121': Published(224, 8.0, 2.83, 'timm/densenet121.tv_in1k'),
+  'densenet161': Published(224, 28.7, 7.73, 'timm/densenet161.tv_in1k'),
+  'densenet169': Published(224, 14.1, 3.36, 'timm/densenet169.tv_in1k'),
+  'densenet201': Published(224, 20.0, 4.29, 'timm/densenet201.tv_in1k'),
+  'inception_v3': Published(299, 27.2, 5.71, 'timm/inception_v3.tv_in1k'),
+  'efficientnet_b0': Published(224, 5.3, 0.39, 'timm/efficientnet_b0.ra_in1k'),
+  'efficientnet_b1': Published(240, 7.8, 0.69, 'timm/efficientnet_b1.ft_in1k'),
+  'efficientnet_b2': Published(260, 9.1, 0.99, 'timm/efficientnet_b2.ra_in1k'),
+  'efficientnet_b3': Published(300, 12.2, 1.83, 'timm/efficientnet_b3.ra2_in1k'),
+  'efficientnet_b4': Published(380, 19.3, 4.39, 'timm/efficientnet_b4.ra2_in1k'),
+  'efficientnet_b5': Published(456, 30.4, 10.27, 'timm/efficientnet_b5.sw_in12k_ft_in1k'),
+  'efficientnet_b6': Published(528, 43.0, 19.07, ''),
+  'efficientnet_b7': Published(600, 66.3, 37.75, ''),
+  'efficientnetv2_s': Published(384, 21.5, 8.37, ''),
+  'efficientnetv2_m': Published(480, 54.1, 24.58, ''),
+  'tf_efficientnet_b0': Published(224, 5.3, 0.39, 'timm/tf_efficientnet_b0.ns_jft_in1k'),
+  'tf_efficientnet_b1': Published(240, 7.8, 0.69, 'timm/tf_efficientnet_b1.ns_jft_in1k'),
+  'tf_efficientnet_b2': Published(260, 9.1, 0.99, 'timm/tf_efficientnet_b2.ns_jft_in1k'),
+  'tf_efficientnet_b3': Published(300, 12.2, 1.83, 'timm/tf_efficientnet_b3.ns_jft_in1k'),
+  'tf_efficientnet_b4': Published(380, 19.3, 4.39, 'timm/tf_efficientnet_b4.ns_jft_in1k'),
+  'tf_efficientnet_b5': Published(456, 30.4, 10.27, 'timm/tf_efficientnet_b5.ns_jft_in1k'),
+  'tf_efficientnet_b6': Published(528, 43.0, 19.07, 'timm/tf_efficientnet_b6.ns_jft_in1k'),
+  'tf_efficientnet_b7': Published(600, 66.3, 37.75, 'timm/tf_efficientnet_b7.ns_jft_in1k'),
+  'tf_efficientnetv2_s': Published(384, 21.5, 8.37, 'timm/tf_efficientnetv2_s.in21k_ft_in1k'),
+  'tf_efficientnetv2_m': Published(480, 54.1, 24.58, 'timm/tf_efficientnetv2_m.in21k_ft_in1k'),
+  'convnext_tiny': Published(224, 28.6, 4.46, 'timm/convnext_tiny.fb_in22k_ft_in1k'),
+  'convnext_small': Published(224, 50.2, 8.68, 'timm/convnext_small.fb_in22k_ft_in1k'),
+  'convnext_base': Published(224, 88.6, 15.35, 'timm/convnext_base.fb_in22k_ft_in1k'),
+  'vit_small_patch16': Published(
+    224, 22.1, 4.60, 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k'
+  ),
+  'vit_base_patch16': Published(
+    224, 86.6, 17.56, 'timm/vit_base_patch16_224.augreg2_in21k_ft_in1k'
+  ),
+  'vit_small_patch14_dinov2': Published(518, 22.4, 46.70, 'timm/vit_small_patch14_dinov2.lvd142m'),
+  'vit_base_patch14_dinov2': Published(518, 87.3, 151.57, 'timm/vit_base_patch14_dinov2.lvd142m'),
+  'resnet_tiny': Published(64, 0.1, 0.01, ''),
 }
-
-WITHOUT_WEIGHTS = ('resnet_tiny',)
+OURS = ('resnet_tiny',)  # timm has all others.
 
 
 def weights_of(network: str) -> str:
@@ -124,9 +134,9 @@ def fine_tuned(config: Config, others: Sequence[str] = ()) -> Config:
     InputError: there is no such network.
   """
   network = config.model.name
-  if ':' not in network and network not in (*NETWORKS, *WITHOUT_WEIGHTS):
+  if ':' not in network and network not in NETWORKS:
     raise InputError(
-      f"'{network}' is no network{nearest(network, (*others, *NETWORKS, *WITHOUT_WEIGHTS)) or ';'} "
+      f"'{network}' is no network{nearest(network, (*others, *NETWORKS)) or ';'} "
       'python -m medjax.models lists them'
     )
   recipe = recipe_for(network)

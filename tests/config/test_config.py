@@ -251,3 +251,12 @@ def test_settings_that_no_network_can_have_are_named(name, settings, words):
   with pytest.raises(InputError) as raised:
     learner.build(experiment, *preprocessing.resolve(experiment, None))
   assert words in str(raised.value) and '\n' not in str(raised.value)
+
+
+def test_the_readme_s_table_of_ones_own_is_fine_tuned_for_some_epochs(tmp_path):
+  text = (PROJECT / 'README.md').read_text().split('name its columns:\n\n```python\n')[1]
+  (tmp_path / 'mine.py').write_text(text.split('```')[0])
+  loaded = config.load(str(tmp_path / 'mine.py'))
+  assert loaded.model.pretrained == published.weights_of(loaded.model.name) != ''
+  assert loaded.steps * loaded.batch_size == 20 * 3_200
+  assert loaded.evaluate_every < loaded.steps

@@ -6,9 +6,11 @@ import deciding_run
 import numpy as np
 import pytest
 from deciding_run import LABELS
+from PIL import Image
 
 from medjax.config.protocol import Protocol
 from medjax.data.images.lists import Item
+from medjax.errors import InputError
 from medjax.evaluation import calibration, classes, frozen, predictions
 from medjax.evaluation.frozen import Frozen
 from medjax.inference import new_images
@@ -81,3 +83,17 @@ def test_a_label_without_a_threshold_has_no_decision(run):
   decided = decisions.decide(opened.config, opened.frozen, np.full((1, 3), 0.5, np.float32))
   (row,) = new_images._rows([Item('a', 'a', '')], decided, has_patients=False, raw=None)
   assert row[5] == '' and {row[4], row[6]} <= {'0', '1'}
+
+
+def test_a_try_that_reads_nothing_leaves_its_name_free(finished, tmp_path):
+  run = finished_runs.open_run(deciding_run.copy(finished[0], tmp_path / 'run'))
+  for folder in ('films', 'lists'):
+    (tmp_path / folder).mkdir()
+  Image.fromarray(np.full((40, 40), 90, np.uint8)).save(tmp_path / 'films/new.png')
+  source, output = tmp_path / 'lists/list.csv', tmp_path / 'out.csv'
+  source.write_text('image\nnew.png\n')
+  with pytest.raises(InputError, match=r'new\.png: no such image file; .*--root=FOLDER'):
+    new_images.predict_to_csv(run, source, output)
+  assert not [path for path in tmp_path.iterdir() if path.name.startswith('out')]
+  new_images.predict_to_csv(run, source, output, root=tmp_path / 'films')
+  assert len(output.read_text().splitlines()) == 2

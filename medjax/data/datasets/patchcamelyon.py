@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import cells, table
-from medjax.data.images import containers
 from medjax.errors import InputError
 
 LABELS = ('Tumor',)
@@ -100,8 +99,10 @@ def _length(path: pathlib.Path, name: str) -> int:
 def _open(path: pathlib.Path, name: str) -> Any:
   if not path.is_file():
     raise InputError(f'{path}: no such file; every part needs it')
+  import h5py
+
   try:
-    file = containers.import_h5py(path).File(path, 'r')
+    file = h5py.File(path, 'r')
   except OSError as error:
     raise InputError(f'{path}: cannot be read as an HDF5 file ({error}); fetch it again') from None
   if name not in file:

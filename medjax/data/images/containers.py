@@ -20,7 +20,6 @@ import io
 import os
 import pathlib
 import threading
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -94,18 +93,10 @@ def _open(container: str, name: str, process: int) -> Any:
   )
 
 
-def import_h5py(path: str | pathlib.Path) -> ModuleType:
-  """Returns h5py; without it, InputError names the file that needs it and the extra to install."""
-  try:
-    import h5py
-  except ImportError:
-    raise InputError(f"{path}: HDF5 files need h5py: pip install 'medjax[h5]'") from None
-  return h5py
-
-
 @functools.lru_cache(_OPEN)
 def _hdf5(container: str, name: str, process: int) -> Any:
-  h5py = import_h5py(container)
+  import h5py
+
   # Room for the chunks of many images, of which neighbours in the file share each.
   file = h5py.File(container, 'r', rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=10_007)
   _check_name(container, name, file)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from medjax.data.images import containers
 from medjax.data.phantom import folder, tissue_drawing
 
 # Raise it with every change of the pixels (tissue_drawing.py) or the tables.
@@ -41,8 +40,7 @@ def generate(
   `seed` alone. A root that holds these settings already is left as it is.
 
   Raises:
-    InputError: a setting is out of range, `root` exists and holds anything else, or h5py is
-    missing.
+    InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   folder.check_least(numbers, LEAST)
@@ -51,7 +49,8 @@ def generate(
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:
-  h5py = containers.import_h5py(root)
+  import h5py
+
   root.mkdir()
   counts = {part: max(4, round(share * images)) for part, share in PARTS.items()}
   counts['train'] = images - counts['valid'] - counts['test']
