@@ -77,7 +77,7 @@ def test_one_line_on_standard_error(refused, argument, words):
     ('--config.loss.settings.logits=2', ['config.loss.settings', 'logits']),
     (
       '--config.loss.settings.positive_weight=[1,2]',
-      ["config.loss.name='weighted_binary_cross_entropy': TypeError"],
+      ["config.loss.name='weighted_binary_cross_entropy': ValueError: Incompatible"],
     ),
     ('--config.loss.name=jax.numpy:pi', ["no function or class 'pi'"]),
     ('--config.model.settings.widht=2', ['config.model.settings', "did you mean 'width'?"]),

@@ -16,7 +16,7 @@ from medjax.data import study
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.final_test import notes
-from medjax.runs import averaging, metrics_file, model_file
+from medjax.runs import averaging, metrics_file, model_file, readings
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
@@ -208,7 +208,7 @@ def opening_lines(
   config: Config, layout: Layout, started: Provenance, data: Study, broken: set[str]
 ) -> list[str]:
   """Returns what a run is about to do, for a person to check before it takes hours."""
-  device = jax.devices()[0]
+  device, before = jax.devices()[0], readings.read(layout)
   channels = 'grey' if config.data.channels == 1 else 'RGB'
   return [
     f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
@@ -234,6 +234,7 @@ def opening_lines(
     *(
       f'note      {note}'
       for note in (
+        *(notes.notes_on_readings(config, layout, before) if layout.saved_steps() else ()),
         *notes.notes(data, broken, ('train', 'validation', 'test')),
         *notes.notes_on_weights(layout, data, started),
       )

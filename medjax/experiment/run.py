@@ -27,6 +27,7 @@ from medjax.runs import (
   integrity,
   model_file,
   predict,
+  readings,
   seen_by_run,
   selection,
   weights_of_run,
@@ -84,7 +85,12 @@ def run(config: Config, folder: pathlib.Path) -> None:
   training = devices.first_does(functools.partial(_fill, config, layout, beginning))
   data, broken = workdir.read(config, layout, beginning.drafted)
   with workdir.locked(layout):
-    if layout.is_finished():
+    # All look before the first one changes anything.
+    is_done = devices.all_agree(workdir.is_done(config, layout))
+    is_reopened = devices.all_agree(layout.is_finished()) and not is_done
+    if is_reopened:
+      devices.first_does(functools.partial(workdir.reopen, config, layout))
+    if is_done:
       if devices.is_first():
         progress.say(f'this run is complete: {layout.report}')
       return
@@ -97,7 +103,7 @@ def run(config: Config, folder: pathlib.Path) -> None:
     split_sha256 = data.proof['split_sha256']
     opened = finished.open_members(config, layout.workdir, split_sha256)
     members = [member.network for member in opened]
-    devices.first_does(functools.partial(workdir.keep_evaluation, config, layout))
+    devices.first_does(functools.partial(workdir.keep_going_on, config, layout))
     built = beginning.learner
     predict_rows = predict.predictor(config, data, built.image_format, built.eval_step, mesh)
     network, best_step = _train(config, layout, beginning, data, training, predict_rows, mesh)
@@ -230,6 +236,8 @@ def _train(
       carried={
         'split_sha256': data.proof['split_sha256'],
         'files': integrity.at_start(layout),
+        'readings': readings.read(layout),
+        'schedules': integrity.schedules(layout, config.steps),
       },
     )
     best = checkpoints.best_validations(history, count)

@@ -15,7 +15,7 @@ from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import heat_maps, notes, report_files, saliency
-from medjax.runs import averaging, decisions, integrity, model_file, selection
+from medjax.runs import averaging, decisions, integrity, model_file, readings, selection
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
@@ -73,6 +73,7 @@ def test_and_report(
     name: {part: predictions_of(config, data, rows[part], by_part[part], part) for part in rows}
     for name, by_part in predicted.ablations.items()
   }
+  before = readings.add(layout, config, best_step)
   protocol = config.protocol
   chosen = assessment.freeze(tested['validation'], protocol)
   choice = selection.chosen_by(tested['validation'], protocol)
@@ -112,12 +113,14 @@ def test_and_report(
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'best step chosen by': selection.in_words(choice, config.data.labels),
       'images set aside': f'{len(broken):,}',
+      **({'test set read': f'{len(before) + 1} times'} if before else {}),
     },
     # The result says what weakens the test set itself.
     study_notes=(
+      *notes.notes_on_readings(config, layout, before),
+      *(() if before else notes.notes_on_settings(config, layout)),
       *notes.notes(data, broken, ('train', 'validation')),
       *notes.notes_on_weights(layout, data, started),
-      *notes.notes_on_settings(config, layout),
       *notes.notes_on_changed_images(
         config, layout, data, {**rows, 'train': data.rows('train', broken)}
       ),

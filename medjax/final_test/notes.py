@@ -11,9 +11,10 @@ from medjax.data.images import boxes, content
 from medjax.data.study import Study
 from medjax.errors import InputError, count
 from medjax.final_test import saliency
-from medjax.runs import integrity, model_file, seen_by_run
+from medjax.runs import integrity, model_file, readings, seen_by_run
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
+from medjax.runs.readings import Reading
 from medjax.runtime import progress
 from medjax.training.learner import Learner
 
@@ -52,6 +53,22 @@ def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
       boxes.read(path)
   except InputError as error:
     sentences.append(f'The boxes beside the data will be ignored: {error}.')
+  return sentences
+
+
+def notes_on_readings(config: Config, layout: Layout, before: list[Reading]) -> list[str]:
+  """Returns how often the test set was read before, and whether the run was trained in parts."""
+  sentences = readings.in_words(before, config)
+  trained = integrity.schedules(layout, config.steps)
+  if len(trained) > 1:
+    parts = ', then '.join(
+      f'from step {part["from"]:,} on under a schedule of {part["steps"]:,} steps'
+      for part in trained
+    )
+    sentences.append(
+      f'Trained in parts, {parts}: the learning rate rose again in between, so this is not what '
+      f'{config.steps:,} steps in one would have given.'
+    )
   return sentences
 
 

@@ -24,9 +24,11 @@ _METADATA = '_CHECKPOINT_METADATA'
 # Settings that say where and how fast, never what.
 _FREE = ('config.data.root:', 'config.data.workers:')
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it
-# says how many are kept.
+# says how many are kept. So is what is tested: the best checkpoint is chosen by it.
 _AFTER_TRAINING = ('config.evaluation.', 'config.replicates:')
-_OF_TRAINING = ('config.evaluation.checkpoints:',)
+_OF_TRAINING = ('config.evaluation.checkpoints:', 'config.evaluation.level:')
+# They say when the training ends: a run may go on with more steps, and with any patience.
+_WHEN_IT_ENDS = ('steps', 'patience')
 # Those among them by which nothing is chosen.
 _SHOWN = (
   'config.evaluation.subgroups:',
@@ -44,11 +46,30 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def changes_of_training(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   """Returns those of `changes` that make the training another one."""
+  of_several = old['evaluation']['level'] != 'image'
+  of_training = (*_OF_TRAINING, *(('config.evaluation.aggregate:',) if of_several else ()))
   return [
     line
     for line in changes(old, new)
-    if line.startswith(_OF_TRAINING) or not line.startswith(_AFTER_TRAINING)
+    if line.startswith(of_training) or not line.startswith(_AFTER_TRAINING)
   ]
+
+
+def chooses_nothing(line: str) -> bool:
+  """Whether a line of `changes` is of a setting that only says what is shown."""
+  return line.startswith(_SHOWN)
+
+
+def not_to_go_on_with(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns those of `changes` with which a run that has trained cannot go on."""
+  goes_further = new['steps'] > old['steps']
+  allowed = ('config.patience:', 'config.steps:') if goes_further else ('config.patience:',)
+  return [line for line in changes_of_training(old, new) if not line.startswith(allowed)]
+
+
+def going_on(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the old config with what may be another one when a run goes on, of the new."""
+  return {**old, **{name: new[name] for name in ('evaluation', 'replicates', *_WHEN_IT_ENDS)}}
 
 
 def chosen_after_training(config: Config, layout: Layout) -> list[str]:
@@ -56,9 +77,30 @@ def chosen_after_training(config: Config, layout: Layout) -> list[str]:
 
   Settings that only say what is shown are left out.
   """
-  carried = _carried(layout.checkpoints / str(layout.saved_steps()[-1])) or {}
-  lines = changes(configs.with_defaults(carried.get('config', {})), configs.to_dict(config))
+  lines = changes(configs.with_defaults(carried(layout).get('config', {})), configs.to_dict(config))
   return [line for line in lines if not line.startswith(_SHOWN)]
+
+
+def carried(layout: Layout) -> dict[str, Any]:
+  """Returns what the latest checkpoint carries beside the state; nothing where there is none."""
+  steps = layout.saved_steps()
+  return (_carried(layout.checkpoints / str(steps[-1])) or {}) if steps else {}
+
+
+def schedules(layout: Layout, steps: int) -> list[dict[str, int]]:
+  """Returns the schedules that have trained a run, {'from': step, 'steps': of the whole run} each.
+
+  Args:
+    layout: of the run.
+    steps: those of the run as it goes on; one is added where they are not those so far.
+  """
+  content, saved = carried(layout), layout.saved_steps()
+  before = content.get('schedules') or (
+    [{'from': 0, 'steps': content['config']['steps']}] if content else []
+  )
+  if before and before[-1]['steps'] == steps:
+    return before
+  return [*before, {'from': saved[-1] if saved else 0, 'steps': steps}]
 
 
 def at_start(layout: Layout) -> dict[str, str]:
@@ -74,7 +116,8 @@ def at_end(layout: Layout) -> dict[str, str]:
     for part in PARTS
     for path in sorted(layout.predictions(part).parent.rglob(layout.predictions(part).name))
   )
-  return at_start(layout) | _digests(layout, (layout.config, layout.frozen, *predicted))
+  vouched = (layout.config, layout.frozen, layout.readings, *predicted)
+  return at_start(layout) | _digests(layout, vouched)
 
 
 def _digests(layout: Layout, paths: Iterable[pathlib.Path]) -> dict[str, str]:
@@ -119,7 +162,7 @@ def _check_checkpoint(
       f'{checkpoint}, {carried["split_sha256"][:12]}: the split or the checkpoint is of another '
       'run; take the folder as its run left it'
     )
-  changed = changes_of_training(carried['config'], files.read_json(layout.config))
+  changed = not_to_go_on_with(carried['config'], files.read_json(layout.config))
   if changed:
     raise InputError(
       f'{layout.config}: is not the config that trained {checkpoint} (there, here): '

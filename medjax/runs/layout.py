@@ -92,6 +92,15 @@ class Layout:
     return self.evaluation / 'test.json'
 
   @property
+  def readings(self) -> pathlib.Path:
+    """How often the test set was read, and under which settings; see medjax.runs.readings."""
+    return self.evaluation / 'readings.json'
+
+  def earlier_result(self, number: int) -> pathlib.Path:
+    """The test result of an earlier reading, the first being 1."""
+    return self.evaluation / f'test.{number}.json'
+
+  @property
   def examples(self) -> pathlib.Path:
     """The examples that the report shows, with their pictures."""
     return self.evaluation / 'examples.json'

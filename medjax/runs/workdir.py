@@ -19,16 +19,9 @@ from medjax.data.leakage import copies
 from medjax.data.split import split_files
 from medjax.data.study import Study
 from medjax.errors import InputError
-from medjax.runs import integrity
+from medjax.runs import integrity, readings
 from medjax.runs.layout import Layout
 from medjax.runtime import devices, files, progress
-
-# Settings that choose nothing: the report of a finished run can be made again with others.
-_OF_THE_REPORT = (
-  'config.evaluation.subgroups:',
-  'config.evaluation.prevalence',
-  'config.replicates:',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +76,7 @@ def draft(config: Config, layout: Layout) -> Draft:
   """
   if layout.is_run() and (layout.saved_steps() or _is_same(config, layout)):
     data = study.read(config, layout.workdir)
-    if not layout.is_finished():
+    if not is_done(config, layout):
       study.check_evaluation(config, data.table, data.split)
     return Draft(data, layout.split.read_text(), is_kept=True)
   if layout.workdir.is_dir():
@@ -167,10 +160,30 @@ def check_set_aside(config: Config, layout: Layout) -> None:
       )
 
 
-def keep_evaluation(config: Config, layout: Layout) -> None:
-  """Writes how the test set is to be read, which may change until it has been, to config.json."""
-  old, new = files.read_json(layout.config), configs.to_dict(config)
-  kept = old | {name: new[name] for name in ('evaluation', 'replicates')}
+def is_done(config: Config, layout: Layout) -> bool:
+  """Whether the run is finished and this config asks for nothing that it has not done."""
+  if not layout.is_finished():
+    return False
+  return not integrity.changes(_saved_config(layout), configs.to_dict(config))
+
+
+def reopen(config: Config, layout: Layout) -> None:
+  """Makes a finished run one that goes on; its result is kept under another name.
+
+  Killed anywhere in here, the same command goes on.
+  """
+  before = readings.read(layout)
+  readings.write(layout, before)
+  layout.result.rename(layout.earlier_result(len(before)))
+  keep_going_on(config, layout)
+
+
+def keep_going_on(config: Config, layout: Layout) -> None:
+  """Writes to config.json what may change when a run goes on: how far it trains, how it is
+  tested.
+  """
+  old = files.read_json(layout.config)
+  kept = integrity.going_on(old, configs.to_dict(config))
   if kept != old:
     files.write_whole(layout.config, json.dumps(kept, indent=2) + '\n')
 
@@ -191,26 +204,14 @@ def _lock(layout: Layout) -> contextlib.AbstractContextManager[None]:
 
 
 def _check_same_config(config: Config, layout: Layout) -> None:
-  old, new = _saved_config(layout), configs.to_dict(config)
-  # How the test set is read may change until it has been.
-  of_training = integrity.changes_of_training(old, new)
-  changed = integrity.changes(old, new) if layout.is_finished() else of_training
-  if not changed:
-    return
-  advice = 'Take another --workdir, or the old settings to go on with that run'
-  if all(line.startswith(_OF_THE_REPORT) for line in changed):
-    advice += f', or python -m medjax.evaluate --workdir={layout.workdir}'
-  elif all(line.startswith('config.evaluation.saliency:') for line in changed):
-    advice += f', or delete {layout.result}: then it is tested again, with other heat maps'
-  elif not of_training:
-    validation, test = (layout.predictions(part) for part in ('validation', 'test'))
-    advice += (
-      f'; its predictions are read otherwise by python -m medjax.evaluate --predictions={test} '
-      f'--validation={validation}'
+  changed = integrity.not_to_go_on_with(_saved_config(layout), configs.to_dict(config))
+  if changed:
+    raise InputError(
+      f'{layout.workdir} holds a run with another config: {"; ".join(changed)}. Take another '
+      '--workdir, or the old settings to go on with that run. It goes on with more config.steps, '
+      'another config.patience, config.replicates or config.evaluation, but for its checkpoints '
+      'and level, by which the best checkpoint is chosen'
     )
-  raise InputError(
-    f'{layout.workdir} holds a run with another config: {"; ".join(changed)}. {advice}'
-  )
 
 
 def _saved_config(layout: Layout) -> dict[str, Any]:

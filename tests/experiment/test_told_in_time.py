@@ -110,33 +110,30 @@ def test_what_the_report_will_lack_is_on_the_first_screen(
   assert 'The boxes beside the data will be ignored: ' in said and "no column 'x'" in said
 
 
-def test_how_the_test_is_read_may_change_until_it_has_been(finished, phantom_root, tmp_path):
+def test_what_shapes_the_training_may_not_change(finished, phantom_root, tmp_path):
   layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
-  others = ('evaluation.calibration=none', 'evaluation.saliency=none', 'replicates=20')
-  # It has been: what chooses nothing has a command of its own, the rest begins another evaluation.
-  for overrides, words in (
-    (others, f'medjax.evaluate --predictions={layout.predictions("test")} --validation='),
-    (others[2:], f'medjax.evaluate --workdir={layout.workdir}'),
-    (others[1:2], f'delete {layout.result}: then it is tested again, with other heat maps'),
-    (
-      ['seed=3'],
-      'another config: config.seed: was 0, is now 3. Take another --workdir, or the old',
-    ),
-  ):
-    with pytest.raises(InputError) as refused:
-      run.run(tiny(phantom_root, *overrides), layout.workdir)
-    assert words in str(refused.value) and '\n' not in str(refused.value)
-  layout.result.unlink()
-  # What shapes the training may not, nor how many checkpoints were kept.
-  for override in ('optimizer.learning_rate=1', 'evaluation.checkpoints=3'):
-    with pytest.raises(InputError, match=f'config.{override.partition("=")[0]}: was'):
-      run.run(tiny(phantom_root, *others, override), layout.workdir)
-  with pytest.raises(InputError, match="did you mean 'view'"):
-    run.run(tiny(phantom_root, *others, 'evaluation.subgroups=vieww'), layout.workdir)
+  for is_finished in (True, False):
+    for override in (
+      'optimizer.learning_rate=1', 'evaluation.checkpoints=3', 'evaluation.level=patient', 'seed=3',
+      'steps=5',
+    ):  # fmt: skip
+      with pytest.raises(InputError, match=f'config.{override.partition("=")[0]}: was') as refused:
+        run.run(tiny(phantom_root, override), layout.workdir)
+      assert 'goes on with more config.steps' in str(refused.value)
+      assert '\n' not in str(refused.value)
+    with pytest.raises(InputError, match="did you mean 'view'"):
+      run.run(tiny(phantom_root, 'evaluation.subgroups=vieww'), layout.workdir)
+    if is_finished:
+      layout.result.unlink()
+  assert layout.config.read_text() == (finished[0] / 'config.json').read_text()
+
+
+def test_a_misspelt_method_of_an_earlier_medjax_may_be_set_right(finished, phantom_root, tmp_path):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  shutil.rmtree(layout.evaluation)
   saved = layout.config.read_text()
-  assert '"calibration": "platt"' in saved  # Nothing was changed so far.
-  # An earlier medjax told a misspelt method at the end, and could not be told another.
   layout.config.write_text(saved.replace('"integrated_gradients"', '"gradcam"'))
+  others = ('evaluation.calibration=none', 'evaluation.saliency=none', 'replicates=20')
   run.run(tiny(phantom_root, *others), layout.workdir)
   assert json.loads(layout.config.read_text())['evaluation']['calibration'] == 'none'
   result = results_file.load(layout.result, Result, '')
