@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from medjax.config.protocol import Protocol
-from medjax.evaluation import classes, levels, notes, ranks, subgroups, summary
+from medjax.evaluation import classes, levels, notes, ranks, subgroups, summary, without_width
 from medjax.evaluation.counts import count, of_several_patients
 from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
-from medjax.evaluation.label_figures import ALL_THE_SAME, CONFIDENCE, all_the_same
+from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import LevelResult, Result, Variant
@@ -180,8 +180,8 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
     drawn, values = {}, {name: np.array([np.nan]) for name in ('auroc', 'auprc')}
     reason = 'no label has both classes'
   reasons = dict.fromkeys(values, reason)
-  if both and all(all_the_same(ranks_of(predictions, index)[0]) for index in both):
-    reasons['auroc'] = reason or ALL_THE_SAME
+  if both and all(without_width.all_the_same(ranks_of(predictions, index)[0]) for index in both):
+    reasons['auroc'] = reason or without_width.ALL_THE_SAME
   figures = {
     name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reasons[name], CONFIDENCE)
     for name, value in values.items()

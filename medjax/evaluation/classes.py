@@ -4,15 +4,17 @@ All figures are of a confusion matrix f64[..., K, K], rows the truth and columns
 that the leading axes may be bootstrap replicates. A figure is NaN where it does not exist.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 from medjax.errors import InputError
+from medjax.evaluation import without_width
 from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import ClassesResult
-from medjax.evaluation.statistics import agreement, intervals
+from medjax.evaluation.statistics import agreement, intervals, proportions
 
 SUM_TOLERANCE = 1e-4  # float32 probabilities of many classes, written with nine digits, stay within
 MOST = 6  # decimals that count as rounding; more hide below the tolerance
@@ -193,6 +195,14 @@ def summarise(
     )
     for name, compute in FIGURES[head].items()
   }
+  for name, figure in figures.items():
+    if figure.reason == intervals.AGREE:
+      why = without_width.of_classes(matrix, list(labels))
+      figures[name] = dataclasses.replace(figure, reason=why)
+  patients, right = np.asarray(test.patients)[known], (truth == decided)[known]
+  if not _no_interval(labels, 'accuracy'):
+    bounds = proportions.of_images(patients, right, confidence)
+    figures['accuracy'] = dataclasses.replace(figures['accuracy'], interval=bounds, reason='')
   return ClassesResult(
     head=head,
     labels=tuple(labels),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medjax.evaluation import curve_points
+from medjax.evaluation import curve_points, without_width
 from medjax.evaluation.counts import count
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
@@ -26,7 +26,6 @@ from medjax.evaluation.predictions import Predictions, known_of, ranks_of
 from medjax.evaluation.statistics import delong, intervals, proportions, resampled
 
 ONE_PATIENT = 'all such images are of one patient'
-ALL_THE_SAME = 'all scores are the same'  # AUROC is then 0.5, whoever is drawn
 CONFIDENCE = 0.95  # how often the intervals cover
 NEEDS = {  # the classes without which a figure does not exist
   'auroc': ('positive', 'negative'),
@@ -124,10 +123,9 @@ def of_label(
     for name in resampled.OF_SCORES
   }
   ranks, _ = ranks_of(test, index)
-  if figures['auroc'].interval and all_the_same(ranks):
-    figures['auroc'] = dataclasses.replace(
-      figures['auroc'], interval=None, bca=None, reason=ALL_THE_SAME
-    )
+  if figures['auroc'].reason == intervals.AGREE:
+    why = without_width.of_auroc(figures['auroc'].value, ranks)
+    figures['auroc'] = dataclasses.replace(figures['auroc'], reason=why)
   curves = curve_points.of_label(test, raw, index)
   return LabelResult(
     **vars(counts),
@@ -143,11 +141,6 @@ def of_label(
     precision_recall=curves.precision_recall,
     reliability=curves.reliability,
   )
-
-
-def all_the_same(scores: np.ndarray) -> bool:
-  """Whether f[N] scores tell nothing apart."""
-  return len(scores) > 0 and bool((scores == scores[0]).all())
 
 
 def _on_validation(computed: Computed, index: int) -> ValidationResult | None:

@@ -202,15 +202,14 @@ def _unsteady(result: Result) -> list[str]:
 
 
 def _certain(result: Result) -> list[str]:
-  """Names the figures whose interval has no width, and why."""
-  confidence, named = result.confidence, []
-  for label, of_label in result.labels.items():
-    if without_width.has_none(of_label.auroc):
-      named.append((f'{label} AUROC', without_width.of_auroc(of_label.auroc, confidence)))
-  for _, words, figure in wording.class_figures(result.classes):
-    if result.classes and without_width.has_none(figure):
-      named.append((words, without_width.of_classes(figure, result.classes, confidence)))
-  return without_width.sentences(named)
+  """Names the labels whose AUROC has no interval because its replicates agree, and why."""
+  if len(result.labels) == 1:
+    return []  # It is the mean itself.
+  reasons = {label: of_label.auroc.reason for label, of_label in result.labels.items()}
+  agreeing = {label: why for label, why in reasons.items() if why in without_width.REASONS}
+  return [
+    f'No interval of the AUROC ({why}): {_join(names)}.' for why, names in _by_reason(agreeing)
+  ]
 
 
 def _unknown(result: Result) -> list[str]:

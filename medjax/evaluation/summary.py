@@ -7,12 +7,11 @@ import numpy as np
 
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError, check_option, nearest
-from medjax.evaluation import classes, notes
+from medjax.evaluation import classes, notes, without_width
 from medjax.evaluation.counts import of_several_patients
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
 from medjax.evaluation.label_figures import (
-  ALL_THE_SAME,
   BIASED,
   CONFIDENCE,
   NEEDS,
@@ -217,9 +216,10 @@ def _of_label(result: LabelResult, name: str) -> Figure:
 def _reason_of_mean(labels: Mapping[str, LabelResult], name: str) -> str:
   """Returns why a mean over labels has no value or interval, '' if it has both."""
   reasons = {label: _of_label(result, name).reason for label, result in labels.items()}
-  if set(reasons.values()) == {ALL_THE_SAME}:
-    return ALL_THE_SAME
-  there = ('', intervals.NONE_DRAWN, ALL_THE_SAME)  # of the last 0.5 enters a mean
+  common = set(reasons.values())
+  if len(common) == 1 and common <= set(without_width.REASONS):
+    return common.pop()
+  there = ('', intervals.NONE_DRAWN, *without_width.REASONS)
   missing = [(label, reason) for label, reason in reasons.items() if reason not in there]
   if len(missing) == len(labels) and len(set(reasons.values())) == 1:
     return missing[0][1]

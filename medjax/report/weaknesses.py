@@ -29,7 +29,7 @@ _LADDER = (
   # Probabilities do not hold.
   r'^Calibration made',
   r'test patients?:|positive patients on test|negative patients on test|positive patients, so one'
-  r'|has no interval|replicates in which|No intervals|without width',
+  r'|has no interval|replicates in which|No intervals|No interval of',
   r'differs by ',
   r'enriched|not mentioned|Left out of each label|[Tt]ruth not known|set aside',
 )

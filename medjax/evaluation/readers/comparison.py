@@ -15,6 +15,7 @@ import pandas as pd
 
 from medjax.errors import InputError
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_figures import with_interval
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.readers import figures as reader_figures
 from medjax.evaluation.readers import matching
@@ -34,7 +35,7 @@ from medjax.evaluation.readers.study import (
   ReaderLabel,
   ReaderStudy,
 )
-from medjax.evaluation.statistics import intervals, metrics
+from medjax.evaluation.statistics import intervals, metrics, proportions
 
 CURVE_POINTS = 200
 MAJORITY_OF = 3  # readers at least: two have a majority only where they agree, which flatters it
@@ -241,6 +242,23 @@ def _figure(measured: _Measured, name: tuple | str, images: np.ndarray, *absent:
   )
 
 
+def _rate(
+  measured: _Measured, name: tuple | str, images: np.ndarray, hit: np.ndarray, absent: str
+) -> Figure:
+  """Returns a proportion with its interval over patients.
+
+  Args:
+    measured, name, absent: as of `_figure`.
+    images: int[n], those that it is a share of.
+    hit: bool[M], which are counted.
+  """
+  figure = _figure(measured, name, images, absent)
+  if figure.reason and figure.reason != intervals.AGREE:
+    return figure
+  bounds = proportions.of_images(measured.patient[images], hit[images], measured.confidence)
+  return with_interval(figure, bounds)
+
+
 def _lacking(truth: np.ndarray) -> tuple[str, str]:
   """Returns why there is no sensitivity and why no specificity on images of these truths, or ''."""
   if not len(truth):
@@ -259,10 +277,11 @@ def _label(measured: _Measured) -> ReaderLabel:
   lacking = _lacking(truth)
   model = roc = below = majority = None
   if not np.isnan(question.threshold):
+    called, at = question.scores >= question.threshold, np.flatnonzero(known)
     model = ModelPoint(
       threshold=question.threshold,
-      sensitivity=_figure(measured, 'sensitivity', known, lacking[0]),
-      specificity=_figure(measured, 'specificity', known, lacking[1]),
+      sensitivity=_rate(measured, 'sensitivity', at[truth], called, lacking[0]),
+      specificity=_rate(measured, 'specificity', at[~truth], ~called, lacking[1]),
     )
   if not any(lacking):
     curve = metrics.roc_curve(question.scores[known], truth)[:2]
@@ -314,6 +333,8 @@ def _reader(measured: _Measured, place: int, party: Party) -> Reader:
       specificity_difference=figure('specificity_difference', negatives, lacking[1]),
     )
   read = (~np.isnan(measured.question.answers)).any(axis=1)
+  called = np.zeros(len(read), bool)
+  called[party.at] = party.answer == 1
   return Reader(
     reader=party.name,
     answered=party.answered,
@@ -321,8 +342,8 @@ def _reader(measured: _Measured, place: int, party: Party) -> Reader:
     images=len(party.at),
     positives=len(positives),
     negatives=len(negatives),
-    sensitivity=figure('sensitivity', positives, lacking[0]),
-    specificity=figure('specificity', negatives, lacking[1]),
+    sensitivity=_rate(measured, (place, 'sensitivity'), positives, called, lacking[0]),
+    specificity=_rate(measured, (place, 'specificity'), negatives, ~called, lacking[1]),
     below=bool(value('below')) if exists else None,
     below_in_competition=bool(value('competition')) if exists else None,
     at_specificity=AtSpecificity(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medjax.evaluation import notes as evaluation_notes
-from medjax.evaluation import without_width, wording
+from medjax.evaluation import wording
 from medjax.evaluation.readers.figures import Question, majority
 from medjax.evaluation.readers.study import ReaderStudy
 
@@ -15,7 +15,6 @@ def notes(study: ReaderStudy, questions: Sequence[Question]) -> list[str]:
   return [
     *_judges(study, questions),
     *_few(study),
-    *_certain(study),
     *_unanswered(study),
     *_without(study),
   ]
@@ -92,18 +91,6 @@ def _few(study: ReaderStudy) -> list[str]:
       f'Readers read only {study.patients} patients: intervals from so few tend to be too narrow.'
     ]
   return []
-
-
-def _certain(study: ReaderStudy) -> list[str]:
-  """Names the rates whose interval has no width, and why."""
-  named = [
-    (f'{label}, {reader.reader}: {name}', without_width.of_rate(name, figure, study.confidence))
-    for label, read in study.labels.items()
-    for reader in read.parties
-    for name, figure in (('sensitivity', reader.sensitivity), ('specificity', reader.specificity))
-    if without_width.has_none(figure)
-  ]
-  return without_width.sentences(named, wording.NAMED)
 
 
 def _unanswered(study: ReaderStudy) -> list[str]:

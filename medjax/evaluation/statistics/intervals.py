@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse, special
 
-from medjax.evaluation.figure import Figure
+from medjax.evaluation.figure import ROUNDING, Figure
 
 NONE_DRAWN = 'no replicates were drawn'
+AGREE = 'the replicates agree, which is not certainty'
 BLOCK_BYTES = 2**24  # a block of weights that stays in a processor's cache sums fastest
 
 
@@ -120,6 +121,9 @@ def figure(
 ) -> Figure:
   """Returns a figure with its intervals: None, never NaN, where one does not exist.
 
+  Where at least `level` of the replicates agree there is none: an interval without width would say
+  that the figure is certain.
+
   Args:
     value: the figure, NaN where it does not exist.
     replicates: f64[R], the same figure in each replicate.
@@ -137,6 +141,8 @@ def figure(
   if exists and biased:
     reason = '' if corrected else _not_corrected(interval.valid, level)
     interval, exists = interval._replace(bounds=corrected), bool(corrected)
+  if exists and interval.bounds and interval.bounds[1] - interval.bounds[0] <= ROUNDING:
+    reason, exists, corrected = AGREE, False, None
   return Figure(
     value=None if np.isnan(value) else float(value),
     interval=interval.bounds if exists else None,

@@ -52,6 +52,20 @@ def wilson(hits: np.ndarray, images: np.ndarray, level: float = 0.95) -> tuple[f
   return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
+def of_images(
+  patients: np.ndarray, hit: np.ndarray, level: float = 0.95
+) -> tuple[float, float] | None:
+  """Returns the interval of the share of images that are hit, bool[N], as of `wilson`.
+
+  Args:
+    patients: [N], whose image each is.
+    hit: bool[N].
+    level: how often the interval is to cover.
+  """
+  names, patient = np.unique(patients, return_inverse=True)
+  return wilson(np.bincount(patient, hit, len(names)), np.bincount(patient), level)
+
+
 def rates(
   patients: np.ndarray, truth: np.ndarray, called: np.ndarray, level: float = 0.95
 ) -> dict[str, tuple[float, float] | None]:
