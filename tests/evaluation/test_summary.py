@@ -144,7 +144,8 @@ def test_notes_name_what_weakens(splits):
     predicted(1, 30, shares=(0.3, 0.2, 0.04)),
   )
   notes = ' '.join(evaluate(validation, test, replicates=20).notes)
-  for words in ('20 patients in both', 'Only 30 test patients', 'Fewer than 10 positive patients',
+  for words in ('20 patients in both', 'Only 30 test patients',
+                'Fewer than 50 positive patients on test',
                 'operating points rest', 'Truth not known'):  # fmt: skip
     assert words in notes
 

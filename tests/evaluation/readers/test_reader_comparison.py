@@ -18,6 +18,7 @@ from drawn_readings import (
   predicted,
   readings,
 )
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import inter_rater
 
@@ -26,7 +27,7 @@ from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.readers import comparison, figures
 from medjax.evaluation.readers.study import ReaderStudy
-from medjax.evaluation.statistics import intervals
+from medjax.evaluation.statistics import intervals, proportions
 
 
 def on_curve(truth, scores, alarms, weights=None):
@@ -146,12 +147,16 @@ def test_intervals_are_those_of_a_plain_loop_over_resampled_patients():
   oracle = np.array(below, np.float64).reshape(15, 2, 3, 4)
   for column, label in enumerate(LABELS):
     for number, reader in enumerate(study.labels[label].readers):
-      for place, figure in enumerate(
-        (
-          reader.sensitivity,
-          reader.at_specificity.difference,
-          reader.at_threshold.sensitivity_difference,
-        )
+      answer = answers[number, :, column]
+      ill = ~np.isnan(answer) & test.known[:, column] & (test.truth[:, column] == 1)
+      of_patient = np.unique(patients[ill], return_inverse=True)[1]
+      found = np.bincount(of_patient, answer[ill] == 1)
+      exact = proportions.wilson(found, np.bincount(of_patient))
+      assert reader.sensitivity.interval == pytest.approx(exact, abs=1e-12)
+      assert reader.sensitivity.value == found.sum() / ill.sum()
+      for place, figure in (
+        (1, reader.at_specificity.difference),
+        (2, reader.at_threshold.sensitivity_difference),
       ):
         bounds = np.quantile(oracle[:, column, number, place], (0.025, 0.975))
         assert figure.interval == pytest.approx(bounds, abs=1e-12)
@@ -307,10 +312,10 @@ def test_what_does_not_exist_has_a_reason():
   assert study.labels['Edema'].below.readers == 1
   assert study.labels['Edema'].kappa.cohen.readers.reason == 'all answers are the same'
   perfect = compared(predicted(SCORES, TRUTH), [TRUTH], labels=['Edema'])
-  assert (
-    'Intervals without width, which is not certainty: no positive was missed (Edema, Ash: '
-    'sensitivity); no negative was called positive (Edema, Ash: specificity).'
-  ) in perfect.notes
+  rate = perfect.labels['Edema'].readers[0].specificity
+  assert rate.value == 1 and rate.interval == pytest.approx(
+    stats.binomtest(4, 4).proportion_ci(0.95, method='wilson')
+  )
   one = compared(predicted(SCORES, TRUTH, patients=['p'] * 7), answers[:1], labels=['Edema'])
   assert one.below.average.interval is None
   assert one.below.average.reason == 'there is one patient only'
