@@ -23,6 +23,7 @@ from medjax.data.leakage.findings import (
   ValueShare,
 )
 from medjax.evaluation import wording
+from medjax.report import weaknesses
 from medjax.report.markup import (
   Markup,
   banner,
@@ -88,16 +89,24 @@ def _first_screen(title: str, audit: Audit, warning: str) -> Markup:
     sentences.append(
       f'Not a split by {name}: {_shared(bad)} on more than one side. Its test flatters.'
     )
-  weaknesses = findings(
-    'What this audit found',
-    audit.warnings,
-    'Nothing that it looks for. What it did not look at stands below.',
-  )
+  weak = findings('What this audit found', weaknesses.ranked(audit.warnings), _nothing(audit))
   facts = tag('dl', [term(name, text) for name, text in audit.facts.items()], class_='asked')
   heading = tag(
     'div', banner(*sentences), tag('p', 'medjax audit', class_='eyebrow'), tag('h1', title)
   )
-  return tag('header', heading, tag('div', tag('div', answer, weaknesses), facts, class_='first'))
+  return tag('header', heading, tag('div', tag('div', answer, weak), facts, class_='first'))
+
+
+def _nothing(audit: Audit) -> str:
+  """Says that no warning is given, and what was found that does not make the test flatter."""
+  words = 'Nothing that makes a test flatter. What it did not look at stands below.'
+  if audit.copies is None or not audit.copies.pairs:
+    return words
+  pictures = wording.count(audit.copies.groups, 'picture')
+  return (
+    f'{words} {pictures} lie under several names, {wording.count(audit.copies.images, "image")} in '
+    'all, none of them on two sides of the split: they weigh more than others.'
+  )
 
 
 def _shared(bad: Mapping[str, Overlap]) -> str:

@@ -18,19 +18,24 @@ WORSE = 0.01  # of the Brier score: less is noise
 # first line that it fits, and as the middle where it fits none.
 _LADDER = (
   # Tested on what was trained on, or chosen after looking.
-  r' also in | in both |trained or chose|are not the files|Set after the training|byte for byte'
-  r'|are training images|were trained on is not recorded|had seen the test set|copy of the other',
-  # The picture need not be read to know the answer.
-  r'tells .* with an AUROC|predict|shortcut|under contradicting',
+  r' also in |patients? in both |trained or chose|not the files that|Set after the training'
+  r'|byte for byte|same as images of|are training images|more than one side|share \S+ pictures?\.'
+  r'|trained on is not recorded|had seen the test set|test set was read|copy of the other',
+  # The picture need not be read to know the answer, or the answer is two.
+  r'tells? .* with an AUROC|present and absent|names of several patients',
   # There is no figure at all.
   r'^No (positives|negatives)|so no AUROC|No operating point|nothing to compare',
   # Who was tested is not known.
-  r'patient identifiers|names? no patients|of another patient, by',
+  r'patient identifiers|names? no patients|of another patient, by|No patients were given'
+  r'|whether thresholds and calibration were chosen on test patients',
   # Probabilities do not hold.
   r'^Calibration made',
-  r'test patients?:|positive patients on test|negative patients on test|positive patients, so one'
+  # Too few to say.
+  r'test patients?:|positive patients on test|negative patients on test|patients, so one more'
   r'|has no interval|replicates in which|No intervals|No interval of',
+  # Not for everybody.
   r'differs by ',
+  # The reference standard and the prevalence.
   r'enriched|not mentioned|Left out of each label|[Tt]ruth not known|set aside',
 )
 _WHOSE = re.compile(r'^Of \S+: ')  # of `of_both`

@@ -26,6 +26,21 @@ def test_the_order_is_by_what_a_sentence_makes_of_the_figures():
   ]  # fmt: skip
 
 
+def test_an_enriched_test_set_is_no_shortcut():
+  # Both speak of predicting.
+  shortcut = (
+    'Without any image, scanner tells Mass with an AUROC of 0.90 (0.85–0.95): a network may'
+  )
+  enriched = (
+    "The test set was enriched to meet the floor for Mass: its prevalence is not the source's, and "
+    'neither are the predictive values that follow from it.'
+  )
+  few = 'Only 12 test patients: intervals from so few tend to be too narrow.'
+  assert weaknesses.ranked([enriched, few, shortcut]) == [shortcut, few, enriched]
+  both = weaknesses.of_both(('a b', 'c'), [few, shortcut], [few])
+  assert both == [f'Of a\N{NO-BREAK SPACE}b: {shortcut}', f'Of both: {few}']
+
+
 def test_calibration_that_made_a_label_worse_is_told():
   result = synthetic_summary.evaluated(['Mass', 'Edema'])
   tested = result.labels['Mass']

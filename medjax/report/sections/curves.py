@@ -4,6 +4,7 @@ A row each, not one chart: nobody can tell fourteen lines in one square apart.
 """
 
 from medjax.evaluation import wording
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.result import Result
 from medjax.report import charts, panels
@@ -68,10 +69,7 @@ def _row(result: Result, label: str) -> Markup:
   label_result, unit = result.labels[label], result.unit
   identity = anchor(result, label)
   roc, recall = _points(label_result)
-  auroc, auprc, error = (
-    wording.plain(figure, 3)
-    for figure in (label_result.auroc, label_result.auprc, label_result.ece)
-  )
+  auroc, auprc, error = map(_said, (label_result.auroc, label_result.auprc, label_result.ece))
   plots = []
   if label_result.roc:
     plots.append(('ROC', f'AUROC {auroc}', panels.roc(label, label_result.roc, auroc, roc)))
@@ -107,6 +105,12 @@ def _row(result: Result, label: str) -> Markup:
     class_='label',
     aria_labelledby=f'{identity}-name',
   )
+
+
+def _said(figure: Figure) -> str:
+  """Returns a figure with its interval, or why it has none."""
+  words = wording.plain(figure, 3)
+  return words if figure.interval else f'{words}, no interval: {figure.reason}'
 
 
 def _points(label_result: LabelResult) -> tuple[list[panels.Point], list[panels.Point]]:

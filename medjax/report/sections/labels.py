@@ -81,7 +81,8 @@ def label_table(result: Result) -> Markup:
       _of_threshold(result, ', '.join(sorted(map(wording.rule, rules))), wording.chosen(first))
       if rules
       else None,
-      'Validation figures flatter where checkpoint or thresholds were chosen there.'
+      'Validation figures, without intervals, flatter where checkpoint or thresholds were chosen '
+      'there.'
       if result.validation
       else None,
       class_='quiet',

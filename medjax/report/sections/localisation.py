@@ -40,12 +40,12 @@ def section(localisation: Localisation, result: Result) -> Markup:
     table((wording.capital(one), 'Test images with boxes', *HEADINGS), rows, 'cards'),
     tag(
       'p',
-      f'{METHODS[localisation.method]} of the single best checkpoint against the boxes of '
-      f'{localisation.file}. By chance is what a map that is as hot everywhere would score; of '
-      'others, what the maps of other patients score on the same boxes, which know only where '
-      'such findings tend to be. Overlap is intersection over union with pixels of at least '
-      f'{threshold:.0%} of the greatest heat. A map that points elsewhere is a warning; one that '
-      'points there does not say why.',
+      f'{wording.capital(METHODS[localisation.method])} of the single best checkpoint against the '
+      f'boxes of {localisation.file}. By chance is what a map that is as hot everywhere would '
+      'score; of others, what the maps of other patients score on the same boxes, which know '
+      'only where such findings tend to be. Overlap is intersection over union with pixels of at '
+      f'least {threshold:.0%} of the greatest heat. A map that points elsewhere is a warning; '
+      'one that points there does not say why.',
       class_='quiet',
     ),
   )
