@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
-from medjax.report import first_screen, markup
+from medjax.report import first_screen, markup, weaknesses
 from medjax.report.markup import Markup, identity, table, tag
 
 HERE, PARTLY, YOURS = 'documented here', 'partly', 'yours to write'
@@ -159,10 +159,7 @@ def items(
   topic = 'Partitions'
   say('19', '', 'How data were assigned to partitions', HERE,
       'Settings, seed, sizes and hashes.', 'Split', 'Patients', unless=not splits)  # fmt: skip
-  unnamed = any(
-    'patient identifiers' in note or 'names no patients' in note
-    for note in _all_notes(result, proof, facts)
-  )
+  unnamed = weaknesses.is_anyone_unnamed(_all_notes(result, proof, facts))
   if shared:
     level = f'The test is not disjoint from training: of its patients, {shared}.'
   elif shared_elsewhere:

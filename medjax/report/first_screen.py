@@ -32,9 +32,7 @@ def first_screen(
       tag('h2', what, id='answer'),
       tag('p', number, class_='number'),
       _interval(auroc, result),
-      None
-      if auprc.value is None
-      else tag('p', 'Mean ' if len(mean.labels) > 1 else '', 'AUPRC ', wording.plain(auprc, 3)),
+      _auprc(auprc, len(mean.labels)),
       _worst(result),
       [tag('p', words, class_='quiet') for words in _left_out(result)],
     ),
@@ -42,16 +40,18 @@ def first_screen(
     class_='answer',
     aria_labelledby='answer',
   )
+  sentences = weaknesses.of_run(result, proof, facts)
   asked = tag(
     'dl',
     term('Asked', *_question(str(facts.get('model', 'this model')), result)),
     term(
-      'On whom', *_tested_on(result, proof), *_people(result, people, bool(proof.get('splits')))
+      'On whom',
+      *_tested_on(result, proof, sentences),
+      *_people(result, people, bool(proof.get('splits'))),
     ),
     [term(name, text) for name, text in facts.items() if name not in _APART],
     class_='asked',
   )
-  sentences = weaknesses.of_run(result, proof, facts)
   weak = findings('What weakens this answer', sentences, NOTHING)
   heading = tag(
     'div',
@@ -68,6 +68,13 @@ def _answers(labels: Sequence[str], result: Result) -> str:
     return f'Test AUROC of {labels[0]}'
   several = wording.things(result)[1]
   return f'Mean test AUROC of {len(labels)} {several}' if labels else 'Mean test AUROC'
+
+
+def _auprc(auprc: Figure, labels: int) -> Markup | None:
+  if auprc.value is None:
+    return None
+  why = None if auprc.interval else f', no interval: {auprc.reason}'
+  return tag('p', 'Mean ' if labels > 1 else '', 'AUPRC ', wording.plain(auprc, 3), why)
 
 
 def _worst(result: Result) -> Markup | None:
@@ -175,7 +182,7 @@ def _question(model: str, result: Result) -> list[object]:
   return [f'How well does {model} {asked}: ', tag('span', ', '.join(labels), class_='names')]
 
 
-def _tested_on(result: Result, proof: Mapping) -> list[object]:
+def _tested_on(result: Result, proof: Mapping, sentences: Sequence[str]) -> list[object]:
   size = result.test
   unit = result.unit
   patients, tested = wording.count(size.patients, 'patient'), wording.count(size.images, unit)
@@ -185,6 +192,11 @@ def _tested_on(result: Result, proof: Mapping) -> list[object]:
   if 'test' not in proof.get('patient_overlap', {}):
     return [f'{words}. Whether they are also in training is not recorded.{made}']
   shared = shared_with_test(proof)
+  if not shared and weaknesses.is_anyone_unnamed(sentences):
+    return [
+      f'{words}. Patients are not named, or not all of them: whether a person is in training too '
+      f'is not known.{made}'
+    ]
   if not shared:
     return [f'{words}, none of them in training or validation.{made}']
   return [f'{words}. ', tag('strong', f'Of the patients, {shared}.'), made]

@@ -92,6 +92,11 @@ def of_both(between: tuple[str, str], one: Sequence[str], other: Sequence[str]) 
   )
 
 
+def is_anyone_unnamed(sentences: Iterable[str]) -> bool:
+  """Whether what weakens a study says that some patients are not named."""
+  return any('patient identifiers' in text or 'names no patients' in text for text in sentences)
+
+
 def calibrated_worse(result: Result) -> list[str]:
   """Returns a sentence on the labels whose probabilities calibration made worse on test.
 

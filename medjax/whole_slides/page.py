@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
+from medjax.evaluation import wording
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
 from medjax.final_test import generated, report_files
@@ -67,7 +68,7 @@ def write(
     facts={
       'source': run.config.data.source,
       'model': run.config.model.name,
-      'slides by': 'learned attention' if results.aggregate == 'attention' else results.aggregate,
+      'slides by': f'{wording.aggregate(results.aggregate)} of their patches',
       'patches': results.patches,
       **({} if results.epoch is None else {'epoch of the attention': str(results.epoch)}),
       'warning': generated.of_run(run.config),

@@ -351,3 +351,10 @@ def test_colours_can_be_read():
 def test_questions_of_their_own_have_no_matrix(given, page):
   assert 'Confusion matrix' not in page.text() and 'Balanced accuracy' not in page.text()
   assert given['result'].classes is None
+
+
+def test_nobody_is_said_to_be_new_where_patients_are_not_named(given):
+  source = {**proof(), 'notes': ['The source names no patients: every slide counts as a patient.']}
+  text = Page(run_page.render(**{**given, 'split_proof': source})).text()
+  assert 'none of them in training' not in text
+  assert 'whether a person is in training too is not known' in text
