@@ -22,6 +22,7 @@ METHODS = {
 }
 ESTIMATED = ('dawid_skene', 'staple')  # which weigh each reader by estimated errors
 TIES = ('uncertain', 'positive', 'negative')
+FEW = 10  # images, with fewer of which an error rate of a reader is hardly told
 
 
 class Standard(NamedTuple):
@@ -78,7 +79,8 @@ def estimate(
       `sensitivity`, `specificity`; NaN where no image that this reader read is (not) of the label.
       Against a majority, which contains the reader's own answer and leaves out ties, both look
       better than they are; the other methods estimate them together with the truth.
-    notes: sentences on readers who were overruled, or whose errors the readings do not tell.
+    notes: sentences on readers who would have been overruled, or whose errors the readings do not
+      tell.
 
   Raises:
     InputError: readings or definitive that are not as described, an unknown method or rule.
@@ -121,28 +123,54 @@ def estimate(
     origins.append(_origins(number_of, tied, np.where(fixed >= 0, tests, ''), method, ties))
     read_by = np.bincount(reads.reader, minlength=len(names))
     rates.append(_rates(truth.confusion, names, read_by, classes, label))
-    notes += _notes(method, label, truth.held, rates[-1])
+    if method in ESTIMATED:
+      telling = ((number_of >= 3) | (fixed >= 0))[reads.image]
+      told_by = np.bincount(reads.reader, telling, len(names))
+      notes += _notes(method, label, truth.held, rates[-1], told_by)
   frame = pd.DataFrame({'image': images.astype(object), **columns})
   frame['reference'] = _in_words(labels, np.stack(origins, axis=1))
-  return Standard(frame, pd.concat(rates, ignore_index=True), tuple(notes))
+  readers = pd.concat(rates, ignore_index=True).drop(columns=['with', 'without'])
+  return Standard(frame, readers, tuple(notes))
 
 
-def _notes(method: str, label: str, held: np.ndarray, rates: pd.DataFrame) -> list[str]:
-  """Returns sentences on what the readings alone do not say, where the errors are estimated."""
-  if method not in ESTIMATED:
-    return []
+def _notes(
+  method: str, label: str, held: np.ndarray, rates: pd.DataFrame, told_by: np.ndarray
+) -> list[str]:
+  """Returns sentences on what the readings alone do not say, where the errors are estimated.
+
+  Args:
+    method: one of `ESTIMATED`.
+    label: that was read.
+    held: bool[N], images whose readers would have been overruled.
+    rates: of the readers, with the images `with` and `without` the label that each rate rests on.
+    told_by: f[R], the images of each reader that at least three read, or a test has settled.
+  """
   notes = []
   if held.any():
     notes.append(
       f'{label}: {METHODS[method]} alone would have overruled all readers of {held.sum():,} '
       'images; their answer was kept, and the readers were measured with it.'
     )
+  every = rates.drop_duplicates('reader')
+  if len(lone := every['reader'][(every['reads'].to_numpy() > 0) & (told_by < FEW)]):
+    notes.append(
+      f'{label}: the errors of {_names(lone)} are not identified: fewer than {FEW} of the images '
+      'that they read have three readers or a definitive test.'
+    )
   read = rates[rates['reads'] > 0]
-  for rate, missing in (('sensitivity', 'with'), ('specificity', 'without')):
+  for rate, needed in (('sensitivity', 'with'), ('specificity', 'without')):
+    few = (read[needed] < FEW) & read[rate].notna()
     for name, rows in read[read[rate].isna()].groupby('label', sort=False):
-      readers = ', '.join(rows['reader'].astype(str))
-      notes.append(f'The {rate} of {readers} is unknown: they read no image {missing} {name}.')
+      readers = _names(rows['reader'])
+      notes.append(f'The {rate} of {readers} is unknown: they read no image {needed} {name}.')
+    for name, rows in read[few].groupby('label', sort=False):
+      readers = _names(rows['reader'])
+      notes.append(f'The {rate} of {readers} rests on fewer than {FEW} images {needed} {name}.')
   return notes
+
+
+def _names(readers: pd.Series) -> str:
+  return ', '.join(readers.astype(str))
 
 
 def _decided(probability: np.ndarray, ties: str) -> tuple[np.ndarray, np.ndarray]:
@@ -193,6 +221,7 @@ def _rates(
   label: str,
 ) -> pd.DataFrame:
   parts = []
+  total = confusion.sum(axis=2)
   for positive, name in enumerate(classes) if classes else ((1, label),):
     sensitivity, specificity = reader_errors.sensitivity_specificity(confusion, positive)
     parts.append(
@@ -203,6 +232,8 @@ def _rates(
           'reads': reads,
           'sensitivity': sensitivity,
           'specificity': specificity,
+          'with': total[:, positive],
+          'without': total.sum(axis=1) - total[:, positive],
         }
       )
     )
