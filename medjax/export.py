@@ -17,7 +17,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line, storage
+from medjax.runtime import command_line, progress, storage
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _OUTPUT = flags.DEFINE_string('output', None, "Folder to write to; the run's export/ by default.")
@@ -35,7 +35,9 @@ def main() -> None:
   from medjax.inference import export_program
 
   directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else run.layout.export
-  for path in export_program.write(run, directory):
+  with progress.waiting('reading the checkpoint and exporting the program'):
+    paths = export_program.write(run, directory)
+  for path in paths:
     print(f'{path}  {storage.size(path.stat().st_size)}')
   for note in export_program.notes_on_timm(run.config, run.model_file.image_format):
     print(f'note: {note}')

@@ -105,10 +105,18 @@ def train(
       if stopping:
         saved.wait()
         _leave(stopping, step)
-      batch = devices.put_batch(next(input_batches), mesh)
-      state, metrics = train_step(state, batch, step)
+      is_new = step in (start.step, *config.model.unfreeze_at)
+      with _told('reading the first images', is_new):
+        batch = devices.put_batch(next(input_batches), mesh)
+      with _told('compiling the training step; the next start finds it compiled', is_new):
+        state, metrics = train_step(state, batch, step)
       step += 1
       log.step(step, metrics)
+
+
+def _told(what: str, is_long: bool) -> contextlib.AbstractContextManager[None]:
+  speaks = is_long and devices.is_first()
+  return progress.waiting(what) if speaks else contextlib.nullcontext()
 
 
 def _validation_due(config: Config, step: int, history: list[dict[str, Any]]) -> bool:

@@ -1,5 +1,6 @@
 """One run from start to end: the order of things."""
 
+import contextlib
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -108,7 +109,8 @@ def run(config: Config, folder: pathlib.Path) -> None:
     predict_rows = predict.predictor(config, data, built.image_format, built.eval_step, mesh)
     network, best_step = _train(config, layout, beginning, data, training, predict_rows, mesh)
     rows = {part: training.rows[part] for part in ('validation', 'test')}
-    predicted = _predict(config, data, network, members, rows, predict_rows, mesh)
+    with _told('predicting the validation and the test set'):
+      predicted = _predict(config, data, network, members, rows, predict_rows, mesh)
     devices.first_does(
       functools.partial(
         evaluate_once.test_and_report,
@@ -127,7 +129,7 @@ def run(config: Config, folder: pathlib.Path) -> None:
 
 def _begin(config: Config, layout: Layout) -> Beginning:
   """Reads the source and builds the network; says what is wrong with either as early as it can."""
-  draft = functools.partial(devices.first_does, lambda: workdir.draft(config, layout))
+  draft = functools.partial(_drafted, config, layout)
   # A run that has trained keeps what its weights brought; the weights are not needed again.
   started = model_file.read(layout) if layout.saved_steps() else None
   if started or not config.model.pretrained:
@@ -147,6 +149,11 @@ def _begin(config: Config, layout: Layout) -> Beginning:
   return Beginning(drafted, built, fitted.variables, started, seen)
 
 
+def _drafted(config: Config, layout: Layout) -> Draft | None:
+  with progress.waiting(f'reading the table of images and their labels in {config.data.root}'):
+    return devices.first_does(functools.partial(workdir.draft, config, layout))
+
+
 def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | None:
   """Checks and fills a new work directory; returns None where one holds all of it already."""
   drafted, seen = beginning.drafted, beginning.seen
@@ -160,7 +167,8 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
     return None
   data = drafted.study
   training = objective.make(config, data)
-  parts_fit.check(config, beginning.learner, training.loss)
+  with progress.waiting('trying whether network, loss and augmentation fit together'):
+    parts_fit.check(config, beginning.learner, training.loss)
   if not config.force_augment:
     label_check.check_policy(
       beginning.learner.augment, config.augment, config.data.modality, config.data.channels
@@ -215,13 +223,15 @@ def _train(
   )
 
   def validate(state: TrainState) -> dict[str, Any]:
-    log_odds = predict_rows(state.variables, rows)
+    with _told('validating; the first time this compiles, too'):
+      log_odds = predict_rows(state.variables, rows)
     predicted = _validation(config, data, rows, log_odds)
     loss = objective.loss_of(config, training.loss, log_odds, data.values[rows], data.mask[rows])
     return {'loss': loss, **selection.validation_metrics(predicted, config.protocol, choice)}
 
   with checkpoints.open_checkpoints(layout, count) as saved:
-    start = _start(beginning, saved, mesh)
+    with _told('making the first parameters, or reading the checkpoint'):
+      start = _start(beginning, saved, mesh)
     if not start.step and devices.is_first():
       preview.save(config, built, data, training.rows['train'], layout.augmented)
     state, history = loop.train(
@@ -249,6 +259,10 @@ def _train(
     progress.say(f'of the {count} best checkpoints to average there are {len(steps)}')
   network = TrainedNetwork(built, stacked(jax.device_get(variables)), tuple(steps))
   return network, best[0]['step'] if best else None
+
+
+def _told(what: str) -> contextlib.AbstractContextManager[None]:
+  return progress.waiting(what) if devices.is_first() else contextlib.nullcontext()
 
 
 def _validation(config: Config, data: Study, rows: np.ndarray, log_odds: np.ndarray) -> Predictions:

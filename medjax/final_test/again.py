@@ -26,7 +26,9 @@ from medjax.evaluation.result import Result
 from medjax.final_test import generated, report_files
 from medjax.report import beside, run_page
 from medjax.runs import finished
-from medjax.runtime import files
+from medjax.runtime import files, progress
+
+_INTERVALS = 'computing intervals; fewer replicates take less'
 
 PAGE, RESULT, FROZEN = 'index.html', 'evaluation.json', 'frozen.json'
 
@@ -103,15 +105,16 @@ def evaluate_run(
   if subgroups is not None:
     check_columns(test, protocol, names)
   readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
-  assessed = assessment.assess(
-    validation,
-    test,
-    protocol,
-    frozen=run.frozen.levels,
-    variants={
-      variant.name: run.raw_predictions('test', variant.name) for variant in earlier.variants
-    },
-  )
+  with progress.waiting(_INTERVALS):
+    assessed = assessment.assess(
+      validation,
+      test,
+      protocol,
+      frozen=run.frozen.levels,
+      variants={
+        variant.name: run.raw_predictions('test', variant.name) for variant in earlier.variants
+      },
+    )
   result = assessed.result.with_study_of(earlier)
   if readings is not None:
     result = dataclasses.replace(result, readers=compare_readers(readings, assessed))
@@ -147,7 +150,8 @@ def evaluate_files(
   truth = sources.truth or sources.predictions
   check(test, validation, protocol, names, predictions=str(sources.predictions), truth=str(truth))
   readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
-  assessed = assessment.assess(validation, test, protocol)
+  with progress.waiting(_INTERVALS):
+    assessed = assessment.assess(validation, test, protocol)
   facts = {'predictions': str(sources.predictions), 'truth': str(truth)}
   study_notes = [not_recorded(sources.predictions)]
   if validation is not None:

@@ -94,13 +94,14 @@ def test_and_report(
       predictions.write(layout.predictions(part, name), of_part)  # Nothing is frozen of them.
   frozen.write(layout.workdir, kept)
   progress.say('computing intervals')
-  assessed = assessment.assess(
-    tested['validation'],
-    tested['test'],
-    protocol,
-    frozen=chosen,
-    variants={name: by_part['test'] for name, by_part in ablations.items()},
-  )
+  with progress.waiting('computing intervals; fewer config.replicates take less'):
+    assessed = assessment.assess(
+      tested['validation'],
+      tested['test'],
+      protocol,
+      frozen=chosen,
+      variants={name: by_part['test'] for name, by_part in ablations.items()},
+    )
   result = dataclasses.replace(
     assessed.result,
     facts={
@@ -129,7 +130,8 @@ def test_and_report(
   )
   if config.evaluation.saliency != 'none':
     progress.say('drawing heat maps')
-  result = _explain(config, layout, chosen['image'], tested['test'], result, network)
+  with progress.waiting('drawing the examples of the report'):
+    result = _explain(config, layout, chosen['image'], tested['test'], result, network)
   report_files.write(layout, result)
   progress.say(report_files.answer(result))
   progress.say(f'report: {layout.report}')

@@ -16,7 +16,7 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, one_line
 from medjax.runs import averaging
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import devices
+from medjax.runtime import devices, progress
 
 _TOGETHER = 8  # images that a thread reads at a time
 
@@ -82,7 +82,8 @@ def predict(
   pending = None
   with contextlib.closing(_batches(images, formats, start, batch_size)) as batches:
     for batch in batches:
-      results = dispatch(batch)
+      with contextlib.nullcontext() if pending else progress.waiting('compiling the network'):
+        results = dispatch(batch)
       if pending is not None:
         yield fetch(*pending)
       pending = batch, results  # Read one batch later, so that the device never waits for the host.

@@ -63,8 +63,8 @@ def outputs(
   if not np.isfinite(pooled).all():
     raise InputError(
       'the outputs of the network are not finite: the parameters have diverged; checkpoints of '
-      'earlier steps are kept. Try a lower optimizer.learning_rate, a clip_norm, or '
-      'precision=float32'
+      'earlier steps are kept. Try a lower config.optimizer.learning_rate or a '
+      'config.optimizer.clip_norm'
     )
   return pooled
 

@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from medjax.errors import InputError
+from medjax.runtime import progress
 
 Result = TypeVar('Result')
 
@@ -33,12 +34,17 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
     raise InputError(
       f'--process={process}: must be from 0 to {processes - 1}, one less than --processes'
     )
+  whom = f'process {process} of {processes} waits at {coordinator} for the others'
+  check = 'are all started, with one --coordinator and --processes, and can they reach that port?'
+  if coordinator == 'auto':
+    whom, check = 'waiting for the other processes that the cluster names', 'are all started?'
   try:
-    if coordinator == 'auto':
-      jax.distributed.initialize()
-    elif coordinator:
-      jax.distributed.initialize(coordinator, processes, process)
-    jax.devices()
+    with progress.waiting(f'{whom}; {check}') if coordinator else contextlib.nullcontext():
+      if coordinator == 'auto':
+        jax.distributed.initialize()
+      elif coordinator:
+        jax.distributed.initialize(coordinator, processes, process)
+      jax.devices()
   except (RuntimeError, ValueError) as error:
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if coordinator == 'auto':
@@ -149,7 +155,9 @@ def first_does(action: Callable[[], Result]) -> Result | None:
       result = action()
     except Exception as error:  # Whatever it is, the others must not wait for ever.
       failure = error
-  succeeded = all_agree(failure is None)
+  whom = f'process {jax.process_index()} waits for process 0, which works alone and says on what'
+  with contextlib.nullcontext() if is_first() else progress.waiting(whom):
+    succeeded = all_agree(failure is None)
   if failure is not None:
     raise failure
   if not succeeded:

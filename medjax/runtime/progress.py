@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -13,12 +14,45 @@ import tqdm
 Item = TypeVar('Item')
 Made = TypeVar('Made')
 _THREADS, _TOGETHER = 8, 1000
+_SILENT, _LONGEST = 4.0, 60.0  # seconds that nothing is said for, at first and at most
 
 
 def say(text: str = '') -> None:
   """Prints a line for the person at the terminal, or in the log."""
   tqdm.tqdm.write(text)
   sys.stdout.flush()
+
+
+_waits: list[object] = []  # Of those inside each other the innermost speaks.
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+  """Says what is being done where it takes long: after 4 seconds, and whenever that has doubled.
+
+  Args:
+    what: for the person who waits, such as 'compiling the training step'; of something elsewhere
+      that is waited for, who it is and what to check.
+  """
+  done, wait = threading.Event(), object()
+
+  def watch() -> None:
+    start, pause = time.monotonic(), _SILENT
+    while not done.wait(pause):
+      waited = time.monotonic() - start
+      if _waits and _waits[-1] is wait:
+        say(f'{_clock(waited)}  {what}')
+      pause = min(waited, _LONGEST)
+
+  watcher = threading.Thread(target=watch, daemon=True)
+  _waits.append(wait)
+  watcher.start()
+  try:
+    yield
+  finally:
+    _waits.remove(wait)
+    done.set()
+    watcher.join()
 
 
 class Progress:

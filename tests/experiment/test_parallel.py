@@ -106,3 +106,27 @@ def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root
   whole = records.load(np.arange(len(rows)), len(rows))
   at_once = learn.eval_step(variables, jax.numpy.asarray(whole['image']))
   np.testing.assert_allclose(pooled, at_once, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_says_for_whom_and_where(tmp_path):
+  command = [
+    sys.executable, '-m', 'medjax.main', '--config=configs/phantom.py',
+    f'--workdir={tmp_path / "run"}', '--coordinator=127.0.0.1:1', '--processes=2', '--process=1',
+  ]  # fmt: skip
+  environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
+  with subprocess.Popen(
+    command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True
+  ) as waiting:
+    assert waiting.stdout is not None
+    line = waiting.stdout.readline()
+    waiting.kill()
+  assert 'process 1 of 2 waits at 127.0.0.1:1 for the others; are all started' in line
+
+
+def test_outside_a_cluster_auto_says_what_to_give(command, tmp_path):
+  finished = command(
+    'main', '--config=configs/phantom.py', f'--workdir={tmp_path / "run"}', '--coordinator=auto'
+  )
+  assert finished.returncode == 1 and finished.stderr.count('\n') == 1
+  assert 'give each process --coordinator=host0:port --processes=N --process=I' in finished.stderr

@@ -1,4 +1,6 @@
-"""The rate that a bar shows."""
+"""The rate that a bar shows, and what is said while nothing else is."""
+
+import time
 
 import pytest
 
@@ -35,3 +37,23 @@ def test_a_pause_before_the_first_step_is_not_counted(clock, capsys):
   clock[0] += 2
   bar.update(2)
   assert '0 images/s' in capsys.readouterr().out.splitlines()[-1]  # half an image each second
+
+
+def test_a_long_wait_says_what_it_is_for_and_a_short_one_nothing(monkeypatch, capsys):
+  monkeypatch.setattr(progress, '_SILENT', 0.05)
+  with progress.waiting('compiling'):
+    pass
+  assert capsys.readouterr().out == ''
+  with progress.waiting('validating'), progress.waiting('compiling'):
+    time.sleep(0.5)
+  lines = capsys.readouterr().out.splitlines()
+  # Of two inside each other the inner one, each time after twice as long.
+  assert 2 <= len(lines) <= 5 and set(lines) == {'0:00:01  compiling'}
+
+
+def test_a_wait_that_fails_is_over(monkeypatch, capsys):
+  monkeypatch.setattr(progress, '_SILENT', 0.05)
+  with pytest.raises(ValueError), progress.waiting('failing'):
+    raise ValueError
+  time.sleep(0.2)
+  assert capsys.readouterr().out == ''

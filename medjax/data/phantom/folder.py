@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medjax.errors import InputError
+from medjax.runtime import progress
 
 WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
 
@@ -35,7 +36,8 @@ def make(
   # A directory next to it is on the same file system, where a rename is atomic.
   with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
     finished = pathlib.Path(scratch, 'phantom')
-    write(finished)
+    with progress.waiting(f'generating the data set {root}, which happens once'):
+      write(finished)
     (finished / 'phantom.json').write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
     try:
       finished.rename(root)

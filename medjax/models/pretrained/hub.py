@@ -29,19 +29,24 @@ def fetch(
       bring them here.
   """
   import huggingface_hub
-  from huggingface_hub import errors
+  from huggingface_hub import constants, errors
 
   progress.say(f'{where}: asking the hub; what it sends is kept in {_cache()}')
   silence = _silence(repository, revision)
+  what = (
+    f'{where}: fetching it from {constants.ENDPOINT}; where another process fetches it too, '
+    f'waiting for that one (its lock is in {_cache()}/.locks)'
+  )
   try:
-    description, weights = (
-      pathlib.Path(
-        huggingface_hub.hf_hub_download(
-          repository, file, revision=revision, local_files_only=bool(silence)
+    with progress.waiting(what):
+      description, weights = (
+        pathlib.Path(
+          huggingface_hub.hf_hub_download(
+            repository, file, revision=revision, local_files_only=bool(silence)
+          )
         )
+        for file in FILES
       )
-      for file in FILES
-    )
   except errors.LocalEntryNotFoundError as error:
     raise InputError(
       f'{where}: no such file or folder here, not in the cache of the hub ({_cache()}), and the '
