@@ -141,8 +141,8 @@ class Loss:
 
 # What is taken where a config leaves it open. AdamW: of fine-tuning ViT (He et al. 2021, arXiv
 # 2111.06377, table 9) and pre-training ConvNeXt (arXiv 2201.03545, table 5), the rate that of
-# CheXpert's authors (arXiv 1901.07031, section 3). SGD: ResNet's (arXiv 1512.03385, section 3.4),
-# its rate of random weights divided by ten.
+# CheXpert's authors (arXiv 1901.07031, Training Procedure). SGD: ResNet's (arXiv 1512.03385,
+# section 3.4), its rate of random weights divided by ten.
 _RECIPES = {
   'adamw': {'learning_rate': 1e-4, 'weight_decay': 0.05},
   'sgd': {'learning_rate': 1e-2, 'weight_decay': 1e-4},
