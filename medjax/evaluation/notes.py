@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from medjax.evaluation import levels, without_width, wording
 from medjax.evaluation.calibration import Calibration
 from medjax.evaluation.frozen import FrozenLevel
@@ -27,6 +29,7 @@ def notes(result: Result, validation: Predictions | None, test: Predictions) -> 
     *_overlap(validation, test),
     *(unidentified(validation, test) if result.unit == 'image' else ()),
     *_absent(result),
+    *_one_answer(result),
     *_few(result),
     *_unsteady(result),
     *_certain(result),
@@ -126,6 +129,33 @@ def _absent(result: Result) -> list[str]:
     sentences.append(
       f'No operating point, so no sensitivity and no specificity ({why}): {_join(names)}.'
     )
+  return sentences
+
+
+def _one_answer(result: Result) -> list[str]:
+  """Returns sentences on decisions that are the same whatever the picture shows."""
+  every = f'every {result.unit} of the test'
+  if (classes := result.classes) is not None:
+    called = np.flatnonzero(np.sum(classes.confusion, axis=0))
+    if len(called) != 1:
+      return []
+    things = wording.things(result)[1]
+    return [
+      f'The model decides one answer only: it calls {every} {classes.labels[called[0]]}, and tells '
+      f'no {things} apart.'
+    ]
+  sentences = []
+  for call, rates in (('positive', (1, 0)), ('negative', (0, 1))):
+    names = [
+      label
+      for label, tested in result.labels.items()
+      if (point := tested.decision) and (point.sensitivity.value, point.specificity.value) == rates
+    ]
+    if names:
+      sentences.append(
+        f'The model decides one answer only: at the operating point it calls {every} {call} for '
+        f'{_join(names)}.'
+      )
   return sentences
 
 

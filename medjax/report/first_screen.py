@@ -193,6 +193,8 @@ def _tested_on(result: Result, proof: Mapping, sentences: Sequence[str]) -> list
     return [f'{words}. Whether they are also in training is not recorded.{made}']
   shared = shared_with_test(proof)
   if not shared and weaknesses.is_anyone_unnamed(sentences):
+    if size.patients == size.images:
+      words = f'{tested} in the test set'
     return [
       f'{words}. Patients are not named, or not all of them: whether a person is in training too '
       f'is not known.{made}'

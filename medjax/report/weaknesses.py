@@ -22,7 +22,7 @@ _LADDER = (
   r'|byte for byte|same as images of|are training images|more than one side|share \S+ pictures?\.'
   r'|trained on is not recorded|had seen the test set|test set was read|copy of the other',
   # The picture need not be read to know the answer, or the answer is two.
-  r'tells? .* with an AUROC|present and absent|names of several patients',
+  r'decides one answer only|tells? .* with an AUROC|present and absent|names of several patients',
   # There is no figure at all.
   r'^No (positives|negatives)|so no AUROC|No operating point|nothing to compare',
   # Who was tested is not known.

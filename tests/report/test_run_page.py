@@ -1,5 +1,6 @@
 """The report: well-formed, self-contained, escaped, with all figures and their weaknesses."""
 
+import dataclasses
 import math
 import re
 
@@ -237,6 +238,13 @@ def test_overlapping_patients_are_said_on_the_first_line(given):
   assert text.index('Not a test on new patients') < text.index('medjax evaluation report')
   assert '3 also in train' in text and '3 patients in both train and test.' in text
   assert 'none of them in training' not in text
+  note = 'The source names no patients: every image counts as a patient of its own.'
+  size = dataclasses.replace(given['result'].test, patients=given['result'].test.images)
+  alone = dataclasses.replace(given['result'], test=size)
+  nobody = {**given, 'result': alone, 'split_proof': {**proof(shared=0), 'notes': [note]}}
+  first = Page(run_page.render(**nobody)).text().partition('Split, by patient')[0]
+  assert 'none of them in training' not in first
+  assert 'On whom400 images in the test set. Patients are not named' in first
   warned = {**given, 'facts': {'warning': 'Trained on another split.'}}
   text = Page(run_page.render(**warned)).text()
   assert text.index('Trained on another split.') < text.index('medjax evaluation report')

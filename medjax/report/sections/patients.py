@@ -5,6 +5,7 @@ from typing import Any
 
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
+from medjax.report import weaknesses
 from medjax.report.markup import Markup, one_line, section, small, table, tag
 
 PARTS = {'train': 'Training', 'validation': 'Validation', 'test': 'Test'}
@@ -37,7 +38,7 @@ def patients(
     tag('h3', 'Who they are'),
     table(
       ('', *(PARTS[name] for name in names)),
-      [*_sizes(splits), *_people(names, people), *_prevalence(splits)],
+      [*_sizes(splits, proof), *_people(names, people), *_prevalence(splits)],
       'cards people',
     ),
     tag('p', _explained(splits, people), class_='quiet'),
@@ -141,11 +142,13 @@ def _unknown(result: Result) -> list[Markup]:
   return [tag('li', tag('b', 'Truth not known, left out'), small(words), class_='out')]
 
 
-def _sizes(splits: Mapping[str, Mapping]) -> list[list[object]]:
+def _sizes(splits: Mapping[str, Mapping], proof: Mapping) -> list[list[object]]:
   if not splits:
     return []
+  unnamed = weaknesses.is_anyone_unnamed(proof.get('notes', ()))
+  stand_ins = small('or what stands in for them') if unnamed else None
   return [
-    ['Patients', *(f'{counts["patients"]:,}' for counts in splits.values())],
+    [['Patients', stand_ins], *(f'{counts["patients"]:,}' for counts in splits.values())],
     ['Images', *(f'{counts["images"]:,}' for counts in splits.values())],
   ]
 
