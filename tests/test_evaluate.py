@@ -44,6 +44,8 @@ def test_predictions_of_another_program(command, files, tmp_path):
   assert f'note: Whom the model of {files}/t.csv was trained on is not recorded' in said
   assert f'report: {tmp_path}/out/index.html' in said
   assert (tmp_path / 'out/index.html').is_file() and (tmp_path / 'out/frozen.json').is_file()
+  page = (tmp_path / 'out/index.html').read_text()
+  assert 'Who they are' in page and 'Female' in page and 'Age: not recorded.' in page
 
 
 def test_results_lie_beside_the_predictions_unless_told_otherwise(command, files):

@@ -41,14 +41,16 @@ class Assessment(Result):
 
   Attributes:
     protocol: the settings that it was made with.
+    people: split → what is told about its patients, for the report.
   """
 
   protocol: Protocol = dataclasses.field(default_factory=Protocol)
+  people: dict[str, dict] = dataclasses.field(default_factory=dict)
 
   def report(self, path: str | os.PathLike) -> Page:
     """Writes the report, one HTML file, and returns its path; a notebook shows the page."""
     title = words.path(path, 'path').stem
-    text = again.page_of(self, self.protocol, title=title)
+    text = again.page_of(self, self.protocol, title=title, people=self.people)
     return pages.write(path, text, beside.of_result(self))
 
   def __repr__(self) -> str:
@@ -125,7 +127,8 @@ def assess(
       'recorded.'
     )
   result = dataclasses.replace(result, study_notes=tuple(study_notes))
-  return Assessment(**_fields(result), protocol=settings)
+  people = again.people_of(test, chosen_on)
+  return Assessment(**_fields(result), protocol=settings, people=people)
 
 
 def compare(

@@ -16,6 +16,7 @@ from medjax.config import protocol as protocols
 from medjax.config.protocol import Protocol
 from medjax.data import identifiers, units
 from medjax.data.reference import reader_table
+from medjax.data.split import characteristics
 from medjax.errors import InputError, nearest
 from medjax.evaluation import assessment, frozen, joining, results_file
 from medjax.evaluation.assessment import Assessment
@@ -169,7 +170,13 @@ def evaluate_files(
   )
   output.mkdir(parents=True, exist_ok=True)
   warning = generated.of_predictions(sources.predictions, truth)
-  page = page_of(result, protocol, title=sources.predictions.name, warning=warning)
+  page = page_of(
+    result,
+    protocol,
+    title=sources.predictions.name,
+    people=people_of(test, validation),
+    warning=warning,
+  )
   files.write_whole(output / PAGE, page)
   beside.write(output / PAGE, page, beside.of_result(result))
   if assessed.frozen:
@@ -179,7 +186,24 @@ def evaluate_files(
   return Evaluated(result, output / PAGE)
 
 
-def page_of(result: Result, protocol: Protocol, *, title: str, warning: str = '') -> str:
+def people_of(test: Predictions, validation: Predictions | None) -> dict[str, dict]:
+  """Returns split → what is told about its patients, see `run_page.render`."""
+  parts = {'validation': validation, 'test': test}
+  return {
+    name: characteristics.of_images(part.patients, part.about)
+    for name, part in parts.items()
+    if part is not None
+  }
+
+
+def page_of(
+  result: Result,
+  protocol: Protocol,
+  *,
+  title: str,
+  people: Mapping[str, Mapping],
+  warning: str = '',
+) -> str:
   """Returns the report of predictions whose run is not known, as the text of one HTML file."""
   settings = {name: getattr(protocol, name) for name in ('calibration', 'replicates', 'seed')}
   return run_page.render(
@@ -196,6 +220,7 @@ def page_of(result: Result, protocol: Protocol, *, title: str, warning: str = ''
       'versions': report_files.versions(),
     },
     sections=report_files.sections(result),
+    people=people,
   )
 
 

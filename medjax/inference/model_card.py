@@ -12,6 +12,7 @@ from medjax.data.phantom import folder
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
 from medjax.models.published import NETWORKS, OURS
+from medjax.report import weaknesses
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run
 from medjax.runs.model_file import Provenance
@@ -27,7 +28,7 @@ def render(run: Run, result: Result) -> str:
     result: of its test, the figures those of its best checkpoint by itself.
   """
   proof = files.read_json(run.layout.split_proof)
-  caveats = _caveats(result)
+  caveats = _caveats(result, proof)
   if averaging.averages(run.config.evaluation):
     reported = result.facts.get('reported', 'several predictions')
     caveats += (
@@ -161,8 +162,9 @@ def _metrics(result: Result, calibration: str) -> str:
   return '## Metrics\n\n' + '\n\n'.join(parts)
 
 
-def _caveats(result: Result) -> str:
-  notes = [*result.study_notes, *result.notes]
+def _caveats(result: Result, proof: Mapping[str, Any]) -> str:
+  facts = {**result.facts, 'notes': result.study_notes}
+  notes = weaknesses.of_run(result, proof, facts)
   return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
 
 

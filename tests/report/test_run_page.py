@@ -126,7 +126,7 @@ def test_first_screen_says_question_patients_answer_and_weaknesses(given, page):
   first = text[: text.index('Every label on the test set')]
   for words in (
     'How well does densenet121 read 3 labels', '200 patients, 400 images in the test set',
-    'none of them in training or validation', 'Age and sex: not recorded',
+    'none of them in training or validation',
     'Mean test AUROC of 2 labels',
     *(
       f'{getattr(mean, name).value:.{digits}f}95% interval '

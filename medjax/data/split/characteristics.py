@@ -1,5 +1,6 @@
 """Who is in each part of a study: what a paper's Table 1 says, ready for JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,12 @@ def of_rows(table: pd.DataFrame) -> dict[str, Any]:
       values = values.groupby(patients, sort=False).agg(_one_value)
     summary['counts'][column] = _counted(values, unit)
   return summary
+
+
+def of_images(patients: Sequence[str], about: pd.DataFrame | None) -> dict[str, Any]:
+  """Returns `of_rows` of N images, given their patients and what is told about them."""
+  table = pd.DataFrame() if about is None else about.reset_index(drop=True)
+  return of_rows(table.assign(patient=list(patients)))
 
 
 def _text(values: pd.Series) -> pd.Series:

@@ -46,7 +46,12 @@ def patients(
 
 
 def in_short(people: Mapping[str, Any]) -> list[str]:
-  """Returns age and sex of the patients tested in a few words, or that they are not recorded."""
+  """Returns age and sex of the patients tested in a few words, or that they are not recorded.
+
+  Nothing where it is not known what is recorded.
+  """
+  if not people:
+    return []
   words = []
   age, sex = people.get('age', {}), people.get('counts', {}).get('sex', {})
   if age.get('known'):
