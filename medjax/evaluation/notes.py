@@ -86,15 +86,35 @@ def of_source(level: FrozenLevel) -> list[str]:
   if not level.source_prevalence:
     return []
   return [
-    'A floor enriched the split. Probabilities are calibrated to its source, where the prevalence '
-    f'is {in_source(level.source_prevalence)}: each patient weighs as many as he or she stands for '
-    'there. Thresholds of a cost, the figures of calibration and the predictive values at that '
-    'prevalence follow; sensitivity, specificity and areas are of the patients as drawn.'
+    'A floor enriched the split. Each patient weighs as many as he or she stands for in the source '
+    f'(prevalence {_shares(level.source_prevalence)}) in the calibration, in thresholds of a cost, '
+    'in the figures of calibration, and in the predictive values at that prevalence. Sensitivity, '
+    'specificity and areas are of the patients as drawn.'
   ]
 
 
-def in_source(prevalence: Mapping[str, float]) -> str:
-  """Returns 'Edema 2.1%, Mass 0.4%'."""
+def of_new_patients(level: FrozenLevel) -> str:
+  """Returns of whom calibrated probabilities are where a floor enriched validation, else ''."""
+  fitted = level.calibration
+  reasons = (
+    dict.fromkeys(fitted.classes.labels, fitted.classes.reason)
+    if fitted.classes
+    else {label: part.reason for label, part in (fitted.labels or {}).items()}
+  )
+  shares = {
+    label: share
+    for label, share in (level.source_prevalence or {}).items()
+    if fitted.method != 'none' and not reasons[label]
+  }
+  if not shares:
+    return ''
+  return (
+    'probabilities are calibrated to the source that the split was drawn from; its prevalence is '
+    f'{_shares(shares)}'
+  )
+
+
+def _shares(prevalence: Mapping[str, float]) -> str:
   return _join([f'{label} {wording.percent(share)}' for label, share in prevalence.items()])
 
 

@@ -14,8 +14,7 @@ from medjax.data.images import lists
 from medjax.data.images.lists import ImageList, Item
 from medjax.data.leakage import seen_before
 from medjax.errors import InputError
-from medjax.evaluation import notes as evaluation_notes
-from medjax.evaluation import predictions
+from medjax.evaluation import notes, predictions
 from medjax.inference import heat_files, reading, result_file
 from medjax.inference.reading import Read
 from medjax.inference.result_file import Results
@@ -164,8 +163,8 @@ def predict_to_csv(
       f'{source}: none of its {images.count:,} images can be read, such as {reason}{where}'
     )
   progress.say(_answer(output, rows, images))
-  if note := _of_source(run):
-    progress.say(note)
+  if note := notes.of_new_patients(run.frozen.levels['image']):
+    progress.say(f'note: {note}')
 
 
 def _append(
@@ -249,17 +248,6 @@ def _check_unseen(run: Run, images: ImageList, allowed: bool) -> int:
     f'note: {share}, such as: {first}; what it says of them says nothing of new patients'
   )
   return count
-
-
-def _of_source(run: Run) -> str:
-  """Returns whose patients the probabilities hold for, where a floor enriched the run's split."""
-  prevalence = run.frozen.levels['image'].source_prevalence
-  if not prevalence:
-    return ''
-  return (
-    'note: the probabilities are calibrated to the source that the split was drawn from, where the '
-    f'prevalence is {evaluation_notes.in_source(prevalence)}'
-  )
 
 
 def _answer(output: pathlib.Path, rows: int, images: ImageList) -> str:

@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from medjax.config.protocol import Protocol
 from medjax.data.split import by_patient, source_weights
-from medjax.evaluation import assessment, frozen, predictions
+from medjax.evaluation import assessment, frozen, notes, predictions
 from medjax.evaluation.predictions import Predictions
 
 PREVALENCE, SHIFT, COST = 0.02, 1.5, 20
@@ -73,6 +73,9 @@ def test_a_probability_is_what_bayes_says(method):
     assert validation.truth.mean() == pytest.approx(0.2, abs=0.01)
     level = frozen.freeze(validation, protocol)
     assert level.source_prevalence['x'] == pytest.approx(PREVALENCE, rel=0.1)
+    assert notes.of_new_patients(level).endswith(
+      f'; its prevalence is x {level.source_prevalence["x"]:.1%}'
+    )
     answers.append(told(level))
     without.append(told(frozen.freeze(validation._replace(weights=None), protocol)))
   mean, off = np.mean(answers, axis=0)
@@ -97,7 +100,7 @@ def test_without_a_floor_nothing_is_weighted():
   validation, test = drawn({})
   assert validation.weights is None and test.weights is None
   level = frozen.freeze(validation, Protocol(calibration='platt'))
-  assert level.source_prevalence is None
+  assert level.source_prevalence is None and notes.of_new_patients(level) == ''
   assert 'source_prevalence' not in frozen.to_plain({'image': level})['image']
   # And a floor that chance meets by itself.
   validation, test = drawn({'x': 0.001})
@@ -130,7 +133,7 @@ def test_the_report_s_figures_of_probabilities_are_of_the_source():
   ppv = np.average(truth[called], weights=weights[called])
   assert at_source.ppv.value == pytest.approx(ppv, rel=0.1)
   assert tested.decision.ppv.value > 2 * ppv  # that of the test set itself
-  assert any('calibrated to its source' in note for note in assessed.result.notes)
+  assert 'stands for in the source (prevalence x 1.9%)' in ' '.join(assessed.result.notes)
   plain = assessment.assess(
     validation._replace(weights=None), test._replace(weights=None), protocol
   ).result.labels['x']
