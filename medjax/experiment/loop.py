@@ -100,7 +100,14 @@ def train(
           }
           auroc = validation['auroc_mean'] if validation else None
           saved.save(state, step, content, auroc)
-      if step == config.steps or _is_stale(config, history):
+      if step == config.steps:
+        return state, history
+      if _is_stale(config, history):
+        if devices.is_first():
+          progress.say(
+            f'stopped at step {step:,} of {config.steps:,}: no validation was better in '
+            f'{config.patience} (config.patience)'
+          )
         return state, history
       if stopping:
         saved.wait()

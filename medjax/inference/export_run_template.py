@@ -82,6 +82,12 @@ def picture(path):
   return ImageOps.pad(image, size, resampling)
 
 
+def frozen():
+  """Returns what validation chose for single images, of frozen.json: calibration and thresholds."""
+  text = pathlib.Path(__file__).with_name('frozen.json').read_text('utf-8')
+  return json.loads(text)['levels']['image']
+
+
 def decide(probabilities):
   """Decides as validation chose: f[batch, len(LABELS)] → a dict for each image.
 
@@ -94,8 +100,7 @@ def decide(probabilities):
   if HEAD == 'ordinal':  # The median of the grades.
     at_least = np.cumsum(probabilities[:, :0:-1], axis=1)
     return [{'decision': LABELS[index]} for index in (at_least >= 0.5).sum(axis=1)]
-  text = pathlib.Path(__file__).with_name('frozen.json').read_text('utf-8')
-  points = json.loads(text)['levels']['image']['operating_points']
+  points = frozen()['operating_points']
   thresholds = [points[label][0]['threshold'] for label in LABELS]
   return [
     {
@@ -109,6 +114,10 @@ def decide(probabilities):
 if __name__ == '__main__':
   if not sys.argv[1:]:
     sys.exit(f'usage: python run.py PICTURE …\nThe network takes {IMAGES}.')
+  prevalence = frozen().get('source_prevalence')
+  if prevalence:  # The test set had a floor of positives.
+    shares = ', '.join(f'{label} {share:.3g}' for label, share in prevalence.items())
+    print(f'note: probabilities are of patients of whom so many are positive: {shares}')
   program = load()
   for name in sys.argv[1:]:
     try:

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import oracle
@@ -120,3 +122,16 @@ def test_it_decides_at_the_frozen_thresholds(tmp_path):
   program = runner(HEAD='sigmoid', LABELS=('a', 'b'), __file__=str(tmp_path / 'run.py'))
   probabilities = np.array([[0.3, 0.9], [0.29, 0.1]], np.float32)
   assert program.decide(probabilities) == [{'a': 1, 'b': None}, {'a': 0, 'b': None}]
+
+
+def test_it_says_of_which_prevalence_its_probabilities_are(pictures, tmp_path):
+  path = pathlib.Path(export_program.__file__).with_name('export_run_template.py')
+  (tmp_path / 'run.py').write_text(path.read_text('utf-8'), 'utf-8')
+  level = {'operating_points': {}, 'source_prevalence': {'melanoma': 0.021}}
+  (tmp_path / 'frozen.json').write_text(json.dumps({'levels': {'image': level}}))
+  said = subprocess.run(
+    [sys.executable, 'run.py', str(pictures[0])], cwd=tmp_path, capture_output=True, text=True
+  ).stdout
+  assert (
+    said == 'note: probabilities are of patients of whom so many are positive: melanoma 0.021\n'
+  )
