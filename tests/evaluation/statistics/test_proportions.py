@@ -31,16 +31,16 @@ def test_patients_without_images_do_not_count():
 
 
 @pytest.mark.parametrize('patients', [15, 30])
-@pytest.mark.parametrize(('images', 'alike'), [(1, 0.0), (3, 0.3), (3, 0.7)])
-@pytest.mark.parametrize('share', [0.8, 0.9])
+@pytest.mark.parametrize(('images', 'alike'), [(1, 0.0), (3, 0.3), (3, 0.7), (10, 0.8)])
+@pytest.mark.parametrize('share', [0.8, 0.9, 0.95])
 def test_they_cover_where_patients_are_few(patients, images, alike, share):
   rng = np.random.default_rng(0)
   covered = []
-  for _ in range(2000):
+  for _ in range(1000):
     of_patient = rng.integers(1, images + 1, patients)
     shares = np.full(patients, share)
     if alike:  # Beta-binomial, its correlation within a patient being `alike`.
       shares = rng.beta(*(np.array([share, 1 - share]) * (1 - alike) / alike), patients)
     low, high = proportions.wilson(rng.binomial(of_patient, shares), of_patient)
     covered.append(low <= share <= high)
-  assert 0.93 <= np.mean(covered) <= 0.99
+  assert 0.93 <= np.mean(covered) <= 0.995
