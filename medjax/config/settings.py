@@ -212,8 +212,8 @@ class Evaluation:
       first.
     aggregate: 'max', 'mean' or 'top:0.05', the mean of the highest 5 %; with model.head='softmax'
       only 'mean'.
-    subgroups: columns of the study table by whose values the figures are reported; of those named
-      here by default, absent ones are ignored.
+    subgroups: columns of the study table by whose values the figures are reported; where this is
+      left as it is, absent ones are ignored.
     test_augment: how many times an image is predicted under the policy of config.augment, besides
       once as it is, and averaged; 0 predicts it as it is.
     checkpoints: how many of the best checkpoints are averaged.

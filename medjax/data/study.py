@@ -118,10 +118,10 @@ def check_evaluation(config: Config, table: pd.DataFrame, split: np.ndarray) -> 
   tested = table[np.isin(split, ('validation', 'test'))]
   level, subgroups = (protocols.IN_CONFIG[name] for name in ('level', 'subgroups'))
   units.keys(config.evaluation.level, tested['image'], tested['patient'], tested, level)
-  usual = Evaluation().subgroups
+  if config.evaluation.subgroups == Evaluation().subgroups:
+    return  # Those are taken where a table has them.
   for name in config.evaluation.subgroups:
-    if name not in usual:  # Those are taken where a table has them.
-      check_option(f'a column of {subgroups}', name, dict.fromkeys((*usual, *table.columns)))
+    check_option(f'a column of {subgroups}', name, list(study_table.subgroup_columns(table)))
 
 
 def _assumed_negatives(

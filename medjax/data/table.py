@@ -53,11 +53,15 @@ OPTIONAL = (
   'unlabelled',
   'patient_as_written',
 )
+# What the name of any other column begins with that a source carries for subgroups.
+ABOUT = 'about '
 # Of what a study table groups images by, besides patients.
 IDENTIFIERS = ('study', 'lesion', 'slide', 'reader')
 # The words for views that every source shares; other words are the source's own.
 VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
+# Of the table itself, not of what an image shows.
+_OF_THE_TABLE = ('named_in', 'unlabelled', 'patient_as_written')
 # What is wrong with a cell of these columns, and what to write there.
 _CELLS = {
   'age': (cells.age, 'write years, such as 45, 045Y or 018M'),
@@ -67,7 +71,14 @@ _CELLS = {
 
 def label_columns(table: pd.DataFrame) -> list[str]:
   """Returns the names of the label columns, in the table's order."""
-  return [column for column in table.columns if column not in REQUIRED + OPTIONAL]
+  others = [column for column in table.columns if column not in REQUIRED + OPTIONAL]
+  return [column for column in others if not str(column).startswith(ABOUT)]
+
+
+def subgroup_columns(table: pd.DataFrame) -> dict[str, str]:
+  """Returns what a subgroup may be called → the column of the study table that tells it."""
+  kept = [name for name in table.columns if name not in (*REQUIRED, *_OF_THE_TABLE)]
+  return {str(name).removeprefix(ABOUT): name for name in kept}
 
 
 def check_label_names(labels: Iterable[str], where: str) -> None:

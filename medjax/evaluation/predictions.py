@@ -33,6 +33,7 @@ from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
 PROBABILITY, TRUTH, DECISION, RAW, LOGIT = 'prob_', 'true_', 'decision_', 'raw_', 'logit_'
+PREFIXES = (PROBABILITY, TRUTH, DECISION, RAW, LOGIT)
 WEIGHT = 'source_weight'
 _MOST = 700.0  # Log-odds beyond belong to no float64.
 

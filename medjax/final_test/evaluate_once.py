@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from medjax.config import Config
+from medjax.data import table
 from medjax.data.split import source_weights
 from medjax.data.study import Study
 from medjax.errors import InputError
@@ -150,7 +151,14 @@ def predictions_of(
     part: the split whose rows they are.
   """
   images = data.table.iloc[rows]
-  columns = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
+  columns = table.subgroup_columns(images)
+  asked = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
+  carried = {
+    columns[name]: name
+    for name in columns
+    if (name in asked or columns[name].startswith(table.ABOUT))
+    and not name.startswith(predictions.PREFIXES)
+  }
   probabilities, log_odds = predictions.probabilities_of(network_log_odds)
   weights = source_weights.to_source(
     data.table,
@@ -168,7 +176,7 @@ def predictions_of(
     probabilities=probabilities,
     truth=data.truth[rows],
     known=data.known[rows],
-    about=images[[name for name in columns if name in images]],
+    about=images[list(carried)].rename(columns=carried),
     log_odds=log_odds,
     weights=None if weights is None else weights[rows],
   )

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import pathlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ def read(
   grouped_by: str = 'patient',
   folder: str = '',
   suffix: str = '',
+  about: str | Sequence[str] = (),
   **readers: str,
 ) -> pd.DataFrame:
   """Returns the study table of `root / table_file`.
@@ -64,6 +65,7 @@ def read(
     folder: where the images lie, relative to root; the table's names are relative to it.
     suffix: how the files' names go on after those of the table, such as '.png'; a name that ends in
       it stays as it is.
+    about: further columns of the file, by whose values evaluation.subgroups may ask; 'all' for all.
     **readers: those of `Readers`.
 
   Raises:
@@ -92,6 +94,8 @@ def read(
   present = {
     name: frame[columns.get(name, name)] for name in allowed if columns.get(name, name) in frame
   }
+  used = {*allowed, *labels, *label_names, *columns.values()}
+  present |= {table.ABOUT + name: frame[name] for name in _about(about, frame, used, path)}
   result = pd.DataFrame(present | {'named_in': table.rows_of(path, frame)})
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
@@ -135,6 +139,18 @@ def _check_patients(frame: pd.DataFrame, column: str, grouped_by: str, path: pat
     "has two images, set config.data.settings.grouped_by='image'. The columns are: "
     f'{", ".join(frame.columns)}'
   )
+
+
+def _about(
+  wanted: str | Sequence[str], frame: pd.DataFrame, used: Set[str], path: pathlib.Path
+) -> list[str]:
+  """Returns the columns to carry for subgroups; those used otherwise are there by that name."""
+  if wanted == 'all':
+    return [name for name in frame if name not in used]
+  names = [wanted] if isinstance(wanted, str) else list(wanted)
+  for name in names:
+    check_option(f'config.data.settings.about: a column of {path}', name, list(frame))
+  return [name for name in names if name not in used]
 
 
 def _file(image: str, folder: str, suffix: str) -> str:

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medjax.config import Config, Data, Model, Split
+from medjax.config import Config, Data, Evaluation, Model, Split
 from medjax.data import datasets, study
 from medjax.errors import InputError
+from medjax.evaluation import predictions
+from medjax.final_test import evaluate_once
 
 
 def data(root, **settings):
@@ -103,3 +105,41 @@ def test_settings_that_are_none_are_named(tmp_path, settings, words):
   write_table(tmp_path, ['1'])
   with pytest.raises(InputError, match=words):
     datasets.read(data(tmp_path, **settings))
+
+
+def hospitals(root, names):
+  table = pd.DataFrame({'image': names, 'patient': names, 'x': np.arange(len(names)) % 2})
+  table['hospital'] = np.where(np.arange(len(names)) % 3, 'north', 'south')
+  table.assign(site='a', bmi='23', prob_x='0.3').to_csv(root / 'labels.csv', index=False)
+
+
+def test_columns_that_the_config_names_are_carried_to_subgroups(tmp_path, names):
+  films(tmp_path, names, '', '.png')
+  hospitals(tmp_path, [f'{name}.png' for name in names])
+
+  def asked(subgroups, **settings):
+    config = Config(
+      data=data(tmp_path, **settings),
+      split=Split(0.2, 0.2),
+      model=Model('resnet_tiny'),
+      evaluation=Evaluation(subgroups=subgroups),
+    )
+    made, _ = study.make(config)
+    logits = np.zeros((len(names), 1))
+    rows = np.arange(len(names))
+    predicted = evaluate_once.predictions_of(config, made, rows, logits, 'test')
+    predictions.write(tmp_path / 'p.csv', predicted)
+    return list(predictions.read(tmp_path / 'p.csv').about)
+
+  assert asked(('hospital',), about=['hospital', 'site']) == ['site', 'hospital']
+  assert asked(('hospital', 'site'), about='all') == ['site', 'hospital', 'bmi']
+  with pytest.raises(
+    InputError, match=r"'hospitl'; allowed: site, hospital, x; did you mean 'hosp"
+  ):
+    asked(('hospitl',), about='hospital')
+  # One that another study has is not passed over in silence either.
+  with pytest.raises(InputError, match=r"column of .*subgroups is 'sex'; allowed: .*site"):
+    asked(('site', 'sex'))
+  with pytest.raises(InputError, match=r"about: a column of .*csv is 'clinic'; allowed: image"):
+    asked(('site',), about=['clinic'])
+  assert asked(Evaluation().subgroups) == ['site']
