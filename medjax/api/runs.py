@@ -115,7 +115,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
   """Trains, tests once and writes the report, as `python -m medjax.main` does; returns the run.
 
   Called again with the same config and work directory it goes on where it stopped, and returns a
-  run that is complete at once.
+  run that is complete at once; with more steps, or another evaluation, a complete one goes on too.
 
   Args:
     config: from `load_config`, or made by hand.
