@@ -116,6 +116,11 @@ class Layout:
     return self.reports / 'index.html'
 
   @property
+  def beside_report(self) -> pathlib.Path:
+    """The folder of its figures as SVG and its tables as CSV, see medjax.report.beside."""
+    return self.reports / 'index_files'
+
+  @property
   def export(self) -> pathlib.Path:
     """The folder of the export, unless another one is asked for."""
     return self.workdir / 'export'

@@ -26,7 +26,7 @@ def test_every_file_that_a_run_leaves_is_in_the_layout(finished):
     for name, attribute in vars(Layout).items()
     if isinstance(attribute, property)
   } | {layout.predictions(part) for part in ('validation', 'test')}
-  folders = {layout.checkpoints, layout.tensorboard}
+  folders = {layout.checkpoints, layout.tensorboard, layout.beside_report}
   for path in finished[0].rglob('*'):
     if path.is_file() and not folders & set(path.parents):
       assert path in named, path
