@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import vouched_runs
 from conftest import PROJECT
 from scipy import special
 
 from medjax.errors import InputError
-from medjax.evaluation import calibration, frozen
+from medjax.evaluation import calibration, frozen, predictions
+from medjax.final_test import again
 from medjax.runs.finished import open_run
 from medjax.runs.layout import Layout
 
@@ -114,3 +116,33 @@ def test_a_run_says_where_its_parts_are_and_what_it_found(finished):
   assert run.split_sha256 == proof['split_sha256'] and run.members == ()
   assert list(run.config.data.labels) == LABELS and run.model_file.image_format.size == 32
   assert run.network.steps in ((3,), (6,)) and run.network is run.network
+
+
+def test_predictions_of_an_earlier_version_are_read_as_what_they_are(finished, tmp_path):
+  workdir = shutil.copytree(finished[0], tmp_path / 'run')
+  for part in ('validation', 'test'):
+    path = workdir / 'predictions' / f'{part}.csv'
+    now = predictions.read(path)
+    # Their `prob_` was as the network gave it, in float32, and there was nothing beside it.
+    predictions.write(path, now._replace(log_odds=None))
+    header = path.read_text().splitlines()[0]
+    assert 'prob_Edema' in header and 'raw_' not in header and 'decision_' not in header
+  run, old = open_run(finished[0]), open_run(vouched_runs.vouch(workdir))
+  for part in ('validation', 'test'):
+    table, of_old = run.predictions(part), old.predictions(part)
+    for label in LABELS:
+      for name in ('prob', 'raw'):
+        column = f'{name}_{label}'
+        np.testing.assert_allclose(
+          of_old[column].astype(float), table[column].astype(float), rtol=1e-5, atol=1e-7
+        )
+      # At the threshold itself float32 may decide otherwise.
+      threshold = old.frozen.levels['image'].threshold(label)
+      if threshold is not None:
+        decided = (of_old[f'prob_{label}'] >= threshold).astype(int)
+        assert list(of_old[f'decision_{label}']) == list(decided)
+  again.evaluate_run(workdir, replicates=0)
+  for label in LABELS:
+    before, after = (opened.result.labels[label] for opened in (run, open_run(workdir)))
+    assert after.auroc.value == pytest.approx(before.auroc.value, abs=1e-12)
+    assert after.brier.value == pytest.approx(before.brier.value, abs=1e-6)
