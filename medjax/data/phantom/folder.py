@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medjax.errors import InputError
+from medjax.errors import InputError, nearest
 from medjax.runtime import progress
 
 WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
@@ -33,6 +33,12 @@ def make(
   if _exists(root, settings):
     return
   root.parent.mkdir(parents=True, exist_ok=True)
+  folders = (path.name for path in root.parent.iterdir() if path.is_dir())
+  beside = [name for name in folders if not name.startswith('.')]
+  progress.say(
+    f'{root}: there is no such folder; generated pictures are written there, once'
+    f'{nearest(root.name, beside)}'
+  )
   # A directory next to it is on the same file system, where a rename is atomic.
   with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
     finished = pathlib.Path(scratch, 'phantom')

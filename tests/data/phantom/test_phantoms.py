@@ -317,3 +317,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, kind, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     MODULES[kind].generate(tmp_path / 'root', images=12, image_size=32)
   assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_a_typo_makes_is_said(tmp_path, capsys):
+  def said(name):
+    skin.generate(tmp_path / name, images=24, image_size=32, seed=0)
+    return capsys.readouterr().out
+
+  first = f'{tmp_path}/skin: there is no such folder; generated pictures are written there, once'
+  assert said('skin') == f'{first}\n' and said('skin') == ''
+  assert said('skn') == f"{first.replace('skin', 'skn')}; did you mean 'skin'?\n"
