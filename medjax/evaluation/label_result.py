@@ -129,10 +129,12 @@ class Confusion:
 
 @dataclasses.dataclass(frozen=True)
 class AtPrevalence:
-  """Predictive values at a stated prevalence, such as the clinic's, by Bayes' theorem.
+  """Predictive values at another prevalence than the test set's, by Bayes' theorem.
+
+  A stated one, such as the clinic's, or that of the source where a floor enriched the split.
 
   Attributes:
-    prevalence: as stated.
+    prevalence: at which they are.
     ppv: positive predictive value.
     npv: negative predictive value.
   """

@@ -236,7 +236,7 @@ def items(
   say('', '27', 'Time and treatment between index test and reference standard', YOURS,
       '')  # fmt: skip
   say('', '28', 'Whether the test set is like those it is meant for', PARTLY,
-      'PPV and NPV are reported at a stated prevalence too; whether patients are alike is yours.',
+      'PPV and NPV are reported at another prevalence too; whether patients are alike is yours.',
       'Operating points', unless=not stated)  # fmt: skip
   say('37', '', 'Performance on every partition, with uncertainty', PARTLY,
       'Test with intervals, validation beside it without; of training the loss alone.'

@@ -65,7 +65,7 @@ def operating_points(result: Result) -> Markup:
       f'Each threshold was {chosen}: a '
       'probability at or above it is called positive. PPV and NPV hold for a clinic with the test '
       'set’s own prevalence',
-      '; below them stands what they are at the stated one.' if stated else '.',
+      '; below them stands what they are at the prevalence named there.' if stated else '.',
       f' In brackets the {result.confidence:.0%} interval, below it the counts'
       f'{_of_unit(result)}{" and the figure on validation" if result.validation else ""}.',
       class_='quiet lead',
