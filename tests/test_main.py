@@ -148,9 +148,9 @@ def test_the_loss_and_the_networks_of_the_readme_by_import_path(
   name = f'--config.model.name=my_lab.nets:{network}'
   run(phantom_config(phantom_root, *flags, name), tmp_path / 'run')
   metrics = (tmp_path / 'run/metrics.jsonl').read_text().splitlines()
-  losses = [json.loads(line)['loss'] for line in metrics if '"loss"' in line]
+  losses = [json.loads(line)['loss'] for line in metrics]  # of six steps and two validations
   # The sum over three labels of terms between 0 and 0.8.
-  assert len(losses) == 6 and all(0 < loss < 2.4 for loss in losses)
+  assert len(losses) == 8 and all(0 < loss < 2.4 for loss in losses)
 
 
 @pytest.mark.slow
@@ -278,6 +278,6 @@ def test_a_loss_that_breaks_the_contract_is_refused(phantom_root, tmp_path, monk
   )
   monkeypatch.syspath_prepend(tmp_path)
   config = phantom_config(phantom_root, f'--config.loss.name=their_losses:{loss}')
-  with pytest.raises(InputError, match=r'the loss returned shape .*must be \(8, 3\)'):
+  with pytest.raises(InputError, match=r'returned shape .*must be \(\d+, 3\)'):
     run(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
