@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 from conftest import PROJECT, TINY
@@ -147,6 +148,8 @@ def test_the_loss_and_the_networks_of_the_readme_by_import_path(
   monkeypatch.syspath_prepend(tmp_path)
   name = f'--config.model.name=my_lab.nets:{network}'
   run(phantom_config(phantom_root, *flags, name), tmp_path / 'run')
+  for module in ('my_lab', 'my_lab.losses', 'my_lab.nets'):  # Others have no such package.
+    sys.modules.pop(module, None)
   metrics = (tmp_path / 'run/metrics.jsonl').read_text().splitlines()
   losses = [json.loads(line)['loss'] for line in metrics]  # of six steps and two validations
   # The sum over three labels of terms between 0 and 0.8.
