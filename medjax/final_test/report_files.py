@@ -47,7 +47,7 @@ def write(layout: Layout, result: Result) -> None:
     },
     sections=sections(result),
     pictures=read_examples(layout),
-    set_aside=_set_aside(layout),
+    set_aside=images_set_aside(layout),
   )
   for path in (layout.report, layout.result):
     path.parent.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def write(layout: Layout, result: Result) -> None:
   results_file.save(layout.result, result)
 
 
-def _set_aside(layout: Layout) -> dict[str, dict[str, int]]:
+def images_set_aside(layout: Layout) -> dict[str, dict[str, int]]:
   """Returns split → why images could not be read → how many, the most frequent reason first."""
   if not layout.set_aside.is_file():
     return {}
