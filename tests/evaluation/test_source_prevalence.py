@@ -4,6 +4,8 @@ Scores of the ill and the well are normal with one variance, so that the right p
 the log-odds of a score z are 3 z + logit(prevalence), by Bayes' theorem.
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from medjax.evaluation.predictions import Predictions
 PREVALENCE, SHIFT, COST = 0.02, 1.5, 20
 
 
+@functools.cache
 def drawn(floor, seed=0, patients=20_000):
   """Returns validation and test of a split with such a floor, as a run would have them."""
   rng = np.random.default_rng(seed)
@@ -25,7 +28,9 @@ def drawn(floor, seed=0, patients=20_000):
   truth, names = ill[:, None].astype(np.float32), [f'{i:05d}' for i in range(patients)]
   table, known = pd.DataFrame({'image': names, 'patient': names}), np.ones((patients, 1), bool)
   data = table, truth, known, ['x']
-  split, how = by_patient.make(*data, test=500, validation=500, test_floor=floor, seed=seed)
+  split, how = by_patient.make(
+    *data, test=500, validation=500, test_floor={'x': floor} if floor else {}, seed=seed
+  )
   parts = []
   for part in ('validation', 'test'):
     rows = np.flatnonzero(split == part)
@@ -69,7 +74,7 @@ def test_a_probability_is_what_bayes_says(method):
   protocol = Protocol(calibration=method)
   answers, without = [], []
   for seed in range(6):
-    validation, _ = drawn({'x': 0.2}, seed)
+    validation, _ = drawn(0.2, seed)
     assert validation.truth.mean() == pytest.approx(0.2, abs=0.01)
     level = frozen.freeze(validation, protocol)
     assert level.source_prevalence['x'] == pytest.approx(PREVALENCE, rel=0.1)
@@ -89,7 +94,7 @@ def test_the_threshold_of_a_cost_is_the_source_s():
   least = cost_of((-np.log(COST) - special.logit(PREVALENCE)) / (2 * SHIFT))
   costs, without = [], []
   for seed in range(6):
-    validation, _ = drawn({'x': 0.2}, seed)
+    validation, _ = drawn(0.2, seed)
     costs.append(cost_of_level(frozen.freeze(validation, protocol)))
     unlike = frozen.freeze(validation._replace(weights=None), protocol)
     without.append(cost_of_level(unlike))
@@ -97,13 +102,13 @@ def test_the_threshold_of_a_cost_is_the_source_s():
 
 
 def test_without_a_floor_nothing_is_weighted():
-  validation, test = drawn({})
+  validation, test = drawn(0)
   assert validation.weights is None and test.weights is None
   level = frozen.freeze(validation, Protocol(calibration='platt'))
   assert level.source_prevalence is None and notes.of_new_patients(level) == ''
   assert 'source_prevalence' not in frozen.to_plain({'image': level})['image']
   # And a floor that chance meets by itself.
-  validation, test = drawn({'x': 0.001})
+  validation, test = drawn(0.001)
   assert validation.weights is None and test.weights is None
   # Weights of 1 change nothing, to the last bit.
   for method in ('platt', 'temperature', 'isotonic'):
@@ -115,7 +120,7 @@ def test_without_a_floor_nothing_is_weighted():
 
 
 def test_the_report_s_figures_of_probabilities_are_of_the_source():
-  validation, test = drawn({'x': 0.2})
+  validation, test = drawn(0.2)
   protocol = Protocol(calibration='platt', replicates=100)
   assessed = assessment.assess(validation, test, protocol)
   tested = assessed.result.labels['x']
@@ -168,7 +173,7 @@ def test_two_floors_and_a_label_that_goes_with_them():
 
 
 def test_weights_travel_through_the_file(tmp_path):
-  validation, _ = drawn({'x': 0.2}, patients=10_000)
+  validation, _ = drawn(0.2, patients=10_000)
   predictions.write(tmp_path / 'v.csv', validation)
   back = predictions.read(tmp_path / 'v.csv')
   np.testing.assert_array_equal(back.weights, validation.weights)
