@@ -67,7 +67,7 @@ def test_against_other_predictions(command, files, tmp_path):
   assert (compared['margin'], compared['replicates']) == (0.1, 200)
   first, verdict, *notes, report = said.splitlines()
   assert first.startswith('Mean AUROC of 2 labels:') and f'{files}/t.csv is better' in verdict
-  assert len(notes) == 2 and all(line.startswith('note: Whom the model of') for line in notes)
+  assert len(notes) == 2 and all(': Whom the model of ' in line for line in notes)
   assert report == f'report: {tmp_path}/out/against_worse.html'
 
 
