@@ -162,7 +162,9 @@ def _check_checkpoint(
       f'{checkpoint}, {carried["split_sha256"][:12]}: the split or the checkpoint is of another '
       'run; take the folder as its run left it'
     )
-  changed = not_to_go_on_with(carried['config'], files.read_json(layout.config))
+  # Either may be of a medjax that had fewer settings.
+  configs_of = (carried['config'], files.read_json(layout.config))
+  changed = not_to_go_on_with(*map(configs.with_defaults, configs_of))
   if changed:
     raise InputError(
       f'{layout.config}: is not the config that trained {checkpoint} (there, here): '

@@ -91,3 +91,17 @@ def test_what_differs_only_in_what_is_shown_flatters_nothing():
   (words,) = readings.in_words(before, chosen)
   assert 'those here flatter' in words
   assert readings.in_words([], chosen) == []
+
+
+def test_a_config_of_a_medjax_with_fewer_settings_is_that_of_the_checkpoints(finished, tmp_path):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  layout.result.unlink()
+  saved = json.loads(layout.config.read_text())
+  for name in ('schedule', 'schedule_settings', 'settings'):
+    del saved['optimizer'][name]
+  layout.config.write_text(json.dumps(saved))
+  integrity.check(layout)
+  saved['optimizer']['momentum'] = 0.5
+  layout.config.write_text(json.dumps(saved))
+  with pytest.raises(Exception, match=r'config\.optimizer\.momentum: was 0\.9, is now 0\.5'):
+    integrity.check(layout)
