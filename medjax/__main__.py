@@ -15,6 +15,7 @@ from medjax.errors import nearest
 COMMANDS = (
   'main',
   'split',
+  'prepare',
   'audit',
   'readers',
   'slides',
@@ -25,7 +26,7 @@ COMMANDS = (
   'evaluate',
   'export',
   'models',
-  'settings',
+  'config',
 )
 
 

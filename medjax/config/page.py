@@ -10,7 +10,7 @@ from medjax.config.settings import Config
 
 _INTRODUCTION = """# Every setting
 
-Printed by `python -m medjax.settings`. A config file returns them as typed dataclasses, and
+Printed by `python -m medjax.config`. A config file returns them as typed dataclasses, and
 `--config.NAME=value` overrides any on the command line, such as `--config.data.root=/data/CheXpert`
 or `--config.optimizer.learning_rate=1e-3`. A tuple is written `a,b`, one value of a dict
 `--config.loss.settings.gamma=2`, a whole one `"{'gamma': 2}"`. What can go together is checked when

@@ -26,6 +26,7 @@ class Data:
     broken: 'stop' at an image that cannot be read or would show nothing, or 'set_aside' and report
       it.
     workers: input processes; 0 reads in threads of the main process.
+    prepared: a folder of medjax.prepare, which holds the images decoded; '' decodes the files.
     settings: keyword arguments of the source.
     fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is
       black; 'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
@@ -47,6 +48,7 @@ class Data:
   ids: str = setting('refuse', options=('refuse', 'normalise'))
   broken: str = setting('stop', options=('stop', 'set_aside'))
   workers: int = setting(0, least=0)
+  prepared: str = ''
   settings: dict = dataclasses.field(default_factory=dict)
   fit: str = setting('pad', options=vocabulary.FITS)
   intensity: str = 'file'

@@ -20,6 +20,7 @@ import numpy as np
 from absl import flags
 
 from medjax.data.images import decoding
+from medjax.data.images.mapped import MappedImages
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.runtime import processors
 
@@ -35,12 +36,14 @@ class Records:
     values: f32[N, L], labels in [0, 1].
     mask: f32[N, L], 1 where the label is known.
     image_format: of the images in a batch.
+    mapped: the same images, decoded before; None decodes the files.
   """
 
   paths: Sequence[str]
   values: np.ndarray
   mask: np.ndarray
   image_format: ImageFormat
+  mapped: MappedImages | None = None
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
@@ -50,8 +53,11 @@ class Records:
       'mask': np.zeros((size, self.values.shape[1]), np.float32),
       'weight': np.zeros(size, np.float32),
     }
-    for position, row in enumerate(rows):
-      batch['image'][position] = decoding.decode(self.paths[row], self.image_format)
+    if self.mapped is not None:
+      self.mapped.read_into(batch['image'], rows)
+    else:
+      for position, row in enumerate(rows):
+        batch['image'][position] = decoding.decode(self.paths[row], self.image_format)
     batch['label'][: len(rows)] = self.values[rows]
     batch['mask'][: len(rows)] = self.mask[rows]
     batch['weight'][: len(rows)] = 1
@@ -119,19 +125,20 @@ def eval_batches(
 
 
 def read_ahead(
-  load: Callable[[int], Element], *, start: int, stop: int, buffered: int
+  load: Callable[[int], Element], *, start: int, stop: int, buffered: int, workers: int = 0
 ) -> Generator[Element, None, None]:
-  """Yields `load(start)` … `load(stop - 1)` in order, read ahead by threads; closing ends them.
+  """Yields `load(start)` … `load(stop - 1)` in order, read ahead; closing ends that.
 
   Args:
     load: number → an element, which is not None.
     start: the first number.
     stop: the number after the last.
     buffered: how many elements may wait to be taken.
+    workers: processes that read; 0 reads in threads.
   """
   # Decoding releases Python's lock; beyond some threads they only wait for each other.
-  threads = min(16, processors.available(), buffered)
-  return _iterate(grain.MapDataset.source(_Source(load, start, stop)), threads, buffered)
+  threads = 1 if workers else min(16, processors.available(), buffered)
+  return _iterate(grain.MapDataset.source(_Source(load, start, stop)), threads, buffered, workers)
 
 
 def _batches(source: _Source, workers: int) -> Generator[dict[str, np.ndarray], None, None]:

@@ -11,10 +11,19 @@ import pandas as pd
 
 from medjax.config import Config, Evaluation
 from medjax.config import protocol as protocols
-from medjax.data import datasets, labels, missing_files, pipeline, targets, units
+from medjax.data import (
+  datasets,
+  labels,
+  missing_files,
+  pipeline,
+  prepared,
+  targets,
+  units,
+)
 from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
+from medjax.data.prepared import Prepared
 from medjax.data.split import by_patient, given, split_files
 from medjax.errors import InputError, check_option
 from medjax.runtime import rounding
@@ -33,6 +42,7 @@ class Study:
       policy.
     split: str[N], train, validation, test or unused.
     proof: what split.json holds.
+    decoded: where its images lie decoded; None decodes the files.
   """
 
   table: pd.DataFrame
@@ -42,6 +52,7 @@ class Study:
   known: np.ndarray
   split: np.ndarray
   proof: dict[str, Any]
+  decoded: Prepared | None = None
 
   def rows(self, part: str, broken: Set[str] = frozenset()) -> np.ndarray:
     """Returns the positions, int64, of a split's images without those set aside."""
@@ -174,9 +185,24 @@ def records(
 ) -> pipeline.Records:
   """Returns what batches of these rows are made of."""
   values, mask = targets.targets(config.model.head, study.values[rows], study.mask[rows])
-  return pipeline.Records(
-    paths(config, study.table['image'].iloc[rows]), values, mask, image_format
-  )
+  images, mapped = study.table['image'].iloc[rows], None
+  # What another network of an average is given may differ in size.
+  if study.decoded is not None and study.decoded.image_format == image_format:
+    mapped = study.decoded.select(images.tolist())
+  return pipeline.Records(paths(config, images), values, mask, image_format, mapped)
+
+
+def with_decoded(config: Config, study: Study, image_format: ImageFormat) -> Study:
+  """Returns the study with its images decoded before, where config.data.prepared says so.
+
+  Raises:
+    InputError: config.data.prepared is no folder of these images, or one has changed since.
+  """
+  data = config.data
+  if not data.prepared:
+    return study
+  decoded = prepared.load(pathlib.Path(data.prepared), data.root, image_format)
+  return dataclasses.replace(study, decoded=decoded)
 
 
 def describe(study: Study) -> list[str]:

@@ -39,6 +39,7 @@ def draw(config: Config, *, images: int, draws: int) -> tuple[Image.Image, int]:
     label_check.check_policy(policy, config.augment, config.data.modality, config.data.channels)
   data, _ = study.make(config)
   image_format, _ = preprocessing.resolve(config, None)
+  data = study.with_decoded(config, data, image_format)
   # Of the training images only: the test set stays unseen.
   chosen = _chosen(config, data.rows('train'), images)
   return _sheet(config, policy, study.records(config, image_format, data, chosen), draws), len(

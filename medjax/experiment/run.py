@@ -95,6 +95,7 @@ def run(config: Config, folder: pathlib.Path) -> None:
       if devices.is_first():
         progress.say(f'this run is complete: {layout.report}')
       return
+    data = study.with_decoded(config, data, beginning.learner.image_format)
     training = training or objective.make(config, data, broken)
     if devices.is_first():
       lines = log.opening_lines(config, layout, beginning.started, data, broken)
@@ -176,7 +177,7 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   if seen is not None:
     seen_before.check_unseen(data.table, data.split, config.data.root, seen)
   finished.open_members(config, layout.workdir, data.proof['split_sha256'])
-  looked = workdir.look_at_images(config, data)
+  looked = workdir.look_at_images(config, data, beginning.learner.image_format)
   if seen is not None:
     seen_before.check_new_images(looked.images, seen)
   broken = looked.broken

@@ -22,7 +22,11 @@ from medjax.runtime import files
 # Where orbax keeps the JSON of a checkpoint; orbax itself would take seconds to import.
 _METADATA = '_CHECKPOINT_METADATA'
 # Settings that say where and how fast, never what.
-_FREE = ('config.data.root:', 'config.data.workers:')
+_FREE = (
+  'config.data.root:',
+  'config.data.workers:',
+  'config.data.prepared:',
+)
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it
 # says how many are kept. So is what is tested: the best checkpoint is chosen by it.
 _AFTER_TRAINING = ('config.evaluation.', 'config.replicates:')

@@ -21,7 +21,7 @@ Reading = dict[str, Any]  # {'best_step': int or None, 'config': its config, as 
 
 
 def read(layout: Layout) -> list[Reading]:
-  """Returns the readings so far, in order; those of a run that recorded none are told by its files.
+  """Returns the readings so far, in order; those of a run that recorded none show in its files.
 
   Raises:
     InputError: the file is not what a run wrote.
@@ -65,11 +65,11 @@ def in_words(before: list[Reading], config: Config) -> list[str]:
   """Returns what earlier readings of the test set mean for the one that follows, as sentences."""
   if not before:
     return []
-  now, told, shown = configs.to_dict(config), [], True
+  now, sentences, shown = configs.to_dict(config), [], True
   for number, reading in enumerate(before, start=1):
     changed = changes(reading, now)
     shown = shown and all(map(integrity.chooses_nothing, changed))
-    told.append(
+    sentences.append(
       f'({number}) after {reading["config"]["steps"]:,} steps'
       + (f', with other settings ({"; ".join(changed)})' if changed else ', with these settings')
     )
@@ -80,4 +80,4 @@ def in_words(before: list[Reading], config: Config) -> list[str]:
     else 'If its figures were looked at before this was decided, those here flatter; patients who '
     'were never tested would tell.'
   )
-  return [f'The test set was read {times} before: {"; ".join(told)}. {meaning}']
+  return [f'The test set was read {times} before: {"; ".join(sentences)}. {meaning}']

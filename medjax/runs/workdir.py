@@ -15,6 +15,7 @@ from medjax import config as configs
 from medjax.config import Config
 from medjax.data import study
 from medjax.data.images import content, decoding, headers
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import copies
 from medjax.data.split import split_files
 from medjax.data.study import Study
@@ -225,22 +226,29 @@ def _saved_config(layout: Layout) -> dict[str, Any]:
   return configs.with_defaults(saved)
 
 
-def look_at_images(config: Config, data: Study) -> Looked:
+def look_at_images(config: Config, data: Study, image_format: ImageFormat) -> Looked:
   """Reads and decodes every image that has a split.
 
   Raises:
-    InputError: one cannot be read, and config.data.broken is 'stop'.
+    InputError: one cannot be read, and config.data.broken is 'stop'; or config.data.prepared is no
+      folder of these images.
   """
   rows = np.flatnonzero(data.split != 'unused')
   images = data.table['image'].iloc[rows]
-  size, intensity = config.data.image_size, config.data.intensity
-
-  def look(path: str) -> tuple[str, headers.Header, str]:
-    return *decoding.check(path, size, intensity), content.digest(path)
-
-  seen = progress.in_threads('image checked', look, study.paths(config, images))
+  decoded = study.with_decoded(config, data, image_format).decoded
   table = pd.DataFrame({'image': images, 'split': data.split[rows]})
-  table['reason'], read, table['sha256'] = zip(*seen)
+  if decoded is None:
+    size, intensity = config.data.image_size, config.data.intensity
+
+    def look(path: str) -> tuple[str, headers.Header, str]:
+      return *decoding.check(path, size, intensity), content.digest(path)
+
+    seen = progress.in_threads('image checked', look, study.paths(config, images))
+    table['reason'], read, table['sha256'] = zip(*seen)
+  else:
+    index = decoded.about(images.tolist())
+    table['reason'], table['sha256'] = index['reason'].to_numpy(), index['digest'].to_numpy()
+    read = tuple(map(headers.Header._make, zip(*(index[name] for name in headers.Header._fields))))
   metadata = pd.DataFrame(headers.metadata(read), rows)
   metadata = metadata.reindex(range(len(data.table)), fill_value='')
   is_broken = table['reason'] != ''

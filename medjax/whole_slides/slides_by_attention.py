@@ -37,6 +37,7 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
   """
   run.config.data.root = patches or run.config.data.root
   data = study.read(run.config, run.workdir)
+  data = study.with_decoded(run.config, data, run.network.learner.image_format)
   reference = slide_reference.read(run.config)
   broken = read_set_aside(run.layout)
   images: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from medjax.config import fields, page
 
 def test_the_page_is_of_the_settings_as_they_are():
   text = (PROJECT / 'docs/config.md').read_text()
-  assert text == page.page(), 'python -m medjax.settings > docs/config.md'
+  assert text == page.page(), 'python -m medjax.config > docs/config.md'
 
 
 def test_every_setting_stands_there_and_says_what_it_is():

@@ -9,6 +9,7 @@ from conftest import PROJECT, TINY
 
 from medjax import config as configs
 from medjax.data import datasets, study
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.experiment import loop, run
 from medjax.runs import workdir
@@ -86,7 +87,8 @@ def test_a_new_study_is_what_a_restart_reads(phantom_root, tmp_path):
   config, layout = tiny(phantom_root), Layout(tmp_path / 'run')
   drafted = workdir.draft(config, layout)
   assert not drafted.is_kept
-  workdir.write(config, layout, drafted, workdir.look_at_images(config, drafted.study), {})
+  looked = workdir.look_at_images(config, drafted.study, ImageFormat(16, 1))
+  workdir.write(config, layout, drafted, looked, {})
   again = workdir.draft(config, layout)
   assert again.is_kept and again.split_csv == drafted.split_csv
   read = study.read(config, layout.workdir)

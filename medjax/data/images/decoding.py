@@ -54,13 +54,20 @@ def decode(path: str | pathlib.Path, image_format: ImageFormat) -> np.ndarray:
     InputError: the file is missing, of zero size, truncated, of many images, no image that is
       read, or one that would show nothing; the message names it.
   """
+  return decode_with_header(path, image_format)[0]
+
+
+def decode_with_header(
+  path: str | pathlib.Path, image_format: ImageFormat
+) -> tuple[np.ndarray, Header]:
+  """Returns the image as `decode` does, and what its file says of it."""
   mode = 'L' if image_format.channels == 1 else 'RGB'
-  image, _ = _load(path, mode, 2 * image_format.size, image_format.intensity)
+  image, header = _load(path, mode, 2 * image_format.size, image_format.intensity)
   size = (image_format.size, image_format.size)
   if image.size != size:
     resampling = Image.Resampling[image_format.interpolation.upper()]
     image = _FITS[image_format.fit](image, size, resampling)
-  return np.asarray(image, np.uint8).reshape(image_format.shape)
+  return np.asarray(image, np.uint8).reshape(image_format.shape), header
 
 
 def whole(path: str | pathlib.Path, intensity: str = 'file') -> Image.Image:

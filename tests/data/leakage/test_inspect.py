@@ -9,6 +9,7 @@ from PIL import Image
 
 from medjax import config as configs
 from medjax.data import study
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import inspect
 from medjax.errors import InputError
 from medjax.report import audit_files
@@ -172,7 +173,7 @@ def notes_of_a_run(path):
   config = configs.load(str(path))
   data, _ = study.make(config)
   before = list(data.proof['notes'])
-  workdir.prove_apart(config, data, workdir.look_at_images(config, data))
+  workdir.prove_apart(config, data, workdir.look_at_images(config, data, ImageFormat(32, 1)))
   return [note for note in data.proof['notes'] if note not in before]
 
 

@@ -1,4 +1,4 @@
-"""Prints every setting with its default and range, docs/config.md: python -m medjax.settings"""
+"""Prints every setting with its default and range, docs/config.md: python -m medjax.config"""
 
 from medjax.runtime import command_line
 
