@@ -40,9 +40,9 @@ def check(table: pd.DataFrame, root: pathlib.Path, broken: str, source: str = ''
   all_missing = len(rows) == len(table)
   if len(rows) and (broken == 'stop' or all_missing):
     row = int(rows[0])
-    found, settings = _elsewhere(list(table['image'].iloc[rows]), root)
+    file_there, settings = _elsewhere(list(table['image'].iloc[rows]), root)
     settings = settings if source == 'csv' else ''
-    there = f"'{found}' is there" if found else ''
+    there = f"'{file_there}' is there" if file_there else ''
     if all_missing and not settings:
       note = f'No image of the table is under {root}, so files and rows were not compared'
       return [f'{note}{there and f"; {there}"}.']

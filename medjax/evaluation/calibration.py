@@ -148,14 +148,14 @@ def fit(
       f'probabilities {probabilities.shape}, truth {truth.shape} and known {known.shape} must be '
       f'images x labels {shape}'
     )
-  each = np.ones(len(probabilities)) if weights is None else np.asarray(weights)
+  row_weights = np.ones(len(probabilities)) if weights is None else np.asarray(weights)
   if head == 'sigmoid':
     fitted = {}
     for column, label in enumerate(labels):
       rows = known[:, column]
       scores, positive = metrics.checked(probabilities[rows, column], truth[rows, column])
       fitted[label] = _fit_label(
-        method, scores, logits[rows, column], positive, _of_mean_1(each[rows])
+        method, scores, logits[rows, column], positive, _of_mean_1(row_weights[rows])
       )
     return Calibration(method, head, labels=fitted)
   complete = known.all(axis=1)
@@ -166,7 +166,7 @@ def fit(
     logs[complete],
     truth[complete] == 1,
     labels,
-    _of_mean_1(each[complete]),
+    _of_mean_1(row_weights[complete]),
   )
   return Calibration(method, head, classes=classes)
 

@@ -109,8 +109,9 @@ def recipe_for(network: str) -> Recipe:
   """Returns the recipe of the network's family.
 
   ViT: He et al. 2021, arXiv 2111.06377, table 9; transformers forget what they were pre-trained on
-  unless their lower layers move slowly. ConvNeXt: arXiv 2201.03545, table 5. Others: the decay of
-  Wightman et al. 2021, "ResNet strikes back", arXiv 2110.00476, table 2, A1.
+  unless their lower layers move slowly. ConvNeXt: the decay that it was trained with, Liu et al.
+  2022, arXiv 2201.03545, table 5. Others: the decay of Wightman et al. 2021, "ResNet strikes back",
+  arXiv 2110.00476, table 2, A1.
   """
   if network.startswith('vit'):
     return Recipe(weight_decay=0.05, layer_decay=0.75)

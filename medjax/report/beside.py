@@ -88,8 +88,8 @@ def _style() -> str:
   css = markup.style('report.css', 'sections.css', 'comparison.css', 'reader_section.css')
   colours = dict(re.findall(r'--([\w-]+): ([^;]+);', css[: css.index('@media')]))
   # Programs that draw SVG know no variables and no selectors by state.
-  found = re.findall(r'^(?:svg|\.boxes) ([^{}]+)\{([^}]*)\}', css, re.M)
-  kept = [(names, body) for names, body in found if ':' not in names and '[' not in names]
+  drawings = re.findall(r'^(?:svg|\.boxes) ([^{}]+)\{([^}]*)\}', css, re.M)
+  kept = [(names, body) for names, body in drawings if ':' not in names and '[' not in names]
   rules = ''.join(f'{names.strip()}{{{body.strip()}}}' for names, body in kept)
   return re.sub(r'var\(--([\w-]+)\)', lambda match: colours.get(match.group(1), 'none'), rules)
 

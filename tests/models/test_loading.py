@@ -120,7 +120,7 @@ def test_weights_that_do_not_say_what_they_need_ask(file, tmp_path):
   alone = tmp_path / 'model.safetensors'
   alone.write_bytes(file.read_bytes())
   with pytest.raises(InputError, match=r"pretrained='.*': nothing says the size of its images"):
-    medjax.models.load('resnet_tiny', str(alone), 3, width=WIDTH)
+    medjax.models.load('nnx_nets:Net', str(alone), 3)
   with pytest.raises(InputError, match='nothing says how its images were normalised'):
     medjax.models.load('resnet_tiny', str(alone), 3, image_size=64, width=WIDTH)
   with pytest.raises(InputError, match=r"pretrained='.*nowhere.safetensors': no such file"):

@@ -359,4 +359,4 @@ def test_torchvision_s_inception_normalises_otherwise(file):
 def test_without_weights_the_published_size_or_a_question():
   assert preprocessing.resolve(settings(name='inception_v3'), None)[0].size == 299
   with pytest.raises(InputError, match=r'config\.data\.image_size'):
-    preprocessing.resolve(settings(name='resnet_tiny'), None)
+    preprocessing.resolve(settings(name='my_lab:Net'), None)

@@ -34,10 +34,10 @@ def make(
     return
   root.parent.mkdir(parents=True, exist_ok=True)
   folders = (path.name for path in root.parent.iterdir() if path.is_dir())
-  beside = [name for name in folders if not name.startswith('.')]
+  siblings = [name for name in folders if not name.startswith('.')]
   progress.say(
     f'{root}: there is no such folder; generated pictures are written there, once'
-    f'{nearest(root.name, beside)}'
+    f'{nearest(root.name, siblings)}'
   )
   # A directory next to it is on the same file system, where a rename is atomic.
   with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:

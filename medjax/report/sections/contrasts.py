@@ -43,7 +43,7 @@ def decisions(comparison: Comparison) -> Markup:
     return section(heading, tag('p', words))
   header = (
     'Label',
-    *(f'{name}{of}' for name in ('Sensitivity', 'Specificity') for of in ('', ', difference')),
+    *(f'{name}{what}' for name in ('Sensitivity', 'Specificity') for what in ('', ', difference')),
   )
   rows = [
     [

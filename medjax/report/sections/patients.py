@@ -224,17 +224,17 @@ def _prevalence(splits: Mapping[str, Mapping]) -> list[list[object]]:
 
 
 def _positive(counts: Mapping, label: str) -> object:
-  found = counts['labels'].get(label)
-  if found is None or found['prevalence'] is None:
+  label_counts = counts['labels'].get(label)
+  if label_counts is None or label_counts['prevalence'] is None:
     return 'unknown'
-  unknown = counts['images'] - found['known']
+  unknown = counts['images'] - label_counts['known']
   words = []
-  if found.get('positive_patients') is not None:
-    words.append(wording.count(found['positive_patients'], 'patient'))
+  if label_counts.get('positive_patients') is not None:
+    words.append(wording.count(label_counts['positive_patients'], 'patient'))
   if unknown:
     words.append(f'truth not known of {unknown:,}')
-  shares = f'{found["positive"]:,} of {found["known"]:,}'
-  return [one_line(wording.percent(found['prevalence']), shares), small('; '.join(words))]
+  shares = f'{label_counts["positive"]:,} of {label_counts["known"]:,}'
+  return [one_line(wording.percent(label_counts['prevalence']), shares), small('; '.join(words))]
 
 
 def _explained(splits: Mapping[str, Mapping], people: Mapping[str, Mapping]) -> str:
