@@ -86,7 +86,7 @@ def chosen(points: Iterable[OperatingPoint]) -> str:
   """Says where the thresholds of operating points come from; '' where there are none."""
   kinds = {point.rule.startswith('threshold=') for point in points if point.threshold is not None}
   words = {
-    False: 'chosen on validation and frozen before the test set was read',
+    False: 'chosen on validation and frozen before this reading of the test set',
     True: 'given as a number',
   }
   return ', or '.join(words[is_fixed] for is_fixed in sorted(kinds))

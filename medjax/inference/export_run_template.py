@@ -115,7 +115,7 @@ if __name__ == '__main__':
   if not sys.argv[1:]:
     sys.exit(f'usage: python run.py PICTURE …\nThe network takes {IMAGES}.')
   prevalence = frozen().get('source_prevalence')
-  if prevalence:  # The test set had a floor of positives.
+  if prevalence and frozen()['calibration']['method'] != 'none':  # A floor enriched the test set.
     shares = ', '.join(f'{label} {share:.3g}' for label, share in prevalence.items())
     print(f'note: probabilities are of patients of whom so many are positive: {shares}')
   program = load()

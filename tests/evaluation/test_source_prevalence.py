@@ -172,6 +172,24 @@ def test_two_floors_and_a_label_that_goes_with_them():
     assert enriched[2] > 0.17 and weighted[2] == pytest.approx(of_patient[:, 2].mean(), abs=0.035)
 
 
+@pytest.mark.parametrize('with_a', [0.3, 0.5])
+def test_a_label_without_a_floor_that_goes_with_one_is_of_the_source_too(with_a):
+  rng, patients = np.random.default_rng(1), 4_000
+  a = rng.random(patients) < 0.04
+  b = rng.random(patients) < np.where(a, with_a, (0.04 - 0.04 * with_a) / 0.96)
+  truth, known = np.column_stack([a, b]).astype(np.float32), np.ones((patients, 2), bool)
+  names = [f'{i:05d}' for i in range(patients)]
+  table = pd.DataFrame({'image': names, 'patient': names})
+  data = table, truth, known, ['A', 'B']
+  split, how = by_patient.make(*data, test=0.1, validation=0.1, test_floor={'A': 0.2}, seed=0)
+  for part in ('validation', 'test'):
+    weights = source_weights.to_source(table, split, *data[1:], how=how, part=part)
+    of_part = truth[split == part]
+    assert of_part[:, 1].mean() > 1.5 * b.mean()
+    shares = np.average(truth, axis=0, weights=weights)
+    np.testing.assert_allclose(shares, [a.mean(), b.mean()], rtol=1e-6)
+
+
 def test_weights_travel_through_the_file(tmp_path):
   validation, _ = drawn(0.2, patients=10_000)
   predictions.write(tmp_path / 'v.csv', validation)

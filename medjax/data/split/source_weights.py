@@ -1,11 +1,12 @@
 """How much each patient of a drawn set weighs to stand for the source that it was drawn from.
 
 A floor of positives makes a test set, and the validation set that resembles it, unlike the source:
-positives were drawn more often than others. Within the patients who are positive for the same
-labels that have a floor, chance decided; so each of them stands for as many of the source as were
-not drawn: the inverse of the probability to be drawn, estimated by how many were (Horvitz &
-Thompson, J. Am. Stat. Assoc. 47:663, 1952; post-stratification, Holt & Smith, J. R. Stat. Soc. A
-142:33, 1979).
+positives were drawn more often than others. Each patient drawn stands for as many of the source as
+were not: patients who are positive for the same labels with a floor weigh together as much as all
+such of the source (post-stratification, Holt & Smith, J. R. Stat. Soc. A 142:33, 1979). Validation
+is drawn to resemble the test set in every label, so that the positives of each label without a
+floor weigh together as much as those of the source, too (raking, Deming & Stephan, Ann. Math. Stat.
+11:427, 1940).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.split.by_patient import by_patient
+
+_ROUNDS, _CONVERGED = 200, 1e-9  # of raking; weights are about 1
 
 
 def to_source(
@@ -43,21 +46,39 @@ def to_source(
   enriched = how.get('test', {}).get('enriched', [])
   if not enriched or 'drawn' not in how.get(part, {}).get('from', ''):
     return None
-  floors = [column for column, label in enumerate(labels) if label in how['test']['floor']]
   patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
   split = np.asarray(split)
   used = split != 'unused'
-  positive = by_patient(patients[used], len(names), (known & (truth > 0.5))[used][:, floors])
-  _, stratum = np.unique(np.packbits(positive, axis=1), axis=0, return_inverse=True)
-  stratum = stratum.reshape(-1)
+  positive = by_patient(patients[used], len(names), (known & (truth > 0.5))[used])
+  floors = [column for column, label in enumerate(labels) if label in how['test']['floor']]
+  _, pattern = np.unique(positive[:, floors], axis=0, return_inverse=True)
   in_source, in_part = (
     np.bincount(patients[rows], minlength=len(names)) > 0 for rows in (used, split == part)
   )
-  strata = int(stratum.max()) + 1
-  of_source, of_part = (
-    np.bincount(stratum[inside], minlength=strata) for inside in (in_source, in_part)
+  groupings = [pattern.reshape(-1), *positive.T.astype(np.int64)]
+  weight = np.zeros(len(names))
+  weight[in_part] = _raked(
+    [grouping[in_part] for grouping in groupings],
+    [np.bincount(grouping[in_source]) for grouping in groupings],
   )
-  # A stratum that nobody here is of cannot be spoken for.
-  of_source = np.where(of_part > 0, of_source, 0)
-  weight = of_source / np.maximum(of_part, 1) * (of_part.sum() / of_source.sum())
-  return np.where(split == part, weight[stratum[patients]], 0.0)
+  return np.where(split == part, weight[patients], 0.0)
+
+
+def _raked(groupings: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
+  """Returns weights f64[P] of mean 1 by which every grouping's groups have the shares wanted.
+
+  Args:
+    groupings: int[P] each, the group of every patient.
+    wanted: counts of each grouping's groups. One that nobody here is of cannot be spoken for.
+  """
+  weight = np.ones(len(groupings[0]))
+  for _ in range(_ROUNDS):
+    before = weight
+    for grouping, counts in zip(groupings, wanted):
+      there = np.bincount(grouping, weights=weight, minlength=len(counts))
+      shares = np.where(there > 0, counts, 0)
+      factors = shares / np.where(there > 0, there, 1) * (len(weight) / shares.sum())
+      weight = weight * factors[grouping]
+    if np.abs(weight - before).max() < _CONVERGED:
+      break
+  return weight
