@@ -20,6 +20,7 @@ def fails(command, name, *arguments, bytes_left):
   return failed.stderr
 
 
+@pytest.mark.slow
 def test_training(command, phantom_root, tmp_path):
   workdir = tmp_path / 'run'
   flags = (PHANTOM, f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}')

@@ -139,6 +139,7 @@ def test_a_run_of_an_earlier_medjax_predicts_and_says_how_to_test_it_again(
   assert again.result == run.result
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_and_the_same_call_goes_on(finished, phantom_root, tmp_path):
   config = config_of(phantom_root, 'save_every=1')
 

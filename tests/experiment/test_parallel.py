@@ -41,6 +41,7 @@ PATIENT = {
 }
 
 
+@pytest.mark.slow
 def test_four_devices_do_the_work_of_one(command, phantom_root, finished, tmp_path):
   workdir = tmp_path / 'run'
   four = {'JAX_NUM_CPU_DEVICES': '4', **PATIENT}
@@ -65,6 +66,7 @@ def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, finished,
   assert_same_run(finished[0], workdir)
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
   finished = subprocess.run(
     [

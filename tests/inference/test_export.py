@@ -172,6 +172,7 @@ def test_the_weights_start_another_run(command, finished, other_root, tmp_path):
   assert 'whether patients of this study trained those weights is not recorded' in page
 
 
+@pytest.mark.slow
 def test_an_export_in_its_run_knows_who_trained_it(command, finished, phantom_root, tmp_path):
   shutil.copytree(finished[0], tmp_path / 'first')
   command('export', f'--workdir={tmp_path / "first"}', check=True)

@@ -217,6 +217,7 @@ def test_a_csv_keeps_its_patients_and_its_order(run, mixed, tmp_path):
   ]
 
 
+@pytest.mark.slow
 def test_heat_maps_lie_under_the_names_of_their_images(run, mixed, tmp_path):
   folder = tmp_path / 'maps'
   new_images.predict_to_csv(

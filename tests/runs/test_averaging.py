@@ -249,6 +249,7 @@ def test_a_checkpoint_of_another_label_set_is_one_line(finished):
   assert '\n' not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, tmp_path):
   experiment = config(
     f'data.root={phantom_root}', 'evaluation.checkpoints=3', 'evaluation.test_augment=2',
@@ -287,6 +288,7 @@ def test_a_run_reports_its_average_and_its_single_model(finished, phantom_root, 
     finished_runs.open_run(mixed)
 
 
+@pytest.mark.slow
 def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   command, phantom_root, tmp_path
 ):

@@ -95,6 +95,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(
   assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_too_and_ends_the_workers(phantom_root, tmp_path):
   process = start(tmp_path / 'run', phantom_root, '--config.data.workers=1', '--config.steps=4000')
   while latest(tmp_path / 'run') < 3 and process.poll() is None:

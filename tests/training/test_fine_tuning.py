@@ -57,6 +57,7 @@ def test_unfrozen_stages_train_and_the_others_stay(command, finished, other_root
       assert same(before, after, 'batch_stats', name) == (not unfrozen), name
 
 
+@pytest.mark.slow
 def test_patients_that_trained_the_weights_are_not_tested(
   command, finished, phantom_root, tmp_path
 ):
