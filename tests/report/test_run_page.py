@@ -295,7 +295,7 @@ def test_thresholds_say_where_each_comes_from():
       ['Each threshold was chosen on validation and frozen before this reading of the test set: a'],
     ),
     (('threshold=0.5',), ['Each threshold was given as a number: a']),
-    (('youden', 'threshold=0.5'), ['before the test set was read, or given as a number: a']),
+    (('youden', 'threshold=0.5'), ['before this reading of the test set, or given as a number: a']),
   ):
     assessed = assessment.assess(
       validation,
