@@ -124,14 +124,23 @@ def test_it_decides_at_the_frozen_thresholds(tmp_path):
   assert program.decide(probabilities) == [{'a': 1, 'b': None}, {'a': 0, 'b': None}]
 
 
-def test_it_says_of_which_prevalence_its_probabilities_are(pictures, tmp_path):
+@pytest.mark.parametrize(
+  ('method', 'words'),
+  [
+    ('platt', 'note: probabilities are of patients of whom so many are positive: melanoma 0.021\n'),
+    ('none', ''),
+  ],
+)
+def test_it_says_of_which_prevalence_its_probabilities_are(pictures, tmp_path, method, words):
   path = pathlib.Path(export_program.__file__).with_name('export_run_template.py')
   (tmp_path / 'run.py').write_text(path.read_text('utf-8'), 'utf-8')
-  level = {'operating_points': {}, 'source_prevalence': {'melanoma': 0.021}}
+  level = {
+    'calibration': {'method': method},
+    'operating_points': {},
+    'source_prevalence': {'melanoma': 0.021},
+  }
   (tmp_path / 'frozen.json').write_text(json.dumps({'levels': {'image': level}}))
   said = subprocess.run(
     [sys.executable, 'run.py', str(pictures[0])], cwd=tmp_path, capture_output=True, text=True
   ).stdout
-  assert (
-    said == 'note: probabilities are of patients of whom so many are positive: melanoma 0.021\n'
-  )
+  assert said == words
