@@ -87,6 +87,7 @@ def published(folder: pathlib.Path) -> str:
   return "'resnet_tiny', 'weights/model.safetensors'"
 
 
+@pytest.mark.slow
 def test_the_page_runs_and_shows_what_it_says(shown):
   figures = re.findall(r'^Figure\(value=.*\)$', shown, re.M)
   assert len(figures) >= 3, shown

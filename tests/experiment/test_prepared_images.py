@@ -44,6 +44,7 @@ def config(root, *overrides):
   return configs.load(str(PROJECT / 'configs/phantom.py'), [*tiny, f'data.root={root}', *overrides])
 
 
+@pytest.mark.slow
 def test_a_run_from_prepared_images_ends_in_the_same_bits(command, finished, folder, tmp_path):
   root, output = folder
   workdir = tmp_path / 'run'

@@ -36,6 +36,7 @@ print(len(sys.argv) - 1)
 """
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_what_only_linux_has():
   modules = [
     module.name

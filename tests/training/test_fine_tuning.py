@@ -26,6 +26,7 @@ def same(one, other, kind, name):
   return len(left) == len(right) and all(map(np.array_equal, left, right))
 
 
+@pytest.mark.slow
 def test_head_only_leaves_everything_else_bit_for_bit(command, finished, other_root, tmp_path):
   message = run(
     command, tmp_path / 'run', other_root, f'--config.model.pretrained={finished[0]}',

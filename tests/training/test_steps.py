@@ -164,7 +164,9 @@ def test_clipping_bounds_the_global_norm():
   assert float(optax.tree.norm(updates)) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize('precision', [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(
+  'precision', [jnp.float32, pytest.param(jnp.bfloat16, marks=pytest.mark.slow)]
+)
 def test_training_learns_something_it_can(precision):
   model = models.resnet_tiny(num_labels=1, width=4, dtype=precision)
   state, step = make_step(model, config.Optimizer('adamw', 1e-2))

@@ -96,7 +96,8 @@ def a_few_bags(rng, slides):
   return Bags([f's{row}' for row in range(slides)], features, truth, np.ones(truth.shape, bool))
 
 
-@pytest.mark.parametrize('seed', [0, 3])  # With a random head, attention got the sign wrong.
+# With a random head, attention got the sign wrong.
+@pytest.mark.parametrize('seed', [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_it_learns_which_patches_decide(seed):
   rng = np.random.default_rng(0)
   train, validation, test = (a_few_bags(rng, slides) for slides in (30, 15, 60))
