@@ -98,7 +98,7 @@ def test_a_real_disk_that_fills_up_after_a_checkpoint(phantom_root, tmp_path):
     f'--config.data.root={phantom_root}'
   )
   done = in_a_namespace(
-    f'mount -t tmpfs -o size=350k none {disk}; {train}; echo "status $?"; '
+    f'mount -t tmpfs -o size=430k none {disk}; {train}; echo "status $?"; '
     f'mount -o remount,size=50m {disk}; {train}',
     timeout=500,
   )
