@@ -107,6 +107,7 @@ def test_a_name_or_a_number_that_does_not_fit_the_data(phantom_root, tmp_path, a
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_batch_size_that_devices_do_not_divide(refused):
   refused(
     '--config.batch_size=9',

@@ -135,6 +135,7 @@ def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
   assert ours == others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['Net', 'NnxNet'])
 def test_the_loss_and_the_networks_of_the_readme_by_import_path(
   phantom_root, tmp_path, monkeypatch, network

@@ -1,10 +1,12 @@
 """The preview command draws what a policy does, and refuses what training would refuse."""
 
 import numpy as np
+import pytest
 from conftest import TINY
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_before_and_after(command, phantom_root, tmp_path):
   output = tmp_path / 'preview.png'
   printed = command(

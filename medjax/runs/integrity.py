@@ -88,7 +88,7 @@ def chosen_after_training(config: Config, layout: Layout) -> list[str]:
 def carried(layout: Layout) -> dict[str, Any]:
   """Returns what the latest checkpoint carries beside the state; nothing where there is none."""
   steps = layout.saved_steps()
-  return (_carried(layout.checkpoints / str(steps[-1])) or {}) if steps else {}
+  return (_carried(layout, steps[-1]) or {}) if steps else {}
 
 
 def schedules(layout: Layout, steps: int) -> list[dict[str, int]]:
@@ -144,17 +144,18 @@ def check(layout: Layout) -> None:
   recorded = split_files.read_proof(layout.workdir)['split_sha256']
   digest = functools.cache(_digest)
   for step in layout.saved_steps():
-    _check_checkpoint(layout, layout.checkpoints / str(step), recorded, digest)
+    _check_checkpoint(layout, step, recorded, digest)
   if layout.is_finished():
     _check_result(layout, digest)
 
 
 def _check_checkpoint(
-  layout: Layout, checkpoint: pathlib.Path, recorded: str, digest: Callable[[pathlib.Path], str]
+  layout: Layout, step: int, recorded: str, digest: Callable[[pathlib.Path], str]
 ) -> None:
-  carried = _carried(checkpoint)
+  carried = _carried(layout, step)
   if carried is None:
     return
+  checkpoint = layout.checkpoints / str(step)
   if str(carried.get('next_batch', checkpoint.name)) != checkpoint.name:
     raise InputError(
       f'{checkpoint}: is the checkpoint of step {carried["next_batch"]}; take the folder as its '
@@ -178,15 +179,20 @@ def _check_checkpoint(
   _compare(layout, vouched, digest, checkpoint, 'take the folder as its run left it')
 
 
-def _carried(checkpoint: pathlib.Path) -> dict[str, Any] | None:
-  """Returns what a run gave its checkpoint to carry; None if a newer one has replaced it."""
+def _carried(layout: Layout, step: int) -> dict[str, Any] | None:
+  """Returns what a run gave its checkpoint to carry; None if a newer one has replaced it.
+
+  A run that is killed while it deletes a replaced checkpoint leaves some of its files.
+  """
+  checkpoint = layout.checkpoints / str(step)
   try:
     carried = json.loads((checkpoint / _METADATA).read_text())['custom_metadata']
     if isinstance(carried['split_sha256'], str) and isinstance(carried['config'], dict):
       return carried
     reason = 'another program has saved it'
   except (OSError, ValueError, KeyError, TypeError) as error:
-    if not checkpoint.is_dir():
+    is_replaced = any(other > step for other in layout.saved_steps())
+    if isinstance(error, FileNotFoundError) and (is_replaced or not checkpoint.is_dir()):
       return None
     reason = f'{type(error).__name__}: {error}'
   raise InputError(

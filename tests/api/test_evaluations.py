@@ -217,6 +217,7 @@ def test_tables_with_other_columns_or_rows_are_refused():
     medjax.assess(truth, pd.DataFrame(PROBABILITIES, columns=LABELS).iloc[1:])
 
 
+@pytest.mark.slow
 def test_a_run_is_compared_with_itself_and_with_one_that_has_seen_the_test(
   finished, tmp_path, command
 ):

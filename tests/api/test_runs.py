@@ -117,6 +117,7 @@ def test_what_are_no_paths_is_one_line(images, words, finished):
     medjax.open_run(finished[0]).predict(images)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_medjax_predicts_and_says_how_to_test_it_again(
   finished, phantom_root, tmp_path
 ):

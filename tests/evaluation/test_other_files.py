@@ -168,6 +168,7 @@ def test_one_file_a_reader(write):
     reader_table.read_files([ann])
 
 
+@pytest.mark.slow
 def test_the_command_takes_such_files(command, tmp_path):
   tables = prediction_files.write(tmp_path)
   for name, table in tables.items():

@@ -44,6 +44,7 @@ def stopped(monkeypatch):
   return Stopped
 
 
+@pytest.mark.slow
 def test_a_test_image_under_a_training_name_is_on_the_first_screen(
   finished, phantom_root, images, tmp_path, stopped, capsys
 ):

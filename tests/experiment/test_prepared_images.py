@@ -61,6 +61,7 @@ def test_a_run_from_prepared_images_ends_in_the_same_bits(command, finished, fol
       assert ours == theirs
 
 
+@pytest.mark.slow
 def test_a_run_refuses_what_was_prepared_of_other_images_before_it_trains(
   folder, tmp_path, monkeypatch
 ):

@@ -75,6 +75,7 @@ def check_artefact(command, workdir, root, size, tmp_path):
   np.testing.assert_allclose(printed, expected[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_artefact_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
   check_artefact(command, finished[0], phantom_root, 32, tmp_path)
   card = (tmp_path / 'export/README.md').read_text()

@@ -172,6 +172,7 @@ def test_frozen_stages_stay_as_they_are_statistics_too():
   )
 
 
+@pytest.mark.slow
 def test_it_computes_in_bfloat16_and_takes_the_channels_of_the_images():
   learn = learner_of('nnx_nets:Net', precision='bfloat16', channels=3)
   assert learn.shapes['params']['stem']['kernel'].shape == (3, 3, 3, 8)

@@ -55,6 +55,7 @@ def predicted(learned, variables, images):
   return np.asarray(step(stacked(variables), images))
 
 
+@pytest.mark.slow
 def test_each_checkpoint_and_pass_is_what_it_gives_by_itself(images, variables):
   learned = learn('evaluation.test_augment=2')
   log_odds = predicted(learned, variables, images)
@@ -172,6 +173,7 @@ def test_of_equals_the_latest_are_the_best():
   assert checkpoints.best_validation(history)['step'] == 5
 
 
+@pytest.mark.slow
 def test_as_many_of_the_best_are_kept(tmp_path):
   learned = learn('optimizer.ema=0')
   state = jax.jit(learned.init_state)({})

@@ -24,6 +24,7 @@ def study_notes(layout):
   return results_file.load(layout.result, Result, '').study_notes
 
 
+@pytest.mark.slow
 def test_more_steps_and_another_reading_go_on_and_are_told(
   finished, phantom_root, tmp_path, capsys
 ):

@@ -175,12 +175,22 @@ def test_checkpoints_that_say_nothing_are_refused_and_gone_ones_are_not_missed(c
   integrity.check(copy)
 
 
+def test_a_replaced_checkpoint_may_be_deleted_by_half_but_not_the_latest(copy):
+  latest = copy.checkpoints / str(max(copy.saved_steps()))
+  replaced = shutil.copytree(latest, copy.checkpoints / '1')
+  (replaced / '_CHECKPOINT_METADATA').unlink()
+  integrity.check(copy)
+  (latest / '_CHECKPOINT_METADATA').unlink()
+  with pytest.raises(InputError, match=f'{latest}: does not say which split'):
+    integrity.check(copy)
+
+
 def test_what_a_checkpoint_carries_is_what_orbax_reads(finished):
   layout = Layout(finished[0])
   for step in layout.saved_steps():
     checkpoint = layout.checkpoints / str(step)
     carried = ocp.checkpointables_metadata(checkpoint.absolute()).custom_metadata
-    assert carried == integrity._carried(checkpoint)
+    assert carried == integrity._carried(layout, step)
     assert set(carried['files']) == {
       'split.csv', 'split.json', 'model.json', 'set_aside.csv', 'images.csv'
     }  # fmt: skip

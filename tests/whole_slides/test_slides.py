@@ -194,6 +194,7 @@ def test_slides_without_places_are_answered_for_without_heat_maps(command, run, 
   }
 
 
+@pytest.mark.slow
 def test_a_damaged_slide_is_set_aside_and_the_rest_goes_on(command, tmp_path):
   drawn_slides.node(tmp_path / 'in', 'good', 0, False, size=(900, 850))
   (tmp_path / 'in/broken.svs').write_bytes((tmp_path / 'in/good.tif').read_bytes()[:1000])
