@@ -208,7 +208,7 @@ def opening_lines(
   config: Config, layout: Layout, started: Provenance, data: Study, broken: set[str]
 ) -> list[str]:
   """Returns what a run is about to do, for a person to check before it takes hours."""
-  device, before = jax.devices()[0], readings.read(layout)
+  device, before, reading = jax.devices()[0], readings.read(layout), readings.make(config, None)
   channels = 'grey' if config.data.channels == 1 else 'RGB'
   return [
     f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
@@ -234,9 +234,10 @@ def opening_lines(
     *(
       f'note      {note}'
       for note in (
-        *(notes.notes_on_readings(config, layout, before) if layout.saved_steps() else ()),
+        *(notes.notes_on_readings(layout, before, reading) if layout.saved_steps() else ()),
         *notes.notes(data, broken, ('train', 'validation', 'test')),
-        *notes.notes_on_weights(layout, data, started),
+        *notes.notes_on_weights(config, layout, data, started),
+        *notes.notes_on_members(config),
       )
     ),
   ]

@@ -56,7 +56,7 @@ class Beginning(NamedTuple):
     learner: the network.
     filled: variables that pretrained weights fill.
     started: what model.json says.
-    seen: whom the pretrained weights have seen, None for nobody known.
+    seen: whom the pretrained weights have seen and who has tested them, None for nobody known.
   """
 
   drafted: Draft | None
@@ -145,7 +145,10 @@ def _begin(config: Config, layout: Layout) -> Beginning:
   weights = weights_of_run.find(config.model.pretrained)
   built = learner.build(config, *preprocessing.resolve(config, weights))
   fitted = built.fit(weights)
-  seen = seen_by_run.seen_by(Layout(weights.run)) if weights.run else None
+  seen = None
+  if weights.run:
+    of_run = Layout(weights.run)
+    seen = pd.concat([seen_by_run.seen_by(of_run), seen_by_run.tested_by(of_run)])
   started = model_file.describe(built, weights, fitted)
   return Beginning(drafted, built, fitted.variables, started, seen)
 

@@ -26,7 +26,9 @@ from medjax.evaluation.readers.study import ReaderStudy
 from medjax.evaluation.result import Result
 from medjax.final_test import generated, report_files
 from medjax.report import beside, run_page
-from medjax.runs import finished
+from medjax.runs import finished, integrity, readings
+from medjax.runs.finished import Run
+from medjax.runs.readings import Reading
 from medjax.runtime import files, progress
 
 _INTERVALS = 'computing intervals; fewer replicates take less'
@@ -105,7 +107,7 @@ def evaluate_run(
   validation, test = (run.raw_predictions(part) for part in ('validation', 'test'))
   if subgroups is not None:
     check_columns(test, protocol, names)
-  readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
+  answers = reader_table.read_files(readers) if readers else None  # Before what takes long.
   with progress.waiting(_INTERVALS):
     assessed = assessment.assess(
       validation,
@@ -117,10 +119,37 @@ def evaluate_run(
       },
     )
   result = assessed.result.with_study_of(earlier)
-  if readings is not None:
-    result = dataclasses.replace(result, readers=compare_readers(readings, assessed))
+  if answers is not None:
+    result = dataclasses.replace(result, readers=compare_readers(answers, assessed))
+  given = [
+    f'{name}={value}'
+    for name, value in changes.items()
+    if value is not None and value != getattr(run.config.protocol, name)
+  ]
+  given += [f'readers={path.name}' for path in readers]
+  result = _as_reading(run, result, readings.make(run.config, run.frozen.step, given))
   report_files.write(run.layout, result)
   return Evaluated(result, run.report)
+
+
+def _as_reading(run: Run, result: Result, reading: Reading) -> Result:
+  """Records a reading of a finished run; returns the result that says how many there were.
+
+  Another reading than the last one keeps its result, see medjax.runs.readings.put_aside.
+  """
+  if len(readings.before(run.layout, reading)) == len(readings.read(run.layout)):
+    readings.put_aside(run.layout)
+  before = readings.add(run.layout, reading)
+  facts = dict(result.facts)
+  if before:
+    facts['test set read'] = readings.times([*before, reading])
+  words = readings.in_words(before, reading)
+  return dataclasses.replace(
+    result,
+    facts=facts,
+    study_notes=(*words, *readings.without_words(result.study_notes)),
+    files=integrity.at_end(run.layout),
+  )
 
 
 def evaluate_files(
@@ -150,7 +179,7 @@ def evaluate_files(
     validation = sources.read(sources.validation, sources.validation_truth, protocol)
   truth = sources.truth or sources.predictions
   check(test, validation, protocol, names, predictions=str(sources.predictions), truth=str(truth))
-  readings = reader_table.read_files(readers) if readers else None  # Before what takes long.
+  answers = reader_table.read_files(readers) if readers else None  # Before what takes long.
   with progress.waiting(_INTERVALS):
     assessed = assessment.assess(validation, test, protocol)
   facts = {'predictions': str(sources.predictions), 'truth': str(truth)}
@@ -166,7 +195,7 @@ def evaluate_files(
     assessed.result,
     facts=facts,
     study_notes=tuple(study_notes),
-    readers=None if readings is None else compare_readers(readings, assessed),
+    readers=None if answers is None else compare_readers(answers, assessed),
   )
   output.mkdir(parents=True, exist_ok=True)
   warning = generated.of_predictions(sources.predictions, truth)

@@ -74,7 +74,8 @@ def test_and_report(
     name: {part: predictions_of(config, data, rows[part], by_part[part], part) for part in rows}
     for name, by_part in predicted.ablations.items()
   }
-  before = readings.add(layout, config, best_step)
+  reading = readings.make(config, best_step)
+  before = readings.add(layout, reading)
   protocol = config.protocol
   chosen = assessment.freeze(tested['validation'], protocol)
   choice = selection.chosen_by(tested['validation'], protocol)
@@ -115,14 +116,15 @@ def test_and_report(
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'best step chosen by': selection.in_words(choice, config.data.labels),
       'images set aside': f'{len(broken):,}',
-      **({'test set read': f'{len(before) + 1} times'} if before else {}),
+      **({'test set read': readings.times([*before, reading])} if before else {}),
     },
     # The result says what weakens the test set itself.
     study_notes=(
-      *notes.notes_on_readings(config, layout, before),
+      *notes.notes_on_readings(layout, before, reading),
       *(() if before else notes.notes_on_settings(config, layout)),
       *notes.notes(data, broken, ('train', 'validation')),
-      *notes.notes_on_weights(layout, data, started),
+      *notes.notes_on_weights(config, layout, data, started),
+      *notes.notes_on_members(config),
       *notes.notes_on_changed_images(
         config, layout, data, {**rows, 'train': data.rows('train', broken)}
       ),

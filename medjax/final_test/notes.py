@@ -34,10 +34,34 @@ def notes(data: Study, broken: Set[str], parts: Sequence[str]) -> list[str]:
   return sentences
 
 
-def notes_on_weights(layout: Layout, data: Study, started: Provenance) -> list[str]:
+def notes_on_weights(config: Config, layout: Layout, data: Study, started: Provenance) -> list[str]:
   """Returns what weakens the study because of the weights that it started from."""
   met_again = seen_by_run.note_on_weights(data.table, data.split, layout)
-  return [note for note in (model_file.note(started), met_again) if note]
+  sentences = [note for note in (model_file.note(started), met_again) if note]
+  tested, patients = seen_by_run.tested_before(data.table, data.split, config.data.root, layout)
+  if tested and started.pretrained:
+    sentences.append(
+      f'{tested:,} of the {count(patients, "test patient")} had been tested before with the '
+      f'weights that this run started from ({started.pretrained["from"]}): if these were chosen '
+      'for what that test said, the figures flatter; patients who were never tested would tell.'
+    )
+  return sentences
+
+
+def notes_on_members(config: Config) -> list[str]:
+  """Returns what weakens the study because other runs are averaged with its own.
+
+  They are finished and have the same split, see medjax.runs.finished.open_members.
+  """
+  members = config.evaluation.members
+  if not members:
+    return []
+  which = 'run that is' if len(members) == 1 else 'runs that are'
+  return [
+    f'The {which} averaged with this one ({", ".join(members)}) had been tested on the same '
+    'patients before: if chosen for what that test said, the figures flatter; patients who were '
+    'never tested would tell.'
+  ]
 
 
 def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
@@ -56,10 +80,11 @@ def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
   return sentences
 
 
-def notes_on_readings(config: Config, layout: Layout, before: list[Reading]) -> list[str]:
+def notes_on_readings(layout: Layout, before: list[Reading], reading: Reading) -> list[str]:
   """Returns how often the test set was read before, and whether the run was trained in parts."""
-  sentences = readings.in_words(before, config)
-  trained = integrity.schedules(layout, config.steps)
+  sentences = readings.in_words(before, reading)
+  steps = reading['config']['steps']
+  trained = integrity.schedules(layout, steps)
   if len(trained) > 1:
     parts = ', then '.join(
       f'from step {part["from"]:,} on under a schedule of {part["steps"]:,} steps'
@@ -67,7 +92,7 @@ def notes_on_readings(config: Config, layout: Layout, before: list[Reading]) -> 
     )
     sentences.append(
       f'Trained in parts, {parts}: the learning rate rose again in between, so this is not what '
-      f'{config.steps:,} steps in one would have given.'
+      f'{steps:,} steps in one would have given.'
     )
   return sentences
 

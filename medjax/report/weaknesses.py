@@ -20,7 +20,8 @@ _LADDER = (
   # Tested on what was trained on, or chosen after looking.
   r' also in |patients? in both |trained or chose|not the files that|Set after the training'
   r'|byte for byte|same as images of|are training images|more than one side|share \S+ pictures?\.'
-  r'|trained on is not recorded|had seen the test set|test set was read|copy of the other',
+  r'|trained on is not recorded|had seen the test set|test set was read|been tested '
+  r'|copy of the other',
   # The picture need not be read to know the answer, or the answer is two.
   r'decides one answer only|tells? .* with an AUROC|present and absent|names of several patients',
   # There is no figure at all.

@@ -100,6 +100,10 @@ class Layout:
     """The test result of an earlier reading, the first being 1."""
     return self.evaluation / f'test.{number}.json'
 
+  def earlier_files(self, number: int) -> pathlib.Path:
+    """The folder of files that an earlier result was made of and a later reading replaced."""
+    return self.evaluation / f'test.{number}'
+
   @property
   def examples(self) -> pathlib.Path:
     """The examples that the report shows, with their pictures."""
@@ -149,3 +153,9 @@ class Layout:
   def is_finished(self) -> bool:
     """Whether the run has ended: it is tested and its report is written."""
     return self.result.is_file()
+
+  def has_traces_of_a_test(self) -> bool:
+    """Whether there is anything that only a test leaves, be it of an earlier one."""
+    results = self.evaluation.glob('test*.json')
+    left = (self.predictions('test'), self.frozen, self.report, *results)
+    return any(path.is_file() for path in left)

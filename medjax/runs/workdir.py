@@ -116,6 +116,8 @@ def write(
     layout.workdir.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise InputError(f'--workdir={layout.workdir}: cannot be made ({error.strerror})') from None
+  if layout.is_run():
+    readings.keep(layout)
   # Killed half-way, a folder must not pair the old settings with the new split.
   layout.config.unlink(missing_ok=True)
   files.write_whole(layout.set_aside, looked.broken.to_csv(index=False))
@@ -173,9 +175,7 @@ def reopen(config: Config, layout: Layout) -> None:
 
   Killed anywhere in here, the same command goes on.
   """
-  before = readings.read(layout)
-  readings.write(layout, before)
-  layout.result.rename(layout.earlier_result(len(before)))
+  readings.put_aside(layout)
   keep_going_on(config, layout)
 
 
@@ -183,6 +183,7 @@ def keep_going_on(config: Config, layout: Layout) -> None:
   """Writes to config.json what may change when a run goes on: how far it trains, how it is
   tested.
   """
+  readings.keep(layout)
   old = files.read_json(layout.config)
   kept = integrity.going_on(old, configs.to_dict(config))
   if kept != old:

@@ -1,23 +1,41 @@
 """A finished run is trained further or tested otherwise, and says that its test set was read."""
 
+import hashlib
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from conftest import TINY
 
 from medjax import config
+from medjax.data.leakage import seen_before
 from medjax.evaluation import results_file
 from medjax.evaluation.result import Result
-from medjax.experiment import run
+from medjax.experiment import loop, run
+from medjax.final_test import again, notes
 from medjax.runs import finished as finished_runs
-from medjax.runs import integrity, readings
+from medjax.runs import integrity, readings, seen_by_run
 from medjax.runs.layout import Layout
 
 
 def tiny(root, *overrides):
   settings = (*(flag.removeprefix('--config.') for flag in TINY), f'data.root={root}', *overrides)
   return config.load('configs/phantom.py', settings)
+
+
+class Stopped(Exception):
+  pass
+
+
+def check_earlier(layout, number):
+  """Compares what an earlier result vouches for with the files that are kept of it."""
+  vouched = json.loads(layout.earlier_result(number).read_text())['files']
+  for name, digest in vouched.items():
+    kept = layout.earlier_files(number) / name
+    path = kept if kept.is_file() else layout.workdir / name
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, name
+  assert '<h1>' in (layout.earlier_files(number) / 'report/index.html').read_text()
 
 
 def study_notes(layout):
@@ -42,6 +60,7 @@ def test_more_steps_and_another_reading_go_on_and_are_told(
   assert trained_on.startswith(once) and 'those here flatter' in trained_on
   assert parts in in_parts
   assert layout.earlier_result(1).read_bytes() == first
+  check_earlier(layout, 1)
   assert results_file.load(layout.result, Result, '').facts['test set read'] == '2 times'
   assert max(layout.saved_steps()) == 9
   assert len(finished_runs.open_run(layout.workdir).predictions()) > 0
@@ -87,11 +106,11 @@ def test_what_differs_only_in_what_is_shown_flatters_nothing():
     for override in ('evaluation.subgroups=view', 'evaluation.calibration=none')
   )
   before = [{'best_step': 3, 'config': config.to_dict(tiny('data'))}]
-  (words,) = readings.in_words(before, shown)
+  (words,) = readings.in_words(before, readings.make(shown, 3))
   assert 'so the figures mean what they did' in words and 'flatter' not in words
-  (words,) = readings.in_words(before, chosen)
+  (words,) = readings.in_words(before, readings.make(chosen, 3))
   assert 'those here flatter' in words
-  assert readings.in_words([], chosen) == []
+  assert readings.in_words([], readings.make(chosen, 3)) == []
 
 
 def test_a_config_of_a_medjax_with_fewer_settings_is_that_of_the_checkpoints(finished, tmp_path):
@@ -106,3 +125,78 @@ def test_a_config_of_a_medjax_with_fewer_settings_is_that_of_the_checkpoints(fin
   layout.config.write_text(json.dumps(saved))
   with pytest.raises(Exception, match=r'config\.optimizer\.momentum: was 0\.9, is now 0\.5'):
     integrity.check(layout)
+
+
+def test_a_folder_of_results_taken_away_is_missed(finished, phantom_root, tmp_path, monkeypatch):
+  def stop(*arguments, **settings):
+    raise Stopped
+
+  monkeypatch.setattr(loop, 'train', stop)
+  for number, (settings, said) in enumerate(
+    [(('steps=9',), 'with other settings (config.steps: was 6, is now 9)'), ((), 'with these')]
+  ):
+    layout = Layout(shutil.copytree(finished[0], tmp_path / str(number)))
+    shutil.rmtree(layout.evaluation)
+    experiment = tiny(phantom_root, *settings)
+    with pytest.raises(Stopped):
+      run.run(experiment, layout.workdir)
+    # The config is of the new steps by now, the record still of the old.
+    before = readings.before(layout, readings.make(experiment, 3))
+    (words,) = readings.in_words(before, readings.make(experiment, 3))
+    assert words.startswith(
+      f'The test set was read at least once before: (1) after 6 steps, {said}'
+    )
+    assert 'there may have been more' in words and 'those here flatter' in words
+    assert readings.times([*before, *before]) == 'at least 2 times'
+  for path in (layout.predictions('test'), layout.frozen, layout.report, layout.readings):
+    path.unlink()
+  assert readings.read(layout) == []
+
+
+def test_weights_and_members_that_were_tested_before_are_told(
+  finished, phantom_root, tmp_path, monkeypatch, capsys
+):
+  def stop(*arguments, **settings):
+    raise Stopped
+
+  monkeypatch.setattr(loop, 'train', stop)
+  images = pd.read_csv(finished[0] / 'split.csv', dtype=str)
+  tested = images.loc[images['split'] == 'test', 'patient'].nunique()
+  workdir = tmp_path / 'run'
+  with pytest.raises(Stopped):
+    run.run(tiny(phantom_root, f'model.pretrained={finished[0]}'), workdir)
+  words = f'{tested} of the {tested} test patients had been tested before with the weights that'
+  assert f'note      {words} this run started from ({finished[0]})' in capsys.readouterr().out
+  # A run that starts from this one, which was never tested itself, is told the same.
+  assert set(seen_by_run.seen_by(Layout(workdir))['split']) == {'train', 'validation'}
+  seen, split = seen_by_run.tested_by(Layout(workdir)), images['split'].to_numpy(object)
+  assert seen_before.tested_before(images, split, str(phantom_root), seen) == (tested, tested)
+  # Others of the same names, in a folder of their own.
+  renamed = images.assign(image='x' + images['image'])
+  assert seen_before.tested_before(renamed, split, str(tmp_path), seen) == (0, tested)
+  assert notes.notes_on_members(tiny(phantom_root)) == []
+  (words,) = notes.notes_on_members(tiny(phantom_root, f'evaluation.members={finished[0]}'))
+  assert str(finished[0]) in words and 'tested on the same patients before' in words
+
+
+def test_evaluating_again_is_a_reading_too(finished, phantom_root, tmp_path, capsys):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  first, predicted = layout.result.read_bytes(), layout.predictions('test').read_bytes()
+  again.evaluate_run(layout.workdir)  # As it was.
+  assert layout.result.read_bytes() == first and len(readings.read(layout)) == 1
+  for number, replicates in ((1, 20), (2, 30)):
+    again.evaluate_run(layout.workdir, replicates=replicates)
+    check_earlier(layout, number)
+  assert layout.earlier_result(1).read_bytes() == first
+  result = finished_runs.open_run(layout.workdir).result
+  assert result.replicates == 30 and result.facts['test set read'] == '3 times'
+  told = [note for note in result.study_notes if 'was read' in note]
+  assert len(told) == 1 and told[0].startswith(
+    'The test set was read 2 times before: (1) after 6 steps, with other settings (without '
+    'replicates=30); (2) after 6 steps, with other settings (with replicates=20; without'
+  )
+  assert 'the figures mean what they did' in told[0]
+  assert '2 times before' in layout.report.read_text()
+  assert layout.predictions('test').read_bytes() == predicted
+  run.run(tiny(phantom_root), layout.workdir)
+  assert 'this run is complete' in capsys.readouterr().out

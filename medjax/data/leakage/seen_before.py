@@ -11,7 +11,7 @@ import heapq
 import itertools
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -90,6 +90,7 @@ def note(images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame) -> str | N
   overlap = _met_again(images, split, seen)
   if overlap is None:
     return None
+  seen = seen[seen['split'] != 'test']
   part, common, patients = overlap
   folders = ', '.join(sorted(set(seen['root'])))
   return (
@@ -99,11 +100,32 @@ def note(images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame) -> str | N
   )
 
 
+def tested_before(
+  images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.DataFrame
+) -> tuple[int, int]:
+  """Returns how many test patients had been tested with the weights before, and of how many.
+
+  Args:
+    images, split, root: as for `check_unseen`.
+    seen: as there; its test images are those of tests that were read.
+  """
+  known: set[str] = set()
+  patients = images.loc[split == 'test', 'patient'].nunique()
+  for folder, rows in seen[seen['split'] == 'test'].groupby('root'):
+    if _same_set(str(folder), rows['image'], os.path.realpath(root), images['image']):
+      overlap = _met_again(images, split, rows, {'test': ('test',)})
+      known |= set(overlap[1] if overlap else ())
+  return len(known), patients
+
+
 def _met_again(
-  images: pd.DataFrame, split: np.ndarray, seen: pd.DataFrame
+  images: pd.DataFrame,
+  split: np.ndarray,
+  seen: pd.DataFrame,
+  forbidden: Mapping[str, tuple[str, ...]] = _FORBIDDEN,
 ) -> tuple[str, list[str], int] | None:
   """Returns a split with patients among those seen, these, and how many patients it has."""
-  for part, parts_seen in _FORBIDDEN.items():
+  for part, parts_seen in forbidden.items():
     before, now = (
       rows.loc[:, ['patient', 'image']].drop_duplicates('patient')
       for rows in (seen[seen['split'].isin(parts_seen)], images[split == part])
