@@ -29,6 +29,7 @@ def check(config: Config) -> None:
   protocol.check(config.protocol, config.data.labels, protocol.IN_CONFIG)
   _check_optimizer(config)
   _check_averaging(config)
+  _check_subgroups(config)
 
 
 def _check_data(config: Config) -> None:
@@ -118,3 +119,13 @@ def _check_averaging(config: Config) -> None:
     raise InputError(
       f'config.evaluation.members={members}: must be work directories, each of them once'
     )
+
+
+def _check_subgroups(config: Config) -> None:
+  for name in config.evaluation.subgroups:
+    if name in vocabulary.OWN_COLUMNS or name.startswith(vocabulary.OF_PREDICTIONS):
+      raise InputError(
+        f"config.evaluation.subgroups: a column cannot be called '{name}', as the run's own in its "
+        f'files of predictions ({", ".join((*vocabulary.OWN_COLUMNS, *vocabulary.OF_PREDICTIONS))} '
+        'and a label); rename it in the table'
+      )

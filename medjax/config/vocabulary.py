@@ -15,6 +15,9 @@ CALIBRATIONS = ('none', 'temperature', 'platt', 'isotonic')
 SCORES = ('probabilities', 'ranks')
 AGGREGATES = ('max', 'mean', 'top')
 SALIENCIES = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
+# What columns of a run's own are called in a file of predictions; the first ones by label.
+OF_PREDICTIONS = ('prob_', 'true_', 'decision_', 'raw_', 'logit_')
+OWN_COLUMNS = ('decision', 'source_weight')
 RULES = ('youden', 'sensitivity', 'specificity', 'cost', 'threshold')
 RULE_EXAMPLES = ('youden', 'sensitivity=0.9', 'specificity=0.9', 'cost=5', 'threshold=0.5')
 

@@ -29,12 +29,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from medjax.config import vocabulary
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
-PROBABILITY, TRUTH, DECISION, RAW, LOGIT = 'prob_', 'true_', 'decision_', 'raw_', 'logit_'
-PREFIXES = (PROBABILITY, TRUTH, DECISION, RAW, LOGIT)
-WEIGHT = 'source_weight'
+PREFIXES = PROBABILITY, TRUTH, DECISION, RAW, LOGIT = vocabulary.OF_PREDICTIONS
+DECIDED, WEIGHT = vocabulary.OWN_COLUMNS
 _MOST = 700.0  # Log-odds beyond belong to no float64.
 
 
@@ -228,7 +228,7 @@ def read(path: str | os.PathLike) -> Predictions:
 def own_columns(labels: Sequence[str]) -> list[str]:
   """Returns the names of all columns by which a run's file may speak of these labels."""
   prefixes = PROBABILITY, DECISION, RAW, LOGIT, TRUTH
-  return ['decision', WEIGHT, *(prefix + label for prefix in prefixes for label in labels)]
+  return [DECIDED, WEIGHT, *(prefix + label for prefix in prefixes for label in labels)]
 
 
 def _numbers(frame: pd.DataFrame, column: str, path: pathlib.Path) -> np.ndarray:

@@ -68,6 +68,8 @@ def test_overrides(override, path, value):
   ('override', 'words'),
   [
     ('batchsize=16', ['config.batchsize', "did you mean 'batch_size'?"]),
+    ('evaluation.subgroups=sex,raw_material', ["'raw_material'", 'evaluation.subgroups', 'rename']),
+    ('evaluation.subgroups=source_weight', ["'source_weight'", 'evaluation.subgroups']),
     ('data.rot=x', ['config.data.rot', "did you mean 'root'?"]),
     ('dat.root=x', ['config.dat', "did you mean 'data'?"]),
     ('optimizer.lr=1', ['config.optimizer.lr: ', "did you mean 'learning_rate'?"]),
