@@ -24,7 +24,7 @@ from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.prepared import Prepared
-from medjax.data.split import by_patient, given, split_files
+from medjax.data.split import by_patient, given, source_weights, split_files
 from medjax.errors import InputError, check_option
 from medjax.runtime import rounding
 
@@ -62,6 +62,16 @@ class Study:
         f'the {part} split has no image left; {len(broken):,} images could not be read'
       )
     return np.flatnonzero(kept)
+
+  def source_weights(self, labels: Sequence[str], part: str) -> np.ndarray | None:
+    """Returns `medjax.data.split.source_weights.to_source` of a split, f64[N] or None."""
+    drawn = self.table, self.split, self.truth, self.known, labels
+    return source_weights.to_source(*drawn, how=self.proof['how'], part=part)
+
+  def absent(self, labels: Sequence[str], part: str) -> dict[str, int]:
+    """Returns `medjax.data.split.source_weights.absent` of a split."""
+    drawn = self.table, self.split, self.truth, self.known, labels
+    return source_weights.absent(*drawn, how=self.proof['how'], part=part)
 
 
 def make(config: Config) -> tuple[Study, str]:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from medjax.config.protocol import Protocol
+from medjax.errors import InputError
 from medjax.evaluation import classes, levels, notes, ranks, subgroups, summary, without_width
 from medjax.evaluation.counts import count, of_several_patients
-from medjax.evaluation.frozen import FrozenLevel, calibrated, without_validation
+from medjax.evaluation.frozen import FrozenLevel, calibrated, prevalence, without_validation
 from medjax.evaluation.frozen import freeze as freeze_level
 from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.label_result import Counts
@@ -123,10 +124,18 @@ def assess(
   return Assessment(of_levels, result, ready.get('validation'), ready['test'])
 
 
-def freeze(validation: Predictions, protocol: Protocol) -> dict[str, FrozenLevel]:
+def freeze(
+  validation: Predictions, protocol: Protocol, source: Predictions | None = None
+) -> dict[str, FrozenLevel]:
   """Returns what validation chooses: level → of medjax.evaluation.frozen.freeze.
 
   Of images, of the level that is tested, and of every other level that the predictions allow.
+
+  Args:
+    validation: predictions of images.
+    protocol: how the test set is read.
+    source: every image that the split was drawn from, with any scores, where validation is weighted
+      to stand for them; None where they are not known.
 
   Raises:
     InputError: with exclusive classes, probabilities that do not sum to 1 or a truth of more or
@@ -136,10 +145,20 @@ def freeze(validation: Predictions, protocol: Protocol) -> dict[str, FrozenLevel
   if head != 'sigmoid':
     classes.check(validation, 'validation')
   names = ('image', protocol.level, *_reported_levels(validation, aggregate, head))
-  return {
-    name: freeze_level(levels.to_level(validation, name, aggregate, head), protocol)
-    for name in dict.fromkeys(names)
-  }
+  frozen = {}
+  for name in dict.fromkeys(names):
+    counted = _counted(source, name, protocol) if source is not None else None
+    units = levels.to_level(validation, name, aggregate, head)
+    frozen[name] = freeze_level(units, protocol, counted)
+  return frozen
+
+
+def _counted(source: Predictions, level: str, protocol: Protocol) -> dict[str, float] | None:
+  """Returns the prevalence of the source; None where it does not say what its units are."""
+  try:
+    return prevalence(levels.to_level(source, level, protocol.aggregate, protocol.head))
+  except InputError:  # Training images may lack the column of the level.
+    return None
 
 
 def _reported_levels(predictions: Predictions, aggregate: str, head: str) -> list[str]:

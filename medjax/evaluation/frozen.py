@@ -51,11 +51,14 @@ class FrozenLevel:
     source_prevalence: label → its prevalence in the source, to which probabilities are calibrated
       and by which thresholds of 'cost' are chosen, where a floor of positives made validation
       unlike it; None where validation is taken as it is. A label without known truth is left out.
+    source_counted: whether that prevalence was counted in the source, over all units whose truth is
+      known; else it is estimated from the weights of validation.
   """
 
   calibration: Calibration
   operating_points: dict[str, tuple[FrozenPoint, ...]]
   source_prevalence: dict[str, float] | None = None
+  source_counted: bool | None = None
 
   def threshold(self, label: str) -> float | None:
     """Returns the threshold that decides for a label; None where it has none."""
@@ -88,6 +91,8 @@ class Frozen:
     aggregate: how images become studies, patients or slides.
     levels: level → what was chosen at it.
     chosen_by: how the step was chosen; None where that is not recorded.
+    absent: patients of the source whom no weight can stand for, since validation has nobody like
+      them, see medjax.data.split.source_weights.absent; None where there are none.
   """
 
   step: int | None
@@ -96,6 +101,7 @@ class Frozen:
   aggregate: str
   levels: dict[str, FrozenLevel]
   chosen_by: ChosenBy | None = None
+  absent: dict[str, int] | None = None
 
 
 # What the file holds only where a calibration has it.
@@ -107,12 +113,15 @@ _OPTIONAL = {
 }
 
 
-def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
+def freeze(
+  validation: Predictions, protocol: Protocol, counted: Mapping[str, float] | None = None
+) -> FrozenLevel:
   """Fits the calibration, then chooses the thresholds of the calibrated probabilities.
 
   Args:
     validation: the raw predictions on the validation split, at one level.
     protocol: its head, calibration and operating points.
+    counted: label → its prevalence in the source at that level, where that was counted.
 
   Raises:
     InputError: no such head, method or rule.
@@ -141,17 +150,23 @@ def freeze(validation: Predictions, protocol: Protocol) -> FrozenLevel:
       )
       for rule in protocol.operating_points
     )
-  return FrozenLevel(fitted, points, _source_prevalence(validation))
-
-
-def _source_prevalence(validation: Predictions) -> dict[str, float] | None:
   if validation.weights is None:
-    return None
-  totals = validation.weights @ validation.known
-  positives = validation.weights @ (validation.known * validation.truth.astype(np.float64))
+    return FrozenLevel(fitted, points)
+  shares = counted or prevalence(validation)
+  return FrozenLevel(fitted, points, dict(shares), source_counted=bool(counted))
+
+
+def prevalence(units: Predictions) -> dict[str, float]:
+  """Returns label → its share of positives among those whose truth is known, weighted if they are.
+
+  A label without known truth is left out.
+  """
+  weights = np.ones(len(units.images)) if units.weights is None else units.weights
+  totals = weights @ units.known
+  positives = weights @ (units.known * units.truth.astype(np.float64))
   return {
     label: float(positive / total)
-    for label, positive, total in zip(validation.labels, positives, totals)
+    for label, positive, total in zip(units.labels, positives, totals)
     if total
   }
 

@@ -3,9 +3,12 @@
 Predictions are a CSV with a column `image` and one for each label, `prob_<label>` or just
 `<label>`. The truth is a CSV with `image`, `true_<label>` or `<label>` (1, 0; -1 and empty are not
 known), and, where there are any, `patient` and further columns that describe an image. The
-predictions may hold the truth too.
+predictions may hold the truth too. Of a run's own file (see medjax.evaluation.predictions) `prob_`
+is evaluated, which the run has calibrated, each image weighing as `source_weight` says; `raw_` and
+`logit_`, from before the calibration, are not used.
 """
 
+import csv
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +19,9 @@ from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import (
   PROBABILITY,
+  RAW,
   TRUTH,
+  WEIGHT,
   Predictions,
   own_columns,
   within_rounding,
@@ -79,7 +84,29 @@ def read(
     ~np.isnan(values),
     about[[name for name in about if name not in used]].reset_index(drop=True),
     stated='patient' in known or 'patient' in predicted,
+    weights=_weights(predicted, list(of_probability), predictions),
   )
+
+
+def is_of_run(predictions: pathlib.Path) -> bool:
+  """Whether the file of predictions is a run's own, by its header."""
+  with open(predictions, encoding='utf-8', errors='replace', newline='') as file:
+    return any(column.startswith(RAW) for column in next(csv.reader(file), ()))
+
+
+def _weights(frame: pd.DataFrame, labels: Sequence[str], path: pathlib.Path) -> np.ndarray | None:
+  """Returns how much the images of a run's file count where its source is meant, f64[N] or None."""
+  if WEIGHT not in frame or not any(RAW + label in frame for label in labels):
+    return None  # In a file of somebody else's that name may say anything.
+  values = pd.to_numeric(frame[WEIGHT], errors='coerce').to_numpy(np.float64)
+  bad = ~(np.isfinite(values) & (values >= 0))
+  if bad.any():
+    row = np.flatnonzero(bad)[0]
+    raise InputError(
+      f"{path}: row {frame['row'].iloc[row] + 2}, column '{WEIGHT}': '{frame[WEIGHT].iloc[row]}' "
+      'is no weight, a number that is not negative'
+    )
+  return values
 
 
 def _by_image(path: pathlib.Path, columns: Mapping[str, str]) -> pd.DataFrame:

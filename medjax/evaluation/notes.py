@@ -87,9 +87,9 @@ def of_source(level: FrozenLevel) -> list[str]:
     return []
   return [
     'A floor enriched the split. Each patient weighs as many as he or she stands for in the source '
-    f'(prevalence {_shares(level.source_prevalence)}) in the calibration, in thresholds of a cost, '
-    'in the figures of calibration, and in the predictive values at that prevalence. Sensitivity, '
-    'specificity and areas are of the patients as drawn.'
+    f'(prevalence {_shares(level.source_prevalence)}, {_origin(level)}) in the calibration, in '
+    'thresholds of a cost, in the figures of calibration, and in the predictive values at that '
+    'prevalence. Sensitivity, specificity and areas are of the patients as drawn.'
   ]
 
 
@@ -110,8 +110,32 @@ def of_new_patients(level: FrozenLevel) -> str:
     return ''
   return (
     'probabilities are calibrated to the source that the split was drawn from; its prevalence is '
-    f'{_shares(shares)}'
+    f'{_shares(shares)}, {_origin(level)}'
   )
+
+
+def _origin(level: FrozenLevel) -> str:
+  return 'counted there' if level.source_counted else 'estimated from the weights of validation'
+
+
+def of_absent(part: str, kinds: Mapping[str, int]) -> list[str]:
+  """Returns a sentence on patients of the source whom nobody in 'validation' or 'test' stands for.
+
+  Args:
+    part: the split.
+    kinds: from medjax.data.split.source_weights.absent.
+  """
+  if not kinds:
+    return []
+  counted = [f'{wording.count(number, "patient")} {kind}' for kind, number in kinds.items()]
+  figures = {
+    'validation': 'calibration and thresholds of a cost',
+    'test': 'the figures of calibration and the predictive values at its prevalence',
+  }[part]
+  return [
+    f'The {part} set has nobody like some patients of the source ({"; ".join(counted)}), and no '
+    f'weight can stand for them: {figures} leave them out.'
+  ]
 
 
 def _shares(prevalence: Mapping[str, float]) -> str:

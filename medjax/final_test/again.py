@@ -183,6 +183,8 @@ def evaluate_files(
   with progress.waiting(_INTERVALS):
     assessed = assessment.assess(validation, test, protocol)
   facts = {'predictions': str(sources.predictions), 'truth': str(truth)}
+  if joining.is_of_run(sources.predictions):
+    facts['scores'] = 'prob_, which a run has calibrated; raw_ and logit_ (before it) are not used'
   study_notes = [not_recorded(sources.predictions)]
   if validation is not None:
     facts['thresholds from'] = str(sources.validation)

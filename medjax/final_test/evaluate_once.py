@@ -8,10 +8,10 @@ import numpy as np
 
 from medjax.config import Config
 from medjax.data import table
-from medjax.data.split import source_weights
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import assessment, frozen, predictions, surest
+from medjax.evaluation import notes as weaknesses
 from medjax.evaluation.frozen import Frozen, FrozenLevel
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
@@ -77,7 +77,12 @@ def test_and_report(
   reading = readings.make(config, best_step)
   before = readings.add(layout, reading)
   protocol = config.protocol
-  chosen = assessment.freeze(tested['validation'], protocol)
+  source = None
+  if tested['validation'].weights is not None:
+    every = np.flatnonzero(data.split != 'unused')
+    source = predictions_of(config, data, every, np.zeros((len(every), len(config.data.labels))))
+  chosen = assessment.freeze(tested['validation'], protocol, source)
+  absent = {part: data.absent(config.data.labels, part) for part in tested}
   choice = selection.chosen_by(tested['validation'], protocol)
   kept = Frozen(
     step=best_step,
@@ -86,6 +91,7 @@ def test_and_report(
     aggregate=config.evaluation.aggregate,
     levels=chosen,
     chosen_by=None if best_step is None else choice,
+    absent=absent['validation'] or None,
   )
   for part, of_part in tested.items():
     decided = decisions.decide(config, kept, of_part.probabilities, of_part.log_odds)
@@ -123,6 +129,7 @@ def test_and_report(
       *notes.notes_on_readings(layout, before, reading),
       *(() if before else notes.notes_on_settings(config, layout)),
       *notes.notes(data, broken, ('train', 'validation')),
+      *(note for part, kinds in absent.items() for note in weaknesses.of_absent(part, kinds)),
       *notes.notes_on_weights(config, layout, data, started),
       *notes.notes_on_members(config),
       *notes.notes_on_changed_images(
@@ -141,7 +148,7 @@ def test_and_report(
 
 
 def predictions_of(
-  config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray, part: str
+  config: Config, data: Study, rows: np.ndarray, network_log_odds: np.ndarray, part: str = ''
 ) -> Predictions:
   """Returns the predictions of images, with their truth and what else is known of them.
 
@@ -150,7 +157,7 @@ def predictions_of(
     data: the study.
     rows: int[N] of it.
     network_log_odds: f[N, L].
-    part: the split whose rows they are.
+    part: the split whose rows they are, and which is weighted; '' for rows of several.
   """
   images = data.table.iloc[rows]
   columns = table.subgroup_columns(images)
@@ -160,17 +167,10 @@ def predictions_of(
     for name in columns
     if (name in asked or columns[name].startswith(table.ABOUT))
     and not name.startswith(predictions.PREFIXES)
+    and name not in (predictions.DECIDED, predictions.WEIGHT)
   }
   probabilities, log_odds = predictions.probabilities_of(network_log_odds)
-  weights = source_weights.to_source(
-    data.table,
-    data.split,
-    data.truth,
-    data.known,
-    config.data.labels,
-    how=data.proof['how'],
-    part=part,
-  )
+  weights = data.source_weights(config.data.labels, part)
   return Predictions(
     images=list(images['image']),
     patients=list(images['patient']),

@@ -87,8 +87,10 @@ def _patients(slides: Mapping[str, Predictions]) -> dict[str, Predictions]:
 
 def _evaluate(parts: Mapping[str, Predictions], protocol: Protocol) -> Result:
   chosen = frozen.freeze(parts['validation'], protocol)
+  protocol = dataclasses.replace(protocol, prevalence=chosen.source_prevalence or {})
   result = summary.evaluate(parts['validation'], parts['test'], chosen.operating_points, protocol)
-  return dataclasses.replace(result, notes=_of_unit(result.notes, protocol.level))
+  sentences = (*result.notes, *notes.of_source(chosen))
+  return dataclasses.replace(result, notes=_of_unit(sentences, protocol.level))
 
 
 def _of_unit(sentences: Iterable[str], unit: str) -> tuple[str, ...]:

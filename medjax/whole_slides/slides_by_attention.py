@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -63,7 +63,7 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
   counts: dict[str, int] = {}
   attention: dict[str, np.ndarray] = {}
   for split in PARTS:
-    of_network, weights = pooling.predict(trained, slides[split])
+    of_network, shares = pooling.predict(trained, slides[split])
     probabilities, log_odds = predictions.probabilities_of(of_network)
     predicted[split] = Predictions(
       slides[split].slides,
@@ -73,13 +73,16 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
       slides[split].truth,
       slides[split].known,
       log_odds=log_odds,
+      weights=source_weights_of(
+        data, run.config.data.labels, reference.slide_of, split, slides[split].slides
+      ),
     )
     by_slide: dict[str, list[str]] = {}
     for image in images[split]:
       by_slide.setdefault(reference.slide_of[image], []).append(image)
-    for slide, slide_weights in zip(slides[split].slides, weights):
-      counts[slide] = len(slide_weights)
-      attention |= dict(zip(by_slide[slide], slide_weights[:, None]))
+    for slide, of_patches in zip(slides[split].slides, shares):
+      counts[slide] = len(of_patches)
+      attention |= dict(zip(by_slide[slide], of_patches[:, None]))
   directory = run.layout.slides('attention')
   result = results.evaluate(
     predicted, run.config, 'attention', str(reference.root), trained.best.epoch
@@ -102,6 +105,33 @@ def _best_epoch(best: pooling.Epoch, epochs: int) -> str:
     f'epoch {best.epoch} of {epochs} is the best on validation: loss {best.validation_loss:.3f}'
     f'{auroc}'
   )
+
+
+def source_weights_of(
+  data: Study,
+  labels: Sequence[str],
+  slide_of: Mapping[str, str],
+  split: str,
+  slides: Sequence[str],
+) -> np.ndarray | None:
+  """Returns how much slides count where the source is meant, f64[slides]: as their patients do.
+
+  None where the split was not drawn otherwise than its source.
+
+  Args:
+    data: the study of the patches.
+    labels: of the run.
+    slide_of: image of a patch → its slide.
+    split: of which the slides are.
+    slides: their names.
+  """
+  weights = data.source_weights(labels, split)
+  if weights is None:
+    return None
+  inside = data.split == split
+  names = [slide_of[image] for image in data.table['image'][inside]]
+  of_slide = dict(zip(names, weights[inside]))
+  return np.array([of_slide[slide] for slide in slides])
 
 
 def _features(run: Run, data: Study, rows: np.ndarray) -> np.ndarray:

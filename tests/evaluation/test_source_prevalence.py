@@ -13,7 +13,8 @@ from scipy import special, stats
 
 from medjax.config.protocol import Protocol
 from medjax.data.split import by_patient, source_weights
-from medjax.evaluation import assessment, frozen, notes, predictions
+from medjax.errors import InputError
+from medjax.evaluation import assessment, frozen, joining, notes, predictions
 from medjax.evaluation.predictions import Predictions
 
 PREVALENCE, SHIFT, COST = 0.02, 1.5, 20
@@ -79,7 +80,8 @@ def test_a_probability_is_what_bayes_says(method):
     level = frozen.freeze(validation, protocol)
     assert level.source_prevalence['x'] == pytest.approx(PREVALENCE, rel=0.1)
     assert notes.of_new_patients(level).endswith(
-      f'; its prevalence is x {level.source_prevalence["x"]:.1%}'
+      f'; its prevalence is x {level.source_prevalence["x"]:.1%}, estimated from the weights of '
+      'validation'
     )
     answers.append(told(level))
     without.append(told(frozen.freeze(validation._replace(weights=None), protocol)))
@@ -138,7 +140,7 @@ def test_the_report_s_figures_of_probabilities_are_of_the_source():
   ppv = np.average(truth[called], weights=weights[called])
   assert at_source.ppv.value == pytest.approx(ppv, rel=0.1)
   assert tested.decision.ppv.value > 2 * ppv  # that of the test set itself
-  assert 'stands for in the source (prevalence x 1.9%)' in ' '.join(assessed.result.notes)
+  assert 'stands for in the source (prevalence x 1.9%, estimated' in ' '.join(assessed.result.notes)
   plain = assessment.assess(
     validation._replace(weights=None), test._replace(weights=None), protocol
   ).result.labels['x']
@@ -196,3 +198,93 @@ def test_weights_travel_through_the_file(tmp_path):
   back = predictions.read(tmp_path / 'v.csv')
   np.testing.assert_array_equal(back.weights, validation.weights)
   assert len(np.unique(back.weights)) == 2 and list(back.about) == []
+
+
+def test_the_prevalence_of_the_source_is_counted_where_it_is_known():
+  rng, patients = np.random.default_rng(5), 3_000
+  rows = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+  names = [f'{row:05d}' for row in rows]
+  table = pd.DataFrame({'image': [str(row) for row in range(len(rows))], 'patient': names})
+  truth = (rng.random((patients, 1)) < 0.03)[rows] & (rng.random((len(rows), 1)) < 0.6)
+  truth, known = truth.astype(np.float32), rng.random((len(rows), 1)) < 0.9
+  data = table, truth, known, ['x']
+  split, how = by_patient.make(*data, test=200, validation=200, test_floor={'x': 0.2}, seed=0)
+  weights = source_weights.to_source(table, split, *data[1:], how=how, part='validation')
+
+  def predicted(inside, weights=None):
+    return Predictions(
+      table['image'][inside].tolist(), table['patient'][inside].tolist(), ['x'],
+      rng.random((inside.sum(), 1)), truth[inside], known[inside], weights=weights,
+    )  # fmt: skip
+
+  inside = split == 'validation'
+  validation, protocol = predicted(inside, weights[inside]), Protocol(level='patient')
+  levels = assessment.freeze(validation, protocol, predicted(split != 'unused'))
+  assert levels['image'].source_prevalence['x'] == pytest.approx(truth[known].mean(), rel=1e-6)
+  by_person = pd.DataFrame({'p': names, 't': truth[:, 0] * known[:, 0], 'k': known[:, 0]})
+  by_person = by_person.groupby('p').agg({'t': 'max', 'k': 'min'}).query('k')
+  assert levels['patient'].source_prevalence['x'] == pytest.approx(by_person['t'].mean(), rel=1e-6)
+  estimated = assessment.freeze(validation, protocol)
+  for name, level in levels.items():
+    assert level.source_counted and estimated[name].source_counted is False
+    assert level.source_prevalence != estimated[name].source_prevalence
+    assert level.calibration == estimated[name].calibration
+    assert ', counted there)' in notes.of_source(level)[0]
+    assert ', estimated from the weights of validation)' in notes.of_source(estimated[name])[0]
+  # A source that does not say what its units are.
+  (level, *_) = assessment.freeze(validation, Protocol(), predicted(inside)).values()
+  assert level.source_counted
+
+
+def test_patients_whom_nobody_stands_for_are_named():
+  # Of A and B, of A alone, of B alone, and others; all with both are tested.
+  counts = {(1, 1): 4, (1, 0): 30, (0, 1): 30, (0, 0): 400}
+  of_patient = np.array([kind for kind, number in counts.items() for _ in range(number)])
+  truth = np.column_stack([of_patient, np.zeros(len(of_patient))]).astype(np.float32)
+  names, labels = [f'{row:03d}' for row in range(len(truth))], ['A', 'B', 'C']
+  table, known = pd.DataFrame({'image': names, 'patient': names}), np.ones(truth.shape, bool)
+  split = np.full(len(truth), 'train', object)
+  split[[0, 1, 2, 3, 4, 34, 64]], split[[5, 35, 65]] = 'test', 'validation'
+  truth[64, 2] = 1  # C is seen in the test set alone, and has no floor.
+  how = {part: {'from': 'drawn'} for part in ('validation', 'test')}
+  how['test'] |= {'enriched': ['A', 'B'], 'floor': {'A': 4, 'B': 4}}
+  data = table, split, truth, known, labels
+  kinds = source_weights.absent(*data, how=how, part='validation')
+  assert kinds == {'positive for C': 1, 'positive for A and B': 4}
+  (sentence,) = notes.of_absent('validation', kinds)
+  assert '1 patient positive for C; 4 patients positive for A and B' in sentence
+  split[35] = 'train'  # Nobody with B at all: it is not said of A and B too.
+  kinds = source_weights.absent(*data, how=how, part='validation')
+  assert kinds == {'positive for B': 34, 'positive for C': 1}
+  assert source_weights.absent(*data, how=how, part='test') == {}
+  assert source_weights.absent(*data, how={}, part='validation') == {}
+  assert notes.of_absent('test', {}) == []
+
+
+def test_a_run_s_files_say_the_same_as_the_run(tmp_path):
+  validation, test = drawn(0.2)
+  of_run = assessment.assess(validation, test, Protocol(calibration='platt', replicates=200))
+  paths = []
+  for name, part in (('validation', validation), ('test', test)):
+    calibrated = frozen.calibrated(of_run.frozen['image'], part).probabilities[:, 0]
+    paths.append(tmp_path / f'{name}.csv')
+    predictions.write(paths[-1], part, {'prob_x': calibrated})
+  read = [joining.read(path, None) for path in paths]
+  of_files = assessment.assess(*read, Protocol(replicates=200))
+  one, other = (assessed.result.labels['x'] for assessed in (of_run, of_files))
+  for name in ('auroc', 'brier', 'ece', 'calibration_slope', 'calibration_intercept'):
+    assert getattr(other, name).value == pytest.approx(getattr(one, name).value, rel=1e-6), name
+    assert getattr(other, name).interval == pytest.approx(getattr(one, name).interval, rel=1e-5)
+  assert other.decision.threshold == pytest.approx(one.decision.threshold, rel=1e-9)
+  for mine, theirs in ((one.decision, other.decision),
+                       (one.decision.at_prevalence, other.decision.at_prevalence)):  # fmt: skip
+    assert theirs.ppv.value == pytest.approx(mine.ppv.value, rel=1e-6)
+  assert joining.is_of_run(paths[0]) and list(read[0].about) == []
+  text = paths[1].read_text()
+  # Somebody else's column of that name may say anything.
+  paths[1].write_text(text.replace('raw_x', 'mine').replace('logit_x', 'more'))
+  assert joining.read(paths[1], None).weights is None and not joining.is_of_run(paths[1])
+  first = text.splitlines()[1].rpartition(',')[2]
+  paths[1].write_text(text.replace(f',{first}\n', ',-1\n', 1))
+  with pytest.raises(InputError, match="row 2, column 'source_weight': '-1' is no weight"):
+    joining.read(paths[1], None)

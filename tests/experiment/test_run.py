@@ -11,7 +11,9 @@ from medjax import config as configs
 from medjax.data import datasets, study
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
+from medjax.evaluation import notes
 from medjax.experiment import loop, run
+from medjax.runs import finished as finished_runs
 from medjax.runs import workdir
 from medjax.runs.layout import Layout
 from medjax.training import objective
@@ -97,3 +99,22 @@ def test_a_new_study_is_what_a_restart_reads(phantom_root, tmp_path):
     assert one.table.equals(drafted.study.table)
     for name in ('values', 'mask', 'truth', 'known', 'split'):
       np.testing.assert_array_equal(getattr(one, name), getattr(drafted.study, name))
+
+
+@pytest.mark.slow
+def test_a_floor_is_told_with_the_prevalence_of_the_source(phantom_root, tmp_path):
+  config = tiny(
+    phantom_root, 'split.test=0.15', 'split.validation=0.1', 'replicates=0',
+    'split.test_floor={"Pneumonia": 0.4, "Edema": 0.5}',
+  )  # fmt: skip
+  run.run(config, tmp_path / 'run')
+  opened = finished_runs.open_run(tmp_path / 'run')
+  level = opened.frozen.levels['image']
+  data = study.read(config, tmp_path / 'run')
+  for column, label in enumerate(config.data.labels):
+    share = data.truth[data.known[:, column], column].mean()
+    assert level.source_counted and level.source_prevalence[label] == pytest.approx(share)
+  # The rarest finding is in training alone.
+  assert 'positive for Lung Lesion' in opened.frozen.absent
+  (sentence,) = notes.of_absent('validation', opened.frozen.absent)
+  assert sentence in opened.result.study_notes and 'Lung Lesion' in sentence

@@ -4,12 +4,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
+from medjax import config as configs
 from medjax import models
+from medjax.data.split import by_patient
+from medjax.data.study import Study
 from medjax.errors import InputError
+from medjax.evaluation import predictions
+from medjax.evaluation.predictions import Predictions
 from medjax.models import layers
-from medjax.whole_slides import bags, pooling
+from medjax.whole_slides import bags, pooling, results, slides_by_attention
 from medjax.whole_slides.attention_pooling import AttentionPooling
 from medjax.whole_slides.bags import Bags
 
@@ -176,3 +182,41 @@ def test_a_network_without_a_head_is_named():
   variables = Bare().init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False)
   with pytest.raises(InputError, match="Bare: has no dense layer named 'head'"):
     bags.features(Bare(), lambda x: x, variables, images)
+
+
+def test_slides_of_a_split_with_a_floor_weigh_as_their_patients_do():
+  # Four patches of each slide and two slides of each patient, of whom one in twenty is ill.
+  rng, patients = np.random.default_rng(0), 3_000
+  ill = rng.random(patients) < 0.05
+  slides = np.repeat(np.arange(2 * patients), 4)
+  of_patient = [f'p{slide // 2}' for slide in slides]
+  table = pd.DataFrame({'image': [f'{row}.png' for row in range(len(slides))]})
+  table['patient'] = of_patient
+  truth = ill[slides // 2][:, None].astype(np.float32)
+  known = np.ones(truth.shape, bool)
+  split, how = by_patient.make(
+    table, truth, known, ['tumor'], test=100, validation=100, test_floor={'tumor': 0.2}, seed=0
+  )
+  data = Study(table, truth, known, truth, known, split, {'how': how})
+  slide_of = dict(zip(table['image'], map(str, slides)))
+  parts = {}
+  for part in ('validation', 'test'):
+    names = sorted({slide_of[image] for image in table['image'][split == part]})
+    weights = slides_by_attention.source_weights_of(data, ['tumor'], slide_of, part, names)
+    of_slide = ill[[int(name) // 2 for name in names]][:, None]
+    assert of_slide.mean() == pytest.approx(0.2, abs=0.01)
+    assert np.average(of_slide[:, 0], weights=weights) == pytest.approx(ill.mean(), rel=1e-6)
+    scores, log_odds = predictions.probabilities_of(rng.normal(2 * of_slide - 1))
+    parts[part] = Predictions(
+      names, [f'p{int(name) // 2}' for name in names], ['tumor'], scores,
+      of_slide.astype(np.float32), np.ones(of_slide.shape, bool), log_odds=log_odds,
+      weights=weights,
+    )  # fmt: skip
+  config = configs.load('configs/phantom.py', ['replicates=0'])
+  answer = results.evaluate(parts, config, 'attention', 'patches')
+  for result in (answer.slides, answer.patients):
+    at = result.labels['tumor'].decision.at_prevalence
+    assert at.prevalence == pytest.approx(ill.mean(), rel=1e-6)
+    assert any(note.startswith('A floor enriched the split') for note in result.notes)
+  plain = Study(table, truth, known, truth, known, split, {'how': {}})
+  assert slides_by_attention.source_weights_of(plain, ['tumor'], slide_of, 'test', names) is None
