@@ -205,6 +205,8 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
     name: intervals.figure(float(value[0]), drawn.get(name, np.zeros(0)), reasons[name], CONFIDENCE)
     for name, value in values.items()
   }
+  parts = summary.contributions(predictions)
+  figures['auroc'] = summary.mean_auroc(figures['auroc'], predictions, both, parts)
   return LevelResult(
     units=len(predictions.images),
     patients=prepared.patients,

@@ -4,19 +4,26 @@ Both runs read the same patients, so what makes one test set harder than another
 difference: every replicate of the bootstrap draws the same patients for both, and DeLong's and
 Obuchowski's covariance pairs them by image. Whether one run is worse by no more than a margin is
 answered by where the interval of the difference ends, not by a p value (Piaggio et al., JAMA
-308:2594,
-2012: CONSORT for non-inferiority trials).
+308:2594, 2012: CONSORT for non-inferiority trials).
 """
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from medjax.errors import InputError
-from medjax.evaluation import classes, curve_points, notes, paired_rates, pairing, wording
+from medjax.evaluation import (
+  classes,
+  curve_points,
+  notes,
+  paired_draws,
+  paired_rates,
+  pairing,
+  wording,
+)
 from medjax.evaluation.contrasts import (
   Compared,
   Comparison,
@@ -28,11 +35,10 @@ from medjax.evaluation.contrasts import (
 )
 from medjax.evaluation.counts import of_several_patients
 from medjax.evaluation.label_result import RocCurve
+from medjax.evaluation.paired_draws import FIGURES
 from medjax.evaluation.paired_rates import Rates, Thresholds
 from medjax.evaluation.predictions import Predictions, names_patients
 from medjax.evaluation.statistics import delong, intervals, metrics, multiplicity
-
-FIGURES = ('auroc', 'auprc')
 
 
 def compare(
@@ -72,7 +78,7 @@ def compare(
   other = pairing.aligned(one, other)
   unique, patient = np.unique(np.asarray(one.patients), return_inverse=True)
   parts = [_contributions(one, other, index, patient) for index in range(len(one.labels))]
-  resampled = _bootstrap(one, other, patient, replicates, seed)
+  resampled = paired_draws.bootstrap(one, other, patient, replicates, seed)
   labels = {
     label: _decisive(
       _label(one, other, index, parts[index], resampled, confidence),
@@ -104,7 +110,7 @@ def compare(
     margin=margin,
     replicates=replicates,
     seed=seed,
-    method='percentile bootstrap over patients, the same for both runs',
+    method='bootstrap over patients, the same for both runs; AUROC: DeLong by patient',
     test=TestSize(images=len(one.images), patients=len(unique)),
     mean=_judged(mean, mean.delong.p, margin, confidence),
     labels=labels,
@@ -168,7 +174,11 @@ def _label(
   compared = _figures(
     {'auroc': part.aurocs.tolist(), 'auprc': precisions},
     {name: values[:, index] for name, values in resampled.items()},
-    delong.paired_test(part.aurocs, delong.covariance(part)),
+    delong.paired_test(
+      part.aurocs, delong.covariance(part), float(delong.freedom(delong.difference(part))[0])
+    ),
+    [part],
+    patients,
     clustered=patients < int(known.sum()),
     reason=delong.no_variance(part, truth),
     confidence=confidence,
@@ -204,48 +214,12 @@ def _contributions(
   return delong.contributions(scores, one.truth[known, label], patient[known], patients)
 
 
-def _bootstrap(
-  one: Predictions, other: Predictions, patient: np.ndarray, replicates: int, seed: int
-) -> dict[str, np.ndarray]:
-  """Returns both runs' figures, f64[replicates, L, 2], NaN where none exist."""
-  labels = range(len(one.labels))
-  pairs = [
-    [_ranking(run, label, patient) for run in (one, other)] if one.known[:, label].any() else []
-    for label in labels
-  ]
-  patients = int(patient.max(initial=-1)) + 1
-  resampled = intervals.replicate(
-    lambda counts: _by_name(intervals.in_threads(lambda pair: _areas(pair, counts), pairs)),
-    patients,
-    max(1, len(patient)),
-    replicates=replicates,
-    seed=seed,
-  )
-  return {name: resampled.get(name, np.empty((0, len(labels), 2))) for name in FIGURES}
-
-
-def _ranking(run: Predictions, label: int, patient: np.ndarray) -> metrics.Ranking:
-  """Ranks one label's images so that their weights are read straight from those of the patients."""
-  known = run.known[:, label]
-  ranking = metrics.rank(run.ranks[known, label], run.truth[known, label])
-  return ranking._replace(order=patient[known][ranking.order])
-
-
-def _areas(pair: Sequence[metrics.Ranking], counts: np.ndarray) -> np.ndarray:
-  """Returns f64[2, R, 2]: AUROC and AUPRC of both rankings."""
-  if not pair:
-    return np.full((len(FIGURES), len(counts), 2), np.nan)
-  return np.stack([np.stack(metrics.areas(ranking, counts)) for ranking in pair], axis=-1)
-
-
-def _by_name(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-  return dict(zip(FIGURES, np.stack(list(labels), axis=2)))
-
-
 def _figures(
   values: Mapping[str, Sequence[float]],
   resampled: Mapping[str, np.ndarray],
   test: delong.PairedTest,
+  parts: Sequence[delong.Contributions],
+  patients: int,
   *,
   clustered: bool,
   reason: str,
@@ -257,6 +231,8 @@ def _figures(
     values: name -> the first's and the second's figure, NaN where there is none.
     resampled: name -> f64[R, 2], both runs' in every replicate.
     test: of the difference in AUROC.
+    parts: of the labels that enter it.
+    patients: how many have an image of known truth.
     clustered: whether a patient has several images.
     reason: why there can be no intervals, '' if there can.
   """
@@ -271,6 +247,15 @@ def _figures(
     )
     for name, (first, second) in values.items()
   }
+  if parts:
+    one, other = (
+      delong.with_interval(figure, parts, patients, confidence, model)
+      for model, figure in enumerate((compared['auroc'].one, compared['auroc'].other))
+    )
+    difference = compared['auroc'].difference
+    if difference.interval:
+      difference = dataclasses.replace(difference, interval=bounds or difference.interval)
+    compared['auroc'] = Compared(one=one, other=other, difference=difference)
   compared['delong'] = PairedTest(
     interval=bounds,
     standard_error=_or_none(test.standard_error),
@@ -302,6 +287,8 @@ def _mean(
       dict.fromkeys(FIGURES, nothing),
       {name: values[:, 0] for name, values in resampled.items()},
       delong.PairedTest(math.nan, math.nan, math.nan, math.nan),
+      [],
+      0,
       clustered=clustered,
       reason='no label has both classes',
       confidence=confidence,
@@ -318,17 +305,21 @@ def _mean(
     for name, by_label in pairs.items()
   }
   known = patient[np.asarray(one.known)[:, columns].any(axis=1)]
-  covariance = delong.mean_covariance([parts[i] for i in columns], len(np.unique(known)))[1]
+  parts = [parts[index] for index in columns]
+  covariance = delong.mean_covariance(parts, len(np.unique(known)))[1]
+  freedom = delong.mean_freedom([delong.difference(part) for part in parts])[0]
   reasons = (
     f'{label}: {contrasts[index].delong.reason}'
-    for label, index in zip(entered, columns)
-    if (parts[index].patients < 2).any()
+    for label, index, part in zip(entered, columns, parts)
+    if (part.patients < 2).any()
   )
   compared = _figures(
     {name: means.tolist() for name, means in values.items()},
     # A replicate counts only if every label has its figure: else each would average other labels.
     {name: differences[:, columns].mean(axis=1) for name, differences in resampled.items()},
-    delong.paired_test(values['auroc'], covariance),
+    delong.paired_test(values['auroc'], covariance, float(freedom)),
+    parts,
+    len(np.unique(known)),
     clustered=clustered,
     reason=next(reasons, ''),
     confidence=confidence,

@@ -42,7 +42,8 @@ class Contrast:
   """The first run beside the second, by one label or by the mean of all.
 
   Attributes:
-    auroc, auprc: differences with the percentile interval of the paired bootstrap.
+    auroc: differences with the interval of `delong`.
+    auprc: differences with the percentile interval of the paired bootstrap.
     delong: test of the difference in AUROC.
     non_inferior: whether the lower end of the interval of the difference in AUROC is above -margin,
       so at confidence 0.95 a one-sided test at 0.025; None where there is no interval or no p.

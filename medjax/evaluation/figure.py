@@ -13,10 +13,11 @@ class Figure:
 
   Attributes:
     value: None where the figure does not exist.
-    interval: (low, high), the percentile interval of the bootstrap; of sensitivity, specificity,
-      predictive values and accuracy Wilson's over patients, see
-      medjax.evaluation.statistics.proportions; of the calibration error, whose replicates are
-      biased, that of `bca`. None where there is none, which is so where the replicates agree.
+    interval: (low, high), the percentile interval of the bootstrap; of AUROCs DeLong's by patient,
+      see medjax.evaluation.statistics.delong; of sensitivity, specificity, predictive values and
+      accuracy Wilson's over patients, see medjax.evaluation.statistics.proportions; of the
+      calibration error, whose replicates are biased, that of `bca`. None where there is none, which
+      is so where the replicates agree.
     bca: (low, high) of the bias-corrected and accelerated bootstrap, or None.
     valid_replicates: of the bootstrap, those in which the figure exists.
     reason: '' where there is an interval, else a phrase that says why not.

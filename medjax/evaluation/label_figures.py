@@ -64,6 +64,7 @@ class Computed(NamedTuple):
     raw: 'test' and 'validation' → of the probabilities before calibration.
     drawn: of test, in each of R replicates; {} where none were drawn.
     left_out: of test, without each of G groups of patients; likewise.
+    parts: of each label, what every patient of the test adds to its AUROC.
   """
 
   test: Predictions
@@ -74,6 +75,7 @@ class Computed(NamedTuple):
   raw: Mapping[str, Mapping[str, np.ndarray]]
   drawn: Mapping[str, np.ndarray]
   left_out: Mapping[str, np.ndarray]
+  parts: Sequence[delong.Contributions]
 
   def figure(self, name: str, reason: str, *place: int) -> Figure:
     """Returns one label's figure, at one operating point if `place` says which."""
@@ -126,6 +128,8 @@ def of_label(
   if figures['auroc'].reason == intervals.AGREE:
     why = without_width.of_auroc(figures['auroc'].value, ranks)
     figures['auroc'] = dataclasses.replace(figures['auroc'], reason=why)
+  parts = [computed.parts[index]]
+  figures['auroc'] = delong.with_interval(figures['auroc'], parts, counts.patients, CONFIDENCE)
   curves = curve_points.of_label(test, raw, index)
   return LabelResult(
     **vars(counts),

@@ -36,7 +36,8 @@ class Delong:
   """The interval of an AUROC without resampling.
 
   Attributes:
-    interval: (low, high), of DeLong et al. 1988 or Obuchowski 1997; None where there is none.
+    interval: (low, high), of DeLong et al. 1988 or Obuchowski 1997, which that of `auroc` is where
+      replicates were drawn; None where there is none.
     clustered: whether a patient has several of the images.
     reason: '' where there is an interval, else why not.
   """

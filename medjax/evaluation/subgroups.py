@@ -5,10 +5,10 @@ from all others together: so all gaps of a column have one measure and can be co
 other, each comparison is counted once, and no images are ranked beside those of the values
 themselves.
 
-All intervals are percentile intervals over the same replicates of patients, drawn as in
-medjax.evaluation.statistics.intervals. A patient may be in several groups, as with views, and is
-then drawn into all of them together, so that a gap's interval knows that its two sides share
-patients.
+Intervals of AUROCs and of their gaps are those of medjax.evaluation.statistics.delong, of
+proportions those of medjax.evaluation.statistics.proportions; all others are percentile intervals
+over the same replicates of patients. A patient may be in several groups, as with views, and a gap's
+interval knows that its two sides share patients.
 """
 
 import dataclasses
@@ -17,20 +17,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from medjax.data import units
-from medjax.evaluation import subgroup_notes, value_groups, wording
+from medjax.evaluation import subgroup_draws, subgroup_notes, value_groups, wording
 from medjax.evaluation.counts import count
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_figures import with_interval
 from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Gaps, SubgroupLabel, SubgroupResult
-from medjax.evaluation.statistics import intervals, metrics, proportions
+from medjax.evaluation.statistics import delong, intervals, proportions
+from medjax.evaluation.subgroup_draws import FEW, Group, Pair, parts_of
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, OTHER
 
-FEW = 10  # patients of a class, below which a figure is not reported
 NEEDS = {  # the classes that a figure rests on; the precisions, on how common each of them is
   'auroc': ('positive', 'negative'),
   'auprc': ('positive', 'negative'),
@@ -51,23 +50,6 @@ class _Value(NamedTuple):
   merged: int
   reference: bool
   rows: np.ndarray
-
-
-class _Group(NamedTuple):
-  """The images of one value of a column, ready to be weighed by how often patients are drawn.
-
-  Attributes:
-    patients: int[P], which of all patients they are of.
-    rankings: for each label the ranking of its images, `order` reading from `patients`, or None.
-    adds: sparse f64[5 · L, P]: images of each patient that are positive, negative, rightly called
-      positive, rightly called negative, and their squared errors, each of every label.
-    undecided: bool[L], labels without a threshold.
-  """
-
-  patients: np.ndarray
-  rankings: list[metrics.Ranking | None]
-  adds: sparse.csr_array
-  undecided: np.ndarray
 
 
 def summarise(
@@ -109,18 +91,20 @@ def summarise(
     if len(set(names) - {NOT_RECORDED}) >= 2:
       values_of[column] = _split(names, patient)
   groups = [
-    _group(test, patient, value.rows, cutoffs) for values in values_of.values() for value in values
+    subgroup_draws.prepare(test, patient, value.rows, cutoffs)
+    for values in values_of.values()
+    for value in values
   ]
 
   def compute(counts: np.ndarray) -> dict[str, np.ndarray]:
-    of_groups = intervals.in_threads(lambda group: _figures(group, counts), groups)
+    of_groups = intervals.in_threads(lambda group: subgroup_draws.figures(group, counts), groups)
     return {str(place): of_group for place, of_group in enumerate(of_groups)}
 
   once = compute(np.ones((1, len(unique))))
   drawn = intervals.replicate(
     compute, len(unique), len(patient), replicates=replicates, seed=seed
   ) or {place: of_group[:0] for place, of_group in once.items()}
-  numbered = iter(zip(once.values(), drawn.values()))
+  numbered = iter(zip(groups, once.values(), drawn.values()))
   results = {
     column: _of_column(test, patient, values, [next(numbered) for _ in values], cutoffs, confidence)
     for column, values in values_of.items()
@@ -152,69 +136,11 @@ def _split(names: Sequence[str], patient: np.ndarray) -> list[_Value]:
   ]
 
 
-def _group(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np.ndarray) -> _Group:
-  patients, place = np.unique(patient[rows], return_inverse=True)
-  tallies = np.zeros((6, len(test.labels), len(patients)))
-  of_source = np.ones(len(rows)) if test.weights is None else test.weights[rows]
-  rankings: list[metrics.Ranking | None] = []
-  for index, threshold in enumerate(cutoffs):
-    known = np.asarray(test.known[rows, index], bool)
-    owner, positive = place[known], test.truth[rows, index][known] == 1
-    scores = np.asarray(test.probabilities[rows, index], np.float64)[known]
-    enough = min(len(np.unique(owner[positive])), len(np.unique(owner[~positive]))) >= FEW
-    ranking = metrics.rank(test.ranks[rows, index][known], positive) if enough else None
-    rankings.append(ranking and ranking._replace(order=owner[ranking.order]))
-    flagged = scores >= threshold
-    for tally, weights in zip(
-      tallies[:, index],
-      (
-        positive,
-        ~positive,
-        flagged & positive,
-        ~flagged & ~positive,
-        of_source[known] * (scores - positive) ** 2,
-        of_source[known],
-      ),
-    ):
-      tally[:] = np.bincount(owner, weights=weights, minlength=len(patients))
-  adds = sparse.csr_array(tallies.reshape(-1, len(patients)))
-  return _Group(patients, rankings, adds, np.isnan(cutoffs))
-
-
-def _figures(group: _Group, counts: np.ndarray) -> np.ndarray:
-  """Returns every figure of a group, f64[R, figures, L], NaN where one does not exist.
-
-  Args:
-    group: of P patients.
-    counts: f64[R, all patients], how often each is drawn.
-  """
-  drawn = counts[:, group.patients]
-  areas = np.full((2, len(drawn), len(group.rankings)), np.nan)
-  for index, ranking in enumerate(group.rankings):
-    if ranking is not None:
-      areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, drawn)
-  with np.errstate(invalid='ignore', divide='ignore'):
-    sums = (group.adds @ drawn.T).reshape(6, -1, len(drawn)).swapaxes(1, 2)
-    sums[2:4, :, group.undecided] = np.nan
-    positives, negatives, hits, rejected, errors, images = sums
-    return np.stack(
-      [
-        *areas,
-        hits / positives,
-        rejected / negatives,
-        hits / (hits + negatives - rejected),
-        rejected / (rejected + positives - hits),
-        errors / images,
-      ],
-      axis=1,
-    )
-
-
 def _of_column(
   test: Predictions,
   patient: np.ndarray,
   values: Sequence[_Value],
-  replicated: Sequence[tuple[np.ndarray, np.ndarray]],
+  replicated: Sequence[tuple[Group, np.ndarray, np.ndarray]],
   cutoffs: np.ndarray,
   confidence: float,
 ) -> tuple[SubgroupResult, ...]:
@@ -224,32 +150,39 @@ def _of_column(
     test: the predictions.
     patient: int[N], whose image it is.
     values: as `_split` made them.
-    replicated: of each its figures f64[1, figures, L], and those of the replicates [R, figures, L].
+    replicated: of each its group, its figures f64[1, figures, L], and those of the replicates
+      [R, figures, L].
     cutoffs: f64[L] of the labels' thresholds.
     confidence: of the intervals.
   """
   labels = [
-    _of_value(test, patient, value.rows, figures, cutoffs, confidence)
-    for value, figures in zip(values, replicated)
+    _of_value(test, patient, value.rows, group, (once, drawn), cutoffs, confidence)
+    for value, (group, once, drawn) in zip(values, replicated)
   ]
   at = next(place for place, value in enumerate(values) if value.reference)
   results = []
-  for place, (value, (once, drawn)) in enumerate(zip(values, replicated)):
+  for place, (value, (group, once, drawn)) in enumerate(zip(values, replicated)):
     aurocs = {label: part.auroc for label, part in labels[place].items()}
     mean_auroc, mean_labels = _mean(once[0, 0], drawn[:, 0], aurocs, confidence)
+    mean_auroc = delong.with_interval(
+      mean_auroc, parts_of(group, test.labels, mean_labels), len(group.patients), confidence
+    )
     of_labels = labels[place]
     mean_gap: Figure | None = None
     gap_labels: tuple[str, ...] = ()
     if place != at:
-      gaps = (once - replicated[at][0], drawn - replicated[at][1])
+      reference, *of_reference = replicated[at]
+      gaps = (once - of_reference[0], drawn - of_reference[1])
+      pair = Pair(group, reference, test.labels)
       of_labels = {
         label: dataclasses.replace(
-          part, gaps=_gaps(part, labels[at][label], values[at].name, gaps, index, confidence)
+          part, gaps=_gaps(part, labels[at][label], values[at].name, gaps, index, pair, confidence)
         )
         for index, (label, part) in enumerate(labels[place].items())
       }
       auroc_gaps = {label: part.gaps.auroc for label, part in of_labels.items() if part.gaps}
       mean_gap, gap_labels = _mean(gaps[0][0, 0], gaps[1][:, 0], auroc_gaps, confidence)
+      mean_gap = pair.with_interval(mean_gap, gap_labels, confidence)
     results.append(
       SubgroupResult(
         value=value.name,
@@ -271,6 +204,7 @@ def _of_value(
   test: Predictions,
   patient: np.ndarray,
   rows: np.ndarray,
+  group: Group,
   replicated: tuple[np.ndarray, np.ndarray],
   cutoffs: np.ndarray,
   confidence: float,
@@ -292,6 +226,9 @@ def _of_value(
       )
       if name in rates and not reason:
         figures[name] = with_interval(figures[name], rates[name])
+    figures['auroc'] = delong.with_interval(
+      figures['auroc'], parts_of(group, test.labels, (label,)), len(group.patients), confidence
+    )
     of_labels[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
   return of_labels
 
@@ -302,6 +239,7 @@ def _gaps(
   name_of_reference: str,
   gaps: tuple[np.ndarray, np.ndarray],
   index: int,
+  pair: Pair,
   confidence: float,
 ) -> Gaps:
   """Returns one label's gaps from the reference.
@@ -311,6 +249,7 @@ def _gaps(
     name_of_reference: the value that it is.
     gaps: of all labels, f64[1, figures, L], and those of the replicates [R, figures, L].
     index: of the label.
+    pair: the groups of both.
     confidence: of the intervals.
   """
   figures = {}
@@ -323,6 +262,9 @@ def _gaps(
       reason = f'{name_of_reference}: {other.reason}'
     value = np.nan if reason else float(gaps[0][0, place, index])
     figures[name] = intervals.figure(value, gaps[1][:, place, index], reason, confidence)
+  figures['auroc'] = pair.with_interval(
+    figures['auroc'], pair.labels[index : index + 1], confidence
+  )
   return Gaps(**figures)
 
 

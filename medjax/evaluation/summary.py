@@ -22,9 +22,11 @@ from medjax.evaluation.label_figures import (
   of_label,
 )
 from medjax.evaluation.label_result import LabelResult
-from medjax.evaluation.predictions import Predictions
+from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import Mean, Result, Size
-from medjax.evaluation.statistics import intervals, resampled
+from medjax.evaluation.statistics import delong, intervals, resampled
+
+METHOD = 'bootstrap over patients; AUROC: DeLong by patient; proportions: Wilson by patient'
 
 
 def evaluate(
@@ -73,6 +75,7 @@ def evaluate(
     raw={name: _values(part, thresholds) for name, part in raw.items()},
     drawn=drawn,
     left_out=left_out,
+    parts=contributions(test),
   )
   labels = {
     label: of_label(computed, index, raw.get('test'), protocol.prevalence.get(label))
@@ -86,7 +89,7 @@ def evaluate(
     confidence=CONFIDENCE,
     replicates=protocol.replicates,
     seed=protocol.seed,
-    method='percentile bootstrap over patients',
+    method=METHOD,
     mean=_mean(labels, computed),
     labels=labels,
     classes=None
@@ -123,6 +126,36 @@ def with_labels(
     known=predictions.known[:, columns],
     log_odds=None if predictions.log_odds is None else predictions.log_odds[:, columns],
   )
+
+
+def contributions(predictions: Predictions) -> list[delong.Contributions]:
+  """Returns what every patient adds to the AUROC of each label."""
+  unique, patient = np.unique(np.asarray(predictions.patients), return_inverse=True)
+  parts = []
+  for index in range(len(predictions.labels)):
+    ranks, truth = ranks_of(predictions, index)
+    patient_of_image = patient[np.asarray(predictions.known[:, index], bool)]
+    parts.append(delong.contributions(ranks[None], truth, patient_of_image, len(unique)))
+  return parts
+
+
+def mean_auroc(
+  figure: Figure,
+  predictions: Predictions,
+  columns: Sequence[int],
+  parts: Sequence[delong.Contributions],
+) -> Figure:
+  """Returns a mean of AUROCs with its interval by `delong.with_interval`.
+
+  Args:
+    figure: of the bootstrap.
+    predictions: that it is of.
+    columns: of the labels that enter it.
+    parts: of all labels, from `contributions`.
+  """
+  known = np.asarray(predictions.known)[:, columns].any(axis=1)
+  patients = len(np.unique(np.asarray(predictions.patients)[known]))
+  return delong.with_interval(figure, [parts[index] for index in columns], patients, CONFIDENCE)
 
 
 def prepare(predictions: Predictions, thresholds: np.ndarray) -> resampled.Prepared:
@@ -200,6 +233,8 @@ def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
       _reason_of_mean({label: labels[label] for label in entered}, name),
       name in BIASED,
     )
+  if len(entered) > 1:
+    figures['auroc'] = mean_auroc(figures['auroc'], computed.test, columns, computed.parts)
   return Mean(
     labels=tuple(entered),
     of_one_patient=of_one_patient,

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from auroc_covariance import auroc_covariance
 from compared_runs import LABELS, compare, runs
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from statsmodels.stats import multitest
 
@@ -84,6 +85,8 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
       assert [pair.one.value, pair.other.value] == pytest.approx(values, abs=1e-12)
       difference = pair.difference
       assert difference.value == pytest.approx(values[0] - values[1], abs=1e-12)
+      if name == 'auroc':
+        continue  # Without resampling, see below.
       bounds = np.quantile(drawn[name][:, index], (0.05, 0.95))
       assert difference.interval == pytest.approx(bounds, abs=1e-12)
       bounds = np.quantile(of_first[name][:, index], (0.05, 0.95))
@@ -91,8 +94,17 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
     scores = np.stack([run.probabilities[known, index] for run in (one, other)])
     groups = np.array(one.patients)[known]
     test = delong.paired_test(*auroc_covariance(scores, one.truth[known, index], groups))
-    assert contrast.delong.p == pytest.approx(test.p, rel=1e-9)
-    assert contrast.delong.interval == pytest.approx(delong.difference_interval(test, 0.9))
+    assert contrast.delong.z == pytest.approx(test.z, rel=1e-9)
+    # Student's t of at least as many degrees as patients of the rarer class, less one.
+    fewest = min(contrast.positive_patients, contrast.negative_patients) - 1
+    normal, widest = stats.norm.ppf(0.95), stats.t.ppf(0.95, fewest)
+    low, high = contrast.delong.interval
+    assert low + high == pytest.approx(2 * test.difference)
+    assert normal < (high - low) / 2 / test.standard_error <= widest
+    assert contrast.auroc.difference.interval == contrast.delong.interval
+    for figure, row in zip((contrast.auroc.one, contrast.auroc.other), scores):
+      expected = delong.figure(row, one.truth[known, index], groups, 0.9).interval
+      assert figure.interval == pytest.approx(expected, rel=1e-12)
   p = [contrast.delong.p for contrast in compared.labels.values()]
   holm = [contrast.p_holm for contrast in compared.labels.values()]
   assert holm == pytest.approx(multitest.multipletests(p, method='holm')[1], abs=1e-12)
@@ -100,8 +112,9 @@ def test_every_number_equals_a_plain_loop_over_resampled_patients():
   assert mean.labels == tuple(LABELS)
   values = [contrast.auroc.difference.value for contrast in compared.labels.values()]
   assert mean.auroc.difference.value == pytest.approx(np.mean(values), abs=1e-12)
-  bounds = np.quantile(drawn['auroc'].mean(axis=1), (0.05, 0.95))
-  assert mean.auroc.difference.interval == pytest.approx(bounds, abs=1e-12)
+  bounds = np.quantile(drawn['auprc'].mean(axis=1), (0.05, 0.95))
+  assert mean.auprc.difference.interval == pytest.approx(bounds, abs=1e-12)
+  assert mean.auroc.difference.interval == mean.delong.interval
 
 
 def test_bootstrap_and_delong_say_about_the_same():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from frozen_evaluation import evaluate
+from scipy import special
 from sklearn import metrics as sklearn_metrics
 
 from medjax.config.protocol import Protocol
@@ -103,8 +104,16 @@ def test_mean_over_labels_with_both_classes(splits, result):
   prepared = resampled.prepare(np.array(splits[1].patients), *splits[1][3:6], np.full((3, 1), 0.5))
   counts = intervals.patient_counts(prepared.patients, 200, 5)
   drawn = resampled.compute(prepared, counts.astype(float))
-  expected = np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975))
-  assert mean.auroc.interval == pytest.approx(list(expected))
+  expected = np.quantile(drawn['auprc'][:, :2].mean(axis=1), (0.025, 0.975))
+  assert mean.auprc.interval == pytest.approx(list(expected))
+  # That of the AUROC is by DeLong on the scale of the logit: as far to either side there, and about
+  # as wide as the bootstrap's.
+  low, centre, high = special.logit(
+    [mean.auroc.interval[0], mean.auroc.value, mean.auroc.interval[1]]
+  )
+  assert high - centre == pytest.approx(centre - low)
+  widths = np.diff(np.quantile(drawn['auroc'][:, :2].mean(axis=1), (0.025, 0.975)))
+  assert np.diff(mean.auroc.interval) == pytest.approx(widths, rel=0.2)
   assert mean.auroc.valid_replicates == 200
 
 

@@ -35,7 +35,7 @@ from medjax.evaluation.readers.study import (
   ReaderLabel,
   ReaderStudy,
 )
-from medjax.evaluation.statistics import intervals, metrics, proportions
+from medjax.evaluation.statistics import delong, intervals, metrics, proportions
 
 CURVE_POINTS = 200
 MAJORITY_OF = 3  # readers at least: two have a majority only where they agree, which flatters it
@@ -242,6 +242,18 @@ def _figure(measured: _Measured, name: tuple | str, images: np.ndarray, *absent:
   )
 
 
+def _auroc(measured: _Measured, known: np.ndarray, *absent: str) -> Figure:
+  """Returns the model's AUROC on the images read, bool[M] those of known truth."""
+  figure, question = _figure(measured, 'auroc', known, *absent), measured.question
+  if figure.interval is None:
+    return figure
+  patients = int(measured.patient.max()) + 1
+  part = delong.contributions(
+    question.scores[None, known], question.truth[known], measured.patient[known], patients
+  )
+  return delong.with_interval(figure, [part], patients, measured.confidence)
+
+
 def _rate(
   measured: _Measured, name: tuple | str, images: np.ndarray, hit: np.ndarray, absent: str
 ) -> Figure:
@@ -302,7 +314,7 @@ def _label(measured: _Measured) -> ReaderLabel:
     images=len(truth),
     positives=int(truth.sum()),
     negatives=int((~truth).sum()),
-    auroc=_figure(measured, 'auroc', known, *lacking),
+    auroc=_auroc(measured, known, *lacking),
     roc=roc,
     model=model,
     below=below,

@@ -119,17 +119,16 @@ def _other_intervals(result: Result) -> Markup | None:
   """Returns the AUROC's interval by every method, folded away: they seldom say anything else."""
   rows, clustered = [], False
   for label, label_result in result.labels.items():
-    figure, delong = label_result.auroc, label_result.delong
+    figure = label_result.auroc
     if figure.value is None:
       continue
-    clustered = clustered or delong.clustered
+    clustered = clustered or label_result.delong.clustered
     rows.append(
       [
         label,
         wording.number(figure.value, 3),
         _bounds(figure.interval, figure.reason),
         _bounds(figure.bca, figure.reason),
-        _bounds(delong.interval, delong.reason),
       ]
     )
   if not rows:
@@ -137,13 +136,14 @@ def _other_intervals(result: Result) -> Markup | None:
   level = f'{result.confidence:.0%}'
   return tag(
     'details',
-    tag('summary', f'The {level} interval of the AUROC by three methods'),
-    table(('', 'AUROC', 'Percentile bootstrap', 'BCa bootstrap', 'DeLong'), rows, 'cards'),
+    tag('summary', f'The {level} interval of the AUROC by two methods'),
+    table(('', 'AUROC', 'DeLong', 'BCa bootstrap'), rows, 'cards'),
     tag(
       'p',
-      'Both bootstraps draw whole patients. DeLong’s is computed from the ranks',
-      ', in its form for several images per patient (Obuchowski)' if clustered else '',
-      '. Where they disagree, the numbers are small.',
+      'DeLong’s, which the report shows, is computed from the ranks',
+      ', in its form for several images per patient (Obuchowski),' if clustered else '',
+      ' on the scale of the logit and with Student’s t. The bootstrap draws whole patients. Where ',
+      'they disagree, the numbers are small.',
       class_='quiet',
     ),
   )

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from medjax.evaluation import notes
-from medjax.evaluation.statistics import calibration_metrics, intervals, metrics, resampled
+from medjax.evaluation.statistics import calibration_metrics, delong, intervals, resampled
 
 TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 300, 4, 1.2
 TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
@@ -66,17 +66,30 @@ def covered(seed, by_image):
   ]
 
 
-@pytest.mark.parametrize(('positives', 'least', 'most'), [(12, 0.80, 0.92), (50, 0.91, 0.97)])
-def test_of_few_positive_patients_the_auroc_s_interval_is_too_narrow(positives, least, most):
-  # Of 50 it is 93 to 94 % in 2,500 trials; the note on few patients speaks below that.
-  held, negatives, auroc = [], 100, 0.9
-  shift = np.sqrt(2) * special.ndtri(auroc)
-  truth = np.arange(positives + negatives) < positives
-  for seed in range(200):
-    scores = np.random.default_rng(seed).normal(shift * truth)
-    ranking = metrics.rank(scores, truth)
-    counts = intervals.patient_counts(len(truth), 200, seed)
-    low, high = intervals.percentile(metrics.areas(ranking, counts)[0]).bounds
+@pytest.mark.parametrize('images', [1, 3])
+@pytest.mark.parametrize(('positives', 'auroc'), [(15, 0.75), (15, 0.9), (30, 0.75), (30, 0.9)])
+def test_of_few_positive_patients_an_auroc_s_interval_covers(positives, auroc, images):
+  held, patient = [], np.repeat(np.arange(positives + 150), images)
+  truth, own = patient < positives, 0 if images == 1 else 0.7
+  for seed in range(1200):
+    rng = np.random.default_rng(seed)
+    shift = np.sqrt(2) * special.ndtri(auroc) * truth
+    of_patient = rng.normal(0, own, positives + 150)[patient]
+    scores = rng.normal(shift + of_patient, np.sqrt(1 - own**2))
+    low, high = delong.figure(scores, truth, patient).interval
     held.append(low <= auroc <= high)
-  assert least < np.mean(held) < most
-  assert (positives < notes.NOMINAL) == (most < 0.95)
+  assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_near_1_an_auroc_s_interval_of_few_positive_patients_is_too_narrow():
+  # What the note on few patients says, and with which number of them it ends.
+  def covered_of(positives):
+    held, truth = [], np.arange(positives + 150) < positives
+    for seed in range(1200):
+      scores = np.random.default_rng(seed).normal(np.sqrt(2) * special.ndtri(0.96) * truth)
+      low, high = delong.figure(scores, truth).interval or (1, 1)
+      held.append(low <= 0.96 <= high)
+    return np.mean(held)
+
+  assert covered_of(10) < 0.92
+  assert covered_of(notes.NOMINAL) >= 0.93

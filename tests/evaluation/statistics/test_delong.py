@@ -199,7 +199,7 @@ def coverage(area, aurocs, variances, interval):
 
 
 def logit(auroc, variance):
-  return delong.interval(auroc, variance)[0] or (np.nan, np.nan)  # which holds nothing
+  return delong.interval(auroc, variance, np.inf)[0] or (np.nan, np.nan)  # which holds nothing
 
 
 def plain(auroc, variance):
@@ -237,11 +237,34 @@ def test_near_1_the_logit_interval_covers_and_the_plain_one_falls_short():
 
 
 def test_interval_is_the_delta_method_on_the_logit():
-  (low, high), reason = delong.interval(0.9, 0.0016, 0.9)
+  (low, high), reason = delong.interval(0.9, 0.0016, np.inf, 0.9)
   assert reason == ''
   centre, error = np.log(9), 0.04 / 0.09
   assert np.log(low / (1 - low)) == pytest.approx(centre - 1.6448536 * error, abs=1e-6)
   assert np.log(high / (1 - high)) == pytest.approx(centre + 1.6448536 * error, abs=1e-6)
+
+
+@pytest.mark.parametrize('ties', [False, True])
+def test_freedom_and_variance_are_those_of_Brunner_and_Munzel(ties):
+  rng = np.random.default_rng(7)
+  truth = np.arange(60) < 9
+  scores = rng.normal(truth * np.linspace(0.5, 2, 60), 1 + truth)
+  scores = scores.round(0) if ties else scores
+  parts = delong.contributions(scores[None], truth, np.arange(60), 60)
+  ((variance,),), (degrees,) = delong.covariance(parts), delong.freedom(parts)
+  expected = stats.brunnermunzel(scores[~truth], scores[truth])
+  z = (parts.aurocs[0] - 0.5) / np.sqrt(variance)
+  assert z == pytest.approx(expected.statistic, rel=1e-12)
+  p = 2 * stats.t.sf(abs(expected.statistic), degrees)
+  assert p == pytest.approx(expected.pvalue, rel=1e-9) and 8 < degrees < 16
+
+
+def test_freedom_of_a_mean_over_one_and_over_equal_labels_is_that_of_the_label():
+  scores, truth, groups = study(4)
+  _, patient = np.unique(groups, return_inverse=True)
+  part = delong.contributions(scores, truth, patient, patient.max() + 1)
+  for labels in (1, 3):
+    assert delong.mean_freedom([part] * labels) == pytest.approx(delong.freedom(part), rel=1e-12)
 
 
 def test_equal_scores_do_not_separate_the_classes():
@@ -269,7 +292,7 @@ def test_no_interval_says_why(truth, groups, words):
 def test_a_model_against_itself_and_one_that_differs_without_varying():
   scores, truth, groups = study(4)
   aurocs, covariance = auroc_covariance(scores[[0, 0]], truth, groups)
-  assert delong.paired_test(aurocs, covariance) == (0, 0, 0, 1)
+  assert delong.paired_test(aurocs, covariance)[:4] == (0, 0, 0, 1)
   assert delong.difference_interval(delong.paired_test(aurocs, covariance)) is None
   aurocs, covariance = auroc_covariance(np.array([[0, 0, 1, 1], [1, 1, 0, 0]]), [0, 0, 1, 1])
   test = delong.paired_test(aurocs, covariance)
