@@ -12,8 +12,8 @@ from medjax.evaluation.result import Result
 
 FEW_PATIENTS = 50  # percentile intervals over fewer clusters tend to be too narrow
 FEW_OF_A_CLASS = 10  # patients
-# Of so many patients of a class and more the interval of an AUROC of 0.96, too, covers 93 % or more;
-# with 10 to 15 it is 90 to 92 %.
+# Of so many patients of a class and more the interval of an AUROC of 0.96 too covers 93 % or more;
+# with 10 to 15 it is 89 to 92 %.
 NOMINAL = 50
 
 
@@ -231,7 +231,7 @@ def _few(result: Result) -> list[str]:
       f'Only {wording.count(patients, "test patient")}: intervals from so few tend to be too '
       'narrow.'
     )
-  narrow = 'the interval of an AUROC near 1 tends to be too narrow from so few, that of'
+  narrow = 'an AUROC near 1 then tends to have too narrow an interval,'
   for split, kind, fewest, consequence in (
     ('test', 'positive', NOMINAL, f'{narrow} sensitivity does not'),
     ('test', 'negative', NOMINAL, f'{narrow} specificity does not'),

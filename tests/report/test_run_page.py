@@ -184,7 +184,7 @@ def test_every_figure_is_there(given, page):
       counts = point.confusion
       called = counts.true_positives + counts.false_positives
       assert f'{counts.true_positives} of {called}' in text
-    low, high = label_result.delong.interval
+    low, high = label_result.auroc.interval
     assert f'{low:.3f}–{high:.3f}' in text
     assert f'{label_result.prevalence:.1%} {label_result.positives} of 400' in text
   assert 'Youden, makes the decisions' in text and 'Sensitivity of 0.9' in text
