@@ -189,12 +189,15 @@ def _tested_on(result: Result, proof: Mapping, sentences: Sequence[str]) -> list
   words = f'{patients if unit == "patient" else f"{patients}, {tested}"} in the test set'
   rule = wording.aggregate(result.aggregate)
   made = f' A {unit}’s probability is {rule} of those of its images.' if unit != 'image' else ''
+  are_named = not weaknesses.is_anyone_unnamed(sentences)
+  if not are_named and size.patients == size.images:
+    words = f'{tested} in the test set'
   if 'test' not in proof.get('patient_overlap', {}):
+    if not are_named:
+      words += ', their patients not named'
     return [f'{words}. Whether they are also in training is not recorded.{made}']
   shared = shared_with_test(proof)
-  if not shared and weaknesses.is_anyone_unnamed(sentences):
-    if size.patients == size.images:
-      words = f'{tested} in the test set'
+  if not shared and not are_named:
     return [
       f'{words}. Patients are not named, or not all of them: whether a person is in training too '
       f'is not known.{made}'

@@ -15,46 +15,53 @@ from medjax.runtime import rounding
 WORSE = 0.01  # of the Brier score: less is noise
 
 # From what makes a figure worthless to what makes it less exact. A sentence is as grave as the
-# first line that it fits, and as the middle where it fits none.
-_LADDER = (
-  # Tested on what was trained on, or chosen after looking.
-  r' also in |patients? in both |trained or chose|not the files that|Set after the training'
-  r'|byte for byte|same as images of|are training images|more than one side|share \S+ pictures?\.'
-  r'|trained on is not recorded|had seen the test set|test set was read|been tested '
-  r'|copy of the other',
-  # The picture need not be read to know the answer, or the answer is two.
-  r'decides one answer only|tells? .* with an AUROC|present and absent|names of several patients',
+# first line of which it says something, and as the middle where it says nothing of any. These are
+# the words of the rooms that make the sentences: a test finds each of them said there.
+LADDER: tuple[tuple[str, ...], ...] = (
+  (  # Tested on what was trained on, or chosen after looking.
+    ' also in ', ' in both ', 'trained or chose', 'not the files that',
+    'Set after the training', 'byte for byte', 'same as images of', 'who trained the weights',
+    'trained those weights', 'more than one side', r'share \S+ pictures?\.',
+    'trained on is not recorded', 'had seen the test set', 'test set was read', 'been tested ',
+    'copy of the other',
+  ),
+  (  # The picture need not be read to know the answer, or the answer is two.
+    'decides one answer only', 'tells? .* with an AUROC', 'present and absent',
+    'names of several patients',
+  ),
   # There is no figure at all.
-  r'^No (positives|negatives)|so no AUROC|No operating point|nothing to compare',
-  # Who was tested is not known.
-  r'patient identifiers|names? no patients|of another patient, by|No patients were given'
-  r'|whether thresholds and calibration were chosen on test patients',
-  # Probabilities do not hold.
-  r'^Calibration made',
-  # Too few to say.
-  r'test patients?:|positive patients on test|negative patients on test|patients, so one more'
-  r'|has no interval|replicates in which|No intervals|No interval of',
-  # Not for everybody.
-  r'differs by ',
-  # The reference standard and the prevalence.
-  r'enriched|not mentioned|Left out of each label|[Tt]ruth not known|set aside',
-)
+  ('^No (positives|negatives)', 'so no AUROC', 'No operating point', 'nothing to compare'),
+  (  # Who was tested is not known.
+    'patient identifiers', 'names? no patients', 'of another patient, by', 'No patients were given',
+    'whether thresholds and calibration were chosen on test patients',
+  ),
+  ('^Calibration made',),  # Probabilities do not hold.
+  (  # Too few to say.
+    'test patients?:', r'patients on test \(', 'patients, so one more', 'has no interval',
+    'replicates in which', 'No intervals', 'No interval of',
+  ),
+  ('differs by ',),  # Not for everybody.
+  (  # The reference standard and the prevalence.
+    'enriched', 'nobody like', 'not mentioned', 'Left out of each label', '[Tt]ruth not known',
+    'set aside',
+  ),
+)  # fmt: skip
 _WHOSE = re.compile(r'^Of \S+: ')  # of `of_both`
-_MIDDLE = len(_LADDER)
-_LEAST = (
-  r'patients on validation|Validation has fewer|rationed|rest on very little',
-  r'comparisons? between subgroups|reported together as|Not calibrated|No heat maps|boxes beside',
-)
+_MIDDLE = len(LADDER)
+LEAST: tuple[tuple[str, ...], ...] = (
+  (r'patients on validation \(', 'Validation has fewer', 'rationed', 'on very little'),
+  (
+    'comparisons? between subgroups', 'reported together as', 'Not calibrated', 'No heat maps',
+    'boxes beside',
+  ),
+)  # fmt: skip
 
 
 def gravity(sentence: str) -> int:
   """Returns the place of a sentence among all, 0 for the gravest."""
   sentence = _WHOSE.sub('', sentence)
-  for place, pattern in enumerate(_LADDER):
-    if re.search(pattern, sentence):
-      return place
-  for place, pattern in enumerate(_LEAST, _MIDDLE + 1):
-    if re.search(pattern, sentence):
+  for place, phrases in (*enumerate(LADDER), *enumerate(LEAST, _MIDDLE + 1)):
+    if any(re.search(phrase, sentence) for phrase in phrases):
       return place
   return _MIDDLE
 
@@ -95,7 +102,8 @@ def of_both(between: tuple[str, str], one: Sequence[str], other: Sequence[str]) 
 
 def is_anyone_unnamed(sentences: Iterable[str]) -> bool:
   """Whether what weakens a study says that some patients are not named."""
-  return any('patient identifiers' in text or 'names no patients' in text for text in sentences)
+  said = ('patient identifiers', 'names no patients', 'No patients were given')
+  return any(phrase in text for text in sentences for phrase in said)
 
 
 def calibrated_worse(result: Result) -> list[str]:

@@ -1,10 +1,16 @@
 """What the report of a run reads back from its work directory."""
 
+import json
+import shutil
+
 import pytest
+from parsed_page import Page
 
 from medjax.data.images import decoding
+from medjax.data.phantom import folder
 from medjax.errors import InputError
 from medjax.final_test import report_files
+from medjax.runs import finished as finished_runs
 from medjax.runs.layout import Layout
 
 
@@ -34,3 +40,24 @@ def test_images_set_aside_are_counted_by_split_and_reason(tmp_path):
   (empty,) = told['test']
   assert told['train'][empty] == 1 and told['train']['no such image file'] == 1
   assert not any('png' in why for reasons in told.values() for why in reasons)
+
+
+def test_a_run_s_report_says_who_was_tested_and_who_was_left_out(finished, tmp_path):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  result = finished_runs.open_run(layout.workdir).result
+  proof = json.loads(layout.split_proof.read_text())['splits']
+  reason = 'is cut off'
+  layout.set_aside.write_text(f'image,split,reason\na.jpg,test,data/a.jpg: {reason}\n')
+  report_files.write(layout, result)
+  page = Page(layout.report.read_text())
+  first, text = page.text().partition('medjax evaluation report')[0], page.text()
+  assert folder.WARNING in first
+  flow = text[text.index('From the files to the test set') : text.index('Who they are')]
+  assert 'In the source120 images' in flow and f'Set aside1 image: 1 {reason}' in flow
+  table = text[text.index('Who they are') :]
+  for name in ('train', 'validation', 'test'):
+    part = proof[name]
+    assert f'{part["images"]:,} images of {part["patients"]:,} patient' in flow
+    age, women = part['characteristics']['age'], part['characteristics']['counts']['sex']
+    assert f'{age["mean"]:.1f} ± {age["sd"]:.1f}' in table
+    assert f'{women["values"]["F"]} of {women["known"]}' in table

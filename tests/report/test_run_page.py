@@ -366,3 +366,10 @@ def test_nobody_is_said_to_be_new_where_patients_are_not_named(given):
   text = Page(run_page.render(**{**given, 'split_proof': source})).text()
   assert 'none of them in training' not in text
   assert 'whether a person is in training too is not known' in text
+  # Predictions of which no split is known either.
+  size = dataclasses.replace(given['result'].test, patients=given['result'].test.images)
+  nobody = dataclasses.replace(
+    given['result'], test=size, notes=('No patient identifiers in test: every image counts.',)
+  )
+  text = Page(run_page.render(**{**given, 'result': nobody, 'split_proof': {}})).text()
+  assert 'On whom400 images in the test set, their patients not named. Whether they' in text

@@ -1,13 +1,17 @@
 """What weakens an answer: the gravest first, five of them shown."""
 
+import ast
 import dataclasses
+import re
 
 import numpy as np
+import pytest
 import synthetic_summary
+from conftest import PROJECT
 from frozen_evaluation import evaluate
 from parsed_page import Page
 
-from medjax.report import markup, weaknesses
+from medjax.report import first_screen, markup, weaknesses
 
 
 def test_the_order_is_by_what_a_sentence_makes_of_the_figures():
@@ -56,6 +60,7 @@ def test_calibration_that_made_a_label_worse_is_told():
   (sentence,) = weaknesses.calibrated_worse(result)
   assert f'Mass {before.brier:.3f} before, {tested.brier.value:.3f} after' in sentence
   assert 'Edema' not in sentence and sentence in weaknesses.of_run(result, {}, {})
+  assert sentence in Page(first_screen.first_screen('Films', result, {}, {}, {})).text()
 
 
 def test_five_are_shown_and_the_others_folded():
@@ -65,3 +70,35 @@ def test_five_are_shown_and_the_others_folded():
   assert '3 more' in folded and 'number 7' in folded
   assert '<details>' not in markup.findings('Weak', ['one'], 'none')
   assert Page(box).count('li') == 8
+
+
+# What sentences have filled in.
+FILLED = ('7', 'positives', 'test', 'validation', '3 pictures', '3 comparisons', '3 test patients')
+
+
+@pytest.fixture(scope='module')
+def said():
+  """Every text of the package but those of the ladder itself, filled in with each of `FILLED`."""
+  texts = []
+  for path in (PROJECT / 'medjax').rglob('*.py'):
+    for node in ast.parse(path.read_text()).body:
+      if not isinstance(node, ast.AnnAssign):  # as the ladder is
+        texts += texts_of(node)
+  return texts
+
+
+def texts_of(node):
+  """Yields the texts of a program but its docstrings, an f-string as one."""
+  if isinstance(node, ast.JoinedStr):
+    for filled in FILLED:
+      yield ''.join(p.value if isinstance(p, ast.Constant) else filled for p in node.values)
+  elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+    yield node.value
+  elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+    for child in ast.iter_child_nodes(node):
+      yield from texts_of(child)
+
+
+def test_every_phrase_that_ranks_is_said_somewhere(said):
+  phrases = [phrase for line in (*weaknesses.LADDER, *weaknesses.LEAST) for phrase in line]
+  assert [phrase for phrase in phrases if not any(re.search(phrase, text) for text in said)] == []

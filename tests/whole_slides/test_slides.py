@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from medjax import config as configs
 from medjax.config import Config, Data, Model, Optimizer, Split
 from medjax.data.images.preprocessing import ImageFormat
+from medjax.data.phantom import folder
 from medjax.evaluation import predictions, results_file
 from medjax.runs import model_file
 from medjax.whole_slides import patch_sets, pictures, slide_tables
@@ -39,6 +40,7 @@ def cut(tmp_path_factory):
   (root / 'facts.csv').write_text('\n'.join(['slide,patient,tumor', *rows]))
   table = slide_tables.find(root / 'in', table_file=root / 'facts.csv', outlines=root / 'xml')
   patch_sets.make(table, root / 'patches', Cutting(0.5, 32, 12, 0.5), workers=2)
+  (root / 'patches/phantom.json').write_text('{}')  # They are drawn.
   return root / 'patches'
 
 
@@ -120,6 +122,7 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
   assert predictions.read(out / 'predictions/test.csv').images == tested
   page = Page((out / 'index.html').read_text())
   text = page.text()
+  assert folder.WARNING in text.partition('medjax evaluation report')[0]
   auroc = tumour['auroc']
   assert f'{auroc["value"]:.3f}' in text and 'The answer for patients' in text
   for name in tested:

@@ -31,14 +31,19 @@ def patients(
   if not splits and not any(people.values()):
     return None
   names = list(splits) or [name for name in PARTS if people.get(name)]
+  are_named = not weaknesses.is_anyone_unnamed(proof.get('notes', ()))
   return section(
     'The patients',
     tag('h3', 'From the files to the test set') if splits else None,
-    _flow(result, proof, splits, set_aside) if splits else None,
+    _flow(result, proof, splits, set_aside, are_named) if splits else None,
     tag('h3', 'Who they are'),
     table(
       ('', *(PARTS[name] for name in names)),
-      [*_sizes(splits, proof), *_people(names, people), *_prevalence(splits)],
+      [
+        *_sizes(splits, are_named),
+        *_people(names, people, are_named),
+        *_prevalence(splits, are_named),
+      ],
       'cards people',
     ),
     tag('p', _explained(splits, people), class_='quiet'),
@@ -79,9 +84,22 @@ def _missing(number: int) -> str:
 
 
 def _flow(
-  result: Result, proof: Mapping, splits: Mapping[str, Mapping], set_aside: SetAside
+  result: Result,
+  proof: Mapping,
+  splits: Mapping[str, Mapping],
+  set_aside: SetAside,
+  are_named: bool,
 ) -> Markup:
   """Draws the way from the files to what is tested, after STARD's diagram."""
+
+  def _box(what: str, images: int, patients: int | None, unit: str = 'image') -> Markup:
+    words = _count(images, patients, unit, are_named)
+    return tag('li', tag('b', what), small(words), class_='box')
+
+  def _left_out(what: str, images: int, patients: int | None, why: str = '') -> Markup:
+    words = _count(images, patients, 'image', are_named) + (f': {why}' if why else '')
+    return tag('li', tag('b', what), small(words), class_='out')
+
   source, unused = proof.get('source', {}), proof.get('splits', {}).get('unused', {})
   boxes = []
   if source:
@@ -115,20 +133,14 @@ def _flow(
   return tag('ol', boxes, tag('li', tag('ul', arms), class_='arms'), class_='flow')
 
 
-def _box(what: str, images: int, patients: int | None, unit: str = 'image') -> Markup:
-  return tag('li', tag('b', what), small(_count(images, patients, unit)), class_='box')
-
-
-def _left_out(what: str, images: int, patients: int | None, why: str = '') -> Markup:
-  words = _count(images, patients, 'image') + (f': {why}' if why else '')
-  return tag('li', tag('b', what), small(words), class_='out')
-
-
-def _count(number: int, patients: int | None, unit: str) -> str:
+def _count(number: int, patients: int | None, unit: str, are_named: bool) -> str:
   words = wording.count(number, unit)
   if patients is None or unit == 'patient':
     return words
-  return f'{words} of {wording.count(patients, "patient")}'
+  if not are_named and patients == number:
+    return f'{words}, their patients not named'
+  words = f'{words} of {wording.count(patients, "patient")}'
+  return words if are_named else f'{words} or what stands in for them'
 
 
 def _unknown(result: Result) -> list[Markup]:
@@ -147,22 +159,24 @@ def _unknown(result: Result) -> list[Markup]:
   return [tag('li', tag('b', 'Truth not known, left out'), small(words), class_='out')]
 
 
-def _sizes(splits: Mapping[str, Mapping], proof: Mapping) -> list[list[object]]:
+def _sizes(splits: Mapping[str, Mapping], are_named: bool) -> list[list[object]]:
   if not splits:
     return []
-  unnamed = weaknesses.is_anyone_unnamed(proof.get('notes', ()))
-  stand_ins = small('or what stands in for them') if unnamed else None
+  stand_ins = None if are_named else small('or what stands in for them')
   return [
     [['Patients', stand_ins], *(f'{counts["patients"]:,}' for counts in splits.values())],
     ['Images', *(f'{counts["images"]:,}' for counts in splits.values())],
   ]
 
 
-def _people(names: Sequence[str], people: Mapping[str, Mapping]) -> list[list[object]]:
+def _people(
+  names: Sequence[str], people: Mapping[str, Mapping], are_named: bool
+) -> list[list[object]]:
   parts = [people.get(name) or {} for name in names]
   rows: list[list[object]] = []
   if any('images_per_patient' in part for part in parts):
-    rows.append(['Images per patient', *map(_per_patient, parts)])
+    stand_ins = None if are_named else small('or what stands in for one')
+    rows.append([['Images per patient', stand_ins], *map(_per_patient, parts)])
   if any('age' in part for part in parts):
     rows.append([['Age', small('years, of patients')], *map(_age, parts)])
   columns = list(dict.fromkeys(column for part in parts for column in part.get('counts', {})))
@@ -214,22 +228,22 @@ def _absent(counted: Mapping | None) -> object:
   return one_line(f'{counted["missing"]:,}', f'of {counted["known"] + counted["missing"]:,}')
 
 
-def _prevalence(splits: Mapping[str, Mapping]) -> list[list[object]]:
+def _prevalence(splits: Mapping[str, Mapping], are_named: bool) -> list[list[object]]:
   labels = list(dict.fromkeys(label for counts in splits.values() for label in counts['labels']))
   rows: list[list[object]] = []
   for label in labels:
-    cells = [_positive(counts, label) for counts in splits.values()]
+    cells = [_positive(counts, label, are_named) for counts in splits.values()]
     rows.append([[label, small('positive, of images')], *cells])
   return rows
 
 
-def _positive(counts: Mapping, label: str) -> object:
+def _positive(counts: Mapping, label: str, are_named: bool) -> object:
   label_counts = counts['labels'].get(label)
   if label_counts is None or label_counts['prevalence'] is None:
     return 'unknown'
   unknown = counts['images'] - label_counts['known']
   words = []
-  if label_counts.get('positive_patients') is not None:
+  if are_named and label_counts.get('positive_patients') is not None:
     words.append(wording.count(label_counts['positive_patients'], 'patient'))
   if unknown:
     words.append(f'truth not known of {unknown:,}')

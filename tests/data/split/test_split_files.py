@@ -10,7 +10,7 @@ import pytest
 from split_studies import LABELS, make, one_image_each, study
 
 from medjax.data.split import by_patient as splits
-from medjax.data.split import split_files
+from medjax.data.split import characteristics, split_files
 from medjax.errors import InputError
 
 
@@ -35,6 +35,7 @@ def test_the_proof_counts_what_a_loop_over_the_rows_counts(proven):
     result = proof['splits'][name]
     assert result['images'] == len(rows) > 0
     assert result['patients'] == len({table['patient'][row] for row in rows})
+    assert result['characteristics'] == characteristics.of_rows(table.iloc[rows])
     for column, label in enumerate(LABELS):
       sure = [row for row in rows if known[row, column]]
       positive = [row for row in sure if truth[row, column] == 1]

@@ -55,6 +55,25 @@ def test_the_flow_says_who_was_left_out_and_why():
     assert words in text, words
 
 
+def test_nobody_is_counted_where_patients_are_not_named():
+  result = synthetic_summary.evaluated(LABELS)
+  note = 'The source names no patients: every image counts as a patient of its own.'
+  alone = {name: part(number, number) for name, number in
+           (('train', 410), ('validation', 100), ('test', 400))}  # fmt: skip
+  for splits, words in (
+    (alone, '410 images, their patients not named'),
+    (PROOF['splits'], '410 images of 150 patients or what stands in for them'),
+  ):
+    proof = {'source': PROOF['source'], 'splits': splits, 'notes': [note]}
+    text = Page(patients.patients(result, proof, PEOPLE, {})).text()
+    assert words in text and 'Images per patientor what stands in for one' in text.replace(
+      'patient or', 'patientor'
+    )
+    assert '3 patients' not in text  # positive for a label
+  text = Page(patients.patients(result, PROOF, PEOPLE, {})).text()
+  assert 'not named' not in text and 'stands in' not in text and '3 patients' in text
+
+
 def test_an_older_split_says_that_it_does_not_record_them():
   result = synthetic_summary.evaluated(LABELS)
   splits = {name: counts for name, counts in PROOF['splits'].items()}
