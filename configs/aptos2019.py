@@ -8,8 +8,8 @@ Data:     train.csv and train_images/ under data/aptos2019 (or --config.data.roo
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.classes import GRADES
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -8,7 +8,7 @@ Data:     metadata.csv and patches/ under data/camelyon17_v1.0 (or --config.data
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -14,7 +14,7 @@ Test:     patients of all sets, drawn together; no two sets' patients are taken 
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -12,8 +12,8 @@ Published, not ours: mean AUROC 0.841 over the fourteen findings by DenseNet-121
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.chestxray14 import LABELS
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

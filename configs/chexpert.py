@@ -18,8 +18,8 @@ Published, not ours: mean AUROC over the five tasks 0.940 on the validation set 
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -10,8 +10,8 @@ Head:     softmax, one of the seven. For cancer or not: --config.model.head=sigm
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.ham10000 import CLASSES
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

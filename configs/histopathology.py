@@ -12,7 +12,7 @@ Published, not ours: AUROC 0.963 and accuracy 0.898 on the test set, by a rotati
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -10,8 +10,8 @@ Labels:   14, read from reports by a program; the official split is used, its te
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.chexpert import COMPETITION_TASKS
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

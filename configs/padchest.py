@@ -10,8 +10,8 @@ Labels:   read from reports, 27 % by physicians, the rest by a network. There is
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.padchest import LABELS
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -6,7 +6,7 @@ Result:   see README.md; nothing is published for a set that is generated here.
 """
 
 from medjax.config import Config, Data, Evaluation, Loss, Model, Optimizer, Split
-from medjax.models.published import image_size_for
+from medjax.config.published import image_size_for
 
 
 def get_config(arg: str = '') -> Config:

@@ -14,8 +14,8 @@ Published, not ours: AUROC 0.951 for referable retinopathy on Kaggle's EyePACS t
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.classes import GRADES
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

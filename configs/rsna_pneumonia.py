@@ -11,7 +11,7 @@ Labels:   boxes drawn by radiologists; with the class table its three classes ar
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

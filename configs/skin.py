@@ -13,7 +13,7 @@ Published, not ours: AUROC 0.949 on the challenge's hidden test set, by an ensem
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -16,7 +16,7 @@ Published, not ours: per slide, AUROC 0.994 by the challenge's best entry and 0.
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling, Split
-from medjax.models.published import fine_tuned
+from medjax.config.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

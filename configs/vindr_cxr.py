@@ -13,8 +13,8 @@ Labels:   those that both releases have. The test images of PhysioNet have the c
 """
 
 from medjax.config import Config, Data, Loss, Model, Optimizer, Split
+from medjax.config.published import fine_tuned
 from medjax.data.datasets.vindr_cxr import KAGGLE_LABELS
-from medjax.models.published import fine_tuned
 
 
 def get_config(arg: str = '') -> Config:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-import grain
 import numpy as np
 from absl import flags
 
@@ -138,21 +137,22 @@ def read_ahead(
   """
   # Decoding releases Python's lock; beyond some threads they only wait for each other.
   threads = 1 if workers else min(16, processors.available(), buffered)
-  return _iterate(grain.MapDataset.source(_Source(load, start, stop)), threads, buffered, workers)
+  return _iterate(_Source(load, start, stop), threads, buffered, workers)
 
 
 def _batches(source: _Source, workers: int) -> Generator[dict[str, np.ndarray], None, None]:
   # Every thread reads whole batches. Beyond a few they only wait for each other: then use workers.
   threads = 1 if workers else min(4, processors.available())
-  return _iterate(grain.MapDataset.source(source), threads, 2 * threads, workers)
+  return _iterate(source, threads, 2 * threads, workers)
 
 
-# The annotation is a text: workers' imports are tested without grain, which brings jax along.
 def _iterate(
-  source: 'grain.MapDataset', threads: int, buffered: int, workers: int = 0
+  source: _Source, threads: int, buffered: int, workers: int = 0
 ) -> Generator[Any, None, None]:
+  import grain  # It brings jax along, for which commands that read no image do not wait.
+
   read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffered)
-  dataset = source.to_iter_dataset(read)
+  dataset = grain.MapDataset.source(source).to_iter_dataset(read)
   if workers:
     # grain reads absl's flags, which only `app.run` parses: a notebook or a test has not.
     if not flags.FLAGS.is_parsed():

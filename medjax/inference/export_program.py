@@ -15,13 +15,13 @@ from jax import export
 from safetensors.numpy import save
 
 from medjax.config import Config
+from medjax.config.published import NETWORKS, OURS, weights_of
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.evaluation import assessment, frozen
 from medjax.evaluation.assessment import Assessment
 from medjax.evaluation.calibration import Calibration
 from medjax.inference import export_calibration, model_card
 from medjax.models.pretrained import fit
-from medjax.models.published import NETWORKS, OURS, weights_of
 from medjax.runs import averaging
 from medjax.runs.finished import Run
 from medjax.runs.trained_network import TrainedNetwork

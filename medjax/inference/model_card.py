@@ -8,10 +8,10 @@ from typing import Any
 
 from medjax import __version__
 from medjax.config import Config
+from medjax.config.published import NETWORKS, OURS
 from medjax.data.phantom import folder
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
-from medjax.models.published import NETWORKS, OURS
 from medjax.report import weaknesses
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run

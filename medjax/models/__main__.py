@@ -1,6 +1,6 @@
 """Prints every network with its size: python -m medjax.models"""
 
-from medjax.models.published import NETWORKS
+from medjax.config.published import NETWORKS
 from medjax.runtime import command_line
 
 

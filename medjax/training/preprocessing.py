@@ -1,11 +1,11 @@
 """What happens to an image on its way to the network, resolved from the config and the weights."""
 
 from medjax.config import Config
+from medjax.config.published import NETWORKS
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.models.normalisation import Normalisation, for_channels
 from medjax.models.pretrained.weights import Weights
-from medjax.models.published import NETWORKS
 
 
 def resolve(config: Config, weights: Weights | None) -> tuple[ImageFormat, Normalisation]:

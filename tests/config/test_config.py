@@ -4,8 +4,8 @@ import pytest
 from conftest import PROJECT
 
 from medjax import config
+from medjax.config import published
 from medjax.errors import InputError
-from medjax.models import published
 from medjax.training import learner, preprocessing
 
 PHANTOM = 'configs/phantom.py'
@@ -155,7 +155,7 @@ def test_a_wrong_override_is_one_clear_line(override, words):
       ["config.optimizer.lr: there is no such setting; did you mean 'learning_rate'?"],
     ),
     (
-      'from medjax.models.published import fine_tuned\nfrom medjax.config import *\n'
+      'from medjax.config.published import fine_tuned\nfrom medjax.config import *\n'
       'def get_config(arg=""):\n  return fine_tuned('
       'Config(Data("a", "", ("b",)), Model("phantm")), ("phantom",))',
       ["'phantm' is no network; did you mean 'phantom'?", 'python -m medjax.models'],

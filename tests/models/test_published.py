@@ -7,8 +7,8 @@ import pytest
 from conftest import PROJECT
 
 from medjax import models
+from medjax.config import published
 from medjax.models import __main__ as listing
-from medjax.models import published
 from medjax.training import fine_tuning
 
 # torchvision's `num_params`, and timm's of the networks that torchvision lacks: 1,000 classes, and

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array, csgraph
 
 _HELD = 2**20  # pairs, before those that tell nothing new are let go
 
@@ -109,6 +108,8 @@ def _table(a, b, kind, correlation) -> pd.DataFrame:
 
 def _tree(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
   """Returns bool, which of distinct pairs make a spanning forest, earlier ones preferred."""
+  from scipy.sparse import coo_array, csgraph  # They take long to import, and most need them not.
+
   order = np.arange(1, len(a) + 1, dtype=np.float64)
   forest = csgraph.minimum_spanning_tree(coo_array((order, (a, b)), (count, count)).tocsr())
   result = np.zeros(len(a), bool)

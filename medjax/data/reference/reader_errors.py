@@ -8,8 +8,6 @@ them too.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 TOLERANCE = 1e-8  # of a probability, between two rounds
 ROUNDS = 10_000
@@ -158,6 +156,9 @@ def _panels(answers: np.ndarray, reads: Reads) -> np.ndarray:
 
   Readers are of one panel who share an image, or are linked by others who do.
   """
+  from scipy import sparse  # A third of a second, which sources without readers do not wait for.
+  from scipy.sparse import csgraph
+
   by = answers.reshape(-1, reads.readers, reads.classes).sum(axis=2) > 0
   links = sparse.csr_array(by.astype(np.int64))
   _, of_reader = csgraph.connected_components(links.T @ links, directed=False)

@@ -6,7 +6,7 @@ Weights f64[N] say how much each image counts, 1 on average.
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 TEMPERATURES = (0.01, 100.0)  # beyond, an answer is 0 or 1, or none at all
 _COLD = 1e18  # 1 / T at which any two probabilities that differ become 0 and 1
@@ -44,6 +44,8 @@ def temperature(slope: Callable[[float], float]) -> tuple[float | None, str]:
   Args:
     slope: of the log loss against 1 / T, in which it is convex.
   """
+  from scipy import optimize  # Half a second, which commands that fit nothing do not wait for.
+
   coldest, hottest = TEMPERATURES
   if slope(0.0) >= 0:
     return None, 'no temperature does better than calling every answer equally likely'
@@ -97,6 +99,8 @@ def vector_scaling(
     truth: int[N], the class of each image.
     weights: f64[N].
   """
+  from scipy import optimize
+
   classes = scores.shape[1]
   aims = _of_classes(truth, classes, weights)[truth]
   # Far from 0, slopes and intercepts do each other's work and the search is slow.
@@ -128,6 +132,8 @@ def steps(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> Breakpo
   A step without positives would say 0, which no number of images can show, and whose logit and log
   loss are infinite: shares stay within Platt's targets.
   """
+  from scipy import optimize
+
   distinct, place = np.unique(scores, return_inverse=True)
   images = np.bincount(place, weights=weights)
   positives = np.bincount(place, weights=weights * truth)

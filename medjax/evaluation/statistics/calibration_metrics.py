@@ -10,7 +10,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from scipy import sparse, special, stats
+from scipy import sparse, special
 
 from medjax.evaluation.figure import Interval
 from medjax.evaluation.label_result import ReliabilityBin
@@ -176,11 +176,11 @@ def _shares(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> dict[
   Weighted images are as many as Kish's effective size, (Σ w)² / Σ w² (Survey Sampling, 1965).
   """
   if (weights == weights[0]).all():
-    bounds = stats.binomtest(int(truth.sum()), len(truth)).proportion_ci(0.95, method='wilson')
+    share = float(truth.mean())
     return {
       'mean_probability': float(scores.mean()),
-      'share_positive': float(truth.mean()),
-      'interval': (float(bounds.low), float(bounds.high)),
+      'share_positive': share,
+      'interval': _wilson(share, len(truth)),
     }
   share = float(weights @ truth / weights.sum())
   return {
@@ -192,7 +192,7 @@ def _shares(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> dict[
 
 def _wilson(share: float, size: float) -> Interval:
   """Returns the 95 % score interval of a share of so many (Wilson, JASA 22:209, 1927)."""
-  square = float(stats.norm.ppf(0.975)) ** 2
+  square = float(special.ndtri(0.975)) ** 2
   middle = (share + square / (2 * size)) / (1 + square / size)
   spread = share * (1 - share) / size + square / (4 * size**2)
   half = float(np.sqrt(square * spread)) / (1 + square / size)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import Delong
@@ -89,16 +89,25 @@ def contributions(
   total, aurocs = [int(positive.sum()), int((~positive).sum())], np.full(len(scores), np.nan)
   added = np.full((2, len(scores), patients), np.nan)
   if all(total):
-    ranks = stats.rankdata(scores, axis=1)
+    ranks = _midranks(scores)
     for row, of_class in enumerate((positive, ~positive)):
       # The rank among all, less the rank in its own class, counts the other class below.
-      below = ranks[:, of_class] - stats.rankdata(scores[:, of_class], axis=1)
+      below = ranks[:, of_class] - _midranks(scores[:, of_class])
       placements = below / total[1 - row] if row == 0 else 1 - below / total[1 - row]
       if row == 0:
         aurocs = placements.mean(axis=1)
       for model, shares in enumerate((placements - aurocs[:, None]) / total[row]):
         added[row, model] = np.bincount(patient[of_class], weights=shares, minlength=patients)
   return Contributions(aurocs, added[0], added[1], counts)
+
+
+def _midranks(scores: np.ndarray) -> np.ndarray:
+  """Returns the ranks f64[K, N] of scores within their rows, from 1; equal ones share the mean."""
+  ranks = np.empty(scores.shape)
+  for row, values in zip(ranks, scores):
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    row[:] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+  return ranks
 
 
 def covariance(parts: Contributions) -> np.ndarray:
@@ -187,7 +196,7 @@ def interval(
     return None, 'its estimated variance is 0, because the scores separate the classes'
   if not variance > 0:
     return None, 'its estimated variance is 0, because every patient adds as much as any other'
-  reach = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance) / (auroc * (1 - auroc))
+  reach = special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance) / (auroc * (1 - auroc))
   low, high = special.expit(special.logit(auroc) + np.array([-reach, reach]))
   return (float(low), float(high)), ''
 
@@ -302,7 +311,7 @@ def paired_test(aurocs: np.ndarray, covariance: np.ndarray, freedom: float = np.
     difference,
     float(np.sqrt(variance)),
     float(z),
-    float(2 * stats.t.sf(abs(z), freedom)),
+    float(2 * special.stdtr(freedom, -abs(z))),
     float(freedom),
   )
 
@@ -314,7 +323,7 @@ def difference_interval(test: PairedTest, level: float = 0.95) -> tuple[float, f
   """
   if not test.standard_error > 0:
     return None
-  reach = float(stats.t.ppf((1 + level) / 2, test.freedom)) * test.standard_error
+  reach = float(special.stdtrit(test.freedom, (1 + level) / 2)) * test.standard_error
   return test.difference - reach, test.difference + reach
 
 

@@ -6,7 +6,7 @@ the test sets shows no error, every replicate then agrees, and intervals of nomi
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 _ALL_ALIKE = 2  # patients that the bound of images all alike weighs
 
@@ -51,7 +51,7 @@ def wilson(hits: np.ndarray, images: np.ndarray, level: float = 0.95) -> tuple[f
   is_estimated = all_alike > 1
   tail = (1 + level) / 2
   freedom = max(1.0, total / all_alike - 1)
-  quantile = float(stats.t.ppf(tail, freedom) if is_estimated else stats.norm.ppf(tail))
+  quantile = float(special.stdtrit(freedom, tail) if is_estimated else special.ndtri(tail))
   square = quantile**2
   middle = (share + square / (2 * size)) / (1 + square / size)
   half = (

@@ -11,13 +11,13 @@ import flax.linen as nn
 import jax
 from flax import traverse_util
 
+from medjax.config.published import NETWORKS
 from medjax.errors import InputError
 from medjax.models import building
 from medjax.models.normalisation import Normalisation, for_channels
 from medjax.models.pretrained import fit
 from medjax.models.pretrained import weights as pretrained_weights
 from medjax.models.pretrained.weights import Weights
-from medjax.models.published import NETWORKS
 
 # Settings that change nothing that evaluation computes; fitting accounts for auxiliary parameters.
 _OF_TRAINING = ('dropout', 'stochastic_depth', 'auxiliary', 'momentum')
