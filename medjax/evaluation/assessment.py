@@ -114,7 +114,7 @@ def assess(
       *(() if level == 'image' else notes.unidentified(validation, test)),
       *result.notes,
       *notes.partly_known(test, level),
-      *notes.of_source(of_level),
+      *notes.of_source(of_level, test),
       *notes.not_calibrated(of_level.calibration),
       *sentences,
     ),

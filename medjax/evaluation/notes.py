@@ -81,10 +81,17 @@ def partly_known(test: Predictions, level: str) -> list[str]:
   ]
 
 
-def of_source(level: FrozenLevel) -> list[str]:
+def of_source(level: FrozenLevel, test: Predictions) -> list[str]:
   """Returns what the figures are of where a floor made the split unlike its source."""
   if not level.source_prevalence:
-    return []
+    if test.weights is None:
+      return []
+    return [
+      'A floor enriched the test set. Each patient weighs as many as he or she stands for in the '
+      'source in the figures of calibration, and in those alone: thresholds, and the calibration '
+      'if there is any, are not made for that source, and predictive values are of the patients as '
+      'drawn.'
+    ]
   return [
     'A floor enriched the split. Each patient weighs as many as he or she stands for in the source '
     f'(prevalence {_shares(level.source_prevalence)}, {_origin(level)}) in the calibration, in '

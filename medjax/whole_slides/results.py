@@ -89,7 +89,7 @@ def _evaluate(parts: Mapping[str, Predictions], protocol: Protocol) -> Result:
   chosen = frozen.freeze(parts['validation'], protocol)
   protocol = dataclasses.replace(protocol, prevalence=chosen.source_prevalence or {})
   result = summary.evaluate(parts['validation'], parts['test'], chosen.operating_points, protocol)
-  sentences = (*result.notes, *notes.of_source(chosen))
+  sentences = (*result.notes, *notes.of_source(chosen, parts['test']))
   return dataclasses.replace(result, notes=_of_unit(sentences, protocol.level))
 
 

@@ -229,8 +229,11 @@ def test_the_prevalence_of_the_source_is_counted_where_it_is_known():
     assert level.source_counted and estimated[name].source_counted is False
     assert level.source_prevalence != estimated[name].source_prevalence
     assert level.calibration == estimated[name].calibration
-    assert ', counted there)' in notes.of_source(level)[0]
-    assert ', estimated from the weights of validation)' in notes.of_source(estimated[name])[0]
+    assert ', counted there)' in notes.of_source(level, validation)[0]
+    assert (
+      ', estimated from the weights of validation)'
+      in notes.of_source(estimated[name], validation)[0]
+    )
   # A source that does not say what its units are.
   (level, *_) = assessment.freeze(validation, Protocol(), predicted(inside)).values()
   assert level.source_counted
@@ -279,6 +282,13 @@ def test_a_run_s_files_say_the_same_as_the_run(tmp_path):
   for mine, theirs in ((one.decision, other.decision),
                        (one.decision.at_prevalence, other.decision.at_prevalence)):  # fmt: skip
     assert theirs.ppv.value == pytest.approx(mine.ppv.value, rel=1e-6)
+  # Without validation the test set's own weights are told.
+  protocol = Protocol(operating_points=('threshold=0.5',), replicates=0)
+  alone = assessment.assess(None, read[1], protocol)
+  assert alone.result.labels['x'].brier.value == pytest.approx(one.brier.value)
+  assert 'A floor enriched the test set.' in ' '.join(alone.result.notes)
+  unweighted = assessment.assess(None, read[1]._replace(weights=None), Protocol(replicates=0))
+  assert 'floor' not in ' '.join(unweighted.result.notes)
   assert joining.is_of_run(paths[0]) and list(read[0].about) == []
   text = paths[1].read_text()
   # Somebody else's column of that name may say anything.
