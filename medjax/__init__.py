@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from medjax import augment, config, losses, models
   from medjax.api.evaluations import assess, compare
+  from medjax.api.plans import test_set_size
   from medjax.api.runs import Run, load_config, open_run, train
   from medjax.api.tables import audit_table, split_patients
   from medjax.config import Config
@@ -27,6 +28,7 @@ __all__ = [
   'models',
   'open_run',
   'split_patients',
+  'test_set_size',
   'train',
 ]
 
@@ -42,6 +44,7 @@ _WHERE = {
   'load_config': 'medjax.api.runs',
   'open_run': 'medjax.api.runs',
   'split_patients': 'medjax.api.tables',
+  'test_set_size': 'medjax.api.plans',
   'train': 'medjax.api.runs',
 }
 

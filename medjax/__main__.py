@@ -15,6 +15,7 @@ from medjax.errors import nearest
 COMMANDS = (
   'main',
   'split',
+  'plan',
   'prepare',
   'audit',
   'readers',

@@ -22,12 +22,16 @@ def main() -> None:
 
   from medjax.data import study
   from medjax.data.split import split_files
+  from medjax.evaluation import test_size_words
 
   made, csv = study.make(config)
   made.proof['notes'] += study.findings(config, made)
   directory = pathlib.Path(_OUTPUT.value)
   split_files.write(directory, csv, made.proof)
-  print('\n'.join([*study.describe(made), *(f'note: {note}' for note in made.proof['notes'])]))
+  shown = test_size_words.of_split(made.proof)
+  print(
+    '\n'.join([*study.describe(made), *shown, *(f'note: {note}' for note in made.proof['notes'])])
+  )
   print(f'written: {directory / "split.csv"} and its proof {directory / "split.json"}')
 
 

@@ -45,6 +45,7 @@ def tables(tmp_path):
   [
     'split --config=config.py --output=out',
     'audit --config=config.py --output=out',
+    'plan --patients=100 --prevalence=0.2 --auroc=0.8 --output=out/plan.json',
     'readers --readers=reads.csv --output=out',
     'evaluate --predictions=scores.csv --truth=truth.csv --operating_points=threshold=0.5 '
     '--replicates=20 --output=out',

@@ -39,19 +39,42 @@ def wilson(hits: np.ndarray, images: np.ndarray, level: float = 0.95) -> tuple[f
     return None
   share = hits.sum() / total
   all_alike = float((images**2).sum() / total)
-  effect = all_alike
-  if 0 < share < 1:
-    spread = ((hits - share * images) ** 2).sum() * patients / (patients - 1)
-    estimated = float(np.clip(spread / (share * (1 - share) * total), 1.0, all_alike))
-    telling = min((hits < images).sum(), (hits > 0).sum())
-    effect = (telling * estimated + _ALL_ALIKE * all_alike) / (telling + _ALL_ALIKE)
-  size = total / effect
+  telling = min((hits < images).sum(), (hits > 0).sum())
+  effect = shrunken_effect(design_effect(hits, images), all_alike, telling)
   # Patients alone tell how far they vary, those with many images most; with one image each there is
   # nothing to estimate.
   is_estimated = all_alike > 1
   tail = (1 + level) / 2
   freedom = max(1.0, total / all_alike - 1)
   quantile = float(special.stdtrit(freedom, tail) if is_estimated else special.ndtri(tail))
+  return score_interval(share, total / effect, quantile)
+
+
+def design_effect(hits: np.ndarray, images: np.ndarray) -> float:
+  """Returns how much larger the variance between patients makes that of hits / images.
+
+  At least 1, and at most that of images all alike, which it is taken for without any error, or with
+  nothing but errors.
+
+  Args:
+    hits: f[P], of each patient.
+    images: f[P], of each patient, none of them 0.
+  """
+  patients, total = len(images), images.sum()
+  share, all_alike = hits.sum() / total, float((images**2).sum() / total)
+  if not 0 < share < 1:
+    return all_alike
+  spread = ((hits - share * images) ** 2).sum() * patients / (patients - 1)
+  return float(np.clip(spread / (share * (1 - share) * total), 1.0, all_alike))
+
+
+def shrunken_effect(effect: float, all_alike: float, telling: float) -> float:
+  """Returns the mean of a design effect and that of images all alike, by the patients that tell."""
+  return (telling * effect + _ALL_ALIKE * all_alike) / (telling + _ALL_ALIKE)
+
+
+def score_interval(share: float, size: float, quantile: float) -> tuple[float, float]:
+  """Returns Wilson's interval of a share of so many independent trials."""
   square = quantile**2
   middle = (share + square / (2 * size)) / (1 + square / size)
   half = (
