@@ -27,6 +27,9 @@ class Data:
       it.
     workers: input processes; 0 reads in threads of the main process.
     prepared: a folder of medjax.prepare, which holds the images decoded; '' decodes the files.
+    placement: of the training images while training: 'host' reads a batch for each step, 'device'
+      reads all once into the memory of the devices, 'auto' does so on accelerators where they take
+      no more than 40 % of what is free.
     settings: keyword arguments of the source.
     fit: how an image that is not square becomes so: 'pad' keeps the aspect ratio, the rest is
       black; 'crop' keeps it and cuts the longer side at both ends; 'stretch' does not keep it.
@@ -49,6 +52,7 @@ class Data:
   broken: str = setting('stop', options=('stop', 'set_aside'))
   workers: int = setting(0, least=0)
   prepared: str = ''
+  placement: str = setting('auto', options=('auto', 'host', 'device'))
   settings: dict = dataclasses.field(default_factory=dict)
   fit: str = setting('pad', options=vocabulary.FITS)
   intensity: str = 'file'
@@ -247,6 +251,8 @@ class Config:
     force_augment: take the policy even if it turns or mirrors what data.modality says must not be.
     batch_size: images per step over all devices and processes.
     steps: optimizer steps.
+    steps_per_call: optimizer steps that the devices do in one call; 0 takes 1 on a CPU, elsewhere
+      so many, at most 32, that a call takes about 10 ms.
     evaluate_every: steps between validations.
     save_every: steps between checkpoints besides those of validations; 0 saves at validations only.
     patience: validations without a better mean AUROC before stopping early; 0 never stops early.
@@ -265,6 +271,7 @@ class Config:
   optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
   batch_size: int = setting(64, least=1)
   steps: int = setting(10_000, least=1)
+  steps_per_call: int = setting(0, least=0)
   evaluate_every: int = setting(1_000, least=1)
   save_every: int = setting(0, least=0)
   patience: int = setting(0, least=0)

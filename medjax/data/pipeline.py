@@ -46,21 +46,34 @@ class Records:
 
   def load(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Returns the batch of these rows, padded to `size` with rows of weight 0."""
-    batch: dict[str, np.ndarray] = {
-      'image': np.zeros((size, *self.image_format.shape), np.uint8),
-      'label': np.zeros((size, self.values.shape[1]), np.float32),
-      'mask': np.zeros((size, self.values.shape[1]), np.float32),
-      'weight': np.zeros(size, np.float32),
-    }
+    batch = self.targets(rows, size)
+    batch['image'] = np.zeros((size, *self.image_format.shape), np.uint8)
     if self.mapped is not None:
       self.mapped.read_into(batch['image'], rows)
     else:
       for position, row in enumerate(rows):
         batch['image'][position] = decoding.decode(self.paths[row], self.image_format)
+    return batch
+
+  def targets(self, rows: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Returns that batch without its images."""
+    batch: dict[str, np.ndarray] = {
+      'label': np.zeros((size, self.values.shape[1]), np.float32),
+      'mask': np.zeros((size, self.values.shape[1]), np.float32),
+      'weight': np.zeros(size, np.float32),
+    }
     batch['label'][: len(rows)] = self.values[rows]
     batch['mask'][: len(rows)] = self.mask[rows]
     batch['weight'][: len(rows)] = 1
     return batch
+
+  def select(self, rows: np.ndarray) -> 'Records':
+    """Returns the records of these rows alone."""
+    mapped = self.mapped and dataclasses.replace(self.mapped, rows=self.mapped.rows[rows])
+    paths = [self.paths[row] for row in rows]
+    return dataclasses.replace(
+      self, paths=paths, values=self.values[rows], mask=self.mask[rows], mapped=mapped
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +121,21 @@ def train_batches(
     return records.load(*share.rows(stream(number, batch_size), batch_size))
 
   return _batches(_Source(load, start, stop), workers)
+
+
+def placed_batches(
+  records: Records,
+  stream: Callable[[int, int], np.ndarray],
+  *,
+  batch_size: int,
+  start: int,
+  stop: int,
+  share: Share = Share(),
+) -> Generator[dict[str, np.ndarray], None, None]:
+  """Yields what `train_batches` does, but for each image its row, int32, in place of its pixels."""
+  for number in range(start, stop):
+    rows, size = share.rows(stream(number, batch_size), batch_size)
+    yield {**records.targets(rows, size), 'row': rows.astype(np.int32)}
 
 
 def eval_batches(

@@ -117,8 +117,13 @@ class TrainingLog:
     if self._writer:
       self._writer.close()
 
-  def step(self, step: int, metrics: Mapping[str, Any]) -> None:
-    """Takes the metrics of a step just dispatched and reads those of the step before."""
+  def steps(self, step: int, metrics: Mapping[str, Any]) -> None:
+    """Takes the metrics of steps just dispatched and reads those of the call before.
+
+    Args:
+      step: the last of them.
+      metrics: f32[], or f32[K] where a call does K steps.
+    """
     self._flush()
     self._pending = step, metrics
 
@@ -140,19 +145,26 @@ class TrainingLog:
   def _flush(self) -> None:
     if self._pending is None:
       return
-    (step, metrics), self._pending = self._pending, None
-    values = {name: float(value) for name, value in metrics.items()}
+    (last, metrics), self._pending = self._pending, None
+    of_steps = {name: np.atleast_1d(values).tolist() for name, values in metrics.items()}
+    count = len(of_steps['loss'])
+    for place in range(count):
+      values = {name: of_step[place] for name, of_step in of_steps.items()}
+      self._one(last - count + 1 + place, values, is_last=place == count - 1)
+
+  def _one(self, step: int, values: Mapping[str, float], is_last: bool) -> None:
     for name, value in values.items():
       if not math.isfinite(value):
         raise InputError(_not_finite(self._config, step, name.replace('_', ' '), value))
     self._losses.append(values['loss'])
-    self._progress.update(step, f'loss {values["loss"]:.4f}')
+    if is_last:
+      self._progress.update(step, f'loss {values["loss"]:.4f}')
     if step % self._every == 0 or step == self._steps:
       row = {
         'loss': sum(self._losses) / len(self._losses),
         'gradient_norm': values['gradient_norm'],
         'learning_rate': float(self._rate(step - 1)),
-        **self._speed(step),
+        **(self._speed(step) if is_last else {}),  # The clock has stood at the ends of calls alone.
       }
       self._losses = []
       if self._writer:

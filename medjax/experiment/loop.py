@@ -1,10 +1,11 @@
-"""The training loop. Every turn: evaluate, save, next batch, step.
+"""The training loop. Every turn: evaluate, save, next batches, one step of training or several.
 
 A run killed at any instant and started again goes on from its last checkpoint and ends in the same
 bits as one that was never interrupted.
 """
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -13,11 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 
 from medjax import config as configs
 from medjax.config import Config
+from medjax.experiment import training_calls
 from medjax.experiment.log import TrainingLog
+from medjax.experiment.training_calls import TrainingCalls
 from medjax.runs import checkpoints
 from medjax.runs.checkpoints import Checkpoints
 from medjax.runs.layout import Layout
@@ -47,10 +49,9 @@ def train(
   layout: Layout,
   start: Start,
   *,
-  train_step: Callable[[TrainState, Any, int], tuple[TrainState, dict[str, Any]]],
+  calls: TrainingCalls,
   batches: Callable[..., Generator[dict[str, np.ndarray], None, None]],
   validate: Callable[[TrainState], dict[str, Any]],
-  mesh: Mesh,
   saved: Checkpoints,
   carried: Mapping[str, Any],
 ) -> tuple[TrainState, list[dict[str, Any]]]:
@@ -60,10 +61,9 @@ def train(
     config: of the run.
     layout: of its work directory.
     start: where to begin.
-    train_step: (state, batch on the devices, steps done) → (state, metrics).
+    calls: the training steps.
     batches: start=step → this process's part of the batches, from that number on.
     validate: state → 'auroc_mean' and further metrics.
-    mesh: the data mesh.
     saved: the checkpoints of the run.
     carried: JSON that every checkpoint carries, the hash of the split in it.
 
@@ -81,6 +81,7 @@ def train(
     contextlib.closing(batches(start=step)) as input_batches,
     _signals_noted() as signals,
   ):
+    per_call, known = 1, set[int]()
     while True:
       stopping = _stop_asked(signals, step)
       validation = None
@@ -112,13 +113,18 @@ def train(
       if stopping:
         saved.wait()
         _leave(stopping, step)
-      is_new = step in (start.step, *config.model.unfreeze_at)
-      with _told('reading the first images', is_new):
-        batch = devices.put_batch(next(input_batches), mesh)
+      is_first, is_unfrozen = step == start.step, step in config.model.unfreeze_at
+      with _told('reading the first images', is_first):
+        read = [next(input_batches)]
+      if is_first:
+        per_call = calls.steps_per_call(config, state, read[0])
+      count = training_calls.together(config, step, per_call)
+      read += itertools.islice(input_batches, count - 1)
+      is_new, known = is_unfrozen or count not in known, {*known, count}
       with _told('compiling the training step; the next start finds it compiled', is_new):
-        state, metrics = train_step(state, batch, step)
-      step += 1
-      log.step(step, metrics)
+        state, metrics = calls(state, read, step)
+      step += count
+      log.steps(step, metrics)
 
 
 def _told(what: str, is_long: bool) -> contextlib.AbstractContextManager[None]:

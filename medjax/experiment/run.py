@@ -18,8 +18,8 @@ from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
-from medjax.experiment import log, loop, parts_fit, preview
-from medjax.experiment.unfreezing import UnfreezingStep
+from medjax.experiment import log, loop, parts_fit, placed_images, preview
+from medjax.experiment.training_calls import TrainingCalls
 from medjax.final_test import evaluate_once, notes
 from medjax.runs import (
   averaging,
@@ -216,13 +216,16 @@ def _train(
   choice = selection.chosen_by(_validation(config, data, rows, nothing_said), config.protocol)
   if devices.is_first():
     progress.say(f'best      by {selection.in_words(choice, config.data.labels)}')
+  records = study.records(config, built.image_format, data, training.rows['train'])
+  is_placed = placed_images.is_chosen(config, records, mesh)
   batches = functools.partial(
-    pipeline.train_batches,
-    study.records(config, built.image_format, data, training.rows['train']),
+    pipeline.placed_batches
+    if is_placed
+    else functools.partial(pipeline.train_batches, workers=config.data.workers),
+    records,
     training.stream.batch,
     batch_size=config.batch_size,
     stop=config.steps,
-    workers=config.data.workers,
     share=pipeline.Share(jax.process_index(), jax.process_count()),
   )
 
@@ -238,14 +241,18 @@ def _train(
       start = _start(beginning, saved, mesh)
     if not start.step and devices.is_first():
       preview.save(config, built, data, training.rows['train'], layout.augmented)
+    images = None
+    if is_placed and start.step < config.steps:
+      if devices.is_first():
+        progress.say(f'images    {placed_images.in_words(records, mesh)} (config.data.placement)')
+      images = placed_images.place(records, mesh, config.data.workers)
     state, history = loop.train(
       config,
       layout,
       start,
-      train_step=_train_step(built, training.loss, mesh, start.step),
+      calls=TrainingCalls(built, training.loss, mesh, start.step, images),
       batches=batches,
       validate=validate,
-      mesh=mesh,
       saved=saved,
       carried={
         'split_sha256': data.proof['split_sha256'],
@@ -283,16 +290,6 @@ def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')
   return loop.Start(state, step, carried['history'], carried['unwritten_losses'])
-
-
-def _train_step(built: Learner, loss: Callable, mesh: Mesh, step: int) -> Callable:
-  """Returns (state, batch, steps done) → (state, metrics), compiled; the state is donated."""
-  replicated = devices.replicated(mesh)
-  if built.config.model.unfreeze_at:
-    return UnfreezingStep(built, loss, replicated, step)
-  function = built.train_step(loss, built.frozen(0))
-  jitted = jax.jit(function, donate_argnums=0, out_shardings=replicated)
-  return lambda state, batch, step: jitted(state, batch)
 
 
 def _predict(

@@ -26,6 +26,8 @@ _FREE = (
   'config.data.root:',
   'config.data.workers:',
   'config.data.prepared:',
+  'config.data.placement:',
+  'config.steps_per_call:',
 )
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it
 # says how many are kept. So is what is tested: the best checkpoint is chosen by it.

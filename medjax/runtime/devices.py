@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import jax
@@ -126,10 +126,23 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
-def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   """Assembles the global batch from what each process read; returns before the copy is done."""
   sharding = sharded(mesh)
-  return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)
+  return {
+    name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()
+  }
+
+
+def put_batches(batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh) -> dict[str, jax.Array]:
+  """Assembles K global batches, [K, B, …] each array; see `put_batch`."""
+  sharding = NamedSharding(mesh, PartitionSpec(None, 'data'))
+  return {
+    name: jax.make_array_from_process_local_data(
+      sharding, np.stack([batch[name] for batch in batches])
+    )
+    for name in batches[0]
+  }
 
 
 def is_first() -> bool:

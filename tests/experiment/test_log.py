@@ -88,7 +88,7 @@ def test_what_is_not_finite_blames_what_can_have_made_it(tmp_path, step, setting
     Data('phantom', '', ('x',)), Model('resnet18'), **{'loss': Loss('focal'), **settings}
   )
   log = TrainingLog(Layout(tmp_path), config, 0, lambda step: 0.1, [], quiet=True)
-  log.step(step, {'loss': float('nan'), 'gradient_norm': 1.0})
+  log.steps(step, {'loss': float('nan'), 'gradient_norm': 1.0})
   with pytest.raises(InputError) as error, log.between_steps():
     pass
   assert all(word in str(error.value) for word in words)

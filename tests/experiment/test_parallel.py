@@ -51,10 +51,15 @@ def test_four_devices_do_the_work_of_one(command, phantom_root, finished, tmp_pa
 
 
 @pytest.mark.slow
-def test_two_processes_of_two_devices_do_the_work_of_one(phantom_root, finished, tmp_path):
+@pytest.mark.parametrize(
+  'settings', [(), ('--config.data.placement=device', '--config.steps_per_call=3')]
+)
+def test_two_processes_of_two_devices_do_the_work_of_one(
+  phantom_root, finished, tmp_path, settings
+):
   workdir = tmp_path / 'run'
   process = subprocess.run(
-    [sys.executable, 'launch/processes.py', '2', *arguments(workdir, phantom_root)],
+    [sys.executable, 'launch/processes.py', '2', *arguments(workdir, phantom_root, *settings)],
     cwd=PROJECT,
     env={**os.environ, **PATIENT, 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2'},
     capture_output=True,

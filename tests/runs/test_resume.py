@@ -64,7 +64,7 @@ def assert_same_end(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing'])
+@pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing', 'placed'])
 def test_killed_three_times_it_ends_in_the_same_bits(
   phantom_root, other_root, finished, tmp_path, how
 ):
@@ -72,6 +72,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(
   flags = {
     'threads': ['--config.data.workers=0'],
     'workers': ['--config.data.workers=2'],
+    'placed': ['--config.data.placement=device', '--config.steps_per_call=3'],
     'unfreezing': [
       *('--config.data.settings.seed=1', f'--config.model.pretrained={finished[0]}'),
       *('--config.model.finetune=head', '--config.model.unfreeze_at=5,11,20'),
