@@ -130,7 +130,9 @@ def test_what_shapes_the_training_may_not_change(finished, phantom_root, tmp_pat
 
 def test_a_misspelt_method_of_an_earlier_medjax_may_be_set_right(finished, phantom_root, tmp_path):
   layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
-  shutil.rmtree(layout.evaluation)
+  for tested in (layout.evaluation, layout.predictions('test').parent, layout.reports):
+    shutil.rmtree(tested)
+  layout.frozen.unlink()
   saved = layout.config.read_text()
   layout.config.write_text(saved.replace('"integrated_gradients"', '"gradcam"'))
   others = ('evaluation.calibration=none', 'evaluation.saliency=none', 'replicates=20')
