@@ -31,15 +31,8 @@ class Block(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     width = x.shape[-1]
     dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=_init)
-    y = nn.Conv(
-      width,
-      (7, 7),
-      padding=3,
-      feature_group_count=width,
-      dtype=self.dtype,
-      kernel_init=_init,
-      name='conv_dw',
-    )(x)
+    conv = functools.partial(layers.convolution(self.dtype, _init), use_bias=True)
+    y = conv(width, (7, 7), padding=3, feature_group_count=width, name='conv_dw')(x)
     y = _norm(dtype=self.dtype, name='norm')(y)
     y = nn.gelu(dense(4 * width, name='fc1')(y), approximate=False)
     y = dense(width, name='fc2')(y)
@@ -114,7 +107,7 @@ class ConvNeXt(nn.Module):
       raise ValueError(
         f'images of {height} × {width} px are too small: the sides must be {smallest} px or more.'
       )
-    conv = functools.partial(nn.Conv, padding=0, dtype=self.dtype, kernel_init=_init)
+    conv = functools.partial(layers.convolution(self.dtype, _init), use_bias=True)
     x = conv(self.widths[0], (4, 4), 4, name='stem_conv')(images.astype(self.dtype))
     x = _norm(dtype=self.dtype, name='stem_norm')(x)
     rates = iter(layers.drop_rates(self.stochastic_depth, sum(self.depths)))

@@ -165,9 +165,10 @@ class VisionTransformer(nn.Module):
         f'images of {height} × {width} px are no square of patches of {patch} × {patch} px; '
         f'the nearest sizes that are: {sizes} px.'
       )
-    x = nn.Conv(
-      self.width, (patch, patch), patch, padding=0, dtype=self.dtype, name='stem_patch_embed'
-    )(images.astype(self.dtype))
+    conv = layers.convolution(self.dtype, nn.initializers.lecun_normal())
+    x = conv(self.width, (patch, patch), patch, use_bias=True, name='stem_patch_embed')(
+      images.astype(self.dtype)
+    )
     x = x.reshape(count, -1, self.width)
     token = self.param('stem_cls_token', nn.initializers.zeros, (1, 1, self.width))
     x = jnp.concatenate([jnp.broadcast_to(token, (count, 1, self.width)), x], axis=1)

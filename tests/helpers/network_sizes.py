@@ -29,11 +29,10 @@ def _equations(jaxpr) -> Iterator:
 
 
 def _multiply_adds(equation) -> int:
-  if equation.primitive.name == 'conv_general_dilated':
+  if equation.primitive.name == 'medjax_convolution':
+    # Of the height, the width, the inputs of a group, the features.
     kernel = equation.invars[1].aval.shape
-    layout = equation.params['dimension_numbers'].rhs_spec
-    outputs = math.prod(equation.outvars[0].aval.shape)
-    return outputs * math.prod(kernel) // kernel[layout[0]]
+    return math.prod(equation.outvars[0].aval.shape) * math.prod(kernel[:3])
   if equation.primitive.name == 'dot_general':
     (contracted, _), _ = equation.params['dimension_numbers']
     left = equation.invars[0].aval.shape
