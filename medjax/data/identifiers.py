@@ -29,6 +29,7 @@ _ERROR = re.compile(
   r'#(n/?a( n/a)?|(ref|value|name|null|num|div/0|spill|calc|error)[!?])|-?1\.#(ind|qnan|inf)\d*',
   re.IGNORECASE,
 )
+_DIGIT = re.compile(r'\d')
 _PUNCTUATION = re.compile(r'[\W_]+')
 _SHORTENED = re.compile(r'\d(\.\d+)?e\+\d\d+', re.IGNORECASE)
 _FORMULA = re.compile(r'="(.*)"')  # as spreadsheets keep text
@@ -42,6 +43,8 @@ _LEADING_ZEROS = re.compile(r'(?<![\d.])0+(?=\d+(?!\w))')
 
 def is_unknown(name: str) -> bool:
   """Whether a name says that there is none: '', 'nan', 'N/A', '#REF!', 'unknown', '?', '-'."""
+  if _DIGIT.search(name) and '#' not in name:
+    return False  # as most names, of which a table has many: none below has a digit but with a #
   return _PUNCTUATION.sub('', name).lower() in _UNKNOWN or bool(_ERROR.fullmatch(name.strip()))
 
 
@@ -103,7 +106,7 @@ def _whole(separated: str) -> str:
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
   """Returns the groups of names that look like one, each in the order of the names."""
-  distinct = list(dict.fromkeys(names))
+  distinct = list(dict.fromkeys(names.tolist() if isinstance(names, pd.Series) else names))
   if _are_plain(distinct):
     return []
   groups: dict[str, list[str]] = {}

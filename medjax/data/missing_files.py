@@ -1,5 +1,6 @@
 """A study table against the files that are there: rows without an image, images without a row."""
 
+import functools
 import os
 import pathlib
 import posixpath
@@ -36,11 +37,11 @@ def check(table: pd.DataFrame, root: pathlib.Path, broken: str, source: str = ''
     InputError: an image is missing; names the first one's file and row, the count, and where a file
       of that name lies. Or all are, and settings would find them.
   """
-  rows, strays = compare(table['image'], root)
+  rows, strays = compare(table['image'].tolist(), root)
   all_missing = len(rows) == len(table)
   if len(rows) and (broken == 'stop' or all_missing):
     row = int(rows[0])
-    file_there, settings = _elsewhere(list(table['image'].iloc[rows]), root)
+    file_there, settings = _elsewhere(table['image'].iloc[rows].tolist(), root)
     settings = settings if source == 'csv' else ''
     there = f"'{file_there}' is there" if file_there else ''
     if all_missing and not settings:
@@ -100,11 +101,24 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
   images = list(images)
   plain = {image for image in images if '#' not in image}
   files = set(_files_near(plain, root))
-  missing = np.flatnonzero([image not in files and not _exists(root, image) for image in images])
-  endings = {posixpath.splitext(image)[1].lower() for image in plain}
+
+  @functools.cache
+  def has(top: str) -> bool:
+    return os.path.exists(os.path.join(root, top))
+
+  def exists(image: str) -> bool:
+    # Where a study's images are not there, one look at their folder answers for all.
+    if '#' not in image and not has(image.partition('/')[0]):
+      return False
+    # Walking does not follow links to folders, and an image in a container is no file of its own.
+    return os.path.exists(containers.container_of(os.path.join(root, image)))
+
+  missing = np.flatnonzero([image not in files and not exists(image) for image in images])
+  others = files - plain
+  endings = {posixpath.splitext(image)[1].lower() for image in plain} if others else set()
   strays = [
     file
-    for file in files - plain
+    for file in others
     if posixpath.splitext(file)[1].lower() in endings and posixpath.basename(file)[0] != '.'
   ]
   return missing, sorted(strays)
@@ -112,12 +126,16 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
 
 def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
   folders: dict[str, set[str]] = {}
-  for folder in {posixpath.dirname(image) for image in images}:
+  for image in images:
     # Absolute paths, which only a person's own table has, are looked up one by one.
-    if not folder.startswith(('/', '..')):
-      folders.setdefault(folder.partition('/')[0], set()).add(folder)
+    if not image.startswith(('/', '../')):
+      folders.setdefault(image.partition('/')[0] if '/' in image else '', set()).add(
+        image.rpartition('/')[0]
+      )
   for top, inside in folders.items():
-    common = posixpath.commonpath(inside)
+    # What the first and the last in order have in common, all have.
+    ends = (min(inside, key=_ended), max(inside, key=_ended))
+    common = posixpath.commonpath(ends)
     for folder, below, names in os.walk(root / common):
       if not top:
         below.clear()  # Next to the table lies what has nothing to do with it.
@@ -126,6 +144,5 @@ def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
       yield from (prefix + name for name in names)
 
 
-def _exists(root: pathlib.Path, image: str) -> bool:
-  # Walking does not follow links to folders, and an image in a container is no file of its own.
-  return os.path.exists(containers.container_of(os.path.join(root, image)))
+def _ended(folder: str) -> str:
+  return f'{folder}/'

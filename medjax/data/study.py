@@ -138,7 +138,9 @@ def check_evaluation(config: Config, table: pd.DataFrame, split: np.ndarray) -> 
   """Raises InputError where the table lacks what the test will ask of it, after the training."""
   tested = table[np.isin(split, ('validation', 'test'))]
   level, subgroups = (protocols.IN_CONFIG[name] for name in ('level', 'subgroups'))
-  units.keys(config.evaluation.level, tested['image'], tested['patient'], tested, level)
+  units.keys(
+    config.evaluation.level, tested['image'].tolist(), tested['patient'].tolist(), tested, level
+  )
   if config.evaluation.subgroups == Evaluation().subgroups:
     return  # Those are taken where a table has them.
   for name in config.evaluation.subgroups:

@@ -184,8 +184,10 @@ def label_values(
     InputError: an unknown code, by file, row and column.
   """
   text = frame[column].str.strip()
-  said = _said(text, codes)
-  values, unknown = text.map(said).to_numpy(np.float32), ~text.isin(said).to_numpy()
+  word, words = pd.factorize(text)
+  said = _said(words, codes)
+  values = np.array([said.get(name, np.nan) for name in words], np.float32)[word]
+  unknown = np.array([name not in said for name in words], bool)[word]
   if soft:
     shares = pd.to_numeric(text.where(unknown), errors='coerce').to_numpy(np.float32)
     between = (shares >= 0) & (shares <= 1)
@@ -200,10 +202,10 @@ def label_values(
   return values
 
 
-def _said(text: pd.Series, codes: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what `codes` says of each text that it knows, however that is written."""
+def _said(words: Iterable[str], codes: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what `codes` says of each word that it knows, however that is written."""
   said = {}
-  for word in text.unique():
+  for word in words:
     with contextlib.suppress(KeyError):
       said[word] = cells.code(word, codes)
   return said
@@ -227,7 +229,7 @@ def mapped(
 ) -> pd.Series:
   """Returns `names` of a column's values; errors as `label_values`."""
   text = frame[column].str.strip()
-  said = _said(text, names)
+  said = _said(text.unique(), names)
   unknown = ~text.isin(said).to_numpy()
   if unknown.any():
     row = int(unknown.argmax())
@@ -265,16 +267,17 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       unknown = [name for name in names.unique() if identifiers.is_unknown(name)]
       names = names.mask(names.isin(unknown), '')
     table[column] = names
-  table['image'] = [posixpath.normpath(image) for image in table['image']]
+  table['image'] = [posixpath.normpath(image) for image in table['image'].tolist()]
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
-    table['view'] = views.map({view: view_called(view) for view in set(views)})
+    table['view'] = views.map({view: view_called(view) for view in views.unique()})
   for kind in _CELLS:
     if kind in table:
       table[kind] = described(table[kind], kind, place)
   if 'official_split' in table:
     parts = table['official_split'].fillna('').astype(str)
-    table['official_split'] = [cells.attempt(cells.part, word, word) for word in parts]
+    said = {word: cells.attempt(cells.part, word, word) for word in parts.unique()}
+    table['official_split'] = parts.map(said)
   if 'grouped_by' in table.columns:
     unknown = ~table['grouped_by'].isin(GROUPS).to_numpy()
     if unknown.any():

@@ -183,8 +183,9 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
   both = [index for index in both if of_several_patients(counts[index])] or both
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
+    by_patient = np.ascontiguousarray(weights.T)
     areas = intervals.in_threads(
-      lambda index: metrics.areas(prepared.labels[index].ranking, weights), both
+      lambda index: metrics.areas(prepared.labels[index].ranking, by_patient), both
     )
     auroc, auprc = np.mean(areas, axis=0)
     return {'auroc': auroc, 'auprc': auprc}

@@ -41,7 +41,7 @@ def _areas(pair: Sequence[metrics.Ranking], counts: np.ndarray) -> np.ndarray:
   """Returns f64[2, R, 2]: AUROC and AUPRC of both rankings."""
   if not pair:
     return np.full((len(FIGURES), len(counts), 2), np.nan)
-  return np.stack([np.stack(metrics.areas(ranking, counts)) for ranking in pair], axis=-1)
+  return np.stack([np.stack(metrics.areas(ranking, counts.T)) for ranking in pair], axis=-1)
 
 
 def _by_name(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

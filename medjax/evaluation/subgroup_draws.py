@@ -86,20 +86,20 @@ def prepare(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: n
   return Group(patients, rankings, parts, adds, np.isnan(cutoffs))
 
 
-def figures(group: Group, counts: np.ndarray) -> np.ndarray:
+def figures(group: Group, by_patient: np.ndarray) -> np.ndarray:
   """Returns every figure of a group, f64[R, figures, L], NaN where one does not exist.
 
   Args:
     group: of P patients.
-    counts: f64[R, all patients], how often each is drawn.
+    by_patient: f64[all patients, R], how often each is drawn.
   """
-  drawn = counts[:, group.patients]
-  areas = np.full((2, len(drawn), len(group.rankings)), np.nan)
+  drawn = by_patient[group.patients]
+  areas = np.full((2, drawn.shape[1], len(group.rankings)), np.nan)
   for index, ranking in enumerate(group.rankings):
     if ranking is not None:
       areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, drawn)
   with np.errstate(invalid='ignore', divide='ignore'):
-    sums = (group.adds @ drawn.T).reshape(6, -1, len(drawn)).swapaxes(1, 2)
+    sums = (group.adds @ drawn).reshape(6, -1, drawn.shape[1]).swapaxes(1, 2)
     sums[2:4, :, group.undecided] = np.nan
     positives, negatives, hits, rejected, errors, images = sums
     return np.stack(

@@ -97,7 +97,10 @@ def summarise(
   ]
 
   def compute(counts: np.ndarray) -> dict[str, np.ndarray]:
-    of_groups = intervals.in_threads(lambda group: subgroup_draws.figures(group, counts), groups)
+    by_patient = np.ascontiguousarray(counts.T)
+    of_groups = intervals.in_threads(
+      lambda group: subgroup_draws.figures(group, by_patient), groups
+    )
     return {str(place): of_group for place, of_group in enumerate(of_groups)}
 
   once = compute(np.ones((1, len(unique))))

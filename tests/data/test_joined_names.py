@@ -1,5 +1,7 @@
 """Names that hold the sign they are joined by come apart as they went in."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,16 @@ def test_studies_of_patients_with_such_names_are_not_one():
   assert audit.overlap['study'].shared == 0
 
 
+def test_columns_are_joined_as_their_rows_are():
+  texts = ['a', 'b|c', 'd\\', '\\|', 'é']
+  rows = list(itertools.product(texts, texts))
+  columns = [pd.Series(column, dtype=str) for column in zip(*rows)]
+  joined = joined_names.join_columns(*columns)
+  assert joined.tolist() == [joined_names.join(row) for row in rows]
+  columns[1][3] = None
+  assert joined_names.join_columns(*columns).isna().to_numpy().nonzero()[0].tolist() == [3]
+
+
 def test_a_hash_sign_in_a_file_s_name_is_part_of_it(tmp_path):
   name = 'scan#2.png'
   Image.fromarray(np.arange(4096).reshape(64, 64).astype(np.uint8)).save(tmp_path / name)
@@ -59,8 +71,8 @@ def test_a_hash_sign_in_a_file_s_name_is_part_of_it(tmp_path):
   inside = f'{tmp_path}/set#1.npz#images/2'
   assert containers.container_of(f'{tmp_path}/{name}') == f'{tmp_path}/{name}'
   assert containers.container_of(inside) == f'{tmp_path}/set#1.npz'
-  assert missing_files._exists(tmp_path, name) and missing_files._exists(tmp_path, 'set#1.npz#0')
-  assert not missing_files._exists(tmp_path, 'gone#1.png')
+  missing, _ = missing_files.compare([name, 'set#1.npz#0', 'gone#1.png', 'set#1.png'], tmp_path)
+  assert missing.tolist() == [2, 3]
   frame = pd.DataFrame({'image': [name, 'a.jpg', 'set#1.npz#images/2']})
   assert list(shortcuts.metadata(frame)['file type']) == ['.png', '.jpg', '.npz']
   # A picture of the same name in another folder, which shows something else, is not the one seen.

@@ -182,7 +182,7 @@ def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]
   requested = [table.view_called(view) for view in data.views]
   # 'frontal' is the field's word for both of its directions.
   wanted = set(requested) | ({'AP', 'PA'} if 'frontal' in requested else set())
-  known = sorted(set(frame['view']) - {''})
+  known = sorted(set(frame['view'].unique()) - {''})
   for view in requested:
     if view != 'frontal' and view not in known:
       raise InputError(
@@ -191,7 +191,7 @@ def keep_views(frame: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, list[str]
   kept = frame['view'].isin(wanted)
   sets = frame['dataset'] if 'dataset' in frame else pd.Series('', frame.index)
   notes = []
-  for name in dict.fromkeys(sets):
+  for name in sets.unique():
     owner = f" of the set '{name}'" if name else ''
     others = frame['view'][(sets == name) & ~kept].value_counts()
     views = ', '.join(f'{count:,} {view or "of unknown view"}' for view, count in others.items())

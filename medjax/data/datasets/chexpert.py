@@ -11,7 +11,6 @@ set and `valid.csv` the official validation set. As published it has one row per
 import pathlib
 import re
 
-import numpy as np
 import pandas as pd
 
 from medjax.data import table
@@ -118,21 +117,22 @@ def _read_test(path: pathlib.Path, broken: str) -> pd.DataFrame:
 
 
 def _study_table(frame: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
-  parsed = frame['Path'].str.extract(_PATH)
-  if parsed['image'].isna().any():
-    row = int(np.flatnonzero(parsed['image'].isna())[0])
+  matches = [_PATH.search(text) for text in frame['Path'].tolist()]
+  if None in matches:
+    row = matches.index(None)
     raise InputError(
       f"{path}: row {row + 2}, column 'Path': '{frame['Path'].iloc[row]}' is not of the form "
       'train/patient00001/study1/view1_frontal.jpg'
     )
+  image, part, patient, study = zip(*(match.groups() for match in matches if match))
   columns = {
-    'image': parsed['image'],
-    'patient': parsed['patient'],
-    'study': parsed['study'],
+    'image': image,
+    'patient': patient,
+    'study': study,
     'view': _views(frame, path),
     'sex': frame.get('Sex', ''),
     'age': frame.get('Age', ''),
-    'part': parsed['part'],
+    'part': part,
     'named_in': table.rows_of(path, frame),
   }
   return pd.DataFrame(columns | {name: table.label_values(frame, name, path) for name in LABELS})

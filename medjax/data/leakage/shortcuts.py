@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from medjax.data import cells
 from medjax.data.images import containers
@@ -26,6 +25,7 @@ FOLDS = 5
 # Patients with a label, without it, and of a value: with fewer, chance looks like a rule.
 FEWEST = 20
 _MOST_VALUES, _QUANTILES = 40, 10
+_AT_ONCE = 5  # labels that are counted together, in 243 patterns
 _SMOOTHING = 10.0  # images of average prevalence that each value's share of positives starts from
 
 
@@ -41,8 +41,9 @@ def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
   if 'width' in frame and 'height' in frame:
     width, height = (text(frame[name]).str.removesuffix('.0') for name in ('width', 'height'))
     columns['size'] = (width + ' × ' + height).where((width != '') & (height != ''), '')
-  files = frame['image'].map(containers.container_of)
-  columns['file type'] = files.str.extract(r'(\.[A-Za-z0-9]+)$')[0].fillna('').str.lower()
+  files = [containers.container_of(image) for image in frame['image'].tolist()]
+  ends = pd.Series([''.join(file.rpartition('.')[1:]) for file in files], frame.index, str)
+  columns['file type'] = ends.where(ends.str.fullmatch(r'\.[A-Za-z0-9]+'), '').str.lower()
   return columns
 
 
@@ -193,24 +194,26 @@ def dealt_aurocs(
   Returns:
     f64[1 + deals, C, L], NaN where a deal leaves no positive or no negative.
   """
-  starts = np.cumsum([0, *(codes.max(axis=0) + 1)])
-  images, columns = codes.shape
-  cells = sparse.csc_array(
-    (
-      np.ones(codes.size, np.float32),
-      (codes + starts[:-1]).ravel(),
-      np.arange(0, codes.size + 1, columns),
-    ),
-    shape=(starts[-1], images),
-  )
-  labels = truth.shape[1]
-  # Positive and unknown, for these are few.
-  asked = sparse.csr_array(np.hstack([truth, ~known]).astype(np.float32))
-  dealt = _deals(patients, np.random.default_rng(0), deals)
-  counts = np.stack([(cells @ asked[rows]).toarray().T for rows in dealt])
-  hits, unknown = counts[:, :labels], counts[:, labels:]
-  misses = np.diff(cells.tocsr().indptr) - unknown - hits
-  parts = [slice(*bounds) for bounds in itertools.pairwise(starts)]
+  order = np.argsort(patients, kind='stable')
+  codes, truth, known = codes[order], truth[order], known[order]
+  sizes, labels = codes.max(axis=0) + 1, truth.shape[1]
+  hits, misses = np.zeros((2, 1 + deals, labels, sizes.sum()))
+  # A few labels at once: of an image each is unknown, negative or positive.
+  chunks = [slice(start, start + _AT_ONCE) for start in range(0, labels, _AT_ONCE)]
+  patterns = 3**_AT_ONCE
+  answers = np.arange(patterns)[:, None] // 3 ** np.arange(_AT_ONCE) % 3
+  answer_of = np.where(known, 1 + truth, 0)
+  weight = 3 ** np.arange(_AT_ONCE)
+  given = [answer_of[:, chunk] @ weight[: labels - chunk.start] for chunk in chunks]
+  parts = [slice(*bounds) for bounds in itertools.pairwise(np.cumsum([0, *sizes]))]
+  cells = [column * patterns for column in codes.T]
+  for deal, rows in enumerate(_deals(np.bincount(patients), np.random.default_rng(0), deals)):
+    for chunk, pattern in zip(chunks, given):
+      dealt = pattern[rows]
+      for cell, part, size in zip(cells, parts, sizes):
+        counts = np.bincount(cell + dealt, minlength=size * patterns).reshape(size, patterns)
+        for result, answer in ((misses, 1), (hits, 2)):
+          result[deal, chunk, part] = (counts @ (answers == answer)).T[: labels - chunk.start]
   return np.stack([_aurocs(hits[..., part], misses[..., part]) for part in parts], axis=1)
 
 
@@ -231,14 +234,15 @@ def _won(scores: np.ndarray, hits: np.ndarray, misses: np.ndarray) -> np.ndarray
   return (hits * (above @ misses[..., None])[..., 0]).sum(axis=-1)
 
 
-def _deals(patients: np.ndarray, rng: np.random.Generator, deals: int) -> Iterator[np.ndarray]:
-  """Yields int[N], the image that each one has its labels from: itself first, then by each deal."""
-  yield np.arange(len(patients))
-  images = np.bincount(patients)
-  order = np.argsort(patients, kind='stable')
+def _deals(images: np.ndarray, rng: np.random.Generator, deals: int) -> Iterator[np.ndarray]:
+  """Yields int[N], the image that each one has its labels from: itself first, then by each deal.
+
+  Images are in the order of their patients, who have `images`, int[P], of them.
+  """
+  yield np.arange(images.sum())
   first = np.cumsum(images) - images
-  place = np.empty(len(patients), np.int64)  # of an image among those of its patient
-  place[order] = np.arange(len(patients)) - np.repeat(first, images)
+  # An image's place among those of its patient; small numbers, which are divided faster.
+  place = (np.arange(images.sum()) - np.repeat(first, images)).astype(np.int32)
   magnitude = np.frexp(images)[1]
   alike = [np.flatnonzero(magnitude == number) for number in np.unique(magnitude)]
   for _ in range(deals):
@@ -246,8 +250,8 @@ def _deals(patients: np.ndarray, rng: np.random.Generator, deals: int) -> Iterat
     for members in alike:
       giver[members] = rng.permutation(members)
     shift = rng.integers(images.max(), size=len(images))
-    given = giver[patients]
-    yield order[first[given] + (place + shift[patients]) % images[given]]
+    shifts, sizes = (np.repeat(part.astype(np.int32), images) for part in (shift, images[giver]))
+    yield np.repeat(first[giver], images) + (place + shifts) % sizes
 
 
 def by_chance(dealt: np.ndarray) -> np.ndarray:

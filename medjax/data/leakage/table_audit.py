@@ -168,13 +168,7 @@ def _groups(frame: pd.DataFrame) -> dict[str, pd.Series]:
   groups = {name: _names(frame[name]) for name in GROUPS if name in frame}
   groups = {name: keys for name, keys in groups.items() if keys.notna().any()}
   if 'study' in groups and _named_within_patients(frame, groups['study']):
-    named = zip(frame['patient'], groups['study'])
-    groups['study'] = pd.Series(
-      [
-        study if pd.isna(study) else joined_names.join((patient, study)) for patient, study in named
-      ],
-      frame.index,
-    )
+    groups['study'] = joined_names.join_columns(frame['patient'], groups['study'])
   return groups
 
 

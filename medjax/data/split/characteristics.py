@@ -54,7 +54,8 @@ def of_rows(table: pd.DataFrame) -> dict[str, Any]:
       unit = 'patient'
       sexes = {word: cells.attempt(cells.sex, word, word) for word in values.unique()}
       values = values.map(sexes)
-      values = values.groupby(patients, sort=False).agg(_one_value)
+      known = values.where(values != '').groupby(patients, sort=False)
+      values = known.first().fillna('').mask(known.nunique() > 1, SEVERAL)
     summary['counts'][column] = _counted(values, unit)
   return summary
 
@@ -67,12 +68,8 @@ def of_images(patients: Sequence[str], about: pd.DataFrame | None) -> dict[str, 
 
 def _text(values: pd.Series) -> pd.Series:
   words = values.astype(object).where(values.notna(), '').astype(str).str.strip()
-  return words.mask(words.map(identifiers.is_unknown), '')
-
-
-def _one_value(values: pd.Series) -> str:
-  known = set(values) - {''}
-  return next(iter(known), '') if len(known) < 2 else SEVERAL
+  unknown = [word for word in words.unique() if identifiers.is_unknown(word)]
+  return words.mask(words.isin(unknown), '')
 
 
 def _ages(ages: pd.Series) -> dict[str, Any]:

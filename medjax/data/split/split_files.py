@@ -4,7 +4,9 @@ Every checkpoint carries the CSV's SHA-256, and the proof carries the table's, s
 change unnoticed between training and evaluation.
 """
 
+import csv
 import hashlib
+import io
 import json
 import pathlib
 import posixpath
@@ -134,9 +136,12 @@ def to_csv(table: pd.DataFrame, split: np.ndarray) -> str:
   """Returns the split as CSV text with the columns image, patient, split, sorted by image."""
   images = table['image'].to_numpy(object)
   order = np.argsort(images, kind='stable')
-  columns = {'image': images, 'patient': table['patient'].to_numpy(object), 'split': split}
-  frame = pd.DataFrame({name: values[order] for name, values in columns.items()})
-  return frame.to_csv(index=False, lineterminator='\n')
+  columns = (images, table['patient'].to_numpy(object), split)
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(('image', 'patient', 'split'))
+  writer.writerows(zip(*(values[order].tolist() for values in columns)))
+  return text.getvalue()
 
 
 def write(directory: pathlib.Path, csv_text: str, proof: dict) -> None:

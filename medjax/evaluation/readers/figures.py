@@ -69,7 +69,7 @@ def measured(question: Question, weights: np.ndarray) -> dict[tuple | str, np.nd
   truth, drawn = question.truth[known] == 1, weights[:, known]
   auroc = _none(weights)
   if known.any():
-    auroc = metrics.areas(metrics.rank(question.scores[known], truth), drawn)[0]
+    auroc = metrics.areas(metrics.rank(question.scores[known], truth), drawn.T)[0]
   figures |= {'below': np.sum(below, axis=0) if below else _none(weights), 'auroc': auroc}
   if called is not None:
     sensitivity, specificity = _rates(truth, called[known], drawn)

@@ -9,6 +9,7 @@ areas is not the area, and a grid of thresholds misses what lies between them.
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 
 class Ranking(NamedTuple):
@@ -64,29 +65,40 @@ def rank(scores: np.ndarray, truth: np.ndarray) -> Ranking:
 
 
 def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (AUROC f64[R], average precision f64[R]) for weights f64[R, columns].
+  """Returns (AUROC f64[R], average precision f64[R]) for weights f64[columns, R].
 
   AUROC is the weighted share of (positive, negative) pairs in which the positive scores higher, a
   tie counting half (Hanley & McNeil, Radiology 143:29, 1982; the midrank Mann-Whitney statistic);
   NaN where either class weighs nothing. So is average precision, which without negatives would be 1
   whatever the scores.
   """
+  order, starts, positive, tied = ranking
   weights = np.asarray(weights, np.float64)
-  runs = np.add.reduceat(weights.take(ranking.order, axis=1), ranking.starts, axis=1)
-  hits = runs.take(ranking.positive, axis=1)
-  runs[:, ranking.positive] = 0
-  false_positives = np.cumsum(runs, axis=1)
-  true_positives = np.cumsum(hits, axis=1)
-  above = false_positives.take(ranking.positive, axis=1)
-  through = false_positives.take(ranking.tied, axis=1)
-  positives, negatives = hits.sum(axis=1), false_positives[:, -1]
-  pairs = (hits * (negatives[:, None] - (above + through) / 2)).sum(axis=1)
+  bounds = np.append(starts, len(order))
+
+  def sums(firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns the weight before each stretch of the order, and in it, in turns; and after all."""
+    parts = np.concatenate(([0], np.stack((firsts, ends), axis=1).ravel(), [len(order)]))
+    members = sparse.csr_array((np.ones(len(order)), order, parts), (len(parts) - 1, len(weights)))
+    return members @ weights
+
+  runs = sums(bounds[positive], bounds[positive + 1])
+  hits, false_positives = runs[1::2], np.cumsum(runs[::2], axis=0)
+  true_positives = np.cumsum(hits, axis=0)
+  above, negatives, positives = false_positives[:-1], false_positives[-1], hits.sum(axis=0)
+  through = above
+  if len(ties := np.flatnonzero(tied != positive)):
+    through = above.copy()
+    through[ties] += sums(bounds[tied[ties]], bounds[tied[ties] + 1])[1::2]
+  lost = np.einsum('kr,kr->r', hits, above) + np.einsum('kr,kr->r', hits, through)
   flagged = true_positives + through
-  precision = np.divide(true_positives, flagged, out=np.zeros_like(flagged), where=flagged > 0)
+  # Where nothing is flagged there is no hit either.
+  precision = true_positives / np.maximum(flagged, np.finfo(np.float64).tiny)
   with np.errstate(invalid='ignore', divide='ignore'):
     both = positives * negatives > 0
+    pairs = positives * negatives - lost / 2
     auroc_values = np.where(both, pairs / (positives * negatives), np.nan)
-    precisions = np.where(both, (hits * precision).sum(axis=1) / positives, np.nan)
+    precisions = np.where(both, np.einsum('kr,kr->r', hits, precision) / positives, np.nan)
   return auroc_values, precisions
 
 
@@ -97,7 +109,7 @@ def _areas(scores, truth, weights, which):
   rows = np.ones((1, len(scores))) if weights is None else np.asarray(weights)
   if rows.ndim != 2 or rows.shape[1] != len(scores):
     raise ValueError(f'weights {rows.shape} must be [replicates, {len(scores)}]')
-  values = areas(rank(scores, truth), rows)[which]
+  values = areas(rank(scores, truth), rows.T)[which]
   return float(values[0]) if weights is None else values
 
 

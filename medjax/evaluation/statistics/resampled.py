@@ -156,7 +156,7 @@ def _compute(label: _Label, weights: np.ndarray, by_patient: np.ndarray) -> dict
   if label.ranking is None:
     nothing = np.full(len(weights), np.nan)
     return _ratios(totals) | dict.fromkeys(set(OF_SCORES) - {'brier', 'ece'}, nothing)
-  auroc, auprc = metrics.areas(label.ranking, weights)
+  auroc, auprc = metrics.areas(label.ranking, by_patient)
   slope, intercept = calibration_metrics.fits(label.nodes, totals[:, [0, 3]], at_nodes)
   return {
     'auroc': auroc,

@@ -84,6 +84,19 @@ def test_p_is_that_of_the_exact_test():
     assert shortcuts.by_chance(dealt)[0, 0] == pytest.approx(exact, abs=0.04)
 
 
+def test_labels_are_dealt_alike_however_many_are_counted_at_once():
+  patients, truth, codes = tables(0, 60, UNEQUAL)
+  known = np.random.default_rng(1).random((len(truth), 12)) < 0.7
+  many = np.tile(truth, 3)
+  dealt = shortcuts.dealt_aurocs(patients, codes, many & known, known, deals=5)
+  for label in range(12):
+    one = slice(label, label + 1)
+    alone = shortcuts.dealt_aurocs(
+      patients, codes, (many & known)[:, one], known[:, one], deals=5
+    )  # fmt: skip
+    np.testing.assert_array_equal(dealt[..., one], alone)
+
+
 def test_labels_that_are_not_known_go_with_their_patient():
   patients, truth, codes = tables(0, 60, UNEQUAL)
   known = np.random.default_rng(1).random(truth.shape) < 0.7
