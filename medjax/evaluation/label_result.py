@@ -233,6 +233,103 @@ class ValidationResult(Counts, CalibrationValues):
 
 
 @dataclasses.dataclass(frozen=True)
+class Band:
+  """A curve with the interval of each point, sequences of one length.
+
+  Attributes:
+    value: of the test set.
+    low: lower bounds over patients; None where there is none: all are, for the reason that stands
+      beside, or of weighted images those of fewer than 20 patients.
+    high: upper bounds, likewise.
+  """
+
+  value: tuple[float, ...]
+  low: tuple[float | None, ...]
+  high: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionCurve:
+  """What acting on the probabilities is worth, see medjax.evaluation.statistics.net_benefit.
+
+  Attributes:
+    prevalence: share with the finding, of the source where a floor enriched the split.
+    weighted: whether images were weighted to that source.
+    threshold: probabilities at or above which one acts.
+    treat_all: net benefit of acting on all, in found positives per image; acting on none has 0.
+    model: net benefit of the model, likewise.
+    standardised: the same divided by the prevalence, 1 at most; without an interval of its own, it
+      is that of the net benefit so divided, the prevalence taken as known.
+    avoided: actions spared per 100 images against acting on all, at the same net benefit.
+    reason: why no point has an interval, else ''.
+  """
+
+  prevalence: float
+  weighted: bool
+  threshold: tuple[float, ...]
+  treat_all: tuple[float, ...]
+  model: Band
+  standardised: tuple[float, ...]
+  avoided: Band
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+  """How many images of each class have which probability.
+
+  Attributes:
+    edges: of the bins, one more than there are bins.
+    positives: images with the finding in each bin.
+    negatives: images without it in each bin.
+  """
+
+  edges: tuple[float, ...]
+  positives: tuple[int, ...]
+  negatives: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class OfThousand:
+  """What 1,000 images come to at an operating point and a prevalence, which is taken as known.
+
+  Attributes:
+    rule: of the operating point.
+    prevalence: share of the 1,000 with the finding.
+    of_test: whether it is that of the test set; else a stated one, or that of the source.
+    flagged: called positive.
+    found: called positive and with the finding.
+    missed: with the finding and not called positive.
+    false_alarms: called positive and without the finding.
+  """
+
+  rule: str
+  prevalence: float
+  of_test: bool
+  flagged: Figure
+  found: Figure
+  missed: Figure
+  false_alarms: Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Usefulness:
+  """What a label's probabilities and thresholds are good for.
+
+  Attributes:
+    decision_curve: None where there is none.
+    histogram: of probabilities by class; None where there are none.
+    of_thousand: for each operating point with a threshold, at one prevalence or two.
+    reason: why there is no decision curve, else ''.
+  """
+
+  decision_curve: DecisionCurve | None
+  histogram: Histogram | None
+  of_thousand: tuple[OfThousand, ...]
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class LabelResult(Counts):
   """One label on test. Of exclusive classes each is tested against all others together.
 
@@ -250,6 +347,7 @@ class LabelResult(Counts):
     roc: for drawing; None without both classes.
     precision_recall: for drawing; None without both classes.
     reliability: for drawing; None without both classes.
+    usefulness: decision curve and the like; None in results of earlier versions.
   """
 
   auroc: Figure
@@ -265,6 +363,7 @@ class LabelResult(Counts):
   roc: RocCurve | None
   precision_recall: PrecisionRecallCurve | None
   reliability: Reliability | None
+  usefulness: Usefulness | None = None
 
   @property
   def decision(self) -> OperatingPoint | None:

@@ -22,6 +22,10 @@ def without_probabilities(result: Result) -> Result:
       of_label,
       **none,
       reliability=None,
+      usefulness=of_label.usefulness
+      and dataclasses.replace(
+        of_label.usefulness, decision_curve=None, histogram=None, reason=NOT_PROBABILITIES
+      ),
       validation=of_label.validation and dataclasses.replace(of_label.validation, **unknown),
     )
     for label, of_label in result.labels.items()

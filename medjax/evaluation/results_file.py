@@ -16,6 +16,7 @@ from medjax.errors import InputError
 from medjax.runtime import files
 
 T = TypeVar('T')
+_LATER = ('usefulness',)  # optional fields that files of the same schema may lack
 
 
 def _number(value: Any, _: type) -> float:
@@ -28,6 +29,19 @@ def _exact(value: Any, kind: type) -> Any:
   if type(value) is not kind:
     raise TypeError(f'{value!r} is not of type {kind.__name__}')
   return value
+
+
+def _without_later(written: Any, content: Any) -> Any:
+  """Returns what a value is written as, less the later fields that a file does not have."""
+  if isinstance(written, dict) and isinstance(content, dict):
+    return {
+      name: _without_later(part, content.get(name))
+      for name, part in written.items()
+      if name not in _LATER or name in content
+    }
+  if isinstance(written, list) and isinstance(content, list) and len(written) == len(content):
+    return [_without_later(*parts) for parts in zip(written, content)]
+  return written
 
 
 def _converter() -> cattrs.Converter:
@@ -89,7 +103,7 @@ def load(path: pathlib.Path, kind: type[T], remedy: str) -> T:
   try:
     value = from_plain(content, kind)
     # What is missing would be the default, and text a tuple of its letters.
-    if json.loads(json.dumps(to_plain(value))) != content:
+    if _without_later(json.loads(json.dumps(to_plain(value))), content) != content:
       raise ValueError('a field is missing, or is no list where one belongs')
   except ValueError as error:
     raise InputError(

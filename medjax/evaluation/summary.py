@@ -7,7 +7,7 @@ import numpy as np
 
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError, check_option, nearest
-from medjax.evaluation import classes, notes, without_width
+from medjax.evaluation import classes, notes, usefulness, without_width
 from medjax.evaluation.counts import of_several_patients
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
@@ -79,6 +79,13 @@ def evaluate(
   )
   labels = {
     label: of_label(computed, index, raw.get('test'), protocol.prevalence.get(label))
+    for index, label in enumerate(names)
+  }
+  labels = {
+    label: dataclasses.replace(
+      labels[label],
+      usefulness=usefulness.of_label(test, index, labels[label], CONFIDENCE),
+    )
     for index, label in enumerate(names)
   }
   result = Result(

@@ -12,6 +12,7 @@ from typing import Any
 
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import DecisionCurve
 from medjax.evaluation.result import Result
 from medjax.report import markup
 from medjax.runtime import files
@@ -110,6 +111,19 @@ def of_result(result: Result) -> dict[str, str]:
     for label, tested in group.labels.items()
   ]
   tables = {'labels.csv': [*labels, mean], 'operating_points.csv': points, 'subgroups.csv': groups}
+  useful = {label: tested.usefulness for label, tested in result.labels.items()}
+  tables['of_1000.csv'] = [
+    {'label': label, **_row(row)}
+    for label, part in useful.items()
+    if part is not None
+    for row in part.of_thousand
+  ]
+  tables['decision_curves.csv'] = [
+    row
+    for label, part in useful.items()
+    if part is not None and part.decision_curve is not None
+    for row in _points(label, part.decision_curve)
+  ]
   if result.classes is not None:
     tables['decision.csv'] = [_row(result.classes)]
     tables['confusion_matrix.csv'] = [
@@ -117,6 +131,21 @@ def of_result(result: Result) -> dict[str, str]:
       for label, counts in zip(result.classes.labels, result.classes.confusion)
     ]
   return {name: _csv(rows) for name, rows in tables.items() if rows}
+
+
+def _points(label: str, curve: DecisionCurve) -> list[dict[str, Any]]:
+  columns = {
+    'threshold': curve.threshold,
+    'net_benefit': curve.model.value,
+    'net_benefit_low': curve.model.low,
+    'net_benefit_high': curve.model.high,
+    'treat_all': curve.treat_all,
+    'standardised': curve.standardised,
+    'avoided_per_100': curve.avoided.value,
+    'avoided_per_100_low': curve.avoided.low,
+    'avoided_per_100_high': curve.avoided.high,
+  }
+  return [{'label': label, **dict(zip(columns, row))} for row in zip(*columns.values())]
 
 
 def of_people(proof: Mapping, people: Mapping[str, Mapping]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from medjax.report.sections import localisation as localisation_section
 from medjax.report.sections import operating_points as operating_points_section
 from medjax.report.sections import patients as patients_section
 from medjax.report.sections import split as split_section
+from medjax.report.sections import usefulness as usefulness_section
 
 
 def render(
@@ -72,6 +73,7 @@ def render(
       'Calibration',
       None if result.is_of_ranks else calibration_section.calibration(result, method),
     ),
+    ('Usefulness', usefulness_section.usefulness(result)),
     *sections,
     ('Levels and ensembles', labels_section.variants(result)),
     (

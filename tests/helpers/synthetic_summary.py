@@ -3,9 +3,12 @@
 Figures are computed in the plainest way, intervals are invented around them.
 """
 
+import dataclasses
+
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
+from medjax.evaluation import usefulness
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import (
   AtPrevalence,
@@ -62,6 +65,10 @@ def evaluated(labels, head='sigmoid', *, images=400, absent=(), calibrated=True,
   by_split = {
     label: _label(test.probabilities[:, at].astype(float), test.truth[:, at] == 1, calibrated)
     for at, label in enumerate(labels)
+  }
+  by_split = {
+    label: dataclasses.replace(result, usefulness=usefulness.of_label(test, at, result, 0.95))
+    for at, (label, result) in enumerate(by_split.items())
   }
   entered = tuple(label for label in labels if by_split[label].auroc.value is not None)
   means = {}

@@ -38,13 +38,14 @@ def rows(text):
 
 def test_drawings_are_whole_files_of_their_own(drawn):
   assert {'roc-curve-of-edema.svg', 'loss-over-steps.svg'} <= set(drawn)
-  assert len(drawn) == 3 * len(LABELS) + 1
+  assert {'decision-curve-of-edema.svg', 'probabilities-of-edema.svg'} <= set(drawn)
+  assert len(drawn) == 6 * len(LABELS) + 1
   for text in drawn.values():
     root = ET.fromstring(text)
     assert root.tag == f'{SVG}svg' and float(root.get('width')) > 100
     # No variables and no marks to be pointed at: other programs know neither.
     assert 'var(' not in text and 'class="tip"' not in text and ':hover' not in text
-    assert len(root.findall(f'.//{SVG}path')) > 1
+    assert len([*root.iter(f'{SVG}path'), *root.iter(f'{SVG}rect')]) > 2
 
 
 def test_learning_curves_name_their_axes_and_lines(drawn):
@@ -67,6 +68,20 @@ def test_tables_hold_the_figures_of_the_result(result):
   assert int(points[0]['confusion_true_positives']) == (
     result.labels[LABELS[0]].operating_points[0].confusion.true_positives
   )
+
+
+def test_tables_hold_what_1000_come_to_and_the_decision_curves(result):
+  tables = beside.of_result(result)
+  edema = result.labels['Edema'].usefulness
+  (row,) = (
+    row
+    for row in rows(tables['of_1000.csv'])
+    if row['label'] == 'Edema' and row['of_test'] == 'True' and row['rule'] == 'youden'
+  )
+  assert float(row['missed_high']) == edema.of_thousand[0].missed.interval[1]
+  points = [row for row in rows(tables['decision_curves.csv']) if row['label'] == 'Edema']
+  assert [float(row['threshold']) for row in points] == list(edema.decision_curve.threshold)
+  assert float(points[3]['net_benefit_low']) == edema.decision_curve.model.low[3]
 
 
 def test_classes_have_their_confusion_matrix():

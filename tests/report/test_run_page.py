@@ -147,9 +147,9 @@ def test_contents_lead_to_every_part(page):
   parts = [attributes['id'] for _, attributes in page.elements if attributes.get('class') == 'part']
   assert links[: len(parts)] == [f'#{part}' for part in parts]
   assert parts == [
-    'patients', 'labels', 'operating-points', 'curves', 'calibration', 'subgroups',
-    'levels-and-ensembles', 'examples', 'learning', 'split', 'checklist', 'configuration',
-    'versions',
+    'patients', 'labels', 'operating-points', 'curves', 'calibration', 'usefulness',
+    'subgroups', 'levels-and-ensembles', 'examples', 'learning', 'split', 'checklist',
+    'configuration', 'versions',
   ]  # fmt: skip
   assert '#label-1' in links and '#label-3' not in links  # Fracture has no curves
 

@@ -126,9 +126,9 @@ def rates(
 
 
 def difference(
-  one: np.ndarray, other: np.ndarray, images: np.ndarray, level: float = 0.95
+  one: np.ndarray, other: np.ndarray, images: np.ndarray, level: float = 0.95, times: float = 1.0
 ) -> tuple[float, float] | None:
-  """Returns the interval of one / images less other / images, both hits on the same images.
+  """Returns the interval of one / images less `times` other / images, hits on the same images.
 
   The intervals of the two proportions, each as of `wilson`, are put together with the correlation
   of the patients (Newcombe, Stat. Med. 17:2635, 1998, method 10; Zou & Donner, Stat. Med. 27:1693,
@@ -139,6 +139,7 @@ def difference(
     one, other: f[P], hits of each patient.
     images: f[P], of each patient; those without any do not count.
     level: how often the interval is to cover.
+    times: how many of the first one of the other is worth.
 
   Returns:
     (low, high); None with fewer than two patients.
@@ -155,10 +156,10 @@ def difference(
   if product > 0:
     product = max(0.0, product - 0.5 * float(images.mean()))
   correlation = product / norm if norm else 0.0
-  below = shares[0] - first[0], second[1] - shares[1]
-  above = first[1] - shares[0], shares[1] - second[0]
+  below = shares[0] - first[0], times * (second[1] - shares[1])
+  above = first[1] - shares[0], times * (shares[1] - second[0])
   low, high = (
     float(np.sqrt(max(0.0, a**2 + b**2 - 2 * correlation * a * b))) for a, b in (below, above)
   )
-  middle = float(shares[0] - shares[1])
-  return max(-1.0, middle - low), min(1.0, middle + high)
+  middle = float(shares[0] - times * shares[1])
+  return max(-times, middle - low), min(1.0, middle + high)
