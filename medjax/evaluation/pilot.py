@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from scipy import special
 
-from medjax.errors import InputError
+from medjax.errors import InputError, count
 from medjax.evaluation.predictions import Predictions, known_of, ranks_of
 from medjax.evaluation.statistics import calibration_metrics, delong, proportions
 
@@ -102,16 +102,19 @@ def measure(
     auroc=float(parts.aurocs[0]),
     design_effects={name: max(1.0, float(effect)) for name, effect in effects.items()},
     correlation=correlation,
-    notes=_notes(label, positive_patients),
+    notes=_notes(label, patients, positive_patients),
   )
 
 
-def _notes(label: str, positive_patients: int) -> tuple[str, ...]:
-  if positive_patients >= _FEW:
-    return ()
+def _notes(label: str, patients: int, positive_patients: int) -> tuple[str, ...]:
+  rough = (
+    '; of so few, how alike their images are and the AUROC are known roughly'
+    if positive_patients < _FEW
+    else ''
+  )
   return (
-    f'The run has {positive_patients} test patients with {label}: how alike their images are, and '
-    'its AUROC, are known roughly.',
+    f'Measured on {count(patients, "test patient")}, {positive_patients:,} of them with '
+    f'{label}{rough}. It is for another test: that of the run has been read.',
   )
 
 

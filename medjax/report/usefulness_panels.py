@@ -23,6 +23,16 @@ class _Frame:
     up = (min(max(y, self.low), self.high) - self.low) / (self.high - self.low)
     return round(_LEFT + _SIZE * x / self.right, 1), round(_TOP + _SIZE * (1 - up), 1)
 
+  def line(self, xs: Sequence[float], ys: Sequence[float], kind: str) -> Markup | None:
+    """Draws a line where it lies in the square, and nothing of it beyond."""
+    parts, inside = [], False
+    for x, y in zip(xs, ys):
+      if self.low <= y <= self.high:
+        across, up = self.place(x, y)
+        parts.append(f'{"L" if inside else "M"}{across:g},{up:g}')
+      inside = self.low <= y <= self.high
+    return tag('path', d=''.join(parts), class_=f'line {kind}') if len(parts) > 1 else None
+
   def path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
     return 'M' + 'L'.join(f'{x:g},{y:g}' for x, y in map(self.place, xs, ys))
 
@@ -49,9 +59,6 @@ def net_benefit(label: str, curve: DecisionCurve) -> Markup:
   """Draws net benefit over the threshold: of the model, of acting on all and on nobody."""
   top = charts.ticks(0, max(*curve.model.value, curve.prevalence, 1e-9))[-1]
   frame = _Frame(curve.threshold[-1], -top / 2, top)
-  # Acting on all is a line that leaves the frame; it ends where it does.
-  kept = sum(value > frame.low for value in curve.treat_all)
-  at, treat_all = curve.threshold[:kept], curve.treat_all[:kept]
   first = _at(curve.threshold, curve.model.value, curve.prevalence)
   return frame.drawing(
     f'Decision curve of {label}',
@@ -60,8 +67,8 @@ def net_benefit(label: str, curve: DecisionCurve) -> Markup:
     ('threshold t', 'net benefit'),
     _band(frame, curve.threshold, curve.model),
     tag('path', d=frame.path((0, frame.right), (0, 0)), class_='chance'),
-    tag('path', d=frame.path(at, treat_all), class_='line second') if kept > 1 else None,
-    tag('path', d=frame.path(curve.threshold, curve.model.value), class_='line first'),
+    frame.line(curve.threshold, curve.treat_all, 'second'),
+    frame.line(curve.threshold, curve.model.value, 'first'),
   )
 
 
@@ -78,7 +85,7 @@ def avoided(label: str, curve: DecisionCurve) -> Markup:
     ('threshold t', 'avoided per 100'),
     _band(frame, curve.threshold, curve.avoided),
     tag('path', d=frame.path((0, frame.right), (0, 0)), class_='chance'),
-    tag('path', d=frame.path(curve.threshold, curve.avoided.value), class_='line first'),
+    frame.line(curve.threshold, curve.avoided.value, 'first'),
   )
 
 

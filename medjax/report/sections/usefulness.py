@@ -132,7 +132,7 @@ def _key(result: Result, known: dict[str, Usefulness]) -> Markup:
       f'{wording.plural(one)} against acting on all, at the same net benefit. Shaded: the '
       f'{result.confidence:.0%} interval at each threshold, over patients.{source} Probabilities: '
       f'how many {wording.plural(one)} with and without the finding have which, each class in '
-      'shares of its own. What lies beyond a frame is drawn at its edge.',
+      'shares of its own. What lies beyond a frame is not drawn.',
       class_='quiet',
     ),
     charts.legend(

@@ -6,6 +6,7 @@ import re
 import pytest
 import synthetic_summary
 
+from medjax.report import usefulness_panels
 from medjax.report.sections import usefulness
 
 
@@ -44,6 +45,13 @@ def test_nothing_is_drawn_outside_its_frame(result):
   points = [point for path in paths for point in re.findall(r'(-?[\d.]+),(-?[\d.]+)', path)]
   assert len(points) > 100
   assert all(46 <= float(x) <= 246 and 8 <= float(y) <= 208 for x, y in points)
+
+
+def test_a_line_is_not_drawn_along_the_edge_that_it_crosses(result):
+  frame = usefulness_panels._Frame(1.0, -1.0, 1.0)
+  crossing = frame.line((0, 0.25, 0.5, 0.75, 1), (0, 1, 5, 1, 0), 'first')
+  assert 'd="M46,108L96,8M196,8L246,108"' in crossing
+  assert frame.line((0, 1), (2, 2), 'first') is None
 
 
 def test_many_labels_are_folded_away_and_few_are_not(result):
