@@ -15,6 +15,7 @@ from medjax.config import Config
 from medjax.data import study
 from medjax.data.study import Study
 from medjax.errors import InputError
+from medjax.evaluation import test_size_words
 from medjax.final_test import notes
 from medjax.runs import averaging, metrics_file, model_file, readings
 from medjax.runs.layout import Layout
@@ -222,9 +223,10 @@ def opening_lines(
   """Returns what a run is about to do, for a person to check before it takes hours."""
   device, before, reading = jax.devices()[0], readings.read(layout), readings.make(config, None)
   channels = 'grey' if config.data.channels == 1 else 'RGB'
+  can_show = test_size_words.of_split(data.proof)
   return [
     f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
-    *(f'          {line}' for line in study.describe(data)),
+    *(f'          {line}' for line in (*study.describe(data), *can_show)),
     f'split     test {data.proof["how"]["test"]["from"]}, validation '
     f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 '
     f'{data.proof["split_sha256"][:12]}',

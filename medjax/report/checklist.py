@@ -172,7 +172,8 @@ def items(
       PARTLY if shared_elsewhere or unnamed else HERE, level, 'Split',
       unless=not splits)  # fmt: skip
   say('21', '22', 'Intended sample size, and how it was found', YOURS,
-      'How many there are is here; why so many is yours.')  # fmt: skip
+      'How many there are is here; why so many is yours, and medjax.plan says what a given width '
+      'of an interval takes.')  # fmt: skip
 
   topic = 'Model and training'
   say('22', '15a', 'The model, so that it can be repeated', PARTLY,
@@ -199,7 +200,7 @@ def items(
   topic = 'Evaluation'
   say('28', '18', 'Measures of performance, and how they were estimated', HERE,
       f'{_measures(result, bool(chosen or result.classes))}, each by its name.', figures,
-      'Operating points', 'Calibration')  # fmt: skip
+      'Operating points', 'Calibration', 'Usefulness')  # fmt: skip
   say('29', '', 'Uncertainty and significance', HERE,
       f'{wording.capital(result.method)}, {result.replicates:,} replicates.', _FIRST,
       unless=not result.replicates)  # fmt: skip
@@ -273,6 +274,8 @@ def items(
 
 def _measures(result: Result, are_decided: bool) -> str:
   kinds = ['decisions'] * are_decided + ['calibration'] * (not result.is_of_ranks)
+  useful = [tested.usefulness for tested in result.labels.values()]
+  kinds += ['net benefit'] * any(part and part.decision_curve for part in useful)
   return ' and '.join(filter(None, [', '.join(['Ranking', *kinds[:-1]]), *kinds[-1:]]))
 
 

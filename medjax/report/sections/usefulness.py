@@ -57,7 +57,8 @@ def _thousands(result: Result, known: dict[str, Usefulness]) -> list[object]:
   return [
     tag(
       'p',
-      f'What a clinic sees. Of 1,000 {units} like these, so many are flagged at the threshold '
+      f'What a clinic sees. Of 1,000 {units} like these, so many are flagged at the '
+      f'{wording.against_rest(result)}threshold '
       f'({wording.rule(rules[0])}), so many of them with the finding, and so many with the finding '
       'are missed. The prevalence is taken as known. ',
       f'In brackets the {result.confidence:.0%} interval of the rates that they come from; these '
