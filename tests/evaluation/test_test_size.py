@@ -10,6 +10,11 @@ from medjax.evaluation.test_size import Plan
 from medjax.evaluation.test_size_question import Question
 
 
+@pytest.fixture
+def nothing_simulated(monkeypatch):
+  monkeypatch.setattr(test_size, '_MOST_IMAGES', 0)
+
+
 def drawn(patients=150, images=3, own=1.0, seed=0, shift=1.5):
   """Returns predictions of one label; `own` is the patient's share of a score's variance."""
   rng = np.random.default_rng(seed)
@@ -28,8 +33,7 @@ def drawn(patients=150, images=3, own=1.0, seed=0, shift=1.5):
   )
 
 
-def test_the_way_back_gives_what_was_asked_for(monkeypatch):
-  monkeypatch.setattr(test_size, '_MOST_IMAGES', 0)  # Nothing is simulated.
+def test_the_way_back_gives_what_was_asked_for(nothing_simulated):
   there = test_size.answer(
     Question(
       prevalence=0.1, auroc=0.85, sensitivity=0.9, specificity=0.8, half_width=0.04,
@@ -62,7 +66,7 @@ def test_more_is_asked_of_a_small_margin_and_of_uncorrelated_models():
   assert patients(difference=-0.05, correlation=0.5) > patients(difference=0.05, correlation=0.5)
 
 
-def test_images_of_one_patient_tell_no_more_than_one_unless_it_is_said():
+def test_images_of_one_patient_tell_no_more_than_one_unless_it_is_said(nothing_simulated):
   one = test_size.answer(Question(prevalence=0.2, auroc=0.85, half_width=0.05))
   several = Question(prevalence=0.2, auroc=0.85, half_width=0.05, images_per_patient=4)
   alike = test_size.answer(several)
@@ -72,7 +76,7 @@ def test_images_of_one_patient_tell_no_more_than_one_unless_it_is_said():
   assert apart.patients < 0.5 * one.patients
 
 
-def test_a_pilot_measures_how_alike_images_of_a_patient_are():
+def test_a_pilot_measures_how_alike_images_of_a_patient_are(nothing_simulated):
   alike = pilot.measure(drawn(own=1.0), 'Edema', 0.3)
   assert set(alike.design_effects) == set(test_size.FIGURES)
   # Each image thrice is each patient once: the counts by which variances are corrected aside.
