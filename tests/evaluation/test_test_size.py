@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import pilot, results_file, test_size, test_size_words
+from medjax.evaluation import assessment, pilot, results_file, test_size, test_size_words
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.test_size import Plan
 from medjax.evaluation.test_size_question import Question
@@ -88,6 +89,27 @@ def test_a_pilot_measures_how_alike_images_of_a_patient_are(nothing_simulated):
   assert plan.question.auroc == alike.auroc and plan.question.prevalence == alike.prevalence
   single = Question(prevalence=alike.prevalence, auroc=alike.auroc, half_width=0.03)
   assert plan.patients == pytest.approx(test_size.answer(single).patients, rel=0.03)
+
+
+def test_a_plan_of_a_run_s_own_size_says_what_its_report_has(nothing_simulated):
+  test = drawn(patients=240, own=0.6)
+  protocol = Protocol(operating_points=('threshold=0.3',), replicates=400)
+  tested = assessment.assess(None, test, protocol).result.labels['Edema']
+  done = pilot.measure(test, 'Edema', 0.3)
+  asked = Question(
+    sensitivity=tested.decision.sensitivity.value,
+    specificity=tested.decision.specificity.value,
+    patients=240,
+  )
+  reached = {part.figure: part.reach for part in test_size.answer(asked, done).answers}
+  for name, figure in (
+    ('auroc', tested.auroc),
+    ('sensitivity', tested.decision.sensitivity),
+    ('specificity', tested.decision.specificity),
+    ('calibration_slope', tested.calibration_slope),
+  ):
+    low, high = figure.interval
+    assert reached[name] == pytest.approx((high - low) / 2, rel=0.12), name
 
 
 def test_a_pilot_measures_the_correlation_of_two_models():
