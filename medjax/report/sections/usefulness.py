@@ -119,12 +119,11 @@ def _folded(result: Result, drawn: Sequence[Markup], known: dict[str, Usefulness
   )
 
 
-def _key(result: Result, known: dict[str, Usefulness]) -> Markup:
+def _key(result: Result, known: dict[str, Usefulness]) -> list[Markup]:
   weighted = any(part.decision_curve and part.decision_curve.weighted for part in known.values())
   source = ' Each patient is weighted back to the source that a floor enriched.' if weighted else ''
   one = result.unit
-  return tag(
-    'div',
+  return [
     tag(
       'p',
       f'Net benefit: found positives per {one}, less false alarms, of which (1 − t) / t weigh as '
@@ -134,15 +133,18 @@ def _key(result: Result, known: dict[str, Usefulness]) -> Markup:
       f'{result.confidence:.0%} interval at each threshold, over patients.{source} Probabilities: '
       f'how many {wording.plural(one)} with and without the finding have which, each class in '
       'shares of its own. What lies beyond a frame is not drawn.',
-      class_='quiet',
+      class_='quiet lead',
     ),
-    charts.legend(
-      ('first', 'the model; with the finding'),
-      ('second', 'act on all; without the finding'),
-      ('chance', 'act on nobody'),
+    tag(
+      'div',
+      charts.legend(
+        ('first', 'the model; with the finding'),
+        ('second', 'act on all; without the finding'),
+        ('chance', 'act on nobody'),
+      ),
+      class_='key',
     ),
-    class_='key',
-  )
+  ]
 
 
 def _row(result: Result, label: str, tested: LabelResult, part: Usefulness) -> Markup:
