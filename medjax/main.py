@@ -34,13 +34,13 @@ def main() -> None:
 
   import jax
 
-  from medjax.experiment import run
+  from medjax.experiment import memory, run
   from medjax.runtime import devices
 
   devices.keep_compiled_programs()
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
-    with devices.memory_errors_in_words():
+    with memory.errors_in_words(config):
       run.run(config, pathlib.Path(_WORKDIR.value))
   except jax.errors.JaxRuntimeError as error:
     if jax.process_count() == 1:

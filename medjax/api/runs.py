@@ -139,7 +139,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
       "if __name__ == '__main__':, or set data.workers=0"
     )
 
-  from medjax.experiment import run
+  from medjax.experiment import memory, run
   from medjax.runtime import devices
 
   devices.keep_compiled_programs()
@@ -147,7 +147,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
   try:
     with (
       words.renamed(_WORKDIR, folders=[folder, config.data.root]),
-      devices.memory_errors_in_words(),
+      memory.errors_in_words(config),
     ):
       run.run(config, folder)
   except SystemExit as stop:

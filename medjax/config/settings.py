@@ -116,6 +116,8 @@ class Model:
       work directory of another run; '' starts from random ones.
     finetune: 'all' or 'head': everything else, and its running statistics, stay as they are.
     unfreeze_at: with 'head', the steps at which one more stage trains, the last stage first.
+    remat: whether the activations of a stage are computed again where the gradient needs them,
+      which takes about a third more time and saves most of their memory.
     mean: of the image's channels in [0, 1], subtracted; empty takes the pretrained weights' own, or
       0.5. One value serves all channels.
     std: of the channels, divided by; empty likewise, or 0.25.
@@ -127,6 +129,7 @@ class Model:
   pretrained: str = ''
   finetune: str = setting('all', options=('all', 'head'))
   unfreeze_at: tuple[int, ...] = ()
+  remat: bool = False
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
 

@@ -13,7 +13,7 @@ from medjax.models import nnx_bridge
 from medjax.runtime import import_by_name
 
 # Arguments of a network that are not a user's settings, besides num_labels and dtype.
-_GIVEN_TO_LINEN = ('frozen_stages', 'name', 'parent')
+_GIVEN_TO_LINEN = ('frozen_stages', 'remat', 'name', 'parent')
 _GIVEN_TO_NNX = ('self', 'rngs', 'channels')
 
 

@@ -50,6 +50,7 @@ class ConvNeXt(nn.Module):
     dropout: rate before the head.
     stochastic_depth: rate of the last block's branch.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
 
   Raises:
@@ -63,6 +64,7 @@ class ConvNeXt(nn.Module):
   dropout: float = 0.0
   stochastic_depth: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {'depths': 'depths', 'widths': 'dims'}
@@ -116,9 +118,13 @@ class ConvNeXt(nn.Module):
       if stage > 1:
         x = _norm(dtype=self.dtype, name=f'stage{stage}_downsample_norm')(x)
         x = conv(width, (2, 2), 2, name=f'stage{stage}_downsample_conv')(x)
-      for index in range(depth):
-        name = f'stage{stage}_block{index}'
-        x = Block(drop_rate=next(rates), dtype=self.dtype, name=name)(x, in_training)
+      blocks = [
+        functools.partial(
+          Block, drop_rate=next(rates), dtype=self.dtype, name=f'stage{stage}_block{index}'
+        )
+        for index in range(depth)
+      ]
+      x = layers.stage(self, blocks, x, in_training, remat=self.remat)
     features = _norm(name=f'stage{len(self.depths)}_norm')(layers.global_average(x))
     return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 

@@ -64,6 +64,7 @@ class DenseNet(nn.Module):
     growth: channels that each layer adds (k in the paper); the stem has twice as many.
     dropout: rate before the head.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
 
   Raises:
@@ -75,6 +76,7 @@ class DenseNet(nn.Module):
   growth: int = 32
   dropout: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {'depths': 'block_config', 'growth': 'growth_rate'}
@@ -103,10 +105,15 @@ class DenseNet(nn.Module):
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     for stage, depth in enumerate(self.depths, start=1):
       norm = layers.batch_norm(train and stage >= self.frozen_stages, self.dtype)
-      for index in range(1, depth + 1):
-        x = DenseLayer(self.growth, conv, norm, name=f'stage{stage}_denselayer{index}')(x)
+      blocks: list[Callable[[], nn.Module]] = [
+        functools.partial(
+          DenseLayer, self.growth, conv, norm, name=f'stage{stage}_denselayer{index}'
+        )
+        for index in range(1, depth + 1)
+      ]
       if stage < len(self.depths):
-        x = Transition(conv, norm, name=f'stage{stage}_transition')(x)
+        blocks.append(functools.partial(Transition, conv, norm, name=f'stage{stage}_transition'))
+      x = layers.stage(self, blocks, x, remat=self.remat)
     x = nn.relu(norm(name=f'stage{len(self.depths)}_norm5')(x))
     return layers.linear_head(layers.global_average(x), self.num_labels, self.dropout, train)
 

@@ -152,6 +152,7 @@ class EfficientNet(nn.Module):
     dropout: rate before the head; the papers train B0 to B7 with 0.2 to 0.5.
     stochastic_depth: rate of the last block's branch; the papers train with 0.2.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
   """
 
@@ -166,6 +167,7 @@ class EfficientNet(nn.Module):
   dropout: float = 0.0
   stochastic_depth: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {'epsilon': 'bn_eps'}
@@ -224,8 +226,9 @@ class EfficientNet(nn.Module):
     rates = iter(layers.drop_rates(self.stochastic_depth, sum(depths)))
     for number, (stage, depth) in enumerate(zip(self.stages, depths), start=1):
       in_training = train and number >= self.frozen_stages
-      for index in range(depth):
-        x = stage.block(
+      blocks = [
+        functools.partial(
+          stage.block,
           width=self._scaled(stage.width),
           kernel=stage.kernel,
           stride=stage.stride if index == 0 else 1,
@@ -233,7 +236,10 @@ class EfficientNet(nn.Module):
           conv_norm=conv_norm,
           drop_rate=next(rates),
           name=f'stage{number}_block{index}',
-        )(x, in_training)
+        )
+        for index in range(depth)
+      ]
+      x = layers.stage(self, blocks, x, in_training, remat=self.remat)
     x = conv_norm(self._scaled(1280), 1, name=f'stage{len(self.stages)}_last')(x, in_training)
     return layers.linear_head(layers.global_average(x), self.num_labels, self.dropout, train)
 

@@ -173,6 +173,7 @@ class InceptionV3(nn.Module):
       'timm/inception_v3.tv_in1k' have one, all others need auxiliary=False, which takes both.
     dropout: rate before the head.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
 
   Raises:
@@ -184,6 +185,7 @@ class InceptionV3(nn.Module):
   auxiliary: bool = True
   dropout: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {'auxiliary': 'aux_logits'}
@@ -227,8 +229,11 @@ class InceptionV3(nn.Module):
     x = nn.max_pool(x, (3, 3), (2, 2))
     for stage, blocks in enumerate(_STAGES, start=1):
       unit = units(stage)
-      for name, block in blocks.items():
-        x = block(unit=unit, name=f'stage{stage}_{name}')(x)
+      made = [
+        functools.partial(block, unit=unit, name=f'stage{stage}_{name}')
+        for name, block in blocks.items()
+      ]
+      x = layers.stage(self, made, x, remat=self.remat)
       if stage == _AUXILIARY_STAGE and with_auxiliary:
         logits = AuxiliaryHead(self.num_labels, unit, name='stage2_aux')(x)
         # Initialisation makes the parameters, no logits.

@@ -6,7 +6,7 @@ sides ('SAME' does not) and keeps 0.9 of BatchNorm's running statistics at each 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -48,6 +48,28 @@ def batch_norm(
     dtype=dtype,
     use_fast_variance=False,
   )
+
+
+def stage(
+  network: nn.Module,
+  blocks: Sequence[Callable[[], nn.Module]],
+  x: jax.Array,
+  *arguments: Any,
+  remat: bool,
+) -> jax.Array:
+  """Runs the blocks of a stage in turn; each is made where it runs and called with x, *arguments.
+
+  With `remat` their activations are not kept for the gradient but computed again (Chen et al. 2016,
+  arXiv 1604.06174).
+  """
+
+  def run(network: nn.Module, x: jax.Array) -> jax.Array:
+    del network  # In whose scope the blocks are made.
+    for make in blocks:
+      x = make()(x, *arguments)
+    return x
+
+  return (nn.remat(run) if remat else run)(network, x)
 
 
 def check_rate(name: str, rate: float) -> None:

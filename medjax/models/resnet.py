@@ -85,6 +85,7 @@ class ResNet(nn.Module):
     dropout: rate before the head.
     stochastic_depth: rate of the last block's branch.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
   """
 
@@ -95,6 +96,7 @@ class ResNet(nn.Module):
   dropout: float = 0.0
   stochastic_depth: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {'depths': 'layers'}
@@ -121,15 +123,19 @@ class ResNet(nn.Module):
     rates = iter(layers.drop_rates(self.stochastic_depth, sum(self.depths)))
     for stage, depth in enumerate(self.depths, start=1):
       in_training = train and stage >= self.frozen_stages
-      for index in range(depth):
-        x = self.block(
+      blocks = [
+        functools.partial(
+          self.block,
           width=self.width * 2 ** (stage - 1),
           stride=2 if stage > 1 and index == 0 else 1,
           conv=conv,
           norm=layers.batch_norm(in_training, self.dtype),
           drop_rate=next(rates),
           name=f'stage{stage}_block{index}',
-        )(x, in_training)
+        )
+        for index in range(depth)
+      ]
+      x = layers.stage(self, blocks, x, in_training, remat=self.remat)
     return layers.linear_head(layers.global_average(x), self.num_labels, self.dropout, train)
 
 

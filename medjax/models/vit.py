@@ -99,6 +99,7 @@ class VisionTransformer(nn.Module):
     dropout: rate before the head.
     stochastic_depth: rate of both branches of the last block.
     frozen_stages: how many stages, from the stem on, compute as in evaluation.
+    remat: whether a stage's activations are computed again for the gradient, to save memory.
     dtype: of the computation.
 
   Raises:
@@ -115,6 +116,7 @@ class VisionTransformer(nn.Module):
   dropout: float = 0.0
   stochastic_depth: float = 0.0
   frozen_stages: int = 0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   timm_settings: ClassVar[dict] = {
@@ -176,8 +178,11 @@ class VisionTransformer(nn.Module):
     x = (x + positions).astype(self.dtype)
     rates = layers.drop_rates(self.stochastic_depth, self.depth)
     for stage, rate in enumerate(rates, start=1):
-      block = Block(self.heads, self.layer_scale, rate, self.dtype, name=f'stage{stage}')
-      x = block(x, train and stage >= self.frozen_stages)
+      block = functools.partial(
+        Block, self.heads, self.layer_scale, rate, self.dtype, name=f'stage{stage}'
+      )
+      in_training = train and stage >= self.frozen_stages
+      x = layers.stage(self, [block], x, in_training, remat=self.remat)
     features = _norm(name=f'stage{self.depth}_norm')(x[:, 0])
     return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 

@@ -28,6 +28,7 @@ _FREE = (
   'config.data.prepared:',
   'config.data.placement:',
   'config.steps_per_call:',
+  'config.model.remat:',
 )
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it
 # says how many are kept. So is what is tested: the best checkpoint is chosen by it.

@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import jax
@@ -69,21 +69,6 @@ def keep_compiled_programs() -> None:
   if not jax.config.values['jax_compilation_cache_dir']:
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
     jax.config.update('jax_compilation_cache_dir', str(cache / 'medjax' / 'jax'))
-
-
-@contextlib.contextmanager
-def memory_errors_in_words() -> Iterator[None]:
-  """Says what to do where a device has too little memory."""
-  try:
-    yield
-  except jax.errors.JaxRuntimeError as error:
-    reason = str(error).splitlines()[0]
-    if 'RESOURCE_EXHAUSTED' not in reason:
-      raise
-    raise InputError(
-      f'the device has too little memory ({reason}); lower config.batch_size or data.image_size, '
-      'or raise optimizer.accumulate'
-    ) from None
 
 
 def _exchange_once() -> None:

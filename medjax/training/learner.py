@@ -78,8 +78,11 @@ class Learner:
 
   def train_step(self, loss: Callable, frozen: int) -> Callable:
     """Returns (state, batch) → (state, metrics)."""
-    freezes = frozen and hasattr(self.network, 'frozen_stages')
-    network = self.network.clone(frozen_stages=frozen) if freezes else self.network
+    network = self.network
+    if frozen and hasattr(network, 'frozen_stages'):
+      network = network.clone(frozen_stages=frozen)
+    if self.config.model.remat:
+      network = network.clone(remat=True)
     return functools.partial(
       steps.train_step,
       model=network,
@@ -140,6 +143,11 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
     config.model.settings,
     config.precision,
   )
+  if config.model.remat and not hasattr(network, 'remat'):
+    raise InputError(
+      f'config.model.remat=True: {config.model.name} has no attribute `remat` by which it would '
+      'compute activations again; raise config.optimizer.accumulate instead, which saves memory too'
+    )
   policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
   init = functools.partial(building.init_variables, network, image_format.shape, config.seed)
   try:
