@@ -44,7 +44,10 @@ PREDICTIONS = (
     ('export', 20_000, ('--workdir=RUN', '--output=OUT'), 'model.stablehlo'),
     ('evaluate', 2_000, (*PREDICTIONS, '--output=OUT'), 'evaluation.json'),
     ('predict', 1_500, ('--workdir=RUN', '--images=FILMS', '--output=OUT/p.csv'), 'p.csv'),
-    ('preview', 2_000, (*STUDY, '--images=2', '--output=OUT/p.png'), 'p.png'),
+    pytest.param(
+      *('preview', 2_000, (*STUDY, '--images=2', '--output=OUT/p.png'), 'p.png'),
+      marks=pytest.mark.slow,
+    ),
   ],
 )
 def test_other_commands(

@@ -27,12 +27,17 @@ def records(tmp_path_factory):
   return pipeline.Records(paths, values, np.ones_like(values), ImageFormat(size=8, channels=1))
 
 
+def slow(*values):
+  return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def rows_of(batch):
   return batch['image'][:, 0, 0, 0].astype(int)
 
 
 @pytest.mark.parametrize(
-  ('workers', 'batch_size'), [(0, 1), (0, 4), (0, 23), (0, 40), (1, 23), (3, 4)]
+  ('workers', 'batch_size'),
+  [(0, 1), (0, 4), (0, 23), (0, 40), slow(1, 23), slow(3, 4)],
 )
 def test_evaluation_sees_every_image_once_in_order(records, workers, batch_size):
   seen = []
@@ -98,7 +103,7 @@ def test_processes_read_disjoint_parts_of_the_same_global_batches(records):
   assert seen == list(range(COUNT))
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [0, slow(2)])
 def test_an_image_lost_on_the_way_is_named(records, workers, tmp_path):
   lost = pipeline.Records(
     [*records.paths[:-1], str(tmp_path / 'gone.png')],

@@ -88,6 +88,7 @@ def test_a_mistake_ends_all_processes_in_words(phantom_root, tmp_path):
   assert "did you mean 'Edema'" in finished.stderr and 'Traceback' not in finished.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', [4, 16])
 def test_evaluation_batches_that_do_not_divide_change_no_prediction(phantom_root, batch_size):
   from medjax import config

@@ -138,6 +138,7 @@ def test_a_table_says_what_the_file_says_and_names_what_it_could_not_read(run, m
       new_images.predict(opened, wrong)
 
 
+@pytest.mark.slow
 def test_interrupted_anywhere_it_ends_in_the_same_bytes(run, mixed, tmp_path, capsys):
   output = tmp_path / 'out.csv'
   new_images.predict_to_csv(finished_runs.open_run(run), mixed, output)

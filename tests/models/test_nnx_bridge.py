@@ -84,6 +84,7 @@ def assert_trees_equal(one, other, **tolerance):
     np.testing.assert_allclose(left, right, **tolerance)
 
 
+@pytest.mark.slow
 def test_three_steps_are_those_of_the_same_network_in_linen():
   nnx_learner = learner_of('nnx_nets:Net', settings={'dropout': 0.0})
   linen_learner = learner_of('nnx_nets:LinenNet')

@@ -178,6 +178,7 @@ def test_bfloat16_agrees_and_keeps_parameters_and_logits_in_float32():
   assert np.abs(actual['head'] - wanted['head']).max() <= 0.05 * np.abs(wanted['head']).max()
 
 
+@pytest.mark.slow
 def test_each_branch_is_dropped_on_its_own():
   block = vit.Block(heads=1, layer_scale=None, drop_rate=0.5, dtype=jnp.float32)
   x = jnp.broadcast_to(jax.random.normal(jax.random.key(1), (1, 5, 8)), (64, 5, 8))

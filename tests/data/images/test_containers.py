@@ -153,6 +153,7 @@ def test_threads_read_what_one_reads(root):
     np.testing.assert_array_equal(read, alone[at])
 
 
+@pytest.mark.slow
 def test_workers_read_what_threads_read(root):
   """Spawned processes, after this one has opened every container."""
   paths = all_paths(root)

@@ -227,6 +227,7 @@ def test_one_patient_and_an_unknown_label_have_no_figures():
   assert one == {}
 
 
+@pytest.mark.slow
 def test_coverage_is_near_nominal_for_clustered_images():
   # Sensitivity with a patient effect: the truth is known by construction to be 0.7.
   rng = np.random.default_rng(0)
