@@ -1,0 +1,1 @@
+"""How many patients a test needs: the command, see medjax.evaluation.test_size for its figures."""
