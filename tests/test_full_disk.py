@@ -68,6 +68,7 @@ def test_other_commands(
   assert not list(tmp_path.rglob('.*.tmp'))
 
 
+@pytest.mark.slow
 def test_a_slide_is_not_blamed_for_a_full_disk(command, tmp_path):
   for number in range(2):
     drawn_slides.node(tmp_path / 'in', f's{number}', number, False, size=(900, 850))

@@ -24,6 +24,7 @@ def test_before_and_after(command, phantom_root, tmp_path):
   assert not np.array_equal(pictures[0][1], pictures[0][2])
 
 
+@pytest.mark.slow
 def test_a_policy_for_another_modality_is_refused_unless_forced(command, phantom_root, tmp_path):
   arguments = (
     'preview', '--config=configs/phantom.py', *TINY, f'--config.data.root={phantom_root}',

@@ -20,7 +20,7 @@ from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import LevelResult, Result, Variant
-from medjax.evaluation.statistics import intervals, metrics
+from medjax.evaluation.statistics import delong, intervals, metrics
 
 
 class Assessment(NamedTuple):
@@ -207,7 +207,8 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
     for name, value in values.items()
   }
   parts = summary.contributions(predictions)
-  figures['auroc'] = summary.mean_auroc(figures['auroc'], predictions, both, parts)
+  entered = [parts[index] for index in both]
+  figures['auroc'] = delong.with_interval(figures['auroc'], entered, CONFIDENCE)
   return LevelResult(
     units=len(predictions.images),
     patients=prepared.patients,

@@ -178,7 +178,6 @@ def _label(
       part.aurocs, delong.covariance(part), float(delong.freedom(delong.difference(part))[0])
     ),
     [part],
-    patients,
     clustered=patients < int(known.sum()),
     reason=delong.no_variance(part, truth),
     confidence=confidence,
@@ -219,7 +218,6 @@ def _figures(
   resampled: Mapping[str, np.ndarray],
   test: delong.PairedTest,
   parts: Sequence[delong.Contributions],
-  patients: int,
   *,
   clustered: bool,
   reason: str,
@@ -232,7 +230,6 @@ def _figures(
     resampled: name -> f64[R, 2], both runs' in every replicate.
     test: of the difference in AUROC.
     parts: of the labels that enter it.
-    patients: how many have an image of known truth.
     clustered: whether a patient has several images.
     reason: why there can be no intervals, '' if there can.
   """
@@ -249,7 +246,7 @@ def _figures(
   }
   if parts:
     one, other = (
-      delong.with_interval(figure, parts, patients, confidence, model)
+      delong.with_interval(figure, parts, confidence, model)
       for model, figure in enumerate((compared['auroc'].one, compared['auroc'].other))
     )
     difference = compared['auroc'].difference
@@ -288,7 +285,6 @@ def _mean(
       {name: values[:, 0] for name, values in resampled.items()},
       delong.PairedTest(math.nan, math.nan, math.nan, math.nan),
       [],
-      0,
       clustered=clustered,
       reason='no label has both classes',
       confidence=confidence,
@@ -304,9 +300,8 @@ def _mean(
     )
     for name, by_label in pairs.items()
   }
-  known = patient[np.asarray(one.known)[:, columns].any(axis=1)]
   parts = [parts[index] for index in columns]
-  covariance = delong.mean_covariance(parts, len(np.unique(known)))[1]
+  covariance = delong.mean_covariance(parts)[1]
   freedom = delong.mean_freedom([delong.difference(part) for part in parts])[0]
   reasons = (
     f'{label}: {contrasts[index].delong.reason}'
@@ -319,7 +314,6 @@ def _mean(
     {name: differences[:, columns].mean(axis=1) for name, differences in resampled.items()},
     delong.paired_test(values['auroc'], covariance, float(freedom)),
     parts,
-    len(np.unique(known)),
     clustered=clustered,
     reason=next(reasons, ''),
     confidence=confidence,

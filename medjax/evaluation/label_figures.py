@@ -129,7 +129,7 @@ def of_label(
     why = without_width.of_auroc(figures['auroc'].value, ranks)
     figures['auroc'] = dataclasses.replace(figures['auroc'], reason=why)
   parts = [computed.parts[index]]
-  figures['auroc'] = delong.with_interval(figures['auroc'], parts, counts.patients, CONFIDENCE)
+  figures['auroc'] = delong.with_interval(figures['auroc'], parts, CONFIDENCE)
   curves = curve_points.of_label(test, raw, index)
   return LabelResult(
     **vars(counts),

@@ -11,6 +11,7 @@ from medjax.evaluation.figure import Figure
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.statistics import delong, metrics
 
+NO_VARIANCE = 'the scores of one of the two separate its classes, or all go together'
 FEW = 10  # patients of a class, below which a figure is not reported
 
 
@@ -48,7 +49,7 @@ class Pair(NamedTuple):
     one, other = (parts_of(side, self.labels, labels) for side in sides)
     shared = np.intersect1d(sides[0].patients, sides[1].patients, return_indices=True)[1:]
     bounds = delong.gap_interval(one, other, shared, confidence)
-    return dataclasses.replace(gap, interval=bounds or gap.interval)
+    return dataclasses.replace(gap, interval=bounds, reason='' if bounds else NO_VARIANCE)
 
 
 def prepare(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: np.ndarray) -> Group:

@@ -168,7 +168,7 @@ def _of_column(
     aurocs = {label: part.auroc for label, part in labels[place].items()}
     mean_auroc, mean_labels = _mean(once[0, 0], drawn[:, 0], aurocs, confidence)
     mean_auroc = delong.with_interval(
-      mean_auroc, parts_of(group, test.labels, mean_labels), len(group.patients), confidence
+      mean_auroc, parts_of(group, test.labels, mean_labels), confidence
     )
     of_labels = labels[place]
     mean_gap: Figure | None = None
@@ -230,7 +230,7 @@ def _of_value(
       if name in rates and not reason:
         figures[name] = with_interval(figures[name], rates[name])
     figures['auroc'] = delong.with_interval(
-      figures['auroc'], parts_of(group, test.labels, (label,)), len(group.patients), confidence
+      figures['auroc'], parts_of(group, test.labels, (label,)), confidence
     )
     of_labels[label] = SubgroupLabel(**vars(counts), **figures, gaps=None)
   return of_labels

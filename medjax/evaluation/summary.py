@@ -146,25 +146,6 @@ def contributions(predictions: Predictions) -> list[delong.Contributions]:
   return parts
 
 
-def mean_auroc(
-  figure: Figure,
-  predictions: Predictions,
-  columns: Sequence[int],
-  parts: Sequence[delong.Contributions],
-) -> Figure:
-  """Returns a mean of AUROCs with its interval by `delong.with_interval`.
-
-  Args:
-    figure: of the bootstrap.
-    predictions: that it is of.
-    columns: of the labels that enter it.
-    parts: of all labels, from `contributions`.
-  """
-  known = np.asarray(predictions.known)[:, columns].any(axis=1)
-  patients = len(np.unique(np.asarray(predictions.patients)[known]))
-  return delong.with_interval(figure, [parts[index] for index in columns], patients, CONFIDENCE)
-
-
 def prepare(predictions: Predictions, thresholds: np.ndarray) -> resampled.Prepared:
   """Prepares all figures of predictions at thresholds f64[L, K], NaN where a label has none."""
   patients = np.asarray(predictions.patients)
@@ -241,7 +222,8 @@ def _mean(labels: Mapping[str, LabelResult], computed: Computed) -> Mean:
       name in BIASED,
     )
   if len(entered) > 1:
-    figures['auroc'] = mean_auroc(figures['auroc'], computed.test, columns, computed.parts)
+    parts = [computed.parts[index] for index in columns]
+    figures['auroc'] = delong.with_interval(figures['auroc'], parts, CONFIDENCE)
   return Mean(
     labels=tuple(entered),
     of_one_patient=of_one_patient,

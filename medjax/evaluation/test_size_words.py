@@ -67,8 +67,8 @@ def of_split(proof: Mapping[str, Any]) -> list[str]:
   ]
   for label, counts in list(test['labels'].items())[:_LINES]:
     positives = counts['positive_patients']
-    # Of patients who have images of both classes it is not recorded how many there are.
-    negatives = min(counts['known'] - counts['positive'], test['patients'] - positives)
+    at_most = min(counts['known'] - counts['positive'], test['patients'] - positives)
+    negatives = counts.get('negative_patients', at_most)  # Earlier splits do not say.
     if min(positives, negatives) < 2:
       lines.append(f'  {label:26}nothing: it needs two patients with and two without the finding')
       continue

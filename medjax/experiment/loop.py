@@ -36,12 +36,14 @@ class Start(NamedTuple):
     step: how many are done.
     history: the validations so far, {'step', 'auroc_mean'} each.
     unwritten_losses: of the steps since the last row of metrics.jsonl.
+    steps_per_call: as the run has begun, 0 where that is still to be chosen.
   """
 
   state: TrainState
   step: int = 0
   history: tuple[dict[str, Any], ...] = ()
   unwritten_losses: tuple[float, ...] = ()
+  steps_per_call: int = 0
 
 
 def train(
@@ -81,9 +83,10 @@ def train(
     contextlib.closing(batches(start=step)) as input_batches,
     _signals_noted() as signals,
   ):
-    per_call, known = 1, set[int]()
+    per_call, known = start.steps_per_call, set[int]()
+    turns = itertools.count()
     while True:
-      stopping = _stop_asked(signals, step)
+      stopping = _stop_asked(signals, next(turns))
       validation = None
       if _validation_due(config, step, history):
         with log.between_steps():
@@ -98,6 +101,7 @@ def train(
             'config': configs.to_dict(config),
             'history': list(history),  # It grows while the save is still being written.
             'unwritten_losses': log.unwritten_losses,
+            'steps_per_call': per_call,
           }
           auroc = validation['auroc_mean'] if validation else None
           saved.save(state, step, content, auroc)
@@ -116,11 +120,12 @@ def train(
       is_first, is_unfrozen = step == start.step, step in config.model.unfreeze_at
       with _told('reading the first images', is_first):
         read = [next(input_batches)]
-      if is_first:
+      if not per_call:
         per_call = calls.steps_per_call(config, state, read[0])
       count = training_calls.together(config, step, per_call)
       read += itertools.islice(input_batches, count - 1)
-      is_new, known = is_unfrozen or count not in known, {*known, count}
+      known = set() if is_unfrozen else known
+      is_new, known = count not in known, {*known, count}
       with _told('compiling the training step; the next start finds it compiled', is_new):
         state, metrics = calls(state, read, step)
       step += count
@@ -185,11 +190,12 @@ def _signals_noted() -> Iterator[list[signal.Signals]]:
       signal.signal(number, handler)
 
 
-def _stop_asked(noted: list[signal.Signals], step: int) -> signal.Signals | None:
+def _stop_asked(noted: list[signal.Signals], turn: int) -> signal.Signals | None:
   if jax.process_count() == 1:
     return noted[0] if noted else None
-  # All processes must leave at the same step: jax's runtime agrees on it.
-  return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
+  # All processes must leave at the same step: jax's runtime agrees on a number, and asks for each
+  # in turn, which the numbers of steps are not where a call does several.
+  return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(turn) else None
 
 
 def _leave(stopping: signal.Signals, step: int) -> None:

@@ -33,7 +33,7 @@ def remedies(config: Config) -> list[str]:
   lines, accumulate = [], config.optimizer.accumulate
   if config.data.placement != 'host':
     lines.append('data.placement=host, if the training images are on the device')
-  if not config.model.remat:
+  if not config.model.remat and ':' not in config.model.name:  # Of medjax: all have it.
     lines.append('model.remat=True, for most of what a step takes and a third more time')
   if config.batch_size % (2 * accumulate) == 0:
     lines.append(

@@ -92,7 +92,7 @@ def place(records: Records, mesh: Mesh, workers: int) -> jax.Array:
     Progress('image placed', 0, total, quiet=not devices.is_first())
   ) as progress:
     for device, positions in own.items():
-      part = jax.device_put(jnp.zeros((rows, *shape), jnp.uint8), device)
+      part = jnp.zeros((rows, *shape), jnp.uint8, device=device)
       selected = records.select(positions)
       batches = pipeline.eval_batches(selected, batch_size=_TOGETHER, workers=workers)
       with contextlib.closing(batches):

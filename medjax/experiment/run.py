@@ -285,11 +285,12 @@ def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
   built, step = beginning.learner, saved.latest_step()
   if not step:
     init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
-    return loop.Start(init(beginning.filled))
+    return loop.Start(init(beginning.filled), steps_per_call=built.config.steps_per_call)
   state, carried = saved.restore(step, built, mesh)
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')
-  return loop.Start(state, step, carried['history'], carried['unwritten_losses'])
+  per_call = built.config.steps_per_call or carried.get('steps_per_call', 1)  # Earlier ones: 1.
+  return loop.Start(state, step, carried['history'], carried['unwritten_losses'], per_call)
 
 
 def _predict(

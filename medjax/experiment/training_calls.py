@@ -1,6 +1,7 @@
 """Training steps as calls of compiled programs: one step in a call, or several of them."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,14 +76,19 @@ class TrainingCalls:
   def steps_per_call(
     self, config: Config, state: TrainState, batch: Mapping[str, np.ndarray]
   ) -> int:
-    """Returns config.steps_per_call, or, where that is 0, how many steps a call should do."""
+    """Returns how many steps a call should do, where config.steps_per_call leaves it open.
+
+    One that divides the distance between all steps at which calls have to end.
+    """
     # On a CPU what stands in a loop loses XLA's threads and its fast convolutions.
-    if config.steps_per_call or jax.default_backend() == 'cpu':
-      return config.steps_per_call or 1
+    if jax.default_backend() == 'cpu':
+      return 1
     placed = devices.put_batch(batch, self._mesh)
     cost = self._one.lower(state, self._images, placed).cost_analysis() or {}
     operations = max(cost.get('flops', 0.0), 1.0)
-    return int(np.clip(np.ceil(ENOUGH / operations), 1, MOST_STEPS))
+    most = int(np.clip(np.ceil(ENOUGH / operations), 1, MOST_STEPS))
+    between = math.gcd(config.evaluate_every, config.save_every, *config.model.unfreeze_at)
+    return next(count for count in range(most, 0, -1) if between % count == 0)
 
   def _use(self, frozen: int) -> None:
     learner, self._frozen = self._learner, frozen

@@ -126,19 +126,22 @@ def evaluate_run(
     for name, value in changes.items()
     if value is not None and value != getattr(run.config.protocol, name)
   ]
-  given += [f'readers={path.name}' for path in readers]
-  result = _as_reading(run, result, readings.make(run.config, run.frozen.step, given))
-  report_files.write(run.layout, result)
+  given += [f'readers={path.name} ({files.sha256(path)[:12]})' for path in readers]
+  reading = readings.make(run.config, run.frozen.step, given)
+  is_repeated = len(readings.before(run.layout, reading)) < len(readings.read(run.layout))
+  number = None if is_repeated else readings.put_aside(run.layout)
+  try:
+    result = _as_reading(run, result, reading)
+    report_files.write(run.layout, result)
+  except BaseException:  # A full disk, or Ctrl-C: the run stays finished.
+    if number is not None:
+      readings.bring_back(run.layout, number)
+    raise
   return Evaluated(result, run.report)
 
 
 def _as_reading(run: Run, result: Result, reading: Reading) -> Result:
-  """Records a reading of a finished run; returns the result that says how many there were.
-
-  Another reading than the last one keeps its result, see medjax.runs.readings.put_aside.
-  """
-  if len(readings.before(run.layout, reading)) == len(readings.read(run.layout)):
-    readings.put_aside(run.layout)
+  """Records a reading of a finished run; returns the result that says how many there were."""
   before = readings.add(run.layout, reading)
   facts = dict(result.facts)
   if before:

@@ -6,7 +6,6 @@ file that was edited, or is of another run, is found and named whenever the run 
 """
 
 import functools
-import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -129,13 +128,10 @@ def at_end(layout: Layout) -> dict[str, str]:
 
 def _digests(layout: Layout, paths: Iterable[pathlib.Path]) -> dict[str, str]:
   return {
-    path.relative_to(layout.workdir).as_posix(): _digest(path) for path in paths if path.is_file()
+    path.relative_to(layout.workdir).as_posix(): files.sha256(path)
+    for path in paths
+    if path.is_file()
   }
-
-
-def _digest(path: pathlib.Path) -> str:
-  with open(path, 'rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def check(layout: Layout) -> None:
@@ -145,7 +141,7 @@ def check(layout: Layout) -> None:
     InputError: naming the file that is not what the run wrote, and what vouches for it.
   """
   recorded = split_files.read_proof(layout.workdir)['split_sha256']
-  digest = functools.cache(_digest)
+  digest = functools.cache(files.sha256)
   for step in layout.saved_steps():
     _check_checkpoint(layout, step, recorded, digest)
   if layout.is_finished():
@@ -194,7 +190,7 @@ def _carried(layout: Layout, step: int) -> dict[str, Any] | None:
       return carried
     reason = 'another program has saved it'
   except (OSError, ValueError, KeyError, TypeError) as error:
-    is_replaced = any(other > step for other in layout.saved_steps())
+    is_replaced = step not in _kept(layout)
     if isinstance(error, FileNotFoundError) and (is_replaced or not checkpoint.is_dir()):
       return None
     reason = f'{type(error).__name__}: {error}'
@@ -202,6 +198,19 @@ def _carried(layout: Layout, step: int) -> dict[str, Any] | None:
     f'{checkpoint}: does not say which split and config trained it ({reason}); take the folder as '
     'its run left it'
   )
+
+
+def _kept(layout: Layout) -> list[int]:
+  """Returns the steps whose checkpoints a newer one does not replace: the newest and the best."""
+  steps = layout.saved_steps()
+  newest = layout.checkpoints / str(steps[-1]) / _METADATA if steps else None
+  if newest is None or not newest.is_file():
+    return steps[-1:]
+  carried = json.loads(newest.read_text()).get('custom_metadata') or {}
+  count = carried.get('config', {}).get('evaluation', {}).get('checkpoints', 1)
+  defined = [entry for entry in carried.get('history', []) if entry['auroc_mean'] is not None]
+  best = sorted(reversed(defined), key=lambda entry: entry['auroc_mean'], reverse=True)[:count]
+  return [steps[-1], *(entry['step'] for entry in best)]
 
 
 def _check_result(layout: Layout, digest: Callable[[pathlib.Path], str]) -> None:

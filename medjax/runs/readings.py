@@ -80,8 +80,10 @@ def write(layout: Layout, readings: list[Reading]) -> None:
   files.write_whole(layout.readings, json.dumps({'readings': readings}, indent=2) + '\n')
 
 
-def put_aside(layout: Layout) -> None:
+def put_aside(layout: Layout) -> int:
   """Keeps the result of the last reading, and what it was made of, beside that of the next.
+
+  Returns its number.
 
   Whoever checks it finds every file that the result vouches for: those that the next reading
   replaces under evaluation/test.N/, the others where they were. Killed anywhere in here, the same
@@ -100,6 +102,17 @@ def put_aside(layout: Layout) -> None:
       except OSError:  # Not on every file system.
         shutil.copyfile(path, kept)
   layout.result.rename(layout.earlier_result(number))
+  return number
+
+
+def bring_back(layout: Layout, number: int) -> None:
+  """Undoes `put_aside`, where the next reading has failed."""
+  folder = layout.earlier_files(number)
+  for path in sorted(folder.rglob('*')):
+    if path.is_file():
+      path.replace(layout.workdir / path.relative_to(folder))
+  layout.earlier_result(number).replace(layout.result)
+  shutil.rmtree(folder)
 
 
 def _same(one: Reading, other: Reading) -> bool:

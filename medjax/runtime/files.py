@@ -46,6 +46,12 @@ def write_whole(path: pathlib.Path, content: str | bytes) -> None:
     raise
 
 
+def sha256(path: pathlib.Path) -> str:
+  """Returns the digest of a file as hexadecimal digits."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 def name_is_refused(error: OSError) -> bool:
   """Whether no file can be called so where it was to be written: too long, or not its letters."""
   return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)

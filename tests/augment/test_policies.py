@@ -47,6 +47,7 @@ def test_none_changes_nothing(images):
   np.testing.assert_array_equal(policies.none(KEY, images), images)
 
 
+@pytest.mark.slow
 def test_every_image_of_a_batch_gets_its_own_draw(images):
   same = jnp.broadcast_to(images[:1], images.shape)
   once = np.asarray(policies.chest(KEY, same))
@@ -64,6 +65,7 @@ def test_chest_never_flips_and_stays_recognisable(images):
   assert min(upright) > 0.6
 
 
+@pytest.mark.slow
 def test_a_grey_film_in_three_channels_stays_grey_and_its_padding_black(images):
   film = jnp.broadcast_to(0.2 + 0.8 * images, (*images.shape[:-1], 3)).at[:, :8].set(0)
   changed = np.asarray(policies.chest(KEY, jnp.tile(film, (20, 1, 1, 1))))
@@ -135,6 +137,7 @@ def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
   assert 110 < mirrored < 190
 
 
+@pytest.mark.slow
 def test_the_black_around_a_fundus_stays_black_while_its_colours_vary():
   fundus = jnp.zeros((1, 32, 32, 3)).at[:, 8:24, 8:24].set(jnp.array([0.6, 0.3, 0.15]))
   changed = np.asarray(policies.retina(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))

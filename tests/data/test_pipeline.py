@@ -82,6 +82,7 @@ def test_training_follows_the_stream_and_every_epoch_shows_every_image(records):
   assert flat[:COUNT] != flat[COUNT : 2 * COUNT]
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_workers_and_resume_where_they_stopped(records):
   whole = training_rows(records)
   assert training_rows(records, workers=2, start=4) == whole[4:]

@@ -132,6 +132,7 @@ def test_a_process_that_waits_says_for_whom_and_where(tmp_path):
   assert 'process 1 of 2 waits at 127.0.0.1:1 for the others; are all started' in line
 
 
+@pytest.mark.slow
 def test_outside_a_cluster_auto_says_what_to_give(command, tmp_path):
   finished = command(
     'main', '--config=configs/phantom.py', f'--workdir={tmp_path / "run"}', '--coordinator=auto'

@@ -109,9 +109,10 @@ def test_on_an_accelerator_small_networks_do_several_steps_in_a_call(monkeypatch
 
   assert chosen(8) == 1
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  assert chosen(8) == training_calls.MOST_STEPS
-  assert chosen(8, steps_per_call=5) == 5
+  assert chosen(8) == 25  # The largest up to 32 that divides config.evaluate_every.
+  assert chosen(8, evaluate_every=20, save_every=50) == 10
   monkeypatch.setattr(training_calls, 'ENOUGH', 1e8)
+  monkeypatch.setattr(training_calls.math, 'gcd', lambda *numbers: 0)
   one, twice = chosen(8), chosen(16)
   assert 1 < one <= 2 * twice and twice < one
 

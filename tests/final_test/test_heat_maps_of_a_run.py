@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 import synthetic_summary
 from random_networks import drawn, random_variables
 
@@ -43,6 +44,7 @@ def test_a_network_is_scored_on_the_boxes_of_its_data(phantom_root, tmp_path):
   assert heat_drawing.localise(learn, explain, tmp_path, *arguments, **settings) is None
 
 
+@pytest.mark.slow
 def test_boxes_that_do_not_fit_leave_the_heat_maps_alone(phantom_root, tmp_path):
   config = configs.load('configs/phantom.py', ['data.image_size=32', 'model.settings.width=4'])
   learn = learner.build(config, ImageFormat(32, 1), Normalisation((0.4,), (0.2,)))

@@ -70,6 +70,7 @@ def test_images_too_small_for_the_last_stage_are_refused():
     small().apply({}, jnp.zeros((1, 15, 20, 1)), train=False)
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_in_evaluation_or_in_frozen_stages():
   wanted = outputs(train=False)
   assert not changed(outputs(train=False, stochastic_depth=0.5), wanted)
@@ -82,12 +83,14 @@ def test_nothing_is_dropped_in_evaluation_or_in_frozen_stages():
   }
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_only():
   wanted = outputs(train=False)
   assert not changed(outputs(train=False, dropout=0.5), wanted)
   assert changed(outputs(train=True, dropout=0.5), wanted) == {'head'}
 
 
+@pytest.mark.slow
 def test_bfloat16_agrees_and_keeps_parameters_and_logits_in_float32():
   model = small(dtype=jnp.bfloat16)
   assert {leaf.dtype for leaf in jax.tree.leaves(oracle.shapes(model, 32))} == {

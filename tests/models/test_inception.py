@@ -126,6 +126,7 @@ def test_auxiliary_logits_are_sown_while_their_stage_trains(frozen_stages, sown)
 
 
 # Without its parameters, the head cannot be computed.
+@pytest.mark.slow
 def test_the_auxiliary_head_is_not_computed_where_it_is_not_sown():
   variables = shapes(False, num_labels=5)
   assert 'stage2_aux' not in variables['params']
@@ -159,6 +160,7 @@ def test_a_narrow_image_is_too_small():
     jax.eval_shape(lambda element: model.init(jax.random.key(0), element, train=False), images)
 
 
+@pytest.mark.slow
 def test_statistics_of_frozen_stages_are_kept():
   generator = np.random.default_rng(0)
 

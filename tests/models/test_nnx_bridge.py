@@ -107,6 +107,7 @@ def test_three_steps_are_those_of_the_same_network_in_linen():
   )
 
 
+@pytest.mark.slow
 def test_dropout_is_random_by_seed_and_step_alone_and_not_in_evaluation():
   learn = learner_of('nnx_nets:Net')
   state, step = start(learn)

@@ -116,6 +116,7 @@ def test_weights_made_with_other_settings_are_refused(name, scheme, settings, ne
   assert f"torchvision's weights of {name} need config.model.settings.{needs}" in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scheme', ['timm', 'run'])
 def test_an_auxiliary_head_may_be_left_out(scheme):
   pair = models.inception_v3(num_labels=2)

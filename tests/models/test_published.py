@@ -60,6 +60,7 @@ def test_every_network_is_in_the_table():
   assert set(published.NETWORKS) == set(models.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', OPERATIONS)
 def test_multiply_adds_are_as_published(name):
   size, billions = OPERATIONS[name]

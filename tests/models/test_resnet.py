@@ -35,6 +35,7 @@ def test_grey_images_enter_as_one_channel():
   assert variables['params']['stem_conv1']['kernel'].shape == (7, 7, 1, 64)
 
 
+@pytest.mark.slow
 def test_bfloat16_keeps_parameters_and_statistics_in_float32():
   model = models.resnet_tiny(num_labels=2, dtype=jnp.bfloat16)
   images = jnp.ones((2, 32, 32, 1))

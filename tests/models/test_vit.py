@@ -149,6 +149,7 @@ def test_sizes_that_do_not_divide_into_patches_are_refused(shape, nearest):
     vit.vit_small_patch16(num_labels=2).apply({}, jnp.zeros((1, *shape, 1)), train=False)
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_in_evaluation_or_in_frozen_stages():
   wanted = outputs(train=False)
   assert not changed(outputs(train=False, stochastic_depth=0.5), wanted)

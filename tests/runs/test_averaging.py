@@ -93,6 +93,7 @@ def test_the_mean_of_certain_networks_keeps_what_they_doubt():
   assert averaging.mean([alone])[0, 0] == np.float64(alone[0, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
   plain = predicted(learn(), variables, images)
   assert plain.shape == (4, 2, 1, 3)
@@ -101,6 +102,7 @@ def test_a_policy_that_changes_nothing_changes_no_prediction(images, variables):
   np.testing.assert_allclose(probabilities, np.repeat(plain, 4, axis=2), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_image_is_predicted_alike_in_every_batch_and_again(images, variables):
   learned = learn('evaluation.test_augment=2')
   probabilities = predicted(learned, variables, images)

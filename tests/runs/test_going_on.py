@@ -153,6 +153,7 @@ def test_a_folder_of_results_taken_away_is_missed(finished, phantom_root, tmp_pa
   assert readings.read(layout) == []
 
 
+@pytest.mark.slow
 def test_weights_and_members_that_were_tested_before_are_told(
   finished, phantom_root, tmp_path, monkeypatch, capsys
 ):

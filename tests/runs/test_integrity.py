@@ -180,6 +180,12 @@ def test_a_replaced_checkpoint_may_be_deleted_by_half_but_not_the_latest(copy):
   replaced = shutil.copytree(latest, copy.checkpoints / '1')
   (replaced / '_CHECKPOINT_METADATA').unlink()
   integrity.check(copy)
+  edit(
+    latest / '_CHECKPOINT_METADATA',
+    lambda text: text.replace('"history": [', '"history": [{"step": 1, "auroc_mean": 0.99}, '),
+  )
+  with pytest.raises(InputError, match=f'{replaced}: does not say which split'):
+    integrity.check(copy)  # The best one is not replaced.
   (latest / '_CHECKPOINT_METADATA').unlink()
   with pytest.raises(InputError, match=f'{latest}: does not say which split'):
     integrity.check(copy)

@@ -78,6 +78,7 @@ def test_patients_that_trained_the_weights_are_not_tested(
   assert again.returncode == 1 and str(phantom_root) in again.stderr
 
 
+@pytest.mark.slow
 def test_the_same_files_are_known_under_other_patients_and_names(
   command, finished, phantom_root, tmp_path
 ):

@@ -149,6 +149,7 @@ def test_features_are_what_the_head_sees():
   np.testing.assert_allclose(features @ head['kernel'] + head['bias'], logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [

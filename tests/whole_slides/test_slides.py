@@ -138,6 +138,7 @@ def test_the_report_answers_for_slides_and_patients(command, run, cut):
   assert {'labels.csv', 'roc-curve-of-tumor.svg'} <= {p.name for p in out.glob('index_files/*')}
 
 
+@pytest.mark.slow
 def test_heat_maps_show_where(command, run, cut):
   printed = command('slide_report', f'--workdir={run}', '--aggregate=max', check=True).stdout
   maps = run / 'slides/max/heatmaps'
@@ -216,6 +217,7 @@ def test_a_damaged_slide_is_set_aside_and_the_rest_goes_on(command, tmp_path):
   assert refused.stderr.strip().count('\n') == 0
 
 
+@pytest.mark.slow
 def test_a_slide_of_unknown_resolution_is_named_until_it_is_stated(command, tmp_path):
   pixels = drawn_slides.draw(
     (900, 850), drawn_slides.disc((900, 850), (450, 420), 300), np.zeros((850, 900), bool)

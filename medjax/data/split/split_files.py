@@ -56,7 +56,9 @@ def proof(
   for name in SPLITS:
     rows = split == name
     known_images, positive_images = known[rows].sum(axis=0), positive[rows].sum(axis=0)
-    positive_patients = by_patient(patients[rows], len(names), positive[rows]).sum(axis=0)
+    of_split = patients[rows]
+    positive_patients = by_patient(of_split, len(names), positive[rows]).sum(axis=0)
+    negative_patients = by_patient(of_split, len(names), known[rows] & ~positive[rows]).sum(axis=0)
     per_split[name] = {
       'patients': int(members[:, SPLITS.index(name)].sum()),
       'images': int(rows.sum()),
@@ -67,8 +69,11 @@ def proof(
           'positive': int(p),
           'prevalence': float(p / k) if k else None,
           'positive_patients': int(q),
+          'negative_patients': int(n),
         }
-        for label, k, p, q in zip(labels, known_images, positive_images, positive_patients)
+        for label, k, p, q, n in zip(
+          labels, known_images, positive_images, positive_patients, negative_patients
+        )
       },
     }
     if rows.any():

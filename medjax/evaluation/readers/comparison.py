@@ -149,7 +149,7 @@ def compare(
     confidence=confidence,
     replicates=replicates,
     seed=seed,
-    method='percentile bootstrap over patients',
+    method='bootstrap over patients; AUROC: DeLong by patient; rates: Wilson by patient',
     truth='given' if has_truth else 'other readers',
     images=len(rows),
     patients=len(patients),
@@ -251,7 +251,7 @@ def _auroc(measured: _Measured, known: np.ndarray, *absent: str) -> Figure:
   part = delong.contributions(
     question.scores[None, known], question.truth[known], measured.patient[known], patients
   )
-  return delong.with_interval(figure, [part], patients, measured.confidence)
+  return delong.with_interval(figure, [part], measured.confidence)
 
 
 def _rate(

@@ -136,26 +136,29 @@ def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
   return np.einsum('kp,lp->kl', one, other)
 
 
-def mean_covariance(
-  of_labels: Sequence[Contributions], patients: int
-) -> tuple[np.ndarray, np.ndarray]:
+def mean_covariance(of_labels: Sequence[Contributions]) -> tuple[np.ndarray, np.ndarray]:
   """Returns (mean AUROCs f64[K], their covariance f64[K, K]) over labels of the same patients.
 
   What a patient adds to the mean is the mean of what it adds to each label, so that labels which go
-  together are not taken for independent ones. All products are multiplied by P / (P - 1); a single
-  label has its `covariance`.
+  together are not taken for independent ones. Either class has its factor of `covariance`, so that
+  the mean of equal labels varies as each of them does. A single label has its `covariance`.
 
   Args:
-    of_labels: at least one, of the same models and the same P patients.
-    patients: how many have an image of known truth, P.
+    of_labels: at least one, of the same models and the same patients.
   """
   aurocs = np.mean([parts.aurocs for parts in of_labels], axis=0)
   if len(of_labels) == 1:
     return aurocs, covariance(of_labels[0])
-  if patients < 2 or any((parts.patients < 2).any() for parts in of_labels):
+  if any((parts.patients < 2).any() for parts in of_labels):
     return aurocs, np.full((len(aurocs),) * 2, np.nan)
-  added = np.mean([parts.positives + parts.negatives for parts in of_labels], axis=0)
-  return aurocs, patients / (patients - 1) * _products(added, added)
+  added = np.mean([_added(parts) for parts in of_labels], axis=0)
+  return aurocs, _products(added, added)
+
+
+def _added(parts: Contributions) -> np.ndarray:
+  """Returns what patients add, f64[K, P], scaled so that the sum of squares is the variance."""
+  positives, negatives, _ = np.sqrt(parts.patients / (parts.patients - 1))
+  return positives * parts.positives + negatives * parts.negatives
 
 
 def freedom(parts: Contributions) -> np.ndarray:
@@ -215,7 +218,7 @@ def figure(
   """
   patient, patients = _numbered(truth, groups)
   parts = contributions(np.asarray(scores)[None], truth, patient, patients)
-  bounds, reason = _of_mean([parts], patients, 0, level)
+  bounds, reason = _of_mean([parts], 0, level)
   return Delong(
     interval=bounds,
     clustered=patients < len(patient),
@@ -224,7 +227,7 @@ def figure(
 
 
 def with_interval(
-  figure: Figure, parts: Sequence[Contributions], patients: int, level: float, model: int = 0
+  figure: Figure, parts: Sequence[Contributions], level: float, model: int = 0
 ) -> Figure:
   """Returns an AUROC, or a mean of some, with the interval of this module for the bootstrap's.
 
@@ -234,21 +237,20 @@ def with_interval(
   Args:
     figure: of the bootstrap; one that has no interval stays without.
     parts: of each label that enters it, over the same patients.
-    patients: how many have an image of known truth.
     level: how often such intervals cover.
     model: which of those that `parts` are of.
   """
   if figure.interval is None:
     return figure
-  bounds, _ = _of_mean(parts, patients, model, level)
+  bounds, _ = _of_mean(parts, model, level)
   return dataclasses.replace(figure, interval=bounds or figure.interval)
 
 
 def _of_mean(
-  parts: Sequence[Contributions], patients: int, model: int, level: float
+  parts: Sequence[Contributions], model: int, level: float
 ) -> tuple[tuple[float, float] | None, str]:
   """Returns `interval` of one label's AUROC or of the mean over several labels."""
-  aurocs, shared = mean_covariance(parts, patients)
+  aurocs, shared = mean_covariance(parts)
   degrees = mean_freedom(parts)[model]
   return interval(float(aurocs[model]), float(shared[model, model]), float(degrees), level)
 
@@ -333,7 +335,10 @@ def gap_interval(
   shared: tuple[np.ndarray, np.ndarray],
   level: float,
 ) -> tuple[float, float] | None:
-  """Returns the interval of a difference between AUROCs on different images, or None.
+  """Returns the interval of a difference between AUROCs on different images.
+
+  None where one of them does not vary, as where its scores separate the classes: that would count
+  as certainty.
 
   Args:
     one, other: of each label that enters the mean, of the first and the second group's patients.
@@ -342,14 +347,13 @@ def gap_interval(
   """
   aurocs, variances, added = np.zeros(2), np.zeros(2), []
   for side, parts in enumerate((one, other)):
-    patients = max(int(part.patients[2]) for part in parts)
-    (aurocs[side],), ((variances[side],),) = mean_covariance(parts, patients)
-    added.append(np.mean([part.positives[0] + part.negatives[0] for part in parts], axis=0))
+    (aurocs[side],), ((variances[side],),) = mean_covariance(parts)
+    added.append(np.mean([_added(part)[0] for part in parts], axis=0))
   variance = variances.sum() - 2 * added[0][shared[0]] @ added[1][shared[1]]
-  if not variance > _ROUNDING * variances.sum():
+  if not (variances > 0).all() or not variance > _ROUNDING * variances.sum():
     return None
   freedoms = np.array([mean_freedom(parts)[0] for parts in (one, other)])
-  degrees = variances.sum() ** 2 / np.sum(variances[variances > 0] ** 2 / freedoms[variances > 0])
+  degrees = variances.sum() ** 2 / np.sum(variances**2 / freedoms)
   test = PairedTest(aurocs[0] - aurocs[1], np.sqrt(variance), np.nan, np.nan, degrees)
   return difference_interval(test, level)
 

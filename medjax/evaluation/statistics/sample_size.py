@@ -1,8 +1,9 @@
 """How wide an interval a test set of so many patients will have, before there is one.
 
 Each function takes what is expected of the model and how many patients there will be, and gives the
-half-width (high − low) / 2 of the interval that the report makes of such figures. `smallest` turns
-one around: from a half-width to patients. Counts are expected ones and need not be whole.
+half-width (high − low) / 2 of an interval such as the report makes of AUROCs and proportions.
+`smallest` turns one around: from a half-width to patients. Counts are expected ones and need not be
+whole.
 
 Patients with several images are worth more than one image each and less than all of them: m images
 tell as much as m / d independent ones, d being the design effect, 1 + (m − 1) · ICC where any two

@@ -44,6 +44,7 @@ def test_the_proof_counts_what_a_loop_over_the_rows_counts(proven):
         'positive': len(positive),
         'prevalence': len(positive) / len(sure),
         'positive_patients': len({table['patient'][row] for row in positive}),
+        'negative_patients': len({table['patient'][row] for row in set(sure) - set(positive)}),
       }
   assert proof['seed'] == 4 and proof['settings']['test'] == 'official'
   assert json.loads(json.dumps(proof, allow_nan=False)) == proof

@@ -177,7 +177,7 @@ def test_the_mean_over_labels_is_a_jackknife_over_patients():
   scores, truth, groups = study(2, patients=numbers)
   truths = np.stack([truth, np.random.default_rng(3).permutation(truth)])
   parts = [delong.contributions(scores, label_truth, groups, numbers) for label_truth in truths]
-  aurocs, covariance = delong.mean_covariance(parts, numbers)
+  aurocs, covariance = delong.mean_covariance(parts)
   above = (scores[:, :, None] > scores[:, None]) + 0.5 * (scores[:, :, None] == scores[:, None])
 
   def means(kept):
@@ -188,7 +188,7 @@ def test_the_mean_over_labels_is_a_jackknife_over_patients():
   left_out = np.array([means(groups != patient) for patient in range(numbers)])
   jackknife = np.cov(left_out.T) * (numbers - 1) ** 2 / numbers
   assert covariance == pytest.approx(jackknife, rel=0.1)
-  alone = delong.mean_covariance(parts[:1], numbers)[1]
+  alone = delong.mean_covariance(parts[:1])[1]
   assert alone == pytest.approx(delong.covariance(parts[0]), rel=0.02)
 
 
@@ -265,6 +265,23 @@ def test_freedom_of_a_mean_over_one_and_over_equal_labels_is_that_of_the_label()
   part = delong.contributions(scores, truth, patient, patient.max() + 1)
   for labels in (1, 3):
     assert delong.mean_freedom([part] * labels) == pytest.approx(delong.freedom(part), rel=1e-12)
+
+
+def test_the_mean_of_equal_labels_varies_as_each_of_them():
+  rng, truth = np.random.default_rng(3), np.arange(60) < 5
+  part = delong.contributions(rng.normal(truth, 1, (2, 60)), truth, np.arange(60), 60)
+  assert delong.mean_covariance([part] * 3)[1] == pytest.approx(delong.covariance(part), rel=1e-12)
+
+
+def test_a_gap_from_a_group_whose_scores_separate_has_no_interval():
+  truth = np.repeat([0, 1], 10)
+  parts = [
+    delong.contributions(scores[None], truth, np.arange(20), 20)
+    for scores in (truth + 0.01 * np.arange(20), np.sin(np.arange(20)) + truth)
+  ]
+  nobody = np.zeros(0, int), np.zeros(0, int)
+  assert delong.gap_interval(parts[:1], parts[1:], nobody, 0.95) is None
+  assert delong.gap_interval(parts[1:], parts[1:], nobody, 0.95) is not None
 
 
 def test_equal_scores_do_not_separate_the_classes():
