@@ -241,15 +241,18 @@ FAMILIES = {
   'convnext_tiny': (models.convnext_tiny, 64),
   'vit_small_patch16': (models.vit_small_patch16, 64),
 }
-_LARGE = ('resnet18',)
 _LARGEST = ('inception_v3', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16')
 
 
 @pytest.mark.parametrize(
   'name',
   [
-    *(name for name in FAMILIES if name not in _LARGE + _LARGEST),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in _LARGE),
+    'resnet_tiny',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in FAMILIES
+      if name not in ('resnet_tiny', *_LARGEST)
+    ),
     *(pytest.param(name, marks=pytest.mark.deep) for name in _LARGEST),
   ],
 )

@@ -111,11 +111,13 @@ def test_the_sizes_in_the_table_are_those_counted(name):
   assert round(operations / 1e9, 2) == stored.operations
 
 
-# Those of TensorFlow's weights differ from their namesakes in padding and epsilon alone.
+QUICK = ('resnet18', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16')
+
+
 @pytest.mark.parametrize(
   'name',
   [
-    pytest.param(name, marks=pytest.mark.slow if name.startswith('tf_') else ())
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in published.NETWORKS
     if name not in published.OURS
   ],

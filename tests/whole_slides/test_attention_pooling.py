@@ -103,7 +103,8 @@ def a_few_bags(rng, slides):
 
 
 # With a random head, attention got the sign wrong.
-@pytest.mark.parametrize('seed', [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize('seed', [0, 3])
 def test_it_learns_which_patches_decide(seed):
   rng = np.random.default_rng(0)
   train, validation, test = (a_few_bags(rng, slides) for slides in (30, 15, 60))

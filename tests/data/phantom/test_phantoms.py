@@ -25,6 +25,7 @@ MODULES = {'retina': retina, 'skin': skin, 'tissue': tissue}
 LABEL = {'retina': 'Referable DR', 'skin': 'melanoma', 'tissue': 'Tumor'}
 IMAGES, SIZE = 480, 96
 every_kind = pytest.mark.parametrize('kind', list(MODULES))
+pytestmark = pytest.mark.slow  # All of them look at 480 pictures of three kinds.
 
 
 @pytest.fixture(scope='module')
