@@ -26,7 +26,7 @@ from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import Mean, Result, Size
 from medjax.evaluation.statistics import delong, intervals, resampled
 
-METHOD = 'bootstrap over patients; AUROC: DeLong by patient; proportions: Wilson by patient'
+METHOD = 'DeLong, Wilson, bootstrap by patient'
 
 
 def evaluate(
