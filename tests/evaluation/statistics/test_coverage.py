@@ -5,7 +5,13 @@ import pytest
 from scipy import special
 
 from medjax.evaluation import notes
-from medjax.evaluation.statistics import calibration_metrics, delong, intervals, resampled
+from medjax.evaluation.statistics import (
+  calibration_metrics,
+  delong,
+  intervals,
+  metrics,
+  resampled,
+)
 
 TRIALS, PATIENTS, IMAGES, SEPARATION = 800, 300, 4, 1.2
 TRUE_AUROC = special.ndtr(SEPARATION / np.sqrt(2))  # of two normal distributions of variance 1
@@ -93,3 +99,22 @@ def test_near_1_an_auroc_s_interval_of_few_positive_patients_is_too_narrow():
 
   assert covered_of(10) < 0.92
   assert covered_of(notes.NOMINAL) >= 0.93
+
+
+@pytest.mark.slow
+def test_of_few_positive_patients_an_average_precision_s_interval_covers():
+  held, positives, negatives = [], 15, 200
+  shift = np.sqrt(2) * special.ndtri(0.9)
+  truth = np.arange(positives + negatives) < positives
+  # Precision over recall, of which the average precision is the mean.
+  at = np.linspace(-8, 8 + shift, 20_001)
+  recall, false_alarms = special.ndtr(shift - at), special.ndtr(-at)
+  precision = positives * recall / (positives * recall + negatives * false_alarms)
+  area = -np.sum((precision[1:] + precision[:-1]) / 2 * np.diff(recall))
+  for seed in range(400):
+    scores = np.random.default_rng(seed).normal(shift * truth)
+    counts = intervals.patient_counts(len(truth), 400, seed).astype(float)
+    drawn = metrics.areas(metrics.rank(scores, truth), counts)[1]
+    low, high = intervals.percentile(drawn).bounds
+    held.append(low <= area <= high)
+  assert 0.92 <= np.mean(held) <= 0.98
