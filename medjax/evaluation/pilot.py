@@ -102,19 +102,27 @@ def measure(
     auroc=float(parts.aurocs[0]),
     design_effects={name: max(1.0, float(effect)) for name, effect in effects.items()},
     correlation=correlation,
-    notes=_notes(label, patients, positive_patients),
+    notes=_notes(label, parts.patients.tolist(), prevalence),
   )
 
 
-def _notes(label: str, patients: int, positive_patients: int) -> tuple[str, ...]:
+def _notes(label: str, counted: list[int], prevalence: float) -> tuple[str, ...]:
+  positive_patients, negative_patients, patients = counted
   rough = (
     '; of so few, how alike their images are and the AUROC are known roughly'
     if positive_patients < _FEW
     else ''
   )
+  of_both = positive_patients + negative_patients - patients
+  shares = (
+    f'{count(of_both, "patient")} of them have images with {label} and without: the share of '
+    f'images that have it, {prevalence:.1%}, is taken for that of patients. In truth more patients '
+    'have it, and an interval will rather be narrower than is said.',
+  )
   return (
     f'Measured on {count(patients, "test patient")}, {positive_patients:,} of them with '
     f'{label}{rough}. It is for another test: that of the run has been read.',
+    *(shares if of_both else ()),
   )
 
 

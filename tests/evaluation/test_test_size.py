@@ -128,6 +128,11 @@ def test_a_pilot_measures_the_correlation_of_two_models():
   with pytest.raises(InputError, match='no variance between patients'):
     pilot.measure(drawn(patients=1), 'Edema', None)
   assert 'known roughly' in pilot.measure(drawn(patients=30), 'Edema', None).notes[0]
+  assert not any('share of images' in note for note in pilot.measure(drawn(), 'Edema', None).notes)
+  mixed = drawn(patients=30)
+  mixed.truth[:6:3] = 1 - mixed.truth[:6:3]  # One image each of the first two patients.
+  (said,) = pilot.measure(mixed, 'Edema', None).notes[1:]
+  assert said.startswith('2 patients of them have images with Edema and without')
 
 
 @pytest.mark.parametrize(
