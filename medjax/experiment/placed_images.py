@@ -12,7 +12,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from jax.sharding import Mesh, PartitionSpec
 
 from medjax.config import Config
@@ -36,6 +35,8 @@ def free_bytes() -> int:
   statistics = jax.local_devices()[0].memory_stats()
   if statistics:
     return statistics['bytes_limit'] - statistics['bytes_in_use']
+  import psutil  # It has a part for each operating system, which only this needs.
+
   return psutil.virtual_memory().available // jax.local_device_count()
 
 

@@ -34,7 +34,10 @@ NETWORKS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', list(NETWORKS))
+@pytest.mark.parametrize(
+  'name',
+  [pytest.param(name, marks=[pytest.mark.deep] * (name == 'inception')) for name in NETWORKS],
+)
 def test_the_gradient_is_the_same_and_less_is_kept_for_it(name):
   make, size = NETWORKS[name]
   images = jnp.asarray(np.random.default_rng(0).normal(size=(2, size, size, 1)), jnp.float32)
