@@ -298,7 +298,7 @@ class OfThousand:
     prevalence: share of the 1,000 with the finding.
     of_test: whether it is that of the test set; else a stated one, or that of the source.
     flagged: called positive.
-    found: called positive and with the finding.
+    true_positives: called positive and with the finding.
     missed: with the finding and not called positive.
     false_alarms: called positive and without the finding.
   """
@@ -307,7 +307,7 @@ class OfThousand:
   prevalence: float
   of_test: bool
   flagged: Figure
-  found: Figure
+  true_positives: Figure
   missed: Figure
   false_alarms: Figure
 

@@ -110,14 +110,14 @@ def of_thousand(counts: Counts, points: Sequence[OperatingPoint]) -> tuple[OfTho
 
 def _of_thousand(point: OperatingPoint, prevalence: float, of_test: bool) -> OfThousand:
   positives, negatives = 1000 * prevalence, 1000 * (1 - prevalence)
-  found = _times(point.sensitivity, positives)
+  true_positives = _times(point.sensitivity, positives)
   alarms = _times(_rest(point.specificity), negatives)
   return OfThousand(
     rule=point.rule,
     prevalence=prevalence,
     of_test=of_test,
-    flagged=_sum(found, alarms),
-    found=found,
+    flagged=_sum(true_positives, alarms),
+    true_positives=true_positives,
     missed=_times(_rest(point.sensitivity), positives),
     false_alarms=alarms,
   )

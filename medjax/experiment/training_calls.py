@@ -24,17 +24,15 @@ ENOUGH = 1e12
 def together(config: Config, step: int, steps_per_call: int) -> int:
   """Returns how many steps the next call does after `step` of them: `steps_per_call`, or one.
 
-  Calls begin at multiples of `steps_per_call`, wherever a run was stopped, and none reaches beyond
-  a step at which the run validates, saves, unfreezes or ends. So the same steps share a call,
-  however often the run was stopped.
+  No call reaches beyond a step at which the run validates, saves, unfreezes or ends. A run stops
+  between calls alone, so that the same steps share a call however often it was stopped.
   """
   after = step + steps_per_call
   ends = [config.steps, *config.model.unfreeze_at]
   ends += [
     (step // every + 1) * every for every in (config.evaluate_every, config.save_every) if every
   ]
-  is_whole = not step % steps_per_call and not any(step < end < after for end in ends)
-  return steps_per_call if is_whole else 1
+  return 1 if any(step < end < after for end in ends) else steps_per_call
 
 
 class TrainingCalls:

@@ -224,18 +224,18 @@ def _shifted_kernel_gradient(
   padding = ((top, bottom + lacking * geometry.strides[0]), sides)
   padded = _padded(images, padding)
   (down, right), (kernel_rows, kernel_columns) = geometry.strides, geometry.kernel[:2]
-  beside = _windows(padded, (1, kernel_columns), (padded.shape[1], width), (1, right))
+  shifted = _windows(padded, (1, kernel_columns), (padded.shape[1], width), (1, right))
   if math.prod(geometry.kernel[:2]) > _LOOPS:
-    beside = [lax.optimization_barrier(jnp.concatenate(beside, axis=-1))]
+    shifted = [lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))]
   sums = []
-  for columns in beside:
+  for columns in shifted:
     for tap in _windows(columns, (kernel_rows, 1), (height + lacking, width), (down, 1)):
       tap = tap.reshape(count, parts, rows, width, -1, channels)
       terms = (tap[:, :, i] * gradient[:, :, i] for i in range(rows))
       sums.append(functools.reduce(jnp.add, terms))
   # Without the barrier XLA would fuse both sums into its slow one.
   sums = lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
-  if len(beside) > 1:
+  if len(shifted) > 1:
     sums = sums.reshape(kernel_columns, kernel_rows, channels).swapaxes(0, 1)
   return sums.reshape(geometry.kernel)
 

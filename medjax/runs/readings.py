@@ -92,7 +92,8 @@ def put_aside(layout: Layout) -> int:
   keep(layout)
   number = len(read(layout))
   replaced = integrity.at_end(layout).keys() - integrity.at_start(layout).keys()
-  for name in (*replaced, str(layout.report.relative_to(layout.workdir))):
+  page = [layout.report, *layout.beside_report.glob('*')]
+  for name in (*replaced, *(path.relative_to(layout.workdir).as_posix() for path in page)):
     path, kept = layout.workdir / name, layout.earlier_files(number) / name
     if path.is_file():
       kept.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,9 @@ def bring_back(layout: Layout, number: int) -> None:
   folder = layout.earlier_files(number)
   for path in sorted(folder.rglob('*')):
     if path.is_file():
-      path.replace(layout.workdir / path.relative_to(folder))
+      restored = layout.workdir / path.relative_to(folder)
+      restored.parent.mkdir(parents=True, exist_ok=True)
+      path.replace(restored)
   layout.earlier_result(number).replace(layout.result)
   shutil.rmtree(folder)
 

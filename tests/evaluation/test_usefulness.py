@@ -26,7 +26,7 @@ def test_a_thousand_images_come_to_what_was_counted(result):
   counts, images = tested.decision.confusion, tested.images
   assert own.rule == tested.decision.rule and own.of_test and not stated.of_test
   for name, number in (
-    ('found', counts.true_positives),
+    ('true_positives', counts.true_positives),
     ('missed', counts.false_negatives),
     ('false_alarms', counts.false_positives),
     ('flagged', counts.true_positives + counts.false_positives),
@@ -34,9 +34,9 @@ def test_a_thousand_images_come_to_what_was_counted(result):
     assert getattr(own, name).value == pytest.approx(1000 * number / images)
   # At a prevalence of 2 % a share of those flagged is right that Bayes' theorem says.
   assert stated.prevalence == 0.02
-  assert stated.found.value + stated.missed.value == pytest.approx(20)
+  assert stated.true_positives.value + stated.missed.value == pytest.approx(20)
   low, high = tested.decision.sensitivity.interval
-  assert stated.found.interval == pytest.approx((20 * low, 20 * high))
+  assert stated.true_positives.interval == pytest.approx((20 * low, 20 * high))
   assert stated.missed.interval == pytest.approx((20 * (1 - high), 20 * (1 - low)))
 
 

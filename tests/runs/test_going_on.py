@@ -201,3 +201,26 @@ def test_evaluating_again_is_a_reading_too(finished, phantom_root, tmp_path, cap
   assert layout.predictions('test').read_bytes() == predicted
   run.run(tiny(phantom_root), layout.workdir)
   assert 'this run is complete' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
+def test_a_reading_that_fails_leaves_the_run_as_it_was(finished, tmp_path, monkeypatch, error):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  names = ('evaluation', 'report', 'predictions', 'frozen.json', 'config.json')
+
+  def contents():
+    paths = [path for name in names for path in layout.workdir.glob(f'{name}*/**/*')]
+    return {path: path.read_bytes() for path in (*paths, layout.frozen) if path.is_file()}
+
+  def fail(*arguments):
+    raise error
+
+  before = contents()
+  with monkeypatch.context() as patched:
+    patched.setattr(results_file, 'save', fail)
+    with pytest.raises(type(error)):
+      again.evaluate_run(layout.workdir, replicates=20)
+  after = contents()
+  assert {path: after.get(path) for path in before} == before
+  assert not layout.earlier_result(1).exists() and not layout.earlier_files(1).exists()
+  assert finished_runs.open_run(layout.workdir).result.replicates != 20

@@ -179,8 +179,8 @@ def slope_half_width(
     size: independent images.
     level: how often the interval covers.
   """
-  each = weights * special.expit(nodes) * special.expit(-nodes)
-  information = each.sum(), each @ nodes, each @ nodes**2
+  fisher = weights * special.expit(nodes) * special.expit(-nodes)
+  information = fisher.sum(), fisher @ nodes, fisher @ nodes**2
   determinant = information[0] * information[2] - information[1] ** 2
   error = np.sqrt(information[0] / (determinant * size))
   return float(special.ndtri((1 + level) / 2) * error)

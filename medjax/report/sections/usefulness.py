@@ -12,6 +12,8 @@ from medjax.report.markup import Markup, one_line, section, small, table, tag
 _OPEN = 3  # labels whose drawings are not folded away
 _SHOWN = 6  # labels whose table is not
 
+_COUNTED = ('flagged', 'true_positives', 'missed', 'false_alarms')
+
 
 def usefulness(result: Result) -> Markup | None:
   """Returns the section; None for results of earlier versions, which have nothing of it."""
@@ -89,7 +91,7 @@ def _cells(row: OfThousand) -> Sequence[object]:
   with_finding = wording.number(1000 * row.prevalence, 1)
   return [
     [tag('b', with_finding), ' have it', small(f'{wording.percent(row.prevalence)}, {where}')],
-    *(_count(getattr(row, name)) for name in ('flagged', 'found', 'missed', 'false_alarms')),
+    *(_count(getattr(row, name)) for name in _COUNTED),
   ]
 
 
