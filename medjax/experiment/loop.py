@@ -27,6 +27,15 @@ from medjax.runtime import devices, progress
 from medjax.training import optimizers
 from medjax.training.steps import TrainState
 
+# (step, mean AUROC of its validation or None where it is undefined): called once a validation is
+# given to be saved, after a restart first for those before it. What it raises ends the training.
+Watch = Callable[[int, float | None], None]
+
+
+def unwatched(step: int, auroc_mean: float | None) -> None:
+  """Watches nothing."""
+  del step, auroc_mean
+
 
 class Start(NamedTuple):
   """Where the loop begins: at step 0, or as a checkpoint was saved.
@@ -54,6 +63,7 @@ def train(
   calls: TrainingCalls,
   batches: Callable[..., Generator[dict[str, np.ndarray], None, None]],
   validate: Callable[[TrainState], dict[str, Any]],
+  watch: Watch,
   saved: Checkpoints,
   carried: Mapping[str, Any],
 ) -> tuple[TrainState, list[dict[str, Any]]]:
@@ -66,6 +76,7 @@ def train(
     calls: the training steps.
     batches: start=step → this process's part of the batches, from that number on.
     validate: state → 'auroc_mean' and further metrics.
+    watch: told each validation.
     saved: the checkpoints of the run.
     carried: JSON that every checkpoint carries, the hash of the split in it.
 
@@ -83,6 +94,8 @@ def train(
     contextlib.closing(batches(start=step)) as input_batches,
     _signals_noted() as signals,
   ):
+    for entry in history:
+      watch(entry['step'], entry['auroc_mean'])
     per_call, known = start.steps_per_call, set[int]()
     turns = itertools.count()
     while True:
@@ -105,6 +118,8 @@ def train(
           }
           auroc = validation['auroc_mean'] if validation else None
           saved.save(state, step, content, auroc)
+      if validation:
+        watch(step, validation['auroc_mean'])
       if step == config.steps:
         return state, history
       if _is_stale(config, history):

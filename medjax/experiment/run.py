@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -66,6 +66,32 @@ class Beginning(NamedTuple):
   seen: pd.DataFrame | None
 
 
+class Job(NamedTuple):
+  """A run at work in its folder: what its training and its test need.
+
+  Attributes:
+    config: of the run.
+    layout: of its work directory.
+    beginning: the network as it starts.
+    data: the study.
+    broken: images set aside.
+    training: what training minimises, and the rows of each split.
+    members: networks that the run's predictions are averaged with.
+    predict_rows: (variables, rows int[N] of the study) → f32[N, L].
+    mesh: the data mesh.
+  """
+
+  config: Config
+  layout: Layout
+  beginning: Beginning
+  data: Study
+  broken: set[str]
+  training: Objective
+  members: Sequence[TrainedNetwork]
+  predict_rows: Callable[[Any, np.ndarray], np.ndarray]
+  mesh: Mesh
+
+
 def run(config: Config, folder: pathlib.Path) -> None:
   """Trains, picks the best checkpoint on validation, tests it once and writes the report.
 
@@ -79,7 +105,44 @@ def run(config: Config, folder: pathlib.Path) -> None:
     InputError: anything about the config, the data or the work directory that needs the user.
     SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
+  with _at_work(config, Layout(folder.absolute())) as job:
+    if job is not None:
+      _test(job, *_train(job, loop.unwatched))
+
+
+def train_only(config: Config, folder: pathlib.Path, watch: loop.Watch) -> Predictions:
+  """Trains and picks the best checkpoint as `run` does, and reads nothing of the test set.
+
+  `run` with the same config and work directory goes on with the test.
+
+  Args:
+    config: a checked config.
+    folder: the work directory, where nothing has been tested.
+    watch: see medjax.experiment.loop.Watch.
+
+  Returns:
+    Predictions of the validation split by the best checkpoint; of `evaluation.members` nothing.
+
+  Raises:
+    InputError: as `run`, or the folder's test set has been read.
+    SystemExit: as `run`.
+  """
   layout = Layout(folder.absolute())
+  if layout.has_traces_of_a_test():
+    raise InputError(f'{layout.workdir}: its test set has been read; take another work directory')
+  with _at_work(config, layout) as job:
+    assert job is not None  # It would be finished.
+    network, _ = _train(job, watch)
+    rows = job.training.rows['validation']
+    variables = jax.device_put(network.best, devices.replicated(job.mesh))
+    with _told('predicting the validation set'):
+      log_odds = job.predict_rows(variables, rows)
+    return _validation(config, job.data, rows, log_odds)
+
+
+@contextlib.contextmanager
+def _at_work(config: Config, layout: Layout) -> Iterator[Job | None]:
+  """Begins a run, or goes on with one, and holds its folder; yields None where all is done."""
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   workdir.check(config, layout)
   beginning = _begin(config, layout)
@@ -94,6 +157,7 @@ def run(config: Config, folder: pathlib.Path) -> None:
     if is_done:
       if devices.is_first():
         progress.say(f'this run is complete: {layout.report}')
+      yield None
       return
     data = study.with_decoded(config, data, beginning.learner.image_format)
     training = training or objective.make(config, data, broken)
@@ -108,24 +172,28 @@ def run(config: Config, folder: pathlib.Path) -> None:
     devices.first_does(functools.partial(workdir.keep_going_on, config, layout))
     built = beginning.learner
     predict_rows = predict.predictor(config, data, built.image_format, built.eval_step, mesh)
-    network, best_step = _train(config, layout, beginning, data, training, predict_rows, mesh)
-    rows = {part: training.rows[part] for part in ('validation', 'test')}
-    with _told('predicting the validation and the test set'):
-      predicted = _predict(config, data, network, members, rows, predict_rows, mesh)
-    devices.first_does(
-      functools.partial(
-        evaluate_once.test_and_report,
-        config,
-        layout,
-        data,
-        broken,
-        rows,
-        predicted,
-        network=network,
-        best_step=best_step,
-        started=beginning.started,
-      )
+    yield Job(config, layout, beginning, data, broken, training, members, predict_rows, mesh)
+
+
+def _test(job: Job, network: TrainedNetwork, best_step: int | None) -> None:
+  """Reads the test set and reports; what is chosen for it is chosen on validation."""
+  rows = {part: job.training.rows[part] for part in ('validation', 'test')}
+  with _told('predicting the validation and the test set'):
+    predicted = _predict(job, network, rows)
+  devices.first_does(
+    functools.partial(
+      evaluate_once.test_and_report,
+      job.config,
+      job.layout,
+      job.data,
+      job.broken,
+      rows,
+      predicted,
+      network=network,
+      best_step=best_step,
+      started=job.beginning.started,
     )
+  )
 
 
 def _begin(config: Config, layout: Layout) -> Beginning:
@@ -197,20 +265,13 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   return training
 
 
-def _train(
-  config: Config,
-  layout: Layout,
-  beginning: Beginning,
-  data: Study,
-  training: Objective,
-  predict_rows: Callable[[Any, np.ndarray], np.ndarray],
-  mesh: Mesh,
-) -> tuple[TrainedNetwork, int | None]:
+def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
   """Trains; returns the network with its best checkpoints, and the step of the best validation.
 
   That step is None if no validation had a mean AUROC to choose by; then the last state is taken.
   """
-  built, count = beginning.learner, config.evaluation.checkpoints
+  config, data, training, mesh = job.config, job.data, job.training, job.mesh
+  built, count = job.beginning.learner, config.evaluation.checkpoints
   rows = training.rows['validation']
   nothing_said = np.zeros((len(rows), len(config.data.labels)))
   choice = selection.chosen_by(_validation(config, data, rows, nothing_said), config.protocol)
@@ -231,16 +292,16 @@ def _train(
 
   def validate(state: TrainState) -> dict[str, Any]:
     with _told('validating; the first time this compiles, too'):
-      log_odds = predict_rows(state.variables, rows)
+      log_odds = job.predict_rows(state.variables, rows)
     predicted = _validation(config, data, rows, log_odds)
     loss = objective.loss_of(config, training.loss, log_odds, data.values[rows], data.mask[rows])
     return {'loss': loss, **selection.validation_metrics(predicted, config.protocol, choice)}
 
-  with checkpoints.open_checkpoints(layout, count) as saved:
+  with checkpoints.open_checkpoints(job.layout, count) as saved:
     with _told('making the first parameters, or reading the checkpoint'):
-      start = _start(beginning, saved, mesh)
+      start = _start(job.beginning, saved, mesh)
     if not start.step and devices.is_first():
-      preview.save(config, built, data, training.rows['train'], layout.augmented)
+      preview.save(config, built, data, training.rows['train'], job.layout.augmented)
     images = None
     if is_placed and start.step < config.steps:
       if devices.is_first():
@@ -248,17 +309,18 @@ def _train(
       images = placed_images.place(records, mesh, config.data.workers)
     state, history = loop.train(
       config,
-      layout,
+      job.layout,
       start,
       calls=TrainingCalls(built, training.loss, mesh, start.step, images),
       batches=batches,
       validate=validate,
+      watch=watch,
       saved=saved,
       carried={
         'split_sha256': data.proof['split_sha256'],
-        'files': integrity.at_start(layout),
-        'readings': readings.read(layout),
-        'schedules': integrity.schedules(layout, config.steps),
+        'files': integrity.at_start(job.layout),
+        'readings': readings.read(job.layout),
+        'schedules': integrity.schedules(job.layout, config.steps),
       },
     )
     best = checkpoints.best_validations(history, count)
@@ -293,17 +355,11 @@ def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
   return loop.Start(state, step, carried['history'], carried['unwritten_losses'], per_call)
 
 
-def _predict(
-  config: Config,
-  data: Study,
-  network: TrainedNetwork,
-  members: Sequence[TrainedNetwork],
-  rows: dict[str, np.ndarray],
-  predict_rows: Callable[[Any, np.ndarray], np.ndarray],
-  mesh: Mesh,
-) -> Predicted:
-  """Predicts validation and test, by the best checkpoint or by what the config averages."""
-  if averaging.averages(config.evaluation):
-    return predict.averaged(config, data, [network, *members], rows, mesh)
-  variables = jax.device_put(network.best, devices.replicated(mesh))
-  return Predicted({part: predict_rows(variables, positions) for part, positions in rows.items()})
+def _predict(job: Job, network: TrainedNetwork, rows: dict[str, np.ndarray]) -> Predicted:
+  """Predicts rows by split, by the best checkpoint or by what the config averages."""
+  if averaging.averages(job.config.evaluation):
+    return predict.averaged(job.config, job.data, [network, *job.members], rows, job.mesh)
+  variables = jax.device_put(network.best, devices.replicated(job.mesh))
+  return Predicted(
+    {part: job.predict_rows(variables, positions) for part, positions in rows.items()}
+  )
