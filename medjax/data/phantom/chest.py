@@ -20,6 +20,7 @@ from PIL import Image
 
 from medjax.data.phantom import chest_drawing
 from medjax.data.phantom import folder as phantom_folder
+from medjax.errors import InputError
 
 # Raise it with every change of the pixels (chest_drawing.py) or the tables: an older root then no
 # longer matches.
@@ -50,6 +51,22 @@ MOST_IMAGES, MORE_IMAGES = 8, 3.0  # per patient: at most, and on average beyond
 # Only a study's later images may be lateral, which brings laterals to about a sixth of all images.
 LATERAL = 0.3
 BEDSIDE = 0.6  # share of studies taken AP
+MOST_EXPOSURE = 0.5  # of a hospital; beyond, films are black or white
+
+
+class Hospital(NamedTuple):
+  """What tells one hospital's films from another's.
+
+  Attributes:
+    exposure: of its scanner beyond the usual, in thickness of tissue: above 0 films are darker.
+    prevalence: how often each finding is there, times `PREVALENCE`.
+  """
+
+  exposure: float = 0.0
+  prevalence: float = 1.0
+
+
+USUAL = Hospital()
 
 
 class _Film(NamedTuple):
@@ -72,30 +89,57 @@ class _Patient(NamedTuple):
 
 
 def generate(
-  root: pathlib.Path, *, images: int = 2000, image_size: int = 128, seed: int = 0, workers: int = 2
+  root: pathlib.Path,
+  *,
+  images: int = 2000,
+  image_size: int = 128,
+  seed: int = 0,
+  hospital: Hospital = USUAL,
+  workers: int = 2,
 ) -> None:
   """Writes the data set at `root`: all of it or, when interrupted, nothing.
 
-  The files' bytes depend on `images`, `image_size` (pixels a side) and `seed` alone. A root that
-  holds these settings already is left as it is.
+  The files' bytes depend on `images`, `image_size` (pixels a side), `seed` and `hospital` alone. A
+  root that holds these settings already is left as it is.
 
   Raises:
     InputError: a setting is out of range, or `root` exists and holds anything else.
   """
   settings = {'format': FORMAT, 'images': images, 'image_size': image_size, 'seed': seed}
   phantom_folder.check_least(settings | {'workers': workers}, LEAST)
-  patients = _plan(images, seed)
+  _check(hospital)
+  # Where nothing is special the settings are those that older roots hold.
+  special = {name: value for name, value in hospital._asdict().items() if hospital != USUAL}
+  patients = _plan(images, seed, hospital.prevalence)
   phantom_folder.make(
-    pathlib.Path(root), settings, lambda folder: _write(folder, patients, image_size, workers)
+    pathlib.Path(root),
+    settings | special,
+    lambda folder: _write(folder, patients, image_size, hospital.exposure, workers),
   )
 
 
-def _write(root: pathlib.Path, patients: Sequence[_Patient], size: int, workers: int) -> None:
+def _check(hospital: Hospital) -> None:
+  if not abs(hospital.exposure) <= MOST_EXPOSURE:
+    raise InputError(
+      f'phantom: exposure is {hospital.exposure}; it must be between -{MOST_EXPOSURE} and '
+      f'{MOST_EXPOSURE}'
+    )
+  most = PERSISTENCE / max(PREVALENCE.values())
+  if not 0 < hospital.prevalence <= most:
+    raise InputError(
+      f'phantom: prevalence is {hospital.prevalence} times the usual; it must be above 0 and at '
+      f'most {most:.2f}'
+    )
+
+
+def _write(
+  root: pathlib.Path, patients: Sequence[_Patient], size: int, exposure: float, workers: int
+) -> None:
   for patient in patients:
     for image in patient.images:
       (root / image.path).parent.mkdir(parents=True, exist_ok=True)
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    jobs = [pool.submit(_write_patient, root, patient, size) for patient in patients]
+    jobs = [pool.submit(_write_patient, root, patient, size, exposure) for patient in patients]
     try:
       truths = [row for job in jobs for row in job.result()]
     except BaseException:
@@ -119,14 +163,22 @@ def _write_csv(path: pathlib.Path, header: Sequence[str], rows: Iterable[dict[st
     writer.writerows(rows)
 
 
-def _write_patient(root: pathlib.Path, patient: _Patient, size: int) -> list[dict[str, Any]]:
+def _write_patient(
+  root: pathlib.Path, patient: _Patient, size: int, exposure: float
+) -> list[dict[str, Any]]:
   """Writes a patient's films; returns their rows of truth.csv."""
   rng = np.random.default_rng(patient.stream)
   anatomy, lesions = chest_drawing.draw_patient(rng, female=patient.sex == 'Female')
   rows = []
   for image in patient.images:
     pixels, boxes = chest_drawing.draw_film(
-      rng, anatomy, lesions, projection=image.projection, truth=image.truth, size=size
+      rng,
+      anatomy,
+      lesions,
+      projection=image.projection,
+      truth=image.truth,
+      size=size,
+      exposure=exposure,
     )
     Image.fromarray(pixels).save(root / image.path, quality=92)
     row: dict[str, Any] = {'Path': f'{PREFIX}/{image.path}'}
@@ -140,7 +192,7 @@ def _write_patient(root: pathlib.Path, patient: _Patient, size: int) -> list[dic
 # ---- who is imaged, how often, and with what ---------------------------------------------------
 
 
-def _plan(images: int, seed: int) -> list[_Patient]:
+def _plan(images: int, seed: int, prevalence: float) -> list[_Patient]:
   """Returns the patients with their images' paths, views and findings; no pixels yet."""
   rng = np.random.default_rng([seed, 0])
   counts: list[int] = []
@@ -151,7 +203,7 @@ def _plan(images: int, seed: int) -> list[_Patient]:
   training = len(counts) - (max(1, round(VALID_PATIENTS * len(counts))) if len(counts) > 1 else 0)
   affected = {
     finding: np.concatenate([
-      _affected(rng, part, share / (1 if finding == 'Lung Lesion' else PERSISTENCE))
+      _affected(rng, part, prevalence * share / _persistence(finding))
       for part in (counts[:training], counts[training:])
     ])
     for finding, share in PREVALENCE.items()
@@ -165,6 +217,10 @@ def _plan(images: int, seed: int) -> list[_Patient]:
     films = _plan_images(rng, f'{split}/patient{index + 1:05d}', count, sick)
     patients.append(_Patient([seed, index + 1], split, sex, age, films))
   return patients
+
+
+def _persistence(finding: str) -> float:
+  return 1.0 if finding == 'Lung Lesion' else PERSISTENCE
 
 
 def _affected(rng: np.random.Generator, counts: list[int], share: float) -> np.ndarray:

@@ -72,6 +72,7 @@ def draw_film(
   projection: str,
   truth: dict[str, bool],
   size: int,
+  exposure: float = 0.0,
 ) -> tuple[np.ndarray, dict[str, tuple[int, int, int, int]]]:
   """Draws one film of a patient.
 
@@ -81,6 +82,7 @@ def draw_film(
     projection: 'AP' or 'PA', or '' for a lateral film.
     truth: whether 'Edema', 'Pneumonia' and 'Lung Lesion' are there; others are ignored.
     size: pixels a side.
+    exposure: of the scanner beyond the usual, in thickness: above 0 its films are darker.
 
   Returns:
     The film, u8[size, size], bright where the patient is thick; and by finding, 'Pneumonia' and
@@ -101,7 +103,9 @@ def draw_film(
   opacity, boxes = _opacity(a, lesions, projection, truth, x, y, air, cloud)
   thickness = tissue - 0.58 * air + opacity + 0.012 * cloud
   thickness += _mark(a, x, y) if projection else _mark(a, a.mark_x - a.depth - x, y)
-  light = np.tanh((thickness - 0.48 + a.density + j.density) * 2.6 * (a.contrast + j.contrast))
+  light = np.tanh(
+    (thickness - (0.48 + exposure) + a.density + j.density) * 2.6 * (a.contrast + j.contrast)
+  )
   light += rng.standard_normal((size, size), np.float32) * rng.uniform(*GRAIN)
   light[_letter(a, across, down)] = 0.97
   return (np.clip(0.5 + 0.5 * light, 0, 1) * 255).astype(np.uint8), boxes

@@ -21,7 +21,9 @@ def check_least(settings: Mapping[str, int], least: Mapping[str, int]) -> None:
 
 
 def make(
-  root: pathlib.Path, settings: Mapping[str, int | str], write: Callable[[pathlib.Path], None]
+  root: pathlib.Path,
+  settings: Mapping[str, int | float | str],
+  write: Callable[[pathlib.Path], None],
 ) -> None:
   """Has `write` fill a folder, adds phantom.json, and only then calls the folder `root`.
 
@@ -53,7 +55,7 @@ def make(
         raise
 
 
-def _exists(root: pathlib.Path, settings: Mapping[str, int | str]) -> bool:
+def _exists(root: pathlib.Path, settings: Mapping[str, int | float | str]) -> bool:
   """Whether `root` holds these settings' phantom; False if nothing is there, else InputError."""
   if not os.path.lexists(root):
     return False
