@@ -25,6 +25,7 @@ COMMANDS = (
   'preview',
   'predict',
   'evaluate',
+  'external',
   'export',
   'models',
   'config',

@@ -63,6 +63,7 @@ def shown(tmp_path_factory) -> str:
   for name in (
     'assessed.html',
     'compared.html',
+    'external.html',
     'splits/melanoma/split.json',
     'runs/nnx/frozen.json',
   ):

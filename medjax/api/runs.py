@@ -5,7 +5,8 @@ import multiprocessing
 import os
 import pathlib
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,6 +16,10 @@ from medjax.api.page import Page
 from medjax.config import Config
 from medjax.errors import InputError
 from medjax.runs import finished
+
+if TYPE_CHECKING:
+  from medjax.api.externals import External
+  from medjax.evaluation.external.result import Sites
 
 _WORKDIR = {'--workdir=': 'workdir=', 'another --workdir': 'another workdir'}
 
@@ -70,6 +75,54 @@ class Run(finished.Run):
       return new_images.predict(
         self, images, root=root, allow_training_images=allow_training_images
       )
+
+  def external(
+    self,
+    config: Config,
+    labels: Mapping[str, str] | Sequence[str] | None = None,
+    by: str = '',
+    part: str = 'all',
+    pixels: bool = True,
+    allow_training_images: bool = False,
+  ) -> 'External':
+    """Tests the run on another data set, as `python -m medjax.external` does; writes nothing.
+
+    Preprocessing, calibration and thresholds are those of the run.
+
+    Args:
+      config: of the other set, from `load_config` or made by hand: its `data`, and its `split`
+        where a part is asked for.
+      labels: label of the other set → label of the run, beside those of one name and those of the
+        common vocabulary; several of the other set may make one of the run.
+      by: a column, such as 'site', whose values are each compared with all others.
+      part: 'all' of the other set, or what its split calls 'test'.
+      pixels: compares what images show with those that the run has seen, too.
+      allow_training_images: goes on with images that trained the run; the page then says so.
+
+    Returns:
+      `result`, every figure; `predictions`, of each image; `report(folder)` writes the page.
+
+    Raises:
+      InputError: no label in common; the other set is the run's own or shares patients or images
+        with its training; nothing to tell apart.
+    """
+    from medjax.api import externals
+
+    with words.renamed(externals.NAMES):
+      return externals.of_run(
+        self, config, labels, by=by, part=part, pixels=pixels, allowed=allow_training_images
+      )
+
+  def by_site(self, column: str = 'site') -> 'Sites':
+    """Compares each site of the run's own test with all others, as `--by=site` does.
+
+    Raises:
+      InputError: the test has no such column, or one value alone.
+    """
+    from medjax.inference import external
+
+    with words.renamed({'--by=': 'column='}):
+      return external.by_site_of_test(self, column)
 
   def export(self, folder: str | os.PathLike | None = None) -> list[pathlib.Path]:
     """Writes a StableHLO program, weights and a model card, as `python -m medjax.export` does.

@@ -2,9 +2,10 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from medjax.config import Config
 from medjax.data import table
@@ -160,15 +161,6 @@ def predictions_of(
     part: the split whose rows they are, and which is weighted; '' for rows of several.
   """
   images = data.table.iloc[rows]
-  columns = table.subgroup_columns(images)
-  asked = dict.fromkeys((*_ABOUT, *config.evaluation.subgroups))
-  carried = {
-    columns[name]: name
-    for name in columns
-    if (name in asked or columns[name].startswith(table.ABOUT))
-    and not name.startswith(predictions.PREFIXES)
-    and name not in (predictions.DECIDED, predictions.WEIGHT)
-  }
   probabilities, log_odds = predictions.probabilities_of(network_log_odds)
   weights = data.source_weights(config.data.labels, part)
   return Predictions(
@@ -178,10 +170,29 @@ def predictions_of(
     probabilities=probabilities,
     truth=data.truth[rows],
     known=data.known[rows],
-    about=images[list(carried)].rename(columns=carried),
+    about=about(images, config.evaluation.subgroups),
     log_odds=log_odds,
     weights=None if weights is None else weights[rows],
   )
+
+
+def about(images: pd.DataFrame, subgroups: Sequence[str]) -> pd.DataFrame:
+  """Returns what is told of images beside their truth, by the names of subgroups.
+
+  Args:
+    images: rows of a study table.
+    subgroups: columns that are asked for, beside those that always go with predictions.
+  """
+  columns = table.subgroup_columns(images)
+  asked = dict.fromkeys((*_ABOUT, *subgroups))
+  carried = {
+    columns[name]: name
+    for name in columns
+    if (name in asked or columns[name].startswith(table.ABOUT))
+    and not name.startswith(predictions.PREFIXES)
+    and name not in (predictions.DECIDED, predictions.WEIGHT)
+  }
+  return images[list(carried)].rename(columns=carried)
 
 
 def _explain(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medjax.evaluation.contrasts import Comparison
+from medjax.evaluation.external.result import Cohorts, ExternalResult, ScoreDistribution, Sites
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import DecisionCurve
 from medjax.evaluation.result import Result
@@ -164,6 +165,83 @@ def of_comparison(comparison: Comparison) -> dict[str, str]:
   rows = [{'label': 'mean', **_row(comparison.mean)}]
   rows += [{'label': label, **_row(contrast)} for label, contrast in comparison.labels.items()]
   return {'comparison.csv': _csv(rows)}
+
+
+def of_external(result: ExternalResult) -> dict[str, str]:
+  """Returns the CSV files of an external validation."""
+  tables: dict[str, list[dict[str, Any]]] = _of_contrast(result.contrast)
+  tables['mapping.csv'] = [
+    {**_row(entry), 'external': ' or '.join(entry.external)} for entry in result.mapping
+  ]
+  tables['recalibration.csv'] = [
+    {'label': label, **_row(way)}
+    for label, part in result.labels.items()
+    for way in part.recalibration.ways
+  ]
+  tables['recalibrated_points.csv'] = [
+    {'label': label, 'how': way.how, **_row(point)}
+    for label, part in result.labels.items()
+    for way in part.recalibration.ways
+    for point in way.operating_points
+  ]
+  tables['prevalence.csv'] = [
+    {'label': label, **_row(part.prevalence)} for label, part in result.labels.items()
+  ]
+  tables['predictive_values.csv'] = [
+    {'label': label, **_row(values)}
+    for label, part in result.labels.items()
+    for values in part.prevalence.predictive_values
+  ]
+  tables['scores.csv'] = [
+    {'label': label, **row}
+    for label, part in result.labels.items()
+    if part.scores is not None
+    for row in _bins(part.scores)
+  ]
+  subgroups = of_result(result.external).get('subgroups.csv')
+  written = {name: _csv(rows) for name, rows in tables.items() if rows}
+  written |= {'subgroups.csv': subgroups} if subgroups else {}
+  return written | (of_sites(result.sites) if result.sites else {})
+
+
+def of_sites(sites: Sites) -> dict[str, str]:
+  """Returns the CSV files of figures by site."""
+  tables: dict[str, list[dict[str, Any]]] = {}
+  for site in sites.sites:
+    first = {sites.column: site.value, 'all_images': site.images, 'all_patients': site.patients}
+    for name, rows in _of_contrast(site.contrast).items():
+      tables.setdefault(f'sites_{name}', []).extend({**first, **row} for row in rows)
+  return {name: _csv(rows) for name, rows in tables.items() if rows}
+
+
+def _of_contrast(contrast: Cohorts) -> dict[str, list[dict[str, Any]]]:
+  labels = [{'label': label, **_row(part)} for label, part in contrast.labels.items()]
+  points = [
+    {'label': label, **_row(point)}
+    for label, part in contrast.labels.items()
+    for point in part.operating_points
+  ]
+  tables = {
+    'labels.csv': [*labels, {'label': 'mean', **_row(contrast.mean)}],
+    'operating_points.csv': points,
+  }
+  if contrast.classes:
+    tables['decision.csv'] = [
+      {'figure': name, **_row(compared)} for name, compared in contrast.classes.items()
+    ]
+  return tables
+
+
+def _bins(scores: ScoreDistribution) -> list[dict[str, Any]]:
+  columns = {
+    'from': scores.edges[:-1],
+    'to': scores.edges[1:],
+    'external_positives': scores.external_positives,
+    'external_negatives': scores.external_negatives,
+    'own_positives': scores.own_positives,
+    'own_negatives': scores.own_negatives,
+  }
+  return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 
 def _row(value: Any) -> dict[str, Any]:

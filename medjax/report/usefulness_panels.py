@@ -89,13 +89,20 @@ def avoided(label: str, curve: DecisionCurve) -> Markup:
   )
 
 
-def histogram(label: str, counts: Histogram, unit: str) -> Markup:
-  """Draws the share of each class that has which probability, positives above, negatives below."""
+def histogram(label: str, counts: Histogram, unit: str, least: float = 0.0) -> Markup:
+  """Draws the share of each class that has which probability, positives above, negatives below.
+
+  Args:
+    label: its name.
+    counts: of each class.
+    unit: what is counted.
+    least: that the axis reaches, so that several drawings have one scale.
+  """
   shares = [
     [count / max(1, sum(of_class)) for count in of_class]
     for of_class in (counts.positives, counts.negatives)
   ]
-  top = charts.ticks(0, max(map(max, shares)))[-1]
+  top = charts.ticks(0, max(least, *map(max, shares)))[-1]
   frame = _Frame(counts.edges[-1], -top, top)
   bars = []
   for sign, kind, of_class in ((1, 'first', shares[0]), (-1, 'second', shares[1])):

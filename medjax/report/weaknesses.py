@@ -30,20 +30,23 @@ LADDER: tuple[tuple[str, ...], ...] = (
     'names of several patients',
   ),
   # There is no figure at all.
-  ('^No (positives|negatives)', 'so no AUROC', 'No operating point', 'nothing to compare'),
+  (
+    '^No (positives|negatives)', '^Not tested: ', 'so no AUROC', 'No operating point',
+    'nothing to compare',
+  ),
   (  # Who was tested is not known.
     'patient identifiers', 'names? no patients', 'of another patient, by', 'No patients were given',
     'whether thresholds and calibration were chosen on test patients',
   ),
-  ('^Calibration made',),  # Probabilities do not hold.
+  ('^Calibration made', '^Frozen probabilities', '^By the scores'),  # Probabilities do not hold.
   (  # Too few to say.
     'test patients?:', r'patients on test \(', 'patients, so one more', 'has no interval',
     'replicates in which', 'No intervals', 'No interval of',
   ),
   ('differs by ',),  # Not for everybody.
   (  # The reference standard and the prevalence.
-    'enriched', 'nobody like', 'not mentioned', 'Left out of each label', '[Tt]ruth not known',
-    'set aside',
+    'enriched', '^The prevalence differs', 'nobody like', 'not mentioned', 'Left out of each label',
+    '[Tt]ruth not known', 'set aside',
   ),
 )  # fmt: skip
 _WHOSE = re.compile(r'^Of \S+: ')  # of `of_both`

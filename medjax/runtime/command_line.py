@@ -16,6 +16,11 @@ _CONFIG = flags.DEFINE_string(
 )
 
 
+def has_config() -> bool:
+  """Whether the command line names a config."""
+  return _CONFIG.value is not None
+
+
 def load_config():
   """Returns the checked config that the command line asks for."""
   from medjax import config

@@ -13,6 +13,7 @@ from medjax.data.leakage.findings import Audit
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.contrasts import Comparison
+from medjax.evaluation.external.result import ExternalResult
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result
 from medjax.evaluation.statistics.agreement import Agreement
@@ -116,7 +117,7 @@ def test_the_page_documents_every_field_of_every_dataclass():
   }
   expected = {
     name: [field.name for field in dataclasses.fields(kind)]
-    for root in (Result, Comparison, Agreement, Audit, SlideResults, Plan)
+    for root in (Result, Comparison, Agreement, Audit, SlideResults, Plan, ExternalResult)
     for name, kind in _dataclasses_of(root).items()
   }
   assert documented == expected

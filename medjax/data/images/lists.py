@@ -90,6 +90,11 @@ def of_paths(paths: Sequence[str | os.PathLike]) -> ImageList:
   return _listed((Item(name, os.path.abspath(name), '') for name in names), has_patients=False)
 
 
+def of_items(listed: Sequence[Item]) -> ImageList:
+  """Lists these images; each is there once."""
+  return _listed(listed, has_patients=any(item.patient for item in listed))
+
+
 def of_folder(folder: pathlib.Path) -> ImageList:
   """Lists what lies in a folder and below, folder by folder in the order of names.
 

@@ -41,7 +41,7 @@ def patients(
       ('', *(PARTS[name] for name in names)),
       [
         *_sizes(splits, are_named),
-        *_people(names, people, are_named),
+        *people_rows(names, people, are_named),
         *_prevalence(splits, are_named),
       ],
       'cards people',
@@ -169,9 +169,16 @@ def _sizes(splits: Mapping[str, Mapping], are_named: bool) -> list[list[object]]
   ]
 
 
-def _people(
+def people_rows(
   names: Sequence[str], people: Mapping[str, Mapping], are_named: bool
 ) -> list[list[object]]:
+  """Returns the rows of a table on who is in each part of a study, a cell for each of `names`.
+
+  Args:
+    names: of the parts.
+    people: part → what `medjax.data.split.characteristics.of_rows` says of its patients.
+    are_named: whether the source names patients.
+  """
   parts = [people.get(name) or {} for name in names]
   rows: list[list[object]] = []
   if any('images_per_patient' in part for part in parts):

@@ -7,16 +7,16 @@ from medjax.evaluation import subgroups, wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result, SubgroupResult
 from medjax.evaluation.subgroup_notes import NOT_RECORDED, comparisons, excludes_zero, in_words
-from medjax.report import charts, markup
-from medjax.report.figures import figure_bar, figure_words, lowest
+from medjax.report import markup
+from medjax.report.figures import difference_bar, figure_bar, figure_words, lowest
 from medjax.report.markup import Markup, small, tag
 
 COLUMNS = {'age': 'Age in years', 'dataset': 'Data set'}  # others by their own name
 SHORT = {'ppv': 'PPV', 'npv': 'NPV', 'auroc': 'AUROC', 'auprc': 'AUPRC'}
 
 
-def section(result: Result) -> Markup | None:
-  """Returns the section, a table for each column; None where there are no subgroups."""
+def section(result: Result, tested: str = 'test set') -> Markup | None:
+  """Returns the section, a table for each column of what is `tested`; None without subgroups."""
   columns = result.subgroups
   if not columns:
     return None
@@ -30,7 +30,7 @@ def section(result: Result) -> Markup | None:
     'Subgroups',
     tag(
       'p',
-      'The figures of the test set for each value of a column by itself. ',
+      f'The figures of the {tested} for each value of a column by itself. ',
       f'{in_words(len(gaps), apart, confidence)}.' if gaps else None,
     ),
     [
@@ -80,7 +80,7 @@ def _column(
         ],
         [
           *_gap(group.mean_gap),
-          _gap_bar(f'Gap of {column} {value}', group.mean_gap, widest),
+          difference_bar(f'Gap of {column} {value}', group.mean_gap, widest),
           _of_fewer(group),
         ],
       ]
@@ -194,28 +194,3 @@ def _of_fewer(group: SubgroupResult) -> Markup | None:
   if not shared or len(shared) == len(group.mean_labels):
     return None
   return small(f'of the {wording.count(len(shared), "label")} that both have')
-
-
-def _gap_bar(what: str, gap: Figure | None, widest: float) -> Markup | None:
-  """Draws a gap and its interval on a scale from −widest to widest, a tick at zero."""
-  if gap is None or gap.value is None:
-    return None
-  width, middle = 132, 8
-
-  def place(x: float) -> float:
-    return round(width / 2 + (width / 2 - 4) * x / widest, 1)
-
-  bounds = gap.interval
-  words = f'{what}: {wording.signed(gap.value)}'
-  return charts.svg(
-    width,
-    16,
-    words,
-    f'A dot on a scale from {wording.signed(-widest)} to {wording.signed(widest)}; the tick is no '
-    'gap.',
-    tag('line', x1=4, x2=width - 4, y1=middle, y2=middle, class_='scale'),
-    tag('line', x1=place(0), x2=place(0), y1=2, y2=14, class_='baseline'),
-    bounds
-    and tag('line', x1=place(bounds[0]), x2=place(bounds[1]), y1=middle, y2=middle, class_='range'),
-    tag('circle', cx=place(gap.value), cy=middle, r=3.6, class_='dot'),
-  )

@@ -1,0 +1,1 @@
+"""`python -m medjax.external`: a finished run on another data set."""
