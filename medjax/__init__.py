@@ -8,6 +8,7 @@ if TYPE_CHECKING:
   from medjax.api.evaluations import assess, compare
   from medjax.api.plans import test_set_size
   from medjax.api.runs import Run, load_config, open_run, train
+  from medjax.api.searches import search_settings
   from medjax.api.tables import audit_table, split_patients
   from medjax.config import Config
   from medjax.errors import InputError
@@ -27,6 +28,7 @@ __all__ = [
   'losses',
   'models',
   'open_run',
+  'search_settings',
   'split_patients',
   'test_set_size',
   'train',
@@ -43,6 +45,7 @@ _WHERE = {
   'compare': 'medjax.api.evaluations',
   'load_config': 'medjax.api.runs',
   'open_run': 'medjax.api.runs',
+  'search_settings': 'medjax.api.searches',
   'split_patients': 'medjax.api.tables',
   'test_set_size': 'medjax.api.plans',
   'train': 'medjax.api.runs',

@@ -14,6 +14,7 @@ from medjax.errors import nearest
 
 COMMANDS = (
   'main',
+  'tune',
   'split',
   'plan',
   'prepare',

@@ -179,18 +179,8 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
     KeyboardInterrupt: after Ctrl-C or a notebook's interrupt, with everything saved.
     SystemExit: 143 after SIGTERM, with everything saved.
   """
-  if not isinstance(config, Config):
-    raise InputError(
-      f'config: {type(config).__name__} given; give a medjax.Config, such as '
-      "medjax.load_config('configs/phantom.py')"
-    )
   folder = words.path(workdir, 'workdir')
-  configs.check(config)
-  if getattr(multiprocessing.current_process(), '_inheriting', False):
-    raise InputError(
-      'train was called again while an input worker imported this script; put the call under '
-      "if __name__ == '__main__':, or set data.workers=0"
-    )
+  check_start(config)
 
   from medjax.experiment import memory, run
   from medjax.runtime import devices
@@ -208,6 +198,21 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
       raise
     raise KeyboardInterrupt('saved; the same call goes on from there') from None
   return open_run(folder)
+
+
+def check_start(config: Config, called: str = 'train') -> None:
+  """Raises InputError for what is no config, or a script that an input worker imports again."""
+  if not isinstance(config, Config):
+    raise InputError(
+      f'config: {type(config).__name__} given; give a medjax.Config, such as '
+      "medjax.load_config('configs/phantom.py')"
+    )
+  configs.check(config)
+  if getattr(multiprocessing.current_process(), '_inheriting', False):
+    raise InputError(
+      f'{called} was called again while an input worker imported this script; put the call under '
+      "if __name__ == '__main__':, or set data.workers=0"
+    )
 
 
 def open_run(workdir: str | os.PathLike) -> Run:

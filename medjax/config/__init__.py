@@ -6,7 +6,14 @@ they are some, as text otherwise.
 """
 
 from medjax.config.checks import check
-from medjax.config.loading import differences, from_dict, load, to_dict, with_defaults
+from medjax.config.loading import (
+  differences,
+  from_dict,
+  load,
+  read_module,
+  to_dict,
+  with_defaults,
+)
 from medjax.config.settings import (
   Config,
   Data,
@@ -31,6 +38,7 @@ __all__ = [
   'differences',
   'from_dict',
   'load',
+  'read_module',
   'to_dict',
   'with_defaults',
 ]

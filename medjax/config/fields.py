@@ -71,19 +71,40 @@ def override(config: Any, name: str, text: str) -> None:
   Raises:
     InputError: no such field, with the nearest one, or a text that is not of the field's type.
   """
+  group, last = _place(config, name)
+  if isinstance(group, dict):
+    group[last] = _literal(text)
+  else:
+    setattr(group, last, _cast(text, typing.get_type_hints(type(group))[last], name))
+
+
+def put(config: Any, name: str, value: Any) -> None:
+  """Sets the field 'data.root' of nested dataclasses to a value, whose type `check` looks at.
+
+  Raises:
+    InputError: no such field, with the nearest one.
+  """
+  group, last = _place(config, name)
+  if isinstance(group, dict):
+    group[last] = value
+  else:
+    setattr(group, last, value)
+
+
+def _place(config: Any, name: str) -> tuple[Any, str]:
+  """Returns the group of settings, or the dict, that a field is in, and its name there."""
   *parents, last = name.split('.')
   group: Any = config
   for depth, parent in enumerate(parents):
     group = _get(group, parent, '.'.join(parents[: depth + 1]), type(config))
   if isinstance(group, dict):
-    group[last] = _literal(text)
-    return
+    return group, last
   _get(group, last, name, type(config))
   kind = typing.get_type_hints(type(group))[last]
   if dataclasses.is_dataclass(kind):
     inside = ', '.join(f'{name}.{field.name}' for field in dataclasses.fields(kind))
     raise InputError(f'config.{name} is a group of settings; give one of {inside}')
-  setattr(group, last, _cast(text, kind, name))
+  return group, last
 
 
 def _get(group: Any, field: str, name: str, root: type) -> Any:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import types
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -32,13 +33,23 @@ def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
   return config
 
 
-def _read(path: pathlib.Path, arg: str) -> Config:
+def read_module(path: pathlib.Path, flag: str, example: str) -> types.ModuleType:
+  """Returns a Python file of the user's, run.
+
+  Args:
+    path: of the file.
+    flag: that names it, for messages.
+    example: a file that would do.
+
+  Raises:
+    InputError: no such file, or one that cannot be run.
+  """
   if not path.is_file():
     siblings = [str(other) for other in sorted(path.parent.glob('*.py'))]
-    raise InputError(f'--config: no file {path}{nearest(str(path), siblings)}')
+    raise InputError(f'{flag}: no file {path}{nearest(str(path), siblings)}')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   if path.suffix != '.py' or spec is None or spec.loader is None:
-    raise InputError(f'--config: {path} is no Python file; configs/phantom.py is an example')
+    raise InputError(f'{flag}: {path} is no Python file; {example} is an example')
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
@@ -46,6 +57,11 @@ def _read(path: pathlib.Path, arg: str) -> Config:
     raise InputError(f'{path}, line {error.lineno}: {error.msg}') from None
   except Exception as error:  # Whatever anybody's file may raise.
     raise InputError(f'{path}: {_misspelt(error) or one_line(error)}') from error
+  return module
+
+
+def _read(path: pathlib.Path, arg: str) -> Config:
+  module = read_module(path, '--config', 'configs/phantom.py')
   if not hasattr(module, 'get_config'):
     raise InputError(f"{path}: defines no get_config(arg='')")
   try:

@@ -248,10 +248,15 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   if seen is not None:
     seen_before.check_unseen(data.table, data.split, config.data.root, seen)
   finished.open_members(config, layout.workdir, data.proof['split_sha256'])
-  looked = workdir.look_at_images(config, data, beginning.learner.image_format)
-  if seen is not None:
+  looked = None
+  if not drafted.is_kept or seen is not None:
+    looked = workdir.look_at_images(config, data, beginning.learner.image_format)
+    broken = looked.broken
+  else:  # What a look has shown is there, of this very config and split.
+    workdir.check_set_aside(config, layout)
+    broken = workdir.read_broken(layout)
+  if seen is not None and looked is not None:
     seen_before.check_new_images(looked.images, seen)
-  broken = looked.broken
   if len(broken):
     # The weights of the loss are of the images that are left.
     try:
@@ -260,8 +265,11 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
       raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None
   for note in notes.notes_on_pictures(config, beginning.learner):
     progress.say(f'note      {note}')
-  workdir.prove_apart(config, data, looked)
-  workdir.write(config, layout, drafted, looked, texts)
+  if looked is None:
+    workdir.write_texts(layout, texts)
+  else:
+    workdir.prove_apart(config, data, looked)
+    workdir.write(config, layout, drafted, looked, texts)
   return training
 
 

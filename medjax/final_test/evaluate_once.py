@@ -111,6 +111,7 @@ def test_and_report(
       frozen=chosen,
       variants={name: by_part['test'] for name, by_part in ablations.items()},
     )
+  search = notes.search_of(layout)
   result = dataclasses.replace(
     assessed.result,
     facts={
@@ -123,12 +124,14 @@ def test_and_report(
       'best step': 'the last one' if best_step is None else f'{best_step:,}',
       'best step chosen by': selection.in_words(choice, config.data.labels),
       'images set aside': f'{len(broken):,}',
+      **notes.facts_on_search(search),
       **({'test set read': readings.times([*before, reading])} if before else {}),
     },
     # The result says what weakens the test set itself.
     study_notes=(
       *notes.notes_on_readings(layout, before, reading),
       *(() if before else notes.notes_on_settings(config, layout)),
+      *(search.notes if search else ()),
       *notes.notes(data, broken, ('train', 'validation')),
       *(note for part, kinds in absent.items() for note in weaknesses.of_absent(part, kinds)),
       *notes.notes_on_weights(config, layout, data, started),

@@ -10,6 +10,8 @@ from medjax.data import study, table
 from medjax.data.images import boxes, content
 from medjax.data.study import Study
 from medjax.errors import InputError, count
+from medjax.evaluation import results_file, wording
+from medjax.evaluation.search_result import SearchResult, value_in_words
 from medjax.final_test import saliency
 from medjax.runs import integrity, model_file, readings, seen_by_run
 from medjax.runs.layout import Layout
@@ -78,6 +80,32 @@ def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
   except InputError as error:
     sentences.append(f'The boxes beside the data will be ignored: {error}.')
   return sentences
+
+
+def search_of(layout: Layout) -> SearchResult | None:
+  """Returns the search that chose the settings of a run, None where there was none.
+
+  Raises:
+    InputError: the file is of another version of medjax, or damaged.
+  """
+  if not layout.search.is_file():
+    return None
+  return results_file.load(layout.search, SearchResult, 'take the folder as its search left it')
+
+
+def facts_on_search(search: SearchResult | None) -> dict[str, str]:
+  """Returns by what the settings of a run were chosen, name → words; nothing without a search."""
+  winner = search.winner() if search else None
+  if search is None or winner is None:
+    return {}
+  return {
+    'settings chosen by': f'validation, as trial {winner.number} of {search.counts()}',
+    'settings chosen': '; '.join(
+      f'{name} {value_in_words(value)}' for name, value in winner.settings.items()
+    ),
+    'chosen from': '; '.join(f'{name} {kind.in_words()}' for name, kind in search.space.items()),
+    'validation of the winner': wording.plain(winner.auroc, 3),
+  }
 
 
 def notes_on_readings(layout: Layout, before: list[Reading], reading: Reading) -> list[str]:

@@ -190,7 +190,9 @@ def items(
   say('26', '', 'How the final model was chosen', HERE,
       'The last one: no validation had a mean AUROC to choose by.'
       if facts.get('best step') == 'the last one'
-      else 'The checkpoint with the highest mean AUROC on validation.', 'Learning',
+      else 'The checkpoint with the highest mean AUROC on validation.'
+      + (f' Settings: by {facts["settings chosen by"]}.' if 'settings chosen by' in facts else ''),
+      'Learning',
       unless='best step' not in facts)  # fmt: skip
   say('27', '', 'Ensembles', HERE,
       'Reported beside the single model.' if result.variants else 'None: a single model.',

@@ -122,7 +122,7 @@ def at_end(layout: Layout) -> dict[str, str]:
     for part in PARTS
     for path in sorted(layout.predictions(part).parent.rglob(layout.predictions(part).name))
   )
-  vouched = (layout.config, layout.frozen, layout.readings, *predicted)
+  vouched = (layout.config, layout.frozen, layout.readings, layout.search, *predicted)
   return at_start(layout) | _digests(layout, vouched)
 
 

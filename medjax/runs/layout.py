@@ -52,6 +52,11 @@ class Layout:
     return self.workdir / 'pretrained_on.csv'
 
   @property
+  def search(self) -> pathlib.Path:
+    """The search that chose the settings; only of a run that is the winner of one."""
+    return self.workdir / 'search.json'
+
+  @property
   def checkpoints(self) -> pathlib.Path:
     """A folder for each step saved."""
     return self.workdir / 'checkpoints'

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from medjax.config.protocol import Protocol
-from medjax.evaluation import levels, wording
+from medjax.evaluation import levels, summary, wording
 from medjax.evaluation.counts import count
+from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import ChosenBy
 from medjax.evaluation.predictions import Predictions, ranks_of
-from medjax.evaluation.statistics import metrics
+from medjax.evaluation.statistics import delong, metrics
 
 FEWEST = 5  # patients of either class; with fewer, one more or less decides
 
@@ -63,6 +64,19 @@ def validation_metrics(
     'auprc_mean': _mean(auprc, choice),
     'auprc': auprc,
   }
+
+
+def figure(validation: Predictions, protocol: Protocol) -> Figure:
+  """Returns the mean AUROC that chooses, with its interval by patient; DeLong's, as of a test.
+
+  It is not known to the interval that a choice was made by the figure.
+  """
+  choice = chosen_by(validation, protocol)
+  if not choice.labels:
+    return Figure(None, reason='no label has both classes')
+  units = levels.to_level(validation, protocol.level, protocol.aggregate, protocol.head)
+  parts = summary.contributions(units)
+  return delong.mean_figure([parts[units.labels.index(label)] for label in choice.labels])
 
 
 def _mean(by_label: Mapping[str, float | None], choice: ChosenBy) -> float | None:

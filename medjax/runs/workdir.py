@@ -123,12 +123,32 @@ def write(
   files.write_whole(layout.set_aside, looked.broken.to_csv(index=False))
   files.write_whole(layout.images, looked.images[['image', 'sha256']].to_csv(index=False))
   split_files.write(layout.workdir, drafted.split_csv, drafted.study.proof)
+  write_texts(layout, texts)
+  # Last, because its presence says that the others are there.
+  _write_config(config, layout)
+
+
+def write_texts(layout: Layout, texts: Mapping[str, str | None]) -> None:
+  """Writes files by name, and removes those whose text is None."""
   for name, text in texts.items():
     if text is None:
       (layout.workdir / name).unlink(missing_ok=True)
     else:
       files.write_whole(layout.workdir / name, text)
-  # Last, because its presence says that the others are there.
+
+
+def begin_like(config: Config, layout: Layout, other: Layout) -> None:
+  """Fills a new work directory with the split of another run and what it has seen of the images.
+
+  For runs whose configs read and split the same images; `config` is that of the new one.
+  """
+  layout.workdir.mkdir(parents=True, exist_ok=True)
+  for path in (other.split, other.split_proof, other.set_aside, other.images):
+    files.write_whole(layout.workdir / path.name, path.read_bytes())
+  _write_config(config, layout)
+
+
+def _write_config(config: Config, layout: Layout) -> None:
   files.write_whole(layout.config, json.dumps(configs.to_dict(config), indent=2) + '\n')
 
 
@@ -147,7 +167,12 @@ def read(config: Config, layout: Layout, drafted: Draft | None) -> tuple[Study, 
 
 def read_set_aside(layout: Layout) -> set[str]:
   """Returns the images that cannot be read."""
-  return set(pd.read_csv(layout.set_aside, dtype=str, keep_default_na=False)['image'])
+  return set(read_broken(layout)['image'])
+
+
+def read_broken(layout: Layout) -> pd.DataFrame:
+  """Returns the images that cannot be read, with split and reason of each."""
+  return pd.read_csv(layout.set_aside, dtype=str, keep_default_na=False)
 
 
 def check_set_aside(config: Config, layout: Layout) -> None:

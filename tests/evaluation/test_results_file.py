@@ -16,6 +16,7 @@ from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.external.result import ExternalResult
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.result import Result
+from medjax.evaluation.search_result import SearchResult
 from medjax.evaluation.statistics.agreement import Agreement
 from medjax.evaluation.test_size import Plan
 from medjax.whole_slides import results as slide_results
@@ -117,7 +118,16 @@ def test_the_page_documents_every_field_of_every_dataclass():
   }
   expected = {
     name: [field.name for field in dataclasses.fields(kind)]
-    for root in (Result, Comparison, Agreement, Audit, SlideResults, Plan, ExternalResult)
+    for root in (
+      Result,
+      Comparison,
+      Agreement,
+      Audit,
+      SlideResults,
+      Plan,
+      ExternalResult,
+      SearchResult,
+    )
     for name, kind in _dataclasses_of(root).items()
   }
   assert documented == expected

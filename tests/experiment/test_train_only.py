@@ -5,11 +5,12 @@ import pytest
 from conftest import PROJECT, TINY
 
 from medjax import config as configs
+from medjax.data import study
 from medjax.errors import InputError
-from medjax.experiment import run
+from medjax.experiment import loop, run
 from medjax.final_test import evaluate_once
 from medjax.runs import finished as finished_runs
-from medjax.runs import metrics_file, predict, readings
+from medjax.runs import metrics_file, predict, readings, workdir
 from medjax.runs.layout import Layout
 
 
@@ -71,3 +72,26 @@ def test_validation_alone_is_predicted_and_the_run_goes_on_as_one_in_one_piece(
 
   with pytest.raises(InputError, match='its test set has been read'):
     run.train_only(config, layout.workdir, end)
+
+
+def test_a_run_begun_like_another_has_its_split_and_looks_at_no_image(
+  finished, phantom_root, tmp_path, monkeypatch
+):
+  config, layout, other = tiny(phantom_root), Layout(tmp_path / 'run'), Layout(finished[0])
+  config.optimizer.learning_rate = 1e-3
+  workdir.begin_like(config, layout, other)
+
+  def refuse(*_):
+    raise AssertionError('images are looked at, or the split is drawn')
+
+  def stop(*_, **__):
+    raise Ended
+
+  monkeypatch.setattr(workdir, 'look_at_images', refuse)
+  monkeypatch.setattr(study, 'make', refuse)
+  monkeypatch.setattr(loop, 'train', stop)
+  with pytest.raises(Ended):
+    run.train_only(config, layout.workdir, loop.unwatched)
+  for path in ('split.csv', 'split.json', 'images.csv', 'set_aside.csv', 'model.json'):
+    assert (layout.workdir / path).read_bytes() == (other.workdir / path).read_bytes()
+  assert finished_runs.read_config(layout) == config

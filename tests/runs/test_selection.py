@@ -2,8 +2,10 @@
 
 import json
 
+import frozen_evaluation
 import numpy as np
 import pytest
+import synthetic_summary
 from sklearn.metrics import roc_auc_score
 
 from medjax.config.protocol import Protocol
@@ -89,6 +91,22 @@ def test_where_no_label_has_enough_all_with_both_classes_decide():
   choice, of_nothing = means(nothing)
   assert choice.labels == () and of_nothing == [None, None]
   assert selection.in_words(choice, tuple(LABELS)).startswith('nothing: no label')
+
+
+def test_the_interval_of_the_figure_that_chooses_is_that_of_a_test_of_the_same_predictions():
+  validation = synthetic_summary.predicted(0, ['Edema', 'Mass'], 300)
+  figure = selection.figure(validation, Protocol())
+  other = synthetic_summary.predicted(1, ['Edema', 'Mass'], 300)
+  tested = frozen_evaluation.evaluate(other, validation, replicates=20)
+  assert figure.interval == tested.mean.auroc.interval
+  areas = [roc_auc_score(validation.truth[:, i], validation.probabilities[:, i]) for i in (0, 1)]
+  assert figure.value == pytest.approx(np.mean(areas), abs=1e-12)
+  # 'rare' has one positive patient, so it does not enter; of one class only there is no figure.
+  part = two_checkpoints()[0]
+  value = selection.figure(part, Protocol()).value
+  assert value == pytest.approx(roc_auc_score(part.truth[:, 0], part.log_odds[:, 0]), abs=1e-12)
+  nothing = selection.figure(part._replace(truth=part.truth * 0), Protocol())
+  assert nothing.value is None and nothing.reason == 'no label has both classes'
 
 
 def test_a_run_says_which_labels_chose_its_checkpoint(finished):

@@ -246,6 +246,17 @@ def with_interval(
   return dataclasses.replace(figure, interval=bounds or figure.interval)
 
 
+def mean_figure(parts: Sequence[Contributions], level: float = 0.95) -> Figure:
+  """Returns a mean of AUROCs, or one of them, with its interval, or why it has none.
+
+  Args:
+    parts: of each label that enters it, over the same patients.
+    level: how often such intervals cover.
+  """
+  bounds, reason = _of_mean(parts, 0, level)
+  return Figure(float(np.mean([part.aurocs[0] for part in parts])), bounds, reason=reason)
+
+
 def _of_mean(
   parts: Sequence[Contributions], model: int, level: float
 ) -> tuple[tuple[float, float] | None, str]:

@@ -1,0 +1,356 @@
+"""A search from start to end: trials by validation alone, then one test, of the winner."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import filelock
+
+from medjax import config as configs
+from medjax.config import Config
+from medjax.errors import InputError, count
+from medjax.evaluation import results_file, search_result, wording
+from medjax.evaluation.figure import Figure
+from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult, SearchTrial
+from medjax.experiment import memory, run
+from medjax.experiment.tuning import trial_log
+from medjax.experiment.tuning.space import Search
+from medjax.experiment.tuning.trial_log import Pruned, Taken, TrialLog
+from medjax.final_test import generated
+from medjax.report import beside, search_page
+from medjax.runs import checkpoints, finished, integrity, selection, workdir
+from medjax.runs.layout import Layout
+from medjax.runtime import files, progress
+
+ASKED, RESULT, PAGE, BEST = 'asked.json', 'tune.json', 'index.html', 'best'
+_FAILURES = 3  # at the beginning, after which the others would fail too
+_ELSEWHERE = 'Take another --workdir, or the old settings to go on with that search'
+_UNPRUNED = 0.25  # of the steps: what learns slowly may still be the best in the end
+_PAUSE = 2.0  # seconds between two looks at what other processes do
+
+
+class _Halted(InputError):
+  """The search cannot go on, whatever the trial."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+  """What a search was started with.
+
+  Attributes:
+    config: that its trials change, as a dict.
+    search: the source of what proposes settings.
+    trials: how many.
+    schema: number of this schema.
+  """
+
+  config: dict[str, Any]
+  search: str
+  trials: int
+  schema: int = 1
+
+
+def search_settings(
+  config: Config, search: Search, folder: pathlib.Path, trials: int | None = None
+) -> SearchResult:
+  """Trains trials, compares them on validation, and tests the best one.
+
+  Started again in the same folder it goes on where it stopped; started twice at once, both share
+  the trials, and one of them tests.
+
+  Args:
+    config: a checked config.
+    search: what proposes settings.
+    folder: for everything that the search leaves: trials/0000/ and so on, best/, tune.json,
+      index.html and trials.log.
+    trials: how many; None takes what was asked for before, or the search's own number.
+
+  Raises:
+    InputError: a search that names no field or one that is not searched; a folder with another
+      search; the first three trials, or all, fail.
+    SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
+  """
+  space, proposed = trial_log.drawn(search.propose)
+  if not space:
+    raise InputError(
+      f'{search.where}: search(trial) draws nothing, so all trials would be the same; draw values '
+      'by trial.suggest_float, suggest_int or suggest_categorical, such as trial.suggest_float('
+      "'learning_rate', 1e-5, 1e-3, log=True)"
+    )
+  search.check(config, proposed)  # Before anything is trained.
+  if trials is not None and trials < 1:
+    raise InputError(f'--trials={trials}: must be 1 or more')
+  at_work = _AtWork(config, search, folder.absolute(), space)
+  at_work.begin(trials)
+  at_work.try_all()
+  return at_work.test_best()
+
+
+class _AtWork:
+  """One process of a search."""
+
+  def __init__(self, config: Config, search: Search, folder: pathlib.Path, space: dict[str, Any]):
+    self._config, self._search, self._folder, self._space = config, search, folder, space
+    if Layout(folder).is_run():
+      raise InputError(f'--workdir={folder}: holds a run, not a search; take another folder')
+    try:
+      pruner, warmup = search.pruner and search.pruner(), int(config.steps * _UNPRUNED)
+      self._log = TrialLog(folder, config.seed, pruner, warmup_steps=warmup)
+    except OSError as error:
+      raise InputError(f'--workdir={folder}: cannot be made ({error.strerror})') from None
+
+  def begin(self, trials: int | None) -> None:
+    """Records what is asked for, or compares it with what was."""
+    path = self._folder / ASKED
+    with self._alone():
+      before = results_file.load(path, Asked, _ELSEWHERE) if path.is_file() else None
+      wanted = trials or (before.trials if before else self._search.trials)
+      if before:
+        self._check_same(before, wanted)
+      asked = Asked(configs.to_dict(self._config), self._search.text, wanted)
+      results_file.save(path, asked)
+    words = '; '.join(f'{name} {kind.in_words()}' for name, kind in self._space.items())
+    progress.say(f'search    {count(wanted, "trial")} of {words}')
+    ended = self._log.ended()
+    if ended:
+      progress.say(f'          {count(len(ended), "trial")} ended before')
+
+  def _check_same(self, before: Asked, wanted: int) -> None:
+    old = configs.with_defaults(before.config)
+    changed = integrity.changes(old, configs.to_dict(self._config))
+    if changed:
+      raise InputError(
+        f'{self._folder} holds a search with another config: {"; ".join(changed)}. {_ELSEWHERE}'
+      )
+    if before.search != self._search.text:
+      raise InputError(
+        f'{self._folder} holds a search by another search(trial) than that of '
+        f'{self._search.where}; {self._folder / ASKED} has it. {_ELSEWHERE}'
+      )
+    begun = self._log.begun()
+    if wanted < begun:
+      raise InputError(
+        f'--trials={wanted}: {count(begun, "trial")} have begun in {self._folder}; give '
+        f'--trials={begun} or more'
+      )
+    if wanted != begun and (self._folder / BEST).is_dir():
+      raise InputError(
+        f'--trials={wanted}: the best of {count(begun, "trial")} has been tested, and more would '
+        f'be chosen knowing that. {_ELSEWHERE}'
+      )
+
+  def try_all(self) -> None:
+    """Tries settings until all trials that are asked for have ended, those of others too."""
+    self._check_failures()
+    while taken := self._next():
+      try:
+        self._try(taken)
+      finally:
+        taken.lock.release()
+      with self._alone():
+        self._write(self.result())
+      self._check_failures()
+
+  def _next(self) -> Taken | None:
+    """Takes a trial; waits where other processes are at work on the last ones."""
+    with contextlib.ExitStack() as stack:
+      is_waiting = False
+      while True:
+        with self._alone():
+          asked = results_file.load(self._folder / ASKED, Asked, _ELSEWHERE)
+          taken = self._log.take(asked.trials, self._search.propose)
+          if taken or not self._log.running():
+            return taken
+        if not is_waiting:
+          stack.enter_context(progress.waiting('waiting for the trials of other processes'))
+        is_waiting = True
+        time.sleep(_PAUSE)
+
+  def _try(self, taken: Taken) -> None:
+    """Trains a trial, as far as it is worth it."""
+    drawn = wording.some([f'{name}={value}' for name, value in taken.settings.items()], None)
+    progress.say(f'trial {taken.number}   {drawn}')
+    layout = Layout(self._log.folder(taken.number))
+    state, figure, reason = FAILED, Figure(None, reason='the trial failed'), ''
+    try:
+      config = self._search.applied(self._config, taken.settings)
+      with memory.errors_in_words(config):
+        self._begin_like_the_first(config, layout)
+        watch = functools.partial(self._watch, taken, layout, config.steps)
+        validation = run.train_only(config, layout.workdir, watch)
+    except Pruned:
+      state, figure = PRUNED, Figure(None, reason='the trial ended early')
+    except _Halted:
+      raise
+    except InputError as error:
+      reason = str(error)
+    else:
+      state, figure = COMPLETE, selection.figure(validation, config.protocol)
+      choice = selection.chosen_by(validation, config.protocol)
+      self._share({'chosen_by': selection.in_words(choice, config.data.labels)})
+    best = checkpoints.best_validation(
+      [{'step': step, 'auroc_mean': auroc} for step, auroc in sorted(taken.validations.items())]
+    )
+    if best and state != FAILED:
+      figure = dataclasses.replace(figure, value=best['auroc_mean'])
+    trial = SearchTrial(
+      number=taken.number,
+      state=state,
+      parameters=dict(taken.trial.params),
+      settings=taken.settings,
+      auroc=figure,
+      step=best['step'] if best else None,
+      steps=max(taken.validations, default=0),
+      reason=reason,
+    )
+    taken.end(trial)
+    progress.say(f'trial {taken.number}   {search_result.in_words(trial)}')
+
+  def _begin_like_the_first(self, config: Config, layout: Layout) -> None:
+    """Gives a new trial the split of an earlier one, so that no image is looked at again."""
+    first = next((t for t in self._log.ended() if t.state != FAILED), None)
+    if first is None or layout.is_run():
+      return
+    other = Layout(self._log.folder(first.number))
+    if not other.is_run():
+      return
+    before, now = (configs.to_dict(c)['data'] for c in (finished.read_config(other), config))
+    # It trains alone by the policy; the others say which images can be read.
+    if all(before[name] == now[name] for name in before if name != 'uncertain'):
+      workdir.begin_like(config, layout, other)
+
+  def _watch(
+    self, taken: Taken, layout: Layout, steps: int, step: int, auroc_mean: float | None
+  ) -> None:
+    """Tells a validation to the others, and ends a trial that lags behind them."""
+    if auroc_mean is None:
+      raise _Halted(
+        'no label has both classes on validation, so there is nothing to compare trials by; take '
+        'more validation patients (config.split.validation)'
+      )
+    if not taken.validations:
+      self._check_split(layout)
+    taken.tell(step, auroc_mean, is_last=step == steps)
+
+  def _check_split(self, layout: Layout) -> None:
+    """Records the split of the first trial; stops where another one is not on the same images."""
+    images = '\n'.join(sorted(workdir.read_set_aside(layout)))
+    ours = {
+      'split_sha256': str(files.read_json(layout.split_proof).get('split_sha256')),
+      'set_aside': hashlib.sha256(images.encode()).hexdigest(),
+    }
+    shared = self._share(ours)
+    for name, what in (('split_sha256', 'split'), ('set_aside', 'images set aside')):
+      if shared[name] != ours[name]:
+        raise _Halted(
+          f'{layout.workdir}: its {what} (SHA-256 {ours[name][:12]}) are not those of the trials '
+          f'before ({shared[name][:12]}), so the table or the images have changed since, and '
+          f'validations cannot be compared; restore them. {_ELSEWHERE}'
+        )
+
+  def _share(self, values: dict[str, str]) -> dict[str, str]:
+    """Records what the first trial found, where none has; returns what is shared."""
+    with self._alone():
+      shared = dict(self._log.shared())
+      self._log.share({name: value for name, value in values.items() if name not in shared})
+      return values | shared
+
+  def _check_failures(self) -> None:
+    """Stops where the first trials have all failed, or all have."""
+    ended = self._log.ended()
+    if len(ended) < min(_FAILURES, self._asked().trials):
+      return
+    if all(trial.state == FAILED for trial in ended):
+      raise InputError(
+        f'the first {count(len(ended), "trial")} failed; the last: {ended[-1].reason}. Mend what '
+        'it says, and take another --workdir'
+      )
+
+  def _asked(self) -> Asked:
+    return results_file.load(self._folder / ASKED, Asked, _ELSEWHERE)
+
+  def result(self) -> SearchResult:
+    """Returns the trials so far."""
+    shared, trials = self._log.shared(), self._log.ended()
+    result = SearchResult(
+      asked=self._asked().trials,
+      seed=self._config.seed,
+      space=self._space,
+      chosen_by=shared.get('chosen_by', ''),
+      split_sha256=shared.get('split_sha256', ''),
+      trials=trials,
+      best=search_result.winner_of(trials),
+    )
+    notes = list(search_result.notes_on_choice(result))
+    tested = [t.number for t in trials if Layout(self._log.folder(t.number)).has_traces_of_a_test()]
+    if tested:
+      notes.insert(
+        0,
+        f'The test set was read by trial {", ".join(map(str, tested))} before the winner was '
+        'chosen: if its figures were looked at, those of the test flatter.',
+      )
+    return dataclasses.replace(result, notes=tuple(notes))
+
+  def _write(self, result: SearchResult) -> None:
+    results_file.save(self._folder / RESULT, result)
+    page = search_page.render(
+      result,
+      title=f'{self._config.model.name} on {pathlib.Path(self._config.data.root).resolve().name}',
+      warning=generated.of_run(self._config),
+      best=f'{BEST}/report/index.html' if result.test else '',
+    )
+    files.write_whole(self._folder / PAGE, page)
+    beside.write(self._folder / PAGE, page, {'trials.csv': result.to_frame().to_csv()})
+
+  def test_best(self) -> SearchResult:
+    """Tests the winner, once, whichever process comes first."""
+    layout = Layout(self._folder / BEST)
+    with _held(self._folder / '.best.lock', 'another process tests the winner'):
+      with self._alone():
+        result = self.result()
+        winner = result.winner()
+        if winner is None:
+          raise InputError(
+            f'no trial of {count(len(result.trials), "trial")} is complete, so none can be tested'
+          )
+        if not layout.is_run():
+          self._copy(winner.number, layout, result)
+      progress.say(f'winner    trial {winner.number}, {search_result.in_words(winner)}')
+      config = self._search.applied(self._config, winner.settings)
+      with memory.errors_in_words(config):
+        run.run(config, layout.workdir)
+      test = finished.open_run(layout.workdir).result.mean.auroc
+      with self._alone():
+        result = dataclasses.replace(result, test=test)
+        self._write(result)
+    progress.say(f'search: {self._folder / PAGE}')
+    return result
+
+  def _copy(self, number: int, layout: Layout, result: SearchResult) -> None:
+    """Copies the trial's folder, whole or not at all, with what says how it was chosen."""
+    partial = self._folder / f'.{BEST}.partial'
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(self._log.folder(number), partial, ignore=shutil.ignore_patterns('.lock'))
+    results_file.save(Layout(partial).search, result)
+    partial.rename(layout.workdir)
+
+  def _alone(self) -> contextlib.AbstractContextManager[None]:
+    return _held(self._folder / '.lock', 'another process looks at the trials')
+
+
+@contextlib.contextmanager
+def _held(path: pathlib.Path, waiting: str) -> Iterator[None]:
+  """Holds a lock, and waits for it; it ends with its process."""
+  lock = filelock.FileLock(path)
+  with progress.waiting(waiting):
+    lock.acquire()
+  try:
+    yield
+  finally:
+    lock.release()

@@ -1,0 +1,299 @@
+"""A search from start to end: which trial wins, what is tested, what stops it, and being killed."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import types
+
+import numpy as np
+import optuna
+import pytest
+import synthetic_summary
+from conftest import PROJECT, TINY
+
+import medjax
+from medjax import config as configs
+from medjax.errors import InputError
+from medjax.evaluation import results_file
+from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult
+from medjax.experiment import run
+from medjax.experiment.tuning import search as searching
+from medjax.experiment.tuning import space
+from medjax.runs.layout import Layout
+
+
+def propose(trial):
+  rate = trial.suggest_float('rate', 1e-5, 1e-1, log=True)
+  return {'optimizer.learning_rate': rate}
+
+
+SEARCH = space.Search(propose, 'mine.py', 'the source')
+SHORT = ['steps=30', 'evaluate_every=10', 'optimizer.warmup_steps=1']
+CONFIG = configs.load(str(PROJECT / 'configs/phantom.py'), SHORT)
+
+
+@pytest.fixture
+def trained(monkeypatch, finished):
+  """Trainings and tests that compute nothing; what is asked of them is recorded."""
+  asked = types.SimpleNamespace(trained=[], tested=[], fails=set(), dies=set(), split='0' * 64)
+
+  def train_only(config, folder, watch):
+    number = int(folder.name)
+    asked.trained.append(number)
+    if number in asked.fails:
+      raise InputError(f'step 3: the loss of trial {number} is nan')
+    folder.mkdir(parents=True, exist_ok=True)
+    Layout(folder).split_proof.write_text(json.dumps({'split_sha256': asked.split}))
+    Layout(folder).set_aside.write_text('image,split,reason\n')
+    Layout(folder).config.write_text(json.dumps(configs.to_dict(config)))
+    Layout(folder).images.write_text('image,sha256\n')
+    Layout(folder).split.write_text('image,patient,split\n')
+    predicted = synthetic_summary.predicted(number, ['Edema', 'Mass'])
+    for step in (10, 20, 30):
+      watch(step, 0.6 + 0.01 * (number * 7 % 5) + 0.001 * step)
+      if (number, step) in asked.dies:
+        asked.dies.remove((number, step))
+        raise KeyboardInterrupt
+    return predicted
+
+  def test(config, folder):
+    asked.tested.append((config.optimizer.learning_rate, folder))
+    assert Layout(folder).search.is_file()  # What says how it was chosen is there before.
+    shutil.copytree(finished[0], folder, dirs_exist_ok=True)
+
+  monkeypatch.setattr(run, 'train_only', train_only)
+  monkeypatch.setattr(run, 'run', test)
+  return asked
+
+
+def search(folder, trials=6, given=SEARCH, config=CONFIG):
+  return searching.search_settings(config, given, folder, trials)
+
+
+def test_the_best_on_validation_is_tested_once_and_the_file_says_all(trained, tmp_path):
+  result = search(tmp_path)
+  assert trained.trained == list(range(6)) and len(trained.tested) == 1
+  by_value = {trial.number: trial.auroc.value for trial in result.trials if trial.state == COMPLETE}
+  assert result.best == max(by_value, key=by_value.get) == 2  # 7 * 2 % 5 is the highest.
+  winner = result.winner()
+  assert trained.tested == [(winner.settings['optimizer.learning_rate'], tmp_path / 'best')]
+  assert winner.auroc.interval[0] < winner.auroc.interval[1] and winner.steps == winner.step == 30
+  assert result.test == medjax.open_run(tmp_path / 'best').result.mean.auroc
+  assert results_file.load(tmp_path / 'tune.json', SearchResult, '') == result
+  # The run that was tested says how it was chosen.
+  chosen = results_file.load(Layout(tmp_path / 'best').search, SearchResult, '')
+  assert chosen.trials == result.trials and chosen.test is None
+  assert f'among {result.counts()}' in chosen.notes[0]
+  # The same call again does nothing, and returns the same.
+  assert search(tmp_path) == result and len(trained.trained) == 6
+  table = result.to_frame()
+  assert list(table.index) == list(range(6)) and table['rate'].between(1e-5, 1e-1).all()
+
+
+def test_a_call_that_is_cut_off_goes_on_with_the_trial_and_ends_the_same(trained, tmp_path):
+  whole = search(tmp_path / 'whole', 8)
+  trained.trained.clear()
+  trained.dies |= {(0, 10), (4, 20), (7, 30)}
+  for number in (0, 4, 7):
+    with pytest.raises(KeyboardInterrupt):
+      search(tmp_path / 'cut', 8)
+    assert trained.trained[-1] == number
+  result = search(tmp_path / 'cut', 8)
+  assert result == whole and trained.trained.count(4) == 2 and trained.trained.count(5) == 1
+  assert (tmp_path / 'cut/tune.json').read_bytes() == (tmp_path / 'whole/tune.json').read_bytes()
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(trained, tmp_path):
+  trained.fails = {0, 2}
+  result = search(tmp_path)
+  states = {trial.number: trial.state for trial in result.trials}
+  assert states[0] == states[2] == FAILED and result.best == 4
+  assert result.trials[0].reason == 'step 3: the loss of trial 0 is nan'
+  assert result.trials[0].auroc.value is None and '2 failed' in result.counts()
+
+
+def test_three_that_fail_at_the_start_stop_it(trained, tmp_path):
+  trained.fails = set(range(9))
+  with pytest.raises(InputError, match='the first 3 trials failed; the last: step 3: the loss of'):
+    search(tmp_path / 'one')
+  assert trained.trained == [0, 1, 2]
+  with pytest.raises(InputError, match='the first 3 trials failed'):  # Started again it says so.
+    search(tmp_path / 'one')
+  with pytest.raises(InputError, match='the first 1 trial failed'):
+    search(tmp_path / 'two', 1)
+  assert trained.tested == []
+
+
+def test_trials_that_lag_behind_end_early(trained, tmp_path):
+  result = search(tmp_path, 12)
+  pruned = [trial for trial in result.trials if trial.state == PRUNED]
+  assert pruned and all(trial.steps < 30 and trial.auroc.interval is None for trial in pruned)
+  assert all(trial.number >= 5 for trial in pruned)  # Optuna's median wants five before it.
+
+  never = space.Search(propose, 'mine.py', '', pruner=optuna.pruners.NopPruner)
+  result = search(tmp_path / 'never', 12, never)
+  assert {trial.state for trial in result.trials} == {COMPLETE}
+
+
+def test_another_search_in_the_folder_is_refused(trained, tmp_path, finished):
+  search(tmp_path, 4)
+  other = configs.load(str(PROJECT / 'configs/phantom.py'), [*SHORT, 'batch_size=16'])
+  other_search = space.Search(propose, 'mine.py', 'x')
+  for words, arguments in (
+    ('holds a search with another config: .*config.batch_size: was 32', {'config': other}),
+    ('another search.trial. than that of mine.py', {'given': other_search}),
+    ('--trials=3: 4 trials have begun', {'trials': 3}),
+    ('--trials=5: the best of 4 trials has been tested', {'trials': 5}),
+    ('--trials=0: must be 1 or more', {'trials': 0}),
+  ):
+    with pytest.raises(InputError, match=words):
+      search(tmp_path, **{'trials': 4, **arguments})
+  assert search(tmp_path, None).asked == 4  # As before.
+  with pytest.raises(InputError, match='holds a run, not a search'):
+    search(finished[0])
+  with pytest.raises(InputError, match='draws nothing'):
+    search(tmp_path / 'new', given=space.Search(lambda trial: {'augment': 'none'}, 'mine.py', ''))
+  assert not (tmp_path / 'new').exists()
+
+
+def test_more_trials_may_be_asked_for_before_the_test(trained, tmp_path):
+  trained.dies = {(3, 20)}
+  with pytest.raises(KeyboardInterrupt):
+    search(tmp_path, 4)
+  assert len(search(tmp_path, 6).trials) == 6 and len(trained.tested) == 1
+  trained.dies = {(3, 20)}
+  with pytest.raises(KeyboardInterrupt):
+    search(tmp_path / 'fewer', 6)
+  assert len(search(tmp_path / 'fewer', 4).trials) == 4  # Those that have begun.
+
+
+def test_trials_on_another_split_stop_the_search(trained, tmp_path):
+  trained.dies = {(1, 30)}
+  with pytest.raises(KeyboardInterrupt):
+    search(tmp_path, 4)
+  trained.split = '1' * 64  # The table has changed since.
+  with pytest.raises(InputError, match=r'trials/0002: its split \(SHA-256 111111111111\) are not'):
+    search(tmp_path, 4)
+  assert trained.tested == []
+
+
+def test_a_trial_whose_test_set_somebody_has_read_is_told(trained, tmp_path):
+  trained.dies = {(3, 10)}
+  with pytest.raises(KeyboardInterrupt):
+    search(tmp_path, 4)
+  predictions = Layout(tmp_path / 'trials/0001').predictions('test')
+  predictions.parent.mkdir()
+  predictions.write_text('')
+  assert search(tmp_path, 4).notes[0].startswith('The test set was read by trial 1 before')
+
+
+def test_from_python(trained, tmp_path):
+  found = medjax.search_settings(CONFIG, propose, tmp_path / 'a', trials=3)
+  assert len(found.result.trials) == 3 and found.report.is_file()
+  assert found.best.result.mean.auroc == found.result.test
+  with pytest.raises(InputError, match=r'^trials=0: must be 1 or more'):
+    medjax.search_settings(CONFIG, propose, tmp_path / 'b', trials=0)
+  with pytest.raises(InputError, match=r'^no file .*nosuch\.py'):
+    medjax.search_settings(CONFIG, tmp_path / 'nosuch.py', tmp_path / 'b')
+  with pytest.raises(InputError, match=r'give a medjax\.Config'):
+    medjax.search_settings({}, propose, tmp_path / 'b')
+  with pytest.raises(InputError, match=r"search=propose_lr: .*'learning_rate'"):
+
+    def propose_lr(trial):
+      return {'optimizer.lr': trial.suggest_float('rate', 1e-5, 1e-1)}
+
+    medjax.search_settings(CONFIG, propose_lr, tmp_path / 'b')
+
+
+SEARCH_FILE = """
+TRIALS = 4
+
+def search(trial):
+  return {
+    'optimizer.learning_rate': trial.suggest_float('rate', 1e-4, 1e-2, log=True),
+    'augment': trial.suggest_categorical('augment', ['none', 'chest']),
+  }
+
+def get_pruner():
+  import optuna
+  return optuna.pruners.MedianPruner(n_startup_trials=1)
+"""
+
+
+def start(workdir, root, file, *arguments):
+  return subprocess.Popen(
+    [
+      sys.executable, '-m', 'medjax.tune', '--config=configs/phantom.py', f'--search={file}',
+      f'--workdir={workdir}', *TINY, '--config.steps=8', '--config.evaluate_every=2',
+      '--config.split.validation=0.3', f'--config.data.root={root}', *arguments,
+    ],
+    cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+  )  # fmt: skip
+
+
+def ended(process):
+  output, _ = process.communicate(timeout=300)
+  assert process.returncode == 0, output[-3000:]
+  return output
+
+
+@pytest.mark.slow
+def test_killed_or_shared_by_two_processes_it_tests_the_winner_once(phantom_root, tmp_path):
+  file = tmp_path / 'mine.py'
+  file.write_text(SEARCH_FILE)
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  ended(start(whole, phantom_root, file))
+  kills, rng = 0, random.Random()
+  while kills < 4:
+    process = start(killed, phantom_root, file)
+    try:
+      process.communicate(timeout=rng.uniform(4, 14))
+      break
+    except subprocess.TimeoutExpired:
+      process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM]))
+      process.communicate()
+      kills += 1
+  ended(start(killed, phantom_root, file))
+  for name in ('tune.json', 'best/evaluation/test.json', 'best/predictions/test.csv'):
+    assert (whole / name).read_bytes() == (killed / name).read_bytes(), f'after {kills} kills'
+
+  # No trial has predicted the test set, and all are of one split.
+  result = results_file.load(whole / 'tune.json', SearchResult, '')
+  for trial in result.trials:
+    layout = Layout(whole / 'trials' / f'{trial.number:04}')
+    assert not layout.has_traces_of_a_test() and not layout.evaluation.exists()
+    assert json.loads(layout.split_proof.read_text())['split_sha256'] == result.split_sha256
+  best = medjax.open_run(whole / 'best')
+  assert len(json.loads(best.layout.readings.read_text())['readings']) == 1
+  assert best.result.facts['settings chosen by'].startswith('validation, as trial')
+  assert result.notes[0] in best.result.study_notes and result.notes[0] in best.report.read_text()
+  validation = best.raw_predictions('validation')
+  assert np.isfinite(validation.probabilities).all() and result.test == best.result.mean.auroc
+
+  # Two at once share the trials, and one of them tests.
+  shared = tmp_path / 'shared'
+  processes = [start(shared, phantom_root, file) for _ in range(2)]
+  outputs = [ended(process) for process in processes]
+  tried = [{line.split()[1] for line in text.splitlines() if line.startswith('trial ')}
+           for text in outputs]  # fmt: skip
+  assert tried[0] | tried[1] == set('0123') and not tried[0] & tried[1] and all(tried)
+  assert sum('test mean AUROC' in text for text in outputs) == 1
+  assert len(json.loads((shared / 'best/evaluation/readings.json').read_text())['readings']) == 1
+
+
+def test_a_mistake_is_one_line(command, tmp_path):
+  file = tmp_path / 'mine.py'
+  file.write_text('def search(trial): return {}')
+  for arguments, words in (
+    ((), '--search is missing; try --search=configs/search/phantom.py'),
+    ((f'--search={file}',), '--workdir is missing'),
+    ((f'--search={file}', f'--workdir={tmp_path / "a"}'), 'search(trial) names no field; return'),
+    ((f'--search={tmp_path / "x.py"}', f'--workdir={tmp_path / "a"}'), '--search: no file'),
+  ):
+    failed = command('tune', '--config=configs/phantom.py', *arguments)
+    assert failed.returncode == 1 and failed.stderr.count('\n') == 1
+    assert failed.stderr.startswith('error: ') and words in failed.stderr
+  assert not (tmp_path / 'a').exists()
