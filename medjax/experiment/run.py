@@ -110,7 +110,9 @@ def run(config: Config, folder: pathlib.Path) -> None:
       _test(job, *_train(job, loop.unwatched))
 
 
-def train_only(config: Config, folder: pathlib.Path, watch: loop.Watch) -> Predictions:
+def train_only(
+  config: Config, folder: pathlib.Path, watch: loop.Watch, *, is_known: bool = False
+) -> Predictions:
   """Trains and picks the best checkpoint as `run` does, and reads nothing of the test set.
 
   `run` with the same config and work directory goes on with the test.
@@ -119,6 +121,7 @@ def train_only(config: Config, folder: pathlib.Path, watch: loop.Watch) -> Predi
     config: a checked config.
     folder: the work directory, where nothing has been tested.
     watch: see medjax.experiment.loop.Watch.
+    is_known: whether a run so much alike was begun before that what it is need not be said again.
 
   Returns:
     Predictions of the validation split by the best checkpoint; of `evaluation.members` nothing.
@@ -130,7 +133,7 @@ def train_only(config: Config, folder: pathlib.Path, watch: loop.Watch) -> Predi
   layout = Layout(folder.absolute())
   if layout.has_traces_of_a_test():
     raise InputError(f'{layout.workdir}: its test set has been read; take another work directory')
-  with _at_work(config, layout) as job:
+  with _at_work(config, layout, is_known) as job:
     assert job is not None  # It would be finished.
     network, _ = _train(job, watch)
     rows = job.training.rows['validation']
@@ -141,7 +144,7 @@ def train_only(config: Config, folder: pathlib.Path, watch: loop.Watch) -> Predi
 
 
 @contextlib.contextmanager
-def _at_work(config: Config, layout: Layout) -> Iterator[Job | None]:
+def _at_work(config: Config, layout: Layout, is_known: bool = False) -> Iterator[Job | None]:
   """Begins a run, or goes on with one, and holds its folder; yields None where all is done."""
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   workdir.check(config, layout)
@@ -161,7 +164,7 @@ def _at_work(config: Config, layout: Layout) -> Iterator[Job | None]:
       return
     data = study.with_decoded(config, data, beginning.learner.image_format)
     training = training or objective.make(config, data, broken)
-    if devices.is_first():
+    if devices.is_first() and not is_known:
       lines = log.opening_lines(config, layout, beginning.started, data, broken)
       progress.say('\n'.join(lines))
     mesh = devices.data_mesh()

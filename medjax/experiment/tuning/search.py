@@ -97,6 +97,7 @@ class _AtWork:
 
   def __init__(self, config: Config, search: Search, folder: pathlib.Path, space: dict[str, Any]):
     self._config, self._search, self._folder, self._space = config, search, folder, space
+    self._has_tried = False
     if Layout(folder).is_run():
       raise InputError(f'--workdir={folder}: holds a run, not a search; take another folder')
     try:
@@ -183,7 +184,7 @@ class _AtWork:
       with memory.errors_in_words(config):
         self._begin_like_the_first(config, layout)
         watch = functools.partial(self._watch, taken, layout, config.steps)
-        validation = run.train_only(config, layout.workdir, watch)
+        validation = run.train_only(config, layout.workdir, watch, is_known=self._has_tried)
     except Pruned:
       state, figure = PRUNED, Figure(None, reason='the trial ended early')
     except _Halted:
@@ -210,6 +211,7 @@ class _AtWork:
       reason=reason,
     )
     taken.end(trial)
+    self._has_tried = self._has_tried or state != FAILED
     progress.say(f'trial {taken.number}   {search_result.in_words(trial)}')
 
   def _begin_like_the_first(self, config: Config, layout: Layout) -> None:
