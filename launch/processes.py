@@ -21,7 +21,10 @@ def _free_port() -> int:
 
 
 def main(processes: int, arguments: list[str]) -> int:
-  """Returns the first exit status that is not 0; a process that fails ends the others."""
+  """Returns the first exit status that is not 0; a process that fails ends the others.
+
+  Of one that was killed it says so: it could not itself.
+  """
   coordinator = f'127.0.0.1:{_free_port()}'
   running = [
     subprocess.Popen(
@@ -36,12 +39,24 @@ def main(processes: int, arguments: list[str]) -> int:
   while True:
     statuses = [process.poll() for process in running]
     # Processes that SIGTERM stops save together and end one after another.
-    if any(status not in (None, 0, 128 + signal.SIGTERM) for status in statuses):
-      # Time for the others to report errors; afterwards they could only wait for the failed one.
-      time.sleep(5)
-      for process in running:
-        process.kill()
-      return next(status for status in statuses if status)
+    failed = {
+      process: status
+      for process, status in enumerate(statuses)
+      if status not in (None, 0, 128 + signal.SIGTERM)
+    }
+    if failed:
+      process, status = next(iter(failed.items()))
+      if status > 0:
+        time.sleep(5)  # For the others to report errors; afterwards they could only wait for it.
+      for other in running:
+        other.kill()
+      if status < 0:
+        print(
+          f'error: process {process} of {processes} was killed by {signal.Signals(-status).name}; '
+          'started again, all processes go on from the last checkpoint',
+          file=sys.stderr,
+        )
+      return status
     if None not in statuses:
       return max(statuses)
     time.sleep(0.2)

@@ -9,7 +9,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from medjax.errors import InputError
-from medjax.runtime import storage
+from medjax.runtime import plain_text, storage
 
 _CONFIG = flags.DEFINE_string(
   'config', None, 'Config file, or file.py:argument; --config.field=value overrides a field.'
@@ -54,6 +54,7 @@ def run(main: Callable[[], None]) -> None:
   def guarded(arguments: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     storage.quiet_threads()
+    sys.stdout = plain_text.VisibleStream(sys.stdout)
     try:
       if arguments[1:]:
         raise InputError(
@@ -91,7 +92,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _exit(line: str) -> NoReturn:
-  print(f'error: {line}', file=sys.stderr)
+  print(f'error: {plain_text.line(line)}', file=sys.stderr)
   sys.exit(1)
 
 

@@ -80,7 +80,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     raise InputError(
       f'{path}: no such file; {path.parent} is not the work directory of a run'
     ) from None
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise InputError(f'{path}: not the JSON that a run wrote ({error})') from None
   if not isinstance(values, dict):
     raise InputError(f'{path}: not the JSON that a run wrote')

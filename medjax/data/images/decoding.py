@@ -14,6 +14,7 @@ medjax.data.images.intensity.check_shown.
 """
 
 import concurrent.futures
+import contextlib
 import io
 import os
 import pathlib
@@ -23,18 +24,18 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from medjax.data.images import containers, dicom, kinds, png, stored_pixels, tiff
+from medjax.data.images import containers, dicom, kinds, memory, png, stored_pixels, tiff
 from medjax.data.images.headers import UNREAD, Header
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 
 # Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
-# those of the file, so that a pyramid with small pages would not even open; ours counts those to
-# decode.
+# those of the file, so that a pyramid with small pages would not even open; that of
+# medjax.data.images.memory is of those to decode.
 Image.MAX_IMAGE_PIXELS = None
-_MOST_PIXELS = 2**29
 _NEW_SUBFILE_TYPE = 254  # of TIFF
 _REDUCED, _MASK = 1, 4
+_MOST_PAGES = 64  # of a pyramid there are about ten
 _TURNED = (5, 6, 7, 8)  # EXIF orientations with width and height exchanged
 _UNKNOWN_SIZE = 1024  # No published network takes larger images.
 _WHOLE = 2**30  # pixels a side: nothing is reduced
@@ -62,11 +63,13 @@ def decode_with_header(
 ) -> tuple[np.ndarray, Header]:
   """Returns the image as `decode` does, and what its file says of it."""
   mode = 'L' if image_format.channels == 1 else 'RGB'
-  image, header = _load(path, mode, 2 * image_format.size, image_format.intensity)
   size = (image_format.size, image_format.size)
-  if image.size != size:
-    resampling = Image.Resampling[image_format.interpolation.upper()]
-    image = _FITS[image_format.fit](image, size, resampling)
+  with contextlib.ExitStack() as memory_in_use:
+    how = (mode, 2 * image_format.size, image_format.intensity)
+    image, header = _load(path, memory_in_use, *how)
+    if image.size != size:
+      resampling = Image.Resampling[image_format.interpolation.upper()]
+      image = _FITS[image_format.fit](image, size, resampling)
   return np.asarray(image, np.uint8).reshape(image_format.shape), header
 
 
@@ -83,7 +86,8 @@ def whole_with_header(
   path: str | pathlib.Path, intensity: str = 'file'
 ) -> tuple[Image.Image, Header]:
   """Returns the image as `whole` does, and what its file says of it."""
-  image, header = _load(path, 'RGB', _WHOLE, intensity)
+  with contextlib.ExitStack() as memory_in_use:
+    image, header = _load(path, memory_in_use, 'RGB', _WHOLE, intensity)
   red, green, blue = image.split()
   return red if red.tobytes() == green.tobytes() == blue.tobytes() else image, header
 
@@ -97,8 +101,10 @@ def check(
   in full.
   """
   try:
-    # libjpeg goes through a whole file at any scale.
-    _, header = _load(path, 'L', 2 * (image_size or _UNKNOWN_SIZE), intensity, least_of_jpeg=16)
+    with contextlib.ExitStack() as memory_in_use:
+      # libjpeg goes through a whole file at any scale.
+      how = ('L', 2 * (image_size or _UNKNOWN_SIZE), intensity, 16)
+      _, header = _load(path, memory_in_use, *how)
   except InputError as error:
     return str(error), UNREAD
   return '', header
@@ -130,10 +136,18 @@ _FITS: dict[str, Callable[..., Image.Image]] = {
 
 
 def _load(
-  path: str | pathlib.Path, mode: str, least: int, intensity: str, least_of_jpeg: int = 0
+  path: str | pathlib.Path,
+  memory_in_use: contextlib.ExitStack,
+  mode: str,
+  least: int,
+  intensity: str,
+  least_of_jpeg: int = 0,
 ) -> tuple[Image.Image, Header]:
-  """Returns the image in `mode`, no side reduced below `least`, and its header; see `decode`."""
-  how = (mode, least, intensity, least_of_jpeg or least)
+  """Returns the image in `mode`, no side reduced below `least`, and its header; see `decode`.
+
+  What it takes is counted until `memory_in_use` is closed.
+  """
+  how = (memory_in_use, mode, least, intensity, least_of_jpeg or least)
   if containers.is_inside(path):
     record = containers.read(path)
     if isinstance(record, np.ndarray):
@@ -158,8 +172,8 @@ def _of_array(pixels: np.ndarray, mode: str, kind: str) -> tuple[Image.Image, He
 def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> tuple[Image.Image, Header]:
   try:
     if dicom.is_dicom(path, file.read(dicom.HEAD)):
-      mode, _, intensity, _ = how
-      return _of_array(dicom.read(path, intensity, file), mode, 'DICOM')
+      memory_in_use, mode, _, intensity, _ = how
+      return _of_array(dicom.read(path, intensity, file, memory_in_use), mode, 'DICOM')
     file.seek(0)
     try:
       return _load_opened(Image.open(file), file, *how)
@@ -168,28 +182,36 @@ def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> tuple[Im
         raise
     file = png.without_unused(file)
     return _load_opened(Image.open(file), file, *how)
-  except (InputError, MemoryError):
+  except InputError:
     raise
+  except MemoryError as error:
+    raise MemoryError(f'{path}: {str(error) or "the system gave no more"}') from None
   except Exception as error:  # Pillow's kinds are many.
     reason = kinds.why_not_read(file, error)
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
 
 
 def _load_opened(
-  image: Any, file: IO[bytes], mode: str, least: int, intensity: str, least_of_jpeg: int
+  image: Any,
+  file: IO[bytes],
+  memory_in_use: contextlib.ExitStack,
+  mode: str,
+  least: int,
+  intensity: str,
+  least_of_jpeg: int,
 ) -> tuple[Image.Image, Header]:
   header = Header(image.width, image.height, image.mode, image.format)
   _seek_reduced_page(image, least)
+  if image.format == 'JPEG':
+    _check_bytes_suffice(image, file)
+  coefficients = memory.coefficient_bytes(image)
   image.draft(mode, (least_of_jpeg, least_of_jpeg))
   halvings = 0
   if image.format == 'JPEG2000':
     halvings = max((min(image.size) // least).bit_length() - 1, 0)
   width, height = (side >> halvings for side in image.size)
-  if width * height > _MOST_PIXELS:
-    raise ValueError(
-      f'its {width:,} × {height:,} pixels are more than the {_MOST_PIXELS:,} that are decoded at '
-      'once; save it smaller, or cut a slide into patches with medjax.slides'
-    )
+  needed = coefficients + memory.picture_bytes(image, width, height, mode)
+  memory_in_use.enter_context(memory.reserved(needed))
   if image.format == 'TIFF':
     tiff.correct(image)
   depth = stored_pixels.depth(image, file)
@@ -199,33 +221,49 @@ def _load_opened(
     header = header._replace(width=header.height, height=header.width)
   ImageOps.exif_transpose(image, in_place=True)
   if image.mode.startswith('I') or image.mode == 'F':
-    return Image.fromarray(stored_pixels.grey(image, depth, intensity)).convert(mode), header
+    grey = Image.fromarray(stored_pixels.grey(image, depth, intensity))
+    return _converted(grey, mode), header
   shown = _over_black(image)
   stored_pixels.check_colours(image, shown, depth)
   # Not every mode has a way to grey of its own.
-  shown = shown if shown.mode in ('1', 'L', 'P') else shown.convert('RGB')
-  return shown.convert(mode), header
+  return _converted(
+    shown if shown.mode in ('1', 'L', 'P') else _converted(shown, 'RGB'), mode
+  ), header
+
+
+def _check_bytes_suffice(image: Any, file: IO[bytes]) -> None:
+  place = file.tell()
+  file_bytes = file.seek(0, os.SEEK_END)
+  file.seek(place)
+  if not memory.can_hold(file_bytes, *image.size):
+    raise OSError(f'{file_bytes:,} bytes cannot hold its {image.width:,} × {image.height:,} pixels')
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+  return image if image.mode == mode else image.convert(mode)  # To its own mode Pillow copies.
 
 
 def _seek_reduced_page(image: Any, least: int) -> None:
   """Turns to the smallest page of a TIFF pyramid with no side below `least`."""
-  # The second image of an MPO, a camera's JPEG, is a preview or another eye's view of the first.
-  pages = 1 if image.format == 'MPO' else getattr(image, 'n_frames', 1)
-  sizes = {0: image.size}
-  for page in range(1, pages):
-    image.seek(page)
-    kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) if image.format == 'TIFF' else 0
-    if not kind & (_REDUCED | _MASK):
-      raise ValueError(
-        f'it holds {pages} images; save the one that is meant in a file of its own, or cut a slide '
-        'into patches with medjax.slides'
-      )
-    # The photograph of a slide's label is marked as a reduced page too; its shape differs.
-    shape = image.width * sizes[0][1] / (image.height * sizes[0][0])
-    if kind & _REDUCED and abs(shape - 1) < 0.02 and min(image.size) >= least:
-      sizes[page] = image.size
-  if pages > 1:
-    image.seek(min(sizes, key=lambda page: sizes[page]))
+  if image.format == 'MPO':  # Its second image is a preview or another eye's view of the first.
+    return
+  whole, smallest, page = image.size, (image.size, 0), 0
+  with contextlib.suppress(EOFError):
+    for page in range(1, _MOST_PAGES + 1):
+      image.seek(page)
+      kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) if image.format == 'TIFF' else 0
+      if not kind & (_REDUCED | _MASK):
+        raise ValueError(
+          'it holds several images; save the one that is meant in a file of its own, or cut a '
+          'slide into patches with medjax.slides'
+        )
+      # The photograph of a slide's label is marked as a reduced page too; its shape differs.
+      shape = image.width * whole[1] / (image.height * whole[0])
+      if kind & _REDUCED and abs(shape - 1) < 0.02 and min(image.size) >= least:
+        smallest = min(smallest, (image.size, page))
+    raise ValueError(f'it holds more than {_MOST_PAGES} pages; save the one that is meant alone')
+  if page:
+    image.seek(smallest[1])
 
 
 def _load_jpeg_2000(image: Any, halvings: int, file: IO[bytes]) -> Image.Image:
@@ -241,7 +279,7 @@ def _load_jpeg_2000(image: Any, halvings: int, file: IO[bytes]) -> Image.Image:
 def _over_black(image: Image.Image) -> Image.Image:
   if not image.has_transparency_data:
     return image
-  image = image.convert('RGBA')
+  image = _converted(image, 'RGBA')
   black = Image.new('RGB', image.size)
   black.paste(image, mask=image.getchannel('A'))
   return black

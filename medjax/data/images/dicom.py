@@ -6,10 +6,12 @@ elements and whatever else a file says of a person cannot reach a message, a tab
 How stored values become a picture stands in medjax.data.images.dicom_picture.
 """
 
+import contextlib
 import functools
 import logging
 import pathlib
 import warnings
+import zlib
 from collections.abc import Sequence
 from types import ModuleType
 from typing import IO, Any
@@ -17,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from medjax.data import cells
-from medjax.data.images import dicom_picture
+from medjax.data.images import dicom_picture, memory
 from medjax.errors import InputError
 
 HEAD = 132  # bytes of a file that say whether it is a DICOM
@@ -38,6 +40,8 @@ _HEADER = {
 }
 # What an enhanced object says of its frame lies in these; see `dicom_picture.GROUPS`.
 _FRAMES = ('SharedFunctionalGroupsSequence', 'PerFrameFunctionalGroupsSequence')
+_MOST_INFLATED = 2**29  # bytes
+_INFLATED_TOGETHER = 2**20
 _SUFFIXES = ('.dcm', '.dicom')
 
 
@@ -96,11 +100,15 @@ def header(path: str | pathlib.Path, with_accession: bool = False) -> dict[str, 
 
 
 def read(
-  path: str | pathlib.Path, intensity: str = 'file', file: IO[bytes] | None = None
+  path: str | pathlib.Path,
+  intensity: str = 'file',
+  file: IO[bytes] | None = None,
+  memory_in_use: contextlib.ExitStack | None = None,
 ) -> np.ndarray:
   """Returns uint8[H, W] of a grey image, uint8[H, W, 3] (RGB) of one in colour.
 
-  `file` is read in place of `path`, where it is open already or lies in a container.
+  `file` is read in place of `path`, where it is open already or lies in a container. The memory
+  that the picture takes is counted until `memory_in_use` is closed, without it until it is made.
 
   `intensity` says which values, after the rescaling, become black and white of grey images of more
   than 8 bits (see medjax.data.images.intensity). With 'file' it is the first VOI LUT, else the
@@ -115,7 +123,10 @@ def read(
   frames = _resolve_groups(path, dataset)
   try:
     _check_readable(path, dataset, frames, file)
-    return dicom_picture.picture(dataset, intensity)
+    with contextlib.ExitStack() as until_made:
+      reserved = memory.reserved(memory.dicom_bytes(dataset))
+      (memory_in_use or until_made).enter_context(reserved)
+      return dicom_picture.picture(dataset, intensity)
   except (InputError, MemoryError):
     raise
   except Exception as error:  # pydicom's and its plug-ins' kinds are many.
@@ -142,16 +153,41 @@ def _read(
 ) -> Any:
   pydicom = _pydicom()
   try:
+    _check_inflated(pydicom, path, file)
     if file:
       file.seek(0)
     tags = [*keywords, 'SpecificCharacterSet']
     return pydicom.dcmread(file or path, specific_tags=tags, **options)
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
+  except _TooLarge as error:
+    raise InputError(f'{path}: {error}') from None
   except Exception as error:  # pydicom's kinds are many, and their texts quote the file.
     raise InputError(
       f'{path}: cannot be read as DICOM ({type(error).__name__}); fetch it again'
     ) from None
+
+
+class _TooLarge(Exception):
+  pass
+
+
+def _check_inflated(pydicom: ModuleType, path: str | pathlib.Path, file: IO[bytes] | None) -> None:
+  """Raises _TooLarge for a deflated file, which pydicom inflates at once, of too many bytes."""
+  with contextlib.nullcontext(file) if file else open(path, 'rb') as opened:
+    opened.seek(0)
+    pydicom.filereader.read_preamble(opened, False)
+    meta = pydicom.filereader._read_file_meta_info(opened)
+    if meta.get('TransferSyntaxUID') != pydicom.uid.DeflatedExplicitVRLittleEndian:
+      return
+    inflated, decompressor = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+    while data := decompressor.unconsumed_tail or opened.read(_INFLATED_TOGETHER):
+      inflated += len(decompressor.decompress(data, _INFLATED_TOGETHER))
+      if inflated > _MOST_INFLATED:
+        raise _TooLarge(
+          f'inflates to more than {_MOST_INFLATED / 2**20:.0f} MB; have a DICOM toolkit decompress '
+          'it, or leave it out'
+        )
 
 
 def _resolve_groups(path: str | pathlib.Path, dataset: Any) -> int:

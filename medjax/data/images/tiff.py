@@ -11,6 +11,7 @@ _PLANAR, _EXTRA, _FORMAT = 284, 338, 339
 _WHITE_IS_ZERO, _YCBCR = 0, 6
 _APART = 2  # the planes one after another
 _UNSIGNED, _SIGNED = 1, 2
+_MOST_PARTS = 2**17  # a strip for each row of the largest image there is
 _NUMBERS = {_UNSIGNED: 'uint', _SIGNED: 'int', 3: 'float', 4: 'untyped', 5: 'complex int'}
 _COLOURS = {
   _WHITE_IS_ZERO: 'white as zero', 2: 'RGB', 3: 'palette', 4: 'mask', 5: 'CMYK', _YCBCR: 'YCbCr',
@@ -30,6 +31,8 @@ def correct(image: Any) -> None:
   Raises:
     ValueError: it would unpack it wrongly, and cannot be helped.
   """
+  if len(image.tile) > _MOST_PARTS:
+    raise ValueError(f'it is in {len(image.tile):,} strips or tiles; save it in fewer')
   tags = image.tag_v2
   is_apart = tags.get(_PLANAR, 1) == _APART
   is_raw = tags.get(_COMPRESSION, 1) == 1

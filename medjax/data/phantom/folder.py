@@ -1,15 +1,20 @@
 """The folder of a generated data set: made whole or not at all, and recognised by its settings."""
 
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import filelock
+
 from medjax.errors import InputError, nearest
 from medjax.runtime import progress
 
+_LOCK = 'lock'  # held by who generates
 WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
 
 
@@ -41,8 +46,12 @@ def make(
     f'{root}: there is no such folder; generated pictures are written there, once'
     f'{nearest(root.name, siblings)}'
   )
+  _remove_abandoned(root)
   # A directory next to it is on the same file system, where a rename is atomic.
-  with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
+  with (
+    tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch,
+    filelock.FileLock(pathlib.Path(scratch, _LOCK)),
+  ):
     finished = pathlib.Path(scratch, 'phantom')
     with progress.waiting(f'generating the data set {root}, which happens once'):
       write(finished)
@@ -53,6 +62,15 @@ def make(
       # Another process may have finished first; its files are the same.
       if not _exists(root, settings):
         raise
+
+
+def _remove_abandoned(root: pathlib.Path) -> None:
+  """Removes what a process that was killed has left half generated: its lock ended with it."""
+  for scratch in root.parent.glob(f'.{root.name}.*'):
+    if not (scratch / _LOCK).is_file():
+      continue
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(scratch / _LOCK, timeout=0):
+      shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _exists(root: pathlib.Path, settings: Mapping[str, int | float | str]) -> bool:

@@ -201,7 +201,7 @@ def test_of_a_tiff_pyramid_the_smallest_page_that_is_large_enough_is_read(tmp_pa
 
 def test_a_stack_of_images_is_refused_not_read_by_its_first(tmp_path):
   pyramid(tmp_path / 'stack.tif', [((32, 32), 10)] * 3, [0, 0, 0])
-  with pytest.raises(InputError, match=r'stack\.tif.*holds 3 images'):
+  with pytest.raises(InputError, match=r'stack\.tif.*holds several images'):
     decoding.decode(tmp_path / 'stack.tif', ImageFormat(8, 1))
 
 
@@ -223,7 +223,7 @@ def test_an_absurd_size_is_named_before_memory_is_taken(tmp_path):
   data[16:24] = struct.pack('>II', 200_000, 200_000)
   data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
   (tmp_path / 'absurd.png').write_bytes(data)
-  with pytest.raises(InputError, match=r'absurd\.png.*200,000 × 200,000 pixels are more than'):
+  with pytest.raises(InputError, match=r'absurd\.png.*need about 37\.3 GB to decode'):
     decoding.decode(tmp_path / 'absurd.png', ImageFormat(8, 1))
 
 
