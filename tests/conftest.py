@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import gc
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -14,7 +15,10 @@ import pytest
 
 # Tiny programs run once: compiling them carelessly saves more than running them slowly costs. XLA
 # reads this when the first device is asked for; the started commands inherit it.
-os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0'
+CARELESSLY = ['--xla_backend_optimization_level=0']
+if tuple(map(int, importlib.metadata.version('jaxlib').split('.')[:2])) < (0, 11):
+  CARELESSLY += ['--xla_cpu_use_fusion_emitters=false']  # Later ones end at a flag unknown to them.
+os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *CARELESSLY])
 
 PROJECT = pathlib.Path(__file__).parent.parent
 # Enough to go through everything once; a few seconds.

@@ -50,14 +50,14 @@ def test_none_changes_nothing(images):
 @pytest.mark.slow
 def test_every_image_of_a_batch_gets_its_own_draw(images):
   same = jnp.broadcast_to(images[:1], images.shape)
-  once = np.asarray(policies.chest(KEY, same))
+  once = np.asarray(jax.jit(policies.chest)(KEY, same))
   assert len({image.tobytes() for image in once}) == len(images)
 
 
 def test_chest_never_flips_and_stays_recognisable(images):
   # Over many draws the result must resemble the image more than its mirror image.
   many = jnp.broadcast_to(images[0], (200, 32, 32, 1))
-  changed = np.asarray(policies.chest(KEY, many)).reshape(200, -1)
+  changed = np.asarray(jax.jit(policies.chest)(KEY, many)).reshape(200, -1)
   original = np.asarray(images[0])
   upright = [np.corrcoef(item, original.ravel())[0, 1] for item in changed]
   mirrored = [np.corrcoef(item, original[:, ::-1].ravel())[0, 1] for item in changed]
@@ -68,7 +68,7 @@ def test_chest_never_flips_and_stays_recognisable(images):
 @pytest.mark.slow
 def test_a_grey_film_in_three_channels_stays_grey_and_its_padding_black(images):
   film = jnp.broadcast_to(0.2 + 0.8 * images, (*images.shape[:-1], 3)).at[:, :8].set(0)
-  changed = np.asarray(policies.chest(KEY, jnp.tile(film, (20, 1, 1, 1))))
+  changed = np.asarray(jax.jit(policies.chest)(KEY, jnp.tile(film, (20, 1, 1, 1))))
   np.testing.assert_array_equal(changed, changed[..., :1].repeat(3, axis=-1))
   # Turned and shifted, three rows of the padding are still beyond the film.
   assert (changed[:, :3] == 0).mean() > 0.9
@@ -99,7 +99,7 @@ def test_stains_are_those_of_scikit_image(colours):
 
 def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(colours):
   many = jnp.broadcast_to(colours[0], (400, *colours.shape[1:]))
-  changed = np.asarray(policies.histopathology(KEY, many))
+  changed = np.asarray(jax.jit(policies.histopathology)(KEY, many))
   original = np.asarray(colours[0])
   turns = [np.rot90(original, times) for times in range(4)]
   symmetries = np.stack([*turns, *(turn[:, ::-1] for turn in turns)])
@@ -110,7 +110,7 @@ def test_tissue_shows_all_eight_symmetries_equally_often_and_keeps_every_pixel(c
   assert 0.005 < distance.min(axis=1).mean() < 0.05
   levels = jnp.round(colours[:1] * 4) / 4
   kinds = len(np.unique(np.asarray(levels).reshape(-1, 3), axis=0))
-  for image in np.asarray(policies.histopathology(KEY, jnp.repeat(levels, 8, axis=0))):
+  for image in np.asarray(jax.jit(policies.histopathology)(KEY, jnp.repeat(levels, 8, axis=0))):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) <= kinds
 
 
@@ -122,7 +122,7 @@ def test_tissue_needs_colours(images):
 @pytest.mark.parametrize('name', ['retina', 'skin'])
 def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
   many = jnp.broadcast_to(colours[0], (300, *colours.shape[1:]))
-  changed = np.asarray(getattr(policies, name)(KEY, many)).reshape(300, -1)
+  changed = np.asarray(jax.jit(getattr(policies, name))(KEY, many)).reshape(300, -1)
   original = np.asarray(colours[0])
   angles = range(0, 360, 5) if name == 'skin' else (0, 180)
 
@@ -140,15 +140,15 @@ def test_eyes_and_lesions_are_mirrored_half_of_the_time(colours, name):
 @pytest.mark.slow
 def test_the_black_around_a_fundus_stays_black_while_its_colours_vary():
   fundus = jnp.zeros((1, 32, 32, 3)).at[:, 8:24, 8:24].set(jnp.array([0.6, 0.3, 0.15]))
-  changed = np.asarray(policies.retina(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))
+  changed = np.asarray(jax.jit(policies.retina)(KEY, jnp.broadcast_to(fundus, (100, 32, 32, 3))))
   assert (changed[:, :3, :3] == 0).all()
   centre = changed[:, 16, 16]
   assert (centre[:, 0] > centre[:, 1]).all() and (centre[:, 1] > centre[:, 2]).all()
   assert (centre.std(axis=0) > 0.02).all()
 
 
-def test_policies_are_named_by_the_package(images):
+def test_policies_are_named_by_the_package():
   from medjax import augment
 
-  np.testing.assert_array_equal(augment.chest(KEY, images), policies.chest(KEY, images))
+  assert augment.chest is policies.chest
   assert sorted(augment.__all__) == sorted(policies.__all__)

@@ -1,4 +1,4 @@
-"""What a network of medjax.models counts: parameters and multiply-adds, without computing."""
+"""What a network of medjax.models takes: variables and multiply-adds, without computing."""
 
 import functools
 import math
@@ -9,16 +9,17 @@ import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
 
-def measure(network, image_size: int) -> tuple[int, int]:
-  """Returns (parameters, multiply-adds) of a network for one RGB image, computing nothing."""
+def measure(network, image_size: int) -> tuple[dict, int]:
+  """Returns a network's variables, as shapes, and its multiply-adds for one RGB image.
+
+  Nothing is computed; making the variables multiplies and adds nothing.
+  """
   images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-  variables = jax.eval_shape(
-    lambda pixels: network.init(jax.random.key(0), pixels, train=False), images
-  )
-  predict = functools.partial(network.apply, train=False)
-  traced = jax.make_jaxpr(predict)(variables, images)
-  parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
-  return parameters, sum(map(_multiply_adds, _equations(traced.jaxpr)))
+  first_pass = functools.partial(network.init_with_output, train=False)
+  traced, (_, variables) = jax.make_jaxpr(first_pass, return_shape=True)(jax.random.key(0), images)
+  if 'stage2_aux' in variables['params']:  # Made with the others, and of no use to a prediction.
+    traced = jax.make_jaxpr(functools.partial(network.apply, train=False))(variables, images)
+  return dict(variables), sum(map(_multiply_adds, _equations(traced.jaxpr)))
 
 
 def _equations(jaxpr) -> Iterator:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import jax
 import numpy as np
 import pytest
@@ -63,14 +64,24 @@ def assert_same_end(one, other):
   assert rows[0] == rows[1] and len(rows[0]) == STEPS + 4
 
 
+@pytest.fixture(scope='session')
+def whole(phantom_root, shared_folder):
+  """A run that nothing stopped, which no test changes."""
+  workdir = shared_folder / 'never_stopped' / 'run'
+  with filelock.FileLock(f'{shared_folder / "never_stopped"}.lock'):
+    if not (workdir / 'evaluation/test.json').exists():
+      finish(workdir, phantom_root)
+  return workdir
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing', 'placed'])
 def test_killed_three_times_it_ends_in_the_same_bits(
-  phantom_root, other_root, finished, tmp_path, how
+  request, phantom_root, other_root, finished, tmp_path, how
 ):
   root = other_root if how == 'unfreezing' else phantom_root
   flags = {
-    'threads': ['--config.data.workers=0'],
+    'threads': [],
     'workers': ['--config.data.workers=2'],
     'placed': ['--config.data.placement=device', '--config.steps_per_call=3'],
     'unfreezing': [
@@ -78,7 +89,11 @@ def test_killed_three_times_it_ends_in_the_same_bits(
       *('--config.model.finetune=head', '--config.model.unfreeze_at=5,11,20'),
     ],
   }[how]
-  finish(tmp_path / 'whole', root, *flags)
+  if how == 'threads':
+    whole = request.getfixturevalue('whole')
+  else:
+    whole = tmp_path / 'whole'
+    finish(whole, root, *flags)
   rng = random.Random()
   instants = []
   for _ in range(3):
@@ -93,7 +108,7 @@ def test_killed_three_times_it_ends_in_the_same_bits(
   output = finish(tmp_path / 'killed', root, *flags)
   assert 'going on from the checkpoint' in output or 'this run is complete' in output
   print('checkpoints at the kills:', instants)
-  assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
+  assert_same_end(whole, tmp_path / 'killed')
 
 
 @pytest.mark.slow
@@ -108,9 +123,8 @@ def test_ctrl_c_saves_too_and_ends_the_workers(phantom_root, tmp_path):
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_the_same_command_goes_on(phantom_root, tmp_path):
-  whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
-  finish(whole, phantom_root)
+def test_sigterm_saves_and_the_same_command_goes_on(whole, phantom_root, tmp_path):
+  stopped = tmp_path / 'stopped'
   process = start(stopped, phantom_root, '--config.steps=40')
   while latest(stopped) < 6 and process.poll() is None:
     time.sleep(0.002)
