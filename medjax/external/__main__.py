@@ -50,8 +50,9 @@ def main() -> None:
       )
   workdir, output = pathlib.Path(_WORKDIR.value or ''), pathlib.Path(_OUTPUT.value or '')
   is_of_own_test = _BY.value and not command_line.has_config()
-  if is_of_own_test and _LABELS.value:
-    raise InputError('--labels is given without --config, the set whose labels they are')
+  if is_of_own_test and (_LABELS.value or _PART.value != 'all'):
+    flag = '--labels' if _LABELS.value else '--part'
+    raise InputError(f'{flag} is given without --config, the set that it is of')
   config = None if is_of_own_test else command_line.load_config()
 
   from medjax.inference import external

@@ -146,7 +146,7 @@ def validate_to(run: Run, config: Config, output: pathlib.Path, asked: Asked) ->
   Raises:
     InputError: as `validate`, or the folder cannot be written to.
   """
-  _prepared(output)
+  _prepared(output, SITES)
   validated = validate(run, config, asked)
   predictions.write(output / PREDICTIONS, validated.predictions, validated.decided)
   _write(output, validated.page, validated.tables)
@@ -161,7 +161,7 @@ def sites_of_test(run: Run, by: str, output: pathlib.Path) -> Sites:
     InputError: the test has no such column, or one value alone.
   """
   sites = by_site_of_test(run, by)
-  _prepared(output)
+  _prepared(output, RESULT)
   _write(output, sites_page.render(sites), beside.of_sites(sites))
   results_file.save(output / SITES, sites)
   return sites
@@ -198,11 +198,16 @@ def _named(column: str) -> tuple[str, ...]:
   return (column,) if column else ()
 
 
-def _prepared(output: pathlib.Path) -> None:
+def _prepared(output: pathlib.Path, other: str) -> None:
+  """Makes the folder; `other` is a file of the other kind, whose page would be replaced."""
   if output.exists() and not output.is_dir():
     raise InputError(f'--output={output}: is no folder; name one, which is made if need be')
   if (output / 'config.json').is_file():
     raise InputError(f'--output={output}: is the work directory of a run; name another folder')
+  if (output / other).is_file():
+    raise InputError(
+      f'--output={output}: holds {other}, whose page this would replace; name another folder'
+    )
   output.mkdir(parents=True, exist_ok=True)
 
 

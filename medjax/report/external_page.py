@@ -235,7 +235,7 @@ def _lowest(result: ExternalResult) -> Markup | None:
 def _discrimination(result: ExternalResult, names: Names) -> Markup:
   return section(
     'Discrimination: does it still rank?',
-    cohorts.discrimination(result.contrast, names),
+    cohorts.discrimination(result.contrast, names, (result.external.test, result.own.test)),
     cohorts.class_decisions(result.contrast, names),
     tag(
       'p',
@@ -305,7 +305,8 @@ def _method(result: ExternalResult, facts: Mapping) -> Markup:
     (
       'Recalibration',
       'Logistic regression on the logit of the calibrated probability (Cox 1958; Steyerberg et al. '
-      f'2004), patients halved at random by seed {external.seed}',
+      f'2004), patients halved at random by seed {external.seed}; intervals by the jackknife over '
+      'patients with Student’s t, of rates Wilson’s, of the AUROC DeLong’s',
     ),
     *facts.get('versions', {}).items(),
   ]

@@ -1,5 +1,6 @@
 """A finished run on another data set, from the table to external.json, page and predictions."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,14 +9,17 @@ import numpy as np
 import pandas as pd
 import parsed_page
 import pytest
+import vouched_runs
 
 import medjax
+from medjax.data.images import content
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.external.result import ExternalResult, Sites
 from medjax.inference import external, new_images
 from medjax.inference.external import Asked
 from medjax.runs import finished as finished_runs
+from medjax.runs.layout import Layout
 
 NO_PIXELS = Asked(pixels=False)
 
@@ -158,6 +162,26 @@ def test_a_training_image_among_others_is_refused_or_said(run, phantom_root, oth
   assert any('Not a test on new patients: 1 image' in line for line in found.result.warnings)
 
 
+def test_who_trained_the_weights_is_refused_too(run, other_root, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(run.workdir, workdir)
+  film = next(other_root.rglob('view1_frontal.jpg'))
+  seen = {
+    'image': 'gone.jpg', 'patient': 'x', 'split': 'train', 'root': '/gone',
+    'sha256': content.digest(film),
+  }  # fmt: skip
+  pd.DataFrame([seen]).to_csv(workdir / 'pretrained_on.csv', index=False)
+  vouched_runs.vouch(workdir)
+  opened = dataclasses.replace(run, layout=Layout(workdir))
+  with pytest.raises(InputError, match=r'/gone/gone\.jpg, which trained this model'):
+    external.validate(opened, config_of(other_root), NO_PIXELS)
+
+
+def test_two_kinds_of_pages_do_not_replace_each_other(run, other_root, written, tmp_path):
+  with pytest.raises(InputError, match=r'holds external.json, whose page this would replace'):
+    external.sites_of_test(run, 'sex', written[0])
+
+
 def test_a_part_of_the_other_set(run, other_root):
   found = external.validate(run, config_of(other_root), NO_PIXELS._replace(part='train')).result
   assert found.source.part == 'train' and 60 < found.source.images < 120
@@ -206,8 +230,8 @@ def test_from_python_and_by_the_command(command, run, other_root, tmp_path):
     f'--output={tmp_path / "out"}', check=True,
   ).stdout  # fmt: skip
   assert str(found).splitlines()[1] in printed
-  content = json.loads((tmp_path / 'out' / 'external.json').read_text())
-  value = content['contrast']['mean']['auroc']['one']['value']
+  answer = json.loads((tmp_path / 'out' / 'external.json').read_text())
+  value = answer['contrast']['mean']['auroc']['one']['value']
   assert value == found.result.contrast.mean.auroc.one.value
   failed = command('external', f'--workdir={run.workdir}')
   assert failed.returncode == 1 and failed.stderr.startswith('error: --output is missing')

@@ -52,6 +52,7 @@ def find(
   """
   split = np.full(len(images), '', object)
   words = np.full(len(images), '', object)
+  real = os.path.realpath(root)
   # What trained comes first: it is the gravest.
   same = {
     folder: _is_same_set(str(folder), of_folder, root, images['image'])
@@ -61,6 +62,12 @@ def find(
     for folder, of_folder in seen[seen['split'] == part].groupby('root'):
       if same[folder]:
         _by_name(images, of_folder, part, split, words)
+      elif _is_beneath(str(folder), real) or _is_beneath(real, str(folder)):
+        rows, inside, before = _alongside(images, paths, real, str(folder), of_folder)
+        inner = np.full(len(inside), '', object), np.full(len(inside), '', object)
+        _by_name(inside, before, part, *inner)
+        for whole, some in zip((split, words), inner):
+          whole[rows] = np.where(whole[rows] == '', some, whole[rows])
   _by_content(images, paths, seen, split, words)
   known = seen[seen['sha256'] != '']
   compared = (
@@ -72,6 +79,33 @@ def find(
     compared += '; what they show was not compared (--nopixels)'
   grave = np.flatnonzero(np.isin(split, ('train', 'validation')))
   return Met(split, str(words[grave[0]]) if len(grave) else '', compared)
+
+
+def _is_beneath(folder: str, other: str) -> bool:
+  return folder.startswith(os.path.join(other, ''))
+
+
+def _alongside(
+  images: pd.DataFrame, paths: Sequence[str], root: str, folder: str, seen: pd.DataFrame
+) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
+  """Returns what two folders have in common of which one lies in the other.
+
+  One is of several sets then, which has a set's name before its patients: 'nih:17'.
+
+  Returns:
+    int[M], rows of the images that lie in both folders; these with their whole paths for names; and
+    what was seen likewise. Patients are without the name of their set.
+  """
+  inner = max(folder, root, key=len)
+  own = [os.path.realpath(path) for path in paths]
+  before = [os.path.realpath(os.path.join(folder, image)) for image in seen['image']]
+  rows = np.array([row for row, path in enumerate(own) if _is_beneath(path, inner)], np.int64)
+  kept = [row for row, path in enumerate(before) if _is_beneath(path, inner)]
+  parts = []
+  for table, names, some in ((images, own, rows), (seen, before, kept)):
+    patients = table['patient'].iloc[some].str.replace(r'^[^:]+:', '', regex=True)
+    parts.append(pd.DataFrame({'image': [names[row] for row in some], 'patient': list(patients)}))
+  return rows, parts[0], parts[1]
 
 
 def _is_same_set(folder: str, seen: pd.DataFrame, root: str, images: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ on the next ones, so the patients are parted at random, by a seed, and no patien
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -20,12 +21,22 @@ from medjax.evaluation.external.result import (
 )
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import FrozenPoint
+from medjax.evaluation.label_figures import CONFIDENCE
+from medjax.evaluation.label_result import LabelResult
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
-from medjax.evaluation.statistics import calibration_metrics, recalibration
+from medjax.evaluation.statistics import (
+  calibration_metrics,
+  intervals,
+  jackknife,
+  recalibration,
+  resampled,
+)
 from medjax.evaluation.statistics.recalibration import Line
 
 WAYS = AS_FROZEN, IN_THE_LARGE, LOGISTIC = 'as frozen', 'in the large', 'logistic'
+
+FIGURES = ('brier', 'calibration_slope', 'calibration_intercept', 'observed_expected')
 
 Points = Mapping[str, Sequence[FrozenPoint]]
 
@@ -41,50 +52,95 @@ def of_labels(
     protocol: its head, replicates and seed, which also parts the patients.
   """
   fitted_on, tested_on = halves(external, protocol.seed)
-  # Each class of several is asked for by itself: recalibrated ones do not sum to 1.
-  alone = dataclasses.replace(protocol, head='sigmoid', prevalence={})
-  lines = {
-    way: [_line(way, fitted_on, index) for index in range(len(external.labels))] for way in WAYS
-  }
+  # Each class of several is asked for by itself: recalibrated ones do not sum to 1. No replicates
+  # are needed: rates have Wilson's intervals, calibration the jackknife's, the AUROC DeLong's.
+  alone = dataclasses.replace(protocol, head='sigmoid', prevalence={}, replicates=0)
+  names = list(external.labels)
+  lines = {way: [_line(way, fitted_on, index) for index in range(len(names))] for way in WAYS}
   rechosen = {
     label: _chosen_anew(fitted_on, index, lines[LOGISTIC][index], points[label], protocol)
-    for index, label in enumerate(external.labels)
+    for index, label in enumerate(names)
   }
-  results = {
-    way: summary.evaluate(
-      None,
+  before = _assessed(fitted_on, points, alone)
+  ways = {
+    way: _assessed(
       _moved(tested_on, lines[way]),
-      {
-        label: [*points[label], *(rechosen[label] if way == LOGISTIC else ())]
-        for label in external.labels
-      },
+      {label: [*points[label], *(rechosen[label] if way == LOGISTIC else ())] for label in names},
       alone,
     )
     for way in WAYS
   }
-  before = summary.evaluate(None, fitted_on, points, alone)
-  moved = {way: _moved(tested_on, lines[way]) for way in WAYS}
+  frozen = ways[AS_FROZEN].result.labels
   return {
     label: Recalibration(
-      estimated_on=cohorts.counts_of(before.labels[label]),
-      tested_on=cohorts.counts_of(results[AS_FROZEN].labels[label]),
-      intercept=before.labels[label].calibration_intercept,
-      slope=before.labels[label].calibration_slope,
-      auroc=results[AS_FROZEN].labels[label].auroc,
+      estimated_on=cohorts.counts_of(before.result.labels[label]),
+      tested_on=cohorts.counts_of(frozen[label]),
+      intercept=before.calibration[label]['calibration_intercept'],
+      slope=before.calibration[label]['calibration_slope'],
+      auroc=Figure(
+        frozen[label].auroc.value, frozen[label].delong.interval, reason=frozen[label].delong.reason
+      ),
       ways=tuple(
-        _of_way(
-          way,
-          lines[way][index],
-          results[way],
-          label,
-          cohorts.observed_expected(moved[way], index, alone),
-          len(points[label]),
-        )
-        for way in WAYS
+        _of_way(way, lines[way][index], ways[way], label, len(points[label])) for way in WAYS
       ),
     )
-    for index, label in enumerate(external.labels)
+    for index, label in enumerate(names)
   }
+
+
+class _Assessed(NamedTuple):
+  """A half of the patients under one way.
+
+  Attributes:
+    result: without replicates.
+    calibration: label → name of a figure of calibration → it, with its interval.
+  """
+
+  result: Result
+  calibration: dict[str, dict[str, Figure]]
+
+
+def _assessed(predictions: Predictions, points: Points, protocol: Protocol) -> _Assessed:
+  result = summary.evaluate(None, predictions, points, protocol)
+  prepared = summary.prepare(predictions, np.zeros((len(predictions.labels), 0)))
+  sums = _observed_and_expected(predictions)
+
+  def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
+    figures = resampled.compute(prepared, weights)
+    with np.errstate(divide='ignore', invalid='ignore'):
+      figures['observed_expected'] = (weights @ sums[0]) / (weights @ sums[1])
+    return {name: figures[name] for name in FIGURES}
+
+  values = compute(np.ones((1, prepared.patients)))
+  left_out = intervals.jackknife(compute, prepared.patients) if prepared.patients > 1 else {}
+  calibration = {}
+  for index, label in enumerate(predictions.labels):
+    calibration[label] = {
+      name: jackknife.figure(
+        float(values[name][0, index]),
+        left_out[name][:, index] if left_out else np.zeros(0),
+        _reason(result.labels[label], name),
+        CONFIDENCE,
+      )
+      for name in FIGURES
+    }
+  return _Assessed(result, calibration)
+
+
+def _observed_and_expected(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+  """Returns each patient's positives and the sum of their probabilities, f64[P, L] each."""
+  names, patient = np.unique(np.asarray(predictions.patients), return_inverse=True)
+  sums = np.zeros((2, len(names), len(predictions.labels)))
+  np.add.at(sums[0], patient, predictions.known * (predictions.truth == 1))
+  np.add.at(sums[1], patient, predictions.known * predictions.probabilities)
+  return sums[0], sums[1]
+
+
+def _reason(result: LabelResult, name: str) -> str:
+  """Returns why a figure has no value or cannot have an interval, '' if it can."""
+  # O:E needs what the slope needs but for negatives, without which it says nothing either.
+  figure = getattr(result, 'calibration_intercept' if name == 'observed_expected' else name)
+  return '' if figure.reason == intervals.NONE_DRAWN else figure.reason
 
 
 def halves(predictions: Predictions, seed: int) -> tuple[Predictions, Predictions]:
@@ -164,25 +220,16 @@ def _chosen_anew(
   return chosen
 
 
-def _of_way(
-  way: str, line: Line, result: Result, label: str, observed_expected: Figure, frozen: int
-) -> Recalibrated:
-  of_label = result.labels[label]
-  figures = {
-    name: getattr(of_label, name)
-    for name in ('brier', 'calibration_slope', 'calibration_intercept')
-  }
-  figures['observed_expected'] = observed_expected
+def _of_way(way: str, line: Line, assessed: _Assessed, label: str, frozen: int) -> Recalibrated:
   if line.reason:
-    figures = dict.fromkeys(figures, Figure(None, reason=line.reason))
+    nothing = dict.fromkeys(FIGURES, Figure(None, reason=line.reason))
+    return Recalibrated(way, None, None, line.reason, **nothing, operating_points=())
   return Recalibrated(
     how=way,
-    intercept=None if line.reason else line.intercept,
-    slope=None if line.reason else line.slope,
-    reason=line.reason,
-    operating_points=()
-    if line.reason
-    else tuple(
+    intercept=line.intercept,
+    slope=line.slope,
+    reason='',
+    operating_points=tuple(
       RecalibratedPoint(
         rule=point.rule,
         threshold=point.threshold,
@@ -192,8 +239,8 @@ def _of_way(
         ppv=point.ppv,
         npv=point.npv,
       )
-      for number, point in enumerate(of_label.operating_points)
+      for number, point in enumerate(assessed.result.labels[label].operating_points)
       if number < frozen or point.threshold is not None
     ),
-    **figures,
+    **assessed.calibration[label],
   )

@@ -116,10 +116,10 @@ def notes(sites: Sites) -> list[str]:
   sentences = []
   shared = sum(site.shared > 0 for site in sites.sites)
   if shared:
+    most = wording.count(max(site.shared for site in sites.sites), 'patient')
     sentences.append(
-      f'{wording.count(max(site.shared for site in sites.sites), "patient")} or fewer have images '
-      f'at several values of {sites.column}. Intervals of differences in AUROC know it; the others '
-      'take the two sides for independent and are then too wide.'
+      f'Up to {most} of a {sites.column} have images of others, too. Intervals of differences in '
+      'AUROC know it; the others take the two sides for independent and are then too wide.'
     )
   few = [site.value for site in sites.sites if site.patients < 50]
   if few:

@@ -9,6 +9,7 @@ from medjax.evaluation.contrasts import Compared
 from medjax.evaluation.external.result import Cohorts, CohortsLabel, CohortsMean
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import Counts
+from medjax.evaluation.result import Size
 from medjax.report.figures import difference_bar, difference_words, figure_words
 from medjax.report.markup import Markup, small, table, tag
 
@@ -78,15 +79,27 @@ def _positive(counts: Counts, unit: str) -> str:
   return said if unit == 'patient' else f'{said}, {people}'
 
 
-def discrimination(contrast: Cohorts, names: Names) -> Markup:
-  """Returns the table of areas under curves, a row for each label and one for the mean."""
+def discrimination(contrast: Cohorts, names: Names, sizes: tuple[Size, Size]) -> Markup:
+  """Returns the table of areas under curves, a row for each label and one for the mean.
+
+  Args:
+    contrast: of the two samples.
+    names: what they are called.
+    sizes: of the two.
+  """
   rows, several = [], len(contrast.mean.labels) > 1
   parts: list[CohortsLabel | CohortsMean] = [*contrast.labels.values()]
   widest = _widest([*parts, contrast.mean])
   for label, part in contrast.labels.items():
     rows.append([counted(label, part, names), *_areas(label, part, names, widest)])
   if several:
-    name = f'Mean of {len(contrast.mean.labels)}'
+    name = [
+      f'Mean of {len(contrast.mean.labels)}',
+      *(
+        small(f'{called}: {wording.count(size.patients, "patient")}')
+        for called, size in zip(names[:2], sizes)
+      ),
+    ]
     rows.append([name, *_areas('the mean', contrast.mean, names, widest)])
   header = (
     'Label',

@@ -69,7 +69,14 @@ def curves(result: ExternalResult) -> Markup | None:
     if external.roc is None or own.roc is None:
       continue
     areas = wording.plain(external.auroc, 3), wording.plain(own.auroc, 3)
-    said = small(f'AUROC external {areas[0]}, own test {areas[1]}')
+    counts = (
+      f'{part.positives:,} of {wording.count(part.images, result.external.unit)}'
+      for part in (external, own)
+    )
+    said = [
+      small(f'{name}: AUROC {area}, positive {count}')
+      for name, area, count in zip(('external', 'own test'), areas, counts)
+    ]
     drawing = panels.roc_pair(label, external.roc, own.roc, areas)
     figures.append(tag('figure', tag('figcaption', tag('b', label), said), drawing))
   if not figures:

@@ -3,6 +3,7 @@
 from medjax.evaluation import wording
 from medjax.evaluation.external import recalibrated
 from medjax.evaluation.external.result import (
+  CohortsLabel,
   ExternalLabel,
   ExternalResult,
   Recalibrated,
@@ -90,16 +91,15 @@ def _calibration_row(way: Recalibrated) -> list[object]:
 
 
 def _points(moved: Recalibration) -> Markup | None:
+  """Returns the table of decisions, the ways of one rule one after another."""
+  decided = [(way, point) for way in moved.ways for point in way.operating_points]
+  rules = list(dict.fromkeys(point.rule for _, point in decided))
   rows = []
-  for way in moved.ways:
-    for point in way.operating_points:
-      anew = 'threshold chosen anew' if point.chosen_anew else 'threshold as frozen'
-      name = [
-        f'{wording.capital(wording.rule(point.rule))}, {anew}',
-        small(_WAYS[way.how]),
-      ]
-      cells = [figure_words(getattr(point, rate), 2) for rate in RATES]
-      rows.append([name, wording.threshold(point.threshold), *cells])
+  for way, point in sorted(decided, key=lambda pair: rules.index(pair[1].rule)):
+    anew = 'threshold chosen anew' if point.chosen_anew else 'threshold as frozen'
+    name = [wording.capital(wording.rule(point.rule)), small(f'{_WAYS[way.how]}; {anew}')]
+    cells = [figure_words(getattr(point, rate), 2) for rate in RATES]
+    rows.append([name, wording.threshold(point.threshold), *cells])
   if not rows:
     return None
   return tag(
@@ -167,8 +167,15 @@ def _of(positives: int | None, total: int, unit: str) -> Markup:
   return small(f'{positives:,} of {wording.count(total, unit)}')
 
 
+def _sizes(contrast: CohortsLabel, unit: str) -> list[Markup]:
+  return [
+    small(f'{name}: {counts.positives:,} of {wording.count(counts.images, unit)}')
+    for name, counts in (('external', contrast.one), ('own test', contrast.other))
+  ]
+
+
 def _values(result: ExternalResult) -> list[Markup]:
-  parts = []
+  parts, unit = [], result.external.unit
   for name, title in (('ppv', 'PPV'), ('npv', 'NPV')):
     rows = []
     for label, part in result.labels.items():
@@ -179,7 +186,13 @@ def _values(result: ExternalResult) -> list[Markup]:
         own, external = getattr(point, name).other, getattr(point, name).one
         rows.append(
           [
-            [label, small(f'{wording.rule(values.rule)}, {wording.threshold(values.threshold)}')],
+            [
+              label,
+              small(
+                f'{wording.rule(values.rule)}, threshold {wording.threshold(values.threshold)}'
+              ),
+              *_sizes(contrast, unit),
+            ],
             [*figure_words(own, 2), _at(part.prevalence.labelled.other)],
             [
               *figure_words(getattr(values, f'{name}_carried'), 2),

@@ -4,6 +4,7 @@ import math
 
 from medjax.evaluation import wording
 from medjax.evaluation.external.result import Site, Sites
+from medjax.evaluation.result import Size
 from medjax.report.figures import difference_bar, difference_words, figure_words
 from medjax.report.markup import Markup, section, small, table, tag
 from medjax.report.sections import cohorts
@@ -40,8 +41,8 @@ def sites(result: Sites) -> Markup:
       'p',
       f'One model, the same at every {result.column}: no other was trained without it. Each value '
       'is compared with all others together, who are other patients unless a patient has images of '
-      f'several. In brackets the {result.confidence:.0%} interval, by patient. With '
-      f'{len(result.sites)} comparisons one of twenty intervals will exclude 0 by chance.',
+      f'several. In brackets the {result.confidence:.0%} interval, by patient: one of '
+      f'twenty excludes 0 by chance, and here are {len(result.sites)} differences.',
       class_='quiet',
     ),
     [_details(site, result) for site in result.sites],
@@ -60,7 +61,7 @@ def _row(site: Site, result: Sites, widest: float) -> list[object]:
     [name],
     size,
     [*figure_words(mean.auroc.one, 3), entered],
-    figure_words(mean.auroc.other, 3),
+    [*figure_words(mean.auroc.other, 3), small(_others(site, result))],
     [
       *difference_words(mean.auroc.difference),
       difference_bar(f'Difference of {site.value}', mean.auroc.difference, widest),
@@ -68,12 +69,24 @@ def _row(site: Site, result: Sites, widest: float) -> list[object]:
   ]
 
 
+def _others(site: Site, result: Sites) -> str:
+  patients = wording.count(result.patients - site.patients + site.shared, 'patient')
+  return f'of {patients}'
+
+
 def _details(site: Site, result: Sites) -> Markup:
   names = Names('here', 'all others', result.unit)
   return tag(
     'details',
     tag('summary', f'Every figure of {site.value}'),
-    cohorts.discrimination(site.contrast, names),
+    cohorts.discrimination(
+      site.contrast,
+      names,
+      (
+        Size(site.images, site.patients),
+        Size(result.images - site.images, result.patients - site.patients + site.shared),
+      ),
+    ),
     cohorts.class_decisions(site.contrast, names),
     tag('h3', 'Calibration'),
     cohorts.calibration(site.contrast, names),

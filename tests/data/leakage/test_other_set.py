@@ -67,6 +67,29 @@ def test_a_new_image_of_a_known_patient_is_met_within_a_set_alone(sets, tmp_path
   assert find(tmp_path, seen, new, pixels=False).split.tolist() == ['']
 
 
+@pytest.mark.parametrize('several', ['seen', 'tested'])
+def test_a_set_among_several_is_the_same_set(sets, several):
+  seen = seen_of(sets / 'seen').assign(sha256='')
+  trained = seen.loc[seen['split'] == 'train', 'patient'].iloc[0]
+  root, prefix = sets / 'seen', ''
+  if several == 'seen':
+    seen = seen.assign(
+      root=str(sets), image='seen/' + seen['image'], patient='a:' + seen['patient']
+    )
+  else:
+    root, prefix = sets, 'seen/'
+  new = pd.DataFrame(
+    {
+      'image': [f'{prefix}train/new.jpg', 'other/new.jpg'],
+      'patient': ['a:' * (several == 'tested') + trained, 'b:' + trained],
+    }
+  )
+  if several == 'seen':
+    new = new[:1]
+  assert find(root, seen, new, pixels=False).split.tolist()[0] == 'train'
+  assert find(root, seen, new, pixels=False).split.tolist()[1:] in ([], [''])
+
+
 def test_a_copy_under_another_name_is_met_across_sets(sets, tmp_path):
   seen = seen_of(sets / 'seen')
   trained = seen[seen['split'] == 'train']['image'].iloc[0]

@@ -260,6 +260,44 @@ def test_bytes_depend_on_the_settings_alone(tmp_path):
   assert films[0].isdisjoint(films[1])
 
 
+def test_another_hospital_has_darker_films_and_more_findings(tmp_path):
+  hospitals = {
+    'usual': chest.Hospital(),
+    'dark': chest.Hospital(exposure=0.3),
+    'ill': chest.Hospital(prevalence=2.0),
+  }
+  for name, hospital in hospitals.items():
+    chest.generate(tmp_path / name, images=150, image_size=32, seed=1, hospital=hospital)
+  brightness, shares = {}, {}
+  for name in hospitals:
+    films = sorted((tmp_path / name).rglob('*.jpg'))
+    brightness[name] = np.mean([np.asarray(Image.open(film)) for film in films])
+    shares[name] = pd.read_csv(tmp_path / name / 'truth.csv')[list(chest.PREVALENCE)].mean()
+  assert brightness['dark'] < brightness['usual'] - 20
+  assert (shares['dark'] == shares['usual']).all()  # The same patients, through another scanner.
+  for finding, share in chest.PREVALENCE.items():
+    assert abs(shares['ill'][finding] - 2 * share) < 0.1 and shares['ill'][finding] > share
+  # A usual hospital's settings are those of before, so that older roots stay what they are.
+  assert 'exposure' not in json.loads((tmp_path / 'usual' / 'phantom.json').read_text())
+  with pytest.raises(InputError, match='other settings'):
+    chest.generate(tmp_path / 'dark', images=150, image_size=32, seed=1)
+
+
+@pytest.mark.parametrize(
+  ('hospital', 'said'),
+  [
+    (chest.Hospital(exposure=0.6), 'exposure is 0.6; it must be between -0.5 and 0.5'),
+    (chest.Hospital(exposure=float('nan')), 'exposure is nan'),
+    (chest.Hospital(prevalence=0.0), 'prevalence is 0.0 times the usual; it must be above 0'),
+    (chest.Hospital(prevalence=3.0), 'at most 2.83'),
+  ],
+)
+def test_a_hospital_that_cannot_be(tmp_path, hospital, said):
+  with pytest.raises(InputError, match=said):
+    chest.generate(tmp_path / 'root', images=4, image_size=16, hospital=hospital)
+  assert not list(tmp_path.iterdir())
+
+
 def test_images_of_one_seed_differ_from_each_other(root):
   assert len({path.read_bytes() for path in root.rglob('*.jpg')}) == IMAGES
 

@@ -50,7 +50,7 @@ def test_patients_of_several_sites_are_counted_and_said():
   found = by_site(whole)
   shared = set(np.array(whole.patients)[::2]) & set(np.array(whole.patients)[1::2])
   assert [site.shared for site in found.sites] == [len(shared)] * 2
-  assert any('several values of site' in note for note in sites.notes(found))
+  assert any('of a site have images of others' in note for note in sites.notes(found))
 
 
 def test_missing_values_are_a_group_of_their_own():
