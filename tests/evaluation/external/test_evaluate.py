@@ -5,13 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from drawn_external import LABELS, PROTOCOL, hospital, validated
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
 from medjax.evaluation import assessment, results_file
-from medjax.evaluation.external import cohorts, recalibrated, scores
+from medjax.evaluation.external import cohorts, evaluate, recalibrated, scores
 from medjax.evaluation.external.result import Cohorts, ExternalLabel
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import calibrated
@@ -139,6 +140,39 @@ def test_recalibration_mends_calibration_and_leaves_the_ranking(shifted):
     assert moved.estimated_on.patients <= 130 and moved.tested_on.patients <= 130
 
 
+def test_recalibration_is_fitted_on_the_first_half_alone(shifted):
+  external, found = shifted
+  first, second = recalibrated.halves(calibrated(frozen_of(), external), PROTOCOL.seed)
+  for index, label in enumerate(LABELS):
+    moved, known = found.labels[label].recalibration, first.known[:, index]
+    z, y = special.logit(first.probabilities[known, index]), first.truth[known, index]
+    both = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit().params
+    assert (moved.ways[2].intercept, moved.ways[2].slope) == pytest.approx(tuple(both), abs=1e-5)
+    alone = sm.GLM(y, np.ones(len(y)), offset=z, family=sm.families.Binomial()).fit().params
+    assert moved.ways[1].intercept == pytest.approx(alone[0], abs=1e-5)
+    assert moved.intercept.value == pytest.approx(alone[0], abs=1e-3)
+    # What is tested is the other half, moved so.
+    known = second.known[:, index]
+    p = special.expit(both[0] + both[1] * special.logit(second.probabilities[known, index]))
+    y = second.truth[known, index]
+    assert moved.ways[2].brier.value == pytest.approx(((p - y) ** 2).mean(), abs=1e-6)
+    assert moved.ways[2].observed_expected.value == pytest.approx(y.sum() / p.sum(), abs=1e-5)
+
+
+def test_the_source_of_the_runs_split_is_no_source_of_other_patients():
+  validation, own = hospital(1, 300), hospital(2, 250)
+  weights = np.where(validation.truth[:, 1] == 1, 0.5, 1.2)
+  enriched = validation._replace(weights=weights)
+  chosen = assessment.freeze(enriched, PROTOCOL)
+  assert chosen['image'].source_prevalence['Mass'] < 0.15
+  found = evaluate.evaluate(enriched, own, hospital(3, 200), chosen, PROTOCOL)
+  assert found.own.labels['Mass'].operating_points[0].at_prevalence is not None
+  assert found.external.labels['Mass'].operating_points[0].at_prevalence is None
+  assert not any('floor' in note for note in found.external.notes)
+  shift = found.labels['Mass'].prevalence
+  assert shift.calibrated_to == chosen['image'].source_prevalence['Mass']
+
+
 def sklearn_auroc(external, index):
   _, other = recalibrated.halves(calibrated(frozen_of(), external), PROTOCOL.seed)
   known = other.known[:, index]
@@ -245,8 +279,6 @@ def test_exclusive_classes_are_compared_by_their_decision():
   protocol = dataclasses.replace(PROTOCOL, head='softmax', calibration='temperature')
   parts = [exclusive(seed) for seed in (1, 2, 3)]
   chosen = assessment.freeze(parts[0], protocol)
-  from medjax.evaluation.external import evaluate
-
   found = evaluate.evaluate(*parts, chosen, protocol)
   accuracy = found.contrast.classes['accuracy']
   there = parts[2]

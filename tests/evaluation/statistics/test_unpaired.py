@@ -61,6 +61,24 @@ def test_predictive_values_follow_bayes():
       assert figure.interval[0] < figure.value < figure.interval[1]
 
 
+def test_bounds_of_predictive_values_add_up_on_the_scale_of_log_odds():
+  # Bounds that are symmetric on that scale are standard errors, whose squares add up.
+  def around(value, reach):
+    return value / np.exp(reach), value * np.exp(reach)
+
+  low, high = around(0.2, 0.2)
+  rates = Figure(0.8, around(0.8, 0.1)), Figure(0.8, (1 - high, 1 - low))
+  prevalence = Figure(0.3, tuple(special.expit(special.logit(0.3) + np.array([-0.3, 0.3]))))
+  ppv, _ = unpaired.predictive_values(*rates, prevalence)
+  reach = np.sqrt(0.1**2 + 0.2**2 + 0.3**2)
+  expected = special.expit(special.logit(ppv.value) + np.array([-reach, reach]))
+  assert ppv.interval == pytest.approx(tuple(expected))
+  # The NPV is the PPV of the opposite question.
+  turned = Figure(0.7, (1 - prevalence.interval[1], 1 - prevalence.interval[0]))
+  _, npv = unpaired.predictive_values(rates[1], rates[0], turned)
+  assert npv.interval == pytest.approx(ppv.interval)
+
+
 def test_predictive_values_at_the_ends_have_a_reason_and_no_bounds():
   some = share(8, 10)
   perfect = unpaired.predictive_values(some, share(10, 10), share(2, 10))
