@@ -4,6 +4,9 @@
 --config.optimizer.learning_rate=1e-3; python -m medjax.settings lists them all. A run that was
 interrupted goes on by the same command, a finished one by more --config.steps or another
 --config.evaluation.
+
+--config.split.folds=5 tests everybody once, in five runs, and --config.seeds=5 trains five networks
+on one split; --fold=2 and --seed_index=2 do one of them, for a cluster.
 """
 
 # Flags and devices, nothing else. Input workers import this module again: keep it light.
@@ -25,6 +28,11 @@ _COORDINATOR = flags.DEFINE_string(
 _PROCESSES = flags.DEFINE_integer('processes', 1, 'Number of processes, with --coordinator.')
 _PROCESS = flags.DEFINE_integer('process', 0, 'Number of this process, with --coordinator.')
 
+_FOLD = flags.DEFINE_integer('fold', None, 'The one fold to run, from 0, with config.split.folds.')
+_SEED_INDEX = flags.DEFINE_integer(
+  'seed_index', None, 'The one seed to run, from 0, with config.seeds.'
+)
+
 
 def main() -> None:
   """Sets up the devices and runs the experiment."""
@@ -34,14 +42,15 @@ def main() -> None:
 
   import jax
 
-  from medjax.experiment import memory, run
+  from medjax.experiment import memory, repeated
   from medjax.runtime import devices
 
   devices.keep_compiled_programs()
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     with memory.errors_in_words(config):
-      run.run(config, pathlib.Path(_WORKDIR.value))
+      only = repeated.Only(_FOLD.value, _SEED_INDEX.value)
+      repeated.start(config, pathlib.Path(_WORKDIR.value), only)
   except jax.errors.JaxRuntimeError as error:
     if jax.process_count() == 1:
       raise

@@ -30,6 +30,8 @@ def check(config: Config) -> None:
   _check_optimizer(config)
   _check_averaging(config)
   _check_subgroups(config)
+  _check_folds(config)
+  _check_seeds(config)
 
 
 def _check_data(config: Config) -> None:
@@ -129,3 +131,52 @@ def _check_subgroups(config: Config) -> None:
         f'files of predictions ({", ".join((*vocabulary.OWN_COLUMNS, *vocabulary.OF_PREDICTIONS))} '
         'and a label); rename it in the table'
       )
+
+
+def _check_folds(config: Config) -> None:
+  split = config.split
+  folds, where = split.folds, f'config.split.folds={split.folds}'
+  if folds in (1, True) or (isinstance(folds, int) and folds < 0):
+    raise InputError(f"{where}: must be 2 or more, 'site', or 0 for a single test set")
+  if isinstance(folds, str) and folds != 'site':
+    raise InputError(f"{where}: must be a number of folds, such as 5, or 'site'")
+  if not folds:
+    if split.fold >= 0:
+      raise InputError(
+        f'config.split.fold={split.fold}: there are no folds; set config.split.folds=5 too'
+      )
+    return
+  if isinstance(folds, int) and split.fold >= folds:
+    raise InputError(f'config.split.fold={split.fold}: must be from 0 to {folds - 1}')
+  for name in ('test', 'validation'):
+    asked = str(getattr(split, name)).strip()
+    if asked.startswith('official'):
+      raise InputError(
+        f"{where}: with config.split.{name}='{asked}' the publisher says who is tested, with folds "
+        f'everybody is in turn; give config.split.{name}=0.1, or no folds'
+      )
+  if split.file or split.date:
+    field = 'file' if split.file else 'date'
+    raise InputError(
+      f'{where}: config.split.{field} says who is tested, with folds everybody is in turn; leave '
+      'one of them out'
+    )
+
+
+def _check_seeds(config: Config) -> None:
+  seeds, split = config.seeds, config.split
+  where = f'config.seeds={seeds}'
+  if seeds > 1 and config.seed + seeds > 2**32:
+    raise InputError(f'{where}: the last seed would be 2**32 or more; lower config.seed')
+  is_folded = bool(split.folds) and split.fold < 0
+  if seeds > 1 and is_folded:
+    raise InputError(
+      f'{where}: not together with config.split.folds={split.folds}; name the fold whose seeds are '
+      'to be trained, such as config.split.fold=0'
+    )
+  if config.evaluation.members and (seeds > 1 or is_folded):
+    which = where if seeds > 1 else f'config.split.folds={split.folds}'
+    raise InputError(
+      f'{which}: config.evaluation.members are averaged with one run; leave them out here, and '
+      'name them when one of the runs is tested again'
+    )

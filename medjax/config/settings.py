@@ -69,6 +69,11 @@ class Split:
     validation: likewise; drawn to match the test set's class distribution.
     test_floor: label → least share (0.2) or count (50) of test patients positive for it.
     seed: of the draw.
+    folds: how many times another part of the patients is tested, as 5, by networks that have not
+      seen them; or 'site', which tests one site after another; 0 tests once. `test` and
+      `test_floor` are then not used, and the work directory holds a run for each, `fold0` and so
+      on; see docs/folds_and_seeds.md.
+    fold: which of them this run is, the first being 0; -1 runs them all.
     file: a table of your own split, relative to data.root: image or patient, and split. What is
       'official' is then what it says.
     date: instead of a file: patients imaged on that day (2024-05-31) or later, by the table's
@@ -81,6 +86,8 @@ class Split:
   validation: float | int | str = 0.1
   test_floor: dict = dataclasses.field(default_factory=dict)
   seed: int = setting(0, least=0, below=2**32)
+  folds: int | str = 0
+  fold: int = setting(-1, least=-1)
   file: str = ''
   date: str = ''
   names: dict = dataclasses.field(default_factory=dict)
@@ -262,6 +269,8 @@ class Config:
     precision: of the forward and backward pass, 'float32' or 'bfloat16'; parameters stay float32.
     replicates: bootstrap replicates of the test intervals.
     seed: of the parameters, of the order of images and of augmentation.
+    seeds: how many networks are trained on the same split, with this seed and those after it; the
+      work directory holds a run for each, `seed0` and so on; see docs/folds_and_seeds.md.
   """
 
   data: Data
@@ -281,6 +290,7 @@ class Config:
   precision: str = setting('float32', options=('float32', 'bfloat16'))
   replicates: int = setting(2_000, least=0)
   seed: int = setting(0, least=0, below=2**32)
+  seeds: int = setting(1, least=1)
   evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
   @property

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.prepared import Prepared
-from medjax.data.split import by_patient, given, source_weights, split_files
+from medjax.data.split import by_patient, folds, given, source_weights, split_files
 from medjax.errors import InputError, check_option
 from medjax.runtime import rounding
 
@@ -74,6 +74,25 @@ class Study:
     return source_weights.absent(*drawn, how=self.proof['how'], part=part)
 
 
+class Source(NamedTuple):
+  """A source before its patients are split: what `read_source` returns.
+
+  Attributes:
+    every_image: the study table of all views.
+    table: that of those views that config.data.views keeps, N rows.
+    values, mask, truth, known: as of `Study`.
+    notes: sentences on what weakens them.
+  """
+
+  every_image: pd.DataFrame
+  table: pd.DataFrame
+  values: np.ndarray
+  mask: np.ndarray
+  truth: np.ndarray
+  known: np.ndarray
+  notes: list[str]
+
+
 def make(config: Config) -> tuple[Study, str]:
   """Reads the source and draws the split; returns the study and the text of split.csv.
 
@@ -81,31 +100,13 @@ def make(config: Config) -> tuple[Study, str]:
     InputError: anything about the source, its labels or the split, a row whose image is missing, or
       no column for config.evaluation.level or one of its subgroups.
   """
-  every_image = datasets.read_all(config.data)
-  data = config.data
-  notes = missing_files.check(every_image, pathlib.Path(data.root), data.broken, data.source)
-  table, view_notes = datasets.keep_views(every_image, config.data)
-  notes += view_notes
-  names = config.data.labels
-  values, mask, truth, known = _labels(config, table)
-  with_official, split_notes = given.with_official(
-    table, pathlib.Path(config.data.root), config.split
-  )
-  notes += split_notes
-  split, how = by_patient.make(
-    with_official,
-    truth,
-    known,
-    names,
-    test=config.split.test,
-    validation=config.split.validation,
-    test_floor=config.split.test_floor,
-    seed=config.split.seed,
-  )
-  by_patient.check_overlap(table, split)
+  source = read_source(config)
+  split, how, split_notes = draw(config, source)
+  table, truth, known, names = source.table, source.truth, source.known, config.data.labels
   check_evaluation(config, table, split)
   settings = dataclasses.asdict(config.split)
   proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
+  every_image, notes = source.every_image, source.notes + split_notes
   notes += study_table.note_on_identifiers(table)
   notes += _assumed_negatives(table, split, names, truth, known)
   proof['source'] = {
@@ -115,8 +116,33 @@ def make(config: Config) -> tuple[Study, str]:
     'patients_of_other_views': every_image['patient'].nunique() - table['patient'].nunique(),
   }
   proof['notes'] += notes
-  study = Study(table, values, mask, truth, known, split, proof)
+  study = Study(table, source.values, source.mask, truth, known, split, proof)
   return study, split_files.to_csv(table, split)
+
+
+def read_source(config: Config) -> Source:
+  """Reads the source; raises as `make`."""
+  every_image = datasets.read_all(config.data)
+  data = config.data
+  notes = missing_files.check(every_image, pathlib.Path(data.root), data.broken, data.source)
+  table, view_notes = datasets.keep_views(every_image, config.data)
+  return Source(every_image, table, *_labels(config, table), notes + view_notes)
+
+
+def draw(config: Config, source: Source) -> tuple[np.ndarray, dict, list[str]]:
+  """Returns the split str[N] that the config asks for, how it was made, and notes on it.
+
+  Raises:
+    InputError: anything about the split.
+  """
+  with_official, notes = given.with_official(
+    source.table, pathlib.Path(config.data.root), config.split
+  )
+  split, how = folds.split(
+    with_official, source.truth, source.known, config.data.labels, config.split
+  )
+  by_patient.check_overlap(source.table, split)
+  return split, how, notes
 
 
 def findings(

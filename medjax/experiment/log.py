@@ -227,7 +227,7 @@ def opening_lines(
   return [
     f'data      {config.data.source} in {config.data.root}: {len(data.table):,} images',
     *(f'          {line}' for line in (*study.describe(data), *can_show)),
-    f'split     test {data.proof["how"]["test"]["from"]}, validation '
+    f'split     test {_origin(data.proof["how"]["test"])}, validation '
     f'{data.proof["how"]["validation"]["from"]}, by patient; SHA-256 '
     f'{data.proof["split_sha256"][:12]}',
     f'set aside {len(broken):,} images that cannot be read',
@@ -255,6 +255,11 @@ def opening_lines(
       )
     ),
   ]
+
+
+def _origin(how: Mapping[str, Any]) -> str:
+  """Returns where a test set comes from, as 'drawn' or 'fold 0 of 5'."""
+  return f'fold {how["fold"]} of {how["folds"]}' if how['from'] == 'folds' else str(how['from'])
 
 
 def _epochs(config: Config, images: int) -> str:

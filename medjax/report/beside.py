@@ -14,6 +14,7 @@ from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.external.result import Cohorts, ExternalResult, ScoreDistribution, Sites
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.label_result import DecisionCurve
+from medjax.evaluation.repeated_result import Network, OverFolds, OverSeeds
 from medjax.evaluation.result import Result
 from medjax.report import markup
 from medjax.runtime import files
@@ -242,6 +243,29 @@ def _bins(scores: ScoreDistribution) -> list[dict[str, Any]]:
     'own_negatives': scores.own_negatives,
   }
   return [dict(zip(columns, row)) for row in zip(*columns.values())]
+
+
+def of_networks(
+  networks: Sequence[Network], labels: Mapping[str, OverFolds | OverSeeds]
+) -> dict[str, str]:
+  """Returns the CSV files of folds or seeds: every network, and their spread by label."""
+  rows = [
+    {
+      'network': network.name,
+      **{name: getattr(network, name) for name in ('images', 'patients', 'trained_on')},
+      'label': label,
+      'auroc': auroc.value,
+      **dict(zip(('auroc_low', 'auroc_high'), auroc.interval or (None, None))),
+      'threshold': network.thresholds.get(label),
+    }
+    for network in networks
+    for label, auroc in {**network.labels, 'mean': network.auroc}.items()
+  ]
+  spread = [
+    {'label': label, **{n: v for n, v in _row(over).items() if not n.endswith('_values')}}
+    for label, over in labels.items()
+  ]
+  return {'networks.csv': _csv(rows), 'spread.csv': _csv(spread)}
 
 
 def _row(value: Any) -> dict[str, Any]:

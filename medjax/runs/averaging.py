@@ -93,7 +93,7 @@ def _augment_each(
 
 def mean(runs: Sequence[np.ndarray]) -> np.ndarray:
   """Returns what is reported, f64[N, L], of the log-odds f32[N, K, P, L] of each run."""
-  return _mean([_of_passes(log_odds) for log_odds in runs])
+  return mean_log_odds([_of_passes(log_odds) for log_odds in runs])
 
 
 def ablations(config: Config, runs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -110,17 +110,17 @@ def ablations(config: Config, runs: Sequence[np.ndarray]) -> dict[str, np.ndarra
   if evaluation.checkpoints > 1:
     alone['several checkpoints alone'] = _of_passes(own[:, :, :1])
   if evaluation.members:
-    alone['several runs alone'] = _mean([log_odds[:, 0, 0] for log_odds in runs])
+    alone['several runs alone'] = mean_log_odds([log_odds[:, 0, 0] for log_odds in runs])
   # What is the only one is the mean itself.
   return {SINGLE: own[:, 0, 0].astype(np.float64), **(alone if len(alone) > 1 else {})}
 
 
 def _of_passes(log_odds: np.ndarray) -> np.ndarray:
   images, checkpoints, passes, labels = log_odds.shape
-  return _mean(list(log_odds.reshape(images, checkpoints * passes, labels).swapaxes(0, 1)))
+  return mean_log_odds(list(log_odds.reshape(images, checkpoints * passes, labels).swapaxes(0, 1)))
 
 
-def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+def mean_log_odds(parts: Sequence[np.ndarray]) -> np.ndarray:
   """Returns the log-odds f64[N, L] of the mean probability of parts f[N, L], themselves log-odds.
 
   The means of p and of 1 − p are both taken, so that neither is lost in the rounding of the other.

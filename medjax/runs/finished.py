@@ -15,7 +15,7 @@ from medjax.evaluation import frozen, predictions, results_file
 from medjax.evaluation.frozen import Frozen
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Result
-from medjax.runs import decisions, integrity, model_file
+from medjax.runs import decisions, integrity, model_file, repeats
 from medjax.runs.layout import PARTS, Layout
 from medjax.runs.model_file import Provenance
 from medjax.runtime import files
@@ -150,8 +150,10 @@ def read_config(layout: Layout) -> Config:
   """Returns the config of a run, finished or not.
 
   Raises:
-    InputError: it is no work directory, or one of another version of medjax.
+    InputError: it is no work directory, one of several folds or seeds, or of another version of
+      medjax.
   """
+  repeats.check_is_one_run(layout.workdir)
   try:
     return configs.from_dict(files.read_json(layout.config))
   except (TypeError, AttributeError) as error:

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import filelock
@@ -27,6 +27,21 @@ def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
     lock.acquire(blocking=False)
   except filelock.Timeout:
     raise InputError(refusal) from None
+  try:
+    yield
+  finally:
+    lock.release()
+
+
+@contextlib.contextmanager
+def waited_lock(path: pathlib.Path, is_held: Callable[[], None]) -> Iterator[None]:
+  """Holds a lock file as `locked` does, waiting for who holds it; `is_held` is called first."""
+  lock = filelock.FileLock(path)
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    is_held()
+    lock.acquire()
   try:
     yield
   finally:

@@ -15,7 +15,7 @@ from medjax.data.images import containers, headers
 from medjax.data.leakage import colours, copies, duplicates, table_audit
 from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
 from medjax.data.phantom import folder
-from medjax.data.split import by_patient, given, split_files
+from medjax.data.split import by_patient, folds, given, split_files
 from medjax.errors import InputError
 from medjax.runtime.progress import Progress
 
@@ -201,16 +201,7 @@ def _split(study: Study, path: str) -> Split:
       by_patient.check_overlap(table, published)
     except InputError:  # Training refuses it; here that is the question.
       return Split(published, 'as published', {}, given_notes)
-  sides, how = by_patient.make(
-    table,
-    study.truth,
-    study.known,
-    study.config.data.labels,
-    test=settings.test,
-    validation=settings.validation,
-    test_floor=settings.test_floor,
-    seed=settings.seed,
-  )
+  sides, how = folds.split(table, study.truth, study.known, study.config.data.labels, settings)
   test, validation = (how[part]['from'] for part in ('test', 'validation'))
   words = f'test {test}, validation {validation}, seed {how["seed"]}'
   return Split(sides, words, {}, given_notes)

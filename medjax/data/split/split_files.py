@@ -124,6 +124,7 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
         f"The {side} set is the publisher's for {official}, and drawn for {drawn}, where there is "
         'none.'
       )
+  notes += how.get('test', {}).get('notes', [])
   if enriched := how.get('test', {}).get('enriched'):
     notes.append(
       f'The test set was enriched to meet the floor for {", ".join(enriched)}: its prevalence is '

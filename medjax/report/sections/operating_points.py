@@ -113,7 +113,7 @@ def _row(name: object, point: OperatingPoint) -> list[object]:
     cells.append(
       [
         *figure_words(getattr(point, figure), 2),
-        _counts(point, figure),
+        counts(point, figure),
         None if before is None else small(f'validation {wording.number(before, 2)}'),
         _at_prevalence(point.at_prevalence, figure),
       ]
@@ -122,13 +122,14 @@ def _row(name: object, point: OperatingPoint) -> list[object]:
   return [name, *cells]
 
 
-def _counts(point: OperatingPoint, figure: str) -> Markup | None:
-  counts = point.confusion
-  if counts is None or getattr(point, figure).value is None:
+def counts(point: OperatingPoint, figure: str) -> Markup | None:
+  """Returns of how many images a rate is, 'sensitivity', 'specificity', 'ppv' or 'npv'."""
+  decided = point.confusion
+  if decided is None or getattr(point, figure).value is None:
     return None
   right, parts = _COUNTS[figure]
-  total = sum(getattr(counts, part) for part in parts)
-  return small(f'{getattr(counts, right):,} of {total:,}')
+  total = sum(getattr(decided, part) for part in parts)
+  return small(f'{getattr(decided, right):,} of {total:,}')
 
 
 def _at_prevalence(values: AtPrevalence | None, name: str) -> Markup | None:

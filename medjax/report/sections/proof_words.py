@@ -34,7 +34,10 @@ def _side(how: Mapping, settings: Mapping, side: str) -> str:
   """Returns how the test or validation set came to be."""
   asked, origin = settings.get(side), str(how.get('from', ''))
   words = [_FROM.get(origin, origin or 'not recorded')]
-  if origin == 'drawn' and isinstance(asked, int | float):
+  if origin == 'folds':
+    whose = 'by patient' if how['name'] == str(how['fold']) else f"the site '{how['name']}'"
+    words = [f'fold {how["fold"]} of {how["folds"]}, counted from 0: {whose}']
+  elif origin == 'drawn' and isinstance(asked, int | float):
     size = f'{asked:.0%} of the patients' if 0 < asked < 1 else f'{asked:,} patients'
     words.append(size)
   elif asked not in (None, ''):
