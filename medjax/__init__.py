@@ -7,6 +7,7 @@ if TYPE_CHECKING:
   from medjax import augment, config, losses, models
   from medjax.api.evaluations import assess, compare
   from medjax.api.plans import test_set_size
+  from medjax.api.repeated import Folds, Seeds
   from medjax.api.runs import Run, load_config, open_run, train
   from medjax.api.searches import search_settings
   from medjax.api.tables import audit_table, split_patients
@@ -17,8 +18,10 @@ __version__ = '0.1.0'
 
 __all__ = [
   'Config',
+  'Folds',
   'InputError',
   'Run',
+  'Seeds',
   'assess',
   'audit_table',
   'augment',
@@ -38,8 +41,10 @@ __all__ = [
 # wait neither for jax nor for pandas.
 _WHERE = {
   'Config': 'medjax.config',
+  'Folds': 'medjax.api.repeated',
   'InputError': 'medjax.errors',
   'Run': 'medjax.api.runs',
+  'Seeds': 'medjax.api.repeated',
   'assess': 'medjax.api.evaluations',
   'audit_table': 'medjax.api.tables',
   'compare': 'medjax.api.evaluations',

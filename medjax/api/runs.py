@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +16,11 @@ from medjax.api import words
 from medjax.api.page import Page
 from medjax.config import Config
 from medjax.errors import InputError
-from medjax.runs import finished
+from medjax.runs import finished, repeats
+from medjax.runs.layout import Layout
+
+if TYPE_CHECKING:
+  from medjax.api.repeated import Folds, Seeds
 
 if TYPE_CHECKING:
   from medjax.api.externals import External
@@ -164,8 +169,11 @@ def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
     return configs.load(str(words.path(path_and_arg, 'path_and_arg')), overrides)
 
 
-def train(config: Config, workdir: str | os.PathLike) -> Run:
+def train(config: Config, workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
   """Trains, tests once and writes the report, as `python -m medjax.main` does; returns the run.
+
+  With config.split.folds it returns `Folds`, with config.seeds `Seeds`: several `runs`, and the
+  `result` and `report` of all of them together.
 
   Called again with the same config and work directory it goes on where it stopped, and returns a
   run that is complete at once; with more steps, or another evaluation, a complete one goes on too.
@@ -182,7 +190,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
   folder = words.path(workdir, 'workdir')
   check_start(config)
 
-  from medjax.experiment import memory, run
+  from medjax.experiment import memory, repeated
   from medjax.runtime import devices
 
   devices.keep_compiled_programs()
@@ -192,7 +200,7 @@ def train(config: Config, workdir: str | os.PathLike) -> Run:
       words.renamed(_WORKDIR, folders=[folder, config.data.root]),
       memory.errors_in_words(config),
     ):
-      run.run(config, folder)
+      repeated.start(config, folder)
   except SystemExit as stop:
     if stop.code != 128 + signal.SIGINT:
       raise
@@ -218,10 +226,25 @@ def check_start(config: Config, called: str = 'train') -> None:
 def open_run(workdir: str | os.PathLike) -> Run:
   """Opens a finished run.
 
+
+def open_run(workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
+  """Opens a finished run, or the finished folds or seeds of a work directory.
+
   Raises:
     InputError: it is no work directory, one of another version of medjax, or not finished.
   """
-  opened = finished.open_run(words.path(workdir, 'workdir'))
+  folder = words.path(workdir, 'workdir')
+  there = repeats.find(folder)
+  if there is None or Layout(folder).is_run():
+    return open_one(folder)
+  from medjax.api import repeated
+
+  return repeated.open_repeated(there)
+
+
+def open_one(workdir: pathlib.Path) -> Run:
+  """Opens a finished run; raises as `open_run`."""
+  opened = finished.open_run(workdir)
   return Run(**{field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)})
 
 

@@ -11,6 +11,8 @@ from medjax.data.split.folds import Folds, Lacking
 from medjax.data.study import Source
 from medjax.errors import InputError, count
 
+_TRIED = 50  # folds at most, to say how many would do
+
 
 def configs_of(config: Config, source: Source) -> list[Config]:
   """Returns the config of every fold's run, after looking at the split of each.
@@ -26,7 +28,7 @@ def configs_of(config: Config, source: Source) -> list[Config]:
   made = _made(config, source)
   every = [with_fold(config, number) for number in range(len(made.names))]
   for number, of_fold in enumerate(every):
-    split, _, _ = study.draw(of_fold, source)
+    split = _split(of_fold, source, made)
     study.check_evaluation(of_fold, source.table, split)
     if found := _lacking(config, source, split):
       name = made.names[number]
@@ -43,6 +45,11 @@ def with_fold(config: Config, fold: int) -> Config:
 def _made(config: Config, source: Source) -> Folds:
   split = config.split
   return folds.make(source.table, source.truth, source.known, folds=split.folds, seed=split.seed)
+
+
+def _split(config: Config, source: Source, made: Folds) -> np.ndarray:
+  settings, labels = config.split, config.data.labels
+  return folds.of_fold(source.table, source.truth, source.known, labels, settings, made)[0]
 
 
 def _lacking(config: Config, source: Source, split: np.ndarray) -> list[Lacking]:
@@ -68,15 +75,25 @@ def _refusal(config: Config, source: Source, whose: str, lacking: Lacking) -> st
   number = _most(config, source)
   if number:
     return f'{said}; {number} folds would do'
-  return f'{said}; no number of folds would do: leave the label out, or set a larger validation'
+  return (
+    f'{said}; no number of folds would do: leave the label out, or set a larger '
+    'config.split.validation'
+  )
 
 
 def _most(config: Config, source: Source) -> int:
-  """Returns the largest number of folds, below those asked for, that all have all classes; or 0."""
-  for number in range(int(config.split.folds) - 1, 1, -1):
+  """Returns the most folds, below those asked for, of which all have all classes; 0 for none."""
+  positive = source.known & (source.truth > 0.5)
+  rarest = min(
+    source.table['patient'][has[:, column]].nunique()
+    for has in (positive, source.known & ~positive)
+    for column in range(has.shape[1])
+  )
+  for number in range(min(int(config.split.folds) - 1, rarest, _TRIED), 1, -1):
     asked = dataclasses.replace(config, split=dataclasses.replace(config.split, folds=number))
     try:
-      splits = [study.draw(with_fold(asked, fold), source)[0] for fold in range(number)]
+      made = _made(asked, source)
+      splits = [_split(with_fold(asked, fold), source, made) for fold in range(number)]
     except InputError:  # Too few to validate, or none left to train on.
       continue
     if not any(_lacking(asked, source, split) for split in splits):

@@ -14,7 +14,7 @@ Mach. Learn. Res. 5:1089, 2004).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ import pandas as pd
 from medjax.config.protocol import Protocol
 from medjax.evaluation import notes, spreads, summary
 from medjax.evaluation.figure import Figure
-from medjax.evaluation.frozen import FrozenPoint
+from medjax.evaluation.frozen import FrozenLevel, FrozenPoint
 from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.pooled_decisions import Decided, with_decisions
 from medjax.evaluation.predictions import Predictions
@@ -38,13 +38,13 @@ class Fold(NamedTuple):
   Attributes:
     name: such as 'fold 0'.
     test: its predictions at the level that is tested, calibrated by its own validation.
-    points: label → its own frozen operating points, the same rules in every fold.
+    level: what its own validation chose: the calibration, and the same rules in every fold.
     result: of its own test.
   """
 
   name: str
   test: Predictions
-  points: Mapping[str, Sequence[FrozenPoint]]
+  level: FrozenLevel
   result: Result
 
 
@@ -67,7 +67,7 @@ def pool(folds: Sequence[Fold], protocol: Protocol) -> Pooled:
     ValueError: a patient is in two folds.
   """
   everybody = _together([fold.test for fold in folds])
-  rules = [point.rule for point in next(iter(folds[0].points.values()), ())]
+  rules = [point.rule for point in next(iter(folds[0].level.operating_points.values()), ())]
   unlike = {
     label: [FrozenPoint(rule, None, 'each fold has its own') for rule in rules]
     for label in everybody.labels
@@ -79,8 +79,32 @@ def pool(folds: Sequence[Fold], protocol: Protocol) -> Pooled:
     replicates=protocol.replicates,
     seed=protocol.seed,
   )
-  result = dataclasses.replace(result, notes=tuple(notes.notes(result, None, everybody)))
+  sentences = (*_without_scale(folds), *notes.notes(result, None, everybody))
+  result = dataclasses.replace(result, notes=sentences)
   return Pooled(result, *_over_folds(folds, result))
+
+
+def _without_scale(folds: Sequence[Fold]) -> list[str]:
+  """Returns a sentence on the labels whose probabilities some fold has not calibrated."""
+  of_label: dict[str, list[str]] = {}
+  for fold in folds:
+    fitted = fold.level.calibration
+    for label in fold.test.labels:
+      if fitted.classes is not None:
+        is_fitted = not fitted.classes.reason
+      else:
+        is_fitted = label in (fitted.labels or {}) and not (fitted.labels or {})[label].reason
+      if fitted.method == 'none' or not is_fitted:
+        of_label.setdefault(label, []).append(fold.name)
+  whose = [f'{label} ({", ".join(names)})' for label, names in of_label.items()]
+  return (
+    [
+      'Calibration made no common scale where a fold could not be calibrated, so the pooled areas '
+      f'and Brier score compare raw scores; take those within folds: {"; ".join(whose)}.'
+    ]
+    if whose
+    else []
+  )
 
 
 def _together(parts: Sequence[Predictions]) -> Predictions:
@@ -110,7 +134,7 @@ def _decided(folds: Sequence[Fold], number: int, rule: str) -> Decided:
   called = []
   for fold in folds:
     test = summary.with_labels(fold.test, list(labels), fold.name, folds[0].name)
-    points = [fold.points[label][number] for label in labels]
+    points = [fold.level.operating_points[label][number] for label in labels]
     for label, point in zip(labels, points):
       if point.threshold is None:
         reasons.setdefault(label, f'{fold.name}: {point.reason}')

@@ -15,7 +15,7 @@ from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.repeated_result import OverSeeds
 from medjax.evaluation.result import Result
-from medjax.evaluation.statistics import delong, strata
+from medjax.evaluation.statistics import delong
 from medjax.evaluation.statistics.delong import Contributions
 
 
@@ -72,13 +72,8 @@ def mean_of(parts: Sequence[Contributions]) -> Contributions:
 
 
 def _figure(parts: Sequence[Contributions], replicates: int) -> Figure:
+  """Returns the mean over labels of these AUROCs, with its interval by patient."""
   if not parts:
     return Figure(None, reason='no label has both classes')
-  labels = [strata.alike([part]) for part in parts]
-  if len(parts) == 1:
-    (variance,), (freedom,) = np.diagonal(delong.covariance(parts[0])), delong.freedom(parts[0])
-    auroc = float(parts[0].aurocs[0])
-    interval = delong.interval(auroc, float(variance), float(freedom), CONFIDENCE)
-    return spreads.figure(auroc, interval, replicates)
   value = float(np.mean([part.aurocs[0] for part in parts]))
-  return spreads.figure(value, strata.interval(labels, CONFIDENCE), replicates)
+  return spreads.figure(value, delong.mean_interval(parts, 0, CONFIDENCE), replicates)

@@ -1,6 +1,7 @@
 """From the finished runs of folds or seeds to what is said of all of them together."""
 
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 from medjax.config import Config
@@ -76,8 +77,7 @@ def write_folds(config: Config, repeats: Repeats, number: int) -> FoldsResult:
     names.append(f'fold {at}' + ('' if how['name'] == str(at) else f', {how["name"]}'))
     level = run.frozen.levels[protocol.level]
     test = _at_level(run.raw_predictions('test'), config)
-    points = level.operating_points
-    parts.append(Fold(names[at], frozen.calibrated(level, test), points, run.result))
+    parts.append(Fold(names[at], frozen.calibrated(level, test), level, run.result))
   pooled = folds.pool(parts, protocol)
   result = FoldsResult(
     by='site' if isinstance(config.split.folds, str) else 'patient',
@@ -189,16 +189,21 @@ def _networks(runs: Sequence[Run], names: Sequence[str]) -> tuple[Network, ...]:
 
 
 def _notes(own: Sequence[str], runs: Sequence[Run], names: Sequence[str]) -> tuple[str, ...]:
-  """Returns what weakens the figures: of all runs, and of single ones, with whose it is."""
-  of_runs = {
-    name: [*run.result.study_notes, *(n for n in run.result.notes if 'on validation' in n)]
-    for run, name in zip(runs, names)
-  }
+  """Returns what weakens the figures, once where the runs say the same of other numbers."""
+  labels = '|'.join(map(re.escape, runs[0].config.data.labels))
+  said: dict[str, dict[str, str]] = {}  # sentence without numbers and labels → whose → sentence
+  for run, name in zip(runs, names):
+    of_run = [*run.result.study_notes, *(n for n in run.result.notes if 'on validation' in n)]
+    for note in of_run:
+      said.setdefault(re.sub(rf'[\d.,%]+|{labels}|, and | ', '', note), {})[name] = note
   sentences = list(own)
-  for note in dict.fromkeys(note for notes in of_runs.values() for note in notes):
-    whose = [name for name, notes in of_runs.items() if note in notes]
-    shown = ' and '.join(whose).replace(' ', '\N{NO-BREAK SPACE}')
-    sentences.append(note if len(whose) == len(runs) else f'Of {shown}: {note}')
+  for by_run in said.values():
+    notes = list(dict.fromkeys(by_run.values()))
+    whose = next(iter(by_run)) if len(notes) > 1 else ' and '.join(by_run)
+    others = f' and likewise of {len(by_run) - 1} more' if len(notes) > 1 else ''
+    of_all = len(notes) == 1 and len(by_run) == len(runs)
+    shown = f'{whose}{others}'.replace(' ', '\N{NO-BREAK SPACE}')
+    sentences.append(notes[0] if of_all else f'Of {shown}: {notes[0]}')
   return tuple(weaknesses.ranked(sentences))
 
 

@@ -49,7 +49,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     '[Tt]ruth not known', 'set aside',
   ),
 )  # fmt: skip
-_WHOSE = re.compile(r'^Of \S+: ')  # of `of_both`
+_WHOSE = re.compile(r'^Of (?:\S|\xa0)+: ')  # of `of_both`
 _MIDDLE = len(LADDER)
 LEAST: tuple[tuple[str, ...], ...] = (
   (r'patients on validation \(', 'Validation has fewer', 'rationed', 'on very little'),

@@ -15,6 +15,7 @@ from medjax.evaluation import results_file
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.external.result import ExternalResult
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.repeated_result import FoldsResult, SeedsResult
 from medjax.evaluation.result import Result
 from medjax.evaluation.search_result import SearchResult
 from medjax.evaluation.statistics.agreement import Agreement
@@ -128,6 +129,8 @@ def test_the_page_documents_every_field_of_every_dataclass():
       ExternalResult,
       SearchResult,
     )
+    for root in (Result, Comparison, Agreement, Audit, SlideResults, Plan, ExternalResult)
+    for root in (Result, Comparison, Agreement, Audit, SlideResults, Plan, FoldsResult, SeedsResult)
     for name, kind in _dataclasses_of(root).items()
   }
   assert documented == expected

@@ -127,6 +127,19 @@ def split(
       'them all'
     )
   made = make(table, truth, known, folds=settings.folds, seed=settings.seed)
+  return of_fold(table, truth, known, labels, settings, made)
+
+
+def of_fold(
+  table: pd.DataFrame,
+  truth: np.ndarray,
+  known: np.ndarray,
+  labels: Sequence[str],
+  settings: Split,
+  made: Folds,
+) -> tuple[np.ndarray, dict]:
+  """As `split`, of folds that `make` has made."""
+  where = f'config.split.folds={settings.folds}'
   if settings.fold >= len(made.names):
     raise InputError(
       f'{where}: config.split.fold={settings.fold}: must be from 0 to {len(made.names) - 1}'

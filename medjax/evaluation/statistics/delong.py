@@ -218,7 +218,7 @@ def figure(
   """
   patient, patients = _numbered(truth, groups)
   parts = contributions(np.asarray(scores)[None], truth, patient, patients)
-  bounds, reason = _of_mean([parts], 0, level)
+  bounds, reason = mean_interval([parts], 0, level)
   return Delong(
     interval=bounds,
     clustered=patients < len(patient),
@@ -242,7 +242,7 @@ def with_interval(
   """
   if figure.interval is None:
     return figure
-  bounds, _ = _of_mean(parts, model, level)
+  bounds, _ = mean_interval(parts, model, level)
   return dataclasses.replace(figure, interval=bounds or figure.interval)
 
 
@@ -258,6 +258,9 @@ def mean_figure(parts: Sequence[Contributions], level: float = 0.95) -> Figure:
 
 
 def _of_mean(
+
+
+def mean_interval(
   parts: Sequence[Contributions], model: int, level: float
 ) -> tuple[tuple[float, float] | None, str]:
   """Returns `interval` of one label's AUROC or of the mean over several labels."""

@@ -1,0 +1,123 @@
+"""AUROCs within strata, against scikit-learn, DeLong's of one stratum, and a known truth."""
+
+import numpy as np
+import pytest
+from scipy import special
+from sklearn import metrics as sklearn_metrics
+
+from medjax.evaluation.seeds import mean_of
+from medjax.evaluation.statistics import delong, strata
+
+
+def drawn(rng, patients=40, images=1, share=0.3, shift=1.2, labels=1):
+  """Returns (scores f[N, L], truth bool[N, L], patient int[N]); a patient's images are alike."""
+  patient = np.repeat(np.arange(patients), images)
+  truth = rng.permutation(np.arange(patients) < share * patients)[patient]
+  truth = np.stack([truth] + [rng.permutation(truth) for _ in range(labels - 1)], axis=1)
+  own = rng.normal(size=(patients, 1))[patient]
+  noise = 0.7 * own + np.sqrt(1 - 0.49) * rng.normal(size=truth.shape)
+  return shift * truth + noise, truth, patient
+
+
+def label_of(folds, column=0, weigh=strata.by_pairs):
+  parts, pairs = [], []
+  for scores, truth, patient in folds:
+    of_label = truth[:, column]
+    parts.append(
+      delong.contributions(scores[None, :, column], of_label, patient, patient.max() + 1)
+    )
+    pairs.append(int(of_label.sum()) * int((~of_label).sum()))
+  return weigh(parts, pairs) if weigh is strata.by_pairs else weigh(parts)
+
+
+def test_pairs_within_strata_by_scikit_learn():
+  rng = np.random.default_rng(0)
+  folds = [drawn(rng, patients, share=share) for patients, share in ((30, 0.2), (50, 0.5))]
+  areas = [sklearn_metrics.roc_auc_score(truth, scores) for scores, truth, _ in folds]
+  pairs = [6 * 24, 25 * 25]
+  assert label_of(folds).auroc == pytest.approx(np.average(areas, weights=pairs))
+  assert label_of(folds, weigh=strata.alike).auroc == pytest.approx(np.mean(areas))
+
+
+def test_a_common_scale_is_not_needed():
+  rng = np.random.default_rng(1)
+  folds = [drawn(rng) for _ in range(3)]
+  before = label_of(folds)
+  shifted = [(9 * number + scores, *rest) for number, (scores, *rest) in enumerate(folds)]
+  after = label_of(shifted)
+  assert after.auroc == before.auroc
+  np.testing.assert_allclose(strata.interval([after], 0.95)[0], strata.interval([before], 0.95)[0])
+  # In one list they look as if nothing was learned.
+  scores, truth = (np.concatenate([fold[at][:, 0] for fold in shifted]) for at in (0, 1))
+  assert sklearn_metrics.roc_auc_score(truth, scores) < before.auroc - 0.1
+
+
+def test_one_stratum_with_one_image_each_is_delong():
+  fold = drawn(np.random.default_rng(2))
+  bounds, _ = strata.interval([label_of([fold])], 0.95)
+  scores, truth, patient = fold
+  np.testing.assert_allclose(bounds, delong.figure(scores[:, 0], truth[:, 0], patient).interval)
+
+
+def test_a_stratum_without_a_class_does_not_count_and_one_patient_has_no_interval():
+  rng = np.random.default_rng(3)
+  folds = [drawn(rng), drawn(rng, share=0)]
+  assert label_of(folds).auroc == label_of(folds[:1]).auroc
+  assert label_of(folds, weigh=strata.alike).auroc == label_of(folds[:1]).auroc
+  assert strata.interval([label_of(folds)], 0.95)[0] is not None
+  folds[1] = drawn(rng, share=1 / 40)
+  bounds, reason = strata.interval([label_of(folds)], 0.95)
+  assert bounds is None and 'of one patient' in reason
+  assert np.isnan(label_of([drawn(rng, share=0)]).auroc)
+
+
+COVERED = [(60, 0.1, 1, 1), (40, 0.2, 3, 1), (60, 0.1, 2, 3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('patients', 'share', 'images', 'labels'), COVERED)
+def test_the_intervals_over_five_folds_cover(patients, share, images, labels):
+  """Networks of different power and scale, calibrated but for an error of 0.3 in log-odds."""
+  held = []
+  for seed in range(700):
+    rng = np.random.default_rng(seed)
+    shifts, errors = 1.2 * np.exp(rng.normal(0, 0.1, 5)), rng.normal(0, 0.3, 5)
+    folds = [drawn(rng, patients, images, share, shift, labels) for shift in shifts]
+    true = special.ndtr(shifts / np.sqrt(2))
+    columns = range(labels)
+    within = strata.interval([label_of(folds, column) for column in columns], 0.95)[0]
+    alike = [label_of(folds, column, strata.alike) for column in columns]
+    mean = strata.interval(alike, 0.95)[0]
+    # All in one list: a positive of one fold meets the negatives of every fold.
+    scores = np.concatenate([fold[0] + error for fold, error in zip(folds, errors)])
+    truth = np.concatenate([fold[1] for fold in folds])
+    patient = np.concatenate([fold[2] + patients * number for number, fold in enumerate(folds)])
+    apart = (shifts + errors)[:, None] - errors
+    pooled = [
+      delong.contributions(scores[None, :, column], truth[:, column], patient, 5 * patients)
+      for column in columns
+    ]
+    one = delong.mean_interval(pooled, 0, 0.95)[0]
+    truths = (true.mean(), true.mean(), special.ndtr(apart / np.sqrt(2)).mean())
+    held.append([low <= value <= high for (low, high), value in zip((within, mean, one), truths)])
+  covered = np.mean(held, axis=0)
+  assert ((covered >= 0.93) & (covered <= 0.97)).all(), covered
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('share', 'images'), [(0.1, 1), (0.2, 3)])
+def test_the_interval_of_the_mean_of_five_seeds_covers(share, images):
+  """Five networks on the same patients; two fifths of a score's variance is the network's own."""
+  held = []
+  for seed in range(1000):
+    rng = np.random.default_rng(seed)
+    scores, truth, patient = drawn(rng, 200, images, share)
+    shifts = np.exp(rng.normal(0, 0.1, 5))
+    parts = []
+    for shift in shifts:
+      own = 1.2 * shift * truth + np.sqrt(0.6) * (scores - 1.2 * truth)
+      own = own + np.sqrt(0.4) * rng.normal(size=truth.shape)
+      parts.append(delong.contributions(own.T, truth[:, 0], patient, 200))
+    (low, high), _ = delong.mean_interval([mean_of(parts)], 0, 0.95)
+    held.append(low <= special.ndtr(1.2 * shifts / np.sqrt(2)).mean() <= high)
+  assert 0.93 <= np.mean(held) <= 0.97
