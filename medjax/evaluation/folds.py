@@ -8,9 +8,9 @@ estimated, on the validation of one fold, and what it misses goes into the poole
 downwards (Parker, Günter & Bedo, BMC Bioinformatics 8:326, 2007; Airola et al., Comput. Stat. Data
 Anal. 55:1828, 2011). The AUROC of pairs within a fold needs no common scale.
 
-Intervals are over patients, the networks being what they are. They do not hold the luck of the
-training sets, which overlap: no unbiased estimate of that variance exists (Bengio & Grandvalet, J.
-Mach. Learn. Res. 5:1089, 2004).
+Intervals of both are over patients, the networks being what they are. They do not hold the luck of
+the training sets; that of the mean of folds does, see
+medjax.evaluation.statistics.strata.over_training_sets.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from medjax.evaluation.frozen import FrozenLevel, FrozenPoint
 from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.pooled_decisions import Decided, with_decisions
 from medjax.evaluation.predictions import Predictions
-from medjax.evaluation.repeated_result import OverFolds
+from medjax.evaluation.repeated_result import OverFolds, Spreads
 from medjax.evaluation.result import Result
 from medjax.evaluation.statistics import strata
 
@@ -148,25 +148,25 @@ def _over_folds(folds: Sequence[Fold], pooled: Result) -> tuple[OverFolds, dict[
   ordered = [summary.with_labels(fold.test, labels, fold.name, folds[0].name) for fold in folds]
   by_fold = [summary.contributions(test) for test in ordered]
   results = [fold.result for fold in folds]
-  within, mean = {}, {}
+  within = {}
   for column, label in enumerate(labels):
     parts = [of_fold[column] for of_fold in by_fold]
     pairs = [_pairs(test, column) for test in ordered]
     within[label] = strata.by_pairs(parts, pairs)
-    mean[label] = strata.alike(parts)
   figures = {
     label: OverFolds(
       auroc_within=_figure([within[label]], pooled),
-      auroc_mean=_figure([mean[label]], pooled),
-      spread=spreads.of_label(results, label),
+      auroc_mean=_mean(spread := spreads.of_label(results, label), folds, pooled),
+      spread=spread,
     )
     for label in labels
   }
   entered = pooled.mean.labels
+  spread = spreads.of_mean(results, entered)
   over_labels = OverFolds(
     auroc_within=_figure([within[label] for label in entered], pooled),
-    auroc_mean=_figure([mean[label] for label in entered], pooled),
-    spread=spreads.of_mean(results, entered),
+    auroc_mean=_mean(spread, folds, pooled),
+    spread=spread,
   )
   return over_labels, figures
 
@@ -181,4 +181,13 @@ def _figure(labels: Sequence[strata.Label], pooled: Result) -> Figure:
     return Figure(None, reason='no label has both classes')
   value = float(np.mean([label.auroc for label in labels]))
   interval = strata.interval(labels, CONFIDENCE)
+  return spreads.figure(value, interval, pooled.replicates, 'no fold has both classes')
+
+
+def _mean(spread: Spreads, folds: Sequence[Fold], pooled: Result) -> Figure:
+  """Returns the mean of the folds' AUROCs with its interval over patients and training sets."""
+  values = [np.nan if value is None else value for value in spread.auroc.values]
+  tested = [fold.result.test.patients for fold in folds]
+  value = np.nan if spread.auroc.mean is None else spread.auroc.mean
+  interval = strata.over_training_sets(values, tested, CONFIDENCE)
   return spreads.figure(value, interval, pooled.replicates, 'no fold has both classes')

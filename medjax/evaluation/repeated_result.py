@@ -83,7 +83,8 @@ class OverFolds:
   Attributes:
     auroc_within: AUROC of the pairs of a positive and a negative of the same fold, by whose network
       both were scored; its interval is over patients.
-    auroc_mean: mean of the folds' AUROCs, every fold alike; its interval is over patients.
+    auroc_mean: mean of the folds' AUROCs, every fold alike; its interval is over patients and
+      training sets, Nadeau and Bengio's.
     spread: of the folds.
   """
 

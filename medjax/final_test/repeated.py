@@ -21,6 +21,10 @@ from medjax.runs.repeats import Repeats
 from medjax.runtime import files
 
 _FACTS = ('source', 'model', 'parameters', 'weights', 'images', 'reported', 'images set aside')
+_TRAINING_SETS = (
+  'Intervals over patients do not hold the luck of the training sets, which the folds share; that '
+  'of the mean of folds allows for it.'
+)
 _REMEDY = 'delete it, and the command that trained makes it again'
 
 
@@ -85,7 +89,7 @@ def write_folds(config: Config, repeats: Repeats, number: int) -> FoldsResult:
     pooled=pooled.result,
     mean=pooled.mean,
     labels=pooled.labels,
-    notes=_notes(pooled.result.notes, runs, names),
+    notes=_notes((*pooled.result.notes, _TRAINING_SETS), runs, names),
     facts=_facts(runs, 'fold'),
     files=_vouched(repeats, runs),
   )

@@ -26,15 +26,18 @@ POOLING = (
   'one fold may fall below a negative of another, though each network ranks its own patients well, '
   'and the AUROC comes out too low. So each probability is calibrated by its own fold before they '
   'are pooled. The calibration is itself estimated on the validation of one fold; what it misses '
-  'still lowers the pooled AUROC a little. The AUROC within folds compares a positive with the '
-  'negatives of its own fold alone and needs no common scale.'
+  'still lowers the pooled AUROC, by about 0.01 in simulated studies of 200 to 1,000 patients. The '
+  'AUROC within folds compares a positive with the negatives of its own fold alone and needs no '
+  'common scale.'
 )
 LUCK = (
-  'Intervals say what other patients would change, these networks being as they are. Other '
-  'training sets would give other networks; their luck is not in the intervals. The training sets '
-  'of folds overlap, and no unbiased estimate of that variance exists (Bengio and Grandvalet, '
-  '2004): the SD over folds holds some of it, and the chance of who is tested in which fold '
-  'besides.'
+  'Pooled and within folds: what other patients would change, these networks being as they are. '
+  'But the networks were trained on each other’s test patients, and other training sets would '
+  'give other networks: in simulated studies these intervals, 95% by name, held the AUROC of '
+  'networks so trained in 86 to 95%, the fewer patients for a parameter the less. The interval of '
+  'the mean of folds allows for the training sets (Nadeau and Bengio, 2003) and held it in 94 to '
+  '99%; it rests on as many numbers as there are folds, and no unbiased estimate of that variance '
+  'exists (Bengio and Grandvalet, 2004).'
 )
 
 
@@ -85,7 +88,12 @@ def _first_screen(result: FoldsResult, title: str, warning: str, number: int) ->
       tag('p', 'No AUROC' if auroc.value is None else decimal(auroc.value, 3), class_='number'),
       repeated_parts.interval(auroc, 'over patients'),
       tag('p', 'Within folds: ', *figure_words(mean.auroc_within, 3)),
-      tag('p', 'Mean of folds: ', *figure_words(mean.auroc_mean, 3), f'; {spread}'),
+      tag(
+        'p',
+        'Mean of folds: ',
+        *figure_words(mean.auroc_mean, 3),
+        f', over training sets too; {spread}',
+      ),
     ),
     class_='answer',
     aria_labelledby='answer',
@@ -137,7 +145,8 @@ def _labels(result: FoldsResult, low: float) -> Markup:
       'p',
       'Pooled: each probability calibrated by its own fold. Within folds: a positive against the '
       'negatives of its own fold. Mean of folds: every fold alike; each fold is a dot. In brackets '
-      'the 95% interval over patients. SD and range are over folds and no intervals.',
+      'the 95% interval over patients, of the mean of folds over training sets too. SD and range '
+      'are over folds and no intervals.',
       class_='quiet',
     ),
   )
@@ -221,8 +230,9 @@ def _how(result: FoldsResult) -> Markup:
       term(
         'Intervals',
         'Pooled: as of a single test set, by patient ('
-        f'{pooled.method}, {pooled.replicates:,} replicates, seed {pooled.seed}). Within folds and '
-        'mean of folds: the variances of the folds, each by patient, added up, with Student’s t',
+        f'{pooled.method}, {pooled.replicates:,} replicates, seed {pooled.seed}). Within folds: '
+        'the variances of the folds, each by patient, added up, with Student’s t. Mean of folds: '
+        'Nadeau and Bengio’s corrected resampled t interval',
       ),
       term(
         'Who was tested by which network',

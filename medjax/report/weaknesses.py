@@ -52,7 +52,10 @@ LADDER: tuple[tuple[str, ...], ...] = (
 _WHOSE = re.compile(r'^Of (?:\S|\xa0)+: ')  # of `of_both`
 _MIDDLE = len(LADDER)
 LEAST: tuple[tuple[str, ...], ...] = (
-  (r'patients on validation \(', 'Validation has fewer', 'rationed', 'on very little'),
+  (
+    r'patients on validation \(', 'Validation has fewer', 'rationed', 'on very little',
+    'luck of the training sets',
+  ),
   (
     'comparisons? between subgroups', 'reported together as', 'Not calibrated', 'No heat maps',
     'boxes beside',

@@ -9,6 +9,7 @@ from sklearn import metrics as sklearn_metrics
 
 from medjax.evaluation import folds, spreads, summary
 from medjax.evaluation.frozen import FrozenPoint
+from medjax.evaluation.statistics import strata
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +47,8 @@ def test_areas_are_of_calibrated_probabilities_and_within_folds_of_none(three):
     assert over.spread.auroc.values == tuple(of_folds)
     assert over.spread.auroc.sd == pytest.approx(np.std(of_folds, ddof=1))
     assert over.auroc_mean.value == pytest.approx(np.mean(of_folds))
+    expected = strata.over_training_sets(of_folds, [40] * 3, 0.95)[0]
+    assert over.auroc_mean.interval == pytest.approx(expected)
     assert abs(over.auroc_within.value - np.mean(of_folds)) < 0.01
     # Calibration has put the folds on one scale; raw scores are far off it.
     assert abs(auroc.value - over.auroc_within.value) < 0.02

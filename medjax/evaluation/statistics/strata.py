@@ -6,6 +6,10 @@ those of the folds, weighted by their pairs (Forman & Scholz, SIGKDD Exploration
 Airola et al., Comput. Stat. Data Anal. 55:1828, 2011). Folds test different patients: their
 variances, each by patient (medjax.evaluation.statistics.delong), add up, and so do those of the
 classes in Satterthwaite's degrees of freedom.
+
+That holds for networks that are given. Those of a cross-validation were trained on each other's
+test patients, and with other training sets the AUROCs move more than that. `over_training_sets` is
+the interval of the mean of folds that allows for it.
 """
 
 from collections.abc import Sequence
@@ -40,12 +44,6 @@ def by_pairs(parts: Sequence[Contributions], pairs: Sequence[int]) -> Label:
   """Returns a label whose strata weigh as many pairs of a positive and a negative as they have."""
   counts = np.asarray(pairs, np.float64)
   return Label(parts, counts / max(counts.sum(), 1.0))
-
-
-def alike(parts: Sequence[Contributions]) -> Label:
-  """Returns a label whose strata with an AUROC weigh alike."""
-  there = np.array([not np.isnan(part.aurocs[0]) for part in parts], np.float64)
-  return Label(parts, there / max(there.sum(), 1.0))
 
 
 def interval(labels: Sequence[Label], level: float) -> tuple[tuple[float, float] | None, str]:
@@ -99,3 +97,30 @@ def _own(label: Label) -> tuple[float, float]:
   total = of_class[there].sum()
   with np.errstate(divide='ignore', invalid='ignore'):
     return float(total), float(total**2 / (of_class[there] ** 2 / fewer[there]).sum())
+
+
+def over_training_sets(
+  aurocs: Sequence[float], tested: Sequence[int], level: float
+) -> tuple[tuple[float, float] | None, str]:
+  """Returns ((low, high), '') of the mean of folds' AUROCs, or (None, why there is none).
+
+  The corrected resampled t interval of Nadeau & Bengio (Mach. Learn. 52:239, 2003, section 4): the
+  variance between K folds S² counts (1/K + tested / others) times, for the folds share most of
+  their training patients; Student's t with K − 1 degrees of freedom, of logit(AUROC). It is of
+  networks trained on other patients and tested on others again. No unbiased estimate of that
+  variance exists (Bengio & Grandvalet, J. Mach. Learn. Res. 5:1089, 2004).
+
+  Args:
+    aurocs: f64[K]; NaN where a fold has none.
+    tested: patients of each fold.
+    level: how often such intervals cover.
+  """
+  values, sizes = np.asarray(aurocs, np.float64), np.asarray(tested, np.float64)
+  if np.isnan(values).any():
+    return None, 'a fold has no AUROC'
+  mean, folds = float(values.mean()), len(values)
+  share = float(np.mean(sizes / (sizes.sum() - sizes)))
+  variance = (1 / folds + share) * float(values.var(ddof=1))
+  if not variance > 0:
+    return None, 'all folds have the same AUROC'
+  return delong.interval(mean, variance, float(folds - 1), level)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 
 from medjax.evaluation.seeds import mean_of
@@ -19,7 +19,7 @@ def drawn(rng, patients=40, images=1, share=0.3, shift=1.2, labels=1):
   return shift * truth + noise, truth, patient
 
 
-def label_of(folds, column=0, weigh=strata.by_pairs):
+def label_of(folds, column=0):
   parts, pairs = [], []
   for scores, truth, patient in folds:
     of_label = truth[:, column]
@@ -27,7 +27,7 @@ def label_of(folds, column=0, weigh=strata.by_pairs):
       delong.contributions(scores[None, :, column], of_label, patient, patient.max() + 1)
     )
     pairs.append(int(of_label.sum()) * int((~of_label).sum()))
-  return weigh(parts, pairs) if weigh is strata.by_pairs else weigh(parts)
+  return strata.by_pairs(parts, pairs)
 
 
 def test_pairs_within_strata_by_scikit_learn():
@@ -36,7 +36,6 @@ def test_pairs_within_strata_by_scikit_learn():
   areas = [sklearn_metrics.roc_auc_score(truth, scores) for scores, truth, _ in folds]
   pairs = [6 * 24, 25 * 25]
   assert label_of(folds).auroc == pytest.approx(np.average(areas, weights=pairs))
-  assert label_of(folds, weigh=strata.alike).auroc == pytest.approx(np.mean(areas))
 
 
 def test_a_common_scale_is_not_needed():
@@ -63,7 +62,6 @@ def test_a_stratum_without_a_class_does_not_count_and_one_patient_has_no_interva
   rng = np.random.default_rng(3)
   folds = [drawn(rng), drawn(rng, share=0)]
   assert label_of(folds).auroc == label_of(folds[:1]).auroc
-  assert label_of(folds, weigh=strata.alike).auroc == label_of(folds[:1]).auroc
   assert strata.interval([label_of(folds)], 0.95)[0] is not None
   folds[1] = drawn(rng, share=1 / 40)
   bounds, reason = strata.interval([label_of(folds)], 0.95)
@@ -86,8 +84,6 @@ def test_the_intervals_over_five_folds_cover(patients, share, images, labels):
     true = special.ndtr(shifts / np.sqrt(2))
     columns = range(labels)
     within = strata.interval([label_of(folds, column) for column in columns], 0.95)[0]
-    alike = [label_of(folds, column, strata.alike) for column in columns]
-    mean = strata.interval(alike, 0.95)[0]
     # All in one list: a positive of one fold meets the negatives of every fold.
     scores = np.concatenate([fold[0] + error for fold, error in zip(folds, errors)])
     truth = np.concatenate([fold[1] for fold in folds])
@@ -98,8 +94,8 @@ def test_the_intervals_over_five_folds_cover(patients, share, images, labels):
       for column in columns
     ]
     one = delong.mean_interval(pooled, 0, 0.95)[0]
-    truths = (true.mean(), true.mean(), special.ndtr(apart / np.sqrt(2)).mean())
-    held.append([low <= value <= high for (low, high), value in zip((within, mean, one), truths)])
+    truths = (true.mean(), special.ndtr(apart / np.sqrt(2)).mean())
+    held.append([low <= value <= high for (low, high), value in zip((within, one), truths)])
   covered = np.mean(held, axis=0)
   assert ((covered >= 0.93) & (covered <= 0.97)).all(), covered
 
@@ -121,3 +117,61 @@ def test_the_interval_of_the_mean_of_five_seeds_covers(share, images):
     (low, high), _ = delong.mean_interval([mean_of(parts)], 0, 0.95)
     held.append(low <= special.ndtr(1.2 * shifts / np.sqrt(2)).mean() <= high)
   assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_the_corrected_interval_by_hand():
+  aurocs, tested = [0.80, 0.84, 0.83, 0.79, 0.86], [40] * 5
+  mean, variance = np.mean(aurocs), (1 / 5 + 1 / 4) * np.var(aurocs, ddof=1)
+  half = stats.t.ppf(0.975, 4) * np.sqrt(variance) / (mean * (1 - mean))
+  expected = special.expit(special.logit(mean) + np.array([-half, half]))
+  np.testing.assert_allclose(strata.over_training_sets(aurocs, tested, 0.95)[0], expected)
+  assert strata.over_training_sets([0.8, np.nan], [9, 9], 0.95) == (None, 'a fold has no AUROC')
+  assert strata.over_training_sets([0.8, 0.8], [9, 9], 0.95)[0] is None
+
+
+def trained(rng, patients, share, features):
+  """Five folds, a linear discriminant of each; returns (label, AUROCs, their true mean).
+
+  The true AUROC of a linear score on normal distributions is known.
+  """
+  truth = rng.permutation(np.arange(patients) < share * patients)
+  shift = np.where(np.arange(features) < 4, 0.6, 0.0)
+  images = rng.normal(size=(patients, features)) + truth[:, None] * shift
+  fold = np.empty(patients, int)
+  for of_class in (truth, ~truth):
+    fold[of_class] = np.arange(of_class.sum()) % 5
+  parts, pairs, true = [], [], []
+  for number in range(5):
+    own, others = fold == number, fold != number
+    x, y = images[others], truth[others]
+    means = x[y].mean(axis=0), x[~y].mean(axis=0)
+    spread = np.cov(np.concatenate([x[y] - means[0], x[~y] - means[1]]).T)
+    weights = np.linalg.solve(spread, means[0] - means[1])
+    true.append(special.ndtr(weights @ shift / np.sqrt(2 * weights @ weights)))
+    scores = (images[own] @ weights)[None]
+    patient = np.arange(own.sum())
+    parts.append(delong.contributions(scores, truth[own], patient, own.sum()))
+    pairs.append(int(truth[own].sum()) * int((~truth[own]).sum()))
+  label = strata.by_pairs(parts, pairs)
+  return label, [part.aurocs[0] for part in parts], np.mean(true)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('patients', 'share', 'features', 'is_enough'), [(200, 0.3, 50, False), (2000, 0.2, 20, True)]
+)
+def test_over_training_sets_the_mean_of_folds_covers_and_patients_alone_may_not(
+  patients, share, features, is_enough
+):
+  rows = []
+  for seed in range(600):
+    label, aurocs, true = trained(np.random.default_rng(seed), patients, share, features)
+    within = strata.interval([label], 0.95)[0]
+    rows.append((true, *within, *strata.over_training_sets(aurocs, [patients // 5] * 5, 0.95)[0]))
+  rows = np.array(rows)
+  expected = rows[:, 0].mean()  # Of networks trained so, on whatever patients.
+  over_patients, over_sets = (
+    np.mean((rows[:, low] <= expected) & (expected <= rows[:, low + 1])) for low in (1, 3)
+  )
+  assert 0.93 <= over_sets <= 0.995
+  assert (0.93 <= over_patients <= 0.97) if is_enough else over_patients < 0.9
