@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
