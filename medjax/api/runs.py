@@ -222,10 +222,6 @@ def check_start(config: Config, called: str = 'train') -> None:
     )
 
 
-def open_run(workdir: str | os.PathLike) -> Run:
-  """Opens a finished run.
-
-
 def open_run(workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
   """Opens a finished run, or the finished folds or seeds of a work directory.
 

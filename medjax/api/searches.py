@@ -37,7 +37,7 @@ class Search:
   @property
   def best(self) -> Run:
     """The run of the winner, tested."""
-    return runs.open_run(self.workdir / 'best')
+    return runs.open_one(self.workdir / 'best')
 
   @property
   def report(self) -> Page:

@@ -55,7 +55,12 @@ class Looked(NamedTuple):
 
 
 def check(config: Config, layout: Layout) -> None:
-  """Raises InputError if nothing can be written, or what has trained there is another run."""
+  """Raises InputError if nothing can be written, what has trained there is another run, or it is
+  several runs that the config asks for.
+  """
+  if config.seeds > 1 or (config.split.folds and config.split.fold < 0):
+    name = f'seeds={config.seeds}' if config.seeds > 1 else f'split.folds={config.split.folds}'
+    raise InputError(f'config.{name}: here is one run, medjax.main does several; leave it out')
   folders = (layout.workdir, *layout.workdir.parents)
   existing = next(folder for folder in folders if os.path.lexists(folder))
   if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):

@@ -18,7 +18,7 @@ from medjax import config as configs
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.repeated_result import FoldsResult, SeedsResult
-from medjax.experiment import prepare, repeated, run
+from medjax.experiment import loop, prepare, repeated, run
 from medjax.experiment.repeated import Only
 from medjax.runs import finished as finished_runs
 
@@ -118,6 +118,12 @@ def test_settings_that_no_run_could_use(phantom_root, overrides, words):
   with pytest.raises(InputError) as error:
     tiny(phantom_root, *overrides)
   assert words in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('override', ['seeds=2', 'split.folds=2'])
+def test_where_one_run_is_wanted_several_are_refused(phantom_root, tmp_path, override):
+  with pytest.raises(InputError, match=f'config.{override}: here is one run'):
+    run.train_only(tiny(phantom_root, override), tmp_path / 'run', loop.unwatched)
 
 
 def test_a_folder_of_another_kind_is_refused(finished, phantom_root, tmp_path, done):

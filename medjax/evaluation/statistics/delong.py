@@ -253,11 +253,8 @@ def mean_figure(parts: Sequence[Contributions], level: float = 0.95) -> Figure:
     parts: of each label that enters it, over the same patients.
     level: how often such intervals cover.
   """
-  bounds, reason = _of_mean(parts, 0, level)
+  bounds, reason = mean_interval(parts, 0, level)
   return Figure(float(np.mean([part.aurocs[0] for part in parts])), bounds, reason=reason)
-
-
-def _of_mean(
 
 
 def mean_interval(
