@@ -55,6 +55,7 @@ def main() -> None:
     raise InputError(f'{flag} is given without --config, the set that it is of')
   config = None if is_of_own_test else command_line.load_config()
 
+  from medjax.data.datasets import label_map
   from medjax.inference import external
   from medjax.report import sites_page
   from medjax.runs import finished
@@ -66,7 +67,7 @@ def main() -> None:
     print(f'written: {output / external.PAGE} and {output / external.SITES}')
     return
   asked = external.Asked(
-    labels=tuple(pair for given in _LABELS.value for pair in given.split(',')),
+    labels=tuple(pair for given in _LABELS.value for pair in label_map.pairs(given)),
     by=_BY.value,
     part=_PART.value,
     pixels=_PIXELS.value,

@@ -301,7 +301,11 @@ def _method(result: ExternalResult, facts: Mapping) -> Markup:
       'Bayes’ theorem on the scale of log odds, the intervals of sensitivity, specificity and '
       'prevalence put together in the same way',
     ),
-    ('Prevalence by the scores', 'Saerens et al. 2002; percentile interval over patients'),
+    (
+      'Prevalence by the scores',
+      'Saerens et al. 2002, exclusive classes together; percentile interval over patients, which '
+      'does not hold the uncertainty of the calibration',
+    ),
     (
       'Recalibration',
       'Logistic regression on the logit of the calibrated probability (Cox 1958; Steyerberg et al. '

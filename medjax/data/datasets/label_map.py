@@ -32,6 +32,12 @@ class Entry(NamedTuple):
   reason: str = ''
 
 
+def pairs(text: str) -> list[str]:
+  """Returns the pairs of 'a=b,c=d'; a comma inside a label parts nothing."""
+  parts = text.split(',')
+  return parts if all('=' in part for part in parts) else [text]
+
+
 def parse(pairs: Sequence[str], labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
   """Returns label of the run → labels of the other set, of 'other=own' each.
 

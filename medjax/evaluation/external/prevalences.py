@@ -30,28 +30,47 @@ def of_labels(
     calibrated_to: label → the prevalence that the probabilities are calibrated to.
     protocol: its replicates and seed.
   """
+  estimated = _estimated(external, calibrated_to, protocol)
   return {
-    label: _of_label(external, index, contrasts[label], calibrated_to.get(label), protocol)
-    for index, label in enumerate(external.labels)
+    label: _of_label(contrasts[label], calibrated_to.get(label), estimated[label])
+    for label in external.labels
   }
 
 
-def _of_label(
-  external: Predictions,
-  index: int,
-  contrast: CohortsLabel,
-  calibrated_to: float | None,
-  protocol: Protocol,
-) -> PrevalenceShift:
-  # Of the images whose truth is known, so that both estimates are of the same ones.
-  scores, _ = known_of(external, index)
-  patients = np.asarray(external.patients)[external.known[:, index]]
-  if calibrated_to is None:
-    estimated = Figure(None, reason='no truth is known on validation')
-  else:
-    estimated = label_shift.figure(
-      scores, patients, calibrated_to, replicates=protocol.replicates, seed=protocol.seed
+def _estimated(
+  external: Predictions, calibrated_to: Mapping[str, float], protocol: Protocol
+) -> dict[str, Figure]:
+  """Returns label → its prevalence by the scores, of the images whose truth is known.
+
+  So that both estimates are of the same images.
+  """
+  patients, drawn = np.asarray(external.patients), (protocol.replicates, protocol.seed)
+  if protocol.head != 'sigmoid':
+    known = external.known.all(axis=1)
+    start = np.array([calibrated_to.get(label, 0.0) for label in external.labels])
+    figures = label_shift.class_figures(
+      external.probabilities[known], patients[known], start, replicates=drawn[0], seed=drawn[1]
     )
+    return dict(zip(external.labels, figures))
+  estimated = {}
+  for index, label in enumerate(external.labels):
+    if label not in calibrated_to:
+      estimated[label] = Figure(None, reason='no truth is known on validation')
+      continue
+    scores, _ = known_of(external, index)
+    estimated[label] = label_shift.figure(
+      scores,
+      patients[external.known[:, index]],
+      calibrated_to[label],
+      replicates=drawn[0],
+      seed=drawn[1],
+    )
+  return estimated
+
+
+def _of_label(
+  contrast: CohortsLabel, calibrated_to: float | None, estimated: Figure
+) -> PrevalenceShift:
   values = []
   for point in contrast.operating_points:
     if point.threshold is None:

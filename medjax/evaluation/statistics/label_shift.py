@@ -19,6 +19,8 @@ from medjax.evaluation.statistics import calibration_metrics, intervals
 OFF_RANGE = 'it lies at an end of its range: the scores are unlike any mixture of the two classes'
 _ITERATIONS = 200
 _PRECISE = 1e-10
+_MOST, _NEAR = 2000, 1e-6  # steps of EM; their size that is small enough for a replicate
+_END = 1e-4  # EM only comes near the ends of its range
 
 
 def prevalence(probabilities: np.ndarray, weights: np.ndarray, start: float) -> np.ndarray:
@@ -100,3 +102,74 @@ def figure(
   if value in (0.0, 1.0):
     reason = OFF_RANGE
   return intervals.figure(value, drawn, reason, level)
+
+
+def class_prevalences(
+  probabilities: np.ndarray,
+  weights: np.ndarray,
+  start: np.ndarray,
+  first: np.ndarray | None = None,
+  precision: float = _PRECISE,
+) -> np.ndarray:
+  """Returns the prevalences of K exclusive classes under each of R weightings, f64[R, K].
+
+  Their sum is 1. Here it is the EM algorithm itself: of one class against all others the others
+  would not look the same, for these are mixed anew.
+
+  Args:
+    probabilities: f64[N, K], each row of sum 1, calibrated to prevalences of `start`.
+    weights: f64[R, N], not negative.
+    start: f64[K], all above 0.
+    first: f64[K], where the search begins; `start` by default.
+    precision: the largest step at which it ends.
+  """
+  ratios = np.asarray(probabilities, np.float64) / start  # f64[N, K]
+  shares = np.repeat((start if first is None else first)[:, None], len(weights), axis=1)
+  totals = weights.sum(axis=1)
+  for _ in range(_MOST):
+    density = np.maximum(ratios @ shares, 1e-300)  # f64[N, R]
+    moved = shares * (ratios.T @ (weights.T / density)) / totals
+    done = np.abs(moved - shares).max() < precision
+    shares = moved
+    if done:
+      break
+  return shares.T
+
+
+def class_figures(
+  probabilities: np.ndarray,
+  patients: np.ndarray,
+  start: np.ndarray,
+  *,
+  replicates: int = 2000,
+  seed: int = 0,
+  level: float = 0.95,
+) -> list[Figure]:
+  """Returns the prevalence of each of K exclusive classes; arguments as of `figure`, f[N, K]."""
+  p, start = np.asarray(probabilities, np.float64), np.asarray(start, np.float64)
+  if not len(p):
+    return [Figure(None, reason='no images')] * len(start)
+  if not (start > 0).all():
+    return [Figure(None, reason='a class has no image on validation')] * len(start)
+  names, patient = np.unique(np.asarray(patients), return_inverse=True)
+  values = class_prevalences(p, np.ones((1, len(p))), start)[0]
+  ends = np.where(values < _END, 0.0, np.where(values > 1 - _END, 1.0, values))
+  # From a little inside: where a share is 0, EM stays.
+  first = 0.99 * values + 0.01 * start
+
+  def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
+    return {'shares': class_prevalences(p, weights[:, patient], start, first, _NEAR)}
+
+  drawn = intervals.replicate(compute, len(names), p.size, replicates=replicates, seed=seed).get(
+    'shares', np.zeros((0, len(start)))
+  )
+  few = 'fewer than two patients' if len(names) < 2 else ''
+  return [
+    intervals.figure(
+      float(value),
+      drawn[:, index],
+      few or (OFF_RANGE if value in (0, 1) else ''),
+      level,
+    )
+    for index, value in enumerate(ends)
+  ]

@@ -29,7 +29,7 @@ def difference(one: Figure, other: Figure, names: tuple[str, str]) -> Figure:
   value = one.value - other.value
   for figure, name in zip((one, other), names):
     if figure.interval is None:
-      return Figure(value, reason=f'no interval of {name}: {figure.reason}')
+      return Figure(value, reason=f'{name}: {figure.reason}')
   assert one.interval is not None and other.interval is not None
   low, high = total((one.value, -other.value), (one.interval, _negative(other.interval)))
   return Figure(value, (low, high))

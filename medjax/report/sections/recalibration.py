@@ -51,6 +51,10 @@ def recalibration(result: ExternalResult) -> Markup:
       f'either. In brackets the {confidence} interval over the patients of the half that is '
       'tested; it does not hold how far another half would have moved the probabilities. '
       'Recalibration keeps the order of patients, so the AUROC stays.',
+      ' Each class is moved by itself, against all others, so that probabilities no longer sum to '
+      '1; the decision between them is as it was.'
+      if result.contrast.classes
+      else None,
       class_='quiet lead',
     ),
     parts,

@@ -63,6 +63,11 @@ def test_a_wrong_pair_is_one_line(pair, said):
   assert said in str(error.value) and '\n' not in str(error.value)
 
 
+def test_commas_part_pairs_and_no_labels():
+  assert label_map.pairs('a=b,c=d') == ['a=b', 'c=d']
+  assert label_map.pairs('Mass, left=Mass') == ['Mass, left=Mass']
+
+
 def test_a_pair_given_twice_is_refused():
   with pytest.raises(InputError, match='is given twice'):
     label_map.parse(['a=Edema', 'a=Edema'], ['Edema'])

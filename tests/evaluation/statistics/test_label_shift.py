@@ -68,6 +68,51 @@ def test_the_ends_of_the_range_are_no_estimate():
   assert never.reason == always.reason == label_shift.OFF_RANGE
 
 
+def classes(rng, images, shares, start):
+  """Returns p of three normal distributions in the plane, calibrated to `start`, and the class."""
+  middles = np.array([[0, 0], [1.5, 0], [0.5, 1.8]])
+  truth = rng.choice(3, images, p=shares)
+  x = middles[truth] + rng.normal(size=(images, 2))
+  logs = -0.5 * ((x[:, None] - middles) ** 2).sum(axis=2) + np.log(start)
+  return special.softmax(logs, axis=1), truth
+
+
+def test_of_classes_it_is_where_the_likelihood_is_highest():
+  start, shares = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.35, 0.45])
+  p, _ = classes(np.random.default_rng(4), 800, shares, start)
+  found = label_shift.class_prevalences(p, np.ones((1, 800)), start)[0]
+  best = optimize.minimize(
+    lambda q: -np.log((p / start) @ q).sum(), start, bounds=[(1e-9, 1)] * 3,
+    constraints={'type': 'eq', 'fun': lambda q: q.sum() - 1}, options={'ftol': 1e-14},
+  )  # fmt: skip
+  assert found == pytest.approx(best.x, abs=1e-4) and found.sum() == pytest.approx(1)
+  figures = label_shift.class_figures(p, np.arange(800) // 2, start, replicates=100)
+  for figure, share in zip(figures, shares):
+    assert figure.interval[0] - 0.02 < share < figure.interval[1] + 0.02
+  assert [figure.value for figure in figures] == pytest.approx(list(found))
+
+
+def test_two_classes_are_one_question():
+  p, _ = scores(np.random.default_rng(5), 500, 0.4, 0.15)
+  alone = label_shift.prevalence(p, np.ones((1, 500)), 0.15)[0]
+  both = label_shift.class_prevalences(
+    np.stack([p, 1 - p], axis=1), np.ones((1, 500)), np.array([0.15, 0.85])
+  )
+  assert both[0] == pytest.approx([alone, 1 - alone], abs=1e-6)
+
+
+def test_classes_of_which_one_is_never_seen_have_no_estimate_of_it():
+  p = np.tile([0.6, 0.399, 0.001], (60, 1)) + np.linspace(0, 0.3, 60)[:, None] * [-1, 1, 0]
+  figures = label_shift.class_figures(p, np.arange(60), np.array([0.4, 0.3, 0.3]), replicates=50)
+  assert figures[2].value == 0 and figures[2].reason == label_shift.OFF_RANGE
+
+
+def test_a_class_that_validation_lacks_is_no_start():
+  figures = label_shift.class_figures(np.full((4, 3), 1 / 3), np.arange(4), np.array([0.5, 0.5, 0]))
+  assert [figure.value for figure in figures] == [None] * 3
+  assert figures[0].reason == 'a class has no image on validation'
+
+
 @pytest.mark.parametrize(
   ('p', 'start', 'said'),
   [
@@ -104,3 +149,16 @@ def test_the_interval_covers():
     held.append(low <= 0.35 <= high)
   spread = stats.binom.std(1000, 0.95) / 1000
   assert 0.93 - spread <= np.mean(held) <= 0.97 + spread, np.mean(held)
+
+
+@pytest.mark.slow
+def test_the_intervals_of_classes_cover():
+  start, shares = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.35, 0.45])
+  held = []
+  for seed in range(500):
+    p, _ = classes(np.random.default_rng(seed), 300, shares, start)
+    found = label_shift.class_figures(p, np.arange(300), start, replicates=300, seed=seed)
+    held.append([low <= q <= high for q, (low, high) in zip(shares, (f.interval for f in found))])
+  spread = 2 * stats.binom.std(500, 0.95) / 500
+  covered = np.mean(held, axis=0)
+  assert (covered > 0.93 - spread).all() and (covered < 0.97 + spread).all(), covered

@@ -46,7 +46,7 @@ def test_what_lacks_a_value_or_an_interval_says_whose():
   assert unpaired.difference(bare, nothing, NAMES).reason == 'there: no positives'
   found = unpaired.difference(share(1, 2), bare, NAMES)
   assert found.value == 0 and found.interval is None
-  assert found.reason == 'no interval of there: too few'
+  assert found.reason == 'there: too few'
 
 
 def test_predictive_values_follow_bayes():
