@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import pathlib
 import shutil
@@ -154,6 +155,8 @@ class _AtWork:
         self._try(taken)
       finally:
         taken.lock.release()
+      # What a training has put on a device may hang in a cycle, and the next one asks what is free.
+      gc.collect()
       with self._alone():
         self._write(self.result())
       self._check_failures()

@@ -1,5 +1,6 @@
 """A search from start to end: which trial wins, what is tested, what stops it, and being killed."""
 
+import gc
 import json
 import random
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import types
+import weakref
 
 import numpy as np
 import optuna
@@ -91,6 +93,28 @@ def test_the_best_on_validation_is_tested_once_and_the_file_says_all(trained, tm
   assert search(tmp_path) == result and len(trained.trained) == 6
   table = result.to_frame()
   assert list(table.index) == list(range(6)) and table['rate'].between(1e-5, 1e-1).all()
+
+
+def test_what_a_trial_has_left_in_memory_is_gone_before_the_next(trained, tmp_path, monkeypatch):
+  train, left = run.train_only, []
+
+  def leaving(config, folder, watch, is_known):
+    assert all(reference() is None for reference in left)
+    cycle = Cycle()
+    left.append(weakref.ref(cycle))
+    return train(config, folder, watch, is_known)
+
+  class Cycle:
+    def __init__(self):
+      self.itself = self
+
+  monkeypatch.setattr(run, 'train_only', leaving)
+  gc.disable()
+  try:
+    search(tmp_path, 3)
+  finally:
+    gc.enable()
+  assert len(left) == 3
 
 
 def test_a_call_that_is_cut_off_goes_on_with_the_trial_and_ends_the_same(trained, tmp_path):
