@@ -58,9 +58,7 @@ def check(config: Config, layout: Layout) -> None:
   """Raises InputError if nothing can be written, what has trained there is another run, or it is
   several runs that the config asks for.
   """
-  if config.seeds > 1 or (config.split.folds and config.split.fold < 0):
-    name = f'seeds={config.seeds}' if config.seeds > 1 else f'split.folds={config.split.folds}'
-    raise InputError(f'config.{name}: here is one run, medjax.main does several; leave it out')
+  check_one(config)
   folders = (layout.workdir, *layout.workdir.parents)
   existing = next(folder for folder in folders if os.path.lexists(folder))
   if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -218,6 +216,13 @@ def keep_going_on(config: Config, layout: Layout) -> None:
   kept = integrity.going_on(old, configs.to_dict(config))
   if kept != old:
     files.write_whole(layout.config, json.dumps(kept, indent=2) + '\n')
+
+
+def check_one(config: Config) -> None:
+  """Raises InputError where a config asks for several runs."""
+  if config.seeds > 1 or (config.split.folds and config.split.fold < 0):
+    name = f'seeds={config.seeds}' if config.seeds > 1 else f'split.folds={config.split.folds}'
+    raise InputError(f'config.{name}: here is one run, medjax.main does several; leave it out')
 
 
 @contextlib.contextmanager

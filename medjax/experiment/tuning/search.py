@@ -84,6 +84,7 @@ def search_settings(
       'by trial.suggest_float, suggest_int or suggest_categorical, such as trial.suggest_float('
       "'learning_rate', 1e-5, 1e-3, log=True)"
     )
+  workdir.check_one(config)
   search.check(config, proposed)  # Before anything is trained.
   if trials is not None and trials < 1:
     raise InputError(f'--trials={trials}: must be 1 or more')

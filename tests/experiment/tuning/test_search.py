@@ -180,6 +180,9 @@ def test_another_search_in_the_folder_is_refused(trained, tmp_path, finished):
     search(finished[0])
   with pytest.raises(InputError, match='draws nothing'):
     search(tmp_path / 'new', given=space.Search(lambda trial: {'augment': 'none'}, 'mine.py', ''))
+  several = configs.load(str(PROJECT / 'configs/phantom.py'), [*SHORT, 'seeds=3'])
+  with pytest.raises(InputError, match=r'^config\.seeds=3: here is one run'):
+    search(tmp_path / 'new', config=several)
   assert not (tmp_path / 'new').exists()
 
 
