@@ -17,7 +17,7 @@ from medjax.report.markup import (
   tag,
   term,
 )
-from medjax.report.sections import curves, operating_points
+from medjax.report.sections import classes, curves, operating_points
 from medjax.runtime.rounding import decimal
 
 _RATES = ('sensitivity', 'specificity', 'ppv', 'npv')
@@ -65,6 +65,7 @@ def render(result: FoldsResult, *, title: str, warning: str = '') -> str:
       'chosen on its own validation; none of its test patients trained or chose anything of it, '
       'which the files of the runs prove. In brackets the 95% interval over its patients.',
     ),
+    classes.decisions(pooled),
     _decisions(result),
     curves.curves(pooled),
     _how(result),
@@ -201,7 +202,7 @@ def _decisions(result: FoldsResult) -> Markup:
       ]
     )
   return section(
-    'Decisions',
+    f'Decisions{", one against rest" if pooled.classes else ""}',
     tag(
       'p',
       'Everybody was decided for at the thresholds that the validation of their own fold chose, '

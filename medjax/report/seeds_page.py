@@ -16,7 +16,7 @@ from medjax.report.markup import (
   tag,
   term,
 )
-from medjax.report.sections import calibration, curves, operating_points
+from medjax.report.sections import calibration, classes, curves, operating_points, subgroups
 from medjax.runtime.rounding import decimal
 
 LUCK = (
@@ -52,9 +52,11 @@ def render(result: SeedsResult, *, title: str, method: str, warning: str = '') -
       'differs. In brackets the 95% interval over patients. To report the best of them would be to '
       'choose on the test set.',
     ),
+    classes.decisions(ensemble),
     operating_points.operating_points(ensemble),
     curves.curves(ensemble),
     calibration.calibration(ensemble, method),
+    subgroups.section(ensemble),
     _how(result),
   )
   footer = tag('footer', tag('p', beside.SAID, class_='quiet'))
