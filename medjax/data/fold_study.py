@@ -22,8 +22,8 @@ def configs_of(config: Config, source: Source) -> list[Config]:
     source: of it.
 
   Raises:
-    InputError: a fold whose test or validation has no positives, or no negatives, of some label;
-      the message says how many folds would do. Whatever else is wrong with the splits.
+    InputError: a fold whose test, validation or training set has no positives, or no negatives, of
+      some label; the message says how many folds would do. Whatever else is wrong with the splits.
   """
   made = _made(config, source)
   every = [with_fold(config, number) for number in range(len(made.names))]
@@ -67,7 +67,7 @@ def _refusal(config: Config, source: Source, whose: str, lacking: Lacking) -> st
   )
   where = f'config.split.folds={config.split.folds}'
   said = (
-    f"{where}: the {part} set of {whose} has no {kind} of '{label}', which "
+    f"{where}: the {'training' if part == 'train' else part} set of {whose} has no {kind} of '{label}', which "
     f'{count(int(has.sum()), "patient")} of all {len(has):,} {"has" if has.sum() == 1 else "have"}'
   )
   if isinstance(config.split.folds, str):

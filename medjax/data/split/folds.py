@@ -37,7 +37,7 @@ class Lacking(NamedTuple):
   """A class of a label that a part of a split does not have.
 
   Attributes:
-    part: 'test' or 'validation'.
+    part: 'test', 'validation' or 'train'.
     label: its name.
     kind: 'positive' or 'negative'.
   """
@@ -209,7 +209,7 @@ def lacking(
   known: np.ndarray,
   labels: Sequence[str],
 ) -> list[Lacking]:
-  """Returns which class of which label has no patient in test or validation of one fold's split.
+  """Returns which class of which label has no patient in a part of one fold's split.
 
   Args:
     split: [N], of each row.
@@ -217,7 +217,7 @@ def lacking(
     labels: the L labels.
   """
   found = []
-  for part in ('test', 'validation'):
+  for part in ('test', 'validation', 'train'):
     rows = np.asarray(split) == part
     positive = known[rows] & (truth[rows] > 0.5)
     for kind, there in (('positive', positive), ('negative', known[rows] & ~positive)):
