@@ -65,9 +65,9 @@ def _refusal(config: Config, source: Source, whose: str, lacking: Lacking) -> st
   has = by_patient.by_patient(
     patient, int(patient.max()) + 1, (source.known[:, column] & wanted)[:, None]
   )
-  where = f'config.split.folds={config.split.folds}'
+  where, part_name = f'config.split.folds={config.split.folds}', part.replace('train', 'training')
   said = (
-    f"{where}: the {'training' if part == 'train' else part} set of {whose} has no {kind} of '{label}', which "
+    f"{where}: the {part_name} set of {whose} has no {kind} of '{label}', which "
     f'{count(int(has.sum()), "patient")} of all {len(has):,} {"has" if has.sum() == 1 else "have"}'
   )
   if isinstance(config.split.folds, str):
