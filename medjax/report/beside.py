@@ -170,7 +170,7 @@ def of_comparison(comparison: Comparison) -> dict[str, str]:
 
 def of_external(result: ExternalResult) -> dict[str, str]:
   """Returns the CSV files of an external validation."""
-  tables: dict[str, list[dict[str, Any]]] = _of_contrast(result.contrast)
+  tables: dict[str, list[dict[str, Any]]] = _of_contrast(result.contrast, ('external', 'own_test'))
   tables['mapping.csv'] = [
     {**_row(entry), 'external': ' or '.join(entry.external)} for entry in result.mapping
   ]
@@ -186,7 +186,11 @@ def of_external(result: ExternalResult) -> dict[str, str]:
     for point in way.operating_points
   ]
   tables['prevalence.csv'] = [
-    {'label': label, **_row(part.prevalence)} for label, part in result.labels.items()
+    {
+      _called(column, ('external', 'own_test')): value
+      for column, value in {'label': label, **_row(part.prevalence)}.items()
+    }
+    for label, part in result.labels.items()
   ]
   tables['predictive_values.csv'] = [
     {'label': label, **_row(values)}
@@ -210,12 +214,13 @@ def of_sites(sites: Sites) -> dict[str, str]:
   tables: dict[str, list[dict[str, Any]]] = {}
   for site in sites.sites:
     first = {sites.column: site.value, 'all_images': site.images, 'all_patients': site.patients}
-    for name, rows in _of_contrast(site.contrast).items():
+    for name, rows in _of_contrast(site.contrast, ('here', 'others')).items():
       tables.setdefault(f'sites_{name}', []).extend({**first, **row} for row in rows)
   return {name: _csv(rows) for name, rows in tables.items() if rows}
 
 
-def _of_contrast(contrast: Cohorts) -> dict[str, list[dict[str, Any]]]:
+def _of_contrast(contrast: Cohorts, names: tuple[str, str]) -> dict[str, list[dict[str, Any]]]:
+  """Returns name of a file → its rows, whose columns say which sample a figure is of."""
   labels = [{'label': label, **_row(part)} for label, part in contrast.labels.items()]
   points = [
     {'label': label, **_row(point)}
@@ -230,7 +235,17 @@ def _of_contrast(contrast: Cohorts) -> dict[str, list[dict[str, Any]]]:
     tables['decision.csv'] = [
       {'figure': name, **_row(compared)} for name, compared in contrast.classes.items()
     ]
-  return tables
+  return {
+    name: [{_called(column, names): value for column, value in row.items()} for row in rows]
+    for name, rows in tables.items()
+  }
+
+
+def _called(column: str, names: tuple[str, str]) -> str:
+  """Returns the name of a column with that of the sample for 'one' and 'other'."""
+  for word, name in zip(('one', 'other'), names):
+    column = re.sub(rf'(?<![^_]){word}(?![^_])', name, column)
+  return column
 
 
 def _bins(scores: ScoreDistribution) -> list[dict[str, Any]]:

@@ -54,8 +54,8 @@ def test_what_is_written_is_what_was_found(written):
   assert {'labels.csv', 'prevalence.csv', 'recalibration.csv', 'sites_labels.csv'} <= beside
   labels = pd.read_csv(output / 'index_files' / 'labels.csv', index_col='label')
   edema = validated.result.contrast.labels['Edema']
-  assert labels.loc['Edema', 'auroc_one'] == pytest.approx(edema.auroc.one.value)
-  assert labels.loc['Edema', 'one_positives'] == edema.one.positives
+  assert labels.loc['Edema', 'auroc_external'] == pytest.approx(edema.auroc.one.value)
+  assert labels.loc['Edema', 'external_positives'] == edema.one.positives
 
 
 def test_the_own_test_is_that_of_the_report(run, written):

@@ -78,7 +78,10 @@ def _of_label(
     own = point.sensitivity.other, point.specificity.other
     carried = unpaired.predictive_values(*own, contrast.prevalence.one)
     # What lies at an end of its range is no estimate to go on with.
-    known = estimated if estimated.interval else dataclasses.replace(estimated, value=None)
+    known = estimated
+    if not estimated.interval:
+      reason = f'the prevalence by the scores: {estimated.reason}'
+      known = dataclasses.replace(estimated, value=None, reason=reason)
     at_estimated = unpaired.predictive_values(*own, known)
     values.append(
       PredictiveValues(

@@ -3,13 +3,13 @@
 from medjax.evaluation import wording
 from medjax.evaluation.external import recalibrated
 from medjax.evaluation.external.result import (
-  CohortsLabel,
   ExternalLabel,
   ExternalResult,
   Recalibrated,
   Recalibration,
 )
 from medjax.evaluation.figure import Figure
+from medjax.evaluation.label_result import Counts
 from medjax.report.figures import difference_words, figure_words
 from medjax.report.markup import Markup, section, small, table, tag
 from medjax.report.sections.cohorts import CALIBRATION, RATES
@@ -171,13 +171,6 @@ def _of(positives: int | None, total: int, unit: str) -> Markup:
   return small(f'{positives:,} of {wording.count(total, unit)}')
 
 
-def _sizes(contrast: CohortsLabel, unit: str) -> list[Markup]:
-  return [
-    small(f'{name}: {counts.positives:,} of {wording.count(counts.images, unit)}')
-    for name, counts in (('external', contrast.one), ('own test', contrast.other))
-  ]
-
-
 def _values(result: ExternalResult) -> list[Markup]:
   parts, unit = [], result.external.unit
   for name, title in (('ppv', 'PPV'), ('npv', 'NPV')):
@@ -195,9 +188,12 @@ def _values(result: ExternalResult) -> list[Markup]:
               small(
                 f'{wording.rule(values.rule)}, threshold {wording.threshold(values.threshold)}'
               ),
-              *_sizes(contrast, unit),
             ],
-            [*figure_words(own, 2), _at(part.prevalence.labelled.other)],
+            [
+              *figure_words(own, 2),
+              _at(part.prevalence.labelled.other),
+              _of_counts(contrast.other, unit),
+            ],
             [
               *figure_words(getattr(values, f'{name}_carried'), 2),
               _at(part.prevalence.labelled.one),
@@ -206,7 +202,11 @@ def _values(result: ExternalResult) -> list[Markup]:
               *figure_words(getattr(values, f'{name}_estimated'), 2),
               _at(part.prevalence.estimated),
             ],
-            [*figure_words(external, 2), _at(part.prevalence.labelled.one)],
+            [
+              *figure_words(external, 2),
+              _at(part.prevalence.labelled.one),
+              _of_counts(contrast.one, unit),
+            ],
           ]
         )
     if rows:
@@ -232,6 +232,10 @@ def _values(result: ExternalResult) -> list[Markup]:
 
 
 def _at(prevalence: Figure) -> Markup | None:
-  if prevalence.value is None:
+  if prevalence.value is None or prevalence.interval is None:
     return None
   return small(f'at a prevalence of {wording.percent(prevalence.value)}')
+
+
+def _of_counts(counts: Counts, unit: str) -> Markup:
+  return small(f'{counts.positives:,} of {wording.count(counts.images, unit)}')
