@@ -25,6 +25,7 @@ _TRAINING_SETS = (
   'Intervals over patients do not hold the luck of the training sets, which the folds share; that '
   'of the mean of folds allows for it.'
 )
+_SITES_APART = re.compile(r'The sides differ: site \([^)]*\)(, site \([^)]*\))*;.*')
 _REMEDY = 'delete it, and the command that trained makes it again'
 
 
@@ -199,6 +200,8 @@ def _notes(own: Sequence[str], runs: Sequence[Run], names: Sequence[str]) -> tup
   for run, name in zip(runs, names):
     of_run = [*run.result.study_notes, *(n for n in run.result.notes if 'on validation' in n)]
     for note in of_run:
+      if _SITES_APART.fullmatch(note) and isinstance(run.config.split.folds, str):
+        continue  # That is what was asked for.
       said.setdefault(re.sub(rf'[\d.,%]+|{labels}|, and | ', '', note), {})[name] = note
   sentences = list(own)
   for by_run in said.values():

@@ -104,7 +104,7 @@ def _first_screen(result: FoldsResult, title: str, warning: str, number: int) ->
   if pooled.unit != 'patient':
     tested.append(wording.count(size.images, pooled.unit))
   by = (
-    'a site after another' if result.by == 'site' else 'another part of the patients in each fold'
+    'one site after another' if result.by == 'site' else 'another part of the patients in each fold'
   )
   asked = tag(
     'dl',
