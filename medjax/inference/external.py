@@ -16,6 +16,7 @@ from medjax.data.leakage.other_set import Met
 from medjax.data.split import characteristics
 from medjax.errors import InputError, count
 from medjax.evaluation import frozen, levels, predictions, results_file
+from medjax.evaluation import notes as evaluation_notes
 from medjax.evaluation.external import evaluate, notes
 from medjax.evaluation.external import sites as by_site
 from medjax.evaluation.external.result import ExternalResult, Mapped, Sites, Source
@@ -184,6 +185,7 @@ def by_site_of_test(run: Run, by: str) -> Sites:
     notes=(
       'All sites have trained the run unless its split kept some apart: this is how one model does '
       'at each, not how it would do at a site that it has never seen.',
+      *evaluation_notes.of_source(level, test),
       *by_site.notes(sites),
     ),
   )

@@ -9,6 +9,8 @@ from medjax.evaluation.figure import excludes_zero
 
 _WHOSE = 'Of the\N{NO-BREAK SPACE}external\N{NO-BREAK SPACE}set: '  # as weaknesses.gravity reads it
 
+_WHOSE_OWN = 'Of the\N{NO-BREAK SPACE}own\N{NO-BREAK SPACE}test: '
+
 
 def warnings(result: ExternalResult) -> list[str]:
   """Returns what stands on the first line: images that the run has seen, scores that look inverted
@@ -46,6 +48,8 @@ def notes(result: ExternalResult, of_data: Sequence[str]) -> list[str]:
       'were set aside.'
     )
   sentences += _miscalibrated(result)
+  # What its figures are of decides what the difference is of.
+  sentences += [f'{_WHOSE_OWN}{note}' for note in result.own.notes if ' enriched ' in note]
   sentences += _unlike(result)
   sentences += _shifted(result)
   sentences += of_data

@@ -169,6 +169,7 @@ def test_the_source_of_the_runs_split_is_no_source_of_other_patients():
   assert found.own.labels['Mass'].operating_points[0].at_prevalence is not None
   assert found.external.labels['Mass'].operating_points[0].at_prevalence is None
   assert not any('floor' in note for note in found.external.notes)
+  assert any('floor enriched the split' in note for note in found.own.notes)
   shift = found.labels['Mass'].prevalence
   assert shift.calibrated_to == chosen['image'].source_prevalence['Mass']
 
