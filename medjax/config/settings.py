@@ -27,6 +27,9 @@ class Data:
       it.
     workers: input processes; 0 reads in threads of the main process.
     prepared: a folder of medjax.prepare, which holds the images decoded; '' decodes the files.
+    cache: of the decoded images: 'auto' keeps them in the work directory until the run has ended,
+      where training reads them at least twice and they take no more than a fifth of the disk's
+      free space; 'none' decodes the files whenever they are read.
     placement: of the training images while training: 'host' reads a batch for each step, 'device'
       reads all once into the memory of the devices, 'auto' does so on accelerators where they take
       no more than 40 % of what is free.
@@ -52,6 +55,7 @@ class Data:
   broken: str = setting('stop', options=('stop', 'set_aside'))
   workers: int = setting(0, least=0)
   prepared: str = ''
+  cache: str = setting('auto', options=('auto', 'none'))
   placement: str = setting('auto', options=('auto', 'host', 'device'))
   settings: dict = dataclasses.field(default_factory=dict)
   fit: str = setting('pad', options=vocabulary.FITS)

@@ -1,6 +1,7 @@
 """One run from start to end: the order of things."""
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,14 @@ from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
-from medjax.experiment import log, loop, parts_fit, placed_images, preview
+from medjax.experiment import (
+  decoded_images,
+  log,
+  loop,
+  parts_fit,
+  placed_images,
+  preview,
+)
 from medjax.experiment.training_calls import TrainingCalls
 from medjax.final_test import evaluate_once, notes
 from medjax.runs import (
@@ -108,6 +116,7 @@ def run(config: Config, folder: pathlib.Path) -> None:
   with _at_work(config, Layout(folder.absolute())) as job:
     if job is not None:
       _test(job, *_train(job, loop.unwatched))
+      devices.first_does(functools.partial(decoded_images.remove, job.layout))
 
 
 def train_only(
@@ -133,6 +142,8 @@ def train_only(
   layout = Layout(folder.absolute())
   if layout.has_traces_of_a_test():
     raise InputError(f'{layout.workdir}: its test set has been read; take another work directory')
+  # A trial of many would leave its images.
+  config = dataclasses.replace(config, data=dataclasses.replace(config.data, cache='none'))
   with _at_work(config, layout, is_known) as job:
     assert job is not None  # It would be finished.
     network, _ = _train(job, watch)
@@ -162,7 +173,7 @@ def _at_work(config: Config, layout: Layout, is_known: bool = False) -> Iterator
         progress.say(f'this run is complete: {layout.report}')
       yield None
       return
-    data = study.with_decoded(config, data, beginning.learner.image_format)
+    data = decoded_images.with_decoded(config, layout, data, beginning.learner.image_format)
     training = training or objective.make(config, data, broken)
     if devices.is_first() and not is_known:
       lines = log.opening_lines(config, layout, beginning.started, data, broken)
@@ -253,7 +264,10 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   finished.open_members(config, layout.workdir, data.proof['split_sha256'])
   looked = None
   if not drafted.is_kept or seen is not None:
-    looked = workdir.look_at_images(config, data, beginning.learner.image_format)
+    image_format = beginning.learner.image_format
+    images, train = data.table['image'].tolist(), len(data.rows('train'))
+    decoded_images.keep(config, layout, images, train, image_format)
+    looked = workdir.look_at_images(decoded_images.reading(config, layout), data, image_format)
     broken = looked.broken
   else:  # What a look has shown is there, of this very config and split.
     workdir.check_set_aside(config, layout)

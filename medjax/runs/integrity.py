@@ -25,6 +25,7 @@ _FREE = (
   'config.data.root:',
   'config.data.workers:',
   'config.data.prepared:',
+  'config.data.cache:',
   'config.data.placement:',
   'config.steps_per_call:',
   'config.model.remat:',

@@ -82,6 +82,11 @@ class Layout:
     return self.workdir / '.lock'
 
   @property
+  def decoded(self) -> pathlib.Path:
+    """The images, decoded once, while the run is at work; see medjax.data.prepared."""
+    return self.workdir / 'decoded'
+
+  @property
   def frozen(self) -> pathlib.Path:
     """Calibration and thresholds, chosen on validation."""
     return self.workdir / 'frozen.json'
