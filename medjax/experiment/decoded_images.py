@@ -4,7 +4,6 @@ They are the bytes that decoding gives every time, and are compared with their f
 see medjax.data.prepared. Whatever is wrong with them, the run decodes the files, as without them.
 """
 
-import dataclasses
 import math
 import shutil
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from medjax.data.images import containers
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.study import Study
 from medjax.errors import InputError, count
+from medjax.experiment import prepare
 from medjax.runs.layout import Layout
 from medjax.runtime import devices, progress, storage
 
@@ -70,8 +70,7 @@ def reading(config: Config, layout: Layout) -> Config:
   """Returns the config by which images are read: from where the run keeps them, if it does."""
   if config.data.prepared or not layout.decoded.is_dir():
     return config
-  data = dataclasses.replace(config.data, prepared=str(layout.decoded))
-  return dataclasses.replace(config, data=data)
+  return prepare.reading(config, layout.decoded)
 
 
 def with_decoded(config: Config, layout: Layout, data: Study, image_format: ImageFormat) -> Study:

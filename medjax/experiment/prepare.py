@@ -1,15 +1,19 @@
 """The images of a study, decoded once as its network is given them."""
 
+import dataclasses
+import functools
+import math
 import pathlib
 
 from medjax.config import Config
 from medjax.data import datasets, prepared
 from medjax.data.prepared import Prepared
+from medjax.errors import count
 from medjax.runs import weights_of_run
-from medjax.runtime import files
+from medjax.runtime import files, progress, storage
 from medjax.training import preprocessing
 
-BROKEN = 'broken.csv'
+BROKEN, _LOCK = 'broken.csv', '.decoding.lock'
 
 
 def prepare(config: Config, folder: pathlib.Path) -> Prepared:
@@ -26,3 +30,30 @@ def prepare(config: Config, folder: pathlib.Path) -> Prepared:
   broken = made.index.loc[made.index['reason'] != '', ['image', 'reason']]
   files.write_whole(folder / BROKEN, broken.to_csv(index=False))
   return made
+
+
+def for_several(config: Config, folder: pathlib.Path, what: str) -> None:
+  """Decodes the images of several runs once, while whoever else asks for them waits.
+
+  Args:
+    config: that the runs have in common.
+    folder: where to.
+    what: what the runs are, such as 'fold'.
+
+  Raises:
+    InputError: as `prepare`.
+  """
+  waiting = f'another process decodes the images in {folder}; waiting for it'
+  with files.waited_lock(folder.parent / _LOCK, functools.partial(progress.say, waiting)):
+    made = prepare(config, folder)
+  images = len(made.index)
+  size = storage.size(images * math.prod(made.image_format.shape))
+  progress.say(
+    f'images    {count(images, "image")} decoded once in {folder} ({size}), which every {what} '
+    'reads; it may be deleted when all are finished (config.data.cache)'
+  )
+
+
+def reading(config: Config, folder: pathlib.Path) -> Config:
+  """Returns the config with the images read from a folder of prepared ones."""
+  return dataclasses.replace(config, data=dataclasses.replace(config.data, prepared=str(folder)))

@@ -3,21 +3,19 @@
 import dataclasses
 import functools
 import gc
-import math
 import pathlib
 from typing import NamedTuple
 
 from medjax.config import Config
 from medjax.data import fold_study, study
-from medjax.data.prepared import Prepared
-from medjax.errors import InputError, count
+from medjax.errors import InputError
 from medjax.experiment import prepare, run
 from medjax.final_test import repeated as figures
 from medjax.runs import repeats as layouts
 from medjax.runs import workdir
 from medjax.runs.layout import Layout
 from medjax.runs.repeats import Repeats
-from medjax.runtime import devices, files, progress, storage
+from medjax.runtime import devices, files, progress
 
 
 class Only(NamedTuple):
@@ -72,12 +70,12 @@ def start(config: Config, folder: pathlib.Path, only: Only = EVERY) -> None:
   unfinished = _unfinished(repeats, of_runs)
   _say_what_is_done(config, repeats, of_runs, unfinished)
   asked = unfinished if number is None else [at for at in unfinished if at == number]
-  if asked and not config.data.prepared:
-    devices.first_does(functools.partial(_prepare, config, repeats))
+  decoded_once = not config.data.prepared and config.data.cache == 'auto'
+  if asked and decoded_once:
+    repeats.workdir.mkdir(parents=True, exist_ok=True)
+    devices.first_does(functools.partial(prepare.for_several, config, repeats.prepared, kind))
   for at in asked:
-    of_run = of_runs[at]
-    if not of_run.data.prepared:
-      of_run = _with_prepared(of_run, repeats)
+    of_run = prepare.reading(of_runs[at], repeats.prepared) if decoded_once else of_runs[at]
     _say(f'--- {kind} {at} of {len(of_runs)}: {repeats.run(at).workdir}')
     run.run(of_run, repeats.run(at).workdir)
     gc.collect()  # What one network held on the device is free for the next.
@@ -161,26 +159,6 @@ def _say_what_is_done(
   finished = [at for at in range(number) if at not in unfinished]
   if finished:
     _say(f'finished  {_names(repeats.kind, finished)}')
-
-
-def _with_prepared(config: Config, repeats: Repeats) -> Config:
-  data = dataclasses.replace(config.data, prepared=str(repeats.prepared))
-  return dataclasses.replace(config, data=data)
-
-
-def _prepare(config: Config, repeats: Repeats) -> Prepared:
-  """Decodes the images once, while whoever else asks for them waits."""
-  repeats.workdir.mkdir(parents=True, exist_ok=True)
-  waiting = f'another process decodes the images in {repeats.prepared}; waiting for it'
-  with files.waited_lock(repeats.lock, functools.partial(progress.say, waiting)):
-    made = prepare.prepare(config, repeats.prepared)
-  images = len(made.index)
-  size = storage.size(images * math.prod(made.image_format.shape))
-  progress.say(
-    f'images    {count(images, "image")} decoded once in {repeats.prepared} ({size}), which every '
-    f'{repeats.kind} reads; it may be deleted when all are finished'
-  )
-  return made
 
 
 def _put_together(config: Config, repeats: Repeats, number: int) -> None:

@@ -19,7 +19,7 @@ from medjax.errors import InputError, count
 from medjax.evaluation import results_file, search_result, wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult, SearchTrial
-from medjax.experiment import memory, run
+from medjax.experiment import memory, prepare, run
 from medjax.experiment.tuning import trial_log
 from medjax.experiment.tuning.space import Search
 from medjax.experiment.tuning.trial_log import Pruned, Taken, TrialLog
@@ -30,6 +30,9 @@ from medjax.runs.layout import Layout
 from medjax.runtime import files, progress
 
 ASKED, RESULT, PAGE, BEST = 'asked.json', 'tune.json', 'index.html', 'best'
+PREPARED = 'prepared'
+# Settings, or groups of them, that say which pixels a network is given.
+_OF_PIXELS = ('data.image_size', 'data.fit', 'data.intensity', 'model.')
 _FAILURES = 3  # at the beginning, after which the others would fail too
 _ELSEWHERE = 'Take another --workdir, or the old settings to go on with that search'
 _UNPRUNED = 0.25  # of the steps: what learns slowly may still be the best in the end
@@ -89,9 +92,16 @@ def search_settings(
   if trials is not None and trials < 1:
     raise InputError(f'--trials={trials}: must be 1 or more')
   at_work = _AtWork(config, search, folder.absolute(), space)
+  named = {name for values in proposed for name in values}
   at_work.begin(trials)
-  at_work.try_all()
+  at_work.try_all(_decoded_once(config, named))
   return at_work.test_best()
+
+
+def _decoded_once(config: Config, named: set[str]) -> bool:
+  """Whether all trials are given the same pixels, so that they may be decoded for all of them."""
+  is_asked = config.data.cache == 'auto' and not config.data.prepared
+  return is_asked and not any(name.startswith(_OF_PIXELS) for name in named)
 
 
 class _AtWork:
@@ -148,12 +158,20 @@ class _AtWork:
         f'be chosen knowing that. {_ELSEWHERE}'
       )
 
-  def try_all(self) -> None:
-    """Tries settings until all trials that are asked for have ended, those of others too."""
+  def try_all(self, decoded_once: bool) -> None:
+    """Tries settings until all trials that are asked for have ended, those of others too.
+
+    Args:
+      decoded_once: whether the images are decoded first, for all trials.
+    """
     self._check_failures()
+    config, folder = self._config, self._folder / PREPARED
     while taken := self._next():
       try:
-        self._try(taken)
+        if decoded_once and not config.data.prepared:
+          prepare.for_several(config, folder, 'trial')
+          config = prepare.reading(config, folder)
+        self._try(taken, config)
       finally:
         taken.lock.release()
       # What a training has put on a device may hang in a cycle, and the next one asks what is free.
@@ -177,14 +195,14 @@ class _AtWork:
         is_waiting = True
         time.sleep(_PAUSE)
 
-  def _try(self, taken: Taken) -> None:
-    """Trains a trial, as far as it is worth it."""
+  def _try(self, taken: Taken, base: Config) -> None:
+    """Trains a trial of a config that it changes, as far as it is worth it."""
     drawn = wording.some([f'{name}={value}' for name, value in taken.settings.items()], None)
     progress.say(f'trial {taken.number}   {drawn}')
     layout = Layout(self._log.folder(taken.number))
     state, figure, reason = FAILED, Figure(None, reason='the trial failed'), ''
     try:
-      config = self._search.applied(self._config, taken.settings)
+      config = self._search.applied(base, taken.settings)
       with memory.errors_in_words(config):
         self._begin_like_the_first(config, layout)
         watch = functools.partial(self._watch, taken, layout, config.steps)
