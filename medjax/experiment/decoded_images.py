@@ -5,6 +5,7 @@ see medjax.data.prepared. Whatever is wrong with them, the run decodes the files
 """
 
 import math
+import pathlib
 import shutil
 from collections.abc import Sequence
 
@@ -66,21 +67,22 @@ def keep(
   )
 
 
-def reading(config: Config, layout: Layout) -> Config:
-  """Returns the config by which images are read: from where the run keeps them, if it does."""
-  if config.data.prepared or not layout.decoded.is_dir():
-    return config
-  return prepare.reading(config, layout.decoded)
+def with_decoded(
+  config: Config, folder: pathlib.Path, data: Study, image_format: ImageFormat
+) -> Study:
+  """Returns the study with its images decoded before, where a folder holds them.
 
-
-def with_decoded(config: Config, layout: Layout, data: Study, image_format: ImageFormat) -> Study:
-  """Returns the study with its images decoded before, where a folder or the run itself holds them.
+  Args:
+    config: of the run; config.data.prepared goes before `folder`.
+    folder: of images decoded for this run or several, which may not exist.
+    data: the study.
+    image_format: what its images become.
 
   Raises:
     InputError: config.data.prepared is no folder of these images, or one has changed since.
   """
   try:
-    return study.with_decoded(reading(config, layout), data, image_format)
+    return study.with_decoded(prepare.reading(config, folder), data, image_format)
   except InputError as error:
     if config.data.prepared:
       raise

@@ -55,5 +55,7 @@ def for_several(config: Config, folder: pathlib.Path, what: str) -> None:
 
 
 def reading(config: Config, folder: pathlib.Path) -> Config:
-  """Returns the config with the images read from a folder of prepared ones."""
+  """Returns the config by which images are read: from the folder, where it holds them decoded."""
+  if config.data.prepared or not folder.is_dir():
+    return config
   return dataclasses.replace(config, data=dataclasses.replace(config.data, prepared=str(folder)))

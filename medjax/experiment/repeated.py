@@ -75,9 +75,8 @@ def start(config: Config, folder: pathlib.Path, only: Only = EVERY) -> None:
     repeats.workdir.mkdir(parents=True, exist_ok=True)
     devices.first_does(functools.partial(prepare.for_several, config, repeats.prepared, kind))
   for at in asked:
-    of_run = prepare.reading(of_runs[at], repeats.prepared) if decoded_once else of_runs[at]
     _say(f'--- {kind} {at} of {len(of_runs)}: {repeats.run(at).workdir}')
-    run.run(of_run, repeats.run(at).workdir)
+    run.run(of_runs[at], repeats.run(at).workdir, repeats.prepared if decoded_once else None)
     gc.collect()  # What one network held on the device is free for the next.
   if left := _unfinished(repeats, of_runs):
     _say(f'not yet finished: {_names(kind, left)}; the last to finish puts all together')

@@ -1,7 +1,6 @@
 """One run from start to end: the order of things."""
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from medjax.experiment import (
   loop,
   parts_fit,
   placed_images,
+  prepare,
   preview,
 )
 from medjax.experiment.training_calls import TrainingCalls
@@ -100,7 +100,7 @@ class Job(NamedTuple):
   mesh: Mesh
 
 
-def run(config: Config, folder: pathlib.Path) -> None:
+def run(config: Config, folder: pathlib.Path, decoded: pathlib.Path | None = None) -> None:
   """Trains, picks the best checkpoint on validation, tests it once and writes the report.
 
   Started again in the same work directory it goes on where it stopped.
@@ -108,19 +108,25 @@ def run(config: Config, folder: pathlib.Path) -> None:
   Args:
     config: a checked config.
     folder: the work directory.
+    decoded: a folder of the study's images, decoded for several runs; see medjax.data.prepared.
 
   Raises:
     InputError: anything about the config, the data or the work directory that needs the user.
     SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
-  with _at_work(config, Layout(folder.absolute())) as job:
+  with _at_work(config, Layout(folder.absolute()), decoded) as job:
     if job is not None:
       _test(job, *_train(job, loop.unwatched))
       devices.first_does(functools.partial(decoded_images.remove, job.layout))
 
 
 def train_only(
-  config: Config, folder: pathlib.Path, watch: loop.Watch, *, is_known: bool = False
+  config: Config,
+  folder: pathlib.Path,
+  watch: loop.Watch,
+  *,
+  is_known: bool = False,
+  decoded: pathlib.Path | None = None,
 ) -> Predictions:
   """Trains and picks the best checkpoint as `run` does, and reads nothing of the test set.
 
@@ -131,6 +137,7 @@ def train_only(
     folder: the work directory, where nothing has been tested.
     watch: see medjax.experiment.loop.Watch.
     is_known: whether a run so much alike was begun before that what it is need not be said again.
+    decoded: as of `run`.
 
   Returns:
     Predictions of the validation split by the best checkpoint; of `evaluation.members` nothing.
@@ -142,9 +149,7 @@ def train_only(
   layout = Layout(folder.absolute())
   if layout.has_traces_of_a_test():
     raise InputError(f'{layout.workdir}: its test set has been read; take another work directory')
-  # A trial of many would leave its images.
-  config = dataclasses.replace(config, data=dataclasses.replace(config.data, cache='none'))
-  with _at_work(config, layout, is_known) as job:
+  with _at_work(config, layout, decoded, is_known=is_known, keeps_images=False) as job:
     assert job is not None  # It would be finished.
     network, _ = _train(job, watch)
     rows = job.training.rows['validation']
@@ -155,12 +160,20 @@ def train_only(
 
 
 @contextlib.contextmanager
-def _at_work(config: Config, layout: Layout, is_known: bool = False) -> Iterator[Job | None]:
+def _at_work(
+  config: Config,
+  layout: Layout,
+  decoded: pathlib.Path | None,
+  *,
+  is_known: bool = False,
+  keeps_images: bool = True,
+) -> Iterator[Job | None]:
   """Begins a run, or goes on with one, and holds its folder; yields None where all is done."""
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   workdir.check(config, layout)
   beginning = _begin(config, layout)
-  training = devices.first_does(functools.partial(_fill, config, layout, beginning))
+  fill = functools.partial(_fill, config, layout, beginning, decoded, keeps_images)
+  training = devices.first_does(fill)
   data, broken = workdir.read(config, layout, beginning.drafted)
   with workdir.locked(layout):
     # All look before the first one changes anything.
@@ -173,7 +186,9 @@ def _at_work(config: Config, layout: Layout, is_known: bool = False) -> Iterator
         progress.say(f'this run is complete: {layout.report}')
       yield None
       return
-    data = decoded_images.with_decoded(config, layout, data, beginning.learner.image_format)
+    data = decoded_images.with_decoded(
+      config, decoded or layout.decoded, data, beginning.learner.image_format
+    )
     training = training or objective.make(config, data, broken)
     if devices.is_first() and not is_known:
       lines = log.opening_lines(config, layout, beginning.started, data, broken)
@@ -240,7 +255,13 @@ def _drafted(config: Config, layout: Layout) -> Draft | None:
     return devices.first_does(functools.partial(workdir.draft, config, layout))
 
 
-def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | None:
+def _fill(
+  config: Config,
+  layout: Layout,
+  beginning: Beginning,
+  decoded: pathlib.Path | None,
+  keeps_images: bool,
+) -> Objective | None:
   """Checks and fills a new work directory; returns None where one holds all of it already."""
   drafted, seen = beginning.drafted, beginning.seen
   assert drafted is not None  # This is the first process.
@@ -266,8 +287,10 @@ def _fill(config: Config, layout: Layout, beginning: Beginning) -> Objective | N
   if not drafted.is_kept or seen is not None:
     image_format = beginning.learner.image_format
     images, train = data.table['image'].tolist(), len(data.rows('train'))
-    decoded_images.keep(config, layout, images, train, image_format)
-    looked = workdir.look_at_images(decoded_images.reading(config, layout), data, image_format)
+    if keeps_images and decoded is None:
+      decoded_images.keep(config, layout, images, train, image_format)
+    reading = prepare.reading(config, decoded or layout.decoded)
+    looked = workdir.look_at_images(reading, data, image_format)
     broken = looked.broken
   else:  # What a look has shown is there, of this very config and split.
     workdir.check_set_aside(config, layout)

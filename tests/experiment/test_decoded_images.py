@@ -11,7 +11,7 @@ from medjax import config as configs
 from medjax.data import study
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
-from medjax.experiment import decoded_images, loop, run
+from medjax.experiment import decoded_images, loop, prepare, run
 from medjax.runs.layout import Layout
 
 FORMAT = ImageFormat(32, 1)
@@ -75,17 +75,17 @@ def test_a_full_disk_means_decoding(root, tmp_path, monkeypatch):
 
   monkeypatch.setattr('medjax.data.prepared.make', full)
   assert not kept(root, layout)
-  assert decoded_images.reading(config(root), layout).data.prepared == ''
+  assert prepare.reading(config(root), layout.decoded).data.prepared == ''
 
 
 def test_a_file_that_has_changed_since_is_read_as_it_is(root, tmp_path, capsys):
   layout, settings = Layout(tmp_path / 'run'), config(root)
   assert kept(root, layout)
   nothing = study.Study(*[None] * len(study.Study.__dataclass_fields__))
-  held = decoded_images.with_decoded(settings, layout, nothing, FORMAT)
+  held = decoded_images.with_decoded(settings, layout.decoded, nothing, FORMAT)
   assert held.decoded.about(['c.png'])['reason'].tolist() == ['']
   Image.new('L', (40, 40), 200).save(root / 'b.png')
-  assert decoded_images.with_decoded(settings, layout, nothing, FORMAT).decoded is None
+  assert decoded_images.with_decoded(settings, layout.decoded, nothing, FORMAT).decoded is None
   assert 'b.png: has changed since' in capsys.readouterr().out
 
 

@@ -38,19 +38,19 @@ FREQUENT = ('data.labels=Pneumonia,Edema', 'split.validation=0.3')
 def done(monkeypatch):
   """The (config, folder) of each run that would be done; nothing is trained or decoded."""
   runs = []
-  monkeypatch.setattr(run, 'run', lambda config, folder: runs.append((config, folder)))
-  monkeypatch.setattr(repeated, '_prepare', lambda config, repeats: None)
+  monkeypatch.setattr(run, 'run', lambda *arguments: runs.append(arguments))
+  monkeypatch.setattr(prepare, 'for_several', lambda *arguments: None)
   return runs
 
 
 def test_every_fold_is_a_run_of_its_own(phantom_root, tmp_path, done, capsys):
   config = tiny(phantom_root, *FREQUENT, 'split.folds=2', 'split.test_floor={"Edema": 0.2}')
   repeated.start(config, tmp_path / 'folds')
-  assert [folder for _, folder in done] == [tmp_path / f'folds/fold{at}' for at in range(2)]
-  for at, (of_fold, _) in enumerate(done):
+  assert [folder for _, folder, _ in done] == [tmp_path / f'folds/fold{at}' for at in range(2)]
+  for at, (of_fold, _, decoded) in enumerate(done):
     split = dataclasses.replace(config.split, fold=at)
-    data = dataclasses.replace(config.data, prepared=str(tmp_path / 'folds/prepared'))
-    assert of_fold == dataclasses.replace(config, split=split, data=data)
+    assert of_fold == dataclasses.replace(config, split=split)
+    assert decoded == tmp_path / 'folds/prepared'
     configs.check(of_fold)
   said = capsys.readouterr().out
   assert 'test_floor is not asked of folds' in said
@@ -64,9 +64,10 @@ def test_a_finished_seed_is_passed_over_and_one_can_be_asked_for(
   config = tiny(phantom_root, 'seeds=3', 'data.prepared=/elsewhere')
   repeated.start(config, tmp_path / 'seeds', Only(seed_index=2))
   repeated.start(config, tmp_path / 'seeds')
-  assert [(of_seed.seed, of_seed.seeds) for of_seed, _ in done] == [(2, 1), (1, 1), (2, 1)]
-  assert [folder.name for _, folder in done] == ['seed2', 'seed1', 'seed2']
-  assert all(of_seed.data.prepared == '/elsewhere' for of_seed, _ in done)
+  assert [(of_seed.seed, of_seed.seeds) for of_seed, _, _ in done] == [(2, 1), (1, 1), (2, 1)]
+  assert [folder.name for _, folder, _ in done] == ['seed2', 'seed1', 'seed2']
+  assert all(of_seed.data.prepared == '/elsewhere' for of_seed, _, _ in done)
+  assert all(decoded is None for _, _, decoded in done)
   assert 'finished  seed 0' in capsys.readouterr().out
 
 
@@ -213,8 +214,7 @@ def _check_seeds(opened, config):
   """The ensemble is what a run with the others as members says."""
   again = shutil.copytree(opened.runs[0].workdir, opened.workdir.parent / 'ensemble')
   evaluation = dataclasses.replace(config.evaluation, members=(str(opened.runs[1].workdir),))
-  data = dataclasses.replace(config.data, prepared=str(opened.workdir / 'prepared'))
-  averaged = dataclasses.replace(config, seeds=1, evaluation=evaluation, data=data)
+  averaged = dataclasses.replace(config, seeds=1, evaluation=evaluation)
   run.run(averaged, again)
   result = finished_runs.open_run(again).result
   for label, tested in opened.result.ensemble.labels.items():

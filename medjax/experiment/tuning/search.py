@@ -165,13 +165,13 @@ class _AtWork:
       decoded_once: whether the images are decoded first, for all trials.
     """
     self._check_failures()
-    config, folder = self._config, self._folder / PREPARED
+    decoded = None
     while taken := self._next():
       try:
-        if decoded_once and not config.data.prepared:
-          prepare.for_several(config, folder, 'trial')
-          config = prepare.reading(config, folder)
-        self._try(taken, config)
+        if decoded_once and decoded is None:
+          decoded = self._folder / PREPARED
+          prepare.for_several(self._config, decoded, 'trial')
+        self._try(taken, decoded)
       finally:
         taken.lock.release()
       # What a training has put on a device may hang in a cycle, and the next one asks what is free.
@@ -195,18 +195,20 @@ class _AtWork:
         is_waiting = True
         time.sleep(_PAUSE)
 
-  def _try(self, taken: Taken, base: Config) -> None:
-    """Trains a trial of a config that it changes, as far as it is worth it."""
+  def _try(self, taken: Taken, decoded: pathlib.Path | None) -> None:
+    """Trains a trial, as far as it is worth it."""
     drawn = wording.some([f'{name}={value}' for name, value in taken.settings.items()], None)
     progress.say(f'trial {taken.number}   {drawn}')
     layout = Layout(self._log.folder(taken.number))
     state, figure, reason = FAILED, Figure(None, reason='the trial failed'), ''
     try:
-      config = self._search.applied(base, taken.settings)
+      config = self._search.applied(self._config, taken.settings)
       with memory.errors_in_words(config):
         self._begin_like_the_first(config, layout)
         watch = functools.partial(self._watch, taken, layout, config.steps)
-        validation = run.train_only(config, layout.workdir, watch, is_known=self._has_tried)
+        validation = run.train_only(
+          config, layout.workdir, watch, is_known=self._has_tried, decoded=decoded
+        )
     except Pruned:
       state, figure = PRUNED, Figure(None, reason='the trial ended early')
     except _Halted:

@@ -42,7 +42,7 @@ def trained(monkeypatch, finished):
   """Trainings and tests that compute nothing; what is asked of them is recorded."""
   asked = types.SimpleNamespace(trained=[], tested=[], fails=set(), dies=set(), split='0' * 64)
 
-  def train_only(config, folder, watch, is_known):
+  def train_only(config, folder, watch, is_known, decoded):
     number = int(folder.name)
     asked.trained.append(number)
     if number in asked.fails:
@@ -98,11 +98,11 @@ def test_the_best_on_validation_is_tested_once_and_the_file_says_all(trained, tm
 def test_what_a_trial_has_left_in_memory_is_gone_before_the_next(trained, tmp_path, monkeypatch):
   train, left = run.train_only, []
 
-  def leaving(config, folder, watch, is_known):
+  def leaving(config, folder, watch, is_known, decoded):
     assert all(reference() is None for reference in left)
     cycle = Cycle()
     left.append(weakref.ref(cycle))
-    return train(config, folder, watch, is_known)
+    return train(config, folder, watch, is_known, decoded)
 
   class Cycle:
     def __init__(self):
