@@ -8,70 +8,35 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 
-from medjax.augment import label_check
 from medjax.config import Config
 from medjax.data import pipeline, study
-from medjax.data.leakage import seen_before
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
-from medjax.experiment import (
-  decoded_images,
-  log,
-  loop,
-  parts_fit,
-  placed_images,
-  prepare,
-  preview,
-)
+from medjax.experiment import decoded_images, log, loop, placed_images, preview, start
+from medjax.experiment.start import Beginning
 from medjax.experiment.training_calls import TrainingCalls
-from medjax.final_test import evaluate_once, notes
+from medjax.final_test import evaluate_once
 from medjax.runs import (
   averaging,
   checkpoints,
   finished,
   integrity,
-  model_file,
   predict,
   readings,
-  seen_by_run,
   selection,
-  weights_of_run,
   workdir,
 )
 from medjax.runs.checkpoints import Checkpoints
 from medjax.runs.layout import Layout
-from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
 from medjax.runs.trained_network import TrainedNetwork, stacked
-from medjax.runs.workdir import Draft
 from medjax.runtime import devices, progress
-from medjax.training import learner, objective, preprocessing
-from medjax.training.learner import Learner
+from medjax.training import objective
 from medjax.training.objective import Objective
-from medjax.training.preprocessing import Normalisation
 from medjax.training.steps import TrainState
-
-
-class Beginning(NamedTuple):
-  """The network of a run before its first step, or its first step after a restart.
-
-  Attributes:
-    drafted: the study; None on all processes but the first.
-    learner: the network.
-    filled: variables that pretrained weights fill.
-    started: what model.json says.
-    seen: whom the pretrained weights have seen and who has tested them, None for nobody known.
-  """
-
-  drafted: Draft | None
-  learner: Learner
-  filled: dict[str, Any]
-  started: Provenance
-  seen: pd.DataFrame | None
 
 
 class Job(NamedTuple):
@@ -171,8 +136,8 @@ def _at_work(
   """Begins a run, or goes on with one, and holds its folder; yields None where all is done."""
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
   workdir.check(config, layout)
-  beginning = _begin(config, layout)
-  fill = functools.partial(_fill, config, layout, beginning, decoded, keeps_images)
+  beginning = start.begin(config, layout)
+  fill = functools.partial(start.fill, config, layout, beginning, decoded, keeps_images)
   training = devices.first_does(fill)
   data, broken = workdir.read(config, layout, beginning.drafted)
   with workdir.locked(layout):
@@ -225,94 +190,6 @@ def _test(job: Job, network: TrainedNetwork, best_step: int | None) -> None:
   )
 
 
-def _begin(config: Config, layout: Layout) -> Beginning:
-  """Reads the source and builds the network; says what is wrong with either as early as it can."""
-  draft = functools.partial(_drafted, config, layout)
-  # A run that has trained keeps what its weights brought; the weights are not needed again.
-  started = model_file.read(layout) if layout.saved_steps() else None
-  if started or not config.model.pretrained:
-    if started:
-      resolved = started.image_format, Normalisation(started.mean, started.std)
-    else:
-      resolved = preprocessing.resolve(config, None)
-    built = learner.build(config, *resolved)
-    started = started or model_file.describe(built, None, None)
-    return Beginning(draft(), built, {}, started, None)
-  drafted = draft()  # Before anything is fetched.
-  weights = weights_of_run.find(config.model.pretrained)
-  built = learner.build(config, *preprocessing.resolve(config, weights))
-  fitted = built.fit(weights)
-  seen = None
-  if weights.run:
-    of_run = Layout(weights.run)
-    seen = pd.concat([seen_by_run.seen_by(of_run), seen_by_run.tested_by(of_run)])
-  started = model_file.describe(built, weights, fitted)
-  return Beginning(drafted, built, fitted.variables, started, seen)
-
-
-def _drafted(config: Config, layout: Layout) -> Draft | None:
-  with progress.waiting(f'reading the table of images and their labels in {config.data.root}'):
-    return devices.first_does(functools.partial(workdir.draft, config, layout))
-
-
-def _fill(
-  config: Config,
-  layout: Layout,
-  beginning: Beginning,
-  decoded: pathlib.Path | None,
-  keeps_images: bool,
-) -> Objective | None:
-  """Checks and fills a new work directory; returns None where one holds all of it already."""
-  drafted, seen = beginning.drafted, beginning.seen
-  assert drafted is not None  # This is the first process.
-  texts = {
-    layout.model.name: model_file.to_json(beginning.started),
-    layout.pretrained_on.name: None if seen is None else seen.to_csv(index=False),
-  }
-  if drafted.is_kept and (layout.saved_steps() or workdir.holds(layout, texts)):
-    workdir.check_set_aside(config, layout)
-    return None
-  data = drafted.study
-  training = objective.make(config, data)
-  with progress.waiting('trying whether network, loss and augmentation fit together'):
-    parts_fit.check(config, beginning.learner, training.loss)
-  if not config.force_augment:
-    label_check.check_policy(
-      beginning.learner.augment, config.augment, config.data.modality, config.data.channels
-    )
-  if seen is not None:
-    seen_before.check_unseen(data.table, data.split, config.data.root, seen)
-  finished.open_members(config, layout.workdir, data.proof['split_sha256'])
-  looked = None
-  if not drafted.is_kept or seen is not None:
-    image_format = beginning.learner.image_format
-    images, train = data.table['image'].tolist(), len(data.rows('train'))
-    if keeps_images and decoded is None:
-      decoded_images.keep(config, layout, images, train, image_format)
-    reading = prepare.reading(config, decoded or layout.decoded)
-    looked = workdir.look_at_images(reading, data, image_format)
-    broken = looked.broken
-  else:  # What a look has shown is there, of this very config and split.
-    workdir.check_set_aside(config, layout)
-    broken = workdir.read_broken(layout)
-  if seen is not None and looked is not None:
-    seen_before.check_new_images(looked.images, seen)
-  if len(broken):
-    # The weights of the loss are of the images that are left.
-    try:
-      training = objective.make(config, data, set(broken['image']))
-    except InputError as error:
-      raise InputError(f'{error}; the first is {broken["reason"].iloc[0]}') from None
-  for note in notes.notes_on_pictures(config, beginning.learner):
-    progress.say(f'note      {note}')
-  if looked is None:
-    workdir.write_texts(layout, texts)
-  else:
-    workdir.prove_apart(config, data, looked)
-    workdir.write(config, layout, drafted, looked, texts)
-  return training
-
-
 def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
   """Trains; returns the network with its best checkpoints, and the step of the best validation.
 
@@ -347,19 +224,19 @@ def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
 
   with checkpoints.open_checkpoints(job.layout, count) as saved:
     with _told('making the first parameters, or reading the checkpoint'):
-      start = _start(job.beginning, saved, mesh)
-    if not start.step and devices.is_first():
+      first = _first_state(job.beginning, saved, mesh)
+    if not first.step and devices.is_first():
       preview.save(config, built, data, training.rows['train'], job.layout.augmented)
     images = None
-    if is_placed and start.step < config.steps:
+    if is_placed and first.step < config.steps:
       if devices.is_first():
         progress.say(f'images    {placed_images.in_words(records, mesh)} (config.data.placement)')
       images = placed_images.place(records, mesh, config.data.workers)
     state, history = loop.train(
       config,
       job.layout,
-      start,
-      calls=TrainingCalls(built, training.loss, mesh, start.step, images),
+      first,
+      calls=TrainingCalls(built, training.loss, mesh, first.step, images),
       batches=batches,
       validate=validate,
       watch=watch,
@@ -390,7 +267,7 @@ def _validation(config: Config, data: Study, rows: np.ndarray, log_odds: np.ndar
   return evaluate_once.predictions_of(config, data, rows, log_odds, 'validation')
 
 
-def _start(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
+def _first_state(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.Start:
   """Returns the state before the first step, or that of the latest checkpoint."""
   built, step = beginning.learner, saved.latest_step()
   if not step:

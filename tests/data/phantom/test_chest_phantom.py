@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import pathlib
 
-import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -398,12 +397,3 @@ def test_root_may_be_relative(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   chest.generate(pathlib.Path('root'), images=2, image_size=16)
   assert (tmp_path / 'root' / 'train.csv').exists()
-
-
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path):
-  for name in ('.root.killed', '.root.living'):
-    (tmp_path / name / 'phantom').mkdir(parents=True)
-    (tmp_path / name / 'lock').touch()
-  with filelock.FileLock(tmp_path / '.root.living' / 'lock'):
-    chest.generate(tmp_path / 'root', images=2, image_size=16, seed=0)
-    assert {path.name for path in tmp_path.iterdir()} == {'root', '.root.living'}
