@@ -152,6 +152,17 @@ def make(
   return load(folder, root, image_format)
 
 
+def is_at_work(folder: pathlib.Path) -> bool:
+  """Whether another process decodes images into a folder."""
+  if not (folder / _LOCK).is_file():
+    return False
+  try:
+    with files.locked(folder / _LOCK, ''):
+      return False
+  except InputError:
+    return True
+
+
 def _decode_rest(
   folder: pathlib.Path,
   root: str | pathlib.Path,

@@ -4,6 +4,7 @@ They are the bytes that decoding gives every time, and are compared with their f
 see medjax.data.prepared. Whatever is wrong with them, the run decodes the files, as without them.
 """
 
+import functools
 import math
 import pathlib
 import shutil
@@ -17,9 +18,10 @@ from medjax.data.study import Study
 from medjax.errors import InputError, count
 from medjax.experiment import prepare
 from medjax.runs.layout import Layout
-from medjax.runtime import devices, progress, storage
+from medjax.runtime import devices, files, progress, storage
 
 SHARE = 0.2  # of the disk's free bytes
+_LOCK = '.decoding.lock'
 _TIMES = 2  # that the training images are read, from which on it pays
 
 
@@ -35,35 +37,69 @@ def keep(
     train: how many of them train.
     image_format: what they become.
   """
-  data = config.data
   is_read_often = config.steps * config.batch_size >= _TIMES * train
-  is_file = not any(map(containers.is_inside, images[:1]))
-  if data.cache == 'none' or data.prepared or not (is_read_often and is_file):
+  if is_asked(config) and is_read_often:
+    _decode(config, layout.decoded, images, image_format, 'until the run has ended')
+
+
+def keep_for_several(config: Config, folder: pathlib.Path, what: str) -> None:
+  """Decodes the images of several runs once, where they fit; whoever else asks for them waits.
+
+  Args:
+    config: that the runs have in common.
+    folder: where to.
+    what: what the runs are, such as 'fold'.
+
+  Raises:
+    InputError: anything about the table, or the weights that say how images are resized.
+  """
+  images, image_format = prepare.images_of(config)
+  waiting = f'another process decodes the images in {folder}; waiting for it'
+  until = f'which every {what} reads; it may be deleted when all are finished'
+  with files.waited_lock(folder.parent / _LOCK, functools.partial(progress.say, waiting)):
+    _decode(config, folder, images, image_format, until)
+
+
+def is_asked(config: Config) -> bool:
+  """Whether a config leaves it to the run to decode its images once."""
+  return config.data.cache == 'auto' and not config.data.prepared
+
+
+def _decode(
+  config: Config,
+  folder: pathlib.Path,
+  images: Sequence[str],
+  image_format: ImageFormat,
+  until: str,
+) -> None:
+  """Decodes images into a folder; leaves none where there is no room for it."""
+  if any(map(containers.is_inside, images[:1])):
     return
   size = len(images) * math.prod(image_format.shape)
   try:
-    layout.workdir.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(layout.workdir).free
-    if size > SHARE * free:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.parent).free
+    if size > SHARE * free and not folder.is_dir():
       progress.say(
         f'images    decoded in every epoch: once decoded they would take {storage.size(size)} of '
-        f'the {storage.size(free)} free in {layout.workdir} (config.data.cache)'
+        f'the {storage.size(free)} free in {folder.parent} (config.data.cache)'
       )
       return
-    for is_last_try in (False, True):
-      try:
-        prepared.make(layout.decoded, data.root, images, image_format, data.workers)
-        break
-      except InputError:  # Of other settings or files, from a start before this one.
-        remove(layout)
-        if is_last_try:
-          return
-  except OSError:
-    remove(layout)
+    arguments = folder, config.data.root, images, image_format, config.data.workers
+    try:
+      prepared.make(*arguments)
+    except InputError:  # Of other settings or files, from a start before this one.
+      if prepared.is_at_work(folder):
+        return
+      shutil.rmtree(folder, ignore_errors=True)
+      prepared.make(*arguments)
+  except OSError as error:
+    shutil.rmtree(folder, ignore_errors=True)
+    progress.say(f'images    decoded in every epoch: {folder} cannot hold them ({error.strerror})')
     return
   progress.say(
-    f'images    {count(len(images), "image")} decoded once in {layout.decoded} '
-    f'({storage.size(size)}), until the run has ended (config.data.cache)'
+    f'images    {count(len(images), "image")} decoded once in {folder} ({storage.size(size)}), '
+    f'{until} (config.data.cache)'
   )
 
 

@@ -1,19 +1,17 @@
 """The images of a study, decoded once as its network is given them."""
 
 import dataclasses
-import functools
-import math
 import pathlib
 
 from medjax.config import Config
 from medjax.data import datasets, prepared
+from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.prepared import Prepared
-from medjax.errors import count
 from medjax.runs import weights_of_run
-from medjax.runtime import files, progress, storage
+from medjax.runtime import files
 from medjax.training import preprocessing
 
-BROKEN, _LOCK = 'broken.csv', '.decoding.lock'
+BROKEN = 'broken.csv'
 
 
 def prepare(config: Config, folder: pathlib.Path) -> Prepared:
@@ -23,35 +21,22 @@ def prepare(config: Config, folder: pathlib.Path) -> Prepared:
     InputError: anything about the table, the weights that say how images are resized, or the
       folder; see medjax.data.prepared.make.
   """
-  weights = weights_of_run.find(config.model.pretrained) if config.model.pretrained else None
-  image_format, _ = preprocessing.resolve(config, weights)
-  images = datasets.read(config.data)['image'].tolist()
+  images, image_format = images_of(config)
   made = prepared.make(folder, config.data.root, images, image_format, config.data.workers)
   broken = made.index.loc[made.index['reason'] != '', ['image', 'reason']]
   files.write_whole(folder / BROKEN, broken.to_csv(index=False))
   return made
 
 
-def for_several(config: Config, folder: pathlib.Path, what: str) -> None:
-  """Decodes the images of several runs once, while whoever else asks for them waits.
-
-  Args:
-    config: that the runs have in common.
-    folder: where to.
-    what: what the runs are, such as 'fold'.
+def images_of(config: Config) -> tuple[list[str], ImageFormat]:
+  """Returns the names of all images of the study's table, and what they become.
 
   Raises:
-    InputError: as `prepare`.
+    InputError: anything about the table, or the weights that say how images are resized.
   """
-  waiting = f'another process decodes the images in {folder}; waiting for it'
-  with files.waited_lock(folder.parent / _LOCK, functools.partial(progress.say, waiting)):
-    made = prepare(config, folder)
-  images = len(made.index)
-  size = storage.size(images * math.prod(made.image_format.shape))
-  progress.say(
-    f'images    {count(images, "image")} decoded once in {folder} ({size}), which every {what} '
-    'reads; it may be deleted when all are finished (config.data.cache)'
-  )
+  weights = weights_of_run.find(config.model.pretrained) if config.model.pretrained else None
+  image_format, _ = preprocessing.resolve(config, weights)
+  return datasets.read(config.data)['image'].tolist(), image_format
 
 
 def reading(config: Config, folder: pathlib.Path) -> Config:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from medjax.config import Config
 from medjax.data import fold_study, study
 from medjax.errors import InputError
-from medjax.experiment import prepare, run
+from medjax.experiment import decoded_images, run
 from medjax.final_test import repeated as figures
 from medjax.runs import repeats as layouts
 from medjax.runs import workdir
@@ -70,10 +70,12 @@ def start(config: Config, folder: pathlib.Path, only: Only = EVERY) -> None:
   unfinished = _unfinished(repeats, of_runs)
   _say_what_is_done(config, repeats, of_runs, unfinished)
   asked = unfinished if number is None else [at for at in unfinished if at == number]
-  decoded_once = not config.data.prepared and config.data.cache == 'auto'
+  decoded_once = decoded_images.is_asked(config)
   if asked and decoded_once:
     repeats.workdir.mkdir(parents=True, exist_ok=True)
-    devices.first_does(functools.partial(prepare.for_several, config, repeats.prepared, kind))
+    devices.first_does(
+      functools.partial(decoded_images.keep_for_several, config, repeats.prepared, kind)
+    )
   for at in asked:
     _say(f'--- {kind} {at} of {len(of_runs)}: {repeats.run(at).workdir}')
     run.run(of_runs[at], repeats.run(at).workdir, repeats.prepared if decoded_once else None)

@@ -79,10 +79,12 @@ def run(config: Config, folder: pathlib.Path, decoded: pathlib.Path | None = Non
     InputError: anything about the config, the data or the work directory that needs the user.
     SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
-  with _at_work(config, Layout(folder.absolute()), decoded) as job:
+  layout = Layout(folder.absolute())
+  with _at_work(config, layout, decoded) as job:
     if job is not None:
       _test(job, *_train(job, loop.unwatched))
-      devices.first_does(functools.partial(decoded_images.remove, job.layout))
+    # Also of a run that was killed when all but this was done.
+    devices.first_does(functools.partial(decoded_images.remove, layout))
 
 
 def train_only(

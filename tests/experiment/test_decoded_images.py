@@ -2,6 +2,7 @@
 
 import shutil
 
+import filelock
 import numpy as np
 import pytest
 from conftest import PROJECT, TINY
@@ -76,6 +77,29 @@ def test_a_full_disk_means_decoding(root, tmp_path, monkeypatch):
   monkeypatch.setattr('medjax.data.prepared.make', full)
   assert not kept(root, layout)
   assert prepare.reading(config(root), layout.decoded).data.prepared == ''
+
+
+def test_what_another_process_decodes_is_left_to_it(root, tmp_path):
+  layout = Layout(tmp_path / 'run')
+  assert kept(root, layout)
+  before = (layout.decoded / 'pixels.npy').stat().st_ino
+  with filelock.FileLock(layout.decoded / '.lock'):
+    assert kept(root, layout, image_format=ImageFormat(16, 1))
+  assert (layout.decoded / 'pixels.npy').stat().st_ino == before
+
+
+def test_several_runs_share_them_or_decode_where_they_do_not_fit(
+  phantom_root, tmp_path, monkeypatch, capsys
+):
+  settings = config(phantom_root)
+  monkeypatch.setattr(decoded_images, 'SHARE', 1e-12)
+  decoded_images.keep_for_several(settings, tmp_path / 'seeds/prepared', 'seed')
+  assert 'decoded in every epoch' in capsys.readouterr().out
+  assert not (tmp_path / 'seeds/prepared').exists()
+  monkeypatch.undo()
+  decoded_images.keep_for_several(settings, tmp_path / 'seeds/prepared', 'seed')
+  assert 'which every seed reads' in capsys.readouterr().out
+  assert len(np.load(tmp_path / 'seeds/prepared/pixels.npy')) == 120
 
 
 def test_a_file_that_has_changed_since_is_read_as_it_is(root, tmp_path, capsys):

@@ -15,10 +15,11 @@ from conftest import PROJECT, TINY
 
 import medjax
 from medjax import config as configs
+from medjax.data import prepared
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.repeated_result import FoldsResult, SeedsResult
-from medjax.experiment import loop, prepare, repeated, run
+from medjax.experiment import decoded_images, loop, repeated, run
 from medjax.experiment.repeated import Only
 from medjax.runs import finished as finished_runs
 
@@ -39,7 +40,7 @@ def done(monkeypatch):
   """The (config, folder) of each run that would be done; nothing is trained or decoded."""
   runs = []
   monkeypatch.setattr(run, 'run', lambda *arguments: runs.append(arguments))
-  monkeypatch.setattr(prepare, 'for_several', lambda *arguments: None)
+  monkeypatch.setattr(decoded_images, 'keep_for_several', lambda *arguments: None)
   return runs
 
 
@@ -155,7 +156,7 @@ def test_killed_and_resumed_they_end_with_the_same_results(tmp_path, kind, monke
   config = tiny(root, *settings)
   decoded = []
   monkeypatch.setattr(
-    prepare, 'prepare', lambda *given, make=prepare.prepare: decoded.append(1) or make(*given)
+    prepared, 'make', lambda *given, make=prepared.make: decoded.append(1) or make(*given)
   )
   opened = medjax.train(config, tmp_path / 'whole')
   assert decoded == [1] and len(opened.runs) == 2 and opened.report.is_file()

@@ -169,19 +169,22 @@ def _of_array(pixels: np.ndarray, mode: str, kind: str) -> tuple[Image.Image, He
   return image.convert(mode), Header(image.width, image.height, image.mode, kind)
 
 
-def _load_file(path: str | pathlib.Path, file: IO[bytes], *how: Any) -> tuple[Image.Image, Header]:
+def _load_file(
+  path: str | pathlib.Path, file: IO[bytes], memory_in_use: contextlib.ExitStack, *how: Any
+) -> tuple[Image.Image, Header]:
   try:
     if dicom.is_dicom(path, file.read(dicom.HEAD)):
-      memory_in_use, mode, _, intensity, _ = how
+      mode, _, intensity, _ = how
       return _of_array(dicom.read(path, intensity, file, memory_in_use), mode, 'DICOM')
     file.seek(0)
     try:
-      return _load_opened(Image.open(file), file, *how)
+      return _load_opened(Image.open(file), file, memory_in_use, *how)
     except ValueError as error:
       if not png.is_too_large(error):
         raise
+    memory_in_use.close()  # It is opened once more, and counted anew.
     file = png.without_unused(file)
-    return _load_opened(Image.open(file), file, *how)
+    return _load_opened(Image.open(file), file, memory_in_use, *how)
   except InputError:
     raise
   except MemoryError as error:

@@ -181,7 +181,10 @@ def _check_inflated(pydicom: ModuleType, path: str | pathlib.Path, file: IO[byte
     if meta.get('TransferSyntaxUID') != pydicom.uid.DeflatedExplicitVRLittleEndian:
       return
     inflated, decompressor = 0, zlib.decompressobj(-zlib.MAX_WBITS)
-    while data := decompressor.unconsumed_tail or opened.read(_INFLATED_TOGETHER):
+    while not decompressor.eof:  # A byte may follow, to make an even number of them.
+      data = decompressor.unconsumed_tail or opened.read(_INFLATED_TOGETHER)
+      if not data:
+        return  # It is cut off, which pydicom says.
       inflated += len(decompressor.decompress(data, _INFLATED_TOGETHER))
       if inflated > _MOST_INFLATED:
         raise _TooLarge(

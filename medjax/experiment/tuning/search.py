@@ -19,7 +19,7 @@ from medjax.errors import InputError, count
 from medjax.evaluation import results_file, search_result, wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult, SearchTrial
-from medjax.experiment import memory, prepare, run
+from medjax.experiment import decoded_images, memory, run
 from medjax.experiment.tuning import trial_log
 from medjax.experiment.tuning.space import Search
 from medjax.experiment.tuning.trial_log import Pruned, Taken, TrialLog
@@ -100,8 +100,7 @@ def search_settings(
 
 def _decoded_once(config: Config, named: set[str]) -> bool:
   """Whether all trials are given the same pixels, so that they may be decoded for all of them."""
-  is_asked = config.data.cache == 'auto' and not config.data.prepared
-  return is_asked and not any(name.startswith(_OF_PIXELS) for name in named)
+  return decoded_images.is_asked(config) and not any(name.startswith(_OF_PIXELS) for name in named)
 
 
 class _AtWork:
@@ -170,7 +169,7 @@ class _AtWork:
       try:
         if decoded_once and decoded is None:
           decoded = self._folder / PREPARED
-          prepare.for_several(self._config, decoded, 'trial')
+          decoded_images.keep_for_several(self._config, decoded, 'trial')
         self._try(taken, decoded)
       finally:
         taken.lock.release()

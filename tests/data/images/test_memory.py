@@ -102,6 +102,12 @@ def test_a_deflated_dicom_is_not_inflated_beyond_a_limit(tmp_path, monkeypatch):
   assert path.stat().st_size < 2**16 < pixels.nbytes
   monkeypatch.setattr(dicom, '_MOST_INFLATED', 8 * 2**20)
   assert decoding.decode(path, GREY).any()
+  whole = path.read_bytes()
+  path.write_bytes(whole + b'\0\0')  # What follows the deflated stream.
+  assert decoding.decode(path, GREY).any()
+  path.write_bytes(whole[:-100])
+  assert 'cannot be read as DICOM' in dicom_files.refusal(path)
+  path.write_bytes(whole)
   monkeypatch.setattr(dicom, '_MOST_INFLATED', 2 * 2**20)
   assert 'inflates to more than 2 MB' in dicom_files.refusal(path)
   with pytest.raises(InputError, match='inflates to more than'):
@@ -126,6 +132,19 @@ def test_compressed_pixels_are_as_many_as_the_data_set_says(tmp_path, name):
   file.save_as(path)
   words = f'compressed pixels are {width} × {height}, and it says {width} × {height // 2}'
   assert words in dicom_files.refusal(path)
+
+
+def test_a_png_that_is_opened_twice_is_counted_once(tmp_path, monkeypatch):
+  # Text after its pixels that Pillow would not unpack: it is read again without.
+  pixels = np.random.default_rng(0).integers(0, 2**16, (1024, 1024)).astype(np.uint16)
+  file = io.BytesIO()
+  Image.fromarray(pixels).save(file, 'PNG')
+  text = chunk(b'zTXt', b'Comment\0\0' + zlib.compress(bytes(2**21)))
+  path = tmp_path / 'text.png'
+  path.write_bytes(file.getvalue()[:-12] + text + file.getvalue()[-12:])
+  monkeypatch.setattr(memory, 'MOST', 20 * 2**20)
+  monkeypatch.setattr(memory, '_SMALL', 0)
+  assert decoding.decode(path, GREY).any()
 
 
 def test_memory_of_all_threads_is_counted_together():
