@@ -107,6 +107,15 @@ class Calibration:
     """The labels that were calibrated."""
     return list(self.labels or {}) if self.classes is None else list(self.classes.labels)
 
+  def keeps_prevalence(self, label: str) -> bool:
+    """Whether the mean probability of a label is the prevalence of what it was fitted on.
+
+    As 'platt' and 'isotonic' make it. What is not calibrated, or by a temperature, which has no
+    intercept, has the prevalence that weights of classes and sampling gave to training, if any.
+    """
+    part = self.classes if self.classes is not None else (self.labels or {}).get(label)
+    return part is not None and not (part.slope is None and part.breakpoints is None)
+
 
 def fit(
   method: str,

@@ -12,9 +12,9 @@ decisions made as its validation chose. Everything in the set of --config counts
                                          without --config, of the run's own test
 
 Patients and images that the run has seen are refused: by name within a set, by their content across
-sets, and by what they show unless --nopixels is given. DIR/index.html is for people,
-DIR/external.json for programs (sites.json without --config), DIR/predictions.csv has every image.
-docs/external_validation.md has an example.
+sets, and by what they show unless --nopixels is given. Names that two sets share are counted.
+DIR/index.html is for people, DIR/external.json for programs (sites.json without --config),
+DIR/predictions.csv has every image. docs/external_validation.md has an example.
 """
 
 import pathlib

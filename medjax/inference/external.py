@@ -84,20 +84,22 @@ def validate(run: Run, config: Config, asked: Asked) -> Validated:
   protocol = run.config.protocol
   other = external_set.read(run, config, asked.labels, asked.part)
   about = evaluate_once.about(other.table, (*config.evaluation.subgroups, *_named(asked.by)))
+  # What would be refused in the end is refused before any image is opened.
+  nothing = np.zeros((len(other.table), len(other.labels)))
+  unseen = _predictions(other, about, nothing, None, other.labels)
   if asked.by:
-    nothing = np.zeros((len(other.table), 1))
-    by_site.check_column(_predictions(other, about, nothing, nothing, []), asked.by)
+    by_site.check_column(unseen, asked.by)
+  evaluate.check(unseen, protocol)
   root = config.data.root
   met = external_set.check_apart(
-    run, other, root, pixels=asked.pixels, allowed=asked.allow_training_images
+    run,
+    other,
+    root,
+    pixels=asked.pixels,
+    allowed=asked.allow_training_images,
+    broken=config.data.broken,
   )
-  log_odds, unreadable = _predict(run, other)
-  if unreadable and config.data.broken == 'stop':
-    image, reason = next(iter(unreadable.items()))
-    raise InputError(
-      f'{reason or image} ({count(len(unreadable), "such image")}); mend it, or set '
-      'config.data.broken=set_aside to go on without such images'
-    )
+  log_odds, unreadable = _predict(run, other, config.data.broken)
   good = ~other.table['image'].isin(unreadable).to_numpy()
   external = _of_labels(run, other, about, log_odds, good)
   progress.say('computing intervals')
@@ -218,9 +220,12 @@ def _write(output: pathlib.Path, page: str, tables: dict[str, str]) -> None:
   beside.write(output / PAGE, page, tables)
 
 
-def _predict(run: Run, other: ExternalSet) -> tuple[np.ndarray, dict[str, str]]:
+def _predict(run: Run, other: ExternalSet, broken: str) -> tuple[np.ndarray, dict[str, str]]:
   """Returns log-odds f64[N, L] of all labels of the run, NaN of images that cannot be read, and
   why they cannot.
+
+  Raises:
+    InputError: with broken='stop', the first image that cannot be read; else if none can.
   """
   from medjax.inference import reading
   from medjax.runtime import devices
@@ -240,6 +245,8 @@ def _predict(run: Run, other: ExternalSet) -> tuple[np.ndarray, dict[str, str]]:
   with contextlib.closing(batches), contextlib.closing(bar):
     for batch, of_batch in batches:
       for row, read in enumerate(batch):
+        if read.reason and broken == 'stop':
+          raise external_set.unreadable(read.reason)
         if read.reason:
           unreadable[read.item.image] = read.reason
         else:
@@ -301,6 +308,7 @@ def _source(
     compared=met.compared,
     seen=int(np.isin(met.split, ('train', 'validation')).sum()),
     tested_before=int((met.split == 'test').sum()),
+    namesakes=met.namesakes,
   )
 
 

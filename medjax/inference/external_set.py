@@ -15,6 +15,7 @@ from medjax.data import datasets, labels, missing_files, study
 from medjax.data import table as study_table
 from medjax.data.datasets import label_map
 from medjax.data.datasets.label_map import Entry
+from medjax.data.images import decoding
 from medjax.data.leakage import other_set
 from medjax.data.leakage.other_set import Met
 from medjax.errors import InputError, check_option, count
@@ -91,10 +92,12 @@ def read(run: Run, config: Config, given: Sequence[str], part: str) -> ExternalS
     table, view_notes = datasets.keep_views(table, asked)
     if part != 'all':
       table = _of_part(config, table, part)
-  truth, known = label_map.apply(mapped, terms, *labels.reference(table, terms, data.blank))
+  of_terms = labels.reference(table, terms, data.blank)
+  truth, known = label_map.apply(mapped, terms, *of_terms)
   table = table.reset_index(drop=True)
   notes += [*view_notes, *study_table.note_on_identifiers(table)]
   notes += _assumed(table, terms, truth, known)
+  notes += label_map.partly_known(mapped, terms, *of_terms)
   return ExternalSet(
     table,
     study.paths(config, table['image']),
@@ -139,19 +142,46 @@ def _digest(table: pd.DataFrame, truth: np.ndarray, known: np.ndarray) -> str:
   return digest.hexdigest()
 
 
-def check_apart(run: Run, other: ExternalSet, root: str, *, pixels: bool, allowed: bool) -> Met:
+def check_apart(
+  run: Run,
+  other: ExternalSet,
+  root: str,
+  *,
+  pixels: bool,
+  allowed: bool,
+  broken: str = 'set_aside',
+) -> Met:
   """Returns which of the images the run has seen, and those it was averaged with and started from.
 
+  Args:
+    run: a finished run.
+    other: from `read`.
+    root: the folder of its images.
+    pixels: whether images are compared by what they show, too.
+    allowed: whether images that trained or chose the network are.
+    broken: config.data.broken of the other set.
+
   Raises:
-    InputError: the other set is the run's own; or some of it trained or chose the network, unless
-      that is allowed.
+    InputError: the other set is the run's own; some of it trained or chose the network, unless that
+      is allowed; or with broken='stop', the first image that turns out to be unreadable.
   """
   layouts = [member.layout for member in (run, *run.members)]
   seen = pd.concat(
     [*map(seen_by_run.seen_by, layouts), *map(seen_by_run.tested_by, layouts)], ignore_index=True
   ).drop_duplicates()
+  formats = {member.network.learner.image_format for member in (run, *run.members)}
+
+  def check(path: str) -> None:
+    # The look decodes more of a file than the network needs.
+    if broken == 'stop':
+      try:
+        for image_format in formats:
+          decoding.decode(path, image_format)
+      except InputError as error:
+        raise unreadable(str(error)) from None
+
   with progress.waiting('comparing the images with those that the run has seen'):
-    met = other_set.find(other.table, other.paths, root, seen, pixels=pixels)
+    met = other_set.find(other.table, other.paths, root, seen, pixels=pixels, check=check)
   total, own = len(met.split), int((met.split != '').sum())
   grave = int(np.isin(met.split, ('train', 'validation')).sum())
   if own > total / 2 and not allowed:
@@ -163,6 +193,14 @@ def check_apart(run: Run, other: ExternalSet, root: str, *, pixels: bool, allowe
   if grave and not allowed:
     raise InputError(
       f'{met.first} ({grave:,} of {count(total, "image")} trained or chose this model): figures on '
-      'them say nothing of new patients; leave them out, or insist with --allow_training_images'
+      'them say nothing of new patients; leave out all images of their patients, or insist with '
+      '--allow_training_images'
     )
   return met
+
+
+def unreadable(reason: str) -> InputError:
+  """Returns the error of an image that cannot be read where config.data.broken='stop'."""
+  return InputError(
+    f'{reason}; mend it, or set config.data.broken=set_aside to go on without such images'
+  )

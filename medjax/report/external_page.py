@@ -166,9 +166,7 @@ def _first_screen(result: ExternalResult, title: str, facts: Mapping) -> Markup:
       f'Does {facts["model"]}, trained in {source.run}, hold on {source.root}? ',
       tag('span', ', '.join(result.labels), class_='names'),
     ),
-    term('On whom', f'{tested} of the external set ({part}), none of whom trained the run')
-    if not source.seen
-    else term('On whom', f'{tested} of the external set ({part})'),
+    term('On whom', f'{tested} of the external set ({part}){_known(result)}'),
     term('Own test', _own_size(result)),
     term('Labels mapped', f'{len(result.labels)} of {len(result.mapping)} of the run'),
     term('Chosen again', 'nothing: preprocessing, calibration and thresholds are those of the run'),
@@ -182,6 +180,16 @@ def _first_screen(result: ExternalResult, title: str, facts: Mapping) -> Markup:
     tag('h1', title),
   )
   return tag('header', heading, tag('div', tag('div', answer, weak), question, class_='first'))
+
+
+def _known(result: ExternalResult) -> str:
+  """Returns whether any of those tested is known to have trained the run."""
+  source = result.source
+  if source.seen:  # The first line of the page says it.
+    return ''
+  if source.namesakes:
+    return f', {source.namesakes:,} by names of patients who trained or chose the run'
+  return ', none known to have trained the run'
 
 
 def _own_size(result: ExternalResult) -> str:

@@ -23,8 +23,13 @@ def hospital(
   stretched=1.0,
   separation=1.6,
   decimals=None,
+  prefix=None,
 ):
-  """Returns the predictions of a hospital, whose log odds are moved and stretched."""
+  """Returns the predictions of a hospital, whose log odds are moved and stretched.
+
+  Its patients are called by `prefix`, by default of this seed alone.
+  """
+  prefix = f'{seed}:' if prefix is None else prefix
   rng = np.random.default_rng(seed)
   images = rng.integers(1, 4, patients)
   patient = np.repeat(np.arange(patients), images)
@@ -37,7 +42,7 @@ def hospital(
   known = rng.random(ill.shape) < 0.95
   return Predictions(
     [f'{seed}/{row}.png' for row in range(len(patient))],
-    [f'{seed}:p{number:04}' for number in patient],
+    [f'{prefix}p{number:04}' for number in patient],
     LABELS,
     probabilities,
     np.where(known, ill, 0).astype(np.float32),

@@ -13,10 +13,11 @@ import vouched_runs
 
 import medjax
 from medjax.data.images import content
+from medjax.data.leakage import other_set
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.external.result import ExternalResult, Sites
-from medjax.inference import external, new_images
+from medjax.inference import external, external_set, new_images, reading
 from medjax.inference.external import Asked
 from medjax.runs import finished as finished_runs
 from medjax.runs.layout import Layout
@@ -96,7 +97,12 @@ def test_the_page_says_it(written):
   assert validated.result.source.frozen_sha256 in text
   assert '120 images' in text and 'compared byte for byte with' in text
   assert 'nan' not in text.lower().split()
+  # Two phantoms number their patients alike, as two hospitals may.
+  source = validated.result.source
+  bear = f'{source.namesakes} of {source.patients} patients of the external set bear names'
+  assert source.namesakes > 0 and bear in text
   lines = external.in_words(validated)
+  assert any(line.startswith(f'note: {bear}') for line in lines)
   assert lines[0] == 'labels: Lung Lesion = Lung Lesion; Pneumonia = Pneumonia; Edema = Edema'
   assert lines[1].startswith('external AUROC of Edema 0.')
 
@@ -193,12 +199,50 @@ def test_images_that_cannot_be_read_are_set_aside_where_the_config_says(run, oth
   shutil.copytree(other_root, root)
   broken = next(root.rglob('view1_frontal.jpg'))
   broken.write_bytes(b'no picture')
-  with pytest.raises(InputError, match=r'1 such image\); mend it, or set config.data.broken'):
+  said = rf'{broken.name}.*; mend it, or set config\.data\.broken=set_aside'
+  with pytest.raises(InputError, match=said):
     external.validate(run, config_of(root), NO_PIXELS)
   found = external.validate(run, config_of(root, 'data.broken=set_aside'), NO_PIXELS)
   assert list(found.result.source.unreadable) == [broken.relative_to(root).as_posix()]
   assert found.result.external.test.images == 119
   assert any('1 image of the external set could not be read' in n for n in found.result.notes)
+
+
+def test_the_first_image_that_cannot_be_read_ends_it(run, other_root, tmp_path, monkeypatch):
+  root = tmp_path / 'broken'
+  shutil.copytree(other_root, root)
+  for film in root.rglob('*.jpg'):
+    film.write_bytes(film.name.encode())
+  monkeypatch.setattr(external, '_predict', lambda *_: pytest.fail('predicted'))
+  with pytest.raises(InputError, match=r'; mend it, or set config\.data\.broken=set_aside'):
+    external.validate(run, config_of(root), Asked())
+  monkeypatch.undo()
+  size = reading.size_of_batch
+  monkeypatch.setattr(reading, 'size_of_batch', lambda *asked: min(8, size(*asked)))
+  monkeypatch.setattr(reading, 'predict', stopping_after_one(reading.predict))
+  with pytest.raises(InputError, match=r'; mend it, or set config\.data\.broken=set_aside'):
+    external.validate(run, config_of(root), NO_PIXELS)
+
+
+def stopping_after_one(predict):
+  def one_batch(*asked, **settings):
+    yield next(predict(*asked, **settings))
+    pytest.fail('went on')
+
+  return one_batch
+
+
+def test_what_nothing_can_be_told_of_is_refused_before_any_image_is_opened(
+  run, other_root, monkeypatch
+):
+  monkeypatch.setattr(other_set, 'find', lambda *_, **__: pytest.fail('looked at images'))
+  monkeypatch.setattr(external, '_predict', lambda *_: pytest.fail('predicted'))
+  config = config_of(other_root, "data.labels=('Edema',)")
+  empty = external_set.read(run, config, (), 'all')
+  empty = empty._replace(truth=np.zeros_like(empty.truth))
+  monkeypatch.setattr(external_set, 'read', lambda *_: empty)
+  with pytest.raises(InputError, match='nothing to tell apart'):
+    external.validate(run, config, NO_PIXELS)
 
 
 def test_sites_of_the_own_test(run, tmp_path):

@@ -10,7 +10,7 @@ from parsed_page import Page
 
 from medjax.evaluation.external import notes
 from medjax.evaluation.external.result import ExternalResult, Mapped, Source
-from medjax.report import beside, external_page, sites_page
+from medjax.report import beside, external_page, sites_page, weaknesses
 
 PEOPLE = {'external': {}, 'own test': {}}
 FACTS = {'model': 'net & co', 'versions': {'medjax': '0'}}
@@ -67,6 +67,22 @@ def test_the_first_screen_says_what_does_not_hold(rendered):
   assert 'Frozen probabilities do not hold in the external set: Edema too low' in screen
   assert 'The prevalence differs: Edema' in screen and 'Not tested: Hernia' in screen
   assert 'class="banner"' not in screen
+
+
+def test_patients_with_names_of_training_patients_are_said_first(rendered):
+  result, text = rendered
+  assert 'none known to have trained the run' in Page(text).text()
+  source = dataclasses.replace(result.source, namesakes=7)
+  result = dataclasses.replace(result, source=source)
+  result = dataclasses.replace(result, notes=tuple(notes.notes(result, [])))
+  text = Page(external_page.render(result, title='t', people=PEOPLE, facts=FACTS)).text()
+  assert '7 by names of patients who trained or chose the run' in text
+  assert 'none known' not in text
+  note = weaknesses.ranked(result.notes)[0]
+  assert note.startswith('7 of 150 patients of the external set bear names of patients') and (
+    'if both sets come from one source they are not new, and the figures flatter' in note
+  )
+  assert note in text
 
 
 def test_inverted_scores_stand_on_the_first_line():

@@ -134,7 +134,10 @@ def apply(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns truth f32[N, L] and known bool[N, L] of the mapped labels of the run.
 
-  Positive if any of its terms is; negative if all are known and none is.
+  Positive if any of its terms is, negative if none is, unknown if any of its terms is: the rule of
+  medjax.evaluation.levels. To keep the positives among those of an unknown term, and to lose those
+  that may be negative, would raise the prevalence. `several.either` keeps them, for its codes train
+  as well, where every positive is worth having.
 
   Args:
     entries: those that are mapped.
@@ -145,10 +148,34 @@ def apply(
   mapped_truth, mapped_known = [], []
   for entry in entries:
     columns = [list(terms).index(term) for term in entry.terms]
-    positive = ((truth[:, columns] == 1) & known[:, columns]).any(axis=1)
-    mapped_truth.append(positive)
-    mapped_known.append(positive | known[:, columns].all(axis=1))
+    whole = known[:, columns].all(axis=1)
+    mapped_truth.append(whole & (truth[:, columns] == 1).any(axis=1))
+    mapped_known.append(whole)
   return np.stack(mapped_truth, axis=1).astype(np.float32), np.stack(mapped_known, axis=1)
+
+
+def partly_known(
+  entries: Sequence[Entry], terms: Sequence[str], truth: np.ndarray, known: np.ndarray
+) -> list[str]:
+  """Returns a sentence on the images that `apply` leaves unknown though some terms are known.
+
+  Arguments as of `apply`.
+  """
+  lost = []
+  for entry in entries:
+    columns = [list(terms).index(term) for term in entry.terms]
+    partly = known[:, columns].any(axis=1) & ~known[:, columns].all(axis=1)
+    positive = partly & ((truth[:, columns] == 1) & known[:, columns]).any(axis=1)
+    if partly.any():
+      others = partly & ~positive
+      lost.append(f'{entry.label} {positive.sum():,} with the finding and {others.sum():,} others')
+  if not lost:
+    return []
+  return [
+    'Left out of each label that several labels of the external set make, because one of these is '
+    f'not known: {"; ".join(lost)} (images). Were only those with the finding kept, the prevalence '
+    'would be too high.'
+  ]
 
 
 def nothing_in_common(entries: Sequence[Entry], other_labels: Sequence[str]) -> InputError:

@@ -113,10 +113,12 @@ def look(
   intensity: str | Sequence[str] = 'file',
   threads: int | None = None,
   progress: Callable[[int], None] = lambda done: None,
+  on_broken: Callable[[int], None] = lambda position: None,
 ) -> Looks:
   """Reads and decodes every file once, in full; `progress` is given the number done.
 
-  `intensity` is of deep greys, one for all or one for each file, see `images.decode`.
+  `intensity` is of deep greys, one for all or one for each file, see `images.decode`. `on_broken`
+  is given the position of each file that cannot be read; what it raises ends the look.
   """
   intensities = [intensity] * len(paths) if isinstance(intensity, str) else intensity
   result = Looks(
@@ -139,6 +141,7 @@ def look(
       picture, result.headers[position] = decoding.whole_with_header(path, intensities[position])
     except (InputError, OSError) as error:
       result.broken[position] = str(error)
+      on_broken(position)
       return
     about = f'{picture.size} {picture.mode} '.encode()
     result.pixels[position] = _digest(about + picture.tobytes()).hexdigest()

@@ -1,14 +1,16 @@
 """Whether another data set holds patients or images that a trained network has seen.
 
-Two sets may call different people by one name, so patients are compared by their names only where
-both folders hold the same set; images are compared by their content, byte for byte, with all that
-the network has seen, whatever they are called, and where the files are still there by what they
-show.
+Two sets may call different people by one name, so a name marks a patient as seen only where both
+folders hold the same set; images are compared by their content, byte for byte, with all that the
+network has seen, whatever they are called, and where the files are still there by what they show.
+Names that two other sets share are counted, not refused: most number their patients from 1, but a
+later export of the same hospital has new images of old patients, and no picture tells.
 """
 
 import concurrent.futures
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from medjax.errors import InputError, count
 from medjax.runtime.progress import Progress
 
 _COMPARED = 50  # images of one name in two folders
+_SET = r'^[^:]+:'  # before a patient of one of several sets
 _DID = {'train': 'trained', 'validation': 'chose', 'test': 'tested'}
 
 
@@ -31,15 +34,24 @@ class Met(NamedTuple):
     split: str[N], 'train', 'validation' or 'test' of the run that saw each image, '' for none.
     first: the first that trained or chose it, in words; '' for none.
     compared: how images were compared, in words.
+    namesakes: patients, of images that are none of these, with names of patients who trained or
+      chose it in sets that are not known to be the same.
   """
 
   split: np.ndarray
   first: str
   compared: str
+  namesakes: int = 0
 
 
 def find(
-  images: pd.DataFrame, paths: Sequence[str], root: str, seen: pd.DataFrame, *, pixels: bool = True
+  images: pd.DataFrame,
+  paths: Sequence[str],
+  root: str,
+  seen: pd.DataFrame,
+  *,
+  pixels: bool = True,
+  check: Callable[[str], object] = lambda path: None,
 ) -> Met:
   """Looks for images and patients that have been seen.
 
@@ -49,6 +61,8 @@ def find(
     root: the folder that images are relative to.
     seen: from `medjax.runs.seen_by_run`: columns `seen_before.COLUMNS`.
     pixels: whether to decode images and compare what they show.
+    check: given the path of each image that cannot be decoded as it is compared; what it raises
+      ends the search.
   """
   split = np.full(len(images), '', object)
   words = np.full(len(images), '', object)
@@ -74,11 +88,35 @@ def find(
     f'byte for byte with {count(len(known), "image")} of {count(len(seen), "image")} seen before'
   )
   if pixels:
-    compared += f', and {_by_pixels(images, paths, seen, split, words)}'
+    compared += f', and {_by_pixels(images, paths, seen, split, words, check)}'
   else:
     compared += '; what they show was not compared (--nopixels)'
   grave = np.flatnonzero(np.isin(split, ('train', 'validation')))
-  return Met(split, str(words[grave[0]]) if len(grave) else '', compared)
+  apart = seen[~seen['root'].map(same).astype(bool) & (seen['split'] != 'test')]
+  return Met(
+    split,
+    str(words[grave[0]]) if len(grave) else '',
+    compared,
+    _namesakes(images[split == ''], apart),
+  )
+
+
+def _namesakes(images: pd.DataFrame, seen: pd.DataFrame) -> int:
+  """Counts the patients who are called as some of those seen, under whatever spelling.
+
+  A name that has that of its set before it, 'nih:17', is that of 17 in a table of one set, and not
+  that of 'padchest:17'. Images that stand in for patients name nobody.
+  """
+  now, before = (
+    table.loc[table['patient'] != table['image'], 'patient'].drop_duplicates()
+    for table in (images, seen)
+  )
+  bare = before.str.replace(_SET, '', regex=True)
+  with_either = identifiers.finder(dict.fromkeys([*before, *bare], True))
+  of_one_set = identifiers.finder(dict.fromkeys(before[before == bare], True))
+  return sum(
+    bool(with_either(name) or of_one_set(re.sub(_SET, '', name))) for name in now.astype(str)
+  )
 
 
 def _is_beneath(folder: str, other: str) -> bool:
@@ -103,7 +141,7 @@ def _alongside(
   kept = [row for row, path in enumerate(before) if _is_beneath(path, inner)]
   parts = []
   for table, names, some in ((images, own, rows), (seen, before, kept)):
-    patients = table['patient'].iloc[some].str.replace(r'^[^:]+:', '', regex=True)
+    patients = table['patient'].iloc[some].str.replace(_SET, '', regex=True)
     parts.append(pd.DataFrame({'image': [names[row] for row in some], 'patient': list(patients)}))
   return rows, parts[0], parts[1]
 
@@ -178,13 +216,19 @@ def _by_pixels(
   seen: pd.DataFrame,
   split: np.ndarray,
   words: np.ndarray,
+  check: Callable[[str], object],
 ) -> str:
   """Marks images that show the same as one that was seen; returns what was compared, in words."""
   before = seen.drop_duplicates(['root', 'image']).reset_index(drop=True)
   files = [os.path.join(root, image) for root, image in zip(before['root'], before['image'])]
   bar = Progress('image compared', 0, len(paths) + len(files))
+
+  def on_broken(position: int) -> None:
+    if position < len(paths):
+      check(paths[position])
+
   try:
-    looks = duplicates.look([*paths, *files], progress=bar.update)
+    looks = duplicates.look([*paths, *files], progress=bar.update, on_broken=on_broken)
   finally:
     bar.close()
   is_seen = np.r_[np.zeros(len(paths)), np.ones(len(files))]

@@ -33,6 +33,9 @@ _OF_LABEL = ('auroc', 'auprc', 'brier', 'calibration_slope', 'calibration_interc
 _OF_MEAN = (*_OF_LABEL, 'sensitivity', 'specificity')
 _AT_POINT = ('sensitivity', 'specificity', 'ppv', 'npv')
 
+# int[S] and int[S]: where patients of both stand among the sorted names of either.
+Shared = tuple[np.ndarray, np.ndarray]
+
 
 class Cohort(NamedTuple):
   """A sample of patients, and a report's figures of it.
@@ -48,20 +51,24 @@ class Cohort(NamedTuple):
   result: Result
 
 
-def contrast(one: Cohort, other: Cohort, protocol: Protocol) -> Cohorts:
+def contrast(
+  one: Cohort, other: Cohort, protocol: Protocol, *, is_one_set: bool = False
+) -> Cohorts:
   """Returns every figure of both, and the first less the second.
 
   Args:
-    one, other: with the same labels and operating points. Patients of both count as independent but
-      in the difference of AUROCs.
+    one, other: with the same labels and operating points. Patients of both count as independent.
     protocol: how both were evaluated.
+    is_one_set: whether a patient of one name is one patient in both, as at two sites of one set;
+      the difference of AUROCs minds it. Two sets may both number their patients from 1.
   """
+  shared = _shared(one, other) if is_one_set else (np.zeros(0, np.int64),) * 2
   parts = [
     dict(zip(cohort.predictions.labels, summary.contributions(cohort.predictions)))
     for cohort in (one, other)
   ]
   labels = {
-    label: _label(one, other, label, (parts[0][label], parts[1][label]), protocol)
+    label: _label(one, other, label, (parts[0][label], parts[1][label]), shared, protocol)
     for label in one.predictions.labels
   }
   names = one.name, other.name
@@ -74,7 +81,13 @@ def contrast(one: Cohort, other: Cohort, protocol: Protocol) -> Cohorts:
       name: _compared(figure, figures_of_other[name], names)
       for name, _, figure in wording.class_figures(one.result.classes)
     }
-  return Cohorts(_mean(one, other, parts, labels, protocol), labels, classes)
+  return Cohorts(_mean(one, other, parts, shared, labels, protocol), labels, classes)
+
+
+def _shared(one: Cohort, other: Cohort) -> Shared:
+  first, second = (np.unique(np.asarray(part.predictions.patients)) for part in (one, other))
+  _, *places = np.intersect1d(first, second, return_indices=True)
+  return places[0], places[1]
 
 
 def _compared(one: Figure, other: Figure, names: tuple[str, str]) -> Compared:
@@ -86,6 +99,7 @@ def _label(
   other: Cohort,
   label: str,
   parts: tuple[delong.Contributions, delong.Contributions],
+  shared: Shared,
   protocol: Protocol,
 ) -> CohortsLabel:
   names, results = (one.name, other.name), (one.result.labels[label], other.result.labels[label])
@@ -93,7 +107,7 @@ def _label(
     name: _compared(getattr(results[0], name), getattr(results[1], name), names)
     for name in _OF_LABEL
   }
-  figures['auroc'] = _with_delong(figures['auroc'], [parts[0]], [parts[1]], (one, other))
+  figures['auroc'] = _with_delong(figures['auroc'], [parts[0]], [parts[1]], shared)
   index = list(one.predictions.labels).index(label)
   place = list(other.predictions.labels).index(label)
   return CohortsLabel(
@@ -124,15 +138,13 @@ def _with_delong(
   compared: Compared,
   one: Sequence[delong.Contributions],
   other: Sequence[delong.Contributions],
-  cohorts: tuple[Cohort, Cohort],
+  shared: Shared,
 ) -> Compared:
   """Returns a difference in AUROC, or in a mean of some, with DeLong's interval."""
   difference = compared.difference
   if difference.interval is None:
     return compared
-  first, second = (np.unique(np.asarray(cohort.predictions.patients)) for cohort in cohorts)
-  _, *shared = np.intersect1d(first, second, return_indices=True)
-  bounds = delong.gap_interval(one, other, (shared[0], shared[1]), CONFIDENCE)
+  bounds = delong.gap_interval(one, other, shared, CONFIDENCE)
   return dataclasses.replace(
     compared,
     difference=dataclasses.replace(
@@ -145,6 +157,7 @@ def _mean(
   one: Cohort,
   other: Cohort,
   parts: Sequence[dict[str, delong.Contributions]],
+  shared: Shared,
   labels: dict[str, CohortsLabel],
   protocol: Protocol,
 ) -> CohortsMean:
@@ -155,7 +168,7 @@ def _mean(
   figures = {name: _compared(means[0][name], means[1][name], names) for name in _OF_MEAN}
   if entered:
     one_parts, other_parts = ([of_label[label] for label in entered] for of_label in parts)
-    figures['auroc'] = _with_delong(figures['auroc'], one_parts, other_parts, (one, other))
+    figures['auroc'] = _with_delong(figures['auroc'], one_parts, other_parts, shared)
   return CohortsMean(labels=entered, **figures)
 
 

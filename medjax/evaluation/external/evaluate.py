@@ -8,7 +8,7 @@ import numpy as np
 
 from medjax.config.protocol import Protocol
 from medjax.errors import InputError
-from medjax.evaluation import assessment, frozen, levels
+from medjax.evaluation import assessment, classes, frozen, levels
 from medjax.evaluation.external import cohorts, prevalences, recalibrated, scores, sites
 from medjax.evaluation.external.cohorts import Cohort
 from medjax.evaluation.external.result import Cohorts, ExternalLabel, Sites
@@ -54,7 +54,7 @@ def evaluate(
     InputError: nothing in the other sample can be told apart.
   """
   names = list(external.labels)
-  _check(external)
+  check(external, protocol)
   level = chosen[protocol.level]
   if set(names) != set(own.labels):
     own, validation = (cohorts.of_labels(part, names) for part in (own, validation))
@@ -89,8 +89,19 @@ def evaluate(
   return Evaluated(first.result, second.result, contrast, labels, at_sites)
 
 
-def _check(external: Predictions) -> None:
-  """Raises InputError where no label can be told apart, or no interval could be had."""
+def check(external: Predictions, protocol: Protocol) -> None:
+  """Checks what needs no probabilities; those of `external` may be any.
+
+  Raises:
+    InputError: images do not say of which unit of the level they are, an image is not of one of
+      exclusive classes, no label can be told apart, or no interval could be had.
+  """
+  if protocol.head != 'sigmoid':
+    count = len(external.labels)
+    even = np.full((len(external.images), count), 1 / count)
+    classes.check(external._replace(probabilities=even), EXTERNAL)
+  # At that level a truth may be unknown that is known of images.
+  external = levels.to_level(external, protocol.level, protocol.aggregate, protocol.head)
   patients = np.asarray(external.patients, object)
   if len(set(patients)) < 2:
     raise InputError('the external set: all images are of one patient; two are needed at least')
@@ -137,7 +148,10 @@ def _calibrated_to(
   validation: Predictions, level: FrozenLevel, protocol: Protocol
 ) -> dict[str, float]:
   """Returns label → the prevalence that probabilities are calibrated to: validation's, or that of
-  the source where a floor enriched the split.
+  the source where a floor enriched the split. Labels that are not calibrated to it are left out.
   """
   units = levels.to_level(validation, protocol.level, protocol.aggregate, protocol.head)
-  return {**frozen.prevalence(units), **(level.source_prevalence or {})}
+  shares = {**frozen.prevalence(units), **(level.source_prevalence or {})}
+  return {
+    label: share for label, share in shares.items() if level.calibration.keeps_prevalence(label)
+  }

@@ -33,7 +33,15 @@ def notes(result: ExternalResult, of_data: Sequence[str]) -> list[str]:
     of_data: what weakens the other set by itself.
   """
   source, external = result.source, result.external
-  sentences = [f'{_WHOSE}{note}' for note in external.notes]
+  sentences = []
+  if source.namesakes:
+    bear = 'bears the name' if source.namesakes == 1 else 'bear names'
+    sentences.append(
+      f'{source.namesakes:,} of {wording.count(source.patients, "patient")} of the external set '
+      f'{bear} of patients who trained or chose this model: if both sets come from one source they '
+      'are not new, and the figures flatter.'
+    )
+  sentences += [f'{_WHOSE}{note}' for note in external.notes]
   unmapped = [entry for entry in result.mapping if not entry.external]
   sentences += [f'Not tested: {entry.label}, because {entry.reason}.' for entry in unmapped]
   if source.tested_before:

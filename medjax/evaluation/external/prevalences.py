@@ -15,6 +15,8 @@ from medjax.evaluation.figure import Figure
 from medjax.evaluation.predictions import Predictions, known_of
 from medjax.evaluation.statistics import label_shift, unpaired
 
+NOT_CALIBRATED = 'the probabilities are not calibrated to a known prevalence'
+
 
 def of_labels(
   external: Predictions,
@@ -27,7 +29,8 @@ def of_labels(
   Args:
     external: at the level that is tested, calibrated.
     contrasts: label → the external figures beside those of the own test.
-    calibrated_to: label → the prevalence that the probabilities are calibrated to.
+    calibrated_to: label → the prevalence that the probabilities are calibrated to; those that are
+      not calibrated to any are left out, and have no prevalence by the scores.
     protocol: its replicates and seed.
   """
   estimated = _estimated(external, calibrated_to, protocol)
@@ -46,8 +49,10 @@ def _estimated(
   """
   patients, drawn = np.asarray(external.patients), (protocol.replicates, protocol.seed)
   if protocol.head != 'sigmoid':
+    if not all(label in calibrated_to for label in external.labels):
+      return dict.fromkeys(external.labels, Figure(None, reason=NOT_CALIBRATED))
     known = external.known.all(axis=1)
-    start = np.array([calibrated_to.get(label, 0.0) for label in external.labels])
+    start = np.array([calibrated_to[label] for label in external.labels])
     figures = label_shift.class_figures(
       external.probabilities[known], patients[known], start, replicates=drawn[0], seed=drawn[1]
     )
@@ -55,7 +60,7 @@ def _estimated(
   estimated = {}
   for index, label in enumerate(external.labels):
     if label not in calibrated_to:
-      estimated[label] = Figure(None, reason='no truth is known on validation')
+      estimated[label] = Figure(None, reason=NOT_CALIBRATED)
       continue
     scores, _ = known_of(external, index)
     estimated[label] = label_shift.figure(

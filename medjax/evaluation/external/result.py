@@ -43,6 +43,8 @@ class Source:
     compared: how images were compared with those that the run has seen, in words.
     seen: images that trained or chose the run and were allowed all the same.
     tested_before: images that the run's own test has, too.
+    namesakes: patients with names of patients who trained or chose the run, in sets that are not
+      known to be the same; they may be other people.
   """
 
   run: str
@@ -58,6 +60,7 @@ class Source:
   compared: str
   seen: int = 0
   tested_before: int = 0
+  namesakes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _site(
     images=int(inside.sum()),
     patients=len(here),
     shared=len(here & elsewhere),
-    contrast=cohorts.contrast(one, other, protocol),
+    contrast=cohorts.contrast(one, other, protocol, is_one_set=True),
   )
 
 

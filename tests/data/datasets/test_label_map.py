@@ -73,16 +73,31 @@ def test_a_pair_given_twice_is_refused():
     label_map.parse(['a=Edema', 'a=Edema'], ['Edema'])
 
 
-def test_any_term_makes_it_positive_and_all_make_it_negative():
+def test_any_term_makes_it_positive_and_an_unknown_one_leaves_it_unknown():
   _, entries = made(('Lung Lesion', 'Edema'), 'chexpert', NIH, 'chestxray14')
   terms = ['Mass', 'Nodule', 'Edema']
   truth = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]])
-  known = np.array([[1, 0, 1], [1, 1, 1], [1, 0, 0], [0, 1, 1], [0, 0, 1]], bool)
+  known = np.array([[1, 0, 1], [1, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]], bool)
   mapped, is_known = label_map.apply(entries, terms, truth, known)
-  assert mapped[:, 0].tolist() == [1, 0, 0, 1, 0]
-  assert is_known[:, 0].tolist() == [True, True, False, True, False]
+  assert mapped[:, 0].tolist() == [0, 0, 0, 1, 0]
+  assert is_known[:, 0].tolist() == [False, True, False, True, False]
   assert mapped[:, 1].tolist() == [0, 1, 0, 0, 1]
   assert is_known[:, 1].tolist() == [True, True, False, True, True]
+
+
+def test_several_labels_that_make_one_have_the_prevalence_of_the_set():
+  # Either finding in 10 % of the images, so one of both in 19 %; a third of all answers is unknown.
+  rng = np.random.default_rng(0)
+  truth, known = rng.random((20_000, 2)) < 0.1, rng.random((20_000, 2)) < 2 / 3
+  entries = [label_map.Entry('Lung Lesion', ('Mass', 'Nodule'))]
+  mapped, is_known = label_map.apply(entries, ['Mass', 'Nodule'], truth, known)
+  assert mapped[is_known].mean() == pytest.approx(1 - 0.9**2, abs=0.01)
+  (said,) = label_map.partly_known(entries, ['Mass', 'Nodule'], truth, known)
+  lost = known.any(axis=1) & ~known.all(axis=1)
+  positive = lost & (truth & known).any(axis=1)
+  assert f'Lung Lesion {positive.sum():,} with the finding' in said
+  assert f'and {(lost & ~positive).sum():,} others' in said
+  assert not label_map.partly_known(entries, ['Mass', 'Nodule'], truth, np.ones_like(known))
 
 
 def test_nothing_in_common_names_both():

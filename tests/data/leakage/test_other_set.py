@@ -46,6 +46,10 @@ def find(root, seen, images=None, **settings):
 def test_other_people_of_the_same_names_are_other_people(sets):
   met = find(sets / 'other', seen_of(sets / 'seen'))
   assert not met.split.any() and met.first == ''
+  # Which is counted: they need not be other people.
+  seen = seen_of(sets / 'seen')
+  trained = set(seen.loc[seen['split'] != 'test', 'patient'])
+  assert met.namesakes == len(trained & set(table(sets / 'other')['patient'])) > 0
   assert met.compared.startswith(
     'byte for byte with 24 images of 24 images seen before, and by what'
   )
@@ -65,6 +69,39 @@ def test_a_new_image_of_a_known_patient_is_met_within_a_set_alone(sets, tmp_path
   new = pd.DataFrame({'image': ['new.jpg'], 'patient': [patient]})
   assert find(sets / 'seen', seen, new, pixels=False).split.tolist() == ['train']
   assert find(tmp_path, seen, new, pixels=False).split.tolist() == ['']
+
+
+@pytest.mark.parametrize(
+  ('trained', 'tested', 'counted'),
+  [
+    ('P001', 'P001', 1),
+    ('P001', 'p-1', 1),  # as another hand writes it
+    ('P001', 'P002', 0),
+    ('nih:P001', 'P001', 1),  # of one of several sets
+    ('P001', 'nih:P001', 1),
+    ('nih:P001', 'padchest:P001', 0),
+  ],
+)
+def test_follow_up_images_of_training_patients_are_counted(tmp_path, trained, tested, counted):
+  # Of the same hospital, years later: no image has a name or content that was seen.
+  seen = pd.DataFrame(
+    {
+      'image': ['P001_2019.png', 'alone.png'],
+      'patient': [trained, 'alone.png'],
+      'split': 'train',
+      'root': str(tmp_path / 'before'),
+      'sha256': 'x',
+    }
+  )
+  new = pd.DataFrame(
+    {'image': ['P001_2021.png', 'b.png', 'alone.png'], 'patient': [tested, tested, 'alone.png']}
+  )
+  for name in new['image']:
+    (tmp_path / name).write_bytes(name.encode())
+  met = find(tmp_path, seen, new, pixels=False)
+  assert not met.split.any() and met.namesakes == counted
+  tested_only = find(tmp_path, seen.assign(split='test'), new, pixels=False)
+  assert tested_only.namesakes == 0
 
 
 @pytest.mark.parametrize('several', ['seen', 'tested'])

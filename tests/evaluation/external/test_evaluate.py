@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
 from medjax.evaluation import assessment, results_file
-from medjax.evaluation.external import cohorts, evaluate, recalibrated, scores
+from medjax.evaluation.external import cohorts, evaluate, prevalences, recalibrated, scores
 from medjax.evaluation.external.result import Cohorts, ExternalLabel
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.frozen import calibrated
@@ -73,9 +73,10 @@ def obuchowski(scores_of, truth, patients):
   return auroc, sum(each) + 2 * across, freedom
 
 
+@pytest.mark.parametrize('prefix', [None, '2:'])  # '2:': as the own test calls its patients
 @pytest.mark.parametrize('decimals', [None, 0])  # of the log odds: with 0 most are tied
-def test_the_difference_in_auroc_is_that_of_two_independent_ones(decimals):
-  external = hospital(4, 90, decimals=decimals)
+def test_the_difference_in_auroc_is_that_of_two_independent_ones(decimals, prefix):
+  external = hospital(4, 90, decimals=decimals, prefix=prefix)
   found = validated(external).contrast.labels['Edema'].auroc
   parts = []
   for part in (external, hospital(2, 250)):
@@ -193,7 +194,7 @@ def test_halves_share_no_patient_and_lose_none():
 
 def test_the_prevalence_is_counted_and_estimated_from_scores():
   external = hospital(7, 1500, prevalence=(0.6, 0.05))
-  found = validated(external, dataclasses.replace(PROTOCOL, calibration='none'))
+  found = validated(external)
   for index, label in enumerate(LABELS):
     shift = found.labels[label].prevalence
     known = external.known[:, index]
@@ -212,6 +213,41 @@ def test_the_prevalence_is_counted_and_estimated_from_scores():
     right = p * point.sensitivity.other.value
     wrong = (1 - p) * (1 - point.specificity.other.value)
     assert values.ppv_carried.value == pytest.approx(right / (right + wrong))
+
+
+@pytest.mark.parametrize(
+  ('calibration', 'method'), [('none', None), ('temperature', None), ('platt', 'few')]
+)
+def test_probabilities_that_are_not_calibrated_say_no_prevalence(calibration, method):
+  # Trained with class weights: every odds is four times what it should be.
+  parts = [
+    part._replace(probabilities=special.expit(special.logit(part.probabilities) + np.log(4)))
+    for part in (hospital(1, 300), hospital(2, 250), hospital(7, 400))
+  ]
+  if method == 'few':  # Too few to calibrate a label by.
+    parts[0].known[:, 1] &= np.cumsum(parts[0].truth[:, 1] == 1) <= 3
+  protocol = dataclasses.replace(PROTOCOL, calibration=calibration)
+  chosen = assessment.freeze(parts[0], protocol)
+  found = evaluate.evaluate(*parts, chosen, protocol)
+  for label in ['Mass'] if method else LABELS:
+    shift = found.labels[label].prevalence
+    assert shift.estimated.value is None and shift.calibrated_to is None
+    assert shift.estimated.reason == prevalences.NOT_CALIBRATED
+    for values in shift.predictive_values:
+      assert values.ppv_estimated.value is None
+      assert prevalences.NOT_CALIBRATED in values.ppv_estimated.reason
+  if method:
+    edema = found.labels['Edema'].prevalence
+    assert edema.estimated.interval and edema.calibrated_to
+
+
+@pytest.mark.parametrize(('calibration', 'has_figure'), [('temperature', False), ('platt', True)])
+def test_of_exclusive_classes_all_are_calibrated_or_none(calibration, has_figure):
+  protocol = dataclasses.replace(PROTOCOL, head='softmax', calibration=calibration)
+  parts = [exclusive(seed) for seed in (1, 2, 3)]
+  found = evaluate.evaluate(*parts, assessment.freeze(parts[0], protocol), protocol)
+  for part in found.labels.values():
+    assert (part.prevalence.estimated.value is not None) == has_figure
 
 
 def test_scores_of_either_class_are_counted_once(shifted):
@@ -274,6 +310,31 @@ def test_what_cannot_be_told_apart_is_one_line(change, said):
   with pytest.raises(InputError) as error:
     validated(change(hospital(10, 60)))
   assert said in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('protocol', 'change', 'said'),
+  [
+    (PROTOCOL, lambda p: p._replace(truth=np.zeros_like(p.truth)), 'Edema has no positives'),
+    (dataclasses.replace(PROTOCOL, level='study'), lambda p: p, "there is no column 'study'"),
+    (
+      dataclasses.replace(PROTOCOL, level='patient'),
+      lambda p: p._replace(known=p.known & (np.arange(len(p.images)) % 2 == 1)[:, None]),
+      'Edema has no positives and no negatives',
+    ),
+    (
+      dataclasses.replace(PROTOCOL, head='softmax'),
+      lambda p: p._replace(truth=np.zeros_like(p.truth), known=np.ones_like(p.known)),
+      'truth is 0 for every class',
+    ),
+  ],
+)
+def test_what_would_be_refused_in_the_end_needs_no_probabilities(protocol, change, said):
+  several = hospital(10, 60)
+  pairs = several._replace(patients=[f'p{row // 2}' for row in range(len(several.images))])
+  unseen = pairs._replace(probabilities=np.zeros_like(pairs.probabilities))
+  with pytest.raises(InputError, match=said):
+    evaluate.check(change(unseen), protocol)
 
 
 def test_exclusive_classes_are_compared_by_their_decision():

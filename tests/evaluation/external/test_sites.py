@@ -3,12 +3,13 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn_external import PROTOCOL, hospital
 
 from medjax.errors import InputError
 from medjax.evaluation import assessment, summary
-from medjax.evaluation.external import recalibrated, sites
+from medjax.evaluation.external import cohorts, recalibrated, sites
 from medjax.evaluation.frozen import calibrated
 
 POINTS = assessment.freeze(hospital(1, 300), PROTOCOL)['image'].operating_points
@@ -51,6 +52,22 @@ def test_patients_of_several_sites_are_counted_and_said():
   shared = set(np.array(whole.patients)[::2]) & set(np.array(whole.patients)[1::2])
   assert [site.shared for site in found.sites] == [len(shared)] * 2
   assert any('of a site have images of others' in note for note in sites.notes(found))
+
+
+def test_patients_of_several_sites_are_not_taken_for_others():
+  # Every image at both sites: the two AUROCs are one, and their difference cannot vary.
+  whole = cohorts.of_labels(hospital(3, 80), ['Edema'])
+  twice = whole._replace(
+    images=[f'{site}/{image}' for site in 'ab' for image in whole.images],
+    patients=whole.patients * 2,
+    probabilities=np.tile(whole.probabilities, (2, 1)),
+    truth=np.tile(whole.truth, (2, 1)),
+    known=np.tile(whole.known, (2, 1)),
+    about=pd.DataFrame({'site': np.repeat(['a', 'b'], len(whole.images))}),
+  )
+  site = sites.by_column(twice, {'Edema': POINTS['Edema']}, 'site', PROTOCOL).sites[0]
+  difference = site.contrast.labels['Edema'].auroc.difference
+  assert difference.value == 0 and difference.interval is None
 
 
 def test_missing_values_are_a_group_of_their_own():
