@@ -99,5 +99,5 @@ def _name(function: Callable) -> str:
 def _source(function: Callable) -> str:
   try:
     return inspect.getsource(function)
-  except (OSError, TypeError):  # Typed at a prompt.
+  except (OSError, TypeError):  # Typed at a prompt, a partial, an object: it has its proposals.
     return ''

@@ -16,7 +16,8 @@ from medjax.errors import InputError
 from medjax.runtime import files
 
 T = TypeVar('T')
-_LATER = ('usefulness',)  # optional fields that files of the same schema may lack
+# Optional fields that files of the same schema may lack.
+_LATER = ('usefulness', 'proposals_sha256')
 
 
 def _number(value: Any, _: type) -> float:

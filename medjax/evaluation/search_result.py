@@ -60,14 +60,16 @@ class SearchTrial:
 
   Attributes:
     number: from 0, the name of its folder.
-    state: 'complete'; 'pruned', ended early because it lagged behind others; or 'failed'.
+    state: 'complete'; 'pruned', ended early because it lagged behind others, or by search(trial)
+      before it began; or 'failed'.
     parameters: name → value, as the search drew them.
     settings: field of the config → value, as the search set them.
     auroc: mean AUROC of the best validation, by the labels that choose a checkpoint, with its
-      interval by patient; of a pruned trial without, of a failed one without a value.
+      interval by patient; of a pruned trial without, of a failed one without a value, as of one
+      that search(trial) pruned.
     step: of that validation; None where there was none.
     steps: to the last validation.
-    reason: why it failed, in one line; '' otherwise.
+    reason: why it failed, or was pruned by search(trial), in one line; '' otherwise.
   """
 
   number: int
@@ -156,6 +158,8 @@ def in_words(trial: SearchTrial) -> str:
   """Returns how a trial has ended, in one line."""
   if trial.state == FAILED:
     return f'failed: {trial.reason}'
+  if trial.auroc.value is None:
+    return f'{trial.state} {trial.reason}'
   figure = f'validation mean AUROC {wording.plain(trial.auroc, 4)} at step {trial.step:,}'
   if trial.state == PRUNED:
     return f'pruned at step {trial.steps:,}, behind the others: {figure}'

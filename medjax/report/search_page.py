@@ -5,7 +5,6 @@ from typing import Any
 from medjax.evaluation import wording
 from medjax.evaluation.search_result import (
   COMPLETE,
-  FAILED,
   PRUNED,
   SearchResult,
   SearchTrial,
@@ -198,7 +197,7 @@ def _trials(result: SearchResult) -> Markup:
 
 
 def _state(trial: SearchTrial) -> object:
-  return [trial.state, small(trial.reason)] if trial.state == FAILED else trial.state
+  return [trial.state, small(trial.reason)] if trial.reason else trial.state
 
 
 def _figure(trial: SearchTrial) -> object:

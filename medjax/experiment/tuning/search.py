@@ -20,44 +20,28 @@ from medjax.evaluation import results_file, search_result, wording
 from medjax.evaluation.figure import Figure
 from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult, SearchTrial
 from medjax.experiment import decoded_images, memory, run
-from medjax.experiment.tuning import trial_log
+from medjax.experiment.tuning import request, trial_log
+from medjax.experiment.tuning.request import ELSEWHERE, Asked
 from medjax.experiment.tuning.space import Search
 from medjax.experiment.tuning.trial_log import Pruned, Taken, TrialLog
 from medjax.final_test import generated
 from medjax.report import beside, search_page
-from medjax.runs import checkpoints, finished, integrity, selection, workdir
+from medjax.runs import checkpoints, finished, readings, selection, workdir
 from medjax.runs.layout import Layout
 from medjax.runtime import files, progress
 
-ASKED, RESULT, PAGE, BEST = 'asked.json', 'tune.json', 'index.html', 'best'
+RESULT, PAGE, BEST = 'tune.json', 'index.html', 'best'
 PREPARED = 'prepared'
+_BEST_LOCK, _PARTIAL = f'.{BEST}.lock', f'.{BEST}.partial'
 # Settings, or groups of them, that say which pixels a network is given.
 _OF_PIXELS = ('data.image_size', 'data.fit', 'data.intensity', 'model.')
 _FAILURES = 3  # at the beginning, after which the others would fail too
-_ELSEWHERE = 'Take another --workdir, or the old settings to go on with that search'
 _UNPRUNED = 0.25  # of the steps: what learns slowly may still be the best in the end
 _PAUSE = 2.0  # seconds between two looks at what other processes do
 
 
 class _Halted(InputError):
   """The search cannot go on, whatever the trial."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-  """What a search was started with.
-
-  Attributes:
-    config: that its trials change, as a dict.
-    search: the source of what proposes settings.
-    trials: how many.
-    schema: number of this schema.
-  """
-
-  config: dict[str, Any]
-  search: str
-  trials: int
-  schema: int = 1
 
 
 def search_settings(
@@ -87,15 +71,20 @@ def search_settings(
       'by trial.suggest_float, suggest_int or suggest_categorical, such as trial.suggest_float('
       "'learning_rate', 1e-5, 1e-3, log=True)"
     )
+  if not proposed:
+    raise InputError(f'{search.where}: search(trial) prunes whatever it draws; widen the space')
   workdir.check_one(config)
   search.check(config, proposed)  # Before anything is trained.
   if trials is not None and trials < 1:
     raise InputError(f'--trials={trials}: must be 1 or more')
-  at_work = _AtWork(config, search, folder.absolute(), space)
+  at_work = _AtWork(config, search, folder.absolute(), space, request.digest(space, proposed))
   named = {name for values in proposed for name in values}
   at_work.begin(trials)
-  at_work.try_all(_decoded_once(config, named))
-  return at_work.test_best()
+  result = None
+  while result is None:
+    at_work.try_all(_decoded_once(config, named))
+    result = at_work.test_best()
+  return result
 
 
 def _decoded_once(config: Config, named: set[str]) -> bool:
@@ -106,8 +95,16 @@ def _decoded_once(config: Config, named: set[str]) -> bool:
 class _AtWork:
   """One process of a search."""
 
-  def __init__(self, config: Config, search: Search, folder: pathlib.Path, space: dict[str, Any]):
+  def __init__(
+    self,
+    config: Config,
+    search: Search,
+    folder: pathlib.Path,
+    space: dict[str, Any],
+    proposals_sha256: str,
+  ):
     self._config, self._search, self._folder, self._space = config, search, folder, space
+    self._proposals_sha256 = proposals_sha256
     self._has_tried = False
     if Layout(folder).is_run():
       raise InputError(f'--workdir={folder}: holds a run, not a search; take another folder')
@@ -119,13 +116,15 @@ class _AtWork:
 
   def begin(self, trials: int | None) -> None:
     """Records what is asked for, or compares it with what was."""
-    path = self._folder / ASKED
+    path = self._folder / request.ASKED
     with self._alone():
-      before = results_file.load(path, Asked, _ELSEWHERE) if path.is_file() else None
+      before = request.load(self._folder) if path.is_file() else None
       wanted = trials or (before.trials if before else self._search.trials)
       if before:
-        self._check_same(before, wanted)
-      asked = Asked(configs.to_dict(self._config), self._search.text, wanted)
+        request.check_same(before, self._config, self._search, self._proposals_sha256, self._folder)
+        self._check_number(wanted)
+      config = configs.to_dict(self._config)
+      asked = Asked(config, self._search.text, wanted, self._proposals_sha256)
       results_file.save(path, asked)
     words = '; '.join(f'{name} {kind.in_words()}' for name, kind in self._space.items())
     progress.say(f'search    {count(wanted, "trial")} of {words}')
@@ -133,18 +132,7 @@ class _AtWork:
     if ended:
       progress.say(f'          {count(len(ended), "trial")} ended before')
 
-  def _check_same(self, before: Asked, wanted: int) -> None:
-    old = configs.with_defaults(before.config)
-    changed = integrity.changes(old, configs.to_dict(self._config))
-    if changed:
-      raise InputError(
-        f'{self._folder} holds a search with another config: {"; ".join(changed)}. {_ELSEWHERE}'
-      )
-    if before.search != self._search.text:
-      raise InputError(
-        f'{self._folder} holds a search by another search(trial) than that of '
-        f'{self._search.where}; {self._folder / ASKED} has it. {_ELSEWHERE}'
-      )
+  def _check_number(self, wanted: int) -> None:
     begun = self._log.begun()
     if wanted < begun:
       raise InputError(
@@ -152,10 +140,25 @@ class _AtWork:
         f'--trials={begun} or more'
       )
     if wanted != begun and (self._folder / BEST).is_dir():
-      raise InputError(
-        f'--trials={wanted}: the best of {count(begun, "trial")} has been tested, and more would '
-        f'be chosen knowing that. {_ELSEWHERE}'
-      )
+      self._drop_untested(begun, wanted)
+
+  def _drop_untested(self, begun: int, wanted: int) -> None:
+    """Drops the copy of a winner before its test; refuses more trials once that has begun."""
+    best, partial = self._folder / BEST, self._folder / _PARTIAL
+    try:
+      # Whoever holds the lock may be about to read the test set.
+      with filelock.FileLock(self._folder / _BEST_LOCK).acquire(blocking=False):
+        if not readings.read(Layout(best)):
+          shutil.rmtree(partial, ignore_errors=True)
+          best.rename(partial)
+          shutil.rmtree(partial)
+          return
+    except filelock.Timeout:
+      pass
+    raise InputError(
+      f'--trials={wanted}: the test of the best of {count(begun, "trial")} has begun, and more '
+      f'would be chosen knowing it. {ELSEWHERE}'
+    )
 
   def try_all(self, decoded_once: bool) -> None:
     """Tries settings until all trials that are asked for have ended, those of others too.
@@ -185,8 +188,7 @@ class _AtWork:
       is_waiting = False
       while True:
         with self._alone():
-          asked = results_file.load(self._folder / ASKED, Asked, _ELSEWHERE)
-          taken = self._log.take(asked.trials, self._search.propose)
+          taken = self._log.take(self._asked().trials, self._search.propose)
           if taken or not self._log.running():
             return taken
         if not is_waiting:
@@ -196,11 +198,14 @@ class _AtWork:
 
   def _try(self, taken: Taken, decoded: pathlib.Path | None) -> None:
     """Trains a trial, as far as it is worth it."""
-    drawn = wording.some([f'{name}={value}' for name, value in taken.settings.items()], None)
+    named = taken.settings or taken.trial.params
+    drawn = wording.some([f'{name}={value}' for name, value in named.items()], None)
     progress.say(f'trial {taken.number}   {drawn}')
     layout = Layout(self._log.folder(taken.number))
     state, figure, reason = FAILED, Figure(None, reason='the trial failed'), ''
     try:
+      if taken.error:
+        raise taken.error
       config = self._search.applied(self._config, taken.settings)
       with memory.errors_in_words(config):
         self._begin_like_the_first(config, layout)
@@ -208,8 +213,8 @@ class _AtWork:
         validation = run.train_only(
           config, layout.workdir, watch, is_known=self._has_tried, decoded=decoded
         )
-    except Pruned:
-      state, figure = PRUNED, Figure(None, reason='the trial ended early')
+    except Pruned as pruned:
+      state, figure, reason = PRUNED, Figure(None, reason='the trial ended early'), str(pruned)
     except _Halted:
       raise
     except InputError as error:
@@ -276,7 +281,7 @@ class _AtWork:
         raise _Halted(
           f'{layout.workdir}: its {what} (SHA-256 {ours[name][:12]}) are not those of the trials '
           f'before ({shared[name][:12]}), so the table or the images have changed since, and '
-          f'validations cannot be compared; restore them. {_ELSEWHERE}'
+          f'validations cannot be compared; restore them. {ELSEWHERE}'
         )
 
   def _share(self, values: dict[str, str]) -> dict[str, str]:
@@ -298,7 +303,7 @@ class _AtWork:
       )
 
   def _asked(self) -> Asked:
-    return results_file.load(self._folder / ASKED, Asked, _ELSEWHERE)
+    return request.load(self._folder)
 
   def result(self) -> SearchResult:
     """Returns the trials so far."""
@@ -333,12 +338,16 @@ class _AtWork:
     files.write_whole(self._folder / PAGE, page)
     beside.write(self._folder / PAGE, page, {'trials.csv': result.to_frame().to_csv()})
 
-  def test_best(self) -> SearchResult:
-    """Tests the winner, once, whichever process comes first."""
+  def test_best(self) -> SearchResult | None:
+    """Tests the winner, once, whichever process comes first; None where trials are to end first."""
     layout = Layout(self._folder / BEST)
-    with _held(self._folder / '.best.lock', 'another process tests the winner'):
+    with _held(self._folder / _BEST_LOCK, 'another process tests the winner'):
       with self._alone():
         result = self.result()
+        # Another process may have asked for more since the last one ended. Once there is a copy of
+        # the winner, none can.
+        if len(result.trials) < result.asked and not layout.is_run():
+          return None
         winner = result.winner()
         if winner is None:
           raise InputError(
@@ -359,7 +368,7 @@ class _AtWork:
 
   def _copy(self, number: int, layout: Layout, result: SearchResult) -> None:
     """Copies the trial's folder, whole or not at all, with what says how it was chosen."""
-    partial = self._folder / f'.{BEST}.partial'
+    partial = self._folder / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(self._log.folder(number), partial, ignore=shutil.ignore_patterns('.lock'))
     results_file.save(Layout(partial).search, result)

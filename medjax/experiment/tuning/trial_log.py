@@ -33,7 +33,7 @@ _DRAWS = 20  # of a look at what a search proposes
 
 
 class Pruned(Exception):
-  """A trial lags behind the others and ends early."""
+  """A trial lags behind the others and ends early, or is pruned by search(trial) itself."""
 
 
 class _Sampler(optuna.samplers.BaseSampler):
@@ -83,8 +83,9 @@ class Taken:
     trial: Optuna's.
     study: Optuna's.
     lock: says that its process lives.
-    settings: field of the config → value.
+    settings: field of the config → value; none where `search(trial)` has raised.
     validations: step → mean AUROC, those told so far.
+    error: why there are no settings: an InputError, or Pruned after Optuna's TrialPruned.
   """
 
   trial: optuna.trial.Trial
@@ -92,6 +93,7 @@ class Taken:
   lock: filelock.BaseFileLock
   settings: dict[str, Any]
   validations: dict[int, float]
+  error: Exception | None = None
 
   @property
   def number(self) -> int:
@@ -150,13 +152,15 @@ class TrialLog:
         lock = self._owner(known.number)
         if known.state in _RUNNING and _is_free(lock):
           trial = optuna.trial.Trial(study, known._trial_id)  # What `ask` does for a new one.
-          return Taken(trial, study, lock, propose(trial), dict(known.intermediate_values))
+          settings, error = _proposed(propose, trial)
+          return Taken(trial, study, lock, settings, dict(known.intermediate_values), error)
       if len(trials) >= wanted:
         return None
       trial = study.ask()
       lock = self._owner(trial.number)
       lock.acquire()
-      return Taken(trial, study, lock, propose(trial), {})
+      settings, error = _proposed(propose, trial)
+      return Taken(trial, study, lock, settings, {}, error)
 
   def ended(self) -> tuple[SearchTrial, ...]:
     """Returns the trials that have ended, by number."""
@@ -218,7 +222,10 @@ def drawn(
 ) -> tuple[dict[str, Parameter], list[dict[str, Any]]]:
   """Draws at random, as trials of no search: returns the space, and field → value of each draw.
 
-  The same every time.
+  The same every time. Draws that search(trial) prunes set nothing.
+
+  Raises:
+    InputError: search(trial) fails for one of them.
   """
   with _quiet():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -226,9 +233,27 @@ def drawn(
     proposed = []
     for _ in range(_DRAWS):
       trial = study.ask()
-      proposed.append(propose(trial))
+      settings, error = _proposed(propose, trial)
+      if isinstance(error, InputError):
+        raise error
+      if error is None:
+        proposed.append(settings)
       space |= {name: _parameter(kind) for name, kind in trial.distributions.items()}
   return space, proposed
+
+
+def _proposed(
+  propose: Callable[[Any], dict[str, Any]], trial: optuna.trial.Trial
+) -> tuple[dict[str, Any], Exception | None]:
+  """Returns what is proposed for a trial, or why nothing is: the trial has begun, and must end."""
+  try:
+    return propose(trial), None
+  except InputError as error:
+    pruned = error.__cause__
+    if not isinstance(pruned, optuna.TrialPruned):
+      return {}, error
+    words = ' '.join(str(pruned).split())
+    return {}, Pruned(f'by search(trial){": " if words else ""}{words}')
 
 
 def _parameter(distribution: Any) -> Parameter:

@@ -1,5 +1,6 @@
 """A search from start to end: which trial wins, what is tested, what stops it, and being killed."""
 
+import functools
 import gc
 import json
 import random
@@ -10,6 +11,7 @@ import sys
 import types
 import weakref
 
+import filelock
 import numpy as np
 import optuna
 import pytest
@@ -19,11 +21,12 @@ from conftest import PROJECT, TINY
 import medjax
 from medjax import config as configs
 from medjax.errors import InputError
-from medjax.evaluation import results_file
+from medjax.evaluation import results_file, search_result
 from medjax.evaluation.search_result import COMPLETE, FAILED, PRUNED, SearchResult
-from medjax.experiment import run
+from medjax.experiment import decoded_images, run
+from medjax.experiment.tuning import request, space, trial_log
 from medjax.experiment.tuning import search as searching
-from medjax.experiment.tuning import space
+from medjax.runs import readings
 from medjax.runs.layout import Layout
 
 
@@ -66,6 +69,7 @@ def trained(monkeypatch, finished):
     assert Layout(folder).search.is_file()  # What says how it was chosen is there before.
     shutil.copytree(finished[0], folder, dirs_exist_ok=True)
 
+  monkeypatch.setattr(decoded_images, 'keep_for_several', lambda *arguments: None)
   monkeypatch.setattr(run, 'train_only', train_only)
   monkeypatch.setattr(run, 'run', test)
   return asked
@@ -139,6 +143,54 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(trained, tmp_path
   assert result.trials[0].auroc.value is None and '2 failed' in result.counts()
 
 
+def raising(trial):
+  """Raises in a search, where the draws that look at its space do not."""
+  values = propose(trial)
+  if trial.study.study_name == 'medjax' and trial.number == 3:
+    raise ValueError('no such width')
+  if trial.study.study_name == 'medjax' and trial.number == 4:
+    raise optuna.TrialPruned('too wide\nfor the batch')
+  return values
+
+
+@pytest.mark.parametrize('begun', [None, 4, 5])
+def test_a_draw_for_which_search_raises_is_a_trial_that_ends(trained, tmp_path, begun):
+  given = space.Search(raising, 'mine.py', '')
+  if begun:  # Another process is gone right after it has begun trial 3, or 4.
+    trained.dies = {(2, 10)}
+    with pytest.raises(KeyboardInterrupt):
+      search(tmp_path, given=given)
+    log, held = trial_log.TrialLog(tmp_path, CONFIG.seed), []
+    while log.begun() < begun:
+      held.append(log.take(begun, given.propose))
+    for taken in held:
+      taken.lock.release()
+  result = search(tmp_path, given=given)
+  assert trained.trained[-1] == 5 and not {3, 4} & set(trained.trained)
+  failed, pruned = result.trials[3:5]
+  assert failed.state == FAILED and pruned.state == PRUNED and len(result.trials) == 6
+  assert failed.reason.startswith('mine.py: search(trial): ValueError: no such width (')
+  assert search_result.in_words(pruned) == 'pruned by search(trial): too wide for the batch'
+  assert pruned.auroc.value is None and pruned.step is None and failed.parameters['rate'] >= 1e-5
+  assert 'too wide for the batch' in (tmp_path / 'index.html').read_text()
+  assert search(tmp_path, given=given) == result  # From its files.
+  storage = optuna.storages.journal.JournalFileBackend(str(tmp_path / 'trials.log'))
+  theirs = optuna.load_study(
+    study_name='medjax', storage=optuna.storages.JournalStorage(storage)
+  ).trials
+  assert [trial.state.name for trial in theirs[3:5]] == ['FAIL', 'PRUNED']
+
+
+def test_a_search_that_prunes_whatever_it_draws_is_one_line(trained, tmp_path):
+  def infeasible(trial):
+    trial.suggest_float('rate', 1e-5, 1e-1)
+    raise optuna.TrialPruned
+
+  with pytest.raises(InputError, match=r'mine\.py: search\(trial\) prunes whatever it draws'):
+    search(tmp_path / 'new', given=space.Search(infeasible, 'mine.py', ''))
+  assert not (tmp_path / 'new').exists()
+
+
 def test_three_that_fail_at_the_start_stop_it(trained, tmp_path):
   trained.fails = set(range(9))
   with pytest.raises(InputError, match='the first 3 trials failed; the last: step 3: the loss of'):
@@ -170,7 +222,7 @@ def test_another_search_in_the_folder_is_refused(trained, tmp_path, finished):
     ('holds a search with another config: .*config.batch_size: was 32', {'config': other}),
     ('another search.trial. than that of mine.py', {'given': other_search}),
     ('--trials=3: 4 trials have begun', {'trials': 3}),
-    ('--trials=5: the best of 4 trials has been tested', {'trials': 5}),
+    ('--trials=5: the test of the best of 4 trials has begun', {'trials': 5}),
     ('--trials=0: must be 1 or more', {'trials': 0}),
   ):
     with pytest.raises(InputError, match=words):
@@ -195,6 +247,59 @@ def test_more_trials_may_be_asked_for_before_the_test(trained, tmp_path):
   with pytest.raises(KeyboardInterrupt):
     search(tmp_path / 'fewer', 6)
   assert len(search(tmp_path / 'fewer', 4).trials) == 4  # Those that have begun.
+
+
+def test_more_trials_asked_for_as_the_last_one_ends_are_tried_before_the_test(
+  trained, tmp_path, monkeypatch
+):
+  test_best, asked = searching._AtWork.test_best, []
+
+  def late(self):
+    if not asked:
+      asked.append(self.begin(6))  # As another process does.
+    return test_best(self)
+
+  monkeypatch.setattr(searching._AtWork, 'test_best', late)
+  result = search(tmp_path, 2)
+  assert len(result.trials) == result.asked == 6 and result.best == 2
+  assert [rate for rate, _ in trained.tested] == [result.trials[2].parameters['rate']]
+  chosen = results_file.load(Layout(tmp_path / 'best').search, SearchResult, '')
+  assert len(chosen.trials) == 6
+
+
+def test_more_trials_are_refused_from_the_beginning_of_the_test(trained, tmp_path, monkeypatch):
+  test = run.run
+
+  def killed(config, folder):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(run, 'run', killed)
+  with pytest.raises(KeyboardInterrupt):
+    search(tmp_path, 2)
+  assert Layout(tmp_path / 'best').is_run()
+  refused = '--trials=4: the test of the best of 2 trials has begun'
+  another_process = filelock.FileLock(tmp_path / '.best.lock')  # That is about to test it.
+  with another_process, pytest.raises(InputError, match=refused):
+    search(tmp_path, 4)
+
+  def killed_at_the_test(config, folder):
+    readings.add(Layout(folder), readings.make(config, 30))
+    raise KeyboardInterrupt
+
+  tested = shutil.copytree(tmp_path, tmp_path / 'tested')
+  monkeypatch.setattr(run, 'run', killed_at_the_test)
+  with pytest.raises(KeyboardInterrupt):
+    search(tested, 2)
+  with pytest.raises(InputError, match=refused):
+    search(tested, 4)
+
+  # The copy that was not tested goes, and the best of all is tested.
+  monkeypatch.setattr(run, 'run', test)
+  result = search(tmp_path, 4)
+  assert [trial.number for trial in result.trials] == [0, 1, 2, 3] and result.best == 2
+  assert [rate for rate, _ in trained.tested] == [result.trials[2].parameters['rate']]
+  chosen = results_file.load(Layout(tmp_path / 'best').search, SearchResult, '')
+  assert chosen.best == 2
 
 
 def test_trials_on_another_split_stop_the_search(trained, tmp_path):
@@ -233,6 +338,45 @@ def test_from_python(trained, tmp_path):
       return {'optimizer.lr': trial.suggest_float('rate', 1e-5, 1e-1)}
 
     medjax.search_settings(CONFIG, propose_lr, tmp_path / 'b')
+
+
+class Around:
+  """A search that is an object."""
+
+  def __init__(self, low):
+    self.low = low
+
+  def __call__(self, trial):
+    return between(self.low, trial)
+
+
+def between(low, trial):
+  return {'optimizer.learning_rate': trial.suggest_float('rate', low, 1e-1, log=True)}
+
+
+@pytest.mark.parametrize(
+  'made',
+  [functools.partial(functools.partial, between), Around, lambda low: lambda t: between(low, t)],
+  ids=['partial', 'object', 'closure'],
+)
+def test_searches_without_a_source_or_with_the_same_are_told_apart(trained, tmp_path, made):
+  assert len(medjax.search_settings(CONFIG, made(1e-5), tmp_path, trials=1).result.trials) == 1
+  with pytest.raises(InputError, match=r'another search\(trial\) than .*for the same draws'):
+    medjax.search_settings(CONFIG, made(1e-3), tmp_path)
+  assert len(medjax.search_settings(CONFIG, made(1e-5), tmp_path).result.trials) == 1
+  # One that was started before proposals were compared goes on.
+  asked = json.loads((tmp_path / 'asked.json').read_text())
+  assert len(asked.pop('proposals_sha256')) == 64
+  (tmp_path / 'asked.json').write_text(json.dumps(asked))
+  assert len(medjax.search_settings(CONFIG, made(1e-5), tmp_path).result.trials) == 1
+
+
+def test_what_is_proposed_may_differ_in_the_last_digits_alone():
+  drawn, proposed = trial_log.drawn(propose)
+  whole = request.digest(drawn, proposed)
+  near = [{name: float(np.nextafter(x, 1)) for name, x in values.items()} for values in proposed]
+  assert near != proposed and request.digest(drawn, near) == whole
+  assert request.digest(drawn, proposed[::-1]) != whole != request.digest({}, proposed)
 
 
 SEARCH_FILE = """
