@@ -5,8 +5,9 @@ of one fold may fall below a negative of another though each network ranks its o
 perfectly, and the AUROC comes out too low. So each probability is calibrated by its own fold, and
 decisions are at the thresholds of the own fold, before they are pooled. A calibration is itself
 estimated, on the validation of one fold, and what it misses goes into the pooled AUROC, mostly
-downwards (Parker, Günter & Bedo, BMC Bioinformatics 8:326, 2007; Airola et al., Comput. Stat. Data
-Anal. 55:1828, 2011). The AUROC of pairs within a fold needs no common scale.
+downwards; between sites of unlike prevalence, upwards too (Parker, Günter & Bedo, BMC
+Bioinformatics 8:326, 2007; Airola et al., Comput. Stat. Data Anal. 55:1828, 2011). The AUROC of
+pairs within a fold needs no common scale.
 
 Intervals of both are over patients, the networks being what they are. They do not hold the luck of
 the training sets; that of the mean of folds does, see
@@ -40,12 +41,14 @@ class Fold(NamedTuple):
     test: its predictions at the level that is tested, calibrated by its own validation.
     level: what its own validation chose: the calibration, and the same rules in every fold.
     result: of its own test.
+    trained_on: patients who trained it, without those of its validation.
   """
 
   name: str
   test: Predictions
   level: FrozenLevel
   result: Result
+  trained_on: int
 
 
 class Pooled(NamedTuple):
@@ -78,6 +81,7 @@ def pool(folds: Sequence[Fold], protocol: Protocol) -> Pooled:
     [_decided(folds, number, rule) for number, rule in enumerate(rules)],
     replicates=protocol.replicates,
     seed=protocol.seed,
+    prevalence=protocol.prevalence,
   )
   sentences = (*_without_scale(folds), *notes.notes(result, None, everybody))
   result = dataclasses.replace(result, notes=sentences)
@@ -189,5 +193,6 @@ def _mean(spread: Spreads, folds: Sequence[Fold], pooled: Result) -> Figure:
   values = [np.nan if value is None else value for value in spread.auroc.values]
   tested = [fold.result.test.patients for fold in folds]
   value = np.nan if spread.auroc.mean is None else spread.auroc.mean
-  interval = strata.over_training_sets(values, tested, CONFIDENCE)
+  trained = [fold.trained_on for fold in folds]
+  interval = strata.over_training_sets(values, tested, trained, CONFIDENCE)
   return spreads.figure(value, interval, pooled.replicates, 'no fold has both classes')

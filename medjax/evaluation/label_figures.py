@@ -94,7 +94,11 @@ def column(figures_of: Mapping[str, np.ndarray], name: str, *place: int | list[i
 
 
 def figure(
-  value: float, replicates: np.ndarray, left_out: np.ndarray, reason: str, biased: bool = False
+  value: float,
+  replicates: np.ndarray,
+  left_out: np.ndarray | None,
+  reason: str,
+  biased: bool = False,
 ) -> Figure:
   """Returns a figure with its intervals at the confidence of all results."""
   return intervals.figure(float(value), replicates, reason, CONFIDENCE, left_out, biased)
@@ -209,17 +213,32 @@ def _at_point(
 def _at_prevalence(
   prevalence: float, computed: Computed, figures: Mapping[str, Figure], index: int, at: int
 ) -> AtPrevalence:
-  place = index, at
-  value, drawn, left_out = (
-    resampled.predictive_values(sensitivity, specificity, prevalence)
-    for sensitivity, specificity in (
-      (computed.values['sensitivity'][place], computed.values['specificity'][place]),
-      *(
-        (column(values, 'sensitivity', *place), column(values, 'specificity', *place))
-        for values in (computed.drawn, computed.left_out)
-      ),
-    )
+  sensitivity, specificity = (computed.values[name][index, at] for name in _RATES)
+  drawn, left_out = (
+    (column(values, 'sensitivity', index, at), column(values, 'specificity', index, at))
+    for values in (computed.drawn, computed.left_out)
   )
+  return at_prevalence(prevalence, figures, (sensitivity, specificity), drawn, left_out)
+
+
+def at_prevalence(
+  prevalence: float,
+  figures: Mapping[str, Figure],
+  values: tuple[np.ndarray, np.ndarray],
+  replicates: tuple[np.ndarray, np.ndarray],
+  without: tuple[np.ndarray, np.ndarray] | None = None,
+) -> AtPrevalence:
+  """Returns PPV and NPV at a prevalence that was stated, by Bayes' theorem.
+
+  Args:
+    prevalence: in (0, 1).
+    figures: 'sensitivity' and 'specificity'.
+    values: sensitivity and specificity, f64[].
+    replicates: both in each replicate, f64[R].
+    without: both without each group of patients, f64[G], for the BCa interval; None for none.
+  """
+  value, drawn = (resampled.predictive_values(*both, prevalence) for both in (values, replicates))
+  left_out = resampled.predictive_values(*without, prevalence) if without else (None, None)
   rates = [figures[name] for name in _RATES]
   # The reason of a rate that does not exist says more than that of one without interval.
   rates.sort(key=lambda rate: rate.value is not None)

@@ -12,7 +12,7 @@ import numpy as np
 
 from medjax.evaluation.counts import count
 from medjax.evaluation.figure import Figure
-from medjax.evaluation.label_figures import CONFIDENCE, with_interval
+from medjax.evaluation.label_figures import CONFIDENCE, at_prevalence, with_interval
 from medjax.evaluation.label_result import Confusion, OperatingPoint
 from medjax.evaluation.predictions import Predictions
 from medjax.evaluation.result import Mean, Result
@@ -44,7 +44,13 @@ class Decided(NamedTuple):
 
 
 def with_decisions(
-  result: Result, test: Predictions, by_rule: Sequence[Decided], *, replicates: int, seed: int
+  result: Result,
+  test: Predictions,
+  by_rule: Sequence[Decided],
+  *,
+  replicates: int,
+  seed: int,
+  prevalence: Mapping[str, float],
 ) -> Result:
   """Returns a result whose operating points are the decisions, and the means of the first rule.
 
@@ -57,6 +63,7 @@ def with_decisions(
     test: N images, L labels.
     by_rule: the decisions; the first rule's are those that are made.
     replicates, seed: of the bootstrap.
+    prevalence: label → one in (0, 1) for which PPV and NPV are reported too.
   """
   points: dict[str, list[OperatingPoint]] = {label: [] for label in test.labels}
   mean = result.mean
@@ -64,7 +71,10 @@ def with_decisions(
     drawn = _drawn(test, decided.called, replicates, seed)
     values = {name: array[0] for name, array in _ratios(_totals(test, decided.called)).items()}
     for column, label in enumerate(test.labels):
-      points[label].append(_point(test, decided, column, values, drawn, bool(replicates)))
+      point = _point(test, decided, column, values, drawn, bool(replicates))
+      if label in prevalence and not point.reason:
+        point = _with_prevalence(point, prevalence[label], column, values, drawn)
+      points[label].append(point)
     if number == 0:
       means = _mean(mean, test.labels, points, drawn)
       mean = dataclasses.replace(mean, **means)
@@ -166,6 +176,25 @@ def _point(
     at_prevalence=None,
     validation=None,
   )
+
+
+def _with_prevalence(
+  point: OperatingPoint,
+  prevalence: float,
+  column: int,
+  values: Mapping[str, np.ndarray],
+  drawn: Mapping[str, np.ndarray],
+) -> OperatingPoint:
+  nothing = np.zeros(0)
+  stated = at_prevalence(
+    prevalence,
+    {'sensitivity': point.sensitivity, 'specificity': point.specificity},
+    (values['sensitivity'][column], values['specificity'][column]),
+    (drawn['sensitivity'][:, column], drawn['specificity'][:, column])
+    if drawn
+    else (nothing, nothing),
+  )
+  return dataclasses.replace(point, at_prevalence=stated)
 
 
 def _mean(

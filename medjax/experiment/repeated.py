@@ -52,7 +52,8 @@ def start(config: Config, folder: pathlib.Path, only: Only = EVERY) -> None:
     only: the one fold or seed that is to be run. The last to finish puts all together.
 
   Raises:
-    InputError: as medjax.experiment.run.run; a fold that could not be tested, before any training.
+    InputError: as medjax.experiment.run.run; a fold that could not be tested, or fewer seeds than
+      have been started, before any training.
     SystemExit: 143 after SIGTERM and 130 after Ctrl-C, with everything saved.
   """
   kind, number = kind_of(config), _only(config, only)
@@ -67,6 +68,8 @@ def start(config: Config, folder: pathlib.Path, only: Only = EVERY) -> None:
   if number is not None and number >= len(of_runs):
     flag = '--fold' if kind == 'fold' else '--seed_index'
     raise InputError(f'{flag}={number}: must be from 0 to {len(of_runs) - 1}')
+  if kind == 'seed':
+    _check_none_left_out(repeats, len(of_runs))
   unfinished = _unfinished(repeats, of_runs)
   _say_what_is_done(config, repeats, of_runs, unfinished)
   asked = unfinished if number is None else [at for at in unfinished if at == number]
@@ -113,6 +116,20 @@ def _check_folder(folder: pathlib.Path, kind: str) -> None:
   there = layouts.find(folder)
   if there is not None and there.kind != kind:
     raise InputError(f'--workdir={folder}: holds {there.kind}s; take another --workdir')
+
+
+def _check_none_left_out(repeats: Repeats, number: int) -> None:
+  """Raises InputError where fewer seeds are asked for than the work directory has or reported.
+
+  Whoever may leave out seeds whose tests were seen chooses on the test set.
+  """
+  there = max(figures.reported(repeats).seeds, *(at + 1 for at in repeats.started()), 0)
+  if there > number:
+    raise InputError(
+      f'--workdir={repeats.workdir}: holds {there} seeds, and config.seeds={number} would leave '
+      f'out some whose tests may have been seen; ask for config.seeds={there}, or take another '
+      '--workdir'
+    )
 
 
 def _configs(config: Config, kind: str) -> list[Config]:

@@ -3,6 +3,7 @@
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from medjax.config import Config
 from medjax.errors import InputError
@@ -25,8 +26,32 @@ _TRAINING_SETS = (
   'Intervals over patients do not hold the luck of the training sets, which the folds share; that '
   'of the mean of folds allows for it.'
 )
+_REPORTED = 'seeds reported before'  # the fact
 _SITES_APART = re.compile(r'The sides differ: site \([^)]*\)(, site \([^)]*\))*;.*')
 _REMEDY = 'delete it, and the command that trained makes it again'
+
+
+class Reported(NamedTuple):
+  """What the result in a work directory says before it is written anew.
+
+  Attributes:
+    seeds: how many it is of; 0 without a result.
+    before: numbers of seeds of the results before it, such as '2, 3'; '' for none.
+  """
+
+  seeds: int = 0
+  before: str = ''
+
+
+def reported(repeats: Repeats) -> Reported:
+  """Returns what was reported of seeds, whatever schema the file is of."""
+  if not repeats.result.is_file():
+    return Reported()
+  try:
+    content = files.read_json(repeats.result)
+    return Reported(len(content['seeds']), content['facts'].get(_REPORTED, ''))
+  except (InputError, KeyError, TypeError, AttributeError):
+    return Reported()  # Damaged: it is written anew.
 
 
 def open_runs(repeats: Repeats, number: int) -> list[Run]:
@@ -82,7 +107,8 @@ def write_folds(config: Config, repeats: Repeats, number: int) -> FoldsResult:
     names.append(f'fold {at}' + ('' if how['name'] == str(at) else f', {how["name"]}'))
     level = run.frozen.levels[protocol.level]
     test = _at_level(run.raw_predictions('test'), config)
-    parts.append(Fold(names[at], frozen.calibrated(level, test), level, run.result))
+    calibrated = frozen.calibrated(level, test)
+    parts.append(Fold(names[at], calibrated, level, run.result, _patients(run, 'train')))
   pooled = folds.pool(parts, protocol)
   result = FoldsResult(
     by='site' if isinstance(config.split.folds, str) else 'patient',
@@ -127,6 +153,10 @@ def write_seeds(config: Config, repeats: Repeats, number: int) -> SeedsResult:
     for name, level in runs[0].frozen.levels.items()
   }
   assessed = assessment.assess(averaged['validation'], averaged['test'], protocol, frozen=chosen)
+  facts = _facts(runs, 'seed')
+  before, notes = _added(reported(repeats), number)
+  if before:
+    facts[_REPORTED] = before
   tested = [Seed(_calibrated(run, config), run.result) for run in runs]
   names = [f'seed {run.config.seed}' for run in runs]
   entered = assessed.result.mean.labels
@@ -137,8 +167,8 @@ def write_seeds(config: Config, repeats: Repeats, number: int) -> SeedsResult:
     ensemble=assessed.result,
     mean=mean,
     labels=labels,
-    notes=_notes(assessed.result.notes, runs, names),
-    facts=_facts(runs, 'seed'),
+    notes=_notes((*assessed.result.notes, *notes), runs, names),
+    facts=facts,
     files=_vouched(repeats, runs),
   )
   page = seeds_page.render(
@@ -150,6 +180,19 @@ def write_seeds(config: Config, repeats: Repeats, number: int) -> SeedsResult:
   tables = beside.of_result(result.ensemble) | beside.of_networks(result.networks, result.labels)
   _write(repeats, result, page, tables)
   return result
+
+
+def _added(last: Reported, number: int) -> tuple[str, list[str]]:
+  """Returns of how many seeds there were results before this one of `number`, and the note."""
+  before = last.before
+  if 0 < last.seeds < number:
+    before = ', '.join(filter(None, (before, str(last.seeds))))
+  if not before:
+    return '', []
+  return before, [
+    f'The test set was read, and a result of fewer seeds ({before}) reported, before the others of '
+    f'these {number} were added: to add seeds until a figure pleases is to choose on the test set.'
+  ]
 
 
 def _at_level(predictions: Predictions, config: Config) -> Predictions:
@@ -176,21 +219,25 @@ def _averaged(parts: Sequence[Predictions]) -> Predictions:
 def _networks(runs: Sequence[Run], names: Sequence[str]) -> tuple[Network, ...]:
   networks = []
   for run, name in zip(runs, names):
-    result, splits = run.result, files.read_json(run.layout.split_proof)['splits']
+    result = run.result
     networks.append(
       Network(
         name=name,
         folder=run.workdir.name,
         images=result.test.images,
         patients=result.test.patients,
-        trained_on=splits['train']['patients'],
-        chosen_on=splits['validation']['patients'],
+        trained_on=_patients(run, 'train'),
+        chosen_on=_patients(run, 'validation'),
         auroc=result.mean.auroc,
         labels={label: tested.auroc for label, tested in result.labels.items()},
         thresholds=result.thresholds(),
       )
     )
   return tuple(networks)
+
+
+def _patients(run: Run, part: str) -> int:
+  return files.read_json(run.layout.split_proof)['splits'][part]['patients']
 
 
 def _notes(own: Sequence[str], runs: Sequence[Run], names: Sequence[str]) -> tuple[str, ...]:

@@ -21,15 +21,30 @@ from medjax.report.sections import classes, curves, operating_points
 from medjax.runtime.rounding import decimal
 
 _RATES = ('sensitivity', 'specificity', 'ppv', 'npv')
-POOLING = (
+_OWN_SCALES = (
   'Raw scores of networks that were trained apart do not share a scale: in one list a positive of '
   'one fold may fall below a negative of another, though each network ranks its own patients well, '
   'and the AUROC comes out too low. So each probability is calibrated by its own fold before they '
-  'are pooled. The calibration is itself estimated on the validation of one fold; what it misses '
-  'still lowers the pooled AUROC, by about 0.01 in simulated studies of 200 to 1,000 patients. The '
-  'AUROC within folds compares a positive with the negatives of its own fold alone and needs no '
-  'common scale.'
+  'are pooled. '
 )
+_WITHIN = (
+  'The AUROC within folds compares a positive with the negatives of its own fold alone and needs '
+  'no common scale.'
+)
+POOLING = {
+  'patient': (
+    f'{_OWN_SCALES}The calibration is itself estimated on the validation of one fold; what it '
+    'misses still lowers the pooled AUROC, by about 0.01 in simulated studies of 200 to 1,000 '
+    f'patients. {_WITHIN}'
+  ),
+  'site': (
+    f'{_OWN_SCALES}The calibration is that of the other sites, for nobody has the labels of a site '
+    'that was never seen, and where sites differ in prevalence it is off. So pooling may lower the '
+    'AUROC, and between sites of unlike prevalence it may also raise it: whatever marks the images '
+    'of a site with many positives then tells them from the negatives of the other sites. '
+    f'{_WITHIN}'
+  ),
+}
 LUCK = (
   'Pooled and within folds: what other patients would change, these networks being as they are. '
   'But the networks were trained on each other’s test patients, and other training sets would '
@@ -179,6 +194,10 @@ def _decisions(result: FoldsResult) -> Markup:
   pooled = result.pooled
   tables: list[object] = []
   rules = [point.rule for point in next(iter(pooled.labels.values())).operating_points]
+  stated = any(
+    point.at_prevalence for tested in pooled.labels.values() for point in tested.operating_points
+  )
+  there = '; below them stands what they are at the prevalence named there' if stated else ''
   for number, rule in enumerate(rules):
     rows: list[list[object]] = []
     for label, tested in pooled.labels.items():
@@ -188,7 +207,11 @@ def _decisions(result: FoldsResult) -> Markup:
         rows.append([label, nothing, *[tag('span', wording.DASH, class_='quiet')] * 4])
         continue
       cells: list[object] = [
-        [*figure_words(getattr(point, name), 2), operating_points.counts(point, name)]
+        [
+          *figure_words(getattr(point, name), 2),
+          operating_points.counts(point, name),
+          operating_points.at_prevalence(point.at_prevalence, name),
+        ]
         for name in _RATES
       ]
       rows.append([label, *cells, figure_words(point.f1, 2)])
@@ -207,7 +230,7 @@ def _decisions(result: FoldsResult) -> Markup:
       'p',
       'Everybody was decided for at the thresholds that the validation of their own fold chose, '
       'and the decisions are counted together. PPV and NPV hold at the prevalence of these '
-      'patients. In brackets the 95% interval over patients, below it the counts '
+      f'patients{there}. In brackets the 95% interval over patients, below it the counts '
       f'({wording.plural(pooled.unit)}).',
       class_='quiet lead',
     ),
@@ -226,7 +249,7 @@ def _how(result: FoldsResult) -> Markup:
     'How the folds were pooled',
     tag(
       'dl',
-      term('Why not raw scores', POOLING),
+      term('Why not raw scores', POOLING[result.by]),
       term('What the intervals do not hold', LUCK),
       term(
         'Intervals',

@@ -47,7 +47,7 @@ def test_areas_are_of_calibrated_probabilities_and_within_folds_of_none(three):
     assert over.spread.auroc.values == tuple(of_folds)
     assert over.spread.auroc.sd == pytest.approx(np.std(of_folds, ddof=1))
     assert over.auroc_mean.value == pytest.approx(np.mean(of_folds))
-    expected = strata.over_training_sets(of_folds, [40] * 3, 0.95)[0]
+    expected = strata.over_training_sets(of_folds, [40] * 3, [70] * 3, 0.95)[0]
     assert over.auroc_mean.interval == pytest.approx(expected)
     assert abs(over.auroc_within.value - np.mean(of_folds)) < 0.01
     # Calibration has put the folds on one scale; raw scores are far off it.
@@ -58,7 +58,9 @@ def test_areas_are_of_calibrated_probabilities_and_within_folds_of_none(three):
 
 def test_with_one_threshold_for_all_it_is_one_test_set():
   """Then figures and intervals are those of a single test set with that threshold."""
-  protocol = dataclasses.replace(PROTOCOL, calibration='none', operating_points=('threshold=0.5',))
+  protocol = dataclasses.replace(
+    PROTOCOL, calibration='none', operating_points=('threshold=0.5',), prevalence={'Mass': 0.02}
+  )
   parts = [fold(seed, protocol=protocol) for seed in range(3)]
   result = folds.pool(parts, protocol).result
   together = folds._together([part.test for part in parts])
@@ -70,10 +72,30 @@ def test_with_one_threshold_for_all_it_is_one_test_set():
     for name in ('sensitivity', 'specificity', 'ppv', 'npv', 'f1'):
       assert getattr(ours, name).value == pytest.approx(getattr(theirs, name).value)
       assert getattr(ours, name).interval == pytest.approx(getattr(theirs, name).interval)
+    if label == 'Mass':
+      for name in ('ppv', 'npv'):
+        of_all, of_one = (getattr(p.at_prevalence, name) for p in (ours, theirs))
+        assert [of_all.value, *of_all.interval] == pytest.approx([of_one.value, *of_one.interval])
     assert result.labels[label].auroc == one.labels[label].auroc
   for name in ('sensitivity', 'f1'):
     assert getattr(result.mean, name).interval == pytest.approx(getattr(one.mean, name).interval)
   assert result.notes[0].startswith('Calibration made no common scale')
+
+
+def test_predictive_values_at_a_stated_prevalence_are_of_the_pooled_rates(three):
+  protocol = dataclasses.replace(PROTOCOL, prevalence={'Edema': 0.02})
+  result = folds.pool(three, protocol).result
+  for point in result.labels['Edema'].operating_points:
+    hits, misses = 0.02 * point.sensitivity.value, 0.02 * (1 - point.sensitivity.value)
+    alarms, rejections = 0.98 * (1 - point.specificity.value), 0.98 * point.specificity.value
+    stated = point.at_prevalence
+    assert stated.prevalence == 0.02
+    assert stated.ppv.value == pytest.approx(hits / (hits + alarms))
+    assert stated.npv.value == pytest.approx(rejections / (rejections + misses))
+    for figure in (stated.ppv, stated.npv):
+      assert figure.interval[0] < figure.value < figure.interval[1]
+    assert stated.ppv.value < point.ppv.value
+  assert all(point.at_prevalence is None for point in result.labels['Mass'].operating_points)
 
 
 def test_a_fold_that_could_not_calibrate_or_decide_is_named(three):

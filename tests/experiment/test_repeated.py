@@ -19,9 +19,12 @@ from medjax.data import prepared
 from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.repeated_result import FoldsResult, SeedsResult
+from medjax.evaluation.statistics import strata
 from medjax.experiment import decoded_images, loop, repeated, run
 from medjax.experiment.repeated import Only
+from medjax.final_test import repeated as figures
 from medjax.runs import finished as finished_runs
+from medjax.runs.repeats import Repeats
 
 
 def tiny(root, *overrides):
@@ -70,6 +73,40 @@ def test_a_finished_seed_is_passed_over_and_one_can_be_asked_for(
   assert all(of_seed.data.prepared == '/elsewhere' for of_seed, _, _ in done)
   assert all(decoded is None for _, _, decoded in done)
   assert 'finished  seed 0' in capsys.readouterr().out
+
+
+def test_seeds_are_not_left_out_after_their_tests_may_have_been_seen(
+  finished, phantom_root, tmp_path, done
+):
+  shutil.copytree(finished[0], tmp_path / 'seed0')
+  shutil.copytree(finished[0], tmp_path / 'seed4')
+  for only in (Only(), Only(seed_index=0)):
+    with pytest.raises(InputError) as error:
+      repeated.start(tiny(phantom_root, 'seeds=3'), tmp_path, only)
+    assert 'holds 5 seeds, and config.seeds=3 would leave out' in str(error.value)
+    assert '\n' not in str(error.value)
+  # Without their folders the result still tells.
+  shutil.rmtree(tmp_path / 'seed4')
+  (tmp_path / 'seeds.json').write_text('{"seeds": [0, 1, 2, 3], "facts": {}}')
+  with pytest.raises(InputError, match='holds 4 seeds'):
+    repeated.start(tiny(phantom_root, 'seeds=3'), tmp_path)
+  assert not done
+  repeated.start(tiny(phantom_root, 'seeds=4'), tmp_path)
+  assert len(done) == 3
+
+
+def test_seeds_that_were_added_after_a_result_are_said(finished, tmp_path):
+  for number in range(3):
+    shutil.copytree(finished[0], tmp_path / f'seed{number}')
+  repeats, config = Repeats(tmp_path, 'seed'), finished_runs.open_run(finished[0]).config
+  said = 'a result of fewer seeds (2) reported, before the others of these 3 were added'
+  first = figures.write_seeds(config, repeats, 2)
+  assert not any('of fewer seeds' in note for note in first.notes)
+  for _ in range(2):  # Written again it still says so.
+    more = figures.write_seeds(config, repeats, 3)
+    assert any(said in note for note in more.notes[:2])
+    assert more.facts['seeds reported before'] == '2'
+    assert figures.read(repeats) == more and said in repeats.report.read_text()
 
 
 def test_a_fold_by_its_number_is_an_ordinary_run(phantom_root, tmp_path, done):
@@ -202,6 +239,17 @@ def _check_folds(opened):
   assert point.confusion.true_positives == ((decided == 1) & (truth == 1)).sum()
   assert opened.result.pooled.test.patients == sum(map(len, names))
   assert opened.runs[1].config.split.fold == 1
+  # Validation patients trained nothing.
+  splits = [pd.read_csv(fold.layout.split) for fold in opened.runs]
+  sizes = {
+    part: [split['patient'][split['split'] == part].nunique() for split in splits]
+    for part in ('train', 'test')
+  }
+  over = opened.result.mean
+  bounds, _ = strata.over_training_sets(
+    over.spread.auroc.values, sizes['test'], sizes['train'], 0.95
+  )
+  assert over.auroc_mean.interval == pytest.approx(bounds)
   result = results_file.load(opened.workdir / 'folds.json', FoldsResult, '')
   assert result == opened.result
   # Another result of a fold is not what was pooled.

@@ -32,7 +32,7 @@ def predicted(rng, name, patients, offset=0.0, stretch=1.0):
   )
 
 
-def fold(seed, offset=0.0, stretch=1.0, protocol=PROTOCOL, patients=40):
+def fold(seed, offset=0.0, stretch=1.0, protocol=PROTOCOL, patients=40, trained_on=70):
   """A fold as its run leaves it: calibrated and frozen on validation of its own."""
   rng = np.random.default_rng(seed)
   validation, test = (
@@ -41,4 +41,4 @@ def fold(seed, offset=0.0, stretch=1.0, protocol=PROTOCOL, patients=40):
   )
   assessed = assessment.assess(validation, test, protocol)
   level = assessed.frozen['image']
-  return Fold(f'fold {seed}', frozen.calibrated(level, test), level, assessed.result)
+  return Fold(f'fold {seed}', frozen.calibrated(level, test), level, assessed.result, trained_on)

@@ -9,7 +9,7 @@ import synthetic_summary
 from drawn_folds import LABELS, PROTOCOL, fold
 from parsed_page import Page
 
-from medjax.evaluation import folds, spreads
+from medjax.evaluation import folds, spreads, wording
 from medjax.evaluation.repeated_result import FoldsResult, Network, OverSeeds, SeedsResult
 from medjax.report import beside, folds_page, repeated_parts, seeds_page
 
@@ -114,6 +114,24 @@ def test_a_label_that_a_fold_could_not_decide_has_no_figure(of_folds):
   pooled = dataclasses.replace(of_folds.pooled, labels=of_folds.pooled.labels | {'Mass': changed})
   text = Page(folds_page.render(dataclasses.replace(of_folds, pooled=pooled), title='x')).text()
   assert 'fold 1: too few' in text
+
+
+def test_predictive_values_at_a_stated_prevalence_are_shown():
+  protocol = dataclasses.replace(PROTOCOL, prevalence={'Edema': 0.02})
+  pooled = folds.pool([fold(seed, patients=25) for seed in range(2)], protocol)
+  result = FoldsResult('patient', (), pooled.result, pooled.mean, pooled.labels)
+  text = Page(folds_page.render(result, title='x')).text()
+  stated = pooled.result.labels['Edema'].decision.at_prevalence
+  for figure in (stated.ppv, stated.npv):
+    assert f'at {wording.percent(0.02)}: {wording.plain(figure, 3)}' in text
+  assert 'below them stands what they are at the prevalence named there' in text
+
+
+def test_of_sites_the_page_says_that_pooling_may_raise_the_auroc(of_folds):
+  by_site = dataclasses.replace(of_folds, by='site')
+  said = 'between sites of unlike prevalence it may also raise it'
+  assert said in Page(folds_page.render(by_site, title='x')).text()
+  assert said not in Page(folds_page.render(of_folds, title='x')).text()
 
 
 def test_dots_of_networks_that_have_no_value_are_left_out():

@@ -29,6 +29,7 @@ def make(
   validation: str | float,
   test_floor: Mapping[str, float],
   seed: int,
+  validation_like: str = 'test',
 ) -> tuple[np.ndarray, dict]:
   """Splits the patients of a study table into test, validation and training patients.
 
@@ -41,7 +42,9 @@ def make(
     does not meet is met exactly. If the floors need more patients than the test set has, patients
     positive for several labels are taken first.
   - Validation: each pattern of positive labels gets the share that it has among the test patients
-    (labels unknown throughout the test set do not count). Where a pattern runs out, the nearest one
+    (labels unknown throughout the test set do not count), or among those who are left to draw from
+    with validation_like='rest': where the test patients stand for a site whose labels nobody has,
+    theirs must choose nothing. Where a pattern runs out, the nearest one
     (Hamming distance) stands in. Validation never takes more than half of the positive patients of
     a label that the test set left over, so training keeps as many as validation has:
     thresholds can be set on few positives, nothing can be learned from none. (If validation is more
@@ -65,6 +68,7 @@ def make(
     test_floor: label -> the share of the test patients (0 < share < 1), or the count of them (1 or
       more), that must be positive. An official test set is only checked against it.
     seed: 0 or more.
+    validation_like: 'test' or 'rest', whose patterns of labels a drawn validation set has.
 
   Returns:
     The split, str[N], and how it was made, a dict ready for JSON: the seed; whether test and
@@ -78,6 +82,7 @@ def make(
     InputError: a size or floor that cannot be read or met, an official split that is not there, or
       not of one of several sets, or has a patient on two sides, no patient left to train on.
   """
+  check_option('validation_like', validation_like, ('test', 'rest'))
   if seed < 0:
     raise InputError(f'config.split.seed is {seed}; give a whole number, 0 or more')
   patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
@@ -129,9 +134,11 @@ def make(
       'enriched': [labels[column] for column in floors if by_chance[column] < lacking[column]],
     }
   if validation_size:
-    matched = np.flatnonzero(known[in_test[patients]].any(axis=0)).tolist()
+    rest = validation_pool & ~in_test
+    like = in_test if validation_like == 'test' else rest
+    matched = np.flatnonzero(known[like[patients]].any(axis=0)).tolist()
     joined, stand_ins, rationed = draw_validation(
-      positive[:, matched], in_test, validation_pool & ~in_test, rank, validation_size
+      positive[:, matched], like, rest, rank, validation_size
     )
     in_validation = in_validation | joined
     how_validation |= {
@@ -139,6 +146,8 @@ def make(
       'rationed': [labels[column] for column, is_rationed in zip(matched, rationed) if is_rationed],
       'stand_ins': stand_ins,
     }
+    if validation_like == 'rest':
+      how_validation['like'] = 'rest'
   how = {
     'seed': int(seed),
     'test': how_test,

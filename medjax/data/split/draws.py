@@ -66,23 +66,23 @@ def _cover(
 
 
 def draw_validation(
-  positive: np.ndarray, test: np.ndarray, pool: np.ndarray, rank: np.ndarray, size: int
+  positive: np.ndarray, like: np.ndarray, pool: np.ndarray, rank: np.ndarray, size: int
 ) -> tuple[np.ndarray, int, np.ndarray]:
-  """Draws `size` patients of the pool that resemble the test set's.
+  """Draws `size` patients of the pool that resemble others, such as the test set's.
 
   Args:
     positive: bool[patients, L].
-    test: bool[patients], whom to resemble.
+    like: bool[patients], whom to resemble.
     pool: bool[patients], who may be drawn.
     rank: int[patients], each patient's place in the random order.
     size: how many to draw.
 
   Returns:
     bool[patients]; how many of them stand in for a pattern that ran out; and bool[L], the labels of
-    which there are too few to match the test set.
+    which there are too few to match them.
   """
   patterns, which = _patterns(positive)
-  wanted = _quotas(patterns, np.bincount(which[test], minlength=len(patterns)), size)
+  wanted = _quotas(patterns, np.bincount(which[like], minlength=len(patterns)), size)
   available = np.bincount(which[pool], minlength=len(patterns))
   positives = available @ patterns
   half = np.floor(positives * max(0.5, size / pool.sum())).astype(np.int64)

@@ -2,7 +2,8 @@
 
 The draw is that of a validation set: a fold takes of each pattern of positive labels its share of
 the patients that are left, so that all folds have about as many positives of every label. By site a
-fold is whoever was imaged there.
+fold is whoever was imaged there, and validation is drawn to resemble the other sites: nobody has
+the labels of a site that was never seen.
 """
 
 from collections.abc import Sequence
@@ -103,8 +104,8 @@ def split(
   """Returns the split that the settings ask for, of one fold where there are folds, and how.
 
   Arguments and result are those of `medjax.data.split.by_patient.make`; of a fold `how['test']`
-  says 'folds', 'fold' and its 'name'. Validation is drawn of the other patients to resemble the
-  fold.
+  says 'folds', 'fold' and its 'name'. Validation is drawn of the other patients, to resemble
+  the fold, or by site all who are not tested.
 
   Raises:
     InputError: as there and as `make`; folds of which none is named, or one that is not there.
@@ -154,6 +155,7 @@ def of_fold(
     validation=settings.validation,
     test_floor={},
     seed=settings.seed,
+    validation_like='rest' if settings.folds == SITE else 'test',
   )
   how['test'] = {
     'from': 'folds',

@@ -131,8 +131,9 @@ def _notes(table: pd.DataFrame, how: dict) -> list[str]:
       "not the source's, and neither are the predictive values that follow from it."
     )
   if rationed := how.get('validation', {}).get('rationed'):
+    than = 'their share' if how['validation'].get('like') == 'rest' else 'the test set has'
     notes.append(
-      f'Validation has fewer positives than the test set has of {", ".join(rationed)}: half of the '
+      f'Validation has fewer positives than {than} of {", ".join(rationed)}: half of the '
       'positive patients that were left were kept for training.'
     )
   return notes

@@ -100,26 +100,28 @@ def _own(label: Label) -> tuple[float, float]:
 
 
 def over_training_sets(
-  aurocs: Sequence[float], tested: Sequence[int], level: float
+  aurocs: Sequence[float], tested: Sequence[int], trained: Sequence[int], level: float
 ) -> tuple[tuple[float, float] | None, str]:
   """Returns ((low, high), '') of the mean of folds' AUROCs, or (None, why there is none).
 
   The corrected resampled t interval of Nadeau & Bengio (Mach. Learn. 52:239, 2003, section 4): the
-  variance between K folds S² counts (1/K + tested / others) times, for the folds share most of
-  their training patients; Student's t with K − 1 degrees of freedom, of logit(AUROC). It is of
-  networks trained on other patients and tested on others again. No unbiased estimate of that
-  variance exists (Bengio & Grandvalet, J. Mach. Learn. Res. 5:1089, 2004).
+  variance between K folds S² counts (1/K + tested / trained) times, the mean over folds of that
+  ratio, for the folds share most of their training patients; Student's t with K − 1 degrees of
+  freedom, of logit(AUROC). It is of networks trained on other patients and tested on others again.
+  No unbiased estimate of that variance exists (Bengio & Grandvalet, J. Mach. Learn. Res. 5:1089,
+  2004).
 
   Args:
     aurocs: f64[K]; NaN where a fold has none.
     tested: patients of each fold.
+    trained: patients who trained its network. Those of its validation did not.
     level: how often such intervals cover.
   """
-  values, sizes = np.asarray(aurocs, np.float64), np.asarray(tested, np.float64)
+  values = np.asarray(aurocs, np.float64)
   if np.isnan(values).any():
     return None, 'a fold has no AUROC'
   mean, folds = float(values.mean()), len(values)
-  share = float(np.mean(sizes / (sizes.sum() - sizes)))
+  share = float(np.mean(np.asarray(tested) / np.asarray(trained)))
   variance = (1 / folds + share) * float(values.var(ddof=1))
   if not variance > 0:
     return None, 'all folds have the same AUROC'

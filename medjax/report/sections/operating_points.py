@@ -115,7 +115,7 @@ def _row(name: object, point: OperatingPoint) -> list[object]:
         *figure_words(getattr(point, figure), 2),
         counts(point, figure),
         None if before is None else small(f'validation {wording.number(before, 2)}'),
-        _at_prevalence(point.at_prevalence, figure),
+        at_prevalence(point.at_prevalence, figure),
       ]
     )
   cells.append(figure_words(point.f1, 2))
@@ -132,7 +132,8 @@ def counts(point: OperatingPoint, figure: str) -> Markup | None:
   return small(f'{getattr(decided, right):,} of {total:,}')
 
 
-def _at_prevalence(values: AtPrevalence | None, name: str) -> Markup | None:
+def at_prevalence(values: AtPrevalence | None, name: str) -> Markup | None:
+  """Returns 'ppv' or 'npv' at the prevalence that was stated; None of another rate, or of none."""
   figure = getattr(values, name, None)
   if values is None or figure is None:
     return None

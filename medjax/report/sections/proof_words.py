@@ -48,14 +48,17 @@ def _side(how: Mapping, settings: Mapping, side: str) -> str:
   if 'enriched' in how:
     enriched = ', '.join(how['enriched'])
     words.append(f'enriched to reach that: {enriched}' if enriched else 'nothing was enriched')
+  of_rest = how.get('like') == 'rest'
   if matched := how.get('matched'):
-    words.append(f'as frequent as in the test set: {", ".join(matched)}')
+    where = 'among all who are not tested' if of_rest else 'in the test set'
+    words.append(f'as frequent as {where}: {", ".join(matched)}')
   if rationed := how.get('rationed'):
-    words.append(f'fewer positives than the test set, kept for training: {", ".join(rationed)}')
+    than = 'their share' if of_rest else 'the test set'
+    words.append(f'fewer positives than {than}, kept for training: {", ".join(rationed)}')
   if how.get('stand_ins'):
     words.append(
       f'{wording.count(how["stand_ins"], "patient")} with other labels, where patients with the '
-      'labels of the test set ran out'
+      f'labels {"wanted" if of_rest else "of the test set"} ran out'
     )
   if sets := how.get('sets'):
     words.append('; '.join(f'{name} {_FROM.get(kind, kind)}' for name, kind in sets.items()))

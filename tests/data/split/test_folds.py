@@ -7,6 +7,7 @@ import split_studies
 from medjax.config import Split
 from medjax.data.split import folds
 from medjax.errors import InputError
+from medjax.report.sections import proof_words
 
 
 def counted(made, fold):
@@ -74,6 +75,40 @@ def test_sites_are_folds_and_a_patient_of_two_is_of_the_one_with_most_images():
     '1 patient with images of several sites: each is tested with the site that has most of them, '
     'all images together.',
   )
+
+
+def two_sites():
+  """A table of 200 patients of a site with 40% positive, and of 300 of one with 10%."""
+  patterns = ['100'] * 80 + ['000'] * 120 + ['100'] * 30 + ['000'] * 270
+  table, truth, known = split_studies.one_image_each(patterns)
+  table['site'] = ['north'] * 200 + ['south'] * 300
+  return table, truth, known
+
+
+@pytest.mark.parametrize(('fold', 'prevalence', 'patients'), [(0, 0.1, 60), (1, 0.4, 60)])
+def test_validation_of_a_site_has_the_prevalence_of_the_others(fold, prevalence, patients):
+  table, truth, known = two_sites()
+  settings = Split(validation=patients, folds='site', fold=fold)
+  sides, how = folds.split(table, truth, known, split_studies.LABELS, settings)
+  for part in ('validation', 'train'):
+    assert truth[sides == part, 0].mean() == pytest.approx(prevalence, abs=0.01)
+  assert (sides == 'validation').sum() == patients
+  assert how['validation']['like'] == 'rest' and how['validation']['rationed'] == []
+  said = dict(proof_words.rows({'how': how}))['Validation']
+  assert 'as frequent as among all who are not tested: Mass' in said and 'test set' not in said
+
+
+def test_labels_of_the_site_that_is_tested_choose_nothing():
+  table, truth, known = two_sites()
+  settings = Split(validation=50, folds='site', fold=1)
+  other, of_site = truth.copy(), table['site'] == 'south'
+  other[of_site] = np.random.default_rng(0).random((of_site.sum(), truth.shape[1])) < 0.5
+  unknown = known & ~of_site.to_numpy()[:, None]
+  one, *others = (
+    folds.split(table, labels, there, split_studies.LABELS, settings)[0]
+    for labels, there in ((truth, known), (other, known), (truth, unknown))
+  )
+  assert all((one == split).all() for split in others)
 
 
 @pytest.mark.parametrize(

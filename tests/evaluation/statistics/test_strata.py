@@ -120,19 +120,26 @@ def test_the_interval_of_the_mean_of_five_seeds_covers(share, images):
 
 
 def test_the_corrected_interval_by_hand():
+  # Of 200 patients, 40 tested and 20 of validation in each fold but the last: of 10.
   aurocs, tested = [0.80, 0.84, 0.83, 0.79, 0.86], [40] * 5
-  mean, variance = np.mean(aurocs), (1 / 5 + 1 / 4) * np.var(aurocs, ddof=1)
+  trained = [140, 140, 140, 140, 150]
+  share = (4 * 40 / 140 + 40 / 150) / 5
+  mean, variance = np.mean(aurocs), (1 / 5 + share) * np.var(aurocs, ddof=1)
   half = stats.t.ppf(0.975, 4) * np.sqrt(variance) / (mean * (1 - mean))
   expected = special.expit(special.logit(mean) + np.array([-half, half]))
-  np.testing.assert_allclose(strata.over_training_sets(aurocs, tested, 0.95)[0], expected)
-  assert strata.over_training_sets([0.8, np.nan], [9, 9], 0.95) == (None, 'a fold has no AUROC')
-  assert strata.over_training_sets([0.8, 0.8], [9, 9], 0.95)[0] is None
+  np.testing.assert_allclose(strata.over_training_sets(aurocs, tested, trained, 0.95)[0], expected)
+  assert strata.over_training_sets([0.8, np.nan], [9, 9], [7, 7], 0.95) == (
+    None,
+    'a fold has no AUROC',
+  )
+  assert strata.over_training_sets([0.8, 0.8], [9, 9], [7, 7], 0.95)[0] is None
 
 
 def trained(rng, patients, share, features):
-  """Five folds, a linear discriminant of each; returns (label, AUROCs, their true mean).
+  """Five folds, a linear discriminant of each; returns (label, AUROCs, who trained, true mean).
 
-  The true AUROC of a linear score on normal distributions is known.
+  A tenth of the patients are each fold's validation, and do not train. The true AUROC of a linear
+  score on normal distributions is known.
   """
   truth = rng.permutation(np.arange(patients) < share * patients)
   shift = np.where(np.arange(features) < 4, 0.6, 0.0)
@@ -140,9 +147,13 @@ def trained(rng, patients, share, features):
   fold = np.empty(patients, int)
   for of_class in (truth, ~truth):
     fold[of_class] = np.arange(of_class.sum()) % 5
-  parts, pairs, true = [], [], []
+  parts, pairs, true, sizes = [], [], [], []
   for number in range(5):
     own, others = fold == number, fold != number
+    # Of the order of the draw within each class: every eighth of the others validates.
+    for of_class in (truth & others, ~truth & others):
+      others[np.flatnonzero(of_class)[::8]] = False
+    sizes.append(int(others.sum()))
     x, y = images[others], truth[others]
     means = x[y].mean(axis=0), x[~y].mean(axis=0)
     spread = np.cov(np.concatenate([x[y] - means[0], x[~y] - means[1]]).T)
@@ -153,7 +164,7 @@ def trained(rng, patients, share, features):
     parts.append(delong.contributions(scores, truth[own], patient, own.sum()))
     pairs.append(int(truth[own].sum()) * int((~truth[own]).sum()))
   label = strata.by_pairs(parts, pairs)
-  return label, [part.aurocs[0] for part in parts], np.mean(true)
+  return label, [part.aurocs[0] for part in parts], sizes, np.mean(true)
 
 
 @pytest.mark.slow
@@ -165,9 +176,10 @@ def test_over_training_sets_the_mean_of_folds_covers_and_patients_alone_may_not(
 ):
   rows = []
   for seed in range(600):
-    label, aurocs, true = trained(np.random.default_rng(seed), patients, share, features)
+    label, aurocs, sizes, true = trained(np.random.default_rng(seed), patients, share, features)
     within = strata.interval([label], 0.95)[0]
-    rows.append((true, *within, *strata.over_training_sets(aurocs, [patients // 5] * 5, 0.95)[0]))
+    over_sets = strata.over_training_sets(aurocs, [patients // 5] * 5, sizes, 0.95)[0]
+    rows.append((true, *within, *over_sets))
   rows = np.array(rows)
   expected = rows[:, 0].mean()  # Of networks trained so, on whatever patients.
   over_patients, over_sets = (
