@@ -28,4 +28,4 @@ def test_calibration_thresholds_and_heat_maps_of_a_trained_run(command, tmp_path
     assert thresholds == [point.threshold for point in kept[label]]
   pointing = result['localisation']['labels']['Pneumonia']['pointing']
   assert pointing['figure']['interval'][0] > 3 * pointing['chance']
-  assert pointing['figure']['value'] > 2 * pointing['other_patients']
+  assert pointing['figure']['value'] > 1.5 * pointing['other_patients']
