@@ -36,6 +36,12 @@ TINY = (
 )
 
 
+def pytest_collection_finish():
+  """Leaves what all tests import out of every later search for garbage, which it would double."""
+  gc.collect()
+  gc.freeze()
+
+
 @pytest.fixture(scope='module', autouse=True)
 def compiled_programs_are_dropped():
   """What the tests of one file have compiled does not fill the worker's memory for the next."""
@@ -45,6 +51,7 @@ def compiled_programs_are_dropped():
 
     jax.clear_caches()
     gc.collect()
+    gc.freeze()  # What is left is there to stay.
     if libc := ctypes.util.find_library('c'):
       trim = getattr(ctypes.CDLL(libc), 'malloc_trim', None)
       if trim:  # glibc keeps what was freed.

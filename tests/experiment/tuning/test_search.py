@@ -32,7 +32,7 @@ def propose(trial):
 
 
 SEARCH = space.Search(propose, 'mine.py', 'the source')
-SHORT = ['steps=30', 'evaluate_every=10', 'optimizer.warmup_steps=1']
+SHORT = ['replicates=50', 'steps=30', 'evaluate_every=10', 'optimizer.warmup_steps=1']
 CONFIG = configs.load(str(PROJECT / 'configs/phantom.py'), SHORT)
 
 
