@@ -30,10 +30,10 @@ def configs_of(config: Config, source: Source) -> list[Config]:
   for number, of_fold in enumerate(every):
     split = _split(of_fold, source, made)
     study.check_evaluation(of_fold, source.table, split)
-    if found := _lacking(config, source, split):
+    if lacking := _lacking(config, source, split):
       name = made.names[number]
       whose = f'fold {number}' if name == str(number) else f"fold {number}, the site '{name}',"
-      raise InputError(_refusal(config, source, whose, found[0]))
+      raise InputError(_refusal(config, source, whose, lacking[0]))
   return every
 
 

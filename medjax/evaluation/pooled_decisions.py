@@ -90,9 +90,9 @@ def _tallies(test: Predictions, called: np.ndarray) -> np.ndarray:
   names, patient = np.unique(np.asarray(test.patients), return_inverse=True)
   positive = test.truth == 1
   cells = (called & positive, called & ~positive, ~called & positive, ~called & ~positive)
-  each = np.concatenate([cell & test.known for cell in cells], axis=1).astype(np.float64)
-  tallies = np.zeros((len(names), each.shape[1]))
-  np.add.at(tallies, patient, each)
+  counted = np.concatenate([cell & test.known for cell in cells], axis=1).astype(np.float64)
+  tallies = np.zeros((len(names), counted.shape[1]))
+  np.add.at(tallies, patient, counted)
   return tallies
 
 

@@ -204,9 +204,9 @@ def of_external(result: ExternalResult) -> dict[str, str]:
     for row in _bins(part.scores)
   ]
   subgroups = of_result(result.external).get('subgroups.csv')
-  written = {name: _csv(rows) for name, rows in tables.items() if rows}
-  written |= {'subgroups.csv': subgroups} if subgroups else {}
-  return written | (of_sites(result.sites) if result.sites else {})
+  texts = {name: _csv(rows) for name, rows in tables.items() if rows}
+  texts |= {'subgroups.csv': subgroups} if subgroups else {}
+  return texts | (of_sites(result.sites) if result.sites else {})
 
 
 def of_sites(sites: Sites) -> dict[str, str]:

@@ -218,12 +218,12 @@ def lacking(
     truth, known: [N, L].
     labels: the L labels.
   """
-  found = []
+  classes = []
   for part in ('test', 'validation', 'train'):
     rows = np.asarray(split) == part
     positive = known[rows] & (truth[rows] > 0.5)
     for kind, there in (('positive', positive), ('negative', known[rows] & ~positive)):
-      found += [
+      classes += [
         Lacking(part, label, kind) for label, has in zip(labels, there.any(axis=0)) if not has
       ]
-  return found
+  return classes
