@@ -274,7 +274,8 @@ def _first_state(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.S
   built, step = beginning.learner, saved.latest_step()
   if not step:
     init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
-    return loop.Start(init(beginning.filled), steps_per_call=built.config.steps_per_call)
+    first = init(beginning.filled, np.uint32(built.config.seed))
+    return loop.Start(first, steps_per_call=built.config.steps_per_call)
   state, carried = saved.restore(step, built, mesh)
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')

@@ -58,6 +58,8 @@ class TrainingCalls:
     images: jax.Array | None = None,
   ):
     self._learner, self._loss, self._mesh, self._images = learner, loss, mesh, images
+    # An argument, so that runs of other seeds find their programs compiled.
+    self._seed = np.uint32(learner.config.seed)
     self._use(learner.frozen(max(step - 1, 0)))
 
   def __call__(
@@ -68,8 +70,10 @@ class TrainingCalls:
       self._use(frozen)
       state = self._unfreeze(state)
     if len(batches) == 1:
-      return self._one(state, self._images, devices.put_batch(batches[0], self._mesh))
-    return self._several(state, self._images, devices.put_batches(batches, self._mesh))
+      batch = devices.put_batch(batches[0], self._mesh)
+      return self._one(state, self._seed, self._images, batch)
+    placed = devices.put_batches(batches, self._mesh)
+    return self._several(state, self._seed, self._images, placed)
 
   def steps_per_call(
     self, config: Config, state: TrainState, batch: Mapping[str, np.ndarray]
@@ -82,7 +86,7 @@ class TrainingCalls:
     if jax.default_backend() == 'cpu':
       return 1
     placed = devices.put_batch(batch, self._mesh)
-    cost = self._one.lower(state, self._images, placed).cost_analysis() or {}
+    cost = self._one.lower(state, self._seed, self._images, placed).cost_analysis() or {}
     operations = max(cost.get('flops', 0.0), 1.0)
     most = int(np.clip(np.ceil(ENOUGH / operations), 1, MOST_STEPS))
     between = math.gcd(config.evaluate_every, config.save_every, *config.model.unfreeze_at)
@@ -92,14 +96,14 @@ class TrainingCalls:
     learner, self._frozen = self._learner, frozen
     step = learner.train_step(self._loss, frozen)
 
-    def one(state: TrainState, images: Any, batch: dict[str, jax.Array]) -> Any:
+    def one(state: TrainState, seed: Any, images: Any, batch: dict[str, jax.Array]) -> Any:
       if images is not None:
         batch = dict(batch)
         batch['image'] = placed_images.pick(images, batch.pop('row'), self._mesh)
-      return step(state, batch)
+      return step(state, batch, seed=seed)
 
-    def several(state: TrainState, images: Any, batches: dict[str, jax.Array]) -> Any:
-      return jax.lax.scan(lambda state, batch: one(state, images, batch), state, batches)
+    def several(state: TrainState, seed: Any, images: Any, batches: dict[str, jax.Array]) -> Any:
+      return jax.lax.scan(lambda state, batch: one(state, seed, images, batch), state, batches)
 
     replicated = devices.replicated(self._mesh)
     jit = functools.partial(jax.jit, out_shardings=replicated, donate_argnums=0)

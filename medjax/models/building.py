@@ -55,7 +55,7 @@ def build(
 
 
 def init_variables(
-  network: nn.Module, image_shape: tuple[int, int, int], seed: int
+  network: nn.Module, image_shape: tuple[int, int, int], seed: int | jax.Array
 ) -> dict[str, Any]:
   """Returns random {'params', 'batch_stats'}; the same seed gives the same bits."""
   images = jnp.zeros((1, *image_shape), jnp.float32)

@@ -54,9 +54,13 @@ class Learner:
     """Returns how many parameters the network has."""
     return sum(leaf.size for leaf in jax.tree.leaves(self.shapes['params']))
 
-  def init_state(self, filled: dict[str, Any]) -> steps.TrainState:
-    """Returns the state before the first step: `filled` variables as they are, random ones else."""
-    variables = building.init_variables(self.network, self.image_format.shape, self.config.seed)
+  def init_state(self, filled: dict[str, Any], seed: jax.Array | None = None) -> steps.TrainState:
+    """Returns the state before the first step: `filled` variables as they are, random ones else.
+
+    `seed`, u32[], is the config's; given to a jitted call it is no part of the compiled program.
+    """
+    drawn_from = self.config.seed if seed is None else seed
+    variables = building.init_variables(self.network, self.image_format.shape, drawn_from)
     leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
     variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
     return steps.init_state(
@@ -77,7 +81,7 @@ class Learner:
     return steps.unfreeze(state, self._optimizer(), self._trained(frozen))
 
   def train_step(self, loss: Callable, frozen: int) -> Callable:
-    """Returns (state, batch) → (state, metrics)."""
+    """Returns (state, batch) → (state, metrics); `seed=` takes the place of the config's."""
     network = self.network
     if frozen and hasattr(network, 'frozen_stages'):
       network = network.clone(frozen_stages=frozen)

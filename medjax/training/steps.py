@@ -101,7 +101,7 @@ def train_step(
   optimizer: optax.GradientTransformation,
   prepare: Callable[[jax.Array, jax.Array], jax.Array],
   trained: Callable[[Any], dict[str, Any]] = dict,
-  seed: int,
+  seed: int | jax.Array,
   accumulate: int = 1,
   ema: float = 0.0,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -115,7 +115,7 @@ def train_step(
     optimizer: from medjax.training.optimizers.
     prepare: (key, uint8[B, H, W, C]) → the network's input; `augmented` with a policy bound.
     trained: params or batch_stats → the top-level modules of them that train.
-    seed: of augmentation and dropout.
+    seed: of augmentation and dropout; as an array it is no part of the compiled program.
     accumulate: the batch is computed in this many parts; the gradient is that of the whole batch,
       BatchNorm sees one part at a time.
     ema: decay of the moving averages, unused where the state keeps none.

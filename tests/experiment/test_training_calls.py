@@ -133,3 +133,30 @@ def test_what_does_not_fit_is_refused_and_is_not_chosen(records, monkeypatch):
   assert not chosen('auto', 10 * size, 'cpu')
   with pytest.raises(InputError, match=r"placement='device': each device would hold .*'host'"):
     chosen('device', size - 1)
+
+
+def test_a_run_of_another_seed_finds_its_programs_compiled():
+  def programs(seed):
+    config = Config(
+      Data('phantom', 'none', ('a',), 8), Model('resnet_tiny', {'width': 2}), seed=seed
+    )
+    built = learner.build(config, ImageFormat(8, 1), Normalisation((0.5,), (0.25,)))
+    init = jax.jit(built.init_state)
+    calls = training_calls.TrainingCalls(
+      built, losses_of.binary_cross_entropy, devices.data_mesh(), 0
+    )
+    batch = {
+      'image': np.zeros((2, 8, 8, 1), np.uint8),
+      'label': np.zeros((2, 1), np.float32),
+      'mask': np.ones((2, 1), np.float32),
+      'weight': np.ones(2, np.float32),
+    }
+    state = init({}, np.uint32(seed))
+    step = calls._one.lower(state, np.uint32(seed), None, batch)
+    return init.lower({}, np.uint32(seed)).as_text(), step.as_text(), state
+
+  one, other = programs(1), programs(2)
+  assert one[:2] == other[:2]
+  assert not np.array_equal(
+    one[2].params['stem_conv1']['kernel'], other[2].params['stem_conv1']['kernel']
+  )
