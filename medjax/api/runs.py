@@ -154,7 +154,8 @@ def load_config(path_and_arg: str | os.PathLike, *overrides: str) -> Config:
   """Returns the config of a file, checked.
 
   Args:
-    path_and_arg: 'configs/phantom.py', or 'configs/phantom.py:resnet18'.
+    path_and_arg: a file of yours, or the name of a config that comes with medjax: 'phantom';
+      'phantom:resnet18' passes an argument on.
     *overrides: 'field=value' each, such as 'data.root=/data/CheXpert' or
       'optimizer.learning_rate=1e-3'.
 

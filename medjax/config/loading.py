@@ -10,20 +10,22 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from medjax.config import fields
+from medjax.config import fields, shipped
 from medjax.config.checks import check
 from medjax.config.settings import Config
-from medjax.errors import InputError, nearest, one_line
+from medjax.errors import InputError, one_line
 
 
 def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
   """Returns the checked config of 'file.py' or 'file.py:arg' with overrides 'data.root=…' applied.
 
+  In place of a file, 'chexpert' is the config of that name that comes with medjax.
+
   Raises:
     InputError: no such file, one that returns no config, or a setting that no run could use.
   """
   path, _, arg = path_and_arg.partition(':')
-  config = _read(pathlib.Path(path), arg)
+  config = _read(shipped.find(path, '--config'), arg)
   for override in overrides:
     name, equals, text = override.partition('=')
     if not equals:
@@ -37,16 +39,13 @@ def read_module(path: pathlib.Path, flag: str, example: str) -> types.ModuleType
   """Returns a Python file of the user's, run.
 
   Args:
-    path: of the file.
+    path: of the file, which is there.
     flag: that names it, for messages.
     example: a file that would do.
 
   Raises:
-    InputError: no such file, or one that cannot be run.
+    InputError: it cannot be run.
   """
-  if not path.is_file():
-    siblings = [str(other) for other in sorted(path.parent.glob('*.py'))]
-    raise InputError(f'{flag}: no file {path}{nearest(str(path), siblings)}')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   if path.suffix != '.py' or spec is None or spec.loader is None:
     raise InputError(f'{flag}: {path} is no Python file; {example} is an example')

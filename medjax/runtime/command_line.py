@@ -12,7 +12,10 @@ from medjax.errors import InputError
 from medjax.runtime import plain_text, storage
 
 _CONFIG = flags.DEFINE_string(
-  'config', None, 'Config file, or file.py:argument; --config.field=value overrides a field.'
+  'config',
+  None,
+  'Config file, or the name of one of medjax, such as chexpert; chexpert:argument passes an '
+  'argument on. --config.field=value overrides a field.',
 )
 
 

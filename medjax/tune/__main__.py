@@ -17,7 +17,9 @@ from medjax.errors import InputError
 from medjax.runtime import command_line
 
 flags.adopt_module_key_flags(command_line)
-_SEARCH = flags.DEFINE_string('search', None, 'Python file that defines search(trial).')
+_SEARCH = flags.DEFINE_string(
+  'search', None, 'Python file that defines search(trial), or the name of one of medjax.'
+)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for everything the search leaves.')
 _TRIALS = flags.DEFINE_integer('trials', None, "How many; by default the search file's number.")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from medjax import config as configs
 from medjax.augment import policies
-from medjax.config import Config, fields
+from medjax.config import Config, fields, shipped
 from medjax.data import sampling, targets
 from medjax.errors import InputError, check_option, one_line
 from medjax.models import building
@@ -157,9 +157,12 @@ def _check_names(config: Config) -> None:
 def load(path: pathlib.Path) -> Search:
   """Returns the search of a file that defines `search(trial)`, maybe TRIALS and get_pruner().
 
+  In place of a file, 'chest' is the search of that name that comes with medjax.
+
   Raises:
     InputError: no such file, or it does not define them.
   """
+  path = shipped.find(str(path), '--search', 'search')
   module = configs.read_module(path, '--search', EXAMPLE)
   if not callable(getattr(module, 'search', None)):
     raise InputError(f'{path}: defines no search(trial); {EXAMPLE} is an example')
