@@ -28,6 +28,7 @@ COMMANDS = (
   'evaluate',
   'external',
   'export',
+  'remedies',
   'models',
   'config',
 )

@@ -63,7 +63,7 @@ class Progress:
     what: the unit of `total`, such as 'step'.
     start: where a resumed run begins.
     total: where it ends.
-    images: images per unit, for the rate.
+    images: images per unit, for the rate; 0 shows none.
     quiet: says nothing; for all processes but the first.
   """
 
@@ -81,7 +81,7 @@ class Progress:
     if not self._began:  # The clock starts here: what came before was compiling.
       self._began, self._first = now, done
     elapsed, units = now - self._began, done - self._first
-    if units:
+    if units and self._images:
       rate = units * self._images / max(elapsed - self._paused, 1e-9)
       note = f'{note}  {rate:,.0f} images/s'.strip()
     if self._bar is not None:
