@@ -16,7 +16,7 @@ import pandas as pd
 from medjax.evaluation.readers import reference
 from medjax.remedies import films, training
 from medjax.remedies.experiment import Experiment, Measure, Plan, Problem, Repetition, Values
-from medjax.remedies.population import SEED
+from medjax.remedies.overlap import NEW_PATIENTS_SEED
 
 LABEL = 'Edema'
 
@@ -53,7 +53,7 @@ def readings(table: pd.DataFrame, readers: Readers, rng: np.random.Generator) ->
 def _measure(repetition: Repetition) -> Values:
   sizes = repetition.sizes
   new = repetition.shared / f'new_{sizes["new_patients"]}'
-  new_films = films.draw(new, patients=sizes['new_patients'], films=1, seed=SEED)
+  new_films = films.draw(new, patients=sizes['new_patients'], films=1, seed=NEW_PATIENTS_SEED)
   root = repetition.folder / 'films'
   table = films.draw(root, patients=sizes['patients'], films=sizes['films'], seed=repetition.seed)
   said = readings(table, Readers(*repetition.level), np.random.default_rng([31, repetition.seed]))

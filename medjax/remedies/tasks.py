@@ -161,7 +161,7 @@ _NOT_QUICK = Plan({}, repetitions=0, sizes={})
 
 _TOGETHER = Experiment(
   name='together',
-  title='One network per finding or one for all',
+  title='One network per finding, three times the steps in all, or one for all',
   level_title='patients who train',
   conditions=('one network per finding', 'one for all'),
   measures=(_AUROC,),
