@@ -163,7 +163,9 @@ def check_known(names: Sequence[str], what: str, place: Place) -> None:
     place: of the rows.
   """
   distinct = list(dict.fromkeys(names))
-  if unknown := {name for name in distinct if is_unknown(name)}:
+  has_digit = _DIGIT.search
+  doubtful = [name for name in distinct if '#' in name or not has_digit(name)]
+  if unknown := {name for name in doubtful if is_unknown(name)}:
     rows = [row for row, name in enumerate(names) if name in unknown]
     name = names[rows[0]]
     said = f"'{name}', which names nobody" if name.strip() else 'empty'

@@ -1,6 +1,5 @@
 """A study table against the files that are there: rows without an image, images without a row."""
 
-import functools
 import os
 import pathlib
 import posixpath
@@ -99,22 +98,21 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
   those under the same top folder, and has the ending of one of them. Both are relative to `root`.
   """
   images = list(images)
-  plain = {image for image in images if '#' not in image}
+  plain = [image for image in images if '#' not in image]
   files = set(_files_near(plain, root))
-
-  @functools.cache
-  def has(top: str) -> bool:
-    return os.path.exists(os.path.join(root, top))
+  unmatched = [row for row, image in enumerate(images) if image not in files]
+  # Where a study's images are not there, one look at their folder answers for all.
+  tops = {images[row].partition('/')[0] for row in unmatched}
+  absent = {top for top in tops if not os.path.exists(os.path.join(root, top))}
 
   def exists(image: str) -> bool:
-    # Where a study's images are not there, one look at their folder answers for all.
-    if '#' not in image and not has(image.partition('/')[0]):
+    if '#' not in image and image.partition('/')[0] in absent:
       return False
     # Walking does not follow links to folders, and an image in a container is no file of its own.
     return os.path.exists(containers.container_of(os.path.join(root, image)))
 
-  missing = np.flatnonzero([image not in files and not exists(image) for image in images])
-  others = files - plain
+  missing = np.array([row for row in unmatched if not exists(images[row])], np.int64)
+  others = files.difference(plain) if files else files
   endings = {posixpath.splitext(image)[1].lower() for image in plain} if others else set()
   strays = [
     file
@@ -125,18 +123,16 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
 
 
 def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
-  folders: dict[str, set[str]] = {}
-  for image in images:
-    # Absolute paths, which only a person's own table has, are looked up one by one.
-    if not image.startswith(('/', '../')):
-      folders.setdefault(image.partition('/')[0] if '/' in image else '', set()).add(
-        image.rpartition('/')[0]
-      )
-  for top, inside in folders.items():
-    # What the first and the last in order have in common, all have.
-    ends = (min(inside, key=_ended), max(inside, key=_ended))
-    common = posixpath.commonpath(ends)
-    for folder, below, names in os.walk(root / common):
+  # Absolute paths, which only a person's own table has, are looked up one by one.
+  images = [image for image in images if not image.startswith(('/', '../'))]
+  by_top: dict[str, list[str]] = {}
+  if top := _common_folder(images).partition('/')[0]:
+    by_top[top] = images
+  else:
+    for image in images:
+      by_top.setdefault(image[: image.find('/') + 1], []).append(image)
+  for top, inside in by_top.items():
+    for folder, below, names in os.walk(root / _common_folder(inside)):
       if not top:
         below.clear()  # Next to the table lies what has nothing to do with it.
       relative = os.path.relpath(folder, root)
@@ -144,5 +140,7 @@ def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
       yield from (prefix + name for name in names)
 
 
-def _ended(folder: str) -> str:
-  return f'{folder}/'
+def _common_folder(images: Sequence[str]) -> str:
+  # What the first and the last in order have in common, all have.
+  ends = (min(images, default=''), max(images, default=''))
+  return posixpath.commonpath([posixpath.dirname(image) for image in ends])

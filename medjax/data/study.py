@@ -105,7 +105,10 @@ def make(config: Config) -> tuple[Study, str]:
   table, truth, known, names = source.table, source.truth, source.known, config.data.labels
   check_evaluation(config, table, split)
   settings = dataclasses.asdict(config.split)
-  proof = split_files.proof(table, split, truth, known, names, settings=settings, how=how)
+  text = split_files.to_csv(table, split)
+  proof = split_files.proof(
+    table, split, truth, known, names, settings=settings, how=how, csv_text=text
+  )
   every_image, notes = source.every_image, source.notes + split_notes
   notes += study_table.note_on_identifiers(table)
   notes += _assumed_negatives(table, split, names, truth, known)
@@ -117,7 +120,7 @@ def make(config: Config) -> tuple[Study, str]:
   }
   proof['notes'] += notes
   study = Study(table, source.values, source.mask, truth, known, split, proof)
-  return study, split_files.to_csv(table, split)
+  return study, text
 
 
 def read_source(config: Config) -> Source:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells, identifiers, joined_names, table_files
+from medjax.data import cells, identifiers, joined_names, table_files, words
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
@@ -131,7 +131,8 @@ def unlabelled(values: pd.DataFrame) -> np.ndarray:
 
 def rows_of(path: pathlib.Path, frame: pd.DataFrame) -> list[str]:
   """Returns the column `named_in` for a frame that `read_csv` returned, or for rows of it."""
-  return [f'{path}: row {row + 2}' for row in frame.index]
+  start = f'{path}: row '
+  return [start + str(row) for row in (frame.index + 2).tolist()]
 
 
 def named_in(table: pd.DataFrame, row: int, where: object) -> str:
@@ -149,10 +150,12 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     InputError: no such file, or one that cannot be read, a row with more or fewer fields than the
       header has names, an empty row before the last, a column named twice or missing.
   """
-  rows = table_files.rows(path, tuple(columns))
-  if len(rows) < 2:
+  columns = tuple(columns)
+  plain = table_files.frame(path, columns)
+  rows = table_files.rows(path, columns) if plain is None else []
+  if plain is None and len(rows) < 2:
     raise InputError(f'{path}: the table has no rows')
-  names = [name.strip() for name in rows[0]]
+  names = [name.strip() for name in rows[0]] if plain is None else plain[0]
   for number, row in enumerate(rows[1:], start=2):
     if len(row) != len(names):
       raise InputError(
@@ -168,7 +171,9 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         f"{path}: no column '{column}'{nearest(column, names) or '.'} "
         f'The columns are: {", ".join(names)}'
       )
-  return pd.DataFrame(rows[1:], columns=names, dtype=str)
+  if plain is None:
+    return pd.DataFrame(rows[1:], columns=names, dtype=str)
+  return plain[1].set_axis(names, axis=1)
 
 
 def label_values(
@@ -183,12 +188,12 @@ def label_values(
   Raises:
     InputError: an unknown code, by file, row and column.
   """
-  text = frame[column].str.strip()
-  word, words = pd.factorize(text)
-  said = _said(words, codes)
-  values = np.array([said.get(name, np.nan) for name in words], np.float32)[word]
-  unknown = np.array([name not in said for name in words], bool)[word]
-  if soft:
+  word, names = words.of(frame[column])
+  said = _said(names, codes)
+  values = np.array([said.get(name, np.nan) for name in names], np.float32)[word]
+  unknown = np.array([name not in said for name in names], bool)[word]
+  text = frame[column].str.strip() if unknown.any() else frame[column]
+  if soft and unknown.any():
     shares = pd.to_numeric(text.where(unknown), errors='coerce').to_numpy(np.float32)
     between = (shares >= 0) & (shares <= 1)
     values, unknown = np.where(between, shares, values), unknown & ~between
@@ -260,14 +265,14 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       raise InputError(f"{where}: the study table has no column '{column}'")
   for column in (*REQUIRED, *(name for name in IDENTIFIERS if name in table)):
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image.
-    names = table[column].astype(object).where(table[column].notna(), '').astype(str).str.strip()
+    names = _text(table[column])
     if column in REQUIRED:
       identifiers.check_known(names.tolist(), column, place)
     else:
       unknown = [name for name in names.unique() if identifiers.is_unknown(name)]
       names = names.mask(names.isin(unknown), '')
     table[column] = names
-  table['image'] = [posixpath.normpath(image) for image in table['image'].tolist()]
+  table['image'] = _normal(table['image'].tolist())
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
     table['view'] = views.map({view: view_called(view) for view in views.unique()})
@@ -306,6 +311,13 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
   return table
 
 
+def _normal(paths: list[str]) -> list[str]:
+  lines = '\n'.join(['', *paths, ''])
+  if not any(part in lines for part in ('//', './', '.\n', '/\n', '\n\n')):
+    return paths  # as nearly all tables have them
+  return [posixpath.normpath(path) for path in paths]
+
+
 def described(values: pd.Series, kind: str, place: identifiers.Place) -> pd.Series:
   """Returns a column of ages or sexes as the study table has them.
 
@@ -318,17 +330,24 @@ def described(values: pd.Series, kind: str, place: identifiers.Place) -> pd.Seri
     InputError: a cell is not understood.
   """
   parse, advice = _CELLS[kind]
-  text = values.astype(object).where(values.notna(), '').astype(str).str.strip()
-  said = {}
-  for word in text.unique():
+
+  def said(word: str) -> str:
     try:
-      said[word] = parse(word)
+      return parse(word)
     except ValueError as error:
-      row = int(np.flatnonzero(text == word)[0])
+      row = int(np.flatnonzero(_text(values) == word)[0])
       raise InputError(
         f"{place(row)}, column '{values.name}': {error}; {advice}, or leave it empty"
       ) from None
-  return text.map(said)
+
+  return words.cleaned(values, said)
+
+
+def _text(values: pd.Series) -> pd.Series:
+  """Returns text without spaces around it, '' where it is missing."""
+  if values.dtype == 'str':
+    return values.fillna('').str.strip()
+  return values.astype(object).where(values.notna(), '').astype(str).str.strip()
 
 
 def with_identifiers(table: pd.DataFrame, where: str, ids: str = 'refuse') -> pd.DataFrame:

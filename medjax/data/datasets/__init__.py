@@ -42,7 +42,7 @@ from medjax.data.datasets import (
   vocabulary,
 )
 from medjax.errors import InputError, check_option, one_line
-from medjax.runtime import import_by_name
+from medjax.runtime import garbage, import_by_name
 
 
 def read_several(
@@ -143,6 +143,7 @@ def read(data: Data) -> pd.DataFrame:
   return keep_views(read_all(data), data)[0]
 
 
+@garbage.uncollected()
 def read_all(data: Data) -> pd.DataFrame:
   """Returns the checked study table of all views; errors as `read`."""
   frame = table.with_identifiers(_read(data, 'config.data'), data.root, data.ids)

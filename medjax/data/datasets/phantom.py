@@ -5,7 +5,6 @@ import pathlib
 import pandas as pd
 
 from medjax.data.datasets import chexpert
-from medjax.data.phantom import chest
 
 
 def read(
@@ -25,6 +24,8 @@ def read(
     seed: of all that is drawn.
     exposure, prevalence: of the hospital, see `chest.Hospital`.
   """
+  from medjax.data.phantom import chest  # What draws is imported where it draws.
+
   hospital = chest.Hospital(float(exposure), float(prevalence))
   chest.generate(root, images=images, image_size=image_size, seed=seed, hospital=hospital)
   return chexpert.read(root)

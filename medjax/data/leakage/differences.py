@@ -17,6 +17,7 @@ LEVEL = 0.05  # chance of any false difference among all
 # variation). 0.1 is the usual limit of balance (Austin 2009, Statistics in Medicine 28:3083).
 DIFFERENT = 0.1
 DEALS = 199  # of patients to the sides at random
+_AT_ONCE = 50  # deals
 
 
 class Question(NamedTuple):
@@ -156,19 +157,25 @@ def _chance(
     patients: int[N].
     in_a: bool[N], on the one side or the other; a patient on both counts as two.
   """
-  units, unit_of_image = np.unique(patients * 2 + in_a, return_inverse=True)
+  keys = patients * 2 + in_a
+  units = np.flatnonzero(np.bincount(keys))
+  unit_of_image = np.searchsorted(units, keys)
   exists = ~np.isnan(values)
   centred = np.where(exists, values - np.nanmean(values, axis=0), 0)
   sums, counts = (
-    np.stack([np.bincount(unit_of_image, weights=column) for column in columns.T], axis=1)
+    np.stack([np.bincount(unit_of_image, weights=column) for column in columns.T])
     for columns in (centred, exists)
   )
+  moments = np.stack([counts, sums, sums**2, sums * counts, counts**2])
   rng = np.random.default_rng(0)
-  truly = units % 2 == 1
-  dealt = np.stack([truly, *(rng.permutation(truly) for _ in range(DEALS))])
-  deviation = np.concatenate(
-    [_deviation(some, sums, counts) for some in np.array_split(dealt, math.ceil(len(dealt) / 50))]
-  )
+  truly = units % 2 * 1.0
+  deviations = [_deviation(truly[None], moments)]
+  for number in [*[_AT_ONCE] * (DEALS // _AT_ONCE), DEALS % _AT_ONCE]:
+    dealt = np.tile(truly, (number, 1))
+    for row in dealt:
+      rng.shuffle(row)
+    deviations.append(_deviation(dealt, moments))
+  deviation = np.concatenate(deviations)
   by_question = np.stack(
     [deviation[:, question == number].max(axis=1) for number in range(question.max() + 1)], axis=1
   )
@@ -177,44 +184,45 @@ def _chance(
   return (1 + reached) / (1 + DEALS)
 
 
-def _deviation(dealt: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _deviation(dealt: np.ndarray, moments: np.ndarray) -> np.ndarray:
   """Returns how many standard errors the two sides of each deal are apart, f64[deals, K].
 
   Args:
-    dealt: bool[deals, P], on which side each patient is.
-    sums: f64[P, K], of each patient's values.
-    counts: f64[P, K], of how many images these are.
+    dealt: f64[deals, P], 1 for the patients on the one side and 0 for those on the other.
+    moments: f64[5, K, P] of each patient: how many images have a value, the sum of the values, and
+      the square of the sum, its product with the number, and the square of that.
   """
+  sums = (moments.reshape(-1, moments.shape[2]) @ dealt.T).reshape(*moments.shape[:2], -1)
+  others = moments.sum(axis=2)[..., None] - sums
   (one, variance), (other, other_variance) = (
-    _mean(side.astype(np.float64), sums, counts) for side in (dealt, ~dealt)
+    _mean(of_side, dealt == side, moments) for of_side, side in ((sums, 1), (others, 0))
   )
   with np.errstate(invalid='ignore', divide='ignore'):
     deviation = np.abs(one - other) / np.sqrt(variance + other_variance)
-  return np.nan_to_num(deviation, nan=0, posinf=np.inf)
+  return np.nan_to_num(deviation, nan=0, posinf=np.inf).T
 
 
-def _mean(side: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the mean over the images of a side in each deal, and its variance, f64[deals, K] each.
+def _mean(sums: np.ndarray, side: np.ndarray, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the mean over the images of a side in each deal, and its variance, f64[K, deals] each.
 
   The variance is that over patients, by residuals as if each patient were left out: one with most
   of the images else fits itself (MacKinnon & White 1985, Journal of Econometrics 29:305).
 
   Args:
-    side: f64[deals, P] of 0 and 1.
-    sums, counts: as of `_deviation`.
+    sums: f64[5, K, deals], the moments summed over the patients of the side.
+    side: bool[deals, P], who is on it.
+    moments: as of `_deviation`.
   """
+  total = sums[0]
+  # A patient with less fits itself by less than 1 %.
+  heavy = (moments[0] > 0.005 * total.min(axis=1, keepdims=True)).any(axis=0)
+  of_heavy, on_side = moments[..., heavy], side[:, heavy]
   with np.errstate(invalid='ignore', divide='ignore'):
-    total = side @ counts
-    mean = side @ sums / total
-    # A patient with less fits itself by less than 1 %.
-    heavy = (counts > 0.005 * total.min(axis=0)).any(axis=1)
-    share = side[:, heavy, None] * counts[heavy] / total[:, None]
-    more = side[:, heavy, None] * ((1 - share) ** -2 - 1)
-    squares, products, images = (
-      side @ part + np.einsum('dpk,pk->dk', more, part[heavy])
-      for part in (sums**2, sums * counts, counts**2)
-    )
+    mean = np.where(total > 0, sums[1] / total, np.nan)
+    share = on_side * of_heavy[0][:, None] / total[..., None]
+    more = on_side * ((1 - share) ** -2 - 1)
+    squares, products, images = sums[2:] + np.einsum('kdp,mkp->mkd', more, of_heavy[2:])
     variance = np.maximum(squares - 2 * mean * products + mean**2 * images, 0) / total**2
   # Of one patient alone there is no variance.
-  alone = ~(share.max(axis=1, initial=0) < 1 - 1e-9)
+  alone = ~(share.max(axis=2, initial=0) < 1 - 1e-9)
   return mean, np.where(alone, np.inf, variance)

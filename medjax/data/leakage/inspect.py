@@ -179,10 +179,10 @@ def set_name(config: Config) -> str:
 
 
 def _read(config: Config) -> Study:
-  table = datasets.read(config.data)
-  names = (datasets.read_all(config.data) if config.data.views else table)['image']
+  every_image = datasets.read_all(config.data)
+  table, _ = datasets.keep_views(every_image, config.data)
   truth, known = labels.reference(table, config.data.labels, config.data.blank)
-  return Study(config, names, table, truth, known)
+  return Study(config, every_image['image'], table, truth, known)
 
 
 def _split(study: Study, path: str) -> Split:

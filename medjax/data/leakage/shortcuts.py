@@ -6,12 +6,14 @@ about too; of those it may be the disease itself that follows them.
 """
 
 import itertools
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells
+from medjax.data import cells, words
 from medjax.data.images import containers
 from medjax.data.leakage.findings import Predictor, ValueShare
 
@@ -26,13 +28,16 @@ FOLDS = 5
 FEWEST = 20
 _MOST_VALUES, _QUANTILES = 40, 10
 _AT_ONCE = 5  # labels that are counted together, in 243 patterns
+_COMBINATIONS = 256  # of the values of columns that are counted together
+_ENDING = re.compile(r'\.[A-Za-z0-9]+')
 _SMOOTHING = 10.0  # images of average prevalence that each value's share of positives starts from
 
 
 def text(values: pd.Series) -> pd.Series:
   """Returns each value as text, '' where it is not known."""
-  words = values.astype(object).where(values.notna(), '').astype(str).str.strip()
-  return words.mask(words.str.lower().isin(('nan', 'none', 'unknown')), '')
+  return words.cleaned(
+    values, lambda word: '' if word.lower() in ('nan', 'none', 'unknown') else word
+  )
 
 
 def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
@@ -41,10 +46,16 @@ def metadata(frame: pd.DataFrame) -> dict[str, pd.Series]:
   if 'width' in frame and 'height' in frame:
     width, height = (text(frame[name]).str.removesuffix('.0') for name in ('width', 'height'))
     columns['size'] = (width + ' × ' + height).where((width != '') & (height != ''), '')
-  files = [containers.container_of(image) for image in frame['image'].tolist()]
-  ends = pd.Series([''.join(file.rpartition('.')[1:]) for file in files], frame.index, str)
-  columns['file type'] = ends.where(ends.str.fullmatch(r'\.[A-Za-z0-9]+'), '').str.lower()
+  columns['file type'] = pd.Series(_endings(frame['image'].tolist()), frame.index, str)
   return columns
+
+
+def _endings(images: Sequence[str]) -> list[str]:
+  """Returns '.png' for a.PNG, and '' for what has no ending."""
+  files = (containers.container_of(image) if '#' in image else image for image in images)
+  ends = [file[file.rfind('.') :] if '.' in file else '' for file in files]
+  kinds = {end: end.lower() if _ENDING.fullmatch(end) else '' for end in set(ends)}
+  return [kinds[end] for end in ends]
 
 
 def bins(name: str, values: pd.Series, patients: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -198,23 +209,49 @@ def dealt_aurocs(
   codes, truth, known = codes[order], truth[order], known[order]
   sizes, labels = codes.max(axis=0) + 1, truth.shape[1]
   hits, misses = np.zeros((2, 1 + deals, labels, sizes.sum()))
+  parts = [slice(*bounds) for bounds in itertools.pairwise(np.cumsum([0, *sizes]))]
   # A few labels at once: of an image each is unknown, negative or positive.
   chunks = [slice(start, start + _AT_ONCE) for start in range(0, labels, _AT_ONCE)]
   patterns = 3**_AT_ONCE
   answers = np.arange(patterns)[:, None] // 3 ** np.arange(_AT_ONCE) % 3
+  tallied = [(result, (answers == answer) * 1.0) for result, answer in ((misses, 1), (hits, 2))]
   answer_of = np.where(known, 1 + truth, 0)
   weight = 3 ** np.arange(_AT_ONCE)
   given = [answer_of[:, chunk] @ weight[: labels - chunk.start] for chunk in chunks]
-  parts = [slice(*bounds) for bounds in itertools.pairwise(np.cumsum([0, *sizes]))]
-  cells = [column * patterns for column in codes.T]
-  for deal, rows in enumerate(_deals(np.bincount(patients), np.random.default_rng(0), deals)):
+  # A few columns at once too: what is counted of their combinations adds up to each of them.
+  groups = _joined(sizes)
+  cells = [
+    np.ravel_multi_index(tuple(codes[:, group].T), tuple(sizes[group])) * patterns
+    for group in groups
+  ]
+  images = np.bincount(patients)
+  patient, rounds, starts = np.repeat(np.arange(len(images)), images), *_rounds(images)
+  given = [pattern.astype(np.uint8)[rounds] for pattern in given]
+  place = np.arange(len(patient)) - (np.cumsum(images) - images)[patient]
+  for deal, (giver, shift) in enumerate(_deals(images, np.random.default_rng(0), deals)):
+    rows = (starts[giver] + shift)[patient] + place
     for chunk, pattern in zip(chunks, given):
       dealt = pattern[rows]
-      for cell, part, size in zip(cells, parts, sizes):
-        counts = np.bincount(cell + dealt, minlength=size * patterns).reshape(size, patterns)
-        for result, answer in ((misses, 1), (hits, 2)):
-          result[deal, chunk, part] = (counts @ (answers == answer)).T[: labels - chunk.start]
+      for group, cell in zip(groups, cells):
+        shape = (*sizes[group], patterns)
+        counts = np.bincount(cell + dealt, minlength=math.prod(shape)).reshape(shape)
+        for axis, column in enumerate(group):
+          others = tuple(other for other in range(len(group)) if other != axis)
+          of_column = counts.sum(axis=others).astype(np.float64)
+          for result, is_answer in tallied:
+            result[deal, chunk, parts[column]] = (of_column @ is_answer).T[: labels - chunk.start]
   return np.stack([_aurocs(hits[..., part], misses[..., part]) for part in parts], axis=1)
+
+
+def _joined(sizes: np.ndarray) -> list[list[int]]:
+  """Returns columns of these numbers of values in groups of few combinations."""
+  groups: list[list[int]] = []
+  for column, size in enumerate(sizes.tolist()):
+    if groups and math.prod(sizes[groups[-1]].tolist()) * size <= _COMBINATIONS:
+      groups[-1].append(column)
+    else:
+      groups.append([column])
+  return groups
 
 
 def _aurocs(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
@@ -234,24 +271,36 @@ def _won(scores: np.ndarray, hits: np.ndarray, misses: np.ndarray) -> np.ndarray
   return (hits * (above @ misses[..., None])[..., 0]).sum(axis=-1)
 
 
-def _deals(images: np.ndarray, rng: np.random.Generator, deals: int) -> Iterator[np.ndarray]:
-  """Yields int[N], the image that each one has its labels from: itself first, then by each deal.
+def _deals(
+  images: np.ndarray, rng: np.random.Generator, deals: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Yields who gives each patient labels, int[P], and from which image on: themselves first.
 
-  Images are in the order of their patients, who have `images`, int[P], of them.
+  Args:
+    images: int[P], how many each patient has; who gives has half as many or twice as many.
+    rng: of the deals.
+    deals: how many, besides the first.
   """
-  yield np.arange(images.sum())
-  first = np.cumsum(images) - images
-  # An image's place among those of its patient; small numbers, which are divided faster.
-  place = (np.arange(images.sum()) - np.repeat(first, images)).astype(np.int32)
+  everyone = np.arange(len(images))
+  yield everyone, np.zeros_like(everyone)
   magnitude = np.frexp(images)[1]
   alike = [np.flatnonzero(magnitude == number) for number in np.unique(magnitude)]
   for _ in range(deals):
     giver = np.empty(len(images), np.int64)
     for members in alike:
       giver[members] = rng.permutation(members)
-    shift = rng.integers(images.max(), size=len(images))
-    shifts, sizes = (np.repeat(part.astype(np.int32), images) for part in (shift, images[giver]))
-    yield np.repeat(first[giver], images) + (place + shifts) % sizes
+    yield giver, rng.integers(images.max(), size=len(images)) % images[giver]
+
+
+def _rounds(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the images of each patient three times over, int[3 N], and where they start, int[P].
+
+  Whoever takes labels from one of them on, and has less than twice as many images, meets no end.
+  """
+  starts = 3 * (np.cumsum(images) - images)
+  place = np.arange(3 * images.sum()) - np.repeat(starts, 3 * images)
+  of_patient = np.repeat(images, 3 * images)
+  return np.repeat(starts // 3, 3 * images) + place % of_patient, starts
 
 
 def by_chance(dealt: np.ndarray) -> np.ndarray:
@@ -274,7 +323,7 @@ def by_chance(dealt: np.ndarray) -> np.ndarray:
 
 def _fewest(patients: np.ndarray, positive: np.ndarray) -> int:
   """Returns how many patients have the class that fewer have."""
-  return min(len(np.unique(patients[rows])) for rows in (positive, ~positive))
+  return min(int((np.bincount(patients[rows]) > 0).sum()) for rows in (positive, ~positive))
 
 
 def _shares(

@@ -85,7 +85,7 @@ def make(
   check_option('validation_like', validation_like, ('test', 'rest'))
   if seed < 0:
     raise InputError(f'config.split.seed is {seed}; give a whole number, 0 or more')
-  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
+  patients, names = pd.factorize(table['patient'], sort=True)
   official, sets = _official_column(table), _sets(table)
   draw_test_of = _sets_to_draw('test', test, official, sets)
   draw_validation_of = _sets_to_draw('validation', validation, official, sets)
@@ -167,7 +167,7 @@ def check_overlap(table: pd.DataFrame, split: np.ndarray) -> None:
   used = members[:, : SPLITS.index('unused')]
   twice = np.flatnonzero(used.sum(axis=1) > 1)
   if len(twice):
-    names = pd.factorize(table['patient'].to_numpy(object), sort=True)[1]
+    names = pd.factorize(table['patient'], sort=True)[1]
     sides = [name for name, inside in zip(SPLITS, used[twice[0]]) if inside]
     raise InputError(
       f'split: {len(twice)} patients are on more than one side, such as patient '
@@ -302,7 +302,7 @@ def by_patient(patients: np.ndarray, count: int, flags: np.ndarray) -> np.ndarra
 
 def members_of(table: pd.DataFrame, split: np.ndarray) -> np.ndarray:
   """Returns bool[patients, splits]: whether the patient, sorted by name, has an image there."""
-  patients, names = pd.factorize(table['patient'].to_numpy(object), sort=True)
+  patients, names = pd.factorize(table['patient'], sort=True)
   flags = np.stack([np.asarray(split) == name for name in SPLITS], axis=1)
   return by_patient(patients, len(names), flags)
 

@@ -1,14 +1,16 @@
 """Who is in each part of a study: what a paper's Table 1 says, ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells, identifiers
+from medjax.data import cells, identifiers, words
 
 OF_IMAGES = ('view', 'laterality', 'site', 'scanner', 'dataset')
+# That `of_rows` looks at.
+COLUMNS = ('patient', 'age', 'sex', *OF_IMAGES)
 SEVERAL = 'several'  # of a patient whose images differ
 OTHER = 'other'
 MOST = 6  # values of a column that are counted each, the others together
@@ -30,33 +32,31 @@ def of_rows(table: pd.DataFrame) -> dict[str, Any]:
   """
   if not len(table):
     return {}
-  patients = table['patient'].to_numpy(object)
-  numbers = table.groupby(patients, sort=False).size()
+  patients, _ = pd.factorize(table['patient'])
+  numbers = np.bincount(patients)
   summary: dict[str, Any] = {
     'images_per_patient': {
-      'median': float(numbers.median()),
+      'median': float(np.median(numbers)),
       'lowest': int(numbers.min()),
       'highest': int(numbers.max()),
     },
     'counts': {},
   }
   if 'age' in table:
-    words = _text(table['age'])
-    years = {word: cells.attempt(cells.years, word, np.nan) for word in words.unique()}
-    ages = words.map(years).astype(np.float64)
+    codes, texts = _texts(table['age'])
+    years = [cells.attempt(cells.years, text, np.nan) for text in texts]
+    ages = pd.Series(np.array(years, np.float64)[codes])
     summary['age'] = _ages(ages.groupby(patients, sort=False).median())
   for column in ('sex', *OF_IMAGES):
     if column not in table:
       continue
-    values = _text(table[column])
+    codes, texts = _texts(table[column])
     unit = 'image'
     if column == 'sex':
       unit = 'patient'
-      sexes = {word: cells.attempt(cells.sex, word, word) for word in values.unique()}
-      values = values.map(sexes)
-      known = values.where(values != '').groupby(patients, sort=False)
-      values = known.first().fillna('').mask(known.nunique() > 1, SEVERAL)
-    summary['counts'][column] = _counted(values, unit)
+      codes, texts = _of_patients(codes, [cells.attempt(cells.sex, t, t) for t in texts], patients)
+    numbers_of_codes = np.bincount(codes, minlength=len(texts)).tolist()
+    summary['counts'][column] = _counted(zip(texts, numbers_of_codes), unit)
   return summary
 
 
@@ -66,10 +66,25 @@ def of_images(patients: Sequence[str], about: pd.DataFrame | None) -> dict[str, 
   return of_rows(table.assign(patient=list(patients)))
 
 
-def _text(values: pd.Series) -> pd.Series:
-  words = values.astype(object).where(values.notna(), '').astype(str).str.strip()
-  unknown = [word for word in words.unique() if identifiers.is_unknown(word)]
-  return words.mask(words.isin(unknown), '')
+def _texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:
+  """Returns which text each value is, int64[N], and the texts, '' where nothing is known."""
+  codes, texts = words.of(values)
+  known = ['' if identifiers.is_unknown(text) else text for text in texts]
+  return np.where(codes < 0, len(known), codes), [*known, '']
+
+
+def _of_patients(
+  codes: np.ndarray, texts: Sequence[str], patients: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+  """Returns the same of each patient: what is known of their images, if it is one."""
+  names, distinct = pd.factorize(np.array(['', *texts], object))
+  number = names[1:][codes]  # 0 for what is not known
+  pairs = np.unique(patients * len(distinct) + number)
+  whose, number = np.divmod(pairs[pairs % len(distinct) > 0], len(distinct))
+  result = np.zeros(patients.max() + 1, np.int64)
+  result[whose] = number
+  result[np.bincount(whose, minlength=len(result)) > 1] = len(distinct)
+  return result, [*distinct, SEVERAL]
 
 
 def _ages(ages: pd.Series) -> dict[str, Any]:
@@ -87,9 +102,12 @@ def _ages(ages: pd.Series) -> dict[str, Any]:
   }
 
 
-def _counted(values: pd.Series, unit: str) -> dict[str, Any]:
-  known = values[values != '']
-  by_value = {str(value): int(number) for value, number in known.value_counts().items()}
+def _counted(numbers: Iterable[tuple[str, int]], unit: str) -> dict[str, Any]:
+  by_value: dict[str, int] = {}
+  for value, number in numbers:
+    if number:
+      by_value[value] = by_value.get(value, 0) + number
+  missing = by_value.pop('', 0)
   names = sorted(by_value, key=lambda name: (-by_value[name], name))
   shown = names if len(names) <= MOST + 1 else names[:MOST]
   counts = {name: by_value[name] for name in shown}
@@ -97,7 +115,7 @@ def _counted(values: pd.Series, unit: str) -> dict[str, Any]:
     counts[OTHER] = counts.get(OTHER, 0) + sum(by_value[n] for n in names[MOST:])
   return {
     'unit': unit,
-    'known': len(known),
-    'missing': int((values == '').sum()),
+    'known': sum(by_value.values()),
+    'missing': missing,
     'values': counts,
   }
