@@ -32,6 +32,7 @@ def columns(text: str) -> list[pd.Series] | None:
   ends = np.flatnonzero((characters == ord(',')) | (characters == ord('\n')))
   ends = np.ascontiguousarray(ends[commas:].reshape(-1)[1:].reshape(rows - 1, -1).T)
   starts = np.concatenate([[header], ends[-1, :-1] + 1])
+  ascii_text = lines.decode() if lines.isascii() else ''
   words = np.ndarray(len(lines), '<u8', lines + bytes(_WORD), strides=(1,))
   result = []
   for start, stop in itertools.pairwise([starts - 1, *ends]):
@@ -43,8 +44,8 @@ def columns(text: str) -> list[pd.Series] | None:
       result.append(pd.Series(cells, dtype=str).take(codes).reset_index(drop=True))
     else:
       pieces = zip(start.tolist(), stop.tolist())
-      if len(text) == len(lines):
-        cells = [text[one:other] for one, other in pieces]
+      if ascii_text:  # in which a byte is a character
+        cells = [ascii_text[one:other] for one, other in pieces]
       else:
         cells = [lines[one:other].decode() for one, other in pieces]
       result.append(pd.Series(cells, dtype=str))

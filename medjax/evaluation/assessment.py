@@ -20,7 +20,7 @@ from medjax.evaluation.label_figures import CONFIDENCE
 from medjax.evaluation.label_result import Counts
 from medjax.evaluation.predictions import Predictions, ranks_of
 from medjax.evaluation.result import LevelResult, Result, Variant
-from medjax.evaluation.statistics import delong, intervals, metrics
+from medjax.evaluation.statistics import delong, intervals, metrics, resampled
 
 
 class Assessment(NamedTuple):
@@ -175,27 +175,29 @@ def _counts(predictions: Predictions, index: int) -> Counts:
 
 def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> LevelResult:
   """Returns mean areas over the labels that have both classes, chosen as those of `Mean`."""
-  names = list(predictions.labels)
-  thresholds = np.zeros((len(names), 0))
-  prepared = summary.prepare(predictions, thresholds)
+  names, patients = list(predictions.labels), len(set(predictions.patients))
+  rankings = resampled.rankings(
+    np.asarray(predictions.patients),
+    predictions.ranks,
+    predictions.truth,
+    predictions.known,
+  )
   counts = [_counts(predictions, index) for index in range(len(names))]
   both = [index for index, label in enumerate(counts) if label.positives and label.negatives]
   both = [index for index in both if of_several_patients(counts[index])] or both
 
   def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
-    by_patient = np.ascontiguousarray(weights.T)
-    areas = intervals.in_threads(
-      lambda index: metrics.areas(prepared.labels[index].ranking, by_patient), both
-    )
+    whole = metrics.whole_numbers(np.ascontiguousarray(weights.T), len(predictions.images))
+    areas = intervals.in_threads(lambda index: metrics.areas(rankings[index], whole), both)
     auroc, auprc = np.mean(areas, axis=0)
     return {'auroc': auroc, 'auprc': auprc}
 
   if both:
     drawn = intervals.replicate(
-      compute, prepared.patients, prepared.images, replicates=replicates, seed=seed
+      compute, patients, len(predictions.images), replicates=replicates, seed=seed
     )
-    values = compute(np.ones((1, prepared.patients)))
-    reason = 'fewer than two patients' if not drawn and prepared.patients < 2 else ''
+    values = compute(np.ones((1, patients)))
+    reason = 'fewer than two patients' if not drawn and patients < 2 else ''
   else:
     drawn, values = {}, {name: np.array([np.nan]) for name in ('auroc', 'auprc')}
     reason = 'no label has both classes'
@@ -211,7 +213,7 @@ def mean_areas(predictions: Predictions, *, replicates: int, seed: int) -> Level
   figures['auroc'] = delong.with_interval(figures['auroc'], entered, CONFIDENCE)
   return LevelResult(
     units=len(predictions.images),
-    patients=prepared.patients,
+    patients=patients,
     labels=tuple(names[index] for index in both),
     **figures,
   )

@@ -19,6 +19,7 @@ class Group(NamedTuple):
   """The images of one value of a column, ready to be weighed by how often patients are drawn.
 
   Attributes:
+    images: how many there are.
     patients: int[P], which of all patients they are of.
     rankings: for each label the ranking of its images, `order` reading from `patients`, or None.
     parts: of the same labels what every patient adds to the AUROC, or None.
@@ -27,6 +28,7 @@ class Group(NamedTuple):
     undecided: bool[L], labels without a threshold.
   """
 
+  images: int
   patients: np.ndarray
   rankings: list[metrics.Ranking | None]
   parts: list[delong.Contributions | None]
@@ -84,7 +86,7 @@ def prepare(test: Predictions, patient: np.ndarray, rows: np.ndarray, cutoffs: n
     ):
       tally[:] = np.bincount(owner, weights=weights, minlength=len(patients))
   adds = sparse.csr_array(tallies.reshape(-1, len(patients)))
-  return Group(patients, rankings, parts, adds, np.isnan(cutoffs))
+  return Group(len(rows), patients, rankings, parts, adds, np.isnan(cutoffs))
 
 
 def figures(group: Group, by_patient: np.ndarray) -> np.ndarray:
@@ -95,10 +97,11 @@ def figures(group: Group, by_patient: np.ndarray) -> np.ndarray:
     by_patient: f64[all patients, R], how often each is drawn.
   """
   drawn = by_patient[group.patients]
+  whole = metrics.whole_numbers(drawn, group.images)
   areas = np.full((2, drawn.shape[1], len(group.rankings)), np.nan)
   for index, ranking in enumerate(group.rankings):
     if ranking is not None:
-      areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, drawn)
+      areas[0, :, index], areas[1, :, index] = metrics.areas(ranking, whole)
   with np.errstate(invalid='ignore', divide='ignore'):
     sums = (group.adds @ drawn).reshape(6, -1, drawn.shape[1]).swapaxes(1, 2)
     sums[2:4, :, group.undecided] = np.nan

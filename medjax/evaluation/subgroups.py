@@ -90,11 +90,10 @@ def summarise(
     names = value_groups.of_values(column, units.text(test.about[column]))
     if len(set(names) - {NOT_RECORDED}) >= 2:
       values_of[column] = _split(names, patient)
-  groups = [
-    subgroup_draws.prepare(test, patient, value.rows, cutoffs)
-    for values in values_of.values()
-    for value in values
-  ]
+  groups = intervals.in_threads(
+    lambda value: subgroup_draws.prepare(test, patient, value.rows, cutoffs),
+    [value for values in values_of.values() for value in values],
+  )
 
   def compute(counts: np.ndarray) -> dict[str, np.ndarray]:
     by_patient = np.ascontiguousarray(counts.T)

@@ -85,7 +85,9 @@ def contributions(
   if not np.isin(truth, (0, 1)).all():
     raise ValueError('truth must be 0 or 1; leave out images whose truth is not known')
   positive = truth == 1
-  counts = np.array([len(np.unique(patient[rows])) for rows in (positive, ~positive, slice(None))])
+  counts = np.array(
+    [(np.bincount(patient[rows]) > 0).sum() for rows in (positive, ~positive, slice(None))]
+  )
   total, aurocs = [int(positive.sum()), int((~positive).sum())], np.full(len(scores), np.nan)
   added = np.full((2, len(scores), patients), np.nan)
   if all(total):

@@ -65,7 +65,9 @@ def rank(scores: np.ndarray, truth: np.ndarray) -> Ranking:
 
 
 def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (AUROC f64[R], average precision f64[R]) for weights f64[columns, R].
+  """Returns (AUROC f64[R], average precision f64[R]) for weights f[columns, R].
+
+  Weights in float32, see `whole_numbers`, take half the time and give the same values.
 
   AUROC is the weighted share of (positive, negative) pairs in which the positive scores higher, a
   tie counting half (Hanley & McNeil, Radiology 143:29, 1982; the midrank Mann-Whitney statistic);
@@ -73,17 +75,20 @@ def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
   whatever the scores.
   """
   order, starts, positive, tied = ranking
-  weights = np.asarray(weights, np.float64)
+  weights = np.asarray(weights)
+  if weights.dtype != np.float32:
+    weights = weights.astype(np.float64, copy=False)
   bounds = np.append(starts, len(order))
 
   def sums(firsts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Returns the weight before each stretch of the order, and in it, in turns; and after all."""
     parts = np.concatenate(([0], np.stack((firsts, ends), axis=1).ravel(), [len(order)]))
-    members = sparse.csr_array((np.ones(len(order)), order, parts), (len(parts) - 1, len(weights)))
-    return members @ weights
+    ones = np.ones(len(order), weights.dtype)
+    return sparse.csr_array((ones, order, parts), (len(parts) - 1, len(weights))) @ weights
 
   runs = sums(bounds[positive], bounds[positive + 1])
-  hits, false_positives = runs[1::2], np.cumsum(runs[::2], axis=0)
+  hits = runs[1::2].astype(np.float64)
+  false_positives = np.cumsum(runs[::2], axis=0, dtype=np.float64)
   true_positives = np.cumsum(hits, axis=0)
   above, negatives, positives = false_positives[:-1], false_positives[-1], hits.sum(axis=0)
   through = above
@@ -93,13 +98,21 @@ def areas(ranking: Ranking, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
   lost = np.einsum('kr,kr->r', hits, above) + np.einsum('kr,kr->r', hits, through)
   flagged = true_positives + through
   # Where nothing is flagged there is no hit either.
-  precision = true_positives / np.maximum(flagged, np.finfo(np.float64).tiny)
+  np.maximum(flagged, np.finfo(np.float64).tiny, out=flagged)
+  precision = np.divide(true_positives, flagged, out=flagged)
   with np.errstate(invalid='ignore', divide='ignore'):
     both = positives * negatives > 0
     pairs = positives * negatives - lost / 2
     auroc_values = np.where(both, pairs / (positives * negatives), np.nan)
     precisions = np.where(both, np.einsum('kr,kr->r', hits, precision) / positives, np.nan)
   return auroc_values, precisions
+
+
+def whole_numbers(weights: np.ndarray, images: int) -> np.ndarray:
+  """Returns weights f64[columns, R] in float32 if their sums over so many images stay exact."""
+  if (weights == np.rint(weights)).all() and weights.max(initial=0) * images < 2**24:
+    return weights.astype(np.float32)
+  return weights
 
 
 def _areas(scores, truth, weights, which):

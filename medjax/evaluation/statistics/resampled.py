@@ -97,13 +97,31 @@ def _prepare(
   of_patient = sparse.csr_array(
     (np.ones(len(patient)), (patient, np.arange(len(patient)))), (patients, len(patient))
   )
-  ranking = None
-  if len(scores):
-    ranking = metrics.rank(ranks, positive)
-    ranking = ranking._replace(order=patient[ranking.order])
+  ranking = _ranking(patient, ranks, positive)
   columns = sparse.csr_array(_columns(scores, positive, logits, at))
   adds = of_patient @ sparse.hstack((columns, spread), format='csr')
   return _Label(ranking, nodes, sparse.csr_array(adds.T))
+
+
+def _ranking(
+  patient: np.ndarray, ranks: np.ndarray, positive: np.ndarray
+) -> metrics.Ranking | None:
+  """Returns the ranking of one label's images, whose order names patients; None without images."""
+  if not len(ranks):
+    return None
+  ranking = metrics.rank(ranks, positive)
+  return ranking._replace(order=patient[ranking.order])
+
+
+def rankings(
+  patients: np.ndarray, ranks: np.ndarray, truth: np.ndarray, known: np.ndarray
+) -> list[metrics.Ranking | None]:
+  """Returns of `prepare` only the labels' rankings, from the same arguments."""
+  patient = np.unique(np.asarray(patients), return_inverse=True)[1]
+  return [
+    _ranking(patient[rows], np.asarray(ranks)[rows, label], np.asarray(truth)[rows, label] == 1)
+    for label, rows in enumerate(np.asarray(known, bool).T)
+  ]
 
 
 def _columns(
@@ -137,9 +155,8 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
     where a figure does not exist.
   """
   by_patient = np.ascontiguousarray(weights.T)
-  by_label = intervals.in_threads(
-    lambda label: _compute(label, weights, by_patient), prepared.labels
-  )
+  whole = metrics.whole_numbers(by_patient, prepared.images)
+  by_label = intervals.in_threads(lambda label: _compute(label, by_patient, whole), prepared.labels)
   figures = {
     name: np.stack([label_figures[name] for label_figures in by_label], axis=1)
     for name in by_label[0]
@@ -149,14 +166,14 @@ def compute(prepared: Prepared, weights: np.ndarray) -> dict[str, np.ndarray]:
   return figures
 
 
-def _compute(label: _Label, weights: np.ndarray, by_patient: np.ndarray) -> dict[str, np.ndarray]:
-  """Returns one label's figures; `by_patient` f64[P, R] are the weights f64[R, P] once more."""
+def _compute(label: _Label, by_patient: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns one label's figures under weights f64[P, R]; `whole` are the same for `areas`."""
   drawn = np.ascontiguousarray((label.adds @ by_patient).T)
   totals, at_nodes = np.split(drawn, [label.adds.shape[0] - len(label.nodes)], axis=1)
   if label.ranking is None:
-    nothing = np.full(len(weights), np.nan)
+    nothing = np.full(by_patient.shape[1], np.nan)
     return _ratios(totals) | dict.fromkeys(set(OF_SCORES) - {'brier', 'ece'}, nothing)
-  auroc, auprc = metrics.areas(label.ranking, by_patient)
+  auroc, auprc = metrics.areas(label.ranking, whole)
   slope, intercept = calibration_metrics.fits(label.nodes, totals[:, [0, 3]], at_nodes)
   return {
     'auroc': auroc,

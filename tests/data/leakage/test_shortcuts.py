@@ -1,8 +1,11 @@
 """How often metadata that tell nothing look as if they told something, and what does is found."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 
 from medjax.data.leakage import shortcuts
 
@@ -112,3 +115,36 @@ def test_labels_that_are_not_known_go_with_their_patient():
     expected = stats.mannwhitneyu(hits, misses).statistic / (len(hits) * len(misses))
     assert dealt[0, column, label] == pytest.approx(expected)
   assert np.isfinite(dealt).all() and (dealt.std(axis=0) > 0).all()
+
+
+def test_deals_are_counted_as_one_image_at_a_time():
+  rng = np.random.default_rng(3)
+  images = np.array([1, 1, 2, 3, 4, 5, 7, 9, 1, 12])
+  patients = rng.permutation(np.repeat(np.arange(len(images)), images))
+  codes = np.stack([rng.integers(0, size, len(patients)) for size in (3, 2, 60, 5)], axis=1)
+  codes[:4] = np.array([2, 1, 59, 4])  # the largest of each is there
+  known = rng.random((len(patients), 7)) < 0.8
+  truth = known & (rng.random(known.shape) < 0.5)
+  dealt = shortcuts.dealt_aurocs(patients, codes, truth, known, deals=6)
+
+  rows = [np.flatnonzero(patients == patient) for patient in range(len(images))]
+  draws = np.random.default_rng(0)
+  expected = np.full_like(dealt, np.nan)
+  for deal in range(7):
+    giver, shift = np.arange(len(images)), np.zeros(len(images), int)
+    if deal:
+      for number in range(1, 5):  # of 1, of 2 and 3, of 4 to 7, and of 8 to 15 images
+        alike = np.flatnonzero((images >= 2 ** (number - 1)) & (images < 2**number))
+        giver[alike] = draws.permutation(alike)
+      shift = draws.integers(12, size=len(images))
+    source = np.empty(len(patients), int)
+    for patient, own in enumerate(rows):
+      given = rows[giver[patient]]
+      source[own] = [given[(place + shift[patient]) % len(given)] for place in range(len(own))]
+    for column, label in itertools.product(range(4), range(7)):
+      keep = known[source, label]
+      value, answer = codes[keep, column], truth[source[keep], label]
+      if answer.any() and not answer.all():
+        score = np.array([answer[value == one].mean() for one in value])
+        expected[deal, column, label] = metrics.roc_auc_score(answer, score)
+  np.testing.assert_allclose(dealt, expected, atol=1e-12)

@@ -133,3 +133,18 @@ def test_bad_input_is_refused(scores, truth, message):
   for function in (metrics.auroc, metrics.average_precision, metrics.roc_curve):
     with pytest.raises(ValueError, match=message):
       function(scores, truth)
+
+
+def test_whole_numbers_of_half_the_size_give_the_same_bits():
+  rng = np.random.default_rng(0)
+  counts = rng.poisson(1, (2000, 9)).astype(np.float64)
+  for scores, truth in cases():
+    drawn = counts[: len(truth)]
+    whole = metrics.whole_numbers(drawn, len(truth))
+    assert whole.dtype == np.float32
+    ranking = metrics.rank(scores, truth)
+    for one, other in zip(metrics.areas(ranking, drawn), metrics.areas(ranking, whole)):
+      np.testing.assert_array_equal(one, other)
+  # What float32 would round stays as it is.
+  assert metrics.whole_numbers(counts + 0.1, 10).dtype == np.float64
+  assert metrics.whole_numbers(counts, 2**24).dtype == np.float64
