@@ -151,17 +151,7 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
       header has names, an empty row before the last, a column named twice or missing.
   """
   columns = tuple(columns)
-  plain = table_files.frame(path, columns)
-  rows = table_files.rows(path, columns) if plain is None else []
-  if plain is None and len(rows) < 2:
-    raise InputError(f'{path}: the table has no rows')
-  names = [name.strip() for name in rows[0]] if plain is None else plain[0]
-  for number, row in enumerate(rows[1:], start=2):
-    if len(row) != len(names):
-      raise InputError(
-        f'{path}: row {number} has {len(row)} fields where the header has {len(names)} names; '
-        'quote fields that hold a separator, and complete rows that were cut off'
-      )
+  names, frame = table_files.frame(path, columns)
   for name in names:
     if name and names.count(name) > 1:
       raise InputError(f"{path}: the header names the column '{name}' twice; rename one of them")
@@ -171,9 +161,7 @@ def read_csv(path: pathlib.Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         f"{path}: no column '{column}'{nearest(column, names) or '.'} "
         f'The columns are: {", ".join(names)}'
       )
-  if plain is None:
-    return pd.DataFrame(rows[1:], columns=names, dtype=str)
-  return plain[1].set_axis(names, axis=1)
+  return frame.set_axis(names, axis=1)
 
 
 def label_values(
@@ -265,7 +253,7 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       raise InputError(f"{where}: the study table has no column '{column}'")
   for column in (*REQUIRED, *(name for name in IDENTIFIERS if name in table)):
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image.
-    names = _text(table[column])
+    names = words.stripped(table[column])
     if column in REQUIRED:
       identifiers.check_known(names.tolist(), column, place)
     else:
@@ -335,19 +323,12 @@ def described(values: pd.Series, kind: str, place: identifiers.Place) -> pd.Seri
     try:
       return parse(word)
     except ValueError as error:
-      row = int(np.flatnonzero(_text(values) == word)[0])
+      row = int(np.flatnonzero(words.stripped(values) == word)[0])
       raise InputError(
         f"{place(row)}, column '{values.name}': {error}; {advice}, or leave it empty"
       ) from None
 
   return words.cleaned(values, said)
-
-
-def _text(values: pd.Series) -> pd.Series:
-  """Returns text without spaces around it, '' where it is missing."""
-  if values.dtype == 'str':
-    return values.fillna('').str.strip()
-  return values.astype(object).where(values.notna(), '').astype(str).str.strip()
 
 
 def with_identifiers(table: pd.DataFrame, where: str, ids: str = 'refuse') -> pd.DataFrame:

@@ -27,3 +27,10 @@ def cleaned(values: pd.Series, clean: Callable[[str], str] = str) -> pd.Series:
   """Returns what `clean` makes of each value's text, that of '' where it is missing."""
   codes, texts = of(values)
   return pd.Series(list(map(clean, [*texts, ''])), dtype=str).take(codes).set_axis(values.index)
+
+
+def stripped(values: pd.Series) -> pd.Series:
+  """Returns each value's text without spaces around it, '' where it is missing."""
+  if values.dtype == 'str':
+    return values.fillna('').str.strip()
+  return values.astype(object).where(values.notna(), '').astype(str).str.strip()
