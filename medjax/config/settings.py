@@ -271,6 +271,8 @@ class Config:
     save_every: steps between checkpoints besides those of validations; 0 saves at validations only.
     patience: validations without a better mean AUROC before stopping early; 0 never stops early.
     precision: of the forward and backward pass, 'float32' or 'bfloat16'; parameters stay float32.
+    deterministic: whether a GPU must give the same bits every time, by slower ways to scatter and
+      to convolve and without trying which way is fastest; a CPU always does.
     replicates: bootstrap replicates of the test intervals.
     seed: of the parameters, of the order of images and of augmentation.
     seeds: how many networks are trained on the same split, with this seed and those after it; the
@@ -292,6 +294,7 @@ class Config:
   save_every: int = setting(0, least=0)
   patience: int = setting(0, least=0)
   precision: str = setting('float32', options=('float32', 'bfloat16'))
+  deterministic: bool = False
   replicates: int = setting(2_000, least=0)
   seed: int = setting(0, least=0, below=2**32)
   seeds: int = setting(1, least=1)

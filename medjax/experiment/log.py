@@ -243,7 +243,8 @@ def opening_lines(
     f'augmentation {config.augment}, sampling {config.sampling.mixture or config.sampling.name}',
     f'reported  {averaging.in_words(config, config.evaluation.checkpoints)}',
     f'devices   {jax.device_count()} × {device.device_kind} ({device.platform}), '
-    f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}',
+    f'{jax.process_count()} process{"es" if jax.process_count() > 1 else ""}'
+    f'{_same_bits(config, device.platform)}',
     f'work dir  {layout.workdir}',
     *(
       f'note      {note}'
@@ -255,6 +256,16 @@ def opening_lines(
       )
     ),
   ]
+
+
+def _same_bits(config: Config, platform: str) -> str:
+  if not config.deterministic:
+    return ''
+  return (
+    '; the same bits every time (config.deterministic), for which steps on a GPU take longer'
+    if platform == 'gpu'
+    else '; config.deterministic changes nothing but on a GPU'
+  )
 
 
 def _origin(how: Mapping[str, Any]) -> str:

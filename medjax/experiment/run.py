@@ -273,7 +273,11 @@ def _first_state(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.S
   """Returns the state before the first step, or that of the latest checkpoint."""
   built, step = beginning.learner, saved.latest_step()
   if not step:
-    init = jax.jit(built.init_state, out_shardings=devices.replicated(mesh))
+    init = jax.jit(
+      built.init_state,
+      out_shardings=devices.replicated(mesh),
+      compiler_options=devices.compiler_options(built.config.deterministic),
+    )
     first = init(beginning.filled, np.uint32(built.config.seed))
     return loop.Start(first, steps_per_call=built.config.steps_per_call)
   state, carried = saved.restore(step, built, mesh)

@@ -106,6 +106,11 @@ class TrainingCalls:
       return jax.lax.scan(lambda state, batch: one(state, seed, images, batch), state, batches)
 
     replicated = devices.replicated(self._mesh)
-    jit = functools.partial(jax.jit, out_shardings=replicated, donate_argnums=0)
+    jit = functools.partial(
+      jax.jit,
+      out_shardings=replicated,
+      donate_argnums=0,
+      compiler_options=devices.compiler_options(learner.config.deterministic),
+    )
     self._one, self._several = jit(one), jit(several)
     self._unfreeze = jit(lambda state: learner.unfreeze(state, frozen))

@@ -60,7 +60,11 @@ def predict(
   steps = [
     (
       formats.index(network.learner.image_format),
-      jax.jit(averaging.step(network.learner), out_shardings=replicated),
+      jax.jit(
+        averaging.step(network.learner),
+        out_shardings=replicated,
+        compiler_options=devices.compiler_options(network.learner.config.deterministic),
+      ),
       jax.device_put(network.variables, replicated),
     )
     for network in networks

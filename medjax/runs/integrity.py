@@ -28,6 +28,7 @@ _FREE = (
   'config.data.cache:',
   'config.data.placement:',
   'config.steps_per_call:',
+  'config.deterministic:',
   'config.model.remat:',
 )
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it

@@ -81,7 +81,11 @@ def predictor(
     step: (variables, images uint8[B, H, W, C]) → f32[B, …]; jitted here, so once.
     mesh: the data mesh.
   """
-  jitted = jax.jit(step, out_shardings=devices.replicated(mesh))
+  jitted = jax.jit(
+    step,
+    out_shardings=devices.replicated(mesh),
+    compiler_options=devices.compiler_options(config.deterministic),
+  )
 
   def predict(variables: Any, rows: np.ndarray) -> np.ndarray:
     batches = pipeline.eval_batches(

@@ -18,6 +18,16 @@ from medjax.runtime import progress
 
 Result = TypeVar('Result')
 
+# XLA's option for the same bits from run to run on a GPU: it takes no atomic additions, whose order
+# differs, and no algorithm of cuDNN or cuBLAS that it has timed, which differs too. It includes
+# xla_gpu_exclude_nondeterministic_ops, which leaves the timing as it is (openxla/xla#12520).
+DETERMINISTIC = {'xla_gpu_deterministic_ops': True}
+
+
+def compiler_options(deterministic: bool) -> dict[str, bool] | None:
+  """Returns what `jax.jit` is to tell the compiler, None for nothing; of no effect but on a GPU."""
+  return DETERMINISTIC if deterministic else None
+
 
 def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> None:
   """Joins the other processes of the run; call before anything touches a device.

@@ -9,13 +9,13 @@ from conftest import TINY
 
 from medjax import losses as losses_of
 from medjax.config import Config, Data, Model
-from medjax.data import pipeline, sampling
+from medjax.data import pipeline, sampling, study
 from medjax.data.images.mapped import MappedImages
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
 from medjax.experiment import placed_images, training_calls
 from medjax.models.normalisation import Normalisation
-from medjax.runs import metrics_file
+from medjax.runs import metrics_file, predict
 from medjax.runs.layout import Layout
 from medjax.runtime import devices
 from medjax.training import learner
@@ -160,3 +160,28 @@ def test_a_run_of_another_seed_finds_its_programs_compiled():
   assert not np.array_equal(
     one[2].params['stem_conv1']['kernel'], other[2].params['stem_conv1']['kernel']
   )
+
+
+def test_deterministic_reaches_the_compiler_of_steps_and_of_predictions(records, monkeypatch):
+  # The compiler itself says so: it refuses a program with an option that it does not know.
+  monkeypatch.setattr(devices, 'DETERMINISTIC', {'xla_gpu_no_such_option': True})
+  monkeypatch.setattr(study, 'records', lambda *arguments: records)
+  mesh, size = devices.data_mesh(), 2 * devices.data_mesh().size
+  config = Config(
+    Data('', '', ('x',)), Model('resnet_tiny', {'width': 4}), batch_size=size, deterministic=True
+  )
+  built = learner.build(config, records.image_format, Normalisation((0.5,), (0.25,)))
+  shapes = jax.eval_shape(built.init_state, {})
+  state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+  calls = training_calls.TrainingCalls(built, losses_of.binary_cross_entropy, mesh, 0)
+  predictor = predict.predictor(config, None, built.image_format, built.eval_step, mesh)
+  batches = [records.load(np.arange(size) % 7, size)]
+  for call, *arguments in ((calls, state, batches, 0), (predictor, state.variables, np.arange(7))):
+    with pytest.raises(Exception, match="No such compile option: 'xla_gpu_no_such_option'"):
+      call(*arguments)
+
+
+def test_the_option_for_a_gpu_is_one_that_this_compiler_knows():
+  options = devices.compiler_options(True)
+  assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
+  assert devices.compiler_options(False) is None

@@ -74,6 +74,28 @@ def whole(phantom_root, shared_folder):
   return workdir
 
 
+def has_gpu():
+  code = "import jax; print(jax.devices('gpu'))"
+  return not subprocess.run([sys.executable, '-c', code], capture_output=True).returncode
+
+
+@pytest.mark.slow
+def test_on_a_gpu_two_runs_and_one_that_was_killed_end_in_the_same_bits(phantom_root, tmp_path):
+  if not has_gpu():
+    pytest.skip('no GPU here')
+  flags = ['--config.deterministic=True', '--config.precision=bfloat16']
+  for name in ('one', 'other'):
+    finish(tmp_path / name, phantom_root, *flags)
+  assert_same_end(tmp_path / 'one', tmp_path / 'other')
+  process = start(tmp_path / 'killed', phantom_root, *flags)
+  while not latest(tmp_path / 'killed') and process.poll() is None:
+    time.sleep(0.002)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  finish(tmp_path / 'killed', phantom_root, *flags)
+  assert_same_end(tmp_path / 'one', tmp_path / 'killed')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing', 'placed'])
 def test_killed_three_times_it_ends_in_the_same_bits(
