@@ -25,7 +25,8 @@ class Data:
       0007 and 7: 'refuse' them, or 'normalise', which takes them for one and says so.
     broken: 'stop' at an image that cannot be read or would show nothing, or 'set_aside' and report
       it.
-    workers: input processes; 0 reads in threads of the main process.
+    workers: input processes; 0 reads in threads of the main process, as an evaluation of fewer than
+      10,000 images does anyway: workers take seconds to start.
     prepared: a folder of medjax.prepare, which holds the images decoded; '' decodes the files.
     cache: of the decoded images: 'auto' keeps them in the work directory until the run has ended,
       where training reads them at least twice and they take no more than a fifth of the disk's

@@ -25,6 +25,10 @@ from medjax.runtime import processors
 
 Element = TypeVar('Element')
 
+# Images, below which an evaluation is read in threads: workers start and end with it, which takes
+# them seconds, in which threads have read so many.
+FEW = 10_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Records:
@@ -141,8 +145,12 @@ def placed_batches(
 def eval_batches(
   records: Records, *, batch_size: int, workers: int = 0, share: Share = Share()
 ) -> Generator[dict[str, np.ndarray], None, None]:
-  """Yields this process's part of every row once, in order; the last batch is padded."""
+  """Yields this process's part of every row once, in order; the last batch is padded.
+
+  Fewer than `FEW` images are read in threads, however many workers there may be.
+  """
   rows = np.arange(len(records.paths))
+  workers = workers if len(rows) >= FEW else 0
 
   def load(number: int) -> dict[str, np.ndarray]:
     batch = rows[number * batch_size : (number + 1) * batch_size]

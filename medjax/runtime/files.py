@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import filelock
-
 from medjax.errors import InputError
 
 
@@ -22,6 +20,8 @@ def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
   Raises:
     InputError: another process holds it; the message is `refusal`.
   """
+  import filelock  # Here, so that commands that lock nothing start sooner.
+
   lock = filelock.FileLock(path)
   try:
     lock.acquire(blocking=False)
@@ -36,6 +36,8 @@ def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
 @contextlib.contextmanager
 def waited_lock(path: pathlib.Path, is_held: Callable[[], None]) -> Iterator[None]:
   """Holds a lock file as `locked` does, waiting for who holds it; `is_held` is called first."""
+  import filelock
+
   lock = filelock.FileLock(path)
   try:
     lock.acquire(blocking=False)

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import tqdm
-
 Item = TypeVar('Item')
 Made = TypeVar('Made')
 _THREADS, _TOGETHER = 8, 1000
@@ -19,7 +17,10 @@ _SILENT, _LONGEST = 4.0, 60.0  # seconds that nothing is said for, at first and 
 
 def say(text: str = '') -> None:
   """Prints a line for the person at the terminal, or in the log."""
-  tqdm.tqdm.write(text)
+  if tqdm := sys.modules.get('tqdm'):
+    tqdm.tqdm.write(text)  # above the bars that there are
+  else:
+    print(text)
   sys.stdout.flush()
 
 
@@ -73,6 +74,8 @@ class Progress:
     self._every = max(1, total // 20)
     self._bar = None
     if (sys.stderr.isatty() or 'ipykernel' in sys.modules) and not quiet:
+      import tqdm
+
       self._bar = tqdm.tqdm(initial=start, total=total, unit=what, dynamic_ncols=True)
 
   def update(self, done: int, note: str = '') -> None:

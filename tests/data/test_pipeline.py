@@ -1,6 +1,7 @@
 """Batches: everything once in evaluation, the stream's order in training, whatever the workers."""
 
 import itertools
+import multiprocessing
 import subprocess
 import sys
 
@@ -31,6 +32,12 @@ def slow(*values):
   return pytest.param(*values, marks=pytest.mark.slow)
 
 
+@pytest.fixture
+def workers_for_few(monkeypatch):
+  """Lets workers read evaluations that are small enough for a test."""
+  monkeypatch.setattr(pipeline, 'FEW', 0)
+
+
 def rows_of(batch):
   return batch['image'][:, 0, 0, 0].astype(int)
 
@@ -39,6 +46,7 @@ def rows_of(batch):
   ('workers', 'batch_size'),
   [(0, 1), (0, 4), (0, 23), (0, 40), slow(1, 23), slow(3, 4)],
 )
+@pytest.mark.usefixtures('workers_for_few')
 def test_evaluation_sees_every_image_once_in_order(records, workers, batch_size):
   seen = []
   for batch in pipeline.eval_batches(records, batch_size=batch_size, workers=workers):
@@ -104,6 +112,15 @@ def test_processes_read_disjoint_parts_of_the_same_global_batches(records):
   assert seen == list(range(COUNT))
 
 
+def test_an_evaluation_of_few_images_starts_no_process(records):
+  seen = []
+  for batch in pipeline.eval_batches(records, batch_size=9, workers=2):
+    assert multiprocessing.active_children() == []
+    seen += rows_of(batch)[batch['weight'] == 1].tolist()
+  assert seen == list(range(COUNT))
+
+
+@pytest.mark.usefixtures('workers_for_few')
 @pytest.mark.parametrize('workers', [0, slow(2)])
 def test_an_image_lost_on_the_way_is_named(records, workers, tmp_path):
   lost = pipeline.Records(

@@ -60,7 +60,10 @@ def test_prepared_images_are_those_of_the_files_bit_for_bit(root, images, tmp_pa
 
 
 @pytest.mark.parametrize('workers', [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_batches_from_prepared_images_are_those_from_files(root, images, tmp_path, workers):
+def test_batches_from_prepared_images_are_those_from_files(
+  root, images, tmp_path, workers, monkeypatch
+):
+  monkeypatch.setattr(pipeline, 'FEW', 0)
   good = images[10:40]
   values = np.zeros((len(good), 1), np.float32)
   from_files = pipeline.Records([str(root / image) for image in good], values, values, FORMAT)

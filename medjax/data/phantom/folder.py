@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import filelock
-
 from medjax.errors import InputError, nearest
 from medjax.runtime import progress
 
@@ -39,6 +37,8 @@ def make(
   """
   if _exists(root, settings):
     return
+  import filelock  # Here, so that commands that generate nothing start sooner.
+
   root.parent.mkdir(parents=True, exist_ok=True)
   folders = (path.name for path in root.parent.iterdir() if path.is_dir())
   siblings = [name for name in folders if not name.startswith('.')]
@@ -66,6 +66,8 @@ def make(
 
 def _remove_abandoned(root: pathlib.Path) -> None:
   """Removes what a process that was killed has left half generated: its lock ended with it."""
+  import filelock
+
   for scratch in root.parent.glob(f'.{root.name}.*'):
     if not (scratch / _LOCK).is_file():
       continue
