@@ -8,12 +8,15 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
   exit 1
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-# Installing again takes seconds even with nothing to do: skip it where neither they nor the
-# extras have changed.
+# Installing again takes seconds even with nothing to do: skip it where neither what says what to
+# install nor the extras have changed.
 stamp=.venv/installed.$(cat setup.py setup.cfg pyproject.toml | cksum | cut -d' ' -f1).${extras//,/+}
 if [ ! -f "$stamp" ]; then
   echo "installing medjax into $PWD/.venv (about 1.3 GB, more with extras, once)" >&2
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+  case ",$extras," in *,test,* | *,onnx,*)
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1 ;;
+  esac
   case ",$extras," in *,parity,*)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
       timm==1.0.31 torchvision==0.16.2 ;;

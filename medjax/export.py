@@ -2,14 +2,20 @@
 
 Writes, into --output or the work directory's export/:
 
-  model.stablehlo    the network with its weights, preprocessing and calibration, uint8 images to
-                     probabilities, for any batch size, on CPU, CUDA and TPU
-  run.py             loads it with nothing but jax and numpy; with Pillow, python run.py film.png
-                     answers for a picture, at the frozen thresholds
-  model.safetensors  the weights, named and laid out as torch's are
-  config.json        their architecture, settings and preprocessing, as timm describes them
+  run.py             runs the program; with Pillow, python run.py film.png answers for a picture, at
+                     the frozen thresholds
   frozen.json        calibration and thresholds, as validation chose them
   README.md          the model card
+
+and the network with its weights, preprocessing and calibration, uint8 images to probabilities, for
+any batch size, in each --format:
+
+  stablehlo  model.stablehlo    for jax, on CPU, CUDA and TPU; run.py then needs jax and numpy alone
+             model.safetensors  the weights, named and laid out as torch's are
+             config.json        their architecture, settings and preprocessing, in timm's words
+  onnx       model.onnx         for ONNX Runtime and others, tried on images of validation; run.py
+                                then needs onnxruntime and numpy alone
+  triton     model_repository/  the ONNX program as Triton and KServe serve it
 """
 
 import pathlib
@@ -20,6 +26,9 @@ from medjax.errors import InputError
 from medjax.runtime import command_line, progress, storage
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
+_FORMAT = flags.DEFINE_list(
+  'format', ['stablehlo'], 'Of the program: stablehlo, onnx, triton, or several, by commas.'
+)
 _OUTPUT = flags.DEFINE_string('output', None, "Folder to write to; the run's export/ by default.")
 
 
@@ -32,13 +41,15 @@ def main() -> None:
 
   run = finished.open_run(_WORKDIR.value)
 
-  from medjax.inference import export_program
+  from medjax.inference import export_files, export_program
 
   directory = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else run.layout.export
   with progress.waiting('reading the checkpoint and exporting the program'):
-    paths = export_program.write(run, directory)
+    paths = export_files.write(run, directory, _FORMAT.value)
   for path in paths:
     print(f'{path}  {storage.size(path.stat().st_size)}')
+  if 'stablehlo' not in _FORMAT.value:
+    return
   for note in export_program.notes_on_timm(run.config, run.model_file.image_format):
     print(f'note: {note}')
 

@@ -128,23 +128,28 @@ class Run(finished.Run):
     with words.renamed({'--by=': 'column='}):
       return external.by_site_of_test(self, column)
 
-  def export(self, folder: str | os.PathLike | None = None) -> list[pathlib.Path]:
-    """Writes a StableHLO program, weights and a model card, as `python -m medjax.export` does.
+  def export(
+    self, folder: str | os.PathLike | None = None, format: str | Sequence[str] = 'stablehlo'
+  ) -> list[pathlib.Path]:
+    """Writes the program of its network with a model card, as `python -m medjax.export` does.
 
     Args:
       folder: where to; by default `export` in the work directory.
+      format: 'stablehlo', with the weights for timm; 'onnx'; 'triton'; or several of them.
 
     Returns:
       The files.
 
     Raises:
-      InputError: the run is not whole, or nothing can be written there.
+      InputError: the run is not whole, nothing can be written there, or the network cannot be of
+        that format.
     """
-    from medjax.inference import export_program
+    from medjax.inference import export_files
 
     target = self.layout.export if folder is None else words.path(folder, 'folder')
-    with words.renamed(folders=[target]):
-      return export_program.write(self, target)
+    formats = (format,) if isinstance(format, str) else tuple(format)
+    with words.renamed({'--format': 'format'}, folders=[target]):
+      return export_files.write(self, target, formats)
 
   def __repr__(self) -> str:
     return f"Run('{self.workdir}')"

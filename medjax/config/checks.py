@@ -32,6 +32,16 @@ def check(config: Config) -> None:
   _check_subgroups(config)
   _check_folds(config)
   _check_seeds(config)
+  _check_tracking(config)
+
+
+def _check_tracking(config: Config) -> None:
+  names = config.tracking
+  for name in names:
+    if ':' not in name:
+      check_option('config.tracking', name, vocabulary.TRACKERS)
+  if len(set(names)) < len(names):
+    raise InputError(f'config.tracking names one twice: {", ".join(names)}')
 
 
 def _check_data(config: Config) -> None:

@@ -278,6 +278,8 @@ class Config:
     seed: of the parameters, of the order of images and of augmentation.
     seeds: how many networks are trained on the same split, with this seed and those after it; the
       work directory holds a run for each, `seed0` and so on; see docs/folds_and_seeds.md.
+    tracking: who is told of metrics and the report, beside the work directory: 'tensorboard',
+      'mlflow', 'wandb', or 'package.module:class' of your own; see docs/tracking.md.
   """
 
   data: Data
@@ -299,6 +301,7 @@ class Config:
   replicates: int = setting(2_000, least=0)
   seed: int = setting(0, least=0, below=2**32)
   seeds: int = setting(1, least=1)
+  tracking: tuple[str, ...] = ('tensorboard',)
   evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
 
   @property

@@ -14,6 +14,7 @@ LEVELS = ('image', 'study', 'patient', 'slide')
 CALIBRATIONS = ('none', 'temperature', 'platt', 'isotonic')
 SCORES = ('probabilities', 'ranks')
 AGGREGATES = ('max', 'mean', 'top')
+TRACKERS = ('tensorboard', 'mlflow', 'wandb')
 SALIENCIES = ('grad_cam', 'grad_cam_plus_plus', 'integrated_gradients')
 # What columns of a run's own are called in a file of predictions; the first ones by label.
 OF_PREDICTIONS = ('prob_', 'true_', 'decision_', 'raw_', 'logit_')

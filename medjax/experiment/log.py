@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from medjax.config import Config
 from medjax.data import study
 from medjax.data.study import Study
 from medjax.errors import InputError
 from medjax.evaluation import test_size_words
+from medjax.experiment.tracking.trackers import NONE, Trackers
 from medjax.final_test import notes
 from medjax.runs import averaging, metrics_file, model_file, readings
 from medjax.runs.layout import Layout
@@ -26,67 +26,34 @@ from medjax.training import fine_tuning
 
 
 class MetricWriter:
-  """Appends rows to metrics.jsonl and draws their numbers in TensorBoard.
+  """Appends rows to metrics.jsonl.
 
   A resumed run continues where its checkpoint stands: rows of later steps are dropped first, so
   that every step is there once.
   """
 
   def __init__(self, layout: Layout, resume_step: int):
-    # It takes seconds where torch is installed, and mistakes need none of it.
-    from tensorboardX import event_file_writer, summary
-    from tensorboardX.proto import event_pb2
-
     self._path = layout.metrics
     rows = [row for row in metrics_file.read(layout) if row['step'] <= resume_step]
     files.write_whole(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
-    # Not its SummaryWriter, whose thread a full disk ends; the next rows then wait for it for ever.
-    layout.tensorboard.mkdir(exist_ok=True)
-    self._events = event_file_writer.EventsWriter(str(layout.tensorboard / 'events'))
-    self._event, self._scalar = event_pb2.Event, summary.scalar
-    begins = event_pb2.SessionLog(status=event_pb2.SessionLog.START)  # Hides later steps of before.
-    self._events.write_event(
-      event_pb2.Event(step=resume_step + 1, wall_time=time.time(), session_log=begins)
-    )
-    if not resume_step and layout.augmented.is_file():
-      with Image.open(layout.augmented) as file:
-        picture = summary.image('train/augmented', np.asarray(file), dataformats='HWC')
-      self._events.write_event(event_pb2.Event(step=0, wall_time=time.time(), summary=picture))
 
   def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
     """Writes one row; values are numbers, None, or mappings of label to those."""
     with self._path.open('a') as file:
       file.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
-    for name, value in _flat(values):
-      summary = self._scalar(f'{split}/{name}', value)
-      self._events.write_event(self._event(step=step, wall_time=time.time(), summary=summary))
-    self._events.flush()
-
-  def close(self) -> None:
-    """Closes the file of TensorBoard."""
-    self._events.close()
-
-
-def _flat(values: Mapping[str, Any]) -> list[tuple[str, float]]:
-  pairs = []
-  for name, value in values.items():
-    if isinstance(value, Mapping):
-      pairs += [(f'{name}/{inner}', number) for inner, number in _flat(value)]
-    elif value is not None:
-      pairs.append((name, value))
-  return pairs
 
 
 class TrainingLog:
   """Reports what happens in the loop, reading a step's metrics only while the next one runs.
 
   Args:
-    layout: where metrics.jsonl and tensorboard/ are.
+    layout: where metrics.jsonl is.
     config: of the run.
     step: where a resumed run begins.
     rate: the learning-rate schedule.
     unwritten_losses: of the steps since the last row of metrics.jsonl, where a run is resumed.
     quiet: writes and says nothing, only checks; for all processes but the first.
+    trackers: are given the same rows.
   """
 
   def __init__(
@@ -98,9 +65,11 @@ class TrainingLog:
     unwritten_losses: list[float],
     *,
     quiet: bool,
+    trackers: Trackers = NONE,
   ):
     self._config, self._rate, self._steps = config, rate, config.steps
     self._writer = None if quiet else MetricWriter(layout, step)
+    self._trackers = trackers
     self._progress = Progress('step', step, config.steps, config.batch_size, quiet)
     self._every = max(1, min(100, config.steps // 100))
     self._pending: tuple[int, Mapping[str, Any]] | None = None
@@ -115,8 +84,6 @@ class TrainingLog:
 
   def __exit__(self, *_: Any) -> None:
     self._progress.close()
-    if self._writer:
-      self._writer.close()
 
   def steps(self, step: int, metrics: Mapping[str, Any]) -> None:
     """Takes the metrics of steps just dispatched and reads those of the call before.
@@ -170,6 +137,7 @@ class TrainingLog:
       self._losses = []
       if self._writer:
         self._writer.write(step, 'train', row)
+        self._trackers.metrics(step, 'train', row)
 
   def _speed(self, step: int) -> dict[str, float]:
     """Returns the images a second since the last row; nothing of the first, which compiled."""
@@ -188,6 +156,7 @@ class TrainingLog:
     """Writes and says a validation."""
     if self._writer:
       self._writer.write(step, 'validation', values)
+      self._trackers.metrics(step, 'validation', values)
       mean = values['auroc_mean']
       text = 'undefined: no label has both classes' if mean is None else f'{mean:.4f}'
       best = ', the best so far' if is_better else ''

@@ -19,6 +19,7 @@ from medjax import config as configs
 from medjax.config import Config
 from medjax.experiment import training_calls
 from medjax.experiment.log import TrainingLog
+from medjax.experiment.tracking.trackers import Trackers
 from medjax.experiment.training_calls import TrainingCalls
 from medjax.runs import checkpoints
 from medjax.runs.checkpoints import Checkpoints
@@ -66,6 +67,7 @@ def train(
   watch: Watch,
   saved: Checkpoints,
   carried: Mapping[str, Any],
+  trackers: Trackers,
 ) -> tuple[TrainState, list[dict[str, Any]]]:
   """Steps until the last step, an early stop or SIGTERM.
 
@@ -79,6 +81,7 @@ def train(
     watch: told each validation.
     saved: the checkpoints of the run.
     carried: JSON that every checkpoint carries, the hash of the split in it.
+    trackers: are given the metrics.
 
   Returns:
     The last state, and all validations.
@@ -89,8 +92,9 @@ def train(
   """
   state, step, history = start.state, start.step, list(start.history)
   rate, losses = optimizers.schedule(config.optimizer, config.steps), list(start.unwritten_losses)
+  quiet = not devices.is_first()
   with (
-    TrainingLog(layout, config, step, rate, losses, quiet=not devices.is_first()) as log,
+    TrainingLog(layout, config, step, rate, losses, quiet=quiet, trackers=trackers) as log,
     contextlib.closing(batches(start=step)) as input_batches,
     _signals_noted() as signals,
   ):

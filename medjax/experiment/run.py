@@ -17,6 +17,8 @@ from medjax.errors import InputError
 from medjax.evaluation.predictions import Predictions
 from medjax.experiment import decoded_images, log, loop, placed_images, preview, start
 from medjax.experiment.start import Beginning
+from medjax.experiment.tracking import told, trackers
+from medjax.experiment.tracking.trackers import Trackers
 from medjax.experiment.training_calls import TrainingCalls
 from medjax.final_test import evaluate_once
 from medjax.runs import (
@@ -82,7 +84,9 @@ def run(config: Config, folder: pathlib.Path, decoded: pathlib.Path | None = Non
   layout = Layout(folder.absolute())
   with _at_work(config, layout, decoded) as job:
     if job is not None:
-      _test(job, *_train(job, loop.unwatched))
+      with trackers.opened(config) as tracked:
+        _test(job, *_train(job, loop.unwatched, tracked))
+        devices.first_does(functools.partial(told.of_test, tracked, layout, config))
     # Also of a run that was killed when all but this was done.
     devices.first_does(functools.partial(decoded_images.remove, layout))
 
@@ -118,7 +122,8 @@ def train_only(
     raise InputError(f'{layout.workdir}: its test set has been read; take another work directory')
   with _at_work(config, layout, decoded, is_known=is_known, keeps_images=False) as job:
     assert job is not None  # It would be finished.
-    network, _ = _train(job, watch)
+    with trackers.opened(config) as tracked:
+      network, _ = _train(job, watch, tracked)
     rows = job.training.rows['validation']
     variables = jax.device_put(network.best, devices.replicated(job.mesh))
     with _told('predicting the validation set'):
@@ -137,6 +142,7 @@ def _at_work(
 ) -> Iterator[Job | None]:
   """Begins a run, or goes on with one, and holds its folder; yields None where all is done."""
   devices.check_batch_size(config.batch_size, config.optimizer.accumulate)
+  trackers.check(config)
   workdir.check(config, layout)
   beginning = start.begin(config, layout)
   fill = functools.partial(start.fill, config, layout, beginning, decoded, keeps_images)
@@ -192,7 +198,7 @@ def _test(job: Job, network: TrainedNetwork, best_step: int | None) -> None:
   )
 
 
-def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
+def _train(job: Job, watch: loop.Watch, tracked: Trackers) -> tuple[TrainedNetwork, int | None]:
   """Trains; returns the network with its best checkpoints, and the step of the best validation.
 
   That step is None if no validation had a mean AUROC to choose by; then the last state is taken.
@@ -229,6 +235,7 @@ def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
       first = _first_state(job.beginning, saved, mesh)
     if not first.step and devices.is_first():
       preview.save(config, built, data, training.rows['train'], job.layout.augmented)
+    told.of_start(tracked, job.layout, config, first.step)
     images = None
     if is_placed and first.step < config.steps:
       if devices.is_first():
@@ -249,6 +256,7 @@ def _train(job: Job, watch: loop.Watch) -> tuple[TrainedNetwork, int | None]:
         'readings': readings.read(job.layout),
         'schedules': integrity.schedules(job.layout, config.steps),
       },
+      trackers=tracked,
     )
     best = checkpoints.best_validations(history, count)
     steps = [entry['step'] for entry in best] or [int(state.step)]

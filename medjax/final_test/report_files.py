@@ -1,10 +1,11 @@
 """A run's report, made of what its work directory holds, so that it can be made again."""
 
+import dataclasses
 import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -30,32 +31,50 @@ def write(layout: Layout, result: Result) -> None:
     layout: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
     result: of the test.
   """
+  text = page(layout, result, read_examples(layout))
+  for path in (layout.report, layout.result):
+    path.parent.mkdir(exist_ok=True)
+  files.write_whole(layout.report, text)
+  proof = files.read_json(layout.split_proof)
+  people = {name: part.get('characteristics', {}) for name, part in proof.get('splits', {}).items()}
+  tables = {**beside.of_result(result), **beside.of_people(proof, people)}
+  beside.write(layout.report, text, tables)
+  results_file.save(layout.result, result)
+
+
+def page(
+  layout: Layout,
+  result: Result,
+  pictures: Sequence[Example],
+  in_words: Callable[[str], str] = str,
+) -> str:
+  """Returns the report as the text of one HTML file.
+
+  Args:
+    layout: as of `write`.
+    result: of the test.
+    pictures: images of the test to show.
+    in_words: what becomes of each note.
+  """
   settings = files.read_json(layout.config)
   config = configs.from_dict(settings)
-  proof = files.read_json(layout.split_proof)
-  page = run_page.render(
+  result = dataclasses.replace(result, notes=tuple(map(in_words, result.notes)))
+  return run_page.render(
     title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
     result=result,
     history=metrics_file.read(layout),
-    split_proof=proof,
+    split_proof=files.read_json(layout.split_proof),
     config=settings,
     facts={
       **result.facts,
       'warning': generated.of_run(config),
-      'notes': result.study_notes,
+      'notes': tuple(map(in_words, result.study_notes)),
       'versions': versions(),
     },
     sections=sections(result),
-    pictures=read_examples(layout),
+    pictures=pictures,
     set_aside=images_set_aside(layout),
   )
-  for path in (layout.report, layout.result):
-    path.parent.mkdir(exist_ok=True)
-  files.write_whole(layout.report, page)
-  people = {name: part.get('characteristics', {}) for name, part in proof.get('splits', {}).items()}
-  tables = {**beside.of_result(result), **beside.of_people(proof, people)}
-  beside.write(layout.report, page, tables)
-  results_file.save(layout.result, result)
 
 
 def images_set_aside(layout: Layout) -> dict[str, dict[str, int]]:

@@ -1,12 +1,13 @@
-"""Runs the network that lies beside this file, as model.stablehlo.
+"""Runs the network that lies beside this file, as model.stablehlo or model.onnx.
 
-  python run.py film1.png film2.png    their probabilities and decisions; needs jax, numpy, Pillow
+  python run.py film1.png film2.png    their probabilities and decisions; needs numpy, Pillow, and
+                                       jax for model.stablehlo, onnxruntime for model.onnx
 
   from run import decide, load, picture
   probabilities = load()(images)       # uint8[batch, height, width, channels] → f32[batch, labels]
   decide(probabilities)                # at the thresholds of frozen.json
 
-These two need jax and numpy alone. `picture` makes the images of 8-bit JPEG, PNG and BMP files, as
+These two need no Pillow. `picture` makes the images of 8-bit JPEG, PNG and BMP files, as
 IMAGES, below, says; anything else is for the reader to convert so. All that comes after is part of
 the program.
 """
@@ -16,10 +17,7 @@ import json
 import pathlib
 import sys
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import export
 
 IMAGES = ''
 IMAGE_SHAPE = (1, 1, 1)
@@ -31,8 +29,23 @@ PLATFORMS = ('cpu',)
 CALLING_CONVENTION = 0
 
 
-def load():
-  """Returns a function uint8[batch, *IMAGE_SHAPE] → probabilities f32[batch, len(LABELS)]."""
+def load(program=None):
+  """Returns a function uint8[batch, *IMAGE_SHAPE] → probabilities f32[batch, len(LABELS)].
+
+  `program` is the name of the file beside this one, model.stablehlo or model.onnx; by default the
+  first of them that is there.
+  """
+  beside = pathlib.Path(__file__).parent
+  if program is None:
+    program = next(name for name in LOADERS if (beside / name).is_file())
+  return LOADERS[program](beside / program)
+
+
+def _by_jax(path):
+  import jax
+  import jax.numpy as jnp
+  from jax import export
+
   (batch,) = export.symbolic_shape('batch')
   images = jax.ShapeDtypeStruct((batch, *IMAGE_SHAPE), jnp.uint8)
   # jax reads its own format of exported programs only with a further package. A program of the same
@@ -40,11 +53,23 @@ def load():
   same_signature = jax.jit(lambda images: jnp.zeros((images.shape[0], len(LABELS)), jnp.float32))
   exported = dataclasses.replace(
     export.export(same_signature, platforms=PLATFORMS)(images),
-    mlir_module_serialized=pathlib.Path(__file__).with_name('model.stablehlo').read_bytes(),
+    mlir_module_serialized=path.read_bytes(),
     calling_convention_version=CALLING_CONVENTION,
     module_kept_var_idx=(0,),
   )
   return jax.jit(exported.call)
+
+
+def _by_onnx_runtime(path):
+  import onnxruntime
+
+  here = onnxruntime.get_available_providers()
+  wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+  session = onnxruntime.InferenceSession(path, providers=[name for name in wanted if name in here])
+  return lambda images: session.run(None, {session.get_inputs()[0].name: np.asarray(images)})[0]
+
+
+LOADERS = {'model.stablehlo': _by_jax, 'model.onnx': _by_onnx_runtime}
 
 
 def picture(path):

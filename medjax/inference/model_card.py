@@ -20,12 +20,16 @@ from medjax.runtime import files
 from medjax.training import fine_tuning
 
 
-def render(run: Run, result: Result) -> str:
+def render(
+  run: Run, result: Result, formats: Sequence[str] = ('stablehlo',), uses: Sequence[str] = ()
+) -> str:
   """Returns the card as Markdown.
 
   Args:
     run: a finished run.
     result: of its test, the figures those of its best checkpoint by itself.
+    formats: that the program is exported in.
+    uses: further sections, one on the use of a format each.
   """
   proof = files.read_json(run.layout.split_proof)
   caveats = _caveats(result, proof)
@@ -38,7 +42,7 @@ def render(run: Run, result: Result) -> str:
   sections = (
     f'# {run.config.model.name}: {", ".join(run.config.data.labels)}{_generated(run.config)}',
     _details(run.config, run.model_file, run.network.steps[0]),
-    _use(run),
+    _use(run, formats, uses),
     _intended_use(run),
     _data(run, proof),
     _metrics(result, run.config.evaluation.calibration),
@@ -90,11 +94,14 @@ logits = network(timm.data.create_transform(**settings)(picture('film.png'))[Non
 ```"""
 
 
-def _use(run: Run) -> str:
-  sections = ['## Use', '```\npython run.py film.png\n```', 'For arrays, see the top of run.py.']
-  if run.config.model.name in NETWORKS and run.config.model.name not in OURS:
+def _use(run: Run, formats: Sequence[str], uses: Sequence[str]) -> str:
+  sections = ['## Use']
+  if {'stablehlo', 'onnx'} & {*formats}:
+    sections += ['```\npython run.py film.png\n```', 'For arrays, see the top of run.py.']
+  named = run.config.model.name
+  if 'stablehlo' in formats and named in NETWORKS and named not in OURS:
     sections.append(_IN_TIMM)
-  return '\n\n'.join(sections)
+  return '\n\n'.join([*sections, *uses])
 
 
 def _intended_use(run: Run) -> str:

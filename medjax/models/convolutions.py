@@ -17,6 +17,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+NAME = 'medjax_convolution'  # of the operation, as jax traces it
 # The arrays that a convolution binds. Σ output · conv(input, kernel) is linear in each of them: two
 # of them give the gradient to the third, and that to 'output' is the convolution itself.
 _ROLES = ('input', 'kernel', 'output')
@@ -96,8 +97,8 @@ def _bind(missing: str, arrays: dict[str, jax.Array], geometry: Geometry) -> jax
   return _primitive.bind(*operands, missing=missing, geometry=geometry)
 
 
-def _plain(a: jax.Array, b: jax.Array, missing: str, geometry: Geometry) -> jax.Array:
-  """As XLA does it."""
+def standard(a: jax.Array, b: jax.Array, missing: str, geometry: Geometry) -> jax.Array:
+  """What the operation NAME stands for: an operation of jax.lax."""
   return _through(_xla, a, b, missing, geometry)
 
 
@@ -256,17 +257,17 @@ def _transposed(operand: int) -> Callable[..., jax.Array]:
 def _batched(
   operands: Sequence[jax.Array], axes: Sequence[int | None], **parameters: Any
 ) -> tuple[jax.Array, int]:
-  return jax.vmap(functools.partial(_plain, **parameters), in_axes=tuple(axes))(*operands), 0
+  return jax.vmap(functools.partial(standard, **parameters), in_axes=tuple(axes))(*operands), 0
 
 
 def _abstract(a: Any, b: Any, *, missing: str, geometry: Geometry) -> jax.core.ShapedArray:
   return jax.core.ShapedArray(getattr(geometry, missing), a.dtype)
 
 
-_primitive = Primitive('medjax_convolution')
+_primitive = Primitive(NAME)
 _primitive.def_impl(jax.jit(_primitive.bind, static_argnames=('missing', 'geometry')))
 _primitive.def_abstract_eval(_abstract)
 ad.defbilinear(_primitive, _transposed(0), _transposed(1))
 batching.primitive_batchers[_primitive] = _batched
-mlir.register_lowering(_primitive, mlir.lower_fun(_plain, multiple_results=False))
+mlir.register_lowering(_primitive, mlir.lower_fun(standard, multiple_results=False))
 mlir.register_lowering(_primitive, mlir.lower_fun(_on_cpu, multiple_results=False), platform='cpu')

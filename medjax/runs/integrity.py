@@ -30,6 +30,7 @@ _FREE = (
   'config.steps_per_call:',
   'config.deterministic:',
   'config.model.remat:',
+  'config.tracking:',
 )
 # Those that are not used before the last step is done. How many checkpoints are averaged is: it
 # says how many are kept. So is what is tested: the best checkpoint is chosen by it.

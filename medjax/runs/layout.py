@@ -130,6 +130,11 @@ class Layout:
     return self.reports / 'index.html'
 
   @property
+  def shared_report(self) -> pathlib.Path:
+    """The report without pictures and names of patients, as trackers are given it."""
+    return self.reports / 'without_patients.html'
+
+  @property
   def beside_report(self) -> pathlib.Path:
     """The folder of its figures as SVG and its tables as CSV, see medjax.report.beside."""
     return self.reports / 'index_files'

@@ -21,7 +21,7 @@ from medjax.config import Config, Data, Loss, Model, Optimizer, Sampling
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-from medjax.inference import export_program, model_card
+from medjax.inference import export_files, export_program, model_card
 from medjax.models.normalisation import Normalisation
 from medjax.runs.finished import open_run
 from medjax.runs.model_file import Provenance
@@ -233,7 +233,7 @@ def test_figures_that_are_not_all_there_are_one_line(finished, tmp_path):
   (tmp_path / 'run/evaluation/test.json').write_text('{}')
   vouched_runs.vouch(tmp_path / 'run')
   with pytest.raises(InputError, match=r'test\.json: not the figures that this') as raised:
-    export_program.write(open_run(tmp_path / 'run'), tmp_path / 'export')
+    export_files.write(open_run(tmp_path / 'run'), tmp_path / 'export')
   assert '\n' not in str(raised.value) and not (tmp_path / 'export').exists()
 
 

@@ -19,7 +19,7 @@ from medjax.data import study
 from medjax.errors import InputError
 from medjax.evaluation import frozen, predictions
 from medjax.experiment.run import run as run_experiment
-from medjax.inference import export_program
+from medjax.inference import export_files, export_program
 from medjax.runs import averaging, checkpoints, model_file
 from medjax.runs import finished as finished_runs
 from medjax.runs.layout import Layout
@@ -305,7 +305,7 @@ def test_of_an_average_one_checkpoint_is_exported_with_its_own_thresholds(
   folder = workdir / 'predictions' / 'single_model'
   parts = {part: predictions.read(folder / f'{part}.csv') for part in ('validation', 'test')}
   own = frozen.freeze(parts['validation'], experiment.protocol)
-  export_program.write(finished_runs.open_run(workdir), tmp_path / 'export')
+  export_files.write(finished_runs.open_run(workdir), tmp_path / 'export')
   exported = frozen.read(tmp_path / 'export', LABELS).levels
   assert exported['image'] == own != frozen.read(workdir, LABELS).levels['image']
   program = export_program.stablehlo(
