@@ -53,5 +53,8 @@ def _of_classes(fitted: ClassesCalibration, log_odds: jax.Array) -> jax.Array:
 
 
 def _interpolated(breakpoints: Sequence[Sequence[float]], scores: jax.Array) -> jax.Array:
+  """As numpy.interp, written as a sum of ramps: it has no search, which ONNX would have to loop."""
   at, values = np.asarray(breakpoints, np.float32).T
-  return jnp.interp(scores, at, values)
+  widths = np.maximum(np.diff(at), np.finfo(np.float32).tiny)  # Two may be one in float32.
+  ramps = jnp.clip((scores[:, None] - at[:-1]) / widths, 0.0, 1.0)
+  return values[0] + (ramps * np.diff(values)).sum(axis=1)
