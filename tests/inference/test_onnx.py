@@ -51,7 +51,7 @@ def predictor(learn):
   images = pictures(side, 8)['pictures 8']
   drawn = random_variables(learn.network, np.zeros((1, *learn.image_format.shape), np.float32))
   variables = with_statistics(learn, jax.tree.map(jnp.asarray, drawn), images)
-  log_odds = np.asarray(jax.jit(lambda images: learn.eval_step(variables, images))(images))
+  log_odds = np.asarray(jax.jit(learn.eval_step)(variables, images))
   mean, spread = log_odds.mean(axis=0), log_odds.std(axis=0)
   return lambda images: jax.nn.sigmoid((learn.eval_step(variables, images) - mean) / spread)
 
@@ -65,16 +65,17 @@ def with_statistics(learn, variables, images):
     return variables
 
   @jax.jit
-  def kept(value):
+  def kept(params, value):
     old = jax.tree.map(lambda leaf: jnp.full_like(leaf, value), variables['batch_stats'])
     given = learn.normalisation(images / np.float32(255))
     _, changed = learn.network.apply(
-      {**variables, 'batch_stats': old}, given, train=True,
+      {'params': params, 'batch_stats': old}, given, train=True,
       mutable=['batch_stats'], rngs={'dropout': jax.random.key(0)},
     )  # fmt: skip
     return changed['batch_stats']
 
-  own = jax.tree.map(lambda zero, one: zero / (1 - (one - zero)), kept(0.0), kept(1.0))
+  zeros, ones = (kept(variables['params'], value) for value in (0.0, 1.0))
+  own = jax.tree.map(lambda zero, one: zero / (1 - (one - zero)), zeros, ones)
   return {**variables, 'batch_stats': own}
 
 
