@@ -16,7 +16,7 @@ from jax import export, lax
 from jax.extend import core
 
 from medjax.errors import InputError, one_line
-from medjax.models import convolutions
+from medjax.models import on_cpu
 
 OPSET = 18  # ONNX Runtime 1.14 and later compute it.
 TOLERANCE = 1e-4  # of a probability
@@ -150,8 +150,8 @@ def _operation(primitive: Any, operands: list[Any], parameters: dict[str, Any]) 
   if name in _CALLS:
     body = parameters.get('call_jaxpr', parameters.get('jaxpr'))
     return _evaluated(getattr(body, 'jaxpr', body), getattr(body, 'consts', ()), *operands)
-  if name == convolutions.NAME:
-    return [convolutions.standard(*operands, **parameters)]
+  if name in on_cpu.PLAIN:
+    return [on_cpu.PLAIN[name](*operands, **parameters)]
   if name in _WINDOWS and _is_of_images(parameters):
     return [_pooled(name, operands[0], parameters)]
   result = primitive.bind(*operands, **parameters)

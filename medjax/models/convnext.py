@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.models import layers
+from medjax.models import layers, on_cpu
 
 # As trunc_normal_(std=0.02) of torch, whose truncation at ±2 never acts.
 _init = nn.initializers.normal(0.02)
@@ -30,11 +30,11 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     width = x.shape[-1]
-    dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=_init)
+    dense = layers.dense(self.dtype, _init)
     conv = functools.partial(layers.convolution(self.dtype, _init), use_bias=True)
     y = conv(width, (7, 7), padding=3, feature_group_count=width, name='conv_dw')(x)
     y = _norm(dtype=self.dtype, name='norm')(y)
-    y = nn.gelu(dense(4 * width, name='fc1')(y), approximate=False)
+    y = on_cpu.gelu(dense(4 * width, name='fc1')(y))
     y = dense(width, name='fc2')(y)
     y *= self.param('gamma', nn.initializers.constant(1e-6), (width,)).astype(self.dtype)
     return x + layers.drop_branch(y, self.drop_rate, train)

@@ -17,7 +17,8 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-NAME = 'medjax_convolution'  # of the operation, as jax traces it
+from medjax.models import on_cpu
+
 # The arrays that a convolution binds. Σ output · conv(input, kernel) is linear in each of them: two
 # of them give the gradient to the third, and that to 'output' is the convolution itself.
 _ROLES = ('input', 'kernel', 'output')
@@ -97,8 +98,8 @@ def _bind(missing: str, arrays: dict[str, jax.Array], geometry: Geometry) -> jax
   return _primitive.bind(*operands, missing=missing, geometry=geometry)
 
 
-def standard(a: jax.Array, b: jax.Array, missing: str, geometry: Geometry) -> jax.Array:
-  """What the operation NAME stands for: an operation of jax.lax."""
+def _plain(a: jax.Array, b: jax.Array, missing: str, geometry: Geometry) -> jax.Array:
+  """As XLA does it."""
   return _through(_xla, a, b, missing, geometry)
 
 
@@ -130,7 +131,9 @@ def _on_cpu(a: jax.Array, b: jax.Array, missing: str, geometry: Geometry) -> jax
   dtype = a.dtype
   if form is not _xla and dtype.itemsize < 4:
     a, b = a.astype(jnp.float32), b.astype(jnp.float32)
-  if form is _shifts and missing == 'kernel':
+  if form is _product and missing == 'kernel':
+    result = _product_kernel_gradient(a, b, geometry)
+  elif form is _shifts and missing == 'kernel':
     result = _shifted_kernel_gradient(a, b, geometry)
   elif form is _shifts and missing == 'input' and geometry.strides == (1, 1):
     result = _shifts(b, a[::-1, ::-1], _reversed(geometry))
@@ -160,35 +163,32 @@ def _padded(images: jax.Array, padding: Pads) -> jax.Array:
   return lax.pad(images, jnp.zeros((), images.dtype), pads)
 
 
-def _windows(
-  padded: jax.Array, kernel: Sides, output: Sides, strides: Sides = (1, 1)
-) -> list[jax.Array]:
-  """Returns what each place of the kernel is multiplied with, row by row: f[B, H', W', C] each."""
-  count, _, _, channels = padded.shape
-  (height, width), (down, right) = output, strides
-  return [
-    lax.slice(
-      padded,
-      (0, row, column, 0),
-      (count, row + (height - 1) * down + 1, column + (width - 1) * right + 1, channels),
-      (1, down, right, 1),
-    )
-    for row in range(kernel[0])
-    for column in range(kernel[1])
-  ]
-
-
 def _taps(images: jax.Array, geometry: Geometry) -> list[jax.Array]:
   """Returns the windows of all places of the kernel."""
   padded = _padded(images, geometry.padding)
-  return _windows(padded, geometry.kernel[:2], geometry.output[1:3], geometry.strides)
+  return on_cpu.windows(padded, geometry.kernel[:2], geometry.output[1:3], geometry.strides)
 
 
 def _product(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
   """Each window of the images as a row of a matrix, times the kernel as one."""
+  matrix, kernel = _window_matrix(images, geometry), kernel.reshape(-1, kernel.shape[-1])
+  product = jnp.dot(matrix, kernel, precision=geometry.precision)
+  return product.reshape(len(images), *geometry.output[1:])
+
+
+def _window_matrix(images: jax.Array, geometry: Geometry) -> jax.Array:
+  """Returns the windows as rows: of two axes, since XLA transposes longer arrays as a whole."""
   windows = jnp.concatenate(_taps(images, geometry), axis=-1)
-  kernel = kernel.reshape(-1, kernel.shape[-1])
-  return jnp.einsum('bhwk,kf->bhwf', windows, kernel, precision=geometry.precision)
+  return windows.reshape(-1, windows.shape[-1])
+
+
+def _product_kernel_gradient(
+  images: jax.Array, gradient: jax.Array, geometry: Geometry
+) -> jax.Array:
+  """The transpose of `_product`."""
+  gradient = gradient.reshape(-1, gradient.shape[-1])
+  matrix = _window_matrix(images, geometry)
+  return on_cpu.kernel_product(matrix, gradient, geometry.precision).reshape(geometry.kernel)
 
 
 def _shifts(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
@@ -225,12 +225,12 @@ def _shifted_kernel_gradient(
   padding = ((top, bottom + lacking * geometry.strides[0]), sides)
   padded = _padded(images, padding)
   (down, right), (kernel_rows, kernel_columns) = geometry.strides, geometry.kernel[:2]
-  shifted = _windows(padded, (1, kernel_columns), (padded.shape[1], width), (1, right))
+  shifted = on_cpu.windows(padded, (1, kernel_columns), (padded.shape[1], width), (1, right))
   if math.prod(geometry.kernel[:2]) > _LOOPS:
     shifted = [lax.optimization_barrier(jnp.concatenate(shifted, axis=-1))]
   sums = []
   for columns in shifted:
-    for tap in _windows(columns, (kernel_rows, 1), (height + lacking, width), (down, 1)):
+    for tap in on_cpu.windows(columns, (kernel_rows, 1), (height + lacking, width), (down, 1)):
       tap = tap.reshape(count, parts, rows, width, -1, channels)
       terms = (tap[:, :, i] * gradient[:, :, i] for i in range(rows))
       sums.append(functools.reduce(jnp.add, terms))
@@ -257,17 +257,18 @@ def _transposed(operand: int) -> Callable[..., jax.Array]:
 def _batched(
   operands: Sequence[jax.Array], axes: Sequence[int | None], **parameters: Any
 ) -> tuple[jax.Array, int]:
-  return jax.vmap(functools.partial(standard, **parameters), in_axes=tuple(axes))(*operands), 0
+  return jax.vmap(functools.partial(_plain, **parameters), in_axes=tuple(axes))(*operands), 0
 
 
 def _abstract(a: Any, b: Any, *, missing: str, geometry: Geometry) -> jax.core.ShapedArray:
   return jax.core.ShapedArray(getattr(geometry, missing), a.dtype)
 
 
-_primitive = Primitive(NAME)
+_primitive = Primitive('medjax_convolution')
+on_cpu.PLAIN[_primitive.name] = _plain
 _primitive.def_impl(jax.jit(_primitive.bind, static_argnames=('missing', 'geometry')))
 _primitive.def_abstract_eval(_abstract)
 ad.defbilinear(_primitive, _transposed(0), _transposed(1))
 batching.primitive_batchers[_primitive] = _batched
-mlir.register_lowering(_primitive, mlir.lower_fun(standard, multiple_results=False))
+mlir.register_lowering(_primitive, mlir.lower_fun(_plain, multiple_results=False))
 mlir.register_lowering(_primitive, mlir.lower_fun(_on_cpu, multiple_results=False), platform='cpu')

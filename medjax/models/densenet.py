@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.models import layers
+from medjax.models import layers, on_cpu
 
 # Of torchvision's and timm's.
 _init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
@@ -102,7 +102,7 @@ class DenseNet(nn.Module):
     norm = layers.batch_norm(train and self.frozen_stages == 0, self.dtype)
     x = conv(2 * self.growth, (7, 7), 2, padding=3, name='stem_conv0')(images.astype(self.dtype))
     x = nn.relu(norm(name='stem_norm0')(x))
-    x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+    x = on_cpu.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     for stage, depth in enumerate(self.depths, start=1):
       norm = layers.batch_norm(train and stage >= self.frozen_stages, self.dtype)
       blocks: list[Callable[[], nn.Module]] = [

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.models import layers
+from medjax.models import layers, on_cpu
 
 # As trunc_normal_(std=0.1) of torchvision and timm, whose truncation at ±2 never acts.
 _init = nn.initializers.normal(0.1)
@@ -71,7 +71,7 @@ class Inception(nn.Module):
         y = jnp.concatenate(side_by_side, axis=-1)
       outputs.append(y)
     if self.stride > 1:
-      outputs.append(nn.max_pool(x, (3, 3), (self.stride, self.stride)))
+      outputs.append(on_cpu.max_pool(x, (3, 3), (self.stride, self.stride)))
     return jnp.concatenate(outputs, axis=-1)
 
 
@@ -223,10 +223,10 @@ class InceptionV3(nn.Module):
     x = unit(32, (3, 3), stride=2, name='stem_1a_3x3')(x)
     x = unit(32, (3, 3), name='stem_2a_3x3')(x)
     x = unit(64, (3, 3), padding=(1, 1), name='stem_2b_3x3')(x)
-    x = nn.max_pool(x, (3, 3), (2, 2))
+    x = on_cpu.max_pool(x, (3, 3), (2, 2))
     x = unit(80, (1, 1), name='stem_3b_1x1')(x)
     x = unit(192, (3, 3), name='stem_4a_3x3')(x)
-    x = nn.max_pool(x, (3, 3), (2, 2))
+    x = on_cpu.max_pool(x, (3, 3), (2, 2))
     for stage, blocks in enumerate(_STAGES, start=1):
       unit = units(stage)
       made = [

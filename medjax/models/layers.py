@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.models import convolutions
+from medjax.models import convolutions, on_cpu
 
 # Of torchvision's and timm's ResNet and EfficientNet (He et al. 2015, arXiv 1502.01852).
 fan_out_init = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
@@ -32,6 +32,13 @@ def convolution(
     dtype=dtype,
     kernel_init=kernel_init,
     conv_general_dilated=convolutions.convolution,
+  )
+
+
+def dense(dtype: Any, kernel_init: nn.initializers.Initializer) -> Callable[..., nn.Dense]:
+  """Returns nn.Dense; it is fast on a CPU too."""
+  return functools.partial(
+    nn.Dense, dtype=dtype, kernel_init=kernel_init, dot_general=on_cpu.dot_general
   )
 
 

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.models import layers
+from medjax.models import layers, on_cpu
 
 
 class BasicBlock(nn.Module):
@@ -119,7 +119,7 @@ class ResNet(nn.Module):
     in_training = train and self.frozen_stages == 0
     x = conv(self.width, (7, 7), 2, padding=3, name='stem_conv1')(images.astype(self.dtype))
     x = nn.relu(layers.batch_norm(in_training, self.dtype)(name='stem_bn1')(x))
-    x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+    x = on_cpu.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     rates = iter(layers.drop_rates(self.stochastic_depth, sum(self.depths)))
     for stage, depth in enumerate(self.depths, start=1):
       in_training = train and stage >= self.frozen_stages

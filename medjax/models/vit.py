@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.models import layers
+from medjax.models import layers, on_cpu
 
 # As trunc_normal_(std=0.02) of torch, whose truncation at ±2 never acts.
 _init = nn.initializers.normal(0.02)
@@ -66,14 +66,14 @@ class Block(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     count, tokens, width = x.shape
     norm = functools.partial(_norm, dtype=self.dtype)
-    dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=_init)
+    dense = layers.dense(self.dtype, _init)
 
     qkv = dense(3 * width, name='qkv')(norm(name='norm1')(x))
     qkv = qkv.reshape(count, tokens, 3, self.heads, width // self.heads)
     y = attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]).reshape(x.shape)
     x += self._branch(dense(width, name='proj')(y), 'ls1_gamma', train)
 
-    y = nn.gelu(dense(4 * width, name='fc1')(norm(name='norm2')(x)), approximate=False)
+    y = on_cpu.gelu(dense(4 * width, name='fc1')(norm(name='norm2')(x)))
     return x + self._branch(dense(width, name='fc2')(y), 'ls2_gamma', train)
 
   def _branch(self, y: jax.Array, scale: str, train: bool) -> jax.Array:
@@ -182,7 +182,7 @@ class VisionTransformer(nn.Module):
         Block, self.heads, self.layer_scale, rate, self.dtype, name=f'stage{stage}'
       )
       in_training = train and stage >= self.frozen_stages
-      x = layers.stage(self, [block], x, in_training, remat=self.remat)
+      x = on_cpu.apart(layers.stage(self, [block], x, in_training, remat=self.remat))
     features = _norm(name=f'stage{self.depth}_norm')(x[:, 0])
     return layers.linear_head(features, self.num_labels, self.dropout, train, _init)
 

@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from medjax import models
-from medjax.models import convolutions
+from medjax.models import convolutions, on_cpu
 
 # Images, kernel, strides, padding, groups: what the networks have and what is at the edge of it.
 CASES = {
@@ -227,11 +227,15 @@ def program(family, platform):
   return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-@pytest.mark.parametrize('family', ['resnet', 'convnext'])
+@pytest.mark.parametrize('family', ['resnet', 'convnext', 'vit'])
 def test_an_accelerators_program_is_as_it_was(family, monkeypatch):
   ours = program(family, 'cuda')
   assert ours != program(family, 'cpu')
   monkeypatch.setattr(convolutions, 'convolution', lax.conv_general_dilated)
+  monkeypatch.setattr(on_cpu, 'dot_general', lax.dot_general)
+  monkeypatch.setattr(on_cpu, 'max_pool', nn.max_pool)
+  monkeypatch.setattr(on_cpu, 'gelu', functools.partial(nn.gelu, approximate=False))
+  monkeypatch.setattr(on_cpu, 'apart', lambda x: x)
   assert ours == program(family, 'cuda')
 
 
