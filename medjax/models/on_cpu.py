@@ -153,7 +153,7 @@ def gelu(x: jax.Array) -> jax.Array:
 
 def _erfc_jvp(tangent: jax.Array, x: jax.Array) -> jax.Array:
   slope = np.asarray(-2 / np.sqrt(np.pi), x.dtype)
-  return slope * (tangent * lax.exp(-lax.square(x)))
+  return slope * (tangent * lax.exp(-lax.square(x)))  # type: ignore[return-value]
 
 
 _erfc = primitive('erfc', lax.erfc, lambda x: 1 - lax.erf(x))
@@ -180,8 +180,8 @@ def _max_pool_jvp(
   window: Any, strides: Any, padding: Any, primals: Any, tangents: Any
 ) -> tuple[jax.Array, jax.Array]:
   settings = {'window': window, 'strides': strides, 'padding': padding}
-  maxima = nn.max_pool(*primals, window, strides, padding)
-  return maxima, _pick_p.bind(*tangents, *primals, **settings)
+  (x,), (tangent,) = primals, tangents
+  return nn.max_pool(x, window, strides, padding), _pick_p.bind(tangent, x, **settings)
 
 
 def _pick(tangent: jax.Array, x: jax.Array, window: Any, strides: Any, padding: Any) -> jax.Array:
@@ -216,12 +216,12 @@ def _spread_on_cpu(
   result = jnp.zeros_like(x)
   for place, (row, column) in enumerate(np.ndindex(*window)):
     sides = zip((row, column), padding, x.shape[1:3], maxima.shape[1:3], strides)
-    pads = [(0, 0, 0)]
+    places = [(0, 0, 0)]
     for offset, (low, _), side, outputs, stride in sides:
       start = offset - low
-      pads.append((start, side - start - (outputs - 1) * stride - 1, stride - 1))
+      places.append((start, side - start - (outputs - 1) * stride - 1, stride - 1))
     chosen = jnp.where(first == place, gradient, 0)
-    result += lax.pad(chosen, jnp.zeros((), x.dtype), (*pads, (0, 0, 0)))
+    result += lax.pad(chosen, jnp.zeros((), x.dtype), (*places, (0, 0, 0)))
   return result
 
 
