@@ -14,7 +14,7 @@ stamp=.venv/installed.$(cat setup.py setup.cfg pyproject.toml | cksum | cut -d' 
 if [ ! -f "$stamp" ]; then
   echo "installing medjax into $PWD/.venv (about 1.3 GB, more with extras, once)" >&2
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
-  case ",$extras," in *,test,* | *,onnx,*)
+  case ",$extras," in *,slow,* | *,onnx,*)
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1 ;;
   esac
   case ",$extras," in *,parity,*)

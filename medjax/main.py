@@ -1,7 +1,7 @@
 """Trains and tests: python -m medjax.main --config=configs/phantom.py --workdir=runs/phantom
 
 --config.field=value overrides any field of the config, such as --config.data.root=/data/CheXpert or
---config.optimizer.learning_rate=1e-3; python -m medjax.settings lists them all. A run that was
+--config.optimizer.learning_rate=1e-3; python -m medjax.config lists them all. A run that was
 interrupted goes on by the same command, a finished one by more --config.steps or another
 --config.evaluation.
 

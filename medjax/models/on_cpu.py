@@ -17,7 +17,6 @@ from jax import lax
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir, partial_eval
 
-
 # Name of an operation → what it is in operations of jax.lax, for programs that know no others.
 PLAIN: dict[str, Callable[..., jax.Array]] = {}
 

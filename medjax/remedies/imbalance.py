@@ -116,7 +116,7 @@ _EXPERIMENT = Experiment(
   measure=_measure,
   full=Plan(
     {'20 %': 0.2, '5 %': 0.05, '1 %': 0.01, '0.3 %': 0.003},
-    repetitions=4,
+    repetitions=3,
     sizes={
       'train': 3_000,
       'validation': 2_000,
@@ -147,9 +147,9 @@ PROBLEM = Problem(
   'nearly all of its loss.',
   remedy='A loss or a sampling that gives positives more weight, and a calibration on validation '
   'that takes the weight out of the probabilities again.',
-  limits='What counts is how many positives there are, and no weight adds one; without calibration '
-  'weighted and re-sampled networks promise far more findings than there are, and calibration '
-  'needs at least five positives on validation.',
+  limits='What counts is how many positives there are, and no weight adds one; weights and '
+  're-sampling are made to promise more findings than there are, which a calibration on validation '
+  'takes out again if it has at least five positives.',
   config="loss=Loss('weighted_binary_cross_entropy' | 'focal' | 'logit_adjusted' | 'auc_margin'), "
   "sampling=Sampling('oversample' | 'undersample' | 'balanced'), "
   "evaluation=Evaluation(calibration='platt')",

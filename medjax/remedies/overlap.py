@@ -62,8 +62,9 @@ PROBLEM = Problem(
   wrong='Films of one patient look alike and mostly share their findings, so a network that has '
   'seen some of them in training recognises the patient in the others.',
   remedy='Patients, not films, are drawn into training, validation and test.',
-  limits='It needs to be known who the patient is; a split by patient says nothing about another '
-  'hospital, and with one film of each patient both splits are the same.',
+  limits='It needs to be known who the patient is; who is tested trains no longer, so that of new '
+  'patients the network may do a little worse; with one film of each patient both splits are the '
+  'same; and neither says anything about another hospital.',
   config="config.split (always by patient); data.settings.grouped_by says what the table's "
   'patient column holds',
   literature=(

@@ -56,7 +56,7 @@ def problem(config: medjax.Config) -> Problem:
         conditions=tuple(overlap.GROUPED_BY),
         measures=overlap.PROBLEM.experiments[0].measures,
         measure=films.flattery,
-        full=Plan({name: level}, repetitions=10, sizes=sizes),
+        full=Plan({name: level}, repetitions=6, sizes=sizes),
         quick=Plan({name: level}, repetitions=3, sizes=sizes),
       ),
       Experiment(
@@ -69,7 +69,7 @@ def problem(config: medjax.Config) -> Problem:
           Measure('width', 'width of the interval', ''),
         ),
         measure=films.interval,
-        full=Plan({name: level}, repetitions=10, sizes=sizes | {'tested': 60, 'draws': 100}),
+        full=Plan({name: level}, repetitions=6, sizes=sizes | {'tested': 60, 'draws': 100}),
         quick=Plan({name: level}, repetitions=3, sizes=sizes | {'tested': 60, 'draws': 40}),
       ),
     ),

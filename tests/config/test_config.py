@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import PROJECT
+from pytest import mark
 
 from medjax import config
 from medjax.config import published
@@ -230,9 +231,20 @@ def test_sizes_are_the_nearest_that_a_network_takes():
     assert published.image_size_for(name, 381) == 381
 
 
-@pytest.mark.slow
+ONE_OF_EACH_FAMILY = (
+  'resnet50', 'densenet121', 'inception_v3', 'efficientnet_b0', 'convnext_tiny',
+  'vit_small_patch16',
+)  # fmt: skip
+
+
 @pytest.mark.parametrize('path', ['configs/chexpert.py', 'configs/chestxray14.py'])
-@pytest.mark.parametrize('name', published.NETWORKS)
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=mark.slow if name in ONE_OF_EACH_FAMILY else mark.deep)
+    for name in published.NETWORKS
+  ],
+)
 def test_every_network_fits_the_configs(path, name):
   experiment = config.load(f'{path}:{name}')
   assert learner.build(experiment, *preprocessing.resolve(experiment, None)).parameters() > 0

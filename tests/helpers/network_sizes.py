@@ -34,6 +34,8 @@ def _multiply_adds(equation) -> int:
     # Of the height, the width, the inputs of a group, the features.
     kernel = equation.invars[1].aval.shape
     return math.prod(equation.outvars[0].aval.shape) * math.prod(kernel[:3])
+  if equation.primitive.name == 'medjax_product':
+    return math.prod(equation.outvars[0].aval.shape) * equation.invars[1].aval.shape[0]
   if equation.primitive.name == 'dot_general':
     (contracted, _), _ = equation.params['dimension_numbers']
     left = equation.invars[0].aval.shape

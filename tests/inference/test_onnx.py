@@ -27,6 +27,9 @@ from medjax.models.normalisation import Normalisation
 from medjax.runs.finished import open_run
 from medjax.training import learner
 
+needs_onnx = pytest.mark.skipif(
+  importlib.util.find_spec('jax2onnx') is None, reason="needs the extra 'slow'"
+)
 # Neither medjax nor jax can be imported.
 BARE = """
 import sys
@@ -113,6 +116,7 @@ def test_the_operations_for_the_converter_compute_what_was_traced():
 
 
 @pytest.mark.slow
+@needs_onnx
 @pytest.mark.parametrize(
   'name',
   ['resnet50', 'densenet121', 'efficientnet_b0', 'convnext_tiny', 'vit_small_patch16',
@@ -131,6 +135,7 @@ def test_every_family_agrees(name, capsys):
 
 
 @pytest.mark.slow
+@needs_onnx
 @pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 @pytest.mark.parametrize('head', ['sigmoid', 'softmax', 'ordinal'])
 def test_every_calibration_is_inside(method, head):
@@ -155,6 +160,7 @@ def test_every_calibration_is_inside(method, head):
 
 
 @pytest.mark.slow
+@needs_onnx
 def test_a_bare_process_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
   workdir, export = finished[0], tmp_path / 'export'
   said = command(
@@ -191,6 +197,7 @@ def test_a_bare_process_gives_the_run_s_probabilities(command, finished, phantom
 
 
 @pytest.mark.slow
+@needs_onnx
 def test_bfloat16_is_computed_in_float32_and_the_card_says_so(command, phantom_root, tmp_path):
   run(command, tmp_path / 'run', phantom_root, '--config.precision=bfloat16')
   opened = open_run(tmp_path / 'run')
@@ -199,6 +206,7 @@ def test_bfloat16_is_computed_in_float32_and_the_card_says_so(command, phantom_r
 
 
 @pytest.mark.slow
+@needs_onnx
 def test_the_model_repository_is_one_by_triton_s_own_definition(command, finished, tmp_path):
   command(
     'export', f'--workdir={finished[0]}', f'--output={tmp_path}', '--format=triton', check=True
@@ -233,6 +241,7 @@ def test_the_model_repository_is_one_by_triton_s_own_definition(command, finishe
 
 
 @pytest.mark.slow
+@needs_onnx
 def test_a_program_that_computes_anything_else_is_refused():
   learn = learner_of('test_onnx:Pools', 32)
   predict = predictor(learn)
@@ -245,6 +254,7 @@ def test_a_program_that_computes_anything_else_is_refused():
 
 
 @pytest.mark.slow
+@needs_onnx
 def test_what_the_converter_cannot_do_is_one_line():
   def predict(images):
     return jax.pure_callback(

@@ -164,7 +164,7 @@ _EXPERIMENTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize(
   'experiment',
   [experiment for experiment in _EXPERIMENTS if not experiment.quick.levels],

@@ -49,7 +49,7 @@ def cohort(name, predictions):
   return Cohort(name, predictions, summary.evaluate(None, predictions, POINTS, PROTOCOL))
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_differences_and_recalibrated_figures_cover(monkeypatch):
   populations = drawn(10**6, 60_000, **HERE), drawn(10**6 + 1, 60_000)
   here, there = map(truths, populations)

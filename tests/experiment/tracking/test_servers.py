@@ -2,6 +2,7 @@
 
 import csv
 import getpass
+import importlib.util
 import json
 import os
 import pathlib
@@ -17,6 +18,9 @@ from tiny_runs import run
 
 from medjax.runs.finished import open_run
 
+needs_trackers = pytest.mark.skipif(
+  not all(map(importlib.util.find_spec, ('mlflow', 'wandb'))), reason="needs the extra 'slow'"
+)
 ALL = "--config.tracking=('tensorboard','mlflow','wandb')"
 MLFLOW = "--config.tracking=('mlflow',)"
 
@@ -73,6 +77,7 @@ def assert_names_nobody(run_of, *folders):
 
 
 @pytest.mark.slow
+@needs_trackers
 def test_mlflow_shows_settings_metrics_and_the_report(
   command, server, phantom_root, tmp_path, monkeypatch
 ):
@@ -112,6 +117,7 @@ def test_mlflow_shows_settings_metrics_and_the_report(
 
 
 @pytest.mark.slow
+@needs_trackers
 def test_a_server_that_is_not_there_is_one_warning(command, phantom_root, tmp_path, monkeypatch):
   monkeypatch.setenv('MLFLOW_TRACKING_URI', f'http://127.0.0.1:{free_port()}')
   said = run(command, tmp_path / 'run', phantom_root, MLFLOW)
@@ -121,6 +127,7 @@ def test_a_server_that_is_not_there_is_one_warning(command, phantom_root, tmp_pa
 
 
 @pytest.mark.slow
+@needs_trackers
 def test_without_servers_files_hold_it(command, phantom_root, tmp_path, monkeypatch):
   from mlflow.tracking import MlflowClient
 

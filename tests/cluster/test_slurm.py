@@ -1,0 +1,109 @@
+"""On a Slurm of two nodes: a training over both, and one that its time limit sends back."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import slurm_cluster
+from conftest import PROJECT, TINY
+
+from medjax.runs import metrics_file
+from medjax.runs.layout import Layout
+
+pytestmark = [
+  pytest.mark.slow,
+  pytest.mark.skipif(not slurm_cluster.is_here(), reason='needs Slurm, munge and root'),
+]
+
+
+@pytest.fixture(scope='module')
+def cluster(tmp_path_factory):
+  with slurm_cluster.running(tmp_path_factory.mktemp('slurm')) as environment:
+    yield {**environment, 'JAX_PLATFORMS': 'cpu', 'MEDJAX_PYTHON': sys.executable}
+
+
+def submitted(cluster, log, options, arguments):
+  done = subprocess.run(
+    ['sbatch', '--parsable', '--cpus-per-task=1', f'--output={log}', *options,
+     str(PROJECT / 'launch/slurm.sbatch'), *arguments],
+    cwd=PROJECT, env={**cluster, 'PYTHONPATH': str(PROJECT)}, capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  return done.stdout.strip()
+
+
+def test_a_training_on_two_nodes_is_that_of_one_process(cluster, phantom_root, finished, tmp_path):
+  log, workdir = tmp_path / 'log', tmp_path / 'run'
+  job = submitted(
+    cluster, log, ['--nodes=2'],
+    ['--config=phantom', f'--workdir={workdir}', *TINY, f'--config.data.root={phantom_root}'],
+  )  # fmt: skip
+  state = slurm_cluster.finished(job, cluster, 500)
+  assert state == 'COMPLETED after 0 restarts', log.read_text()[-3000:]
+  assert '2 processes' in log.read_text()
+  losses = [
+    [row['loss'] for row in metrics_file.read(Layout(run)) if row['split'] == 'train']
+    for run in (finished[0], workdir)
+  ]
+  np.testing.assert_allclose(*losses, rtol=2e-3)
+
+
+def test_a_job_goes_back_to_the_queue_and_goes_on_to_the_same_bits(
+  cluster, command, phantom_root, tmp_path
+):
+  """The limit's signal, sent when it is training: the clock of a limit counts whole minutes."""
+  log, workdir, other = (tmp_path / name for name in ('log', 'run', 'other'))
+  arguments = [
+    '--config=phantom', *TINY, f'--config.data.root={phantom_root}',
+    '--config.steps=6000', '--config.evaluate_every=3000', '--config.evaluation.saliency=none',
+  ]  # fmt: skip
+  job = submitted(cluster, log, [], [*arguments, f'--workdir={workdir}'])
+  slurm_cluster.until(lambda: log.exists() and 'step 300/' in log.read_text(), 'no step', 400)
+  signal = ['scancel', '--batch', '--signal=USR1', job]
+  assert subprocess.run(signal, env=cluster).returncode == 0
+  state = slurm_cluster.finished(job, cluster, 500)
+  assert state == 'COMPLETED after 1 restarts', log.read_text()[-3000:]
+  assert 'going on from the checkpoint of step' in log.read_text()
+  command('main', *arguments, f'--workdir={other}', check=True)
+  assert_same(workdir, other)
+
+
+@pytest.mark.deep
+def test_a_job_that_meets_its_time_limit_goes_on_to_the_same_bits(
+  cluster, command, phantom_root, tmp_path
+):
+  log, workdir, other = (tmp_path / name for name in ('log', 'run', 'other'))
+  arguments = [
+    '--config=phantom', *TINY, f'--config.data.root={phantom_root}',
+    '--config.steps=20000', '--config.evaluate_every=10000', '--config.evaluation.saliency=none',
+  ]  # fmt: skip
+  # Slurm may send the signal up to a minute early.
+  options = ['--time=00:03:00', '--signal=B:USR1@60']
+  job = submitted(cluster, log, options, [*arguments, f'--workdir={workdir}'])
+  state = slurm_cluster.finished(job, cluster, 1800)
+  assert state.startswith('COMPLETED after') and '0 restarts' not in state, log.read_text()[-3000:]
+  command('main', *arguments, f'--workdir={other}', check=True)
+  assert_same(workdir, other)
+
+
+def test_a_cancelled_job_is_not_queued_again(cluster, phantom_root, tmp_path):
+  log = tmp_path / 'log'
+  job = submitted(
+    cluster, log, [],
+    ['--config=phantom', f'--workdir={tmp_path / "run"}', *TINY, '--config.steps=100000',
+     '--config.evaluate_every=50000', f'--config.data.root={phantom_root}'],
+  )  # fmt: skip
+  slurm_cluster.until(lambda: log.exists() and 'compiling' in log.read_text(), 'no start', 400)
+  assert subprocess.run(['scancel', job], env=cluster).returncode == 0
+  assert slurm_cluster.finished(job, cluster, 200) == 'CANCELLED after 0 restarts'
+
+
+def assert_same(one, other):
+  results = [
+    json.loads((run / 'evaluation/test.json').read_text('utf-8'))['mean'] for run in (one, other)
+  ]
+  assert results[0] == results[1]
+  predictions = [(run / 'predictions/test.csv').read_bytes() for run in (one, other)]
+  assert predictions[0] == predictions[1]
