@@ -173,7 +173,7 @@ def _product(images: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Ar
   """Each window of the images as a row of a matrix, times the kernel as one."""
   matrix, kernel = _window_matrix(images, geometry), kernel.reshape(-1, kernel.shape[-1])
   product = jnp.dot(matrix, kernel, precision=geometry.precision)
-  return product.reshape(len(images), *geometry.output[1:])
+  return product.reshape(images.shape[0], *geometry.output[1:])
 
 
 def _window_matrix(images: jax.Array, geometry: Geometry) -> jax.Array:
