@@ -88,7 +88,7 @@ def _experiment(experiment: ExperimentResult) -> Markup:
     said += f' Not all is measured yet: {experiment.measured} of {experiment.planned}.'
   return join(
     tag('h3', experiment.title),
-    tag('ul', [tag('li', line) for line in in_words(experiment)], class_='claims'),
+    tag('div', _claims(experiment), class_='scroll'),
     chart.legend(experiment.conditions),
     tag(
       'div', [chart.of_measure(experiment, name) for name in experiment.measures], class_='grid2'
@@ -102,21 +102,33 @@ def _experiment(experiment: ExperimentResult) -> Markup:
   )
 
 
-def in_words(experiment: ExperimentResult) -> list[str]:
-  """Returns a line for each condition: where it helps, where it harms, where nothing is seen."""
-  lines = []
+def _claims(experiment: ExperimentResult) -> Markup:
+  titles = [experiment.measures[name] for name in _judged(experiment)]
+  header = [f'Beside “{experiment.conditions[0]}”', *titles]
+  return table(header, in_words(experiment), 'cards')
+
+
+def in_words(experiment: ExperimentResult) -> list[list[str]]:
+  """Returns a row for each condition: its name, and of each measure that is judged its verdicts."""
+  rows = []
   for condition in experiment.conditions[1:]:
-    parts = []
-    for name, title in experiment.measures.items():
-      those = [
-        effect
-        for effect in experiment.effects
-        if effect.condition == condition and effect.measure == name
-      ]
-      if experiment.better[name]:
-        parts.append(f'{title}: {_verdicts(those)}')
-    lines.append(f'{wording.capital(condition)}. {". ".join(map(wording.capital, parts))}.')
-  return lines
+    row = [condition]
+    for name in _judged(experiment):
+      row.append(
+        _verdicts(
+          [
+            effect
+            for effect in experiment.effects
+            if effect.condition == condition and effect.measure == name
+          ]
+        )
+      )
+    rows.append(row)
+  return rows
+
+
+def _judged(experiment: ExperimentResult) -> list[str]:
+  return [name for name, better in experiment.better.items() if better]
 
 
 def _verdicts(those: list[Effect]) -> str:

@@ -65,6 +65,7 @@ def test_the_page_says_where_it_helps_and_where_nothing_was_seen():
     'E', 'level', LEVELS, ['without', 'with'], {'m': 'AUROC'}, {'m': 'higher'}, 6, 6, 3, {},
     effects.cells(plan, LEVELS, rows), effects.effects(plan, LEVELS, rows),
   )  # fmt: skip
-  (line,) = page.in_words(result)
-  assert line.startswith('With. AUROC: helps at 1 of 2 levels, most at low (+0.103, 95 % interval')
-  assert line.endswith('; no difference seen at 1 of 2 levels.')
+  ((condition, words),) = page.in_words(result)
+  assert condition == 'with'
+  assert words.startswith('helps at 1 of 2 levels, most at low (+0.103, 95 % interval')
+  assert words.endswith('; no difference seen at 1 of 2 levels')
