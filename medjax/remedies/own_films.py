@@ -69,7 +69,7 @@ def problem(config: medjax.Config) -> Problem:
           Measure('width', 'width of the interval', ''),
         ),
         measure=films.interval,
-        full=Plan({name: level}, repetitions=6, sizes=sizes | {'tested': 60, 'draws': 100}),
+        full=Plan({name: level}, repetitions=6, sizes=sizes | {'tested': 60, 'draws': 25}),
         quick=Plan({name: level}, repetitions=3, sizes=sizes | {'tested': 60, 'draws': 40}),
       ),
     ),
