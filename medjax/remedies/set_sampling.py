@@ -162,7 +162,7 @@ PROBLEM = Problem(
         repetitions=6,
         sizes=_SIZES,
       ),
-      quick=Plan({'100, 1 %': (100, 0.01)}, repetitions=3, sizes=_QUICK),
+      quick=Plan({'100, 2 %': (100, 0.02)}, repetitions=3, sizes=_QUICK),
     ),
     Experiment(
       name='predictive_value',
@@ -172,7 +172,7 @@ PROBLEM = Problem(
       measures=(Measure('error', "PPV of the test less the clinic's", 'zero'),),
       measure=_predictive_value,
       full=Plan(_PREVALENCES, repetitions=6, sizes=_SIZES),
-      quick=Plan({'1 %': 0.01}, repetitions=3, sizes=_QUICK),
+      quick=Plan({'2 %': 0.02}, repetitions=3, sizes=_QUICK),
     ),
     Experiment(
       name='validation',
@@ -186,7 +186,7 @@ PROBLEM = Problem(
       ),
       measure=_validation,
       full=Plan(_PREVALENCES, repetitions=6, sizes=_SIZES),
-      quick=Plan({'1 %': 0.01}, repetitions=3, sizes=_QUICK),
+      quick=Plan({'2 %': 0.02}, repetitions=3, sizes=_QUICK),
     ),
   ),
 )
