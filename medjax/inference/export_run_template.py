@@ -35,10 +35,10 @@ def load(program=None):
   `program` is the name of the file beside this one, model.stablehlo or model.onnx; by default the
   first of them that is there.
   """
-  beside = pathlib.Path(__file__).parent
+  folder = pathlib.Path(__file__).parent
   if program is None:
-    program = next(name for name in LOADERS if (beside / name).is_file())
-  return LOADERS[program](beside / program)
+    program = next(name for name in LOADERS if (folder / name).is_file())
+  return LOADERS[program](folder / program)
 
 
 def _by_jax(path):

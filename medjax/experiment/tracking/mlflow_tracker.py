@@ -35,8 +35,8 @@ class MlflowTracker:
     from mlflow.entities import Param
     from mlflow.tracking import MlflowClient
 
-    beside = run.workdir.parent
-    address = os.environ.get('MLFLOW_TRACKING_URI') or f'sqlite:///{beside / "mlflow.db"}'
+    folder = run.workdir.parent
+    address = os.environ.get('MLFLOW_TRACKING_URI') or f'sqlite:///{folder / "mlflow.db"}'
     with _without_log():
       self._client = MlflowClient(address)
       kept = run.workdir / _KEPT
@@ -46,7 +46,7 @@ class MlflowTracker:
         self._client.update_run(number, status='RUNNING')
         self._run = number
         return
-      experiment = self._experiment(beside, is_local='MLFLOW_TRACKING_URI' not in os.environ)
+      experiment = self._experiment(folder, is_local='MLFLOW_TRACKING_URI' not in os.environ)
       self._run = self._client.create_run(experiment, run_name=run.workdir.name).info.run_id
       kept.write_text(f'{address} {self._run}\n', 'utf-8')
       settings = [Param(name, value[:_LONGEST]) for name, value in run.settings.items() if value]
@@ -72,18 +72,18 @@ class MlflowTracker:
     """Says how the run has ended."""
     self._client.set_terminated(self._run, _STATUSES[status])
 
-  def _experiment(self, beside: pathlib.Path, is_local: bool) -> str:
+  def _experiment(self, folder: pathlib.Path, is_local: bool) -> str:
     name = os.environ.get('MLFLOW_EXPERIMENT_NAME', 'medjax')
-    place = (beside / 'mlflow_files').absolute().as_uri() if is_local else None
-    found = self._client.get_experiment_by_name(name)
-    if found is None:
+    place = (folder / 'mlflow_files').absolute().as_uri() if is_local else None
+    experiment = self._client.get_experiment_by_name(name)
+    if experiment is None:
       try:
         return self._client.create_experiment(name, artifact_location=place)
       except Exception:  # Another run has made it meanwhile, or the next line says what is wrong.
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
           raise
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def _name(metric: str) -> str:
