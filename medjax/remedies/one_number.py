@@ -38,15 +38,10 @@ def _interval(repetition: Repetition) -> Values:
   ]
   values: Values = {}
   for condition in (_BY_IMAGE, _BY_PATIENT):
-    missed, widths = [], []
-    for test in tests:
-      interval = population.assess(test, by_image=condition == _BY_IMAGE).mean.auroc.interval
-      if interval is not None:
-        missed.append(float(not interval[0] <= true <= interval[1]))
-        widths.append(interval[1] - interval[0])
-    share = average(missed)
-    excess = None if share is None else share - 0.05
-    values[condition] = {'excess': excess, 'width': average(widths)}
+    intervals = [
+      population.assess(test, by_image=condition == _BY_IMAGE).mean.auroc.interval for test in tests
+    ]
+    values[condition] = population.coverage(intervals, true)
   return values
 
 

@@ -18,7 +18,7 @@ from medjax.api.evaluations import Assessment
 from medjax.api.runs import Run
 from medjax.config import Evaluation, Split
 from medjax.data import study
-from medjax.remedies import overlap, training
+from medjax.remedies import overlap, population, training
 from medjax.remedies.experiment import Experiment, Measure, Plan, Problem, Repetition, Values
 from medjax.remedies.population import average
 
@@ -118,18 +118,12 @@ class _Films:
       tests.append((np.concatenate([rows[patient] for patient in drawn]), who))
     values: Values = {}
     for condition in ('interval by image', 'interval by patient'):
-      missed, widths = [], []
+      intervals = []
       for chosen, who in tests:
         people = np.arange(len(who)) if condition == 'interval by image' else who
-        interval = self._assess(
-          new.iloc[chosen].assign(patient=people), scores[chosen]
-        ).mean.auroc.interval
-        if interval is not None:
-          missed.append(float(not interval[0] <= true <= interval[1]))
-          widths.append(interval[1] - interval[0])
-      share = average(missed)
-      excess = None if share is None else share - 0.05
-      values[condition] = {'excess': excess, 'width': average(widths)}
+        test = new.iloc[chosen].assign(patient=people)
+        intervals.append(self._assess(test, scores[chosen]).mean.auroc.interval)
+      values[condition] = population.coverage(intervals, true)
     return values
 
   def _apart(self, rng: np.random.Generator, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 import medjax
 from medjax.api.evaluations import Assessment
+from medjax.evaluation.figure import Interval
 from medjax.remedies import films, training
 from medjax.remedies.experiment import Repetition
 
@@ -128,3 +129,13 @@ def average(values: Sequence[float | None]) -> float | None:
   """Returns the mean of those that exist, or None."""
   known = [value for value in values if value is not None]
   return float(np.mean(known)) if known else None
+
+
+def coverage(intervals: Sequence[Interval | None], true: float) -> dict[str, float | None]:
+  """Returns `excess`, the share of 95 % intervals that miss the truth less 0.05, and `width`."""
+  known = [interval for interval in intervals if interval is not None]
+  share = average([float(not low <= true <= high) for low, high in known])
+  return {
+    'excess': None if share is None else share - 0.05,
+    'width': average([high - low for low, high in known]),
+  }

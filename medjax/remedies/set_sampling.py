@@ -181,8 +181,12 @@ PROBLEM = Problem(
       conditions=('validation from what is left', 'validation like the test'),
       measures=(
         Measure('absent', 'share without a threshold', 'lower'),
-        Measure('sensitivity', 'distance of the sensitivity from the 0.9 asked for', 'lower'),
-        Measure('intercept', 'size of the calibration intercept, in log-odds', 'lower'),
+        Measure(
+          'sensitivity', 'distance of the sensitivity from 0.9, where there is a threshold', 'lower'
+        ),
+        Measure(
+          'intercept', 'size of the calibration intercept in log-odds, where it exists', 'lower'
+        ),
       ),
       measure=_validation,
       full=Plan(_PREVALENCES, repetitions=6, sizes=_SIZES),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medjax.errors import InputError
-from medjax.remedies import experiment, films, ground_truth, run
+from medjax.remedies import experiment, films, ground_truth, population, run
 from medjax.remedies.experiment import Experiment, Measure, Plan, Problem
 
 PLAN = Plan({'low': 1, 'high': 2}, repetitions=2, sizes={'patients': 10})
@@ -90,3 +90,12 @@ def test_readers_err_as_often_as_they_are_said_to():
 
   assert both_wrong(0.0) == pytest.approx(0.3 * 0.09 + 0.7 * 0.04, abs=0.01)
   assert both_wrong(0.8) > 3 * both_wrong(0.0)
+
+
+def test_coverage_is_the_share_of_intervals_that_hold_the_truth():
+  rng = np.random.default_rng(0)
+  means = rng.normal(0, 1, 20_000)
+  shown = population.coverage([(mean - 1.645, mean + 1.645) for mean in means], 0.0)
+  assert shown['excess'] == pytest.approx(0.05, abs=0.01)  # 90 % intervals: a tenth misses
+  assert shown['width'] == pytest.approx(3.29)
+  assert population.coverage([None], 0.0) == {'excess': None, 'width': None}
