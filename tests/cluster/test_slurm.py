@@ -95,7 +95,7 @@ def test_a_cancelled_job_is_not_queued_again(cluster, phantom_root, tmp_path):
     ['--config=phantom', f'--workdir={tmp_path / "run"}', *TINY, '--config.steps=100000',
      '--config.evaluate_every=50000', f'--config.data.root={phantom_root}'],
   )  # fmt: skip
-  slurm_cluster.until(lambda: log.exists() and 'compiling' in log.read_text(), 'no start', 400)
+  slurm_cluster.until(lambda: log.exists() and 'work dir' in log.read_text(), 'no start', 200)
   assert subprocess.run(['scancel', job], env=cluster).returncode == 0
   assert slurm_cluster.finished(job, cluster, 200) == 'CANCELLED after 0 restarts'
 

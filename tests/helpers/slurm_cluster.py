@@ -1,6 +1,7 @@
 """A Slurm of two nodes on this machine, on loopback, ended by its process ids."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -9,13 +10,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-NODES = {'medjax-n1': 17001, 'medjax-n2': 17002}
+NODES = 2
 HOST = socket.gethostname().split('.')[0]
 HOSTS = pathlib.Path('/etc/hosts')
 _CONFIG = """
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort=17000
+SlurmctldPort={port}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
 ProctrackType=proctrack/pgid
@@ -51,14 +52,18 @@ def running(folder: pathlib.Path) -> Iterator[dict[str, str]]:
   """Starts the cluster; gives the environment in which its commands find it.
 
   While it runs its nodes' names stand in /etc/hosts: the processes of a training look for each
-  other by them.
+  other by them. Names and ports are its own, so that several clusters may run at once.
   """
+  names = [f'medjax-{os.getpid()}-n{node}' for node in range(NODES)]
+  controller, *ports = _free_ports(1 + NODES)
   nodes = '\n'.join(
     f'NodeName={name} NodeHostname={HOST} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000'
-    for name, port in NODES.items()
+    for name, port in zip(names, ports, strict=True)
   )
   config = folder / 'slurm.conf'
-  config.write_text(_CONFIG.format(host=HOST, folder=folder, nodes=nodes, names=','.join(NODES)))
+  config.write_text(
+    _CONFIG.format(host=HOST, port=controller, folder=folder, nodes=nodes, names=','.join(names))
+  )
   (folder / 'state').mkdir()
   munge = folder / 'munge'
   munge.mkdir(mode=0o755)
@@ -74,20 +79,20 @@ def running(folder: pathlib.Path) -> Iterator[dict[str, str]]:
       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
   ]  # fmt: skip
-  hosts = HOSTS.read_text()
+  line = f'127.0.0.1 {" ".join(names)}'
   try:
-    HOSTS.write_text(f'{hosts.rstrip()}\n127.0.0.1 {" ".join(NODES)}\n')
+    _change_hosts(lambda lines: [*lines, line])
     until(lambda: (munge / 'socket').exists(), 'munge does not answer')
-    for command in (['slurmctld', '-D', '-c'], *(['slurmd', '-D', '-N', name] for name in NODES)):
+    for command in (['slurmctld', '-D', '-c'], *(['slurmd', '-D', '-N', name] for name in names)):
       daemons.append(
         subprocess.Popen(
           command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
       )
-    until(lambda: _idle(environment) == len(NODES), 'the nodes do not come up')
+    until(lambda: _idle(environment) == NODES, 'the nodes do not come up')
     yield environment
   finally:
-    HOSTS.write_text(hosts)
+    _change_hosts(lambda lines: [other for other in lines if other != line])
     subprocess.run(['scancel', '--user=root'], env=environment, capture_output=True)
     for daemon in reversed(daemons):
       daemon.terminate()
@@ -110,6 +115,23 @@ def finished(job: str, environment: dict[str, str], seconds: float) -> str:
       return f'{state} after {fields.get("Restarts")} restarts'
     time.sleep(1)
   raise AssertionError(f'job {job} has not ended: {said}')
+
+
+def _free_ports(count: int) -> list[int]:
+  with contextlib.ExitStack() as stack:
+    sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+    for one in sockets:
+      one.bind(('127.0.0.1', 0))
+    return [one.getsockname()[1] for one in sockets]
+
+
+def _change_hosts(change: Callable[[list[str]], list[str]]) -> None:
+  with HOSTS.open('r+') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    lines = change(file.read().splitlines())
+    file.seek(0)
+    file.write('\n'.join(lines) + '\n')
+    file.truncate()
 
 
 def _idle(environment: dict[str, str]) -> int:
