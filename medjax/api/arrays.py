@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medjax.config import names as naming
 from medjax.data import identifiers
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import Predictions, within_rounding
@@ -39,6 +40,7 @@ def predictions(
     _check_columns(array, labels, f'{where}{name}')
   truth, probabilities = _joined(truth, probabilities, where)
   names = _names(probabilities, truth, labels, where)
+  naming.check_labels(names, f'{where}labels')
   values, given = (
     _matrix(array, f'{where}{name}')
     for name, array in (('truth', truth), ('probabilities', probabilities))

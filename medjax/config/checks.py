@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from medjax.config import fields, protocol, vocabulary
+from medjax.config import fields, names, protocol, vocabulary
 from medjax.config.settings import OPTIMIZERS, Config
 from medjax.errors import InputError, check_option
 
@@ -36,12 +36,12 @@ def check(config: Config) -> None:
 
 
 def _check_tracking(config: Config) -> None:
-  names = config.tracking
-  for name in names:
+  trackers = config.tracking
+  for name in trackers:
     if ':' not in name:
       check_option('config.tracking', name, vocabulary.TRACKERS)
-  if len(set(names)) < len(names):
-    raise InputError(f'config.tracking names one twice: {", ".join(names)}')
+  if len(set(trackers)) < len(trackers):
+    raise InputError(f'config.tracking names one twice: {", ".join(trackers)}')
 
 
 def _check_data(config: Config) -> None:
@@ -50,6 +50,7 @@ def _check_data(config: Config) -> None:
     raise InputError('config.data.labels is empty; name at least one label')
   if len(set(data.labels)) < len(data.labels):
     raise InputError(f'config.data.labels names a label twice: {", ".join(data.labels)}')
+  names.check_labels(data.labels, 'config.data.labels')
   if data.channels not in (1, 3):
     raise InputError(f'config.data.channels={data.channels}: must be 1 (grey) or 3 (RGB)')
   vocabulary.check_intensity(data.intensity, 'config.data.intensity')

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medjax.data import cells, identifiers, joined_names, table_files, words
+from medjax.config import names as naming
+from medjax.data import cells, formulas, identifiers, joined_names, table_files, words
 from medjax.errors import InputError, check_option, count, nearest
 
 REQUIRED = ('image', 'patient')
@@ -60,10 +61,8 @@ IDENTIFIERS = ('study', 'lesion', 'slide', 'reader')
 # The words for views that every source shares; other words are the source's own.
 VIEWS = ('AP', 'PA', 'frontal', 'lateral')
 GROUPS = ('patient', 'lesion', 'slide', 'image')
-# Of the table itself, not of what an image shows.
-_OF_THE_TABLE = ('named_in', 'unlabelled', 'patient_as_written')
-# What is wrong with a cell of these columns, and what to write there.
-_CELLS = {
+_OF_THE_TABLE = ('named_in', 'unlabelled', 'patient_as_written')  # not of what an image shows
+_CELLS = {  # What is wrong with a cell of these columns, and what to write there.
   'age': (cells.age, 'write years, such as 45, 045Y or 018M'),
   'sex': (cells.sex, 'write M, F or O (other)'),
 }
@@ -83,6 +82,7 @@ def subgroup_columns(table: pd.DataFrame) -> dict[str, str]:
 
 def check_label_names(labels: Iterable[str], where: str) -> None:
   """Raises InputError where a label has the name of a column that is none, and so would be lost."""
+  naming.check_labels(labels, where)
   for label in labels:
     if label in REQUIRED + OPTIONAL:
       raise InputError(
@@ -253,13 +253,14 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       raise InputError(f"{where}: the study table has no column '{column}'")
   for column in (*REQUIRED, *(name for name in IDENTIFIERS if name in table)):
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image.
-    names = words.stripped(table[column])
+    written = words.stripped(table[column])
     if column in REQUIRED:
-      identifiers.check_known(names.tolist(), column, place)
+      identifiers.check_known(written.tolist(), column, place)
     else:
-      unknown = [name for name in names.unique() if identifiers.is_unknown(name)]
-      names = names.mask(names.isin(unknown), '')
-    table[column] = names
+      unknown = [name for name in written.unique() if identifiers.is_unknown(name)]
+      written = written.mask(written.isin(unknown), '')
+    table[column] = written
+  formulas.check(table.drop(columns=[*_OF_THE_TABLE], errors='ignore'), IDENTIFIERS, place)
   table['image'] = _normal(table['image'].tolist())
   if 'view' in table:
     views = table['view'].fillna('').astype(str)

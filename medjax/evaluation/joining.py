@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.config import names as naming
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 from medjax.evaluation.predictions import (
@@ -70,6 +71,7 @@ def read(
     ],
     axis=1,
   )
+  naming.check_labels(of_probability, str(predictions))
   about = known.drop(columns=[*of_truth.values()])
   more = predicted.drop(columns=[*of_probability.values()])
   about = about.join(more[[name for name in more if name not in about]])

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from medjax.config import vocabulary
+from medjax.config import names, vocabulary
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, nearest
 
@@ -192,6 +192,7 @@ def read(path: str | os.PathLike) -> Predictions:
   labels = [c.removeprefix(prefix) for c in frame.columns if c.startswith(prefix)]
   if not labels:
     raise InputError(f"{path}: no column '{PROBABILITY}<label>', so there is nothing to evaluate")
+  names.check_labels(labels, str(path))
   for here, there, wanted in ((labels, truths, TRUTH), (truths, labels, prefix)):
     for label in here:
       if label not in there:

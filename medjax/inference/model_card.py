@@ -3,7 +3,7 @@
 After Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medjax import __version__
@@ -12,6 +12,7 @@ from medjax.config.published import NETWORKS, OURS
 from medjax.data.phantom import folder
 from medjax.evaluation import wording
 from medjax.evaluation.result import Result
+from medjax.inference import markdown
 from medjax.report import weaknesses
 from medjax.runs import averaging, model_file
 from medjax.runs.finished import Run
@@ -36,11 +37,11 @@ def render(
   if averaging.averages(run.config.evaluation):
     reported = result.facts.get('reported', 'several predictions')
     caveats += (
-      f'\n- This is one checkpoint of an average ({reported}), and its figures and '
+      f'\n- This is one checkpoint of an average ({markdown.text(reported)}), and its figures and '
       "thresholds are its own: those of the run's report are of the average."
     )
   sections = (
-    f'# {run.config.model.name}: {", ".join(run.config.data.labels)}{_generated(run.config)}',
+    f'# {markdown.text(_title(run.config))}',
     _details(run.config, run.model_file, run.network.steps[0]),
     _use(run, formats, uses),
     _intended_use(run),
@@ -51,10 +52,10 @@ def render(
   return '\n\n'.join(sections) + '\n'
 
 
-def _generated(config: Config) -> str:
+def _title(config: Config) -> str:
   data = config.data
   warning = folder.warning_of(data.source, data.root, data.settings)
-  return f'. {warning}' if warning else ''
+  return f'{config.model.name}: {", ".join(data.labels)}' + (f'. {warning}' if warning else '')
 
 
 def _details(config: Config, started: Provenance, step: int) -> str:
@@ -65,7 +66,7 @@ def _details(config: Config, started: Provenance, step: int) -> str:
     'softmax': 'probabilities of exclusive classes, which sum to 1',
     'ordinal': 'probabilities of grades in rising order, which sum to 1',
   }
-  return '## Model\n\n' + _list(
+  return '## Model\n\n' + markdown.items(
     f'Network: {config.model.name}{_settings(config.model.settings)}, {started.parameters:,} '
     f'parameters; checkpoint of step {step:,}',
     f'Input: {started.image_format.in_words}; mean {list(started.mean)}, standard deviation '
@@ -105,11 +106,12 @@ def _use(run: Run, formats: Sequence[str], uses: Sequence[str]) -> str:
 
 
 def _intended_use(run: Run) -> str:
+  labels = markdown.text(', '.join(run.config.data.labels))
   return '## Intended use\n\n' + (
     'Research on images like those it was tested on (below), read at the thresholds below, which '
     'were chosen on validation. Not a medical device: it has not been shown to be safe or useful '
     'in care. Out of scope: other views, devices, populations and prevalences than those of the '
-    f'test set, until tested there, and findings other than {", ".join(run.config.data.labels)}.'
+    f'test set, until tested there, and findings other than {labels}.'
   )
 
 
@@ -123,11 +125,13 @@ def _data(run: Run, proof: Mapping[str, Any]) -> str:
   labels = list(splits['test']['labels'])
   return '## Data\n\n' + '\n\n'.join(
     (
-      f'Source {run.config.data.source}; no patient is in two splits. SHA-256 of the table '
-      f'`{proof["table_sha256"]}`, of the split `{proof["split_sha256"]}`.',
-      _table(['split', 'patients', 'images', *(f'{label} positive' for label in labels)], rows),
-      f'Uncertain labels: {run.config.data.uncertain} in training, left out of evaluation; not '
-      f'mentioned: {run.config.data.blank} in both.',
+      f'Source {markdown.text(run.config.data.source)}; no patient is in two splits. SHA-256 of '
+      f'the table `{proof["table_sha256"]}`, of the split `{proof["split_sha256"]}`.',
+      markdown.table(
+        ['split', 'patients', 'images', *(f'{label} positive' for label in labels)], rows
+      ),
+      f'Uncertain labels: {markdown.text(run.config.data.uncertain)} in training, left out of '
+      f'evaluation; not mentioned: {markdown.text(run.config.data.blank)} in both.',
     )
   )
 
@@ -146,7 +150,7 @@ def _metrics(result: Result, calibration: str) -> str:
   parts = [
     f'On {result.test.images:,} test images of {result.test.patients:,} patients, with '
     f'{confidence} intervals ({result.method}, {result.replicates:,} replicates).',
-    _table(header, rows),
+    markdown.table(header, rows),
     'Probabilities are as the exported program gives them'
     + ('' if calibration == 'none' else f', calibrated on validation (calibration: {calibration})')
     + ', and thresholds are of those.',
@@ -159,7 +163,7 @@ def _metrics(result: Result, calibration: str) -> str:
     )
   if result.classes:
     parts.append(
-      _list(
+      markdown.items(
         *(
           f'{wording.capital(words)}: {wording.plain(figure, 3)}'
           for _, words, figure in wording.class_figures(result.classes)
@@ -172,21 +176,12 @@ def _metrics(result: Result, calibration: str) -> str:
 def _caveats(result: Result, proof: Mapping[str, Any]) -> str:
   facts = {**result.facts, 'notes': result.study_notes}
   notes = weaknesses.of_run(result, proof, facts)
-  return '## What weakens these figures\n\n' + _list(*(notes or ['Nothing that medjax looks for.']))
+  return '## What weakens these figures\n\n' + markdown.items(
+    *(notes or ['Nothing that medjax looks for.'])
+  )
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
   return (
     f' ({", ".join(f"{name}={value}" for name, value in settings.items())})' if settings else ''
-  )
-
-
-def _list(*items: str) -> str:
-  return '\n'.join(f'- {item}' for item in items)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  lines = [header, ['---'] * len(header), *rows]
-  return '\n'.join(
-    '| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines
   )

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medjax.config import names as naming
 from medjax.evaluation.contrasts import Comparison
 from medjax.evaluation.external.result import Cohorts, ExternalResult, ScoreDistribution, Sites
 from medjax.evaluation.figure import Figure
@@ -312,8 +313,17 @@ def _flat(values: Mapping[str, Any], above: str = '') -> dict[str, Any]:
   return flat
 
 
+def _told(value: Any) -> Any:
+  return f"'{value}" if isinstance(value, str) and naming.is_formula(value) else value
+
+
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-  """Returns rows as text; a cell is empty where a row has no such value."""
+  """Returns rows as text; a cell is empty where a row has no such value.
+
+  Nothing reads these tables but people and their spreadsheets: what one would take for a formula
+  gets an apostrophe before it.
+  """
+  rows = [{name: _told(value) for name, value in row.items()} for row in rows]
   names = list(dict.fromkeys(name for row in rows for name in row))
   text = io.StringIO()
   writer = csv.DictWriter(text, names, restval='', lineterminator='\n')

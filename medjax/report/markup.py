@@ -1,15 +1,34 @@
-"""HTML and SVG elements whose text is always escaped: a label may be called `T1 < 2 cm & N0`."""
+"""HTML and SVG elements whose text is always escaped: a label may be called `T1 < 2 cm & N0`.
+
+What turns the direction of reading or steers a terminal is shown as an escape, too: a file's name
+could look like another's.
+"""
 
 import html
 import importlib.resources
 import re
 from collections.abc import Sequence
 
+from medjax.config import names
+
 
 class Markup(str):
   """Text that is markup already and is not escaped again."""
 
   __slots__ = ()
+
+
+def escaped(value: object) -> str:
+  """Returns text that is shown in a page as it is, whatever it holds."""
+  text = str(value)
+  if not text.isprintable():
+    text = ''.join(
+      character.encode('unicode_escape').decode()
+      if character not in '\n\t' and names.is_steering(character)
+      else character
+      for character in text
+    )
+  return html.escape(text, quote=True)
 
 
 def join(*children: object) -> Markup:
@@ -21,7 +40,7 @@ def join(*children: object) -> Markup:
     elif isinstance(child, list | tuple):
       parts.append(join(*child))
     elif child is not None:
-      parts.append(html.escape(str(child), quote=True))
+      parts.append(escaped(child))
   return Markup(''.join(parts))
 
 
@@ -31,7 +50,7 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
   A trailing underscore of an attribute falls away and others become hyphens; None leaves it out.
   """
   attribute_text = ''.join(
-    f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value), quote=True)}"'
+    f' {key.rstrip("_").replace("_", "-")}="{escaped(value)}"'
     for key, value in attributes.items()
     if value is not None
   )

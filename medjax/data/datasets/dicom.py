@@ -18,6 +18,7 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ def read(
   columns: Mapping[str, str] | None = None,
   grouped_by: str = 'patient',
   pseudonym_key: str = '',
+  scanners: Sequence[str] = (),
 ) -> pd.DataFrame:
   """Returns the study table of the DICOM images under `root` that a table has labels for.
 
@@ -64,6 +66,8 @@ def read(
     pseudonym_key: a file outside the data, best made by `head -c 32 /dev/urandom`. Patients
       and studies are then named by an HMAC-SHA-256 of their ids under it: who has the key can
       compute them again, for a join or a later run; nobody else can try out ids.
+    scanners: devices, as maker and model, that are named as the files do. Any other is a digest,
+      after its maker's name where that is known: what is typed there can be anything.
 
   Raises:
     InputError: no folder, table or DICOM file; a PatientID empty; a row without an image, or (with
@@ -80,7 +84,7 @@ def read(
   path = root / table_file
   rows = table.read_csv(path, [*columns.values(), *labels])
   key = _key_of(rows, columns, path)
-  files = _headers(root, with_accession=key == 'AccessionNumber')
+  files = _headers(root, with_accession=key == 'AccessionNumber', scanners=frozenset(scanners))
   places, absent = _joined(rows[columns.get(key, key)], KEYS[key], files, path)
   if key != 'image':  # Nobody knows which study a damaged file is of.
     places += [(-1, int(place)) for place in np.flatnonzero(files['reason'] != '')]
@@ -139,7 +143,7 @@ def _pseudonym(value: str, key: bytes) -> str:
   return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:16] if key and value else value
 
 
-def _headers(root: pathlib.Path, with_accession: bool) -> pd.DataFrame:
+def _headers(root: pathlib.Path, **options: Any) -> pd.DataFrame:
   """Returns the path, as `image`, and the header of every DICOM image under `root`.
 
   `reason` says what is wrong with a damaged one, of which nothing else is known.
@@ -152,7 +156,7 @@ def _headers(root: pathlib.Path, with_accession: bool) -> pd.DataFrame:
     and path.is_file()
   ]
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    headers = list(pool.map(lambda file: _header(file[0], with_accession), files))
+    headers = list(pool.map(lambda file: _header(file[0], **options), files))
   images = [
     {'image': name, 'reason': '', **header}
     for (_, name), header in zip(files, headers)
@@ -168,12 +172,12 @@ def _is_hidden(name: str) -> bool:
   return any(part.startswith('.') or part == '__MACOSX' for part in name.split('/'))
 
 
-def _header(path: pathlib.Path, with_accession: bool) -> dict[str, str] | None:
+def _header(path: pathlib.Path, **options: Any) -> dict[str, str] | None:
   """Returns the header of a DICOM file, of a damaged one the `reason` alone, None of any other."""
   try:
     with path.open('rb') as file:
       head = file.read(dicom.HEAD)
-    return dicom.header(path, with_accession) if dicom.is_dicom(path, head) else None
+    return dicom.header(path, **options) if dicom.is_dicom(path, head) else None
   except InputError as error:
     return {'reason': str(error)}
   except OSError as error:

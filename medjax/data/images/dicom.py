@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from medjax.data import cells
-from medjax.data.images import dicom_picture, memory
+from medjax.data.images import dicom_picture, dicom_words, memory
 from medjax.errors import InputError
 
 HEAD = 132  # bytes of a file that say whether it is a DICOM
@@ -62,13 +62,20 @@ def is_dicom(path: str | pathlib.Path, head: bytes) -> bool:
   return False
 
 
-def header(path: str | pathlib.Path, with_accession: bool = False) -> dict[str, str]:
+def header(
+  path: str | pathlib.Path,
+  with_accession: bool = False,
+  scanners: frozenset[str] = frozenset(),
+) -> dict[str, str]:
   """Returns what the study table may know of a file, without reading its pixels.
 
   The keys are patient, study, instance, view, sex (M, F or O), age (completed years), laterality
-  (L, R, B or U), width and height (pixels, of the original), scanner (maker and model), '' where
-  the file does not say; and accession, which may name a person's visit, only if it is asked for.
-  Widths and heights are '' for what is no image, such as a report.
+  (L, R, B or U), width and height (pixels, of the original), scanner, '' where the file does not
+  say; and accession, which may name a person's visit, only if it is asked for. Widths and heights
+  are '' for what is no image, such as a report. Free text does not come out: a view is a word of
+  the standard, a scanner one of `scanners`, else its maker where that is known and a digest of
+  maker and model, see medjax.data.images.dicom_words. Only the patient's id and an accession number
+  are as the file has them.
 
   Raises:
     InputError: the file is missing, damaged, cut off or no DICOM.
@@ -89,8 +96,13 @@ def header(path: str | pathlib.Path, with_accession: bool = False) -> dict[str, 
   for name, parse in (('age', cells.age), ('sex', cells.sex)):
     # What is not understood is left out: a message may not quote the header.
     values[name] = cells.attempt(parse, values[name], '')
-  values['laterality'] = values['laterality'] or values['side']
-  values['scanner'] = f'{values["maker"]} {values["model"]}'.strip()
+  values['laterality'] = dicom_words.side(values['laterality'] or values['side'])
+  values['view'] = dicom_words.view(values['view'])
+  values['scanner'] = dicom_words.scanner(values['maker'], values['model'], scanners)
+  for name in ('study', 'instance'):
+    values[name] = dicom_words.identifier(values[name])
+  for name in ('width', 'height'):
+    values[name] = dicom_words.length(values[name])
   is_image = 'ImageStorage' in _pydicom().uid.UID(values['kind']).keyword
   if not values['height'] and (is_image or not values['kind']):
     raise InputError(f'{path}: is cut off, for it does not say how large its image is')
@@ -243,7 +255,8 @@ def _check_readable(
   except NotImplementedError:
     readable = False
   if not readable:
+    known = syntax in pydicom.uid.UID_dictionary  # Others may be any text.
     raise InputError(
-      f'{path}: its transfer syntax ({getattr(syntax, "name", "") or "none"}) is not read; have a '
+      f'{path}: its transfer syntax ({syntax.name if known else "none known"}) is not read; have a '
       "DICOM toolkit decompress it, or pip install 'medjax[dicom]' if plug-ins are missing"
     )

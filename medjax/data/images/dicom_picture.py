@@ -61,7 +61,7 @@ def picture(dataset: Any, intensity: str) -> np.ndarray:
     return _looked_up(dataset, pixels)
   if kind == 'RGB' or kind.startswith('YBR'):
     return _colour(dataset, pixels)
-  raise ValueError(f'photometric interpretation {kind}')
+  raise ValueError('its photometric interpretation is none that is read')
 
 
 def _check_said(dataset: Any, kind: str) -> None:
@@ -332,5 +332,5 @@ def _window(values: np.ndarray, center: float, width: float, function: str) -> n
   if function == 'SIGMOID':
     return 1 / (1 + np.exp(-4 * (values - center) / width))
   if function not in ('LINEAR', 'LINEAR_EXACT'):
-    raise ValueError(f'VOI LUT function {function}')
+    raise ValueError('its VOI LUT function is none of the standard (PS3.3 C.11.2.1.3)')
   return (values - center) / width + 0.5 if width else (values > center).astype(float)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
+from medjax.config import names as naming
 from medjax.data import identifiers, table
 from medjax.data.images import dicom
 from medjax.errors import InputError, count
@@ -172,6 +173,8 @@ def _listed(listed: Iterable[Item], has_patients: bool) -> ImageList:
   file = tempfile.TemporaryFile()  # noqa: SIM115  It is read later.
   digest, offsets, end = hashlib.sha256(), array.array('q'), 0
   for item in listed:
+    naming.check_name(item.image, 'image', item.path)
+    naming.check_name(item.patient, 'patient', item.path)
     offsets.append(end)
     end += file.write(json.dumps(item).encode() + b'\n')
     digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from medjax.config import names as naming
 from medjax.data import cells, identifiers, table
 from medjax.errors import InputError, check_option
 
@@ -57,6 +58,7 @@ def _read(
 ) -> pd.DataFrame:
   frame = _keyed(frame, KEYS, path, images)
   _check_names(frame, NOT_LABELS, path)
+  naming.check_labels(labels_of(frame), str(path))
   if set(labels_of(frame)) == {'label', 'value'}:
     frame = _widened(frame, classes, path)
   else:
@@ -209,6 +211,7 @@ def _keyed(
       raise InputError(
         f'{path}: row {row + 2}: the {key} is empty; fill it in or leave the row out'
       )
+    naming.check_cells(frame[key].tolist(), key, identifiers.in_file(path))
   frame['image'] = [posixpath.normpath(image) for image in frame['image']]
   if images is not None:
     missing = ~frame['image'].isin(images)
@@ -251,6 +254,7 @@ def _widened(frame: pd.DataFrame, classes: Sequence[str], path: pathlib.Path) ->
   """Turns one row per answer into one row per image and reader; what is not there is not read."""
   frame['label'] = frame['label'].str.strip()
   _check_names(frame['label'].unique(), (), path)
+  naming.check_labels(frame['label'].unique(), str(path))
   keys = [*KEYS, 'label']
   _check_once(
     frame, keys, str(path), "reader '{1}' reads image '{0}' twice for '{2}'; keep one row of them"

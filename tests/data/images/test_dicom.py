@@ -331,7 +331,7 @@ def test_the_header_holds_what_the_study_table_needs_and_nothing_else(path, ramp
     'width': '64',
     'height': '64',
     'laterality': 'L',
-    'scanner': 'Acme X 1',
+    'scanner': 'scanner f4b45518',
   }
 
 
