@@ -6,7 +6,8 @@ interrupted goes on by the same command, a finished one by more --config.steps o
 --config.evaluation.
 
 --config.split.folds=5 tests everybody once, in five runs, and --config.seeds=5 trains five networks
-on one split; --fold=2 and --seed_index=2 do one of them, for a cluster.
+on one split; --fold=2 and --seed_index=2 do one of them, for a cluster, and --fold=auto that of the
+task of a Slurm array or the pod of an Indexed Job.
 """
 
 # Flags and devices, nothing else. Input workers import this module again: keep it light.
@@ -18,7 +19,7 @@ import sys
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, shards
 
 flags.adopt_module_key_flags(command_line)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for everything the run leaves.')
@@ -28,9 +29,11 @@ _COORDINATOR = flags.DEFINE_string(
 _PROCESSES = flags.DEFINE_integer('processes', 1, 'Number of processes, with --coordinator.')
 _PROCESS = flags.DEFINE_integer('process', 0, 'Number of this process, with --coordinator.')
 
-_FOLD = flags.DEFINE_integer('fold', None, 'The one fold to run, from 0, with config.split.folds.')
-_SEED_INDEX = flags.DEFINE_integer(
-  'seed_index', None, 'The one seed to run, from 0, with config.seeds.'
+_FOLD = flags.DEFINE_string(
+  'fold', None, "The one fold to run, from 0, with config.split.folds; 'auto': as a cluster counts."
+)
+_SEED_INDEX = flags.DEFINE_string(
+  'seed_index', None, "The one seed to run, from 0, with config.seeds; 'auto': as a cluster counts."
 )
 
 
@@ -39,6 +42,8 @@ def main() -> None:
   config = command_line.load_config()
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; try --workdir=runs/phantom')
+  fold = shards.index('--fold', _FOLD.value)
+  seed_index = shards.index('--seed_index', _SEED_INDEX.value)
 
   import jax
 
@@ -49,7 +54,7 @@ def main() -> None:
   devices.initialise(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   try:
     with memory.errors_in_words(config):
-      only = repeated.Only(_FOLD.value, _SEED_INDEX.value)
+      only = repeated.Only(fold, seed_index)
       repeated.start(config, pathlib.Path(_WORKDIR.value), only)
   except jax.errors.JaxRuntimeError as error:
     if jax.process_count() == 1:

@@ -12,9 +12,10 @@ Written are
   out.broken.csv  the images that could not be read, with the reason
   out.csv.json    what all of that hangs on
 
-The same command goes on where it was interrupted. What the config of the run averages (checkpoints,
-runs, augmented passes) is averaged here too. Images and patients that trained the model are
-refused.
+The same command goes on where it was interrupted. --shard=0/3 predicts the first of three pieces,
+so that a cluster can share them; the last to finish puts them together, or the command without it.
+What the config of the run averages (checkpoints, runs, augmented passes) is averaged here too.
+Images and patients that trained the model are refused.
 """
 
 import pathlib
@@ -22,7 +23,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, shards
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Work directory of a finished run.')
 _IMAGES = flags.DEFINE_string('images', None, 'Folder of images, or CSV that names them.')
@@ -38,6 +39,7 @@ _HEAT_MAPS = flags.DEFINE_string(
 _HEAT_MAP_LABELS = flags.DEFINE_list(
   'heat_map_labels', [], "Labels of the heat maps; each image's most probable one by default."
 )
+_SHARD = flags.DEFINE_string('shard', None, shards.HELP)
 
 
 def main() -> None:
@@ -54,6 +56,8 @@ def main() -> None:
   workdir, images, output = (
     pathlib.Path(flag.value or '') for flag in (_WORKDIR, _IMAGES, _OUTPUT)
   )
+
+  shard = shards.asked(_SHARD.value)
 
   from medjax.inference import result_file
   from medjax.runs import finished
@@ -73,6 +77,7 @@ def main() -> None:
     allow_training_images=_ALLOW.value,
     heat_maps=pathlib.Path(_HEAT_MAPS.value) if _HEAT_MAPS.value else None,
     heat_map_labels=_HEAT_MAP_LABELS.value,
+    shard=shard,
   )
 
 

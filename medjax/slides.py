@@ -7,6 +7,8 @@ written; configs/slides.py trains on them. Look at the pictures in grids/ to che
 found.
 
 The same command continues after an interruption, and tries again the slides that were set aside.
+--shard=0/3 cuts every third slide, from the first, so that a cluster can share them; the last to
+finish writes the tables, or the command without it.
 The exit status is 0 if at least one slide could be cut.
 
 Camelyon16, as downloaded, its outlines unpacked:
@@ -21,7 +23,7 @@ import sys
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, shards
 
 _EXAMPLE = 'try --slides=data/CAMELYON16 --source=camelyon16 --output=data/slides'
 _SLIDES = flags.DEFINE_string('slides', None, 'Folder of slides, searched with its folders.')
@@ -41,6 +43,7 @@ _SLIDE_MPP = flags.DEFINE_float(
   'slide_mpp', 0.0, 'µm per pixel (of level 0) of slides without a resolution.'
 )
 _WORKERS = flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Slides cut at a time.')
+_SHARD = flags.DEFINE_string('shard', None, shards.HELP)
 
 
 def main() -> None:
@@ -50,9 +53,11 @@ def main() -> None:
   if not _OUTPUT.value:
     raise InputError(f'--output is missing; {_EXAMPLE}')
 
+  shard = shards.asked(_SHARD.value)
+
   import tqdm
 
-  from medjax.whole_slides import patch_sets, slide_tables
+  from medjax.whole_slides import patch_pieces, patch_sets, slide_tables
   from medjax.whole_slides.patches import Cutting
 
   output = pathlib.Path(_OUTPUT.value)
@@ -63,21 +68,25 @@ def main() -> None:
     pathlib.Path(_OUTLINES.value) if _OUTLINES.value else None,
   )
   cutting = Cutting(_MPP.value, _PATCH_SIZE.value, _CENTRE.value, _TISSUE.value)
-  with tqdm.tqdm(total=len(table), unit='slide', disable=not sys.stderr.isatty()) as bar:
+  slides = len(patch_pieces.of_piece(table['slide'], shard))
+  with tqdm.tqdm(total=slides, unit='slide', disable=not sys.stderr.isatty()) as bar:
 
     def progress(line: str) -> None:
       tqdm.tqdm.write(line)
       sys.stdout.flush()
       bar.update()
 
-    made = patch_sets.make(
+    made = patch_pieces.make(
       table,
       output,
       cutting,
+      shard,
       stated_mpp=_SLIDE_MPP.value,
       workers=_WORKERS.value,
       progress=progress,
     )
+  if made is None:
+    return
   print('\n'.join(patch_sets.in_words(made, output)))
 
 

@@ -33,7 +33,7 @@ from medjax.errors import InputError, count
 from medjax.runtime import files, progress
 
 _VERSION = 1  # of what the files hold
-_CONTENTS, _INDEX, _PIXELS, _LOCK = 'prepared.json', 'index.jsonl', 'pixels.npy', '.lock'
+CONTENTS, INDEX, PIXELS, LOCK = 'prepared.json', 'index.jsonl', 'pixels.npy', '.lock'
 _TOGETHER = 64  # images between two writes
 _AGAIN = 'delete the folder and prepare it again'
 
@@ -88,7 +88,7 @@ class Prepared:
     refused = np.flatnonzero(reasons != '')
     if len(refused):
       raise InputError(reasons[refused[0]])
-    return MappedImages(str(self.folder / _PIXELS), rows)
+    return MappedImages(str(self.folder / PIXELS), rows)
 
   def about(self, images: Sequence[str]) -> pd.DataFrame:
     """Returns what the index says of these images, in this order; see `select`."""
@@ -129,38 +129,42 @@ def make(
   """
   if folder.exists() and not folder.is_dir():
     raise InputError(f'{folder}: not a folder')
-  contents = {
+  folder.mkdir(parents=True, exist_ok=True)
+  refusal = f'{folder}: another process prepares images there; wait for it, or stop it'
+  with files.locked(folder / LOCK, refusal):
+    if (folder / CONTENTS).is_file():
+      check_contents(folder, images, image_format)
+    else:
+      check_empty(folder)
+      content = json.dumps(contents(images, image_format), indent=2)
+      files.write_whole(folder / CONTENTS, content + '\n')
+    _decode_rest(folder, root, images, image_format, workers)
+  return load(folder, root, image_format)
+
+
+def contents(images: Sequence[str], image_format: ImageFormat) -> dict[str, Any]:
+  """Returns what prepared.json says of these images."""
+  return {
     'version': _VERSION,
     'format': dataclasses.asdict(image_format),
     'images': len(images),
     'names_sha256': hashlib.sha256(json.dumps(list(images)).encode()).hexdigest(),
   }
-  folder.mkdir(parents=True, exist_ok=True)
-  refusal = f'{folder}: another process prepares images there; wait for it, or stop it'
-  with files.locked(folder / _LOCK, refusal):
-    if (folder / _CONTENTS).is_file():
-      _check_format(folder, image_format)
-      if files.read_json(folder / _CONTENTS) != contents:
-        raise InputError(
-          f'{folder}: holds the images of another table; {_AGAIN}, or name another folder'
-        )
-    elif set(os.listdir(folder)) - {_LOCK}:
-      raise InputError(f'{folder}: holds other files; name a new or an empty folder')
-    else:
-      files.write_whole(folder / _CONTENTS, json.dumps(contents, indent=2) + '\n')
-    _decode_rest(folder, root, images, image_format, workers)
-  return load(folder, root, image_format)
 
 
-def is_at_work(folder: pathlib.Path) -> bool:
-  """Whether another process decodes images into a folder."""
-  if not (folder / _LOCK).is_file():
-    return False
-  try:
-    with files.locked(folder / _LOCK, ''):
-      return False
-  except InputError:
-    return True
+def check_contents(folder: pathlib.Path, images: Sequence[str], image_format: ImageFormat) -> None:
+  """Raises InputError where a folder was begun for other images or another format."""
+  _check_format(folder, image_format)
+  if files.read_json(folder / CONTENTS) != contents(images, image_format):
+    raise InputError(
+      f'{folder}: holds the images of another table; {_AGAIN}, or name another folder'
+    )
+
+
+def check_empty(folder: pathlib.Path) -> None:
+  """Raises InputError where a folder holds what is no prepared image."""
+  if folder.is_dir() and set(os.listdir(folder)) - {LOCK}:
+    raise InputError(f'{folder}: holds other files; name a new or an empty folder')
 
 
 def _decode_rest(
@@ -176,7 +180,7 @@ def _decode_rest(
     group = images[number * _TOGETHER : (number + 1) * _TOGETHER]
     return [_decode(root, image, image_format) for image in group]
 
-  with open(folder / _PIXELS, 'a+b') as pixels, open(folder / _INDEX, 'a+b') as index:
+  with open(folder / PIXELS, 'a+b') as pixels, open(folder / INDEX, 'a+b') as index:
     done = _drop_incomplete(pixels, index, len(images), image_format)
     if done == len(images):
       return
@@ -241,7 +245,7 @@ def _drop_incomplete(
   pixels: IO[bytes], index: IO[bytes], images: int, image_format: ImageFormat
 ) -> int:
   """Cuts off what a kill or a full disk has left half written; returns how many images are left."""
-  header, image_size = _header(images, image_format), math.prod(image_format.shape)
+  header, image_size = pixels_header(images, image_format), math.prod(image_format.shape)
   index.seek(0)
   lines = [line for line in index if line.endswith(b'\n')]
   bytes_there = pixels.seek(0, os.SEEK_END) - len(header)
@@ -256,7 +260,7 @@ def _drop_incomplete(
   return done
 
 
-def _header(images: int, image_format: ImageFormat) -> bytes:
+def pixels_header(images: int, image_format: ImageFormat) -> bytes:
   """Returns the beginning of pixels.npy."""
   header = io.BytesIO()
   shape = (images, *image_format.shape)
@@ -274,28 +278,37 @@ def load(folder: pathlib.Path, root: str | pathlib.Path, image_format: ImageForm
       or a file that has changed since.
   """
   _check_format(folder, image_format)
-  images = files.read_json(folder / _CONTENTS)['images']
+  made = read(folder, image_format)
+  _check_unchanged(made, root)
+  return made
+
+
+def read(folder: pathlib.Path, image_format: ImageFormat) -> Prepared:
+  """Opens a folder of prepared images, whatever became of the files that they were made of.
+
+  Raises:
+    InputError: it is not finished or was damaged.
+  """
+  images = files.read_json(folder / CONTENTS)['images']
   try:
-    with open(folder / _INDEX, encoding='utf-8') as file:
+    with open(folder / INDEX, encoding='utf-8') as file:
       lines = [ImageFile(*json.loads(line)) for line in file]
-    size = (folder / _PIXELS).stat().st_size
+    size = (folder / PIXELS).stat().st_size
   except (OSError, ValueError, TypeError) as error:
     raise InputError(f'{folder}: damaged or not finished ({error}); {_AGAIN}') from None
-  whole = len(_header(images, image_format)) + images * math.prod(image_format.shape)
+  whole = len(pixels_header(images, image_format)) + images * math.prod(image_format.shape)
   if len(lines) != images or size != whole:
     raise InputError(
       f'{folder}: {len(lines):,} of {count(images, "image")} are prepared; medjax.prepare goes on '
       'with it'
     )
-  prepared = Prepared(folder, image_format, pd.DataFrame(lines, columns=ImageFile._fields))
-  _check_unchanged(prepared, root)
-  return prepared
+  return Prepared(folder, image_format, pd.DataFrame(lines, columns=ImageFile._fields))
 
 
 def _check_format(folder: pathlib.Path, image_format: ImageFormat) -> None:
-  if not (folder / _CONTENTS).is_file():
+  if not (folder / CONTENTS).is_file():
     raise InputError(f'{folder}: not a folder that medjax.prepare has written')
-  contents = files.read_json(folder / _CONTENTS)
+  contents = files.read_json(folder / CONTENTS)
   if contents.get('version') != _VERSION or not isinstance(contents.get('format'), dict):
     raise InputError(f'{folder}: prepared by another version of medjax; {_AGAIN}')
   wanted = dataclasses.asdict(image_format)

@@ -89,7 +89,7 @@ def _decode(
     try:
       prepared.make(*arguments)
     except InputError:  # Of other settings or files, from a start before this one.
-      if prepared.is_at_work(folder):
+      if files.is_locked(folder / prepared.LOCK):
         return
       shutil.rmtree(folder, ignore_errors=True)
       prepared.make(*arguments)

@@ -4,25 +4,38 @@ import dataclasses
 import pathlib
 
 from medjax.config import Config
-from medjax.data import datasets, prepared
+from medjax.data import datasets, prepared_pieces
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.prepared import Prepared
 from medjax.runs import weights_of_run
 from medjax.runtime import files
+from medjax.runtime.shards import Shard
 from medjax.training import preprocessing
 
 BROKEN = 'broken.csv'
 
 
-def prepare(config: Config, folder: pathlib.Path) -> Prepared:
+def prepare(config: Config, folder: pathlib.Path, shard: Shard | None = None) -> Prepared | None:
   """Decodes every image of the study's table, and lists in `BROKEN` those that are refused.
+
+  Args:
+    config: of the study.
+    folder: where to.
+    shard: the piece to decode; see medjax.data.prepared_pieces.
+
+  Returns:
+    What is prepared, None where pieces of others are not finished yet.
 
   Raises:
     InputError: anything about the table, the weights that say how images are resized, or the
-      folder; see medjax.data.prepared.make.
+      folder; see medjax.data.prepared_pieces.make.
   """
   images, image_format = images_of(config)
-  made = prepared.make(folder, config.data.root, images, image_format, config.data.workers)
+  made = prepared_pieces.make(
+    folder, config.data.root, images, image_format, config.data.workers, shard
+  )
+  if made is None:
+    return None
   broken = made.index.loc[made.index['reason'] != '', ['image', 'reason']]
   files.write_whole(folder / BROKEN, broken.to_csv(index=False))
   return made

@@ -241,7 +241,7 @@ def _predict(run: Run, other: ExternalSet, broken: str) -> tuple[np.ndarray, dic
   log_odds = np.full((images.count, len(run.config.data.labels)), np.nan)
   unreadable: dict[str, str] = {}
   bar, done = progress.Progress('image', 0, images.count), 0
-  batches = reading.predict(networks, images, start=0, batch_size=batch_size, mesh=mesh)
+  batches = reading.predict(networks, images, batch_size=batch_size, mesh=mesh)
   with contextlib.closing(batches), contextlib.closing(bar):
     for batch, of_batch in batches:
       for row, read in enumerate(batch):

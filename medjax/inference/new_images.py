@@ -4,27 +4,53 @@ import contextlib
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 
 from medjax.data.images import lists
 from medjax.data.images.lists import ImageList, Item
 from medjax.data.leakage import seen_before
-from medjax.errors import InputError
+from medjax.errors import InputError, count
 from medjax.evaluation import notes, predictions
-from medjax.inference import heat_files, reading, result_file
+from medjax.inference import heat_files, reading, result_file, result_pieces
 from medjax.inference.reading import Read
 from medjax.inference.result_file import Results
+from medjax.inference.result_pieces import WholeFile
 from medjax.runs import averaging, decisions, seen_by_run
 from medjax.runs.decisions import Decisions
 from medjax.runs.finished import Run
-from medjax.runtime import devices, progress
+from medjax.runs.trained_network import TrainedNetwork
+from medjax.runtime import devices, progress, shards
+from medjax.runtime.shards import Shard
 
 # (items, uint8[B, H, W, C] of the run's own preprocessing, calibrated probabilities) → None
 Draw = Callable[[list[Item], np.ndarray, np.ndarray], None]
+
+
+class _Job(NamedTuple):
+  """What every piece of the results needs.
+
+  Attributes:
+    run: a finished run.
+    networks: of it, then of its members.
+    images: the list.
+    whole: the file that is written.
+    raw: whether it has the probabilities before calibration.
+    draw: the heat maps, if any.
+    mesh: the data mesh.
+  """
+
+  run: Run
+  networks: Sequence[TrainedNetwork]
+  images: ImageList
+  whole: WholeFile
+  raw: bool
+  draw: Draw | None
+  mesh: Mesh
 
 
 def predict(
@@ -59,7 +85,7 @@ def predict(
   reads: list[Read] = []
   log_odds = np.full((images.count, len(run.config.data.labels)), np.nan)
   bar = progress.Progress('image', 0, images.count)
-  batches = reading.predict(networks, images, start=0, batch_size=batch_size, mesh=mesh)
+  batches = reading.predict(networks, images, batch_size=batch_size, mesh=mesh)
   with contextlib.closing(batches), contextlib.closing(bar):
     for batch, of_batch in batches:
       good = [row for row, read in enumerate(batch) if not read.reason]
@@ -91,6 +117,7 @@ def predict_to_csv(
   allow_training_images: bool = False,
   heat_maps: pathlib.Path | None = None,
   heat_map_labels: Sequence[str] = (),
+  shard: Shard | None = None,
 ) -> None:
   """Writes the predictions of all images, or goes on with it, and says what became of them.
 
@@ -106,15 +133,18 @@ def predict_to_csv(
     allow_training_images: predicts what the model has seen, too.
     heat_maps: a folder for heat maps drawn over the images; None draws none.
     heat_map_labels: what is drawn; none is each image's most probable label.
+    shard: the piece to predict; the last to finish puts all together. None predicts everything, or
+      puts together the pieces that there are.
 
   Raises:
     InputError: the run is not whole; there are no images, or images that trained it; the output
-      cannot be written, or was begun with other settings.
+      cannot be written, or was begun with other settings; a piece is missing.
   """
   images = _listed(source, root)
   seen = _check_unseen(run, images, allow_training_images)
+  pieces = shards.find(result_pieces.folder(output), shard)
   mesh = devices.data_mesh()
-  batch_size = reading.size_of_batch(run.config.batch_size, mesh)
+  batch_size = _batch_size(run, output, pieces, shard is not None, mesh)
   networks = [member.network for member in (run, *run.members)]
   settings = {
     'workdir': str(run.workdir.resolve()),
@@ -138,20 +168,15 @@ def predict_to_csv(
     draw = heat_files.drawer(networks[0], heat_maps, heat_map_labels, mesh)
   patient = ['patient'] if images.has_patients else []
   columns = ['image', *patient, *decisions.column_names(run.config, raw=raw)]
-  names = (result_file.printable(item.image) for item in lists.items(images))
-  with result_file.opened(output, settings, columns, names) as results:
-    if results.done:
-      progress.say(f'going on after {results.done:,} of {images.count:,} images')
-    rows, first = results.rows, results.done // batch_size
-    start = first * batch_size if results.done < images.count else images.count
-    batches = reading.predict(networks, images, start=start, batch_size=batch_size, mesh=mesh)
-    bar = progress.Progress('batch', first, -(-images.count // batch_size), images=batch_size)
-    with contextlib.closing(batches), contextlib.closing(bar):
-      for number, (batch, log_odds) in enumerate(batches, start=first):
-        # The first batch of a run that goes on may be half done; it is predicted whole, as it was.
-        done = max(results.done - number * batch_size, 0)
-        rows += _append(results, run, batch[done:], log_odds[done:], images.has_patients, raw, draw)
-        bar.update(number + 1)
+
+  def names(span: Iterable[int]) -> Iterator[str]:
+    return (result_file.printable(lists.item(images, number).image) for number in span)
+
+  whole = WholeFile(output, settings, columns, images.count, batch_size, names)
+  job = _Job(run, networks, images, whole, raw, draw, mesh)
+  if pieces and not _pieces_are_together(job, pieces, shard):
+    return
+  rows = _predict_rest(job, output, settings, range(images.count))
   if not rows:
     reason = result_file.first_reason(output)
     result_file.remove(output)  # So that the next try may have the name.
@@ -167,27 +192,90 @@ def predict_to_csv(
     progress.say(f'note: {note}')
 
 
-def _append(
-  results: Results,
-  run: Run,
-  batch: list[Read],
-  log_odds: np.ndarray,
-  has_patients: bool,
-  raw: bool,
-  draw: Draw | None,
+def _pieces_are_together(job: _Job, pieces: Sequence[Shard], shard: Shard | None) -> bool:
+  """Does a piece, if one is asked for; puts all of them together once the last is finished.
+
+  Raises:
+    InputError: no piece is asked for, and one is missing; the output was begun without pieces.
+  """
+  output, whole = job.whole.output, job.whole
+  if output.exists() and output.stat().st_size:
+    with result_file.opened(
+      output, whole.settings, whole.columns, whole.names(range(whole.images))
+    ) as results:
+      if results.done < whole.images:
+        raise InputError(
+          f'--output={output}: was begun without --shard; go on without it, or take another'
+        )
+    shards.remove(result_pieces.folder(output))  # Whoever put them together was stopped.
+    return True
+  if shard:
+    path, span = result_pieces.piece(output, shard), whole.span(shard)
+    path.parent.mkdir(exist_ok=True)
+    rows = _predict_rest(job, path, whole.settings_of(shard), span)
+    progress.say(f'piece {shard} of {output}: {count(rows, "image")} of {len(span):,} predicted')
+  missing = result_pieces.unfinished(whole, pieces)
+  if missing and shard:
+    progress.say(
+      f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
+    )
+    return False
+  shards.check_finished(output, missing)
+  result_pieces.put_together(whole, pieces)
+  return True
+
+
+def _predict_rest(job: _Job, path: pathlib.Path, settings: dict[str, Any], span: range) -> int:
+  """Predicts what is missing of a file that holds these images; returns how many are good."""
+  size, whole = job.whole.batch_size, job.whole
+  with result_file.opened(path, settings, whole.columns, whole.names(span)) as results:
+    rows, first = results.rows, results.done // size
+    if results.done == len(span):
+      return rows
+    if results.done:
+      progress.say(f'going on after {results.done:,} of {len(span):,} images')
+    batches = reading.predict(
+      job.networks, job.images, span=span[first * size :], batch_size=size, mesh=job.mesh
+    )
+    bar = progress.Progress('batch', first, -(-len(span) // size), images=size)
+    with contextlib.closing(batches), contextlib.closing(bar):
+      for number, (batch, log_odds) in enumerate(batches, start=first):
+        # The first batch of a run that goes on may be half done; it is predicted whole, as it was.
+        done = max(results.done - number * size, 0)
+        rows += _append(results, job, batch[done:], log_odds[done:])
+        bar.update(number + 1)
+  return rows
+
+
+def _batch_size(
+  run: Run, output: pathlib.Path, pieces: Sequence[Shard], is_piece: bool, mesh: Mesh
 ) -> int:
+  """Returns how many images make a batch: of pieces, as of those that there are."""
+  size = reading.size_of_batch(run.config.batch_size, mesh)
+  there = result_pieces.batch_size(output, pieces) or size
+  if is_piece and there % mesh.size:
+    raise InputError(
+      f'--output={output}: its pieces are predicted {there} images at a time, which the '
+      f'{mesh.size} devices here cannot share; do this piece on as many devices as the others'
+    )
+  return there
+
+
+def _append(results: Results, job: _Job, batch: list[Read], log_odds: np.ndarray) -> int:
   """Appends a row for each image; returns how many are good."""
   kept = [row for row, read in enumerate(batch) if not read.reason]
   reads = [batch[row] for row in kept]
   before, bounded = predictions.probabilities_of(log_odds[kept])
-  decided = decisions.decide(run.config, run.frozen, before, bounded)
-  if draw and kept:
-    own = run.network.learner.image_format
+  decided = decisions.decide(job.run.config, job.run.frozen, before, bounded)
+  if job.draw and kept:
+    own = job.run.network.learner.image_format
     pixels = reading.stacked(reads, 0, len(batch), own)
-    draw([read.item for read in reads], pixels, decided.probabilities)
+    job.draw([read.item for read in reads], pixels, decided.probabilities)
   broken = [(read.item.image, read.reason) for read in batch if read.reason]
   items = [read.item for read in reads]
-  good = _rows(items, decided, has_patients=has_patients, raw=before if raw else None)
+  good = _rows(
+    items, decided, has_patients=job.images.has_patients, raw=before if job.raw else None
+  )
   # Last, because a row says that everything else of its image is there.
   result_file.append(results.broken, [list(map(result_file.printable, row)) for row in broken])
   result_file.append(results.good, good)

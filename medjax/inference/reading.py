@@ -42,7 +42,12 @@ def size_of_batch(batch_size: int, mesh: Mesh) -> int:
 
 
 def predict(
-  networks: Sequence[TrainedNetwork], images: ImageList, *, start: int, batch_size: int, mesh: Mesh
+  networks: Sequence[TrainedNetwork],
+  images: ImageList,
+  *,
+  span: range | None = None,
+  batch_size: int,
+  mesh: Mesh,
 ) -> Generator[tuple[list[Read], np.ndarray], None, None]:
   """Yields each batch with its log-odds f64[B, L], the averages of all networks.
 
@@ -51,11 +56,12 @@ def predict(
   Args:
     networks: of the run, then of its members.
     images: the list.
-    start: the number of the first image, that of a batch.
+    span: the numbers of the images, the first being that of a batch; None is all of them.
     batch_size: divisible by the devices.
     mesh: the data mesh.
   """
   formats = _formats(networks)
+  span = range(images.count) if span is None else span
   replicated = devices.replicated(mesh)
   steps = [
     (
@@ -84,7 +90,7 @@ def predict(
     return batch, log_odds
 
   pending = None
-  with contextlib.closing(_batches(images, formats, start, batch_size)) as batches:
+  with contextlib.closing(_batches(images, formats, span, batch_size)) as batches:
     for batch in batches:
       with contextlib.nullcontext() if pending else progress.waiting('compiling the network'):
         results = dispatch(batch)
@@ -112,20 +118,17 @@ def _formats(networks: Sequence[TrainedNetwork]) -> list[ImageFormat]:
 
 
 def _batches(
-  images: ImageList, formats: Sequence[ImageFormat], start: int, batch_size: int
+  images: ImageList, formats: Sequence[ImageFormat], span: range, batch_size: int
 ) -> Generator[list[Read], None, None]:
   # A few images at a time: one by one, handing them over would cost a tenth of the time.
   def load(number: int) -> list[Read]:
-    begin = start + number * _TOGETHER
-    return [
-      _read(lists.item(images, place), formats)
-      for place in range(begin, min(begin + _TOGETHER, images.count))
-    ]
+    places = span[number * _TOGETHER : (number + 1) * _TOGETHER]
+    return [_read(lists.item(images, place), formats) for place in places]
 
   groups = pipeline.read_ahead(
     load,
     start=0,
-    stop=-(-(images.count - start) // _TOGETHER),
+    stop=-(-len(span) // _TOGETHER),
     buffered=-(-2 * batch_size // _TOGETHER),
   )
   with contextlib.closing(groups):

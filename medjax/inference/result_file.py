@@ -38,6 +38,11 @@ def broken_path(path: pathlib.Path) -> pathlib.Path:
   return path.with_name(f'{path.stem}.broken{path.suffix}')
 
 
+def lock_path(path: pathlib.Path) -> pathlib.Path:
+  """out.csv → .out.csv.lock."""
+  return path.with_name(f'.{path.name}.lock')
+
+
 def settings_path(path: pathlib.Path) -> pathlib.Path:
   """out.csv → out.csv.json."""
   return path.with_name(path.name + '.json')
@@ -94,7 +99,7 @@ def opened(
   check_writable(path)
   refusal = f'{path}: another process is writing it; wait for it, stop it, or take another --output'
   with (
-    files.locked(path.with_name(f'.{path.name}.lock'), refusal),
+    files.locked(lock_path(path), refusal),
     path.open('a+b') as good,
     broken_path(path).open('a+b') as broken,
   ):

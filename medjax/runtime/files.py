@@ -7,8 +7,9 @@ import json
 import os
 import pathlib
 import re
+import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from medjax.errors import InputError
 
@@ -50,13 +51,34 @@ def waited_lock(path: pathlib.Path, is_held: Callable[[], None]) -> Iterator[Non
     lock.release()
 
 
+def is_locked(path: pathlib.Path) -> bool:
+  """Whether another process holds a lock file."""
+  if not path.is_file():
+    return False
+  try:
+    with locked(path, ''):
+      return False
+  except InputError:
+    return True
+
+
 def write_whole(path: pathlib.Path, content: str | bytes) -> None:
   """Writes the file whole or not at all; a reader sees the old content or the new. Text is
   UTF-8.
   """
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  with writing_whole(path) as file:
+    file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
+  """Gives a file to write in parts; with its end it is `path`, after an error nothing is."""
+  # In containers every process is the first, so its number alone would not be its own.
+  own = f'{socket.gethostname()}-{os.getpid()}'
+  temporary = path.with_name(f'.{path.name}.{own}.tmp')
   try:
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    with open(temporary, 'wb') as file:
+      yield file
     os.replace(temporary, path)
   except OSError:
     temporary.unlink(missing_ok=True)  # On a full disk half a file takes what room there was.

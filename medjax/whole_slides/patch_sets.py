@@ -16,7 +16,7 @@ import json
 import multiprocessing
 import pathlib
 import signal
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,13 +94,17 @@ def make(
   output.mkdir(parents=True, exist_ok=True)
   refusal = f'{output}: another medjax.slides is at work there; wait for it'
   with files.locked(output / '.lock', refusal):
-    _settle(output, cutting)
-    jobs = [
-      Job(row.slide, row.path, float(row.tumor), row.outlines, bool(row.wholly))
-      for row in table.itertuples()
-    ]
-    outcomes = _cut_all(jobs, output, cutting, stated_mpp, workers, progress)
-    return _gather(table, output, cutting, outcomes)
+    settle(output, cutting)
+    outcomes = cut_all(jobs(table), output, cutting, stated_mpp, workers, progress)
+    return gather(table, output, cutting, outcomes)
+
+
+def jobs(table: pd.DataFrame) -> list[Job]:
+  """Returns the slides of a table in its order."""
+  return [
+    Job(row.slide, row.path, float(row.tumor), row.outlines, bool(row.wholly))
+    for row in table.itertuples()
+  ]
 
 
 def read_settings(folder: pathlib.Path) -> Cutting | None:
@@ -118,7 +122,7 @@ def read_settings(folder: pathlib.Path) -> Cutting | None:
     raise InputError(f'{path}: not what medjax.slides writes; cut the slides again') from None
 
 
-def _settle(output: pathlib.Path, cutting: Cutting) -> None:
+def settle(output: pathlib.Path, cutting: Cutting) -> None:
   """Refuses a folder of patches that were cut otherwise; writes patches.json in a new one."""
   before = read_settings(output)
   if before is None:
@@ -134,15 +138,15 @@ def _settle(output: pathlib.Path, cutting: Cutting) -> None:
       )
 
 
-def _cut_all(
-  jobs: list[Job],
+def cut_all(
+  slides: Sequence[Job],
   output: pathlib.Path,
   cutting: Cutting,
   stated_mpp: float,
   workers: int,
   progress: Callable[[str], None],
 ) -> dict[str, Outcome]:
-  """Returns the outcome of each slide."""
+  """Cuts slides, several at a time, and returns the outcome of each."""
   outcomes: dict[str, Outcome] = {}
   running: set[multiprocessing.process.BaseProcess] = set()
 
@@ -153,7 +157,7 @@ def _cut_all(
 
   pool = concurrent.futures.ThreadPoolExecutor(max(1, workers))
   try:
-    for future in concurrent.futures.as_completed([pool.submit(cut, job) for job in jobs]):
+    for future in concurrent.futures.as_completed([pool.submit(cut, job) for job in slides]):
       job, outcome, before = future.result()
       outcomes[job.slide] = outcome
       progress(_in_words(job, outcome, before))
@@ -228,7 +232,7 @@ def _in_words(job: Job, outcome: Outcome, before: bool) -> str:
   )
 
 
-def _gather(
+def gather(
   table: pd.DataFrame, output: pathlib.Path, cutting: Cutting, outcomes: Mapping[str, Outcome]
 ) -> PatchSet:
   """Writes and returns the tables of all slides."""

@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import PROJECT, TINY
 
+from medjax.runtime import shards
+
 MANIFEST = PROJECT / 'launch/kubernetes/job.yaml'
 
 
@@ -25,6 +27,18 @@ def test_the_manifests_are_valid_for_the_api(manifests):
     kubernetes_validate.validate(
       manifests['Job'], kubernetes_validate.latest_version(), strict=True
     )
+
+
+def test_the_pods_that_predict_are_as_many_as_the_pieces():
+  yaml = pytest.importorskip('yaml')
+  kubernetes_validate = pytest.importorskip('kubernetes_validate')
+  manifest = yaml.safe_load((PROJECT / 'launch/kubernetes/predict.yaml').read_text('utf-8'))
+  kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+  (container,) = manifest['spec']['template']['spec']['containers']
+  flags = dict(argument.removeprefix('--').split('=', 1) for argument in container['args'])
+  last = manifest['spec']['completions'] - 1
+  shard = shards.asked(flags['shard'], {'JOB_COMPLETION_INDEX': str(last)})
+  assert shard == shards.Shard(last, last + 1)
 
 
 def test_names_in_the_manifests_fit_each_other(manifests):

@@ -1,5 +1,6 @@
-"""On a Slurm of two nodes: a training over both, and one that its time limit sends back."""
+"""On a Slurm of two nodes: a training over both, one that its limit sends back, and an array."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import slurm_cluster
 from conftest import PROJECT, TINY
+from PIL import Image
 
 from medjax.runs import metrics_file
 from medjax.runs.layout import Layout
@@ -24,10 +26,10 @@ def cluster(tmp_path_factory):
     yield {**environment, 'JAX_PLATFORMS': 'cpu', 'MEDJAX_PYTHON': sys.executable}
 
 
-def submitted(cluster, log, options, arguments):
+def submitted(cluster, log, options, arguments, script='slurm.sbatch'):
   done = subprocess.run(
     ['sbatch', '--parsable', '--cpus-per-task=1', f'--output={log}', *options,
-     str(PROJECT / 'launch/slurm.sbatch'), *arguments],
+     str(PROJECT / 'launch' / script), *arguments],
     cwd=PROJECT, env={**cluster, 'PYTHONPATH': str(PROJECT)}, capture_output=True, text=True,
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
@@ -98,6 +100,44 @@ def test_a_cancelled_job_is_not_queued_again(cluster, phantom_root, tmp_path):
   slurm_cluster.until(lambda: log.exists() and 'work dir' in log.read_text(), 'no start', 200)
   assert subprocess.run(['scancel', job], env=cluster).returncode == 0
   assert slurm_cluster.finished(job, cluster, 200) == 'CANCELLED after 0 restarts'
+
+
+def test_an_array_with_a_task_killed_and_sent_again_predicts_what_one_process_does(
+  cluster, command, finished, tmp_path
+):
+  films, output, other = (tmp_path / name for name in ('films', 'out.csv', 'other.csv'))
+  films.mkdir()
+  rng = np.random.default_rng(0)
+  for number in range(360):
+    path = films / f'{number:03}.png'
+    if number < 8:
+      Image.fromarray(rng.integers(0, 256, (1000, 1000), np.uint8)).save(path)
+    else:
+      path.hardlink_to(films / f'{number % 8:03}.png')
+  arguments = [f'--workdir={finished[0]}', f'--images={films}']
+  task = ['predict', *arguments, f'--output={output}', '--shard=auto/3']
+  send = functools.partial(submitted, cluster, f'{tmp_path}/log-%a', script='slurm_array.sbatch')
+
+  def rows(path):
+    return path.read_bytes().count(b'\n') if path.is_file() else 0
+
+  job, killed = send(['--array=0-2'], task), tmp_path / 'out.csv.shards/1-of-3.csv'
+  slurm_cluster.until(lambda: rows(killed) > 1, 'no row', 200)
+  assert subprocess.run(['scancel', f'{job}_1'], env=cluster).returncode == 0
+  states = [slurm_cluster.finished(f'{job}_{number}', cluster, 200) for number in range(3)]
+  assert states == [f'{end} after 0 restarts' for end in ('COMPLETED', 'CANCELLED', 'COMPLETED')]
+  assert 1 < rows(killed) < 121
+  missing = command('predict', *arguments, f'--output={output}')
+  assert missing.returncode == 1 and 'piece 1 of 3 is not finished; --shard=1/3' in missing.stderr
+
+  again = send(['--array=1'], task)
+  assert slurm_cluster.finished(f'{again}_1', cluster, 200) == 'COMPLETED after 0 restarts'
+  log = (tmp_path / 'log-1').read_text()
+  assert 'going on after' in log and f'{output}: 360 images predicted' in log
+  command('predict', *arguments, f'--output={other}', check=True)
+  for name in ('{}.csv', '{}.broken.csv', '{}.csv.json'):
+    one, whole = (tmp_path / name.format(path.stem) for path in (output, other))
+    assert one.read_bytes() == whole.read_bytes()
 
 
 def assert_same(one, other):
