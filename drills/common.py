@@ -1,6 +1,8 @@
 """What drills share: what one returns, the tiny study and run that they disturb, and commands."""
 
+import contextlib
 import dataclasses
+import io
 import os
 import pathlib
 import shutil
@@ -40,8 +42,43 @@ class Figures:
   line: str
 
 
+class Tally:
+  """What a drill has tried and lost so far.
+
+  Args:
+    folder: of the drill.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self.folder = folder
+    self.tried: dict[str, int] = {}
+    self.stopped: dict[str, int] = {}
+    self.lost: list[str] = []
+    self.left_out: list[str] = []
+
+  def count(self, what: str, problems: list[str], where: str, stopped: bool = True) -> None:
+    """Counts one try, what it lost, and whether the command could not go on."""
+    self.tried[what] = self.tried.get(what, 0) + 1
+    self.stopped[what] = self.stopped.get(what, 0) + stopped
+    self.lost += [f'{what}, {where}: {problem}' for problem in problems]
+
+  def figures(self) -> Figures:
+    """Returns what the drill returns."""
+    parts = [f'{what} {self.stopped[what]} of {count}' for what, count in self.tried.items()]
+    parts += [f'not tried here: {what}' for what in self.left_out]
+    line = f'stopped by {"; ".join(parts)}'
+    return Figures(sum(self.tried.values()), tuple(self.lost), line)
+
+
+def shared(folder: pathlib.Path) -> pathlib.Path:
+  """Returns the folder that the drills of one start share: data, a finished run, programs."""
+  path = folder.parent / 'shared'
+  path.mkdir(parents=True, exist_ok=True)
+  return path
+
+
 def environment(folder: pathlib.Path, **more: str) -> dict[str, str]:
-  """Returns the environment of commands: CPU, compiled programs kept in `folder`, tiny compiling.
+  """Returns the environment of commands: on a CPU, programs compiled with no care and kept.
 
   Args:
     folder: of the drill.
@@ -53,7 +90,7 @@ def environment(folder: pathlib.Path, **more: str) -> dict[str, str]:
     'JAX_PLATFORMS': 'cpu',
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0'.strip(),
-    'XDG_CACHE_HOME': str(folder / 'cache'),
+    'XDG_CACHE_HOME': str(shared(folder) / 'cache'),
     'TMPDIR': str(temporary(folder)),
     **more,
   }
@@ -102,19 +139,22 @@ def must(line: list[str], folder: pathlib.Path, **variables: str) -> subprocess.
   return done
 
 
-def phantom(folder: pathlib.Path, images: int = 120, image_size: int = 32) -> pathlib.Path:
-  """Returns the root of generated chest films, which a drill does not change, made once."""
-  root = folder / f'phantom_{images}_{image_size}'
-  if not root.exists():
-    from medjax.data.phantom import chest
+def phantom(
+  folder: pathlib.Path, images: int = 120, image_size: int = 32, seed: int = 0
+) -> pathlib.Path:
+  """Returns the root of generated chest films, which no drill changes, made once."""
+  from medjax.data.phantom import chest
 
-    chest.generate(root, images=images, image_size=image_size, seed=0)
+  root = shared(folder) / f'phantom_{images}_{image_size}_{seed}'
+  if not root.exists():
+    with contextlib.redirect_stdout(io.StringIO()):
+      chest.generate(root, images=images, image_size=image_size, seed=seed)
   return root
 
 
 def finished_run(folder: pathlib.Path) -> pathlib.Path:
   """Returns the work directory of a tiny finished run, made once; one that changes it copies it."""
-  workdir = folder / 'finished'
+  workdir = shared(folder) / 'finished'
   if not (workdir / 'evaluation/test.json').exists():
     shutil.rmtree(workdir, ignore_errors=True)
     must(training(workdir, phantom(folder)), folder)

@@ -13,19 +13,22 @@ from typing import Any, BinaryIO
 
 from medjax.errors import InputError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
   """Holds a lock file; the lock ends with the process, however it ends.
 
   Raises:
-    InputError: another process holds it; the message is `refusal`.
+    InputError: another process holds it; the message is `refusal`. Or the file system has no locks.
   """
   import filelock  # Here, so that commands that lock nothing start sooner.
 
   lock = filelock.FileLock(path)
   try:
-    lock.acquire(blocking=False)
+    with _having_locks(path):
+      lock.acquire(blocking=False)
   except filelock.Timeout:
     raise InputError(refusal) from None
   try:
@@ -40,11 +43,12 @@ def waited_lock(path: pathlib.Path, is_held: Callable[[], None]) -> Iterator[Non
   import filelock
 
   lock = filelock.FileLock(path)
-  try:
-    lock.acquire(blocking=False)
-  except filelock.Timeout:
-    is_held()
-    lock.acquire()
+  with _having_locks(path):
+    try:
+      lock.acquire(blocking=False)
+    except filelock.Timeout:
+      is_held()
+      lock.acquire()
   try:
     yield
   finally:
@@ -60,6 +64,20 @@ def is_locked(path: pathlib.Path) -> bool:
       return False
   except InputError:
     return True
+
+
+@contextlib.contextmanager
+def _having_locks(path: pathlib.Path) -> Iterator[None]:
+  """Raises InputError where a file system has no locks, as some that are mounted over a network."""
+  try:
+    yield
+  except (OSError, NotImplementedError) as error:  # filelock's own for a call that is not there.
+    if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+      raise
+    raise InputError(
+      f'{path.parent}: the file system there has no file locks, by which a second process is kept '
+      'out; mount it with them (NFS: a lock daemon, or nolock), or take a folder on another one'
+    ) from None
 
 
 def write_whole(path: pathlib.Path, content: str | bytes) -> None:

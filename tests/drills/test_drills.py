@@ -19,10 +19,16 @@ def drills(*arguments):
   )  # fmt: skip
 
 
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """One folder for all drills, which share a finished run."""
+  return tmp_path_factory.mktemp('drills')
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize('name', run.NAMES)
-def test_the_quick_form_loses_nothing(name, tmp_path):
-  done = drills(name, '--quick', f'--folder={tmp_path}')
+def test_the_quick_form_loses_nothing(name, folder):
+  done = drills(name, '--quick', f'--folder={folder}')
   assert done.returncode == 0, done.stdout + done.stderr[-3000:]
   assert 'nothing lost' in done.stdout and not done.stdout.startswith(f'{name:9} 0 tried')
 

@@ -241,3 +241,18 @@ def test_standard_output_on_a_full_disk_is_one_line(unbuffered):
   assert finished.returncode == 1
   assert finished.stderr.startswith('error: standard output cannot be written to')
   assert finished.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  'error', [OSError(errno.ENOLCK, 'No locks available'), NotImplementedError]
+)
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, error):
+  import filelock
+
+  def acquire(self, **_):
+    raise error
+
+  monkeypatch.setattr(filelock.FileLock, 'acquire', acquire)
+  for lock in (files.locked(tmp_path / '.lock', 'busy'), files.waited_lock(tmp_path / '.lock', id)):
+    with pytest.raises(InputError, match=f'{tmp_path}: the file system there has no file locks'):
+      lock.__enter__()

@@ -1,11 +1,13 @@
 """Weights of the Hugging Face hub: asked for once, for seconds, or else taken from its cache."""
 
+import hashlib
 import pathlib
+import re
 import shlex
 import threading
 
 from medjax.errors import InputError
-from medjax.runtime import progress, storage
+from medjax.runtime import files, progress, storage
 
 FILES = ('config.json', 'model.safetensors')
 _PATIENCE = 4  # seconds for the hub's first answer; HF_HUB_ETAG_TIMEOUT allows more
@@ -25,8 +27,8 @@ def fetch(
     setting: that names weights, for messages.
 
   Raises:
-    InputError: the hub has none such, or does not answer and the cache has none; it says how to
-      bring them here.
+    InputError: the hub has none such, does not answer and the cache has none, or something between
+      here and the hub has sent other bytes; it says how to bring them here.
   """
   import huggingface_hub
   from huggingface_hub import constants, errors
@@ -67,7 +69,29 @@ def fetch(
       f'{where}: the download broke off ({_reason(error)}); start again, or: '
       f'{_by_hand(repository, revision, setting)}'
     ) from None
+  for path in (description, weights):
+    if not _is_what_the_hub_has(path):
+      for other in (path.resolve(), path):  # Or the next start would take it from the cache.
+        other.unlink(missing_ok=True)
+      raise InputError(
+        f'{where}: {path.name} came with other bytes than the hub has, by their hash, and was '
+        f'deleted; start again. If it comes so again: {_by_hand(repository, revision, setting)}'
+      )
   return description, weights
+
+
+def _is_what_the_hub_has(path: pathlib.Path) -> bool:
+  """Whether a file of the cache has the hash that the hub gave for it, by which the cache calls it.
+
+  It is a SHA-256, or of small files git's SHA-1. Where the cache has no such names it is believed.
+  """
+  known = path.resolve()
+  if re.fullmatch('[0-9a-f]{64}', known.name):
+    return files.sha256(known) == known.name
+  if re.fullmatch('[0-9a-f]{40}', known.name):
+    content = known.read_bytes()
+    return hashlib.sha1(b'blob %d\0' % len(content) + content).hexdigest() == known.name
+  return True
 
 
 def _silence(repository: str, revision: str | None) -> str:

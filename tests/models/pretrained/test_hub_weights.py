@@ -1,10 +1,12 @@
 """The hub of published weights: on this machine, silent, or out of reach."""
 
 import functools
+import hashlib
 import http.server
 import json
 import shlex
 import socket
+import subprocess
 import threading
 
 import numpy as np
@@ -43,7 +45,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     content = self.server.files[name]
     self.send_response(200)
     self.send_header('X-Repo-Commit', self.commit)
-    self.send_header('ETag', f'"{hash(content)}"')
+    self.send_header('ETag', f'"{self.server.tags.get(name) or hash(content)}"')
     self.send_header('Content-Length', str(len(content)))
     self.end_headers()
     if body:
@@ -59,6 +61,7 @@ def hub(tmp_path, monkeypatch):
   server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
   server.breaks_off_after = None  # Bytes of each answer.
   server.status = None  # Of every answer, in place of its own.
+  server.tags = {}  # The hashes that it gives for files.
   server.files = {
     'model.safetensors': save({'w': np.ones(3, np.float32)}),
     'config.json': json.dumps(DESCRIPTION).encode(),
@@ -110,6 +113,26 @@ def test_a_download_that_breaks_off_is_one_line(hub, monkeypatch):
   monkeypatch.setattr('time.sleep', lambda seconds: None)  # Between the client's attempts.
   hub.breaks_off_after = 0
   assert 'hf download timm/tiny.test' in refused(match='the download broke off')
+
+
+def git_hash(content):
+  return subprocess.run(
+    ['git', 'hash-object', '--stdin'], input=content, capture_output=True, check=True
+  ).stdout.decode()[:40]
+
+
+@pytest.mark.parametrize('name', ['model.safetensors', 'config.json'])
+def test_other_bytes_than_the_hub_has_are_refused_and_fetched_anew(hub, name):
+  whole = dict(hub.files)
+  hub.tags = {
+    'model.safetensors': hashlib.sha256(whole['model.safetensors']).hexdigest(),
+    'config.json': git_hash(whole['config.json']),
+  }
+  hub.files[name] = whole[name][:-1] + bytes([whole[name][-1] ^ 1])
+  assert name in refused(match='other bytes than the hub has')
+  hub.files = whole
+  assert weights.find('timm/tiny.test').origin['sha256'] == hub.tags['model.safetensors']
+  assert len(weights.find('timm/tiny.test').tensors) == 1
 
 
 @pytest.fixture

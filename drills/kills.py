@@ -1,0 +1,251 @@
+"""SIGKILL at random instants of whole lives of commands; the same command then goes on.
+
+It must end in the same bits as one that was never killed, with the same files. After every kill no
+file under its own name may be half written, and no process or shared memory may be left.
+"""
+
+import collections
+import dataclasses
+import functools
+import pathlib
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+import common
+import ends
+import watched
+
+sys.path.insert(0, str(common.PROJECT / 'tests' / 'helpers'))
+
+LIFE = (
+  '--config.steps=40',
+  '--config.evaluate_every=10',
+  '--config.save_every=3',
+  '--config.optimizer.ema=0.9',
+)
+_TOGETHER = 4  # kills of one life
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+  """A command to kill.
+
+  Attributes:
+    name: for the figures.
+    line: folder to write → command line.
+    kills: how many, of the whole drill.
+    victim: the first process ('command'), or one of its others ('child').
+    variables: of the environment, `{out}` standing for the folder to write.
+  """
+
+  name: str
+  line: Callable[[pathlib.Path], list[str]]
+  kills: int
+  victim: str = 'command'
+  variables: dict[str, str] = dataclasses.field(default_factory=dict)
+
+  def start(self, out: pathlib.Path, folder: pathlib.Path) -> watched.Started:
+    """Starts the command, which writes `out`."""
+    variables = {name: value.format(out=out) for name, value in self.variables.items()}
+    return watched.Started(self.line(out), folder, **variables)
+
+
+def main(quick: bool, folder: pathlib.Path) -> common.Figures:
+  """Kills commands; see the module."""
+  rng = random.Random(_SEED)
+  lost, instants, kills = [], collections.Counter(), collections.Counter()
+  for scene in scenes(folder, quick):
+    here = folder / scene.name.replace(' ', '_')
+    try:
+      whole, seconds = _whole(scene, folder, here / 'whole')
+      for life in range(3 * scene.kills):
+        count = min(_TOGETHER, scene.kills - kills[scene.name])
+        if not count:
+          break
+        out = here / f'life_{life}'
+        done, found = _life(scene, folder, out, rng, seconds, count, instants)
+        kills[scene.name] += done
+        found += ends.differences(whole, out)
+        lost += [f'{scene.name}, life {life}: {what}' for what in found]
+        if not found:
+          shutil.rmtree(out)
+    except (RuntimeError, OSError) as error:
+      lost.append(f'{scene.name}: {error}')
+  of_scenes = ', '.join(f'{name} {count}' for name, count in kills.items())
+  of_instants = ', '.join(f'{name} {count}' for name, count in instants.items())
+  line = f'SIGKILLs of {of_scenes}; of runs, these had last written: {of_instants}'
+  return common.Figures(sum(kills.values()), tuple(lost), line)
+
+
+def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
+  """Returns what is killed; the data are made in `folder`."""
+  root = common.phantom(folder)
+
+  def run(*arguments: str) -> Callable[[pathlib.Path], list[str]]:
+    return lambda out: common.training(out, root, *LIFE, *arguments)
+
+  def prepare(out: pathlib.Path) -> list[str]:
+    return common.command('prepare', *_study(root), f'--output={out}')
+
+  def predict(out: pathlib.Path) -> list[str]:
+    out.mkdir(parents=True, exist_ok=True)
+    return common.command(
+      'predict', f'--workdir={run_folder}', f'--images={others}', f'--output={out / "out.csv"}'
+    )
+
+  run_folder = common.finished_run(folder)
+  others = common.phantom(folder, seed=1)
+  if quick:
+    tiny = functools.partial(common.training, root=root)
+    return [Scene('run', tiny, 2), Scene('predict', predict, 2), Scene('prepare', prepare, 2)]
+  of_runs = [
+    Scene(
+      f'run {workers} workers {placement} {per_call} steps per call',
+      run(
+        f'--config.data.workers={workers}',
+        f'--config.data.placement={placement}',
+        f'--config.steps_per_call={per_call}',
+      ),
+      6,
+    )
+    for workers in (0, 2)
+    for placement in ('host', 'device')
+    for per_call in (1, 10)
+  ]
+  return [
+    *of_runs,
+    Scene('run uncompiled', run(), 4, variables={'XDG_CACHE_HOME': '{out}.cache'}),
+    Scene('run ungenerated', lambda out: _ungenerated(out), 4),
+    Scene('worker', run('--config.data.workers=2'), 4, victim='child'),
+    Scene('one of two processes', lambda out: _two(run()(out)), 6, victim='child'),
+    Scene('predict', predict, 6),
+    Scene('prepare', prepare, 6),
+    Scene('external', lambda out: _external(run_folder, others, out), 4),
+    Scene('slides', lambda out: _slides(folder, out), 6),
+    Scene('folds', run('--config.split.folds=2'), 4),
+    Scene('seeds', run('--config.seeds=2'), 4),
+    Scene('tune', lambda out: _tune(root, out), 4),
+  ]
+
+
+def _study(root: pathlib.Path) -> list[str]:
+  return [common.CONFIG, *common.TINY, f'--config.data.root={root}']
+
+
+def _ungenerated(out: pathlib.Path) -> list[str]:
+  return common.training(out, out.with_name(f'{out.name}_films'))
+
+
+def _two(line: list[str]) -> list[str]:
+  """Returns the command line of a run as two processes; `line` is that of one."""
+  return [sys.executable, str(common.PROJECT / 'launch/processes.py'), '2', *line[3:]]
+
+
+def _external(run: pathlib.Path, root: pathlib.Path, out: pathlib.Path) -> list[str]:
+  study = [*_study(root), '--config.data.settings.seed=1']
+  return common.command('external', f'--workdir={run}', *study, f'--output={out}')
+
+
+def _slides(folder: pathlib.Path, out: pathlib.Path) -> list[str]:
+  import drawn_slides
+
+  slides = folder / 'slides_drawn'
+  if not slides.exists():
+    for number in range(6):
+      drawn_slides.node(slides, f's{number}', number, False, size=(900, 850))
+  return common.command(
+    'slides', f'--slides={slides}', f'--output={out}', '--patch_size=32', '--workers=2'
+  )
+
+
+def _tune(root: pathlib.Path, out: pathlib.Path) -> list[str]:
+  search = '--search=configs/search/phantom.py'
+  return common.command('tune', *_study(root), search, '--trials=3', f'--workdir={out}')
+
+
+def _whole(scene: Scene, folder: pathlib.Path, out: pathlib.Path) -> tuple[pathlib.Path, float]:
+  """Returns the folder that the command writes undisturbed, and the seconds that it takes."""
+  out.parent.mkdir(parents=True, exist_ok=True)
+  started, begun = scene.start(out, folder), time.monotonic()
+  if started.wait(540) != 0:
+    raise RuntimeError(f'undisturbed, it failed: {started.printed[-2000:]}')
+  seconds = time.monotonic() - begun
+  if left := started.left_behind():
+    raise RuntimeError(f'undisturbed, it left {left}')
+  return out, seconds
+
+
+def _life(
+  scene: Scene,
+  folder: pathlib.Path,
+  out: pathlib.Path,
+  rng: random.Random,
+  seconds: float,
+  count: int,
+  instants: collections.Counter,
+) -> tuple[int, list[str]]:
+  """Kills one life some times, then lets it end; returns how often, and what was lost."""
+  kills, lost = 0, []
+  for _ in range(count):
+    started = scene.start(out, folder)
+    instant = rng.uniform(0, seconds)
+    if started.wait(instant) is not None:
+      lost += _left(started)
+      break  # It has come to its end.
+    victims = [started.process.pid] if scene.victim == 'command' else _victims(started)
+    if not victims:  # None has started yet.
+      started.kill()
+      lost += _left(started)
+      continue
+    started.kill(rng.choice(sorted(victims)))
+    if scene.victim == 'child' and started.wait(120) is None:
+      lost.append(f'it never noticed that one of its processes was killed after {instant:.1f} s')
+      started.kill()
+    kills += 1
+    if scene.name.startswith('run'):
+      instants[_stage(out)] += 1
+    lost += [f'killed after {instant:.1f} s, {what}' for what in _left(started)]
+    lost += [
+      f'killed after {instant:.1f} s, half written: {name}' for name in ends.half_written(out)
+    ]
+  started = scene.start(out, folder)
+  status = started.wait(540)
+  if status is None:
+    lost.append('started again, it did not end')
+    started.kill()
+  elif status or 'Traceback' in started.printed:
+    lost.append(f'started again, status {status}: {started.printed[-1500:]}')
+  return kills, lost + _left(started)
+
+
+def _left(started: watched.Started) -> list[str]:
+  left = started.left_behind()
+  return [f'left behind: {left}'] if left else []
+
+
+def _victims(started: watched.Started) -> list[int]:
+  """Returns the processes beside the first that do the work: not those that only look after it."""
+  helpers = ('resource_tracker', 'forkserver')
+  return [
+    pid
+    for pid in started.children()
+    if not any(word in watched.command_line(pid) for word in helpers)
+  ]
+
+
+def _stage(out: pathlib.Path) -> str:
+  """Returns what of a run was written last."""
+  names = {
+    'evaluation/test.json': 'its result',
+    'report/index.html': 'the report',
+    'predictions/test.csv': 'predictions of the test',
+    'frozen.json': 'what is frozen',
+    'checkpoints/[0-9]*': 'a checkpoint',
+    'config.json': 'the config',
+    'decoded/pixels.npy': 'decoded images',
+  }
+  return next((name for path, name in names.items() if any(out.glob(path))), 'nothing yet')
