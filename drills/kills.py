@@ -170,13 +170,10 @@ def _tune(root: pathlib.Path, out: pathlib.Path) -> list[str]:
 def _whole(scene: Scene, folder: pathlib.Path, out: pathlib.Path) -> tuple[pathlib.Path, float]:
   """Returns the folder that the command writes undisturbed, and the seconds that it takes."""
   out.parent.mkdir(parents=True, exist_ok=True)
-  started, begun = scene.start(out, folder), time.monotonic()
-  if started.wait(540) != 0:
-    raise RuntimeError(f'undisturbed, it failed: {started.printed[-2000:]}')
-  seconds = time.monotonic() - begun
-  if left := started.left_behind():
-    raise RuntimeError(f'undisturbed, it left {left}')
-  return out, seconds
+  begun = time.monotonic()
+  if problems := _ended(scene, folder, out):
+    raise RuntimeError(f'undisturbed: {problems}')
+  return out, time.monotonic() - begun
 
 
 def _life(
@@ -191,35 +188,50 @@ def _life(
   """Kills one life some times, then lets it end; returns how often, and what was lost."""
   kills, lost = 0, []
   for _ in range(count):
-    started = scene.start(out, folder)
     instant = rng.uniform(0, seconds)
-    if started.wait(instant) is not None:
-      lost += _left(started)
+    is_killed, problems = _killed(scene, folder, out, rng, instant)
+    lost += [f'killed after {instant:.1f} s, {problem}' for problem in problems]
+    if is_killed:
+      kills += 1
+      if scene.name.startswith('run'):
+        instants[_stage(out)] += 1
+    elif is_killed is None:
       break  # It has come to its end.
+  return kills, lost + _ended(scene, folder, out)
+
+
+def _killed(
+  scene: Scene, folder: pathlib.Path, out: pathlib.Path, rng: random.Random, instant: float
+) -> tuple[bool | None, list[str]]:
+  """Starts a command and kills it after some seconds, or one of its processes.
+
+  Returns whether it was killed, None where it has come to its end before, and what was lost.
+  """
+  with scene.start(out, folder) as started:
+    if started.wait(instant) is not None:
+      return None, _left(started)
     victims = [started.process.pid] if scene.victim == 'command' else _victims(started)
-    if not victims:  # None has started yet.
+    started.kill(rng.choice(sorted(victims)) if victims else None)
+    problems = []
+    if started.wait(120) is None:
+      problems.append('it never noticed that one of its processes was killed')
       started.kill()
-      lost += _left(started)
-      continue
-    started.kill(rng.choice(sorted(victims)))
-    if scene.victim == 'child' and started.wait(120) is None:
-      lost.append(f'it never noticed that one of its processes was killed after {instant:.1f} s')
-      started.kill()
-    kills += 1
-    if scene.name.startswith('run'):
-      instants[_stage(out)] += 1
-    lost += [f'killed after {instant:.1f} s, {what}' for what in _left(started)]
-    lost += [
-      f'killed after {instant:.1f} s, half written: {name}' for name in ends.half_written(out)
-    ]
-  started = scene.start(out, folder)
-  status = started.wait(540)
-  if status is None:
-    lost.append('started again, it did not end')
-    started.kill()
-  elif status or 'Traceback' in started.printed:
-    lost.append(f'started again, status {status}: {started.printed[-1500:]}')
-  return kills, lost + _left(started)
+    elif scene.victim == 'child' and 'Traceback' in started.printed:
+      problems.append(f'it ended with a traceback: {started.printed[-1500:]}')
+    problems += _left(started)
+  problems += [f'half written: {name}' for name in ends.half_written(out)]
+  return bool(victims), problems
+
+
+def _ended(scene: Scene, folder: pathlib.Path, out: pathlib.Path) -> list[str]:
+  """Lets a command come to its end; returns what was wrong with that."""
+  with scene.start(out, folder) as started:
+    status = started.wait(540)
+    if status is None:
+      return ['it does not end']
+    if status or 'Traceback' in started.printed:
+      return [f'status {status}: {started.printed[-1500:]}']
+    return _left(started)
 
 
 def _left(started: watched.Started) -> list[str]:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import common
 
-NAMES = ('kills', 'starved', 'networks')
+NAMES = ('kills', 'starved', 'networks', 'long')
 
 
 def drill(name: str, quick: bool, folder: pathlib.Path) -> common.Figures:

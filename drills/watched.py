@@ -32,7 +32,7 @@ def mounted(script: str, line: list[str]) -> list[str]:
 
 
 class Started:
-  """A command at work.
+  """A command at work, in a `with` statement after which none of its processes is.
 
   Args:
     line: its command line.
@@ -57,6 +57,14 @@ class Started:
         stderr=subprocess.STDOUT,
         start_new_session=True,
       )
+
+  def __enter__(self) -> 'Started':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    for pid in alive(self.mark):
+      self.kill(pid)
+    self.process.wait()
 
   @property
   def printed(self) -> str:
