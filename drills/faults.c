@@ -2,7 +2,7 @@
 
    Every operation on a path under FAULTS_UNDER is counted, over all processes, in the 8 bytes of
    FAULTS_COUNTER. From number FAULTS_AT on (1 is the first) so many as FAULTS_TIMES says fail with
-   FAULTS_ERRNO; each takes FAULTS_DELAY_US microseconds. FAULTS_KIND says which count: "write",
+   FAULTS_ERRNO, or where that is -1 the process is killed instead; each takes FAULTS_DELAY_US microseconds. FAULTS_KIND says which count: "write",
    "read", "rename", or "lock" (file locks, wherever they are). The clock is FAULTS_CLOCK seconds
    ahead.
 */
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ static int fails(const char *what, const char *path) {
   if (delay) usleep(delay);
   long number = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
   if (!at || number < at || number >= at + times) return 0;
+  if (code < 0) kill(getpid(), SIGKILL);
   errno = code;
   return 1;
 }

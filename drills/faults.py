@@ -7,6 +7,8 @@ import subprocess
 
 import common
 
+KILL = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Faults:
@@ -15,7 +17,7 @@ class Faults:
   Attributes:
     under: the path below which operations count.
     at: the number of the first that fails, from 1; 0 where none does.
-    errno: of those that fail.
+    errno: of those that fail; KILL where the process is killed there.
     times: how many fail.
     kind: of operations: 'write', 'read', 'rename' or 'lock'.
     delay: seconds that each of them takes longer.

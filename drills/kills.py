@@ -7,6 +7,7 @@ file under its own name may be half written, and no process or shared memory may
 import collections
 import dataclasses
 import functools
+import itertools
 import pathlib
 import random
 import shutil
@@ -17,16 +18,18 @@ from collections.abc import Callable
 import common
 import ends
 import watched
+from faults import KILL, Faults, counted, may_fail
 
 sys.path.insert(0, str(common.PROJECT / 'tests' / 'helpers'))
 
 LIFE = (
-  '--config.steps=40',
-  '--config.evaluate_every=10',
+  '--config.steps=20',
+  '--config.evaluate_every=5',
   '--config.save_every=3',
   '--config.optimizer.ema=0.9',
 )
-_TOGETHER = 4  # kills of one life
+_TOGETHER = 3  # kills of one life
+_MOST_SECONDS = 25 * 60  # after which no further life begins
 _SEED = 0
 
 
@@ -38,7 +41,10 @@ class Scene:
     name: for the figures.
     line: folder to write → command line.
     kills: how many, of the whole drill.
-    victim: the first process ('command'), or one of its others ('child').
+    is_at_writes: whether it is killed where it is about to write, make or rename a file, in place
+      of at an instant; whichever of its processes does so.
+    victim: its first process ('command'), an input worker ('worker'), or one of several that it
+      starts ('process').
     variables: of the environment, `{out}` standing for the folder to write.
   """
 
@@ -46,37 +52,51 @@ class Scene:
   line: Callable[[pathlib.Path], list[str]]
   kills: int
   victim: str = 'command'
+  is_at_writes: bool = False
   variables: dict[str, str] = dataclasses.field(default_factory=dict)
 
-  def start(self, out: pathlib.Path, folder: pathlib.Path) -> watched.Started:
+  def start(
+    self, out: pathlib.Path, folder: pathlib.Path, faults: Faults | None = None
+  ) -> watched.Started:
     """Starts the command, which writes `out`."""
     variables = {name: value.format(out=out) for name, value in self.variables.items()}
+    if faults:
+      variables |= faults.variables(folder)
     return watched.Started(self.line(out), folder, **variables)
 
 
 def main(quick: bool, folder: pathlib.Path) -> common.Figures:
   """Kills commands; see the module."""
-  rng = random.Random(_SEED)
-  lost, instants, kills = [], collections.Counter(), collections.Counter()
-  for scene in scenes(folder, quick):
-    here = folder / scene.name.replace(' ', '_')
-    try:
-      whole, seconds = _whole(scene, folder, here / 'whole')
-      for life in range(3 * scene.kills):
-        count = min(_TOGETHER, scene.kills - kills[scene.name])
-        if not count:
-          break
-        out = here / f'life_{life}'
-        done, found = _life(scene, folder, out, rng, seconds, count, instants)
-        kills[scene.name] += done
+  begun, lost = time.monotonic(), []
+  kills, instants = collections.Counter(), collections.Counter()
+  wholes: dict[str, tuple[pathlib.Path, float]] = {}
+  left = scenes(folder, quick)
+  for number in itertools.count():
+    for scene in left.copy():
+      if time.monotonic() - begun > _MOST_SECONDS:
+        left.clear()
+        break
+      here = folder / scene.name.replace(' ', '_')
+      count = min(_TOGETHER, scene.kills - kills[scene.name])
+      rng, out = random.Random(f'{_SEED} {scene.name} {number}'), here / f'life_{number}'
+      try:
+        if scene.name not in wholes:
+          wholes[scene.name] = _whole(scene, folder, here / 'whole')
+        whole, length = wholes[scene.name]
+        done, found = _life(scene, folder, out, rng, length, count, instants)
         found += ends.differences(whole, out)
-        lost += [f'{scene.name}, life {life}: {what}' for what in found]
-        if not found:
-          shutil.rmtree(out)
-    except (RuntimeError, OSError) as error:
-      lost.append(f'{scene.name}: {error}')
+      except (RuntimeError, OSError) as error:
+        done, found = scene.kills, [str(error)]
+      kills[scene.name] += done
+      lost += [f'{scene.name}, life {number}: {what}' for what in found]
+      if not found:
+        shutil.rmtree(out)
+      if kills[scene.name] >= scene.kills or number > 3 * scene.kills:
+        left.remove(scene)
+    if not left:
+      break
   of_scenes = ', '.join(f'{name} {count}' for name, count in kills.items())
-  of_instants = ', '.join(f'{name} {count}' for name, count in instants.items())
+  of_instants = ', '.join(f'{name} {count}' for name, count in instants.most_common())
   line = f'SIGKILLs of {of_scenes}; of runs, these had last written: {of_instants}'
   return common.Figures(sum(kills.values()), tuple(lost), line)
 
@@ -110,26 +130,38 @@ def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
         f'--config.data.placement={placement}',
         f'--config.steps_per_call={per_call}',
       ),
-      6,
+      3,
     )
     for workers in (0, 2)
     for placement in ('host', 'device')
     for per_call in (1, 10)
   ]
-  return [
+  at_instants = [
     *of_runs,
-    Scene('run uncompiled', run(), 4, variables={'XDG_CACHE_HOME': '{out}.cache'}),
-    Scene('run ungenerated', lambda out: _ungenerated(out), 4),
-    Scene('worker', run('--config.data.workers=2'), 4, victim='child'),
-    Scene('one of two processes', lambda out: _two(run()(out)), 6, victim='child'),
-    Scene('predict', predict, 6),
-    Scene('prepare', prepare, 6),
+    Scene('run uncompiled', run(), 2, variables={'XDG_CACHE_HOME': '{out}.cache'}),
+    Scene('run ungenerated', lambda out: _ungenerated(out), 2),
+    Scene('worker', run('--config.data.workers=2'), 4, victim='worker'),
+    Scene('one of two processes', lambda out: _two(run()(out)), 6, victim='process'),
+    Scene('predict', predict, 4),
+    Scene('prepare', prepare, 4),
     Scene('external', lambda out: _external(run_folder, others, out), 4),
-    Scene('slides', lambda out: _slides(folder, out), 6),
+    Scene('slides', lambda out: _slides(folder, out), 4),
     Scene('folds', run('--config.split.folds=2'), 4),
-    Scene('seeds', run('--config.seeds=2'), 4),
-    Scene('tune', lambda out: _tune(root, out), 4),
+    Scene('seeds', run('--config.seeds=2'), 3),
+    Scene('tune', lambda out: _tune(root, out), 3),
   ]
+  if not may_fail():
+    return at_instants
+  named = ('run 0 workers host 1 steps per call', 'predict', 'prepare', 'external', 'slides')
+  at_writes = [
+    dataclasses.replace(
+      scene, name=f'{scene.name.partition(" 0")[0]} at writes', is_at_writes=True, kills=kills
+    )
+    for scene in at_instants
+    for name, kills in {**dict.fromkeys(named, 6), 'folds': 3, 'tune': 3}.items()
+    if scene.name == name
+  ]
+  return [*at_instants, *at_writes]
 
 
 def _study(root: pathlib.Path) -> list[str]:
@@ -168,12 +200,15 @@ def _tune(root: pathlib.Path, out: pathlib.Path) -> list[str]:
 
 
 def _whole(scene: Scene, folder: pathlib.Path, out: pathlib.Path) -> tuple[pathlib.Path, float]:
-  """Returns the folder that the command writes undisturbed, and the seconds that it takes."""
+  """Returns the folder that the command writes undisturbed, and how long its life is.
+
+  In seconds or, of a scene at writes, in what it writes.
+  """
   out.parent.mkdir(parents=True, exist_ok=True)
   begun = time.monotonic()
-  if problems := _ended(scene, folder, out):
+  if problems := _ended(scene, folder, out, Faults(out) if scene.is_at_writes else None):
     raise RuntimeError(f'undisturbed: {problems}')
-  return out, time.monotonic() - begun
+  return out, counted(folder) if scene.is_at_writes else time.monotonic() - begun
 
 
 def _life(
@@ -181,16 +216,22 @@ def _life(
   folder: pathlib.Path,
   out: pathlib.Path,
   rng: random.Random,
-  seconds: float,
+  length: float,
   count: int,
   instants: collections.Counter,
 ) -> tuple[int, list[str]]:
   """Kills one life some times, then lets it end; returns how often, and what was lost."""
   kills, lost = 0, []
   for _ in range(count):
-    instant = rng.uniform(0, seconds)
-    is_killed, problems = _killed(scene, folder, out, rng, instant)
-    lost += [f'killed after {instant:.1f} s, {problem}' for problem in problems]
+    if scene.is_at_writes:
+      at = rng.randint(1, int(length))
+      is_killed, problems = _killed_at_write(scene, folder, out, at)
+      when = f'at write {at} of {length}'
+    else:
+      instant = rng.uniform(0, length)
+      is_killed, problems = _killed(scene, folder, out, rng, instant)
+      when = f'after {instant:.1f} s'
+    lost += [f'killed {when}, {problem}' for problem in problems]
     if is_killed:
       kills += 1
       if scene.name.startswith('run'):
@@ -208,6 +249,10 @@ def _killed(
   Returns whether it was killed, None where it has come to its end before, and what was lost.
   """
   with scene.start(out, folder) as started:
+    if scene.victim == 'worker':  # Few seconds of a life have any.
+      while not _victims(started) and started.wait(0.05) is None:
+        pass
+      instant = rng.uniform(0, 3)
     if started.wait(instant) is not None:
       return None, _left(started)
     victims = [started.process.pid] if scene.victim == 'command' else _victims(started)
@@ -216,16 +261,34 @@ def _killed(
     if started.wait(120) is None:
       problems.append('it never noticed that one of its processes was killed')
       started.kill()
-    elif scene.victim == 'child' and 'Traceback' in started.printed:
+    elif scene.victim != 'command' and 'Traceback' in started.printed:
       problems.append(f'it ended with a traceback: {started.printed[-1500:]}')
     problems += _left(started)
   problems += [f'half written: {name}' for name in ends.half_written(out)]
   return bool(victims), problems
 
 
-def _ended(scene: Scene, folder: pathlib.Path, out: pathlib.Path) -> list[str]:
+def _killed_at_write(
+  scene: Scene, folder: pathlib.Path, out: pathlib.Path, at: int
+) -> tuple[bool | None, list[str]]:
+  """As `_killed`, but at the number of a write."""
+  with scene.start(out, folder, Faults(out, at=at, errno=KILL, times=1)) as started:
+    status, problems = started.wait(540), []
+    if status is None:
+      problems.append('it never noticed that one of its processes was killed')
+      started.kill()
+    elif 'Traceback' in started.printed:
+      problems.append(f'it ended with a traceback: {started.printed[-1500:]}')
+    problems += _left(started)
+  problems += [f'half written: {name}' for name in ends.half_written(out)]
+  return True if status else None, problems
+
+
+def _ended(
+  scene: Scene, folder: pathlib.Path, out: pathlib.Path, faults: Faults | None = None
+) -> list[str]:
   """Lets a command come to its end; returns what was wrong with that."""
-  with scene.start(out, folder) as started:
+  with scene.start(out, folder, faults) as started:
     status = started.wait(540)
     if status is None:
       return ['it does not end']

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import common
 import ends
@@ -128,7 +128,7 @@ def _hubs(tally: common.Tally, quick: bool) -> None:
       ('a page in place of weights', address, {'instead': 'page'}, True),
       ('other weights of the same size', address, {'instead': 'other'}, True),
     ]
-    cuts = [5_000] if quick else [*range(20), 100, *range(200, size, size // 20), size - 1]
+    cuts = [5_000] if quick else [0, 1, 7, 8, 9, 60, 76, *range(100, size, size // 12), size - 1]
     ways += [(f'hangs up after {cut:,} bytes', address, {'cut': cut}, True) for cut in cuts]
     for what, asked, settings, must_fail in ways[3:] if quick else ways:
       for name, value in settings.items():
@@ -164,18 +164,18 @@ def _fetch(tally: common.Tally, address: str, home: pathlib.Path) -> subprocess.
   return common.call(line, tally.folder, **variables)
 
 
-def _commands(tally: common.Tally, quick: bool) -> dict:
-  root, others = common.phantom(tally.folder), common.phantom(tally.folder, seed=1)
-  run = common.finished_run(tally.folder)
+def _commands(tally: common.Tally, quick: bool) -> dict[str, Callable[[pathlib.Path], list[str]]]:
+  """Returns name → folder to write → command line."""
+  root = common.phantom(tally.folder)
   study = [common.CONFIG, *common.TINY, f'--config.data.root={root}']
-  named = {
-    'prepare': lambda out: common.command('prepare', *study, f'--output={out}'),
-    'predict': lambda out: common.command(
+  named = {'prepare': lambda out: common.command('prepare', *study, f'--output={out}')}
+  if not quick:
+    run, others = common.finished_run(tally.folder), common.phantom(tally.folder, seed=1)
+    named['predict'] = lambda out: common.command(
       'predict', f'--workdir={run}', f'--images={others}', f'--output={out / "out.csv"}'
-    ),
-    'train': lambda out: common.training(out, root),
-  }
-  return {'prepare': named['prepare']} if quick else named
+    )
+    named['train'] = lambda out: common.training(out, root)
+  return named
 
 
 def _file_systems(tally: common.Tally, quick: bool) -> None:
@@ -189,7 +189,7 @@ def _file_systems(tally: common.Tally, quick: bool) -> None:
       counting = Faults(out, kind='read').variables(tally.folder)
       common.call(line(_new(out)), tally.folder, **counting)
       reads = counted(tally.folder)
-      for at in sorted({*range(1, reads, max(reads // 20, 1)), reads}):
+      for at in sorted({*range(1, reads, max(reads // 6, 1)), reads}):
         for code in (errno.ESTALE, errno.EIO):
           ways.append(('reads that fail', Faults(out, kind='read', at=at, errno=code, times=1)))
     for what, faults in ways:

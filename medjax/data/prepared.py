@@ -136,6 +136,7 @@ def make(
       check_contents(folder, images, image_format)
     else:
       check_empty(folder)
+      files.remove_temporaries(folder)
       content = json.dumps(contents(images, image_format), indent=2)
       files.write_whole(folder / CONTENTS, content + '\n')
     _decode_rest(folder, root, images, image_format, workers)
@@ -163,7 +164,8 @@ def check_contents(folder: pathlib.Path, images: Sequence[str], image_format: Im
 
 def check_empty(folder: pathlib.Path) -> None:
   """Raises InputError where a folder holds what is no prepared image."""
-  if folder.is_dir() and set(os.listdir(folder)) - {LOCK}:
+  names = set(os.listdir(folder)) - {LOCK} if folder.is_dir() else set()
+  if not all(map(files.is_temporary, names)):
     raise InputError(f'{folder}: holds other files; name a new or an empty folder')
 
 

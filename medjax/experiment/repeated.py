@@ -185,6 +185,7 @@ def _put_together(config: Config, repeats: Repeats, number: int) -> None:
     if figures.is_whole(repeats, number):
       progress.say(f'these {repeats.kind}s are complete: {repeats.report}')
       return
+    files.remove_temporaries(repeats.workdir)
     progress.say(f'putting the {number} {repeats.kind}s together')
     with progress.waiting('computing intervals; fewer config.replicates take less'):
       write = figures.write_folds if repeats.kind == 'fold' else figures.write_seeds

@@ -103,6 +103,7 @@ def opened(
     path.open('a+b') as good,
     broken_path(path).open('a+b') as broken,
   ):
+    files.remove_temporaries(path.parent, settings_path(path).name)
     empty = os.path.getsize(path) == 0
     _check_same(path, settings, empty)
     _begin(broken, ('image', 'reason'))

@@ -230,6 +230,7 @@ def locked(layout: Layout) -> Iterator[None]:
   """Keeps a second run out; the lock ends with the process, however it ends."""
   with contextlib.ExitStack() as stack:
     devices.first_does(functools.partial(stack.enter_context, _lock(layout)))
+    devices.first_does(functools.partial(files.remove_temporaries, layout.workdir))
     yield
 
 

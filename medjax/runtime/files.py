@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 
 from medjax.errors import InputError
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_TEMPORARY = '.tmp'  # what names of files end in while they are written
 
 
 @contextlib.contextmanager
@@ -21,14 +22,14 @@ def locked(path: pathlib.Path, refusal: str) -> Iterator[None]:
   """Holds a lock file; the lock ends with the process, however it ends.
 
   Raises:
-    InputError: another process holds it; the message is `refusal`. Or the file system has no locks.
+    InputError: another process holds it; the message is `refusal`.
+    OSError: the file system has no locks; see medjax.runtime.storage.
   """
   import filelock  # Here, so that commands that lock nothing start sooner.
 
   lock = filelock.FileLock(path)
   try:
-    with _having_locks(path):
-      lock.acquire(blocking=False)
+    lock.acquire(blocking=False)
   except filelock.Timeout:
     raise InputError(refusal) from None
   try:
@@ -43,12 +44,11 @@ def waited_lock(path: pathlib.Path, is_held: Callable[[], None]) -> Iterator[Non
   import filelock
 
   lock = filelock.FileLock(path)
-  with _having_locks(path):
-    try:
-      lock.acquire(blocking=False)
-    except filelock.Timeout:
-      is_held()
-      lock.acquire()
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    is_held()
+    lock.acquire()
   try:
     yield
   finally:
@@ -66,20 +66,6 @@ def is_locked(path: pathlib.Path) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _having_locks(path: pathlib.Path) -> Iterator[None]:
-  """Raises InputError where a file system has no locks, as some that are mounted over a network."""
-  try:
-    yield
-  except (OSError, NotImplementedError) as error:  # filelock's own for a call that is not there.
-    if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-      raise
-    raise InputError(
-      f'{path.parent}: the file system there has no file locks, by which a second process is kept '
-      'out; mount it with them (NFS: a lock daemon, or nolock), or take a folder on another one'
-    ) from None
-
-
 def write_whole(path: pathlib.Path, content: str | bytes) -> None:
   """Writes the file whole or not at all; a reader sees the old content or the new. Text is
   UTF-8.
@@ -93,14 +79,33 @@ def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
   """Gives a file to write in parts; with its end it is `path`, after an error nothing is."""
   # In containers every process is the first, so its number alone would not be its own.
   own = f'{socket.gethostname()}-{os.getpid()}'
-  temporary = path.with_name(f'.{path.name}.{own}.tmp')
+  temporary = path.with_name(f'.{path.name}.{own}{_TEMPORARY}')
   try:
     with open(temporary, 'wb') as file:
       yield file
     os.replace(temporary, path)
-  except OSError:
+  except BaseException:
     temporary.unlink(missing_ok=True)  # On a full disk half a file takes what room there was.
     raise
+
+
+def is_temporary(name: str) -> bool:
+  """Whether a file is called as one that `writing_whole` has not ended yet, or never will."""
+  return name.startswith('.') and name.endswith(_TEMPORARY)
+
+
+def remove_temporaries(folder: pathlib.Path, name: str = '') -> None:
+  """Removes what killed processes have left of files that they wrote whole, and of nothing else.
+
+  Only for who holds the lock of the folder: another process may be writing its own there.
+
+  Args:
+    folder: whose they are.
+    name: of the file that was written; '' for all, in all folders of it too.
+  """
+  pattern = f'.{glob.escape(name) or "*"}.*{_TEMPORARY}'
+  for path in folder.glob(pattern) if name else folder.rglob(pattern):
+    path.unlink(missing_ok=True)
 
 
 def sha256(path: pathlib.Path) -> str:

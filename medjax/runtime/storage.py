@@ -14,7 +14,7 @@ from medjax.errors import InputError
 
 _NO_ROOM: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 OF_WRITING: tuple[int, ...] = (*_NO_ROOM, errno.EFBIG, errno.EROFS)  # Never of a file that is read.
-_FAILURES: tuple[int, ...] = (*OF_WRITING, errno.EIO, errno.ESTALE)
+_FAILURES: tuple[int, ...] = (*OF_WRITING, errno.EIO, errno.ESTALE, errno.ENOLCK)
 # Libraries in C++ raise errors of their own that repeat what the system said.
 _IN_TEXT: tuple[int, ...] = (*_FAILURES, errno.EACCES, errno.EPERM)
 _PATH_IN_TEXT = re.compile(r'(?<=["\' ])/[^"\';]+')
@@ -81,6 +81,12 @@ def in_words(error: OSError, folders: Iterable[str | os.PathLike]) -> str:
     return (
       f'{folder}: a file became larger than is allowed there{left}; raise the limit (`ulimit -f`, '
       'or that of the file system); the same command goes on'
+    )
+  if error.errno == errno.ENOLCK:
+    return (
+      f'{error.filename or folder}: the file system has no file locks, which keep a second process '
+      'out; mount it with them (of NFS its lock daemon, or local locks), or take another folder; '
+      'the same command goes on'
     )
   return (
     f'{error.filename or folder}: {os.strerror(error.errno or 0)}; once the disk can be read and '

@@ -94,6 +94,7 @@ def make(
   output.mkdir(parents=True, exist_ok=True)
   refusal = f'{output}: another medjax.slides is at work there; wait for it'
   with files.locked(output / '.lock', refusal):
+    files.remove_temporaries(output)
     settle(output, cutting)
     outcomes = cut_all(jobs(table), output, cutting, stated_mpp, workers, progress)
     return gather(table, output, cutting, outcomes)

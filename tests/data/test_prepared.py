@@ -183,6 +183,13 @@ def test_other_settings_other_images_and_other_folders_are_refused(root, images,
     prepared.load(tmp_path / 'nowhere', root, FORMAT)
 
 
+def test_a_folder_whose_first_file_a_kill_left_half_written_is_begun_anew(root, images, tmp_path):
+  (tmp_path / 'p').mkdir()
+  (tmp_path / 'p/.prepared.json.host-1.tmp').write_text('{"version":')
+  prepared.make(tmp_path / 'p', root, images, FORMAT)
+  assert not list((tmp_path / 'p').glob('*.tmp'))
+
+
 def test_a_damaged_folder_is_refused(root, images, tmp_path):
   prepared.make(tmp_path / 'p', root, images, FORMAT)
   index = tmp_path / 'p/index.jsonl'

@@ -25,8 +25,16 @@ def folder(tmp_path_factory):
   return tmp_path_factory.mktemp('drills')
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize('name', run.NAMES)
+CHEAP = ('networks',)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=pytest.mark.slow if name in CHEAP else pytest.mark.deep)
+    for name in run.NAMES
+  ],
+)
 def test_the_quick_form_loses_nothing(name, folder):
   done = drills(name, '--quick', f'--folder={folder}')
   assert done.returncode == 0, done.stdout + done.stderr[-3000:]

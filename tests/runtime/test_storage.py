@@ -180,6 +180,7 @@ def test_the_folder_is_named_as_the_user_calls_it(disks, monkeypatch):
     (errno.EROFS, '/x/a.json: Read-only file system'),
     (errno.EIO, '/x/a.json: Input/output error'),
     (errno.ESTALE, '/x/a.json: Stale file handle'),
+    (errno.ENOLCK, '/x/a.json: the file system has no file locks'),
   ],
 )
 def test_each_failure_says_what_to_do(code, says, disks):
@@ -243,16 +244,28 @@ def test_standard_output_on_a_full_disk_is_one_line(unbuffered):
   assert finished.stderr.count('\n') == 1
 
 
-@pytest.mark.parametrize(
-  'error', [OSError(errno.ENOLCK, 'No locks available'), NotImplementedError]
-)
-def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, error):
-  import filelock
+KILLED = """
+import os, pathlib, signal
+from medjax.runtime import files
+with files.writing_whole(pathlib.Path('a.json')) as file:
+  file.write(b'half')
+  os.kill(os.getpid(), signal.SIGKILL)
+"""
 
-  def acquire(self, **_):
-    raise error
 
-  monkeypatch.setattr(filelock.FileLock, 'acquire', acquire)
-  for lock in (files.locked(tmp_path / '.lock', 'busy'), files.waited_lock(tmp_path / '.lock', id)):
-    with pytest.raises(InputError, match=f'{tmp_path}: the file system there has no file locks'):
-      lock.__enter__()
+def test_what_a_kill_leaves_is_known_and_removed_and_nothing_else(tmp_path):
+  (tmp_path / 'in').mkdir()
+  for name in ('.hidden', 'own.tmp', '.own.txt'):
+    (tmp_path / name).touch()
+  for folder in (tmp_path, tmp_path / 'in'):
+    subprocess.run(
+      [sys.executable, '-c', KILLED], cwd=folder, env={**os.environ, 'PYTHONPATH': str(PROJECT)}
+    )
+  left = {path.name for path in tmp_path.rglob('*.tmp')} - {'own.tmp'}
+  assert len(left) == 2 and all(map(files.is_temporary, left))
+  files.remove_temporaries(tmp_path, 'b.json')
+  assert len(list(tmp_path.rglob('.a.json.*'))) == 2
+  files.remove_temporaries(tmp_path, 'a.json')
+  assert len(list(tmp_path.rglob('.a.json.*'))) == 1
+  files.remove_temporaries(tmp_path)
+  assert {path.name for path in tmp_path.rglob('*')} == {'.hidden', 'own.tmp', '.own.txt', 'in'}
