@@ -85,13 +85,14 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
         whole, length = wholes[scene.name]
         done, found = _life(scene, folder, out, rng, length, count, instants)
         found += ends.differences(whole, out)
-      except (RuntimeError, OSError) as error:
-        done, found = scene.kills, [str(error)]
+      except Exception as error:  # Whatever cannot be read in the end is lost.
+        done, found = 0, [f'{type(error).__name__}: {error}']
+        left.remove(scene)
       kills[scene.name] += done
       lost += [f'{scene.name}, life {number}: {what}' for what in found]
       if not found:
         shutil.rmtree(out)
-      if kills[scene.name] >= scene.kills or number > 3 * scene.kills:
+      if scene in left and (kills[scene.name] >= scene.kills or number > 3 * scene.kills):
         left.remove(scene)
     if not left:
       break

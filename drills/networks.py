@@ -179,6 +179,8 @@ def _commands(tally: common.Tally, quick: bool) -> dict[str, Callable[[pathlib.P
 
 
 def _file_systems(tally: common.Tally, quick: bool) -> None:
+  films = {name: common.phantom(tally.folder) for name in ('prepare', 'train')}
+  films['predict'] = common.phantom(tally.folder, seed=1)
   for name, line in _commands(tally, quick).items():
     whole, out = tally.folder / f'{name}_whole', tally.folder / f'{name}_nfs'
     whole.mkdir(parents=True, exist_ok=True)
@@ -186,12 +188,11 @@ def _file_systems(tally: common.Tally, quick: bool) -> None:
     ways = [('no locks', Faults(out, kind='lock', at=1, errno=errno.ENOLCK))]
     if not quick:
       ways.append(('slow renames', Faults(out, kind='rename', delay=0.3)))
-      counting = Faults(out, kind='read').variables(tally.folder)
-      common.call(line(_new(out)), tally.folder, **counting)
-      reads = counted(tally.folder)
-      for at in sorted({*range(1, reads, max(reads // 6, 1)), reads}):
-        for code in (errno.ESTALE, errno.EIO):
-          ways.append(('reads that fail', Faults(out, kind='read', at=at, errno=code, times=1)))
+      for what, under in (('reads that fail', out), ('reads of images that fail', films[name])):
+        reads = _reads(tally, line(_new(out)), under)
+        for at in sorted({*range(1, reads, max(reads // 5, 1)), reads}):
+          for code in (errno.ESTALE, errno.EIO):
+            ways.append((what, Faults(under, kind='read', at=at, errno=code, times=1)))
     for what, faults in ways:
       done = common.call(line(_new(out)), tally.folder, **faults.variables(tally.folder))
       problems = []
@@ -201,6 +202,12 @@ def _file_systems(tally: common.Tally, quick: bool) -> None:
       problems += _goes_on(tally, line(out), whole, out)
       where = f'{name}, {errno.errorcode.get(faults.errno, "")} at {faults.at}'
       tally.count(f'file systems with {what}', problems, where, stopped=bool(done.returncode))
+
+
+def _reads(tally: common.Tally, line: list[str], under: pathlib.Path) -> int:
+  """Returns how often a command reads below a path."""
+  common.call(line, tally.folder, **Faults(under, kind='read').variables(tally.folder))
+  return counted(tally.folder)
 
 
 def _goes_on(

@@ -16,7 +16,7 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, one_line
 from medjax.runs import averaging
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import devices, progress
+from medjax.runtime import devices, progress, storage
 
 _TOGETHER = 8  # images that a thread reads at a time
 
@@ -144,4 +144,6 @@ def _read(item: Item, formats: Sequence[ImageFormat]) -> Read:
   except InputError as error:
     return Read(item, (), str(error))
   except Exception as error:  # Whatever it is, it must not end a job of days.
+    if storage.is_gone(error):  # Then no image after it could be read.
+      raise
     return Read(item, (), f'{item.path}: cannot be read as an image ({one_line(error)})')

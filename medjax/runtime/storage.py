@@ -7,14 +7,21 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from medjax.errors import InputError
 
+Result = TypeVar('Result')
+
 _NO_ROOM: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 OF_WRITING: tuple[int, ...] = (*_NO_ROOM, errno.EFBIG, errno.EROFS)  # Never of a file that is read.
-_FAILURES: tuple[int, ...] = (*OF_WRITING, errno.EIO, errno.ESTALE, errno.ENOLCK)
+# A file system that is mounted over a network, or by a program, and has gone away.
+_GONE: tuple[int, ...] = (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN)
+_STUMBLES: tuple[int, ...] = (*_GONE, errno.EIO, errno.ETIMEDOUT)
+_PAUSE = 0.2  # seconds before what has stumbled is read once more
+_FAILURES: tuple[int, ...] = (*OF_WRITING, *_GONE, errno.EIO, errno.ENOLCK)
 # Libraries in C++ raise errors of their own that repeat what the system said.
 _IN_TEXT: tuple[int, ...] = (*_FAILURES, errno.EACCES, errno.EPERM)
 _PATH_IN_TEXT = re.compile(r'(?<=["\' ])/[^"\';]+')
@@ -58,6 +65,27 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
       seen.add(id(link))
       yield link
       waiting += [link.__context__, link.__cause__, *getattr(link, 'exceptions', ())]
+
+
+def read_again(read: Callable[[], Result]) -> Result:
+  """Returns what `read` returns, which is called once more where the disk has stumbled."""
+  try:
+    return read()
+  except OSError as error:
+    if not has_stumbled(error):
+      raise
+  time.sleep(_PAUSE)
+  return read()
+
+
+def has_stumbled(error: BaseException) -> bool:
+  """Whether reading has failed as it does where a disk, or the way to it, fails for a moment."""
+  return isinstance(error, OSError) and error.errno in _STUMBLES
+
+
+def is_gone(error: BaseException) -> bool:
+  """Whether reading has failed because the whole file system is away: no fault of the file's."""
+  return isinstance(error, OSError) and error.errno in _GONE
 
 
 def in_words(error: OSError, folders: Iterable[str | os.PathLike]) -> str:

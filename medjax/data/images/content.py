@@ -8,6 +8,7 @@ import pandas as pd
 
 from medjax.data.images import containers
 from medjax.errors import InputError, count
+from medjax.runtime import files, storage
 
 # Pairs of sides that must have no image in common, the gravest first, and what it would mean.
 _PAIRS = {
@@ -21,6 +22,9 @@ def digest(path: str | pathlib.Path) -> str:
   """Returns the SHA-256 of a file or of what lies at `container#key`; '' where nothing is read.
 
   The digest of an array is that of its shape as text, '(28, 28)', and then its bytes.
+
+  Raises:
+    OSError: the file system is gone, which is no fault of the file.
   """
   try:
     if containers.is_inside(path):
@@ -30,9 +34,10 @@ def digest(path: str | pathlib.Path) -> str:
       return hashlib.sha256(inside).hexdigest()
     if not os.path.isfile(path):  # To open a pipe would wait for ever.
       return ''
-    with open(path, 'rb') as file:
-      return hashlib.file_digest(file, 'sha256').hexdigest()
-  except (InputError, OSError):
+    return storage.read_again(lambda: files.sha256(pathlib.Path(path)))
+  except (InputError, OSError) as error:
+    if storage.is_gone(error):
+      raise
     return ''
 
 

@@ -28,6 +28,7 @@ from medjax.data.images import containers, dicom, kinds, memory, png, stored_pix
 from medjax.data.images.headers import UNREAD, Header
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
+from medjax.runtime import storage
 
 # Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
 # those of the file, so that a pyramid with small pages would not even open; that of
@@ -54,6 +55,7 @@ def decode(path: str | pathlib.Path, image_format: ImageFormat) -> np.ndarray:
   Raises:
     InputError: the file is missing, of zero size, truncated, of many images, no image that is
       read, or one that would show nothing; the message names it.
+    OSError: the file system is gone, which is no fault of the image.
   """
   return decode_with_header(path, image_format)[0]
 
@@ -155,12 +157,19 @@ def _load(
     return _load_file(path, io.BytesIO(record), *how)
   if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
     raise InputError(f'{path}: a folder, pipe or device, not an image file')
-  try:
+
+  def read() -> tuple[Image.Image, Header]:
+    memory_in_use.close()  # Of a read that has stumbled.
     with open(path, 'rb') as file:
       return _load_file(path, file, *how)
+
+  try:
+    return storage.read_again(read)
   except FileNotFoundError:
     raise InputError(f'{path}: no such image file') from None
   except OSError as error:
+    if storage.is_gone(error):
+      raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     raise InputError(f'{path}: cannot be read as an image ({error.strerror})') from None
 
 
@@ -190,6 +199,8 @@ def _load_file(
   except MemoryError as error:
     raise MemoryError(f'{path}: {str(error) or "the system gave no more"}') from None
   except Exception as error:  # Pillow's kinds are many.
+    if storage.has_stumbled(error):
+      raise
     reason = kinds.why_not_read(file, error)
     raise InputError(f'{path}: cannot be read as an image ({reason})') from None
 

@@ -29,6 +29,7 @@ from medjax.data.images.headers import UNREAD, Header
 from medjax.data.leakage import near_hashes
 from medjax.data.leakage.spanning_pairs import SpanningPairs
 from medjax.errors import InputError
+from medjax.runtime import storage
 
 SIZE = 32  # pixels of a thumbnail's side
 # Correlation of a copy saved anew at any size and JPEG quality 30 or more: 0.990 and above. Of
@@ -136,10 +137,11 @@ def look(
     path = paths[position]
     try:
       if os.path.isfile(path):
-        with open(path, 'rb') as file:
-          result.files[position] = hashlib.file_digest(file, _digest).hexdigest()
+        result.files[position] = storage.read_again(lambda: _digest_of_file(path))
       picture, result.headers[position] = decoding.whole_with_header(path, intensities[position])
     except (InputError, OSError) as error:
+      if storage.is_gone(error):
+        raise
       result.broken[position] = str(error)
       on_broken(position)
       return
@@ -160,6 +162,11 @@ def look(
       list(pool.map(one, range(done, min(done + 1000, len(paths)))))
       progress(min(done + 1000, len(paths)))
   return result
+
+
+def _digest_of_file(path: str) -> str:
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, _digest).hexdigest()
 
 
 def _digest(content: bytes = b'') -> hashlib.blake2b:

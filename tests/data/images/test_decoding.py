@@ -1,6 +1,9 @@
 """Decoding, against Pillow itself and images whose pixels are known."""
 
+import errno
+import io
 import os
+import pathlib
 import struct
 import warnings
 import zlib
@@ -12,6 +15,7 @@ from PIL import Image, TiffImagePlugin
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
+from medjax.runtime import storage
 
 
 @pytest.fixture
@@ -281,3 +285,40 @@ def test_white_may_be_zero(tmp_path, gradient):
   assert stored.tobytes() in (tmp_path / 'film.tif').read_bytes()
   decoded = decoding.decode(tmp_path / 'film.tif', ImageFormat(64, 1))[..., 0]
   np.testing.assert_array_equal(decoded, 255 - gradient)
+
+
+class Stumbling:
+  """Opens files whose first reads fail."""
+
+  def __init__(self, fails, code):
+    self.fails, self.code = fails, code
+
+  def __call__(self, path, mode):
+    opened = self
+
+    class File(io.BytesIO):
+      def read(self, *arguments):
+        if opened.fails:
+          opened.fails -= 1
+          raise OSError(opened.code, os.strerror(opened.code))
+        return super().read(*arguments)
+
+    return File(pathlib.Path(path).read_bytes())
+
+
+@pytest.mark.parametrize('code', [errno.ESTALE, errno.EIO, errno.ENOTCONN])
+def test_what_a_disk_fails_to_read_once_is_read_once_more(tmp_path, monkeypatch, gradient, code):
+  path = tmp_path / 'a.png'
+  Image.fromarray(gradient).save(path)
+  whole = decoding.decode(path, ImageFormat(64, 1))
+  monkeypatch.setattr(storage, '_PAUSE', 0)
+  monkeypatch.setattr(decoding, 'open', Stumbling(1, code), raising=False)
+  np.testing.assert_array_equal(decoding.decode(path, ImageFormat(64, 1)), whole)
+  # For good: a bad sector is the image's own fault, a file system that is away is not.
+  monkeypatch.setattr(decoding, 'open', Stumbling(100, code), raising=False)
+  if code == errno.EIO:
+    assert 'Input/output error' in decoding.check(path)[0]
+  else:
+    with pytest.raises(OSError) as error:
+      decoding.check(path)
+    assert storage.failure(error.value).filename == str(path)
