@@ -81,6 +81,7 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
       rng, out = random.Random(f'{_SEED} {scene.name} {number}'), here / f'life_{number}'
       try:
         if scene.name not in wholes:
+          shutil.rmtree(here, ignore_errors=True)  # Of a drill before.
           wholes[scene.name] = _whole(scene, folder, here / 'whole')
         whole, length = wholes[scene.name]
         done, found = _life(scene, folder, out, rng, length, count, instants)
