@@ -6,7 +6,22 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-  """Something the user gave is wrong. The message is one line: what, where, what to do."""
+  """Something the user gave is wrong. The message is one line: what, where, what to do.
+
+  A message quotes names and cells of files, which can hold line breaks and orders to a terminal:
+  they are there as escapes.
+  """
+
+  def __init__(self, message: str = ''):
+    super().__init__(_printable(message))
+
+
+def _printable(text: str) -> str:
+  if text.isprintable():
+    return text
+  return ''.join(
+    letter if letter.isprintable() else letter.encode('unicode_escape').decode() for letter in text
+  )
 
 
 def one_line(error: BaseException) -> str:

@@ -24,6 +24,10 @@ from medjax.runtime import files
 
 FORMAT = 'medjax split 1'
 CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
+_IN_EVERY_PROOF = {
+  'table_sha256': str, 'column_sha256': dict, 'split_sha256': str, 'settings': dict, 'splits': dict,
+  'duplicates': dict, 'notes': list,
+}  # fmt: skip
 
 
 def proof(
@@ -336,6 +340,9 @@ def _load_proof(path: pathlib.Path) -> dict:
   form = recorded.get('format') if isinstance(recorded, dict) else None
   if form != FORMAT:
     raise InputError(f"{path}: the format is '{form}', not '{FORMAT}'; make the split anew")
+  for name, kind in _IN_EVERY_PROOF.items():
+    if not isinstance(recorded.get(name), kind):
+      raise InputError(f"{path}: is damaged or was edited, for it has no '{name}'; restore it")
   return recorded
 
 

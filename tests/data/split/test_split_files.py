@@ -219,6 +219,10 @@ def test_files_changed_missing_or_of_another_kind(proven, tmp_path):
   split_files.write(tmp_path, text, proof | {'format': 'medjax split 9'})
   with pytest.raises(InputError, match="the format is 'medjax split 9'"):
     split_files.read(tmp_path, table)
+  for name in ('table_sha256', 'column_sha256', 'splits'):
+    split_files.write(tmp_path, text, proof | {name: None})
+    with pytest.raises(InputError, match=f"it has no '{name}'"):
+      split_files.read(tmp_path, table)
   (tmp_path / 'split.json').write_text('{"format": ')
   with pytest.raises(InputError, match=r'split\.json: not a readable JSON file'):
     split_files.read(tmp_path, table)
