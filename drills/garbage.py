@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 
 import common
+import damaged_checkpoints
 import mutations
 import seeds
 import text_garbage
@@ -40,11 +41,17 @@ class Reader:
   words: tuple[bytes, ...] = (b'\0', b'\xff' * 4, b'%n', b'-1')
 
 
-_SIGNS = (b',', b';', b'\t', b'|', b'"', b'\n', b'\r\n', b'\xef\xbb\xbf', b'\xff\xfe', b'nan', b'-1',
-          b'1e999', b'=1+1', b'\0', b' ', b'0x10', b'1_000', b'inf', b'1,5', b'\xe2\x80\xae')  # fmt: skip
-_JSON = (b'{', b'[', b'"', b',', b'null', b'NaN', b'-1', b'1e999', b'true', b'\\u0000', b'[' * 3000)
-_XML = (b'<', b'>', b'&', b'&x;', b'<!DOCTYPE a [<!ENTITY x "y">]>', b'"', b'NaN', b'inf', b'1e999',
-        b'<Annotation>', b'</Annotation>', b'\xff', b'<?xml version="1.1"?>')  # fmt: skip
+_SIGNS = (
+  b',', b';', b'\t', b'|', b'"', b'\n', b'\r\n', b'\xef\xbb\xbf', b'\xff\xfe', b'nan', b'-1',
+  b'1e999', b'=1+1', b'\0', b' ', b'0x10', b'1_000', b'inf', b'1,5', b'\xe2\x80\xae',
+)  # fmt: skip
+_JSON = (
+  b'{', b'[', b'"', b',', b'null', b'NaN', b'-1', b'1e999', b'true', b'\\u0000', b'[' * 3000,
+)  # fmt: skip
+_XML = (
+  b'<', b'>', b'&', b'&x;', b'<!DOCTYPE a [<!ENTITY x "y">]>', b'"', b'NaN', b'inf', b'1e999',
+  b'<Annotation>', b'</Annotation>', b'\xff', b'<?xml version="1.1"?>',
+)  # fmt: skip
 _CHUNKS = (b'IHDR', b'iCCP', b'eXIf', b'\xff\xd8', b'\xff\xc0', b'II*\0', b'MM\0*', b'\x7f' * 4)
 _DICOM = (b'\xfe\xff\xdd\xe0', b'\xe0\x7f\x10\0', b'SQ', b'UN', b'OW', b'\xff' * 4, b'(\0\x10\0US')
 
@@ -74,7 +81,9 @@ def readers(folder: pathlib.Path) -> dict[str, Reader]:
     'predictions': Reader(
       {'p.csv': tables['predictions.csv']}, text_garbage.predictions, 60, _SIGNS
     ),
-    'table of labels': Reader({'labels.csv': tables['labels.csv']}, text_garbage.labels, 60, _SIGNS),
+    'table of labels': Reader(
+      {'labels.csv': tables['labels.csv']}, text_garbage.labels, 60, _SIGNS
+    ),
     'Excel': Reader({'labels.xlsx': seeds.workbook()}, text_garbage.labels, 12),
     'reads': Reader({'r.csv': tables['reads.csv']}, _ends(reader_table.read), 50, _SIGNS),
     'boxes': Reader({'b.csv': tables['boxes.csv']}, _ends(boxes.read), 50, _SIGNS),
@@ -192,7 +201,7 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
     run = common.finished_run(folder)
     count = 8 if quick else 400
     tried += count
-    lost += text_garbage.checkpoints(run, count, work)
+    lost += damaged_checkpoints.lost(run, count, work)
   finally:
     shutil.rmtree(work, ignore_errors=True)
   line = (

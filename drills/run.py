@@ -18,7 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import common
 
-NAMES = ('kills', 'starved', 'networks', 'long')
+NAMES = (
+  'kills', 'starved', 'networks', 'long', 'garbage', 'attacks', 'privacy', 'honesty',
+)  # fmt: skip
 
 
 def drill(name: str, quick: bool, folder: pathlib.Path) -> common.Figures:

@@ -19,7 +19,8 @@ from medjax.errors import InputError, one_line
 def load(path_and_arg: str, overrides: Sequence[str] = ()) -> Config:
   """Returns the checked config of 'file.py' or 'file.py:arg' with overrides 'data.root=…' applied.
 
-  In place of a file, 'chexpert' is the config of that name that comes with medjax.
+  In place of a file, 'chexpert' is the config of that name that comes with medjax. A config is
+  code, which runs here: read a stranger's before you load it.
 
   Raises:
     InputError: no such file, one that returns no config, or a setting that no run could use.

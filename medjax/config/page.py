@@ -14,7 +14,12 @@ Printed by `python -m medjax.config`. A config file returns them as typed datacl
 `--config.NAME=value` overrides any on the command line, such as `--config.data.root=/data/CheXpert`
 or `--config.optimizer.learning_rate=1e-3`. A tuple is written `a,b`, one value of a dict
 `--config.loss.settings.gamma=2`, a whole one `"{'gamma': 2}"`. What can go together is checked when
-the config is loaded, before any data is read."""
+the config is loaded, before any data is read.
+
+A config is code: Python runs it when it is loaded, and imports what it names as
+`package.module:name`. Read a stranger's before you load it. So is a stranger's run as far as its
+`config.json` names such an import, which happens when the run is used; nothing else of a run is
+ever run."""
 
 
 def page() -> str:

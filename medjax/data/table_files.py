@@ -2,7 +2,6 @@
 
 import csv
 import datetime
-import gzip
 import io
 import pathlib
 import re
@@ -12,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from medjax.data import cells, plain_tables
+from medjax.data import cells, packed, plain_tables
 from medjax.errors import InputError
 
 SEPARATORS = (',', ';', '\t', '|')
@@ -117,8 +116,10 @@ def _bytes(path: pathlib.Path) -> bytes:
   if not data.startswith(_GZIP):
     return data
   try:
-    return gzip.decompress(data)
-  except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    return packed.gunzip(data)
+  except packed.TooLarge as error:
+    raise InputError(f'{path}: holds {error}') from None
+  except (EOFError, zlib.error) as error:
     raise InputError(
       f'{path}: is damaged or cut off and cannot be unpacked ({error}); fetch it again'
     ) from None
@@ -238,7 +239,10 @@ def _sheet(data: bytes, path: pathlib.Path, with_formulas: bool) -> Any:
       f"{path}: Excel files need openpyxl: pip install 'medjax[excel]', or save it as a CSV"
     ) from None
   try:
+    packed.check_zip(io.BytesIO(data))
     workbook = openpyxl.load_workbook(io.BytesIO(data), data_only=not with_formulas)
+  except packed.TooLarge as error:
+    raise InputError(f'{path}: holds {error}') from None
   except Exception as error:  # openpyxl's kinds are many.
     raise InputError(
       f'{path}: cannot be read as an Excel file ({type(error).__name__}); save it as '

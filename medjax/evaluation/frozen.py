@@ -93,6 +93,8 @@ class Frozen:
     chosen_by: how the step was chosen; None where that is not recorded.
     absent: patients of the source whom no weight can stand for, since validation has nobody like
       them, see medjax.data.split.source_weights.absent; None where there are none.
+    weights_sha256: of the checkpoints that it was chosen for, see medjax.runs.trained_network; None
+      where it is not recorded.
   """
 
   step: int | None
@@ -102,6 +104,7 @@ class Frozen:
   levels: dict[str, FrozenLevel]
   chosen_by: ChosenBy | None = None
   absent: dict[str, int] | None = None
+  weights_sha256: str | None = None
 
 
 # What the file holds only where a calibration has it.

@@ -132,7 +132,7 @@ def evaluate_run(
   number = None if is_repeated else readings.put_aside(run.layout)
   try:
     result = _as_reading(run, result, reading)
-    report_files.write(run.layout, result)
+    result = report_files.write(run.layout, result)
   except BaseException:  # A full disk, or Ctrl-C: the run stays finished.
     if number is not None:
       readings.bring_back(run.layout, number)

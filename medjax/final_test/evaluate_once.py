@@ -93,6 +93,7 @@ def test_and_report(
     levels=chosen,
     chosen_by=None if best_step is None else choice,
     absent=absent['validation'] or None,
+    weights_sha256=network.sha256,
   )
   for part, of_part in tested.items():
     decided = decisions.decide(config, kept, of_part.probabilities, of_part.log_odds)

@@ -19,13 +19,15 @@ from medjax.final_test import generated
 from medjax.report import beside, run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
-from medjax.runs import metrics_file
+from medjax.runs import integrity, metrics_file
 from medjax.runs.layout import Layout
 from medjax.runtime import files
 
 
-def write(layout: Layout, result: Result) -> None:
+def write(layout: Layout, result: Result) -> Result:
   """Writes report/index.html, then evaluation/test.json, which marks a run as complete.
+
+  Returns the result as it was written, which vouches for both.
 
   Args:
     layout: holds config.json, split.json, metrics.jsonl and, where there are any, the examples.
@@ -39,7 +41,9 @@ def write(layout: Layout, result: Result) -> None:
   people = {name: part.get('characteristics', {}) for name, part in proof.get('splits', {}).items()}
   tables = {**beside.of_result(result), **beside.of_people(proof, people)}
   beside.write(layout.report, text, tables)
+  result = integrity.vouched(layout, result)
   results_file.save(layout.result, result)
+  return result
 
 
 def page(

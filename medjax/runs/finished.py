@@ -88,6 +88,12 @@ class Run:
         f'{self.layout.frozen}: was chosen for the checkpoint of step {self.frozen.step}, and the '
         f'best one here is of step {network.steps[0]}; take a folder as the run left it'
       )
+    if self.frozen.weights_sha256 not in (None, network.sha256):
+      raise InputError(
+        f'{self.layout.checkpoints}: the weights of step {network.steps[0]} are not those that '
+        f'{self.layout.frozen} was chosen for (their SHA-256 differs): they are damaged, or of '
+        'another run; take a folder as the run left it'
+      )
     return network
 
   @functools.cached_property
@@ -130,6 +136,9 @@ class Run:
 
 def open_run(workdir: str | pathlib.Path) -> Run:
   """Opens a finished run.
+
+  What its config.json names as 'package.module:name' is imported when it is used, and so is code of
+  whoever made the run; nothing else of a run is.
 
   Raises:
     InputError: it is no work directory, one of another version of medjax, not finished, or its

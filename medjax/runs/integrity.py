@@ -5,7 +5,9 @@ split's above all; evaluation/test.json carries those of all that its figures we
 file that was edited, or is of another run, is found and named whenever the run is opened.
 """
 
+import dataclasses
 import functools
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +17,8 @@ from medjax import config as configs
 from medjax.config import Config
 from medjax.data.split import split_files
 from medjax.errors import InputError
+from medjax.evaluation import results_file
+from medjax.evaluation.result import Result
 from medjax.runs.layout import PARTS, Layout
 from medjax.runtime import files
 
@@ -129,6 +133,22 @@ def at_end(layout: Layout) -> dict[str, str]:
   return at_start(layout) | _digests(layout, vouched)
 
 
+def vouched(layout: Layout, result: Result) -> Result:
+  """Returns a result that vouches for itself and its page too, besides what it was made of.
+
+  Its own digest is that of its JSON with sorted names and without `files`.
+  """
+  plain = json.loads(json.dumps(results_file.to_plain(result)))
+  own = {layout.result: _own_digest(plain), layout.report: files.sha256(layout.report)}
+  named = {path.relative_to(layout.workdir).as_posix(): digest for path, digest in own.items()}
+  return dataclasses.replace(result, files={**result.files, **named})
+
+
+def _own_digest(plain: Mapping[str, Any]) -> str:
+  text = json.dumps({**plain, 'files': {}}, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _digests(layout: Layout, paths: Iterable[pathlib.Path]) -> dict[str, str]:
   return {
     path.relative_to(layout.workdir).as_posix(): files.sha256(path)
@@ -209,22 +229,35 @@ def _kept(layout: Layout) -> list[int]:
   newest = layout.checkpoints / str(steps[-1]) / _METADATA if steps else None
   if newest is None or not newest.is_file():
     return steps[-1:]
-  carried = json.loads(newest.read_text()).get('custom_metadata') or {}
-  count = carried.get('config', {}).get('evaluation', {}).get('checkpoints', 1)
-  defined = [entry for entry in carried.get('history', []) if entry['auroc_mean'] is not None]
-  best = sorted(reversed(defined), key=lambda entry: entry['auroc_mean'], reverse=True)[:count]
-  return [steps[-1], *(entry['step'] for entry in best)]
+  try:
+    carried = json.loads(newest.read_text())['custom_metadata']
+    count = carried['config']['evaluation'].get('checkpoints', 1)
+    defined = [entry for entry in carried['history'] if entry['auroc_mean'] is not None]
+    best = sorted(reversed(defined), key=lambda entry: entry['auroc_mean'], reverse=True)[:count]
+    return [steps[-1], *(entry['step'] for entry in best)]
+  except (ValueError, KeyError, TypeError, AttributeError):
+    return steps  # The newest is damaged, and nothing says which others are needed.
 
 
 def _check_result(layout: Layout, digest: Callable[[pathlib.Path], str]) -> None:
-  vouched = files.read_json(layout.result).get('files')
+  content = files.read_json(layout.result)
+  vouched = content.get('files')
   again = f'delete {layout.result} and start the run again, which tests it again'
   if not isinstance(vouched, dict) or not vouched:
     raise InputError(
       f'{layout.result}: does not hold the SHA-256 of the files that it was made of, as those that '
       f'this medjax writes; {again}'
     )
-  _compare(layout, vouched, digest, layout.result, f'restore it, or {again}')
+  name = layout.result.relative_to(layout.workdir).as_posix()
+  if vouched.get(name, own := _own_digest(content)) != own:
+    raise InputError(
+      f'{layout.result}: was edited, for its figures are not those that it was written with (their '
+      f'SHA-256 differs); restore it, or {again}'
+    )
+  page = layout.report.relative_to(layout.workdir).as_posix()
+  left_out = {name} if layout.report.is_file() else {name, page}  # A page may be taken away.
+  others = {name: digest for name, digest in vouched.items() if name not in left_out}
+  _compare(layout, others, digest, layout.result, f'restore it, or {again}')
 
 
 def _compare(

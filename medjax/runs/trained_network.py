@@ -1,6 +1,7 @@
 """The network of a run with what it has learned: its best checkpoints, stacked."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ class TrainedNetwork:
   def best(self) -> dict[str, Any]:
     """{'params', 'batch_stats'} of the best checkpoint."""
     return jax.tree.map(lambda leaf: leaf[0], self.variables)
+
+  @property
+  def sha256(self) -> str:
+    """The hash of all variables: names, types, shapes and values, in the order of the names."""
+    digest = hashlib.sha256()
+    flat = traverse_util.flatten_dict(self.variables, sep='/')
+    for name in sorted(flat):
+      array = np.ascontiguousarray(flat[name])
+      digest.update(f'{name} {array.dtype} {list(array.shape)}\n'.encode())
+      digest.update(array.view(np.uint8))
+    return digest.hexdigest()
 
 
 def stacked(variables: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from medjax.config import names as naming
 from medjax.data import cells, identifiers, table
 from medjax.data.datasets import camelyon16
 from medjax.errors import InputError, check_option, nearest
@@ -97,6 +98,7 @@ def _camelyon16(root: pathlib.Path) -> pd.DataFrame:
 
 
 def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.DataFrame:
+  naming.check_cells(frame['slide'].tolist(), 'slide', lambda row: str(frame['path'].iloc[row]))
   frame['patient'], frame['grouped_by'] = frame['slide'], 'slide'
   frame['tumor'] = np.float32(np.nan)
   if table_file is None:
@@ -118,6 +120,7 @@ def _with_facts(frame: pd.DataFrame, table_file: pathlib.Path | None) -> pd.Data
     patients = facts['patient'].str.strip()
     identifiers.check_known(patients.tolist(), 'patient', identifiers.in_file(table_file))
     identifiers.check_distinct(patients.tolist(), 'patient', identifiers.in_file(table_file))
+    naming.check_cells(patients.tolist(), 'patient', identifiers.in_file(table_file))
     frame['patient'] = patients.to_numpy()[order]
     frame['grouped_by'] = 'patient'
   if 'tumor' in facts:

@@ -17,13 +17,17 @@ hundred times slower than from one laid out by the image:
 
 import functools
 import io
+import math
 import os
 import pathlib
 import threading
-from typing import Any
+import zipfile
+from typing import IO, Any
 
 import numpy as np
 
+from medjax.data import packed
+from medjax.data.images import memory
 from medjax.errors import InputError, nearest
 
 _HDF5 = ('.h5', '.hdf5')
@@ -100,14 +104,36 @@ def _hdf5(container: str, name: str, process: int) -> Any:
   # Room for the chunks of many images, of which neighbours in the file share each.
   file = h5py.File(container, 'r', rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=10_007)
   _check_name(container, name, file)
-  return file[name]
+  images = file[name]
+  # A name may lead to any other file here, which is not what was said to be read.
+  if images.file.filename != file.filename or images.external or images.is_virtual:
+    raise InputError(f'{container}: its {name} lies in another file; copy it into this one')
+  for part in (images.shape[1:], images.chunks or ()):
+    if (size := images.dtype.itemsize * math.prod(part)) > memory.MOST // 2:
+      raise InputError(f'{container}: an image or chunk of its {name} takes {size / 2**30:.0f} GB')
+  return images
 
 
 @functools.cache
 def _npz(container: str, name: str, process: int) -> np.ndarray:
-  with np.load(container) as file:
+  with np.load(container) as file, zipfile.ZipFile(container) as archive:
     _check_name(container, name, file)
+    member = archive.getinfo(name if name in archive.namelist() else f'{name}.npy')
+    packed.check(member.compress_size, member.file_size)
+    with archive.open(member) as opened:
+      _check_claim(opened, member.file_size)
     return file[name]
+
+
+def _check_claim(file: IO[bytes], size: int) -> None:
+  """Raises ValueError where an array of numpy.save's says that it is more than its file holds."""
+  version = np.lib.format.read_magic(file)
+  read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+  if version not in read:
+    raise ValueError(f'an array of version {version[0]}.{version[1]}')
+  shape, _, dtype = read[version](file)
+  if not dtype.hasobject and dtype.itemsize * math.prod(shape) > size:
+    raise ValueError(f'{dtype}{list(shape)} is more than its {size:,} bytes')
 
 
 def _check_name(container: str, name: str, names: Any) -> None:
@@ -150,6 +176,7 @@ def _checked(path: str | pathlib.Path, image: Any) -> np.ndarray | bytes:
   if isinstance(image, bytes):
     if not image.startswith(_NUMPY):
       return image
+    _check_claim(io.BytesIO(image), len(image))
     image = np.load(io.BytesIO(image))
   if image.ndim == 3 and image.shape[2] == 1:
     image = image[..., 0]

@@ -24,10 +24,6 @@ from medjax.runtime import files
 
 FORMAT = 'medjax split 1'
 CSV_NAME, PROOF_NAME = 'split.csv', 'split.json'
-_IN_EVERY_PROOF = {
-  'table_sha256': str, 'column_sha256': dict, 'split_sha256': str, 'settings': dict, 'splits': dict,
-  'duplicates': dict, 'notes': list,
-}  # fmt: skip
 
 
 def proof(
@@ -184,6 +180,8 @@ def read(directory: pathlib.Path, table: pd.DataFrame) -> tuple[np.ndarray, dict
   """
   csv_path, proof_path = pathlib.Path(directory) / CSV_NAME, pathlib.Path(directory) / PROOF_NAME
   vouched = read_proof(directory)
+  _check_fields(vouched, proof_path, table_sha256=str, column_sha256=dict, splits=dict)
+  _check_fields(vouched, proof_path, how=dict, notes=list, duplicates=dict)
   split = _join(read_csv(csv_path, ('image', 'patient', 'split')), table, csv_path)
   _check_table(table, vouched, proof_path)
   check_overlap(table, split)
@@ -340,10 +338,14 @@ def _load_proof(path: pathlib.Path) -> dict:
   form = recorded.get('format') if isinstance(recorded, dict) else None
   if form != FORMAT:
     raise InputError(f"{path}: the format is '{form}', not '{FORMAT}'; make the split anew")
-  for name, kind in _IN_EVERY_PROOF.items():
+  _check_fields(recorded, path, split_sha256=str)
+  return recorded
+
+
+def _check_fields(recorded: dict, path: pathlib.Path, **kinds: type) -> None:
+  for name, kind in kinds.items():
     if not isinstance(recorded.get(name), kind):
       raise InputError(f"{path}: is damaged or was edited, for it has no '{name}'; restore it")
-  return recorded
 
 
 def _join(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> np.ndarray:
