@@ -302,7 +302,7 @@ def _weights(run: pathlib.Path) -> Iterator[Attack]:
     else:
       yield Attack('checkpoints of others', name, says, _then_open(run, plant))
   yield Attack(
-    'checkpoints of others', 'other arrays under the same name', 'the weights of step',
+    'checkpoints of others', 'other arrays under the same name', 'its weights are not those that',
     _then_network(run, _other_arrays), True,
   )  # fmt: skip
 

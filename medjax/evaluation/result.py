@@ -230,7 +230,8 @@ class Result:
     study_notes: sentences on whatever weakens the study beyond its figures.
     readers: readers beside the model; None without.
     localisation: heat maps beside boxes; None without.
-    files: of a run, file in the work directory → SHA-256, of all that this result was made of.
+    files: of a run, file in the work directory → SHA-256, of all that this result was made of, of
+      its page, and of itself: its JSON with sorted names and no `files`.
   """
 
   test: Size

@@ -88,12 +88,7 @@ class Run:
         f'{self.layout.frozen}: was chosen for the checkpoint of step {self.frozen.step}, and the '
         f'best one here is of step {network.steps[0]}; take a folder as the run left it'
       )
-    if self.frozen.weights_sha256 not in (None, network.sha256):
-      raise InputError(
-        f'{self.layout.checkpoints}: the weights of step {network.steps[0]} are not those that '
-        f'{self.layout.frozen} was chosen for (their SHA-256 differs): they are damaged, or of '
-        'another run; take a folder as the run left it'
-      )
+    trained_network.check_weights(self.layout, network.variables, self.frozen.weights_sha256)
     return network
 
   @functools.cached_property

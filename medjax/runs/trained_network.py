@@ -41,20 +41,34 @@ class TrainedNetwork:
 
   @property
   def sha256(self) -> str:
-    """The hash of all variables: names, types, shapes and values, in the order of the names."""
-    digest = hashlib.sha256()
-    flat = traverse_util.flatten_dict(self.variables, sep='/')
-    for name in sorted(flat):
-      array = np.ascontiguousarray(flat[name])
-      digest.update(f'{name} {array.dtype} {list(array.shape)}\n'.encode())
-      digest.update(array.view(np.uint8))
-    return digest.hexdigest()
+    """The hash of all variables, see `sha256_of`."""
+    return sha256_of(self.variables)
 
 
 def stacked(variables: Sequence[dict[str, Any]]) -> dict[str, Any]:
   """Returns variables of the same shapes as one tree of arrays [K, …]."""
   stack = np.stack if isinstance(jax.tree.leaves(variables)[0], np.ndarray) else jnp.stack
   return jax.tree.map(lambda *leaves: stack(leaves), *variables)
+
+
+def sha256_of(variables: dict[str, Any]) -> str:
+  """Returns the hash of variables: names, types, shapes and values, in the order of the names."""
+  digest = hashlib.sha256()
+  flat = traverse_util.flatten_dict(variables, sep='/')
+  for name in sorted(flat):
+    array = np.ascontiguousarray(flat[name])
+    digest.update(f'{name} {array.dtype} {list(array.shape)}\n'.encode())
+    digest.update(array.view(np.uint8))
+  return digest.hexdigest()
+
+
+def check_weights(layout: Layout, variables: dict[str, Any], expected: str | None) -> None:
+  """Raises InputError where stacked variables are not those that frozen.json was chosen for."""
+  if expected not in (None, sha256_of(variables)):
+    raise InputError(
+      f'{layout.checkpoints}: its weights are not those that {layout.frozen} was chosen for (their '
+      'SHA-256 differs): they are damaged, or of another run; take a folder as the run left it'
+    )
 
 
 def open_network(layout: Layout, config: Config, started: Provenance) -> TrainedNetwork:

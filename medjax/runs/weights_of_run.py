@@ -9,7 +9,7 @@ from flax import traverse_util
 from medjax.errors import InputError
 from medjax.models.pretrained import fit, weights
 from medjax.models.pretrained.weights import Weights
-from medjax.runs import checkpoints, integrity, model_file
+from medjax.runs import checkpoints, integrity, model_file, trained_network
 from medjax.runs.layout import Layout
 from medjax.runtime import files
 
@@ -46,8 +46,12 @@ def _of_run(workdir: pathlib.Path) -> Weights:
     )
   integrity.check(layout)
   started = model_file.read(layout)
-  model = files.read_json(layout.config)['model']
+  config = files.read_json(layout.config)
+  model = config['model']
   variables, step = checkpoints.best_variables(layout)
+  if layout.is_finished() and config['evaluation'].get('checkpoints', 1) == 1:
+    expected = files.read_json(layout.frozen).get('weights_sha256')
+    trained_network.check_weights(layout, trained_network.stacked([variables]), expected)
   leaves = traverse_util.flatten_dict(variables, sep='/')
   tensors = {
     fit.published_name(path.partition('/')[2], ()): fit.to_torch(np.asarray(leaf), path)

@@ -1,5 +1,6 @@
 """A work directory whose files were edited, or are of another run: each opener says which."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -68,7 +69,21 @@ def renamed_checkpoint(layout):
   (layout.checkpoints / '6').rename(layout.checkpoints / '5')
 
 
+def other_figure(layout):
+  content = json.loads(layout.result.read_text())
+  content['mean']['auroc']['value'] = 0.99
+  layout.result.write_text(json.dumps(content, indent=2))
+
+
+def damaged_checkpoint(layout):
+  (path,) = layout.checkpoints.glob(f'{max(layout.saved_steps())}/_CHECKPOINT_METADATA')
+  path.write_bytes(b'\xff' + path.read_bytes())
+
+
 CHANGES = {
+  'a figure': other_figure,
+  'the page': lambda layout: edit(layout.report, lambda text: text.replace('0.', '9.')),
+  'damaged checkpoint': damaged_checkpoint,
   'split.csv': lambda layout: replaced(layout.split, ',test\n', ',train\n'),
   'both split files': another_split,
   'renamed checkpoint': renamed_checkpoint,
@@ -95,6 +110,9 @@ CHANGES = {
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
+    ('a figure', ['evaluation/test.json: was edited', 'tests it again']),
+    ('the page', ['report/index.html: not the file that', 'test.json vouches for']),
+    ('damaged checkpoint', ['checkpoints/6: does not say which split']),
     ('split.csv', ['split.csv: not the file that split.json vouches for']),
     ('renamed checkpoint', ['checkpoints/5: is the checkpoint of step 6']),
     ('both split files', ['split.csv: its SHA-256', 'not that of the split that trained']),
@@ -120,6 +138,21 @@ def test_a_changed_file_is_named_when_the_run_is_opened(copy, change, words):
   assert '\n' not in message and str(copy.workdir) in message
   for word in words:
     assert word in message
+
+
+def test_a_page_may_be_taken_away(copy):
+  copy.report.unlink()
+  finished_runs.open_run(copy.workdir)
+
+
+def test_weights_are_those_that_the_thresholds_were_chosen_for(copy):
+  run = finished_runs.open_run(copy.workdir)
+  assert run.network.sha256 == run.frozen.weights_sha256
+  other = finished_runs.open_run(copy.workdir)
+  # As if the arrays of the checkpoint were others, which no other file tells.
+  vars(other)['frozen'] = dataclasses.replace(run.frozen, weights_sha256='0' * 64)
+  with pytest.raises(InputError, match='its weights are not those that'):
+    _ = other.network
 
 
 def test_everything_that_opens_a_run_looks(command, copy, tmp_path):
