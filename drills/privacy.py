@@ -5,6 +5,7 @@ name burned in. Then all commands run, some of them into an error, and all that 
 is searched as bytes, also in what is packed.
 """
 
+import base64
 import csv
 import hashlib
 import hmac
@@ -19,12 +20,22 @@ import found_bytes
 import numpy as np
 from PIL import Image, ImageDraw
 
-MARK, BORN, UID = 'ZQXJ', '19370419', '1.2.826.0.77362519'
+MARK, BORN, UID = 'ZQXJVK', '19370419', '1.2.826.0.773625194403'
+
+
+def _forms(word: str) -> list[bytes]:
+  """Returns a word as it is, in lower case, as hexadecimal digits, and within base64."""
+  text = word.encode()
+  coded = [base64.b64encode(b'x' * offset + text + b'x' * 3) for offset in range(3)]
+  # The first and last digits of base64 are of the neighbours, too.
+  inner = [code[(8 * offset + 5) // 6 :][: (8 * len(text) - 6) // 6] for offset, code in
+           enumerate(coded)]  # fmt: skip
+  return [text, text.lower(), text.hex().encode(), *inner]
+
+
 _WANTED = re.compile(
-  rb'ZQXJ|zqxj|1937-?04-?19|77362519|' + b'|'.join(
-    part for part in (b'ZQXJ'.hex().encode(), b'WlFYS')
-  )
-)  # fmt: skip
+  b'|'.join([*map(re.escape, _forms(MARK)), rb'(?<!\d)1937-?04-?19(?!\d)', UID[10:].encode()])
+)
 # What may show pictures of patients, because it is asked for: docs/data.md.
 _PICTURES = ('report/index.html', 'evaluation/examples.json', 'augmented.png', 'report/index_files')
 _SIDE = 48
@@ -67,9 +78,9 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
 def _canary(vr: str, number: int) -> object:
   digits = f'{number:06}'
   return {
-    'DA': BORN, 'TM': '111111', 'DT': BORN, 'UI': f'{UID}.{number}', 'IS': 77362519,
-    'AS': '045Y', 'PN': f'{MARK}{digits}^Jane', 'AE': f'{MARK}{digits}', 'SH': f'{MARK}{digits}',
-    'CS': f'{MARK}{digits}', 'UR': f'http://{MARK}{digits}.example', 'DS': '77362519',
+    'DA': BORN, 'TM': '111111', 'DT': BORN, 'UI': f'{UID}.{number}', 'PN': f'{MARK}{digits}^Jane',
+    'AE': f'{MARK}{digits}', 'SH': f'{MARK}{digits}', 'CS': f'{MARK}{digits}',
+    'UR': f'http://{MARK}{digits}.example',
   }.get(vr, f'{MARK}{digits} of Elm Street')  # fmt: skip
 
 

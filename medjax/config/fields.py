@@ -168,8 +168,8 @@ def _nearest_path(word: str, names: Sequence[str]) -> str:
 def _literal(text: str) -> Any:
   try:
     return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    return text
+  except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    return text  # A list as a name, or brackets thousands deep, are no value either.
 
 
 def _cast(text: str, kind: Any, name: str) -> Any:

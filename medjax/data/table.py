@@ -170,11 +170,12 @@ def label_values(
   path: pathlib.Path,
   codes: Mapping[str, float] = cells.LABELS,
   soft: bool = False,
+  quoted: bool = True,
 ) -> np.ndarray:
   """Turns a column of codes, and of numbers between 0 and 1 if `soft`, into f32[rows].
 
   Raises:
-    InputError: an unknown code, by file, row and column.
+    InputError: an unknown code, by file, row and column, which it tells if `quoted`.
   """
   word, names = words.of(frame[column])
   said = _said(names, codes)
@@ -188,10 +189,9 @@ def label_values(
   if unknown.any():
     row = int(np.flatnonzero(unknown)[0])
     allowed = ', '.join([*(code or 'empty' for code in codes), *(['0 … 1'] if soft else [])])
-    raise InputError(
-      f"{path}: row {frame.index[row] + 2}, column '{column}': unknown code '{text.iloc[row]}'; "
-      f'allowed: {allowed}'
-    )
+    code = f"unknown code '{text.iloc[row]}'" if quoted else 'unknown code'
+    where = f"{path}: row {frame.index[row] + 2}, column '{column}'"
+    raise InputError(f'{where}: {code}; allowed: {allowed}')
   return values
 
 

@@ -114,7 +114,8 @@ def read(
   named_in = pd.Series(table.rows_of(path, rows), dtype=object)
   result['named_in'] = named_in.reindex(order).fillna(str(path)).to_numpy()
   for name in labels:
-    values = pd.Series(table.label_values(rows, name, path))
+    # Messages may not quote what could be a person's name.
+    values = pd.Series(table.label_values(rows, name, path, quoted=False))
     result[name] = values.reindex(order).to_numpy(np.float32)
   return table.check(
     result.drop(columns=['instance', 'accession', 'reason'], errors='ignore'), str(path)

@@ -144,3 +144,24 @@ def test_a_damaged_file_or_an_empty_folder_is_named(tmp_path):
     read(tmp_path / 'empty')
   with pytest.raises(InputError, match=r'nowhere: no such folder'):
     read(tmp_path / 'nowhere')
+
+
+def test_free_text_of_headers_and_labels_does_not_come_out(tmp_path):
+  fill(tmp_path)
+  write(
+    tmp_path / 'named.dcm', np.full((20, 30), 90, np.uint8), PatientID='H9',
+    StudyInstanceUID='1.2.9', ViewPosition='DOE JANE', Manufacturer=f'Siemens for {SECRET}',
+    ManufacturerModelName=SECRET,
+  )  # fmt: skip
+  labels = tmp_path / 'labels.csv'
+  labels.write_text(labels.read_text() + '\n1,named.dcm,0')
+  table = read(tmp_path)
+  assert not any('doe' in str(cell).lower() for cell in table.to_numpy().ravel())
+  (scanner,) = set(table['scanner']) - {''}
+  assert scanner.startswith('Siemens ')
+  known = read(tmp_path, scanners=(f'Siemens for {SECRET} {SECRET}',))
+  assert set(known['scanner']) == {'', f'Siemens for {SECRET} {SECRET}'}
+  labels.write_text(labels.read_text() + f'\n{SECRET},p0/IM0,0')
+  with pytest.raises(InputError, match=r"column 'Mass': unknown code; allowed") as refused:
+    read(tmp_path)
+  assert 'Doe' not in str(refused.value)
