@@ -82,6 +82,8 @@ def test_overrides(override, path, value):
     ('data=x', ['config.data is a group of settings', 'data.root']),
     ('batch_size', ['--config.batch_size=value']),
     ('batch_size=many', ['config.batch_size', 'many', 'must be int']),
+    ('batch_size={[]: 1}', ['config.batch_size', 'must be int']),
+    ('batch_size=' + '(' * 9_999, ['config.batch_size', 'must be int']),
     ('batch_size=0', ['config.batch_size=0', '1 or more']),
     ('batch_size=-8', ['config.batch_size=-8', '1 or more']),
     ('data.image_size=-64', ['config.data.image_size=-64', '0 or more']),
