@@ -1,6 +1,5 @@
 """Files made to harm who opens them: of few bytes, of many, of code, of other files' content."""
 
-import gzip
 import io
 import json
 import os
@@ -43,14 +42,13 @@ class _Runs:
 def pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   """Returns name → file of pictures that say or hold far more pixels than they have bytes for."""
   side = 60_000
-  rows = zlib.compressobj(9)
-  packed = b''.join(rows.compress(MEBIBYTE) for _ in range(3_600)) + rows.flush()  # all of them
+  packed = _zlib(3_600)  # as many as there are pixels, and more
   header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
   made = {
     'png_pixels.png': b'\x89PNG\r\n\x1a\n'
     + b''.join(_chunk(*part) for part in ((b'IHDR', header), (b'IDAT', packed), (b'IEND', b''))),
-    'png_text.png': _png_with(b'zTXt', b'a\0\0' + _zeros(2**30)),
-    'png_profile.png': _png_with(b'iCCP', b'a\0\0' + _zeros(2**30)),
+    'png_text.png': _png_with(b'zTXt', b'a\0\0' + _zlib(1024)),
+    'png_profile.png': _png_with(b'iCCP', b'a\0\0' + _zlib(1024)),
   }
   grey, colour = (seeds.pictures()[kind] for kind in ('TIFF', 'JPEG'))
   jpeg = colour['colour.jpg']
@@ -78,9 +76,21 @@ def _png_with(kind: bytes, data: bytes) -> bytes:
   return whole[:33] + _chunk(kind, data) + whole[33:]
 
 
-def _zeros(size: int) -> bytes:
-  packer = zlib.compressobj(9)
-  return b''.join(packer.compress(MEBIBYTE) for _ in range(size >> 20)) + packer.flush()
+def _deflated(mebibytes: int) -> bytes:
+  """Returns so many zeros as raw DEFLATE; made of one block, for else it would take as long."""
+  packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+  block = packer.compress(MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
+  return block * mebibytes + zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
+
+
+def _zlib(mebibytes: int) -> bytes:
+  total = (mebibytes << 20) % 65521 << 16 | 1  # Adler-32 of zeros
+  return b'\x78\xda' + _deflated(mebibytes) + struct.pack('>I', total)
+
+
+def _gzip(mebibytes: int) -> bytes:
+  # Who reads as far as the check sum, which is wrong, has unpacked all of it.
+  return b'\x1f\x8b\x08' + bytes(7) + _deflated(mebibytes) + struct.pack('<II', 0, 0)
 
 
 def _tiff_of_sides(data: bytes, side: int) -> bytes:
@@ -112,7 +122,7 @@ def bombs(folder: pathlib.Path) -> list[Bomb]:
     add(f'XML: {name}', f'{name}.xml', text.encode(), outlines.read)
   for kind, text in _xml(folder).items():
     add(f'Excel: XML of {kind}', f'{kind}.xlsx', _workbook(text), _labels)
-  add('gzip of zeros', 'zeros.csv', gzip.compress(MEBIBYTE * 64) * 64, _labels)
+  add('gzip of zeros', 'zeros.csv', _gzip(4096), _labels)
   add('Excel: a sheet of zeros', 'zeros.xlsx', _zip('xl/worksheets/sheet1.xml', 4096), _labels)
   add('npz of zeros', 'zeros.npz', _zip('x.npy', 4096), _first)
   for shape in ((2**50, 8, 8), (2, 2**31, 2**31)):
@@ -143,11 +153,14 @@ def _first(path: pathlib.Path) -> object:
 
 
 def _zip(member: str, mebibytes: int) -> bytes:
-  file = io.BytesIO()
-  with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive, archive.open(member, 'w') as to:
-    for _ in range(mebibytes):
-      to.write(MEBIBYTE)
-  return file.getvalue()
+  """Returns a zip file of one member, zeros."""
+  data, name = _deflated(mebibytes), member.encode()
+  size = min(mebibytes << 20, 2**32 - 2)
+  about = struct.pack('<HHHHHIIIHH', 20, 0, 8, 0, 33, 0, len(data), size, len(name), 0)
+  local = b'PK\3\4' + about + name + data
+  entry = b'PK\1\2' + struct.pack('<H', 20) + about + struct.pack('<HHHII', 0, 0, 0, 0, 0) + name
+  end = struct.pack('<HHHHIIH', 0, 0, 1, 1, len(entry), len(local), 0)
+  return local + entry + b'PK\5\6' + end
 
 
 def _dicoms() -> dict[str, bytes]:
@@ -159,17 +172,14 @@ def _dicoms() -> dict[str, bytes]:
   sides = _put(sides, sides.index(b'\x28\0\x11\0US') + 8, b'\xff\xff')
   deflated = seeds.dicom(pixels, uid.DeflatedExplicitVRLittleEndian)
   meta = 132 + 12 + struct.unpack('<I', deflated[140:144])[0]
-  packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-  zeros = b''.join(packer.compress(MEBIBYTE) for _ in range(4096)) + packer.flush()
   codestream = _put(
     seeds.pictures()['JPEG 2000']['colour.j2k'], 8, struct.pack('>II', 60_000, 60_000)
   )
   return {
     'sides': sides,
-    'deflated_zeros': deflated[:meta] + zeros,
+    'deflated_zeros': deflated[:meta] + _deflated(4096),
     'jpeg_2000_sides': seeds.dicom(
-      np.zeros((60_000, 1), np.uint8)[:, :0].reshape(60_000, 0), uid.JPEG2000Lossless,
-      frame=codestream, Rows=60_000, Columns=60_000,
+      pixels, uid.JPEG2000Lossless, frame=codestream, Rows=60_000, Columns=60_000
     ),
     'nested_sequences': _nested(whole),
   }  # fmt: skip

@@ -294,7 +294,7 @@ def read(folder: pathlib.Path, image_format: ImageFormat) -> Prepared:
   images = files.read_json(folder / CONTENTS)['images']
   try:
     with open(folder / INDEX, encoding='utf-8') as file:
-      lines = [ImageFile(*json.loads(line)) for line in file]
+      lines = [ImageFile(*files.parsed(line)) for line in file]
     size = (folder / PIXELS).stat().st_size
   except (OSError, ValueError, TypeError) as error:
     raise InputError(f'{folder}: damaged or not finished ({error}); {_AGAIN}') from None

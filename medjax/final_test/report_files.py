@@ -109,7 +109,7 @@ def read_examples(layout: Layout) -> list[Example]:
   if not layout.examples.is_file():
     return []
   try:
-    content = json.loads(layout.examples.read_text())
+    content = files.parsed(layout.examples.read_text())
     return [results_file.from_plain(item, Example) for item in content]
   except (TypeError, ValueError) as error:
     raise InputError(

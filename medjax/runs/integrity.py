@@ -208,7 +208,7 @@ def _carried(layout: Layout, step: int) -> dict[str, Any] | None:
   """
   checkpoint = layout.checkpoints / str(step)
   try:
-    carried = json.loads((checkpoint / _METADATA).read_text())['custom_metadata']
+    carried = files.parsed((checkpoint / _METADATA).read_text())['custom_metadata']
     if isinstance(carried['split_sha256'], str) and isinstance(carried['config'], dict):
       return carried
     reason = 'another program has saved it'
@@ -230,7 +230,7 @@ def _kept(layout: Layout) -> list[int]:
   if newest is None or not newest.is_file():
     return steps[-1:]
   try:
-    carried = json.loads(newest.read_text())['custom_metadata']
+    carried = files.parsed(newest.read_text())['custom_metadata']
     count = carried['config']['evaluation'].get('checkpoints', 1)
     defined = [entry for entry in carried['history'] if entry['auroc_mean'] is not None]
     best = sorted(reversed(defined), key=lambda entry: entry['auroc_mean'], reverse=True)[:count]

@@ -1,9 +1,9 @@
 """The file metrics.jsonl: a row for each step that is logged and for each validation."""
 
-import json
 from typing import Any
 
 from medjax.runs.layout import Layout
+from medjax.runtime import files
 
 
 def read(layout: Layout) -> list[dict[str, Any]]:
@@ -12,7 +12,7 @@ def read(layout: Layout) -> list[dict[str, Any]]:
   rows = []
   for line in path.read_text().splitlines() if path.is_file() else ():
     try:
-      rows.append(json.loads(line))
-    except json.JSONDecodeError:
+      rows.append(files.parsed(line))
+    except ValueError:
       break
   return rows

@@ -254,7 +254,7 @@ def _check_same_config(config: Config, layout: Layout) -> None:
 
 def _saved_config(layout: Layout) -> dict[str, Any]:
   try:
-    saved = json.loads(layout.config.read_text())
+    saved = files.parsed(layout.config.read_text())
   except ValueError as error:
     raise InputError(
       f'{layout.config}: not the JSON that the run wrote ({error}); take another --workdir'

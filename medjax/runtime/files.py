@@ -130,6 +130,18 @@ def short_name(name: str) -> str:
   return f'{beginning}~{digest}{ending}'
 
 
+def parsed(text: str | bytes) -> Any:
+  """Returns what JSON says.
+
+  Raises:
+    ValueError: it is none, or brackets within brackets deeper than Python goes.
+  """
+  try:
+    return json.loads(text)
+  except RecursionError:
+    raise ValueError('brackets within brackets by the thousand') from None
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
   """Returns the JSON object of a file that a run wrote.
 
@@ -137,7 +149,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     InputError: there is no such file, or it holds something else.
   """
   try:
-    values = json.loads(path.read_text(encoding='utf-8'))
+    values = parsed(path.read_text(encoding='utf-8'))
   except FileNotFoundError:
     raise InputError(
       f'{path}: no such file; {path.parent} is not the work directory of a run'

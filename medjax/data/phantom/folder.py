@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medjax.errors import InputError, nearest
-from medjax.runtime import progress
+from medjax.runtime import files, progress
 
 _LOCK = 'lock'  # held by who generates
 WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
@@ -80,7 +80,7 @@ def _exists(root: pathlib.Path, settings: Mapping[str, int | float | str]) -> bo
   if not os.path.lexists(root):
     return False
   try:
-    stored = json.loads((root / 'phantom.json').read_text(encoding='utf-8'))
+    stored = files.parsed((root / 'phantom.json').read_text(encoding='utf-8'))
   except (OSError, ValueError):
     raise InputError(
       f'{root}: exists but is no phantom; choose a root that does not exist'

@@ -330,7 +330,7 @@ def _table_digest(columns: dict[str, str]) -> str:
 
 def _load_proof(path: pathlib.Path) -> dict:
   try:
-    recorded = json.loads(path.read_text(encoding='utf-8'))
+    recorded = files.parsed(path.read_text(encoding='utf-8'))
   except FileNotFoundError:
     raise InputError(f'{path}: no such file; a split is {CSV_NAME} and {PROOF_NAME}') from None
   except (OSError, ValueError) as error:

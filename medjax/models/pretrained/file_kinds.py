@@ -1,11 +1,12 @@
 """What a file of weights is by its content, whatever it is called, and how to make it readable."""
 
-import json
 import pathlib
 import re
 import shlex
 import tarfile
 import zipfile
+
+from medjax.runtime import files
 
 # The first object in a file of torch.save before it wrote zip files (torch/serialization.py).
 _LEGACY_TORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
@@ -114,7 +115,7 @@ def _unlike_safetensors(path: pathlib.Path, start: bytes, size: int) -> str:
     return f'cut off: {size:,} bytes, and its header alone has {length:,}; {_FETCH_AGAIN}'
   try:
     ends = [
-      value['data_offsets'][1] for name, value in json.loads(header).items() if name[:2] != '__'
+      value['data_offsets'][1] for name, value in files.parsed(header).items() if name[:2] != '__'
     ]
   except (ValueError, TypeError, KeyError, IndexError, AttributeError):
     return f'its header is damaged; {_FETCH_AGAIN}'

@@ -5,7 +5,6 @@ Only safetensors are read: unpickling a file runs whatever code its author put t
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from medjax.errors import InputError
 from medjax.models.pretrained import file_kinds, hub
+from medjax.runtime import files
 
 _HUB_NAME = re.compile(r'(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?')
 # Of files that are not there; no name of the hub ends so.
@@ -142,7 +142,7 @@ def _described(path: pathlib.Path) -> dict[str, Any]:
   if not path.is_file():
     return {}
   try:
-    description = json.loads(path.read_text())
+    description = files.parsed(path.read_text())
     values, settings = description.get('pretrained_cfg', {}), description.get('settings')
     mean, std = (tuple(map(float, values.get(name, ()))) for name in ('mean', 'std'))
     interpolation = str(values.get('interpolation', ''))
