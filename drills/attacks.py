@@ -43,7 +43,9 @@ REFUSED_AS_LABELS = (
   'x' * 4096, ' ', 'a\x00b', '\u200fa',
 )  # fmt: skip
 STEERING = ('file\x1b[31m', 'file\u202egnp', 'file\nline', 'x' * 200)
-_ACTIVE = {'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'a'}
+_ACTIVE = {'script', 'iframe', 'object', 'embed', 'link', 'base', 'form'}
+_ADDRESSES = ('href', 'xlink:href', 'src', 'action', 'formaction', 'srcset', 'poster')
+_LEADING = ('javascript:', 'vbscript:', 'http', '//', 'data:text')
 
 
 class _Elements(html.parser.HTMLParser):
@@ -55,12 +57,13 @@ class _Elements(html.parser.HTMLParser):
 
   def handle_starttag(self, tag, attributes):
     for name, value in attributes:
-      address = (value or '').strip().lower()
-      if name.startswith('on') or address.startswith(('javascript:', 'http', '//')):
+      address = re.sub(r'[\s\x00-\x20]', '', value or '').lower()
+      leads = name in _ADDRESSES and address.startswith(_LEADING)
+      if name.startswith('on') or leads or (tag == 'img' and name == 'src' and not (
+        address.startswith('data:image/')
+      )):  # fmt: skip
         self.active.append(f'<{tag} {name}={value!r:.60}>')
-      if name in ('src', 'href') and not address.startswith(('data:image/', '#')):
-        self.active.append(f'<{tag} {name}={value!r:.60}>')
-    if tag in _ACTIVE - {'a'}:
+    if tag in _ACTIVE:
       self.active.append(f'<{tag}>')
 
 
