@@ -110,7 +110,7 @@ def unknown_code(frame):
   ('change', 'words'),
   [
     (rename_row, r"labels\.csv: row 5: 'p9/IM9' is neither a DICOM image"),
-    (unknown_code, r"labels\.csv: row 4, column 'Edema': unknown code 'maybe'"),
+    (unknown_code, r"labels\.csv: row 4, column 'Edema': unknown code; allowed"),
     (lambda frame: pd.concat([frame, frame[:1]]), r"row 8: image 'p0/IM0' is listed twice"),
     (
       lambda frame: frame.rename(columns={'image': 'Image'}),
