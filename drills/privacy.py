@@ -160,14 +160,14 @@ def _commands(
       ['split', given, f'--output={left}/other',
        f'--config.data.settings.pseudonym_key={work}/other_key'],
     ),
-    'a damaged file that stops': (1, ['split', given, '--config.data.broken=stop',
-                                      f'--output={left}/none']),
     'main': (0, ['main', given, f'--workdir={run}']),
     'export': (0, ['export', f'--workdir={run}', f'--output={left}/export']),
     'no such label': (1, ['main', given, f'--workdir={left}/no', '--config.data.labels=name']),
   }  # fmt: skip
   if not quick:
     lines |= {
+      'a damaged file that stops': (1, ['main', given, f'--workdir={left}/none',
+                                        '--config.data.broken=stop']),
       'main again': (0, ['main', given, f'--workdir={run}']),
       'audit': (0, ['audit', given, f'--output={left}/audit']),
       'preview': (0, ['preview', given, f'--output={left}/preview.png']),

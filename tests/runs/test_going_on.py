@@ -30,7 +30,10 @@ class Stopped(Exception):
 
 def check_earlier(layout, number):
   """Compares what an earlier result vouches for with the files that are kept of it."""
-  vouched = json.loads(layout.earlier_result(number).read_text())['files']
+  content = json.loads(layout.earlier_result(number).read_text())
+  vouched = content['files']
+  own = json.dumps({**content, 'files': {}}, sort_keys=True)
+  assert vouched.pop('evaluation/test.json') == hashlib.sha256(own.encode()).hexdigest()
   for name, digest in vouched.items():
     kept = layout.earlier_files(number) / name
     path = kept if kept.is_file() else layout.workdir / name
