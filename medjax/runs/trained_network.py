@@ -58,7 +58,7 @@ def sha256_of(variables: dict[str, Any]) -> str:
   for name in sorted(flat):
     array = np.ascontiguousarray(flat[name])
     digest.update(f'{name} {array.dtype} {list(array.shape)}\n'.encode())
-    digest.update(memoryview(array).cast('B') if array.size else b'')
+    digest.update(array.tobytes())
   return digest.hexdigest()
 
 
