@@ -28,6 +28,7 @@ WORD = re.compile(b'SECRET')
 TRIES = """
 import json, os, sys, time
 sys.path.insert(0, 'drills')
+import watched_child
 
 def attempt(number):
   if number in (1, 3):
