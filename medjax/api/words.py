@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from medjax.errors import InputError
-from medjax.runtime import storage
+from medjax.runtime import remote, storage
 
 
 @contextlib.contextmanager
@@ -47,4 +47,5 @@ def path(value: Any, what: str) -> pathlib.Path:
     raise InputError(f'{what}: {type(value).__name__} given; give a path')
   if not os.fspath(value):
     raise InputError(f'{what}: is empty; give a path')
+  remote.refuse(value, what)
   return pathlib.Path(value)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from medjax.data.images import containers, lists
 from medjax.data.table import named_in
 from medjax.errors import InputError, count
+from medjax.runtime import remote
 
 _LOOKED_AT = 100_000  # files
 _COMPLETE = 'complete the images, or set config.data.broken=set_aside to go on without such rows'
@@ -78,13 +80,16 @@ def _elsewhere(images: Sequence[str], root: pathlib.Path) -> tuple[str, str]:
   folder, _, suffix = f'/{file}'.rpartition(f'/{image}')
   parts = {'folder': folder.removeprefix('/'), 'suffix': suffix}
   fits = f'/{file}' == f'{folder}/{image}{suffix}' and all(
-    os.path.exists(os.path.join(root, parts['folder'], other + suffix)) for other in images
+    remote.exists(os.path.join(root, parts['folder'], other + suffix)) for other in images
   )
   settings = ', '.join(f"{name}='{value}'" for name, value in parts.items() if value)
   return file, f'data.settings.{settings}' if fits else ''
 
 
 def _files_below(root: pathlib.Path) -> Iterator[str]:
+  if remote.is_remote(root):
+    yield from remote.files_below(root)
+    return
   for folder, below, names in os.walk(root):
     below.sort()
     for name in sorted(names):
@@ -103,13 +108,13 @@ def compare(images: Iterable[str], root: pathlib.Path) -> tuple[np.ndarray, list
   unmatched = [row for row, image in enumerate(images) if image not in files]
   # Where a study's images are not there, one look at their folder answers for all.
   tops = {images[row].partition('/')[0] for row in unmatched}
-  absent = {top for top in tops if not os.path.exists(os.path.join(root, top))}
+  absent = {top for top in tops if not remote.exists(os.path.join(root, top))}
 
   def exists(image: str) -> bool:
     if '#' not in image and image.partition('/')[0] in absent:
       return False
     # Walking does not follow links to folders, and an image in a container is no file of its own.
-    return os.path.exists(containers.container_of(os.path.join(root, image)))
+    return remote.exists(containers.container_of(os.path.join(root, image)))
 
   missing = np.array([row for row in unmatched if not exists(images[row])], np.int64)
   others = files.difference(plain) if files else files
@@ -132,12 +137,22 @@ def _files_near(images: Iterable[str], root: pathlib.Path) -> Iterable[str]:
     for image in images:
       by_top.setdefault(image[: image.find('/') + 1], []).append(image)
   for top, inside in by_top.items():
+    if remote.is_remote(root):
+      yield from _in_bucket(root, _common_folder(inside), is_deep=bool(top))
+      continue
     for folder, below, names in os.walk(root / _common_folder(inside)):
       if not top:
         below.clear()  # Next to the table lies what has nothing to do with it.
       relative = os.path.relpath(folder, root)
       prefix = '' if relative == '.' else relative.replace(os.sep, '/') + '/'
       yield from (prefix + name for name in names)
+
+
+def _in_bucket(root: Any, folder: str, is_deep: bool) -> Iterator[str]:
+  prefix = f'{folder}/' if folder else ''
+  for name in remote.files_below(root / folder if folder else root):
+    if is_deep or '/' not in name:  # Next to the table lies what has nothing to do with it.
+      yield prefix + name
 
 
 def _common_folder(images: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from medjax.data.images import containers, content, decoding, headers
 from medjax.data.images.mapped import MappedImages
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, count
-from medjax.runtime import files, progress
+from medjax.runtime import files, progress, remote
 
 _VERSION = 1  # of what the files hold
 CONTENTS, INDEX, PIXELS, LOCK = 'prepared.json', 'index.jsonl', 'pixels.npy', '.lock'
@@ -214,11 +214,12 @@ def _decode(
 ) -> tuple[ImageFile, np.ndarray]:
   path = os.path.join(root, image)
   before = _status(path)
-  try:
-    (pixels, header), reason = decoding.decode_with_header(path, image_format), ''
-  except InputError as error:
-    pixels, header, reason = np.zeros(image_format.shape, np.uint8), headers.UNREAD, str(error)
-  digest = content.digest(path)
+  with remote.held(path):
+    try:
+      (pixels, header), reason = decoding.decode_with_header(path, image_format), ''
+    except InputError as error:
+      pixels, header, reason = np.zeros(image_format.shape, np.uint8), headers.UNREAD, str(error)
+    digest = content.digest(path)
   if _status(path) != before:
     raise InputError(f'{path}: changed while it was read; the same command goes on')
   width, height, mode, kind = header
@@ -228,6 +229,8 @@ def _decode(
 def _status(path: str) -> tuple[int, int, int]:
   """Returns size and times of change of a file, or of the container that an image is in."""
   container = containers.container_of(path)
+  if remote.is_remote(container):
+    return remote.info(container)
   if os.path.isdir(container):  # TensorFlow Datasets: the folder itself does not change.
     files_there = [os.path.join(container, name) for name in sorted(os.listdir(container))]
     sizes, modified, changed = zip((0, 0, 0), *map(_status_of_file, files_there))

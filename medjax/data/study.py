@@ -26,7 +26,7 @@ from medjax.data.leakage import table_audit
 from medjax.data.prepared import Prepared
 from medjax.data.split import by_patient, folds, given, source_weights, split_files
 from medjax.errors import InputError, check_option
-from medjax.runtime import rounding
+from medjax.runtime import remote_path, rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ def read_source(config: Config) -> Source:
   """Reads the source; raises as `make`."""
   every_image = datasets.read_all(config.data)
   data = config.data
-  notes = missing_files.check(every_image, pathlib.Path(data.root), data.broken, data.source)
+  notes = missing_files.check(every_image, remote_path.path(data.root), data.broken, data.source)
   table, view_notes = datasets.keep_views(every_image, config.data)
   return Source(every_image, table, *_labels(config, table), notes + view_notes)
 
@@ -139,7 +139,7 @@ def draw(config: Config, source: Source) -> tuple[np.ndarray, dict, list[str]]:
     InputError: anything about the split.
   """
   with_official, notes = given.with_official(
-    source.table, pathlib.Path(config.data.root), config.split
+    source.table, remote_path.path(config.data.root), config.split
   )
   split, how = folds.split(
     with_official, source.truth, source.known, config.data.labels, config.split

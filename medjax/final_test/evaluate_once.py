@@ -1,7 +1,6 @@
 """From a trained model to predictions, figures and the report."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,7 +21,7 @@ from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import progress
+from medjax.runtime import progress, remote_path
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (
@@ -215,7 +214,7 @@ def _explain(
   chosen = surest.choose(
     frozen.calibrated(level, test), {label: level.threshold(label) for label in test.labels}
   )
-  root, labels = pathlib.Path(config.data.root), list(test.labels)
+  root, labels = remote_path.path(config.data.root), list(test.labels)
   method = config.evaluation.saliency
   explain = None if method == 'none' else saliency.of_learner(learner, network.best, method)
   sentences, localisation = [], None

@@ -1,6 +1,5 @@
 """What weakens a study beyond its figures, in plain sentences."""
 
-import pathlib
 from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
@@ -17,7 +16,7 @@ from medjax.runs import integrity, model_file, readings, seen_by_run
 from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.readings import Reading
-from medjax.runtime import progress
+from medjax.runtime import progress, remote_path
 from medjax.training.learner import Learner
 
 
@@ -75,7 +74,7 @@ def notes_on_pictures(config: Config, learner: Learner) -> list[str]:
     except InputError as error:
       sentences.append(f'No heat maps: {error}.')
   try:
-    if path := boxes.find(pathlib.Path(config.data.root)):
+    if path := boxes.find(remote_path.path(config.data.root)):
       boxes.read(path)
   except InputError as error:
     sentences.append(f'The boxes beside the data will be ignored: {error}.')

@@ -1,6 +1,5 @@
 """From the finished runs of folds or seeds to what is said of all of them together."""
 
-import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from medjax.report import beside, folds_page, repeated_parts, seeds_page, weakne
 from medjax.runs import averaging, finished, fold_lineage
 from medjax.runs.finished import Run
 from medjax.runs.repeats import Repeats
-from medjax.runtime import files
+from medjax.runtime import files, remote
 
 _FACTS = ('source', 'model', 'parameters', 'weights', 'images', 'reported', 'images set aside')
 _TRAINING_SETS = (
@@ -279,7 +278,7 @@ def _vouched(repeats: Repeats, runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _title(config: Config) -> str:
-  return f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}'
+  return f'{config.model.name} on {remote.name(config.data.root)}'
 
 
 def _write(

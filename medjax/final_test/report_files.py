@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import json
-import pathlib
 import platform
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,7 @@ from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
 from medjax.runs import integrity, metrics_file
 from medjax.runs.layout import Layout
-from medjax.runtime import files
+from medjax.runtime import files, remote
 
 
 def write(layout: Layout, result: Result) -> Result:
@@ -64,7 +63,7 @@ def page(
   config = configs.from_dict(settings)
   result = dataclasses.replace(result, notes=tuple(map(in_words, result.notes)))
   return run_page.render(
-    title=f'{config.model.name} on {pathlib.Path(config.data.root).resolve().name}',
+    title=f'{config.model.name} on {remote.name(config.data.root)}',
     result=result,
     history=metrics_file.read(layout),
     split_proof=files.read_json(layout.split_proof),

@@ -27,7 +27,7 @@ from medjax.inference.external_set import ExternalSet
 from medjax.report import beside, external_page, sites_page
 from medjax.runs import decisions
 from medjax.runs.finished import Run
-from medjax.runtime import files, progress
+from medjax.runtime import files, progress, remote
 
 PAGE, RESULT, PREDICTIONS, SITES = 'index.html', 'external.json', 'predictions.csv', 'sites.json'
 
@@ -132,7 +132,7 @@ def validate(run: Run, config: Config, asked: Asked) -> Validated:
     'external': characteristics.of_rows(other.table[good].assign(**about[good])),
     'own test': _own_people(run),
   }
-  title = f'{run.config.model.name} of {run.workdir.name} on {pathlib.Path(root).resolve().name}'
+  title = f'{run.config.model.name} of {run.workdir.name} on {remote.name(root)}'
   page = external_page.render(
     result,
     title=title,

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from medjax.data.leakage.other_set import Met
 from medjax.errors import InputError, check_option, count
 from medjax.runs import seen_by_run
 from medjax.runs.finished import Run
-from medjax.runtime import progress
+from medjax.runtime import progress, remote_path
 
 PARTS = ('all', 'train', 'validation', 'test', 'unused')
 
@@ -88,7 +87,7 @@ def read(run: Run, config: Config, given: Sequence[str], part: str) -> ExternalS
   asked = dataclasses.replace(data, labels=terms)
   with progress.waiting(f'reading the table of images and their labels in {data.root}'):
     table = datasets.read_all(asked)
-    notes = missing_files.check(table, pathlib.Path(data.root), data.broken, data.source)
+    notes = missing_files.check(table, remote_path.path(data.root), data.broken, data.source)
     table, view_notes = datasets.keep_views(table, asked)
     if part != 'all':
       table = _of_part(config, table, part)

@@ -16,7 +16,7 @@ from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError, one_line
 from medjax.runs import averaging
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import devices, progress, storage
+from medjax.runtime import devices, progress, remote, storage
 
 _TOGETHER = 8  # images that a thread reads at a time
 
@@ -141,6 +141,8 @@ def _read(item: Item, formats: Sequence[ImageFormat]) -> Read:
   try:
     arrays = tuple(decoding.decode(item.path, image_format) for image_format in formats)
     return Read(item, arrays, '')
+  except remote.Unreachable:
+    raise
   except InputError as error:
     return Read(item, (), str(error))
   except Exception as error:  # Whatever it is, it must not end a job of days.

@@ -8,7 +8,6 @@ are the population, and test sets are drawn from it with replacement.
 import dataclasses
 import hashlib
 import json
-import pathlib
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from medjax.data import study
 from medjax.remedies import overlap, population, training
 from medjax.remedies.experiment import Experiment, Measure, Plan, Problem, Repetition, Values
 from medjax.remedies.population import average
+from medjax.runtime import remote
 
 NAME = 'own_films'
 
@@ -141,7 +141,7 @@ class _Films:
     data = dataclasses.replace(
       self.config.data,
       source='csv',
-      root=str(pathlib.Path(self.config.data.root).resolve()),
+      root=remote.real(self.config.data.root),
       settings={'table_file': str(table_file), 'grouped_by': grouped_by},
       blank='ignore',
       views=(),

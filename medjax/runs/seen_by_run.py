@@ -1,6 +1,5 @@
 """Whom the network of a run has seen: the images and patients that trained, chose or tested it."""
 
-import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +9,7 @@ from medjax.data import table
 from medjax.data.leakage import seen_before
 from medjax.runs import readings
 from medjax.runs.layout import Layout
-from medjax.runtime import files
+from medjax.runtime import files, remote
 
 
 def seen_by(layout: Layout) -> pd.DataFrame:
@@ -32,7 +31,7 @@ def _images(layout: Layout, splits: tuple[str, ...], *, has_own: bool) -> pd.Dat
   if has_own:
     own = table.read_csv(layout.split, ['image', 'patient', 'split'])
     root = files.read_json(layout.config)['data']['root']
-    own = own.assign(root=os.path.realpath(root), sha256='')
+    own = own.assign(root=remote.real(root), sha256='')
     if layout.images.is_file():
       digests = table.read_csv(layout.images, ['image', 'sha256']).set_index('image')['sha256']
       own['sha256'] = digests.reindex(own['image']).fillna('').to_numpy()

@@ -9,7 +9,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from medjax.errors import InputError
-from medjax.runtime import plain_text, storage
+from medjax.runtime import plain_text, remote, storage
 
 _CONFIG = flags.DEFINE_string(
   'config',
@@ -31,7 +31,8 @@ def load_config():
   if _CONFIG.value is None:
     raise InputError('--config is missing; try --config=configs/phantom.py, which needs no data')
   loaded = config.load(_CONFIG.value, _overrides)
-  _roots.append(loaded.data.root)
+  if not remote.is_remote(loaded.data.root):
+    _roots.append(loaded.data.root)
   return loaded
 
 
@@ -64,10 +65,15 @@ def run(main: Callable[[], None]) -> None:
           f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides "
           'like --config.steps=100'
         )
+      for name in (*_WRITTEN, 'images', 'slides', 'root'):
+        if name in flags.FLAGS:
+          remote.refuse(flags.FLAGS[name].value, f'--{name}')
       try:
         main()
       finally:
         sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
+    except remote.Unreachable as error:
+      _exit(str(error))
     except InputError as error:
       _exit(_of_disk(error) or str(error))
     except BrokenPipeError:

@@ -12,6 +12,7 @@ from medjax.data.table import label_values, read_csv
 from medjax.errors import InputError
 from medjax.evaluation import levels
 from medjax.evaluation.predictions import Predictions
+from medjax.runtime import remote
 from medjax.whole_slides import patch_sets
 
 
@@ -40,6 +41,7 @@ def read(config: Config) -> SlideReference:
   Raises:
     InputError: the source names no slides.
   """
+  remote.refuse(config.data.root, 'config.data.root')
   table = datasets.read(config.data)
   if 'slide' not in table:
     raise InputError(

@@ -42,7 +42,7 @@ from medjax.data.datasets import (
   vocabulary,
 )
 from medjax.errors import InputError, check_option, one_line
-from medjax.runtime import garbage, import_by_name
+from medjax.runtime import garbage, import_by_name, remote, remote_path
 
 
 def read_several(
@@ -162,8 +162,8 @@ def _read(data: Data, where: str) -> pd.DataFrame:
     if import_by_name.takes(source, name):
       settings[name] = getattr(data, name)
   try:
-    frame = source(pathlib.Path(data.root), **settings)
-  except (InputError, OSError):
+    frame = source(remote_path.path(data.root), **settings)
+  except (InputError, OSError, remote.Unreachable):
     raise
   except Exception as error:  # Whatever anybody's source may raise.
     raise InputError(f"{where}.source='{data.source}': {one_line(error)}") from error

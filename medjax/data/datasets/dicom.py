@@ -26,6 +26,7 @@ import pandas as pd
 from medjax.data import table
 from medjax.data.images import dicom
 from medjax.errors import InputError, check_option, count
+from medjax.runtime import remote
 
 # What a row of the table may name its images by, and where the header has it.
 KEYS = {'image': 'image', 'StudyInstanceUID': 'study', 'AccessionNumber': 'accession'}
@@ -176,9 +177,10 @@ def _is_hidden(name: str) -> bool:
 def _header(path: pathlib.Path, **options: Any) -> dict[str, str] | None:
   """Returns the header of a DICOM file, of a damaged one the `reason` alone, None of any other."""
   try:
-    with path.open('rb') as file:
-      head = file.read(dicom.HEAD)
-    return dicom.header(path, **options) if dicom.is_dicom(path, head) else None
+    with remote.held(path):
+      with remote.opened(path) as file:
+        head = file.read(dicom.HEAD)
+      return dicom.header(path, **options) if dicom.is_dicom(path, head) else None
   except InputError as error:
     return {'reason': str(error)}
   except OSError as error:

@@ -29,7 +29,7 @@ def paths(
   present = [folder for folder in folders if (root / folder).is_dir()]
   for folder in present:
     in_folder: dict[str, list[str]] = {}
-    for file in sorted(os.listdir(root / folder)):
+    for file in sorted(path.name for path in (root / folder).iterdir()):
       name, ending = os.path.splitext(file)
       if ending.lower() in endings:
         in_folder.setdefault(name.casefold(), []).append(_join(folder, file))

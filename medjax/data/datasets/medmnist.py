@@ -16,6 +16,7 @@ import pandas as pd
 from medjax.data import table
 from medjax.data.datasets import classes
 from medjax.errors import InputError
+from medjax.runtime import remote
 
 PARTS = {'train': 'train', 'val': 'validation', 'test': 'test'}
 _ORGANS = (
@@ -166,9 +167,10 @@ def _values(path: pathlib.Path, name: str) -> np.ndarray:
 
 def _member(path: pathlib.Path, name: str) -> IO[bytes]:
   try:
-    return zipfile.ZipFile(path).open(f'{name}.npy')
+    return zipfile.ZipFile(remote.local_copy(path)).open(f'{name}.npy')
   except KeyError:
-    names = ', '.join(file.removesuffix('.npy') for file in zipfile.ZipFile(path).namelist())
+    there = zipfile.ZipFile(remote.local_copy(path)).namelist()
+    names = ', '.join(file.removesuffix('.npy') for file in there)
     raise InputError(f"{path}: holds no array '{name}'; it holds {names}") from None
   except (OSError, zipfile.BadZipFile) as error:
     raise InputError(f'{path}: cannot be read as an .npz file ({error}); fetch it again') from None

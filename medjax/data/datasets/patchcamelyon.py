@@ -12,6 +12,7 @@ import pandas as pd
 
 from medjax.data import cells, table
 from medjax.errors import InputError
+from medjax.runtime import remote
 
 LABELS = ('Tumor',)
 PARTS = {'train': 'train', 'valid': 'validation', 'test': 'test'}
@@ -102,7 +103,7 @@ def _open(path: pathlib.Path, name: str) -> Any:
   import h5py
 
   try:
-    file = h5py.File(path, 'r')
+    file = h5py.File(remote.local_copy(path), 'r')
   except OSError as error:
     raise InputError(f'{path}: cannot be read as an HDF5 file ({error}); fetch it again') from None
   if name not in file:

@@ -21,6 +21,7 @@ import pandas as pd
 from medjax.data import table
 from medjax.data.datasets import chexpert, classes
 from medjax.errors import InputError, nearest
+from medjax.runtime import remote
 
 # TFDS' own order of CheXpert's codes: uncertain, positive, negative, unmentioned.
 _CHEXPERT_CODES = np.array([-1, 1, 0, np.nan], np.float32)
@@ -116,7 +117,7 @@ def _open(folder: pathlib.Path) -> Any:
       f"sets prepared by TFDS need tensorflow-datasets ({error}); pip install 'medjax[tfds]'"
     ) from None
   try:
-    prepared = tensorflow_datasets.builder_from_directory(str(folder))
+    prepared = tensorflow_datasets.builder_from_directory(remote.local_copy(folder))
   except Exception as error:  # Whatever damaged metadata makes TFDS raise.
     raise InputError(f'{folder}: cannot be read as a set prepared by TFDS ({error})') from None
   file_format = prepared.info.file_format

@@ -29,6 +29,7 @@ import numpy as np
 from medjax.data import packed
 from medjax.data.images import memory
 from medjax.errors import InputError, nearest
+from medjax.runtime import remote
 
 _HDF5 = ('.h5', '.hdf5')
 _NUMPY = b'\x93NUMPY'
@@ -40,7 +41,7 @@ _opening = threading.Lock()
 
 def is_inside(path: str | pathlib.Path) -> bool:
   """Whether a path is `container#key`, and not a file with such a name."""
-  return '#' in str(path) and not os.path.exists(path)
+  return '#' in str(path) and not remote.exists(path)
 
 
 def container_of(path: str) -> str:
@@ -58,23 +59,28 @@ def read(path: str | pathlib.Path) -> np.ndarray | bytes:
   """
   container, _, key = str(path).rpartition('#')
   name, _, number = key.rpartition('/')
-  if not os.path.exists(container):
+  if not remote.exists(container):
     raise InputError(f'{container}: no such file, which should hold the image {key}')
   if not number.isdecimal():
     raise InputError(f"{path}: after the '#' an image's number must stand, such as {container}#0")
   process = os.getpid()  # A forked process must not share its parent's open files.
   try:
     with _opening:
-      images = _open(container, name, process)
+      images = _open(_local(container), name, process)
     count = len(images)
     if int(number) >= count:
       raise InputError(f'{path}: no such image; {container} holds {count:,} there, numbered from 0')
     return _checked(path, images[int(number)])
-  except (InputError, MemoryError):
+  except (InputError, MemoryError, remote.Unreachable):
     raise
   except Exception as error:  # Of five libraries.
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     raise InputError(f'{path}: cannot be read ({reason})') from None
+
+
+@functools.cache
+def _local(container: str) -> str:
+  return remote.local_copy(container)
 
 
 def _open(container: str, name: str, process: int) -> Any:

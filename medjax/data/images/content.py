@@ -8,7 +8,7 @@ import pandas as pd
 
 from medjax.data.images import containers
 from medjax.errors import InputError, count
-from medjax.runtime import files, storage
+from medjax.runtime import files, remote, storage
 
 # Pairs of sides that must have no image in common, the gravest first, and what it would mean.
 _PAIRS = {
@@ -32,6 +32,8 @@ def digest(path: str | pathlib.Path) -> str:
       if not isinstance(inside, bytes):
         inside = f'{inside.shape}'.encode() + inside.tobytes()
       return hashlib.sha256(inside).hexdigest()
+    if remote.is_remote(path):
+      return hashlib.sha256(remote.read(path)).hexdigest()
     if not os.path.isfile(path):  # To open a pipe would wait for ever.
       return ''
     return storage.read_again(lambda: files.sha256(pathlib.Path(path)))

@@ -28,7 +28,7 @@ from medjax.data.images import containers, dicom, kinds, memory, png, stored_pix
 from medjax.data.images.headers import UNREAD, Header
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-from medjax.runtime import storage
+from medjax.runtime import remote, storage
 
 # Pillow's own limit warns at 90 million pixels, where films of 10,000 × 10,000 have 100. It counts
 # those of the file, so that a pyramid with small pages would not even open; that of
@@ -155,12 +155,14 @@ def _load(
     if isinstance(record, np.ndarray):
       return _of_array(record, mode, '')
     return _load_file(path, io.BytesIO(record), *how)
-  if os.path.exists(path) and not os.path.isfile(path):  # To open a pipe would wait for ever.
+  is_of_disk = not remote.is_remote(path)
+  # To open a pipe would wait for ever.
+  if is_of_disk and os.path.exists(path) and not os.path.isfile(path):
     raise InputError(f'{path}: a folder, pipe or device, not an image file')
 
   def read() -> tuple[Image.Image, Header]:
     memory_in_use.close()  # Of a read that has stumbled.
-    with open(path, 'rb') as file:
+    with remote.opened(path) as file:
       return _load_file(path, file, *how)
 
   try:

@@ -21,6 +21,7 @@ import numpy as np
 from medjax.data import cells
 from medjax.data.images import dicom_picture, dicom_words, memory
 from medjax.errors import InputError
+from medjax.runtime import remote
 
 HEAD = 132  # bytes of a file that say whether it is a DICOM
 _HEADER = {
@@ -164,6 +165,8 @@ def _read(
   path: str | pathlib.Path, keywords: Sequence[Any], file: IO[bytes] | None = None, **options: Any
 ) -> Any:
   pydicom = _pydicom()
+  if file is None and remote.is_remote(path):
+    file = remote.opened(path)
   try:
     _check_inflated(pydicom, path, file)
     if file:

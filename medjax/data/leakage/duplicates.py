@@ -29,7 +29,7 @@ from medjax.data.images.headers import UNREAD, Header
 from medjax.data.leakage import near_hashes
 from medjax.data.leakage.spanning_pairs import SpanningPairs
 from medjax.errors import InputError
-from medjax.runtime import storage
+from medjax.runtime import remote, storage
 
 SIZE = 32  # pixels of a thumbnail's side
 # Correlation of a copy saved anew at any size and JPEG quality 30 or more: 0.990 and above. Of
@@ -136,7 +136,7 @@ def look(
   def one(position: int) -> None:
     path = paths[position]
     try:
-      if os.path.isfile(path):
+      if remote.is_file(path):
         result.files[position] = storage.read_again(lambda: _digest_of_file(path))
       picture, result.headers[position] = decoding.whole_with_header(path, intensities[position])
     except (InputError, OSError) as error:
@@ -165,7 +165,7 @@ def look(
 
 
 def _digest_of_file(path: str) -> str:
-  with open(path, 'rb') as file:
+  with remote.opened(path) as file:
     return hashlib.file_digest(file, _digest).hexdigest()
 
 

@@ -17,6 +17,7 @@ from medjax.data.leakage.findings import SIDES, Audit, Copies, TableAudit
 from medjax.data.phantom import folder
 from medjax.data.split import by_patient, folds, given, split_files
 from medjax.errors import InputError
+from medjax.runtime import remote, remote_path
 from medjax.runtime.progress import Progress
 
 
@@ -175,7 +176,7 @@ def audit_table(
 
 def set_name(config: Config) -> str:
   """Returns what the folder of a set is called."""
-  return pathlib.Path(config.data.root).resolve().name
+  return remote.name(config.data.root)
 
 
 def _read(config: Config) -> Study:
@@ -194,7 +195,9 @@ def _split(study: Study, path: str) -> Split:
     sides, patients, notes = split_files.read_published(file, table)
     groups = {} if patients is None else {"patient in the split's file": patients}
     return Split(sides, f'in {file}', groups, notes)
-  table, given_notes = given.with_official(table, pathlib.Path(study.config.data.root), settings)
+  table, given_notes = given.with_official(
+    table, remote_path.path(study.config.data.root), settings
+  )
   if str(settings.test).strip().startswith('official') and 'official_split' in table:
     published = table['official_split'].fillna('').replace('', 'unused').to_numpy(str)
     try:
@@ -261,7 +264,7 @@ def _metadata(study: Study, images: pd.DataFrame, looks: duplicates.Looks) -> di
 
 
 def _strays(study: Study) -> list[str]:
-  root = pathlib.Path(study.config.data.root)
+  root = remote_path.path(study.config.data.root)
   _, strays = missing_files.compare(study.names, root)
   if not strays:
     return []
@@ -311,4 +314,4 @@ def _truth(study: Study, rows: np.ndarray) -> pd.DataFrame:
 
 def _exists(path: str) -> bool:
   container = containers.container_of(path)
-  return os.path.isfile(container) or (container != path and os.path.exists(container))
+  return remote.is_file(container) or (container != path and remote.exists(container))

@@ -20,6 +20,7 @@ from medjax.data import identifiers
 from medjax.data.images import containers, content
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError, count
+from medjax.runtime import remote
 from medjax.runtime.progress import Progress
 
 _COMPARED = 50  # images of one name in two folders
@@ -66,7 +67,7 @@ def find(
   """
   split = np.full(len(images), '', object)
   words = np.full(len(images), '', object)
-  real = os.path.realpath(root)
+  real = remote.real(root)
   # What trained comes first: it is the gravest.
   same = {
     folder: _is_same_set(str(folder), of_folder, root, images['image'])
@@ -135,8 +136,8 @@ def _alongside(
     what was seen likewise. Patients are without the name of their set.
   """
   inner = max(folder, root, key=len)
-  own = [os.path.realpath(path) for path in paths]
-  before = [os.path.realpath(os.path.join(folder, image)) for image in seen['image']]
+  own = [remote.real(path) for path in paths]
+  before = [remote.real(os.path.join(folder, image)) for image in seen['image']]
   rows = np.array([row for row, path in enumerate(own) if _is_beneath(path, inner)], np.int64)
   kept = [row for row, path in enumerate(before) if _is_beneath(path, inner)]
   parts = []
@@ -151,14 +152,14 @@ def _is_same_set(folder: str, seen: pd.DataFrame, root: str, images: Iterable[st
 
   Where nothing is left of those seen, neither a file nor a digest, it counts as the same.
   """
-  if folder == os.path.realpath(root):
+  if folder == remote.real(root):
     return True
   digests = dict(zip(seen['image'], seen['sha256']))
   for name in sorted(digests.keys() & set(images))[:_COMPARED]:
     before, now = os.path.join(folder, name), os.path.join(root, name)
     if digests[name] and digests[name] == content.digest(now):
       return True
-    if not os.path.exists(containers.container_of(before)):
+    if not remote.exists(containers.container_of(before)):
       if not digests[name]:
         return True
     elif _show_the_same(before, now):

@@ -21,6 +21,7 @@ from medjax.data.images import containers, content
 from medjax.data.images.lists import Item
 from medjax.data.leakage import duplicates
 from medjax.errors import InputError
+from medjax.runtime import remote
 
 COLUMNS = ['image', 'patient', 'split', 'root', 'sha256']
 _COMPARED = 50  # images of one name in two folders, which say whether the folders hold the same set
@@ -43,7 +44,7 @@ def check_unseen(images: pd.DataFrame, split: np.ndarray, root: str, seen: pd.Da
     seen: from `medjax.runs.seen_by_run.seen_by`: columns COLUMNS.
   """
   for folder, rows in seen.groupby('root'):
-    if not _same_set(str(folder), rows['image'], os.path.realpath(root), images['image']):
+    if not _same_set(str(folder), rows['image'], remote.real(root), images['image']):
       continue
     overlap = _met_again(images, split, rows)
     if overlap:
@@ -112,7 +113,7 @@ def tested_before(
   known: set[str] = set()
   patients = images.loc[split == 'test', 'patient'].nunique()
   for folder, rows in seen[seen['split'] == 'test'].groupby('root'):
-    if _same_set(str(folder), rows['image'], os.path.realpath(root), images['image']):
+    if _same_set(str(folder), rows['image'], remote.real(root), images['image']):
       overlap = _met_again(images, split, rows, {'test': ('test',)})
       known |= set(overlap[1] if overlap else ())
   return len(known), patients
@@ -208,7 +209,7 @@ def find_seen(images: Iterable[Item], seen: pd.DataFrame) -> tuple[int, str]:
     return zlib.crc32(os.fsencode(pair[0].image))
 
   for item, original in heapq.nsmallest(_COMPARED, possible_copies(), key=draw):
-    gone = not os.path.exists(containers.container_of(original))
+    gone = not remote.exists(containers.container_of(original))
     if gone or _is_copy(original, item.path):
       how = 'is called as' if gone else 'shows the same as'
       first = (
@@ -242,6 +243,8 @@ def _resolver() -> Callable[[str], str]:
   folder_of = functools.cache(os.path.realpath)
 
   def real(path: str) -> str:
+    if remote.is_remote(path):
+      return path
     container = containers.container_of(path)
     folder, name = os.path.split(os.path.abspath(container))
     file = os.path.join(folder_of(folder), name)

@@ -112,7 +112,7 @@ def generate(
   special = {name: value for name, value in hospital._asdict().items() if hospital != USUAL}
   patients = _plan(images, seed, hospital.prevalence)
   phantom_folder.make(
-    pathlib.Path(root),
+    root,
     settings | special,
     lambda folder: _write(folder, patients, image_size, hospital.exposure, workers),
   )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medjax.errors import InputError, nearest
-from medjax.runtime import files, progress
+from medjax.runtime import files, progress, remote
 
 _LOCK = 'lock'  # held by who generates
 WARNING = 'Generated pictures (a phantom), not patients: the figures say nothing about medicine.'
@@ -24,7 +24,7 @@ def check_least(settings: Mapping[str, int], least: Mapping[str, int]) -> None:
 
 
 def make(
-  root: pathlib.Path,
+  root: str | os.PathLike,
   settings: Mapping[str, int | float | str],
   write: Callable[[pathlib.Path], None],
 ) -> None:
@@ -35,6 +35,9 @@ def make(
   Raises:
     InputError: `root` exists and holds anything else.
   """
+  if remote.is_remote(root):
+    raise InputError(f'{root}: generated pictures are written to a disk; name a folder of one')
+  root = pathlib.Path(root)
   if _exists(root, settings):
     return
   import filelock  # Here, so that commands that generate nothing start sooner.
@@ -95,7 +98,7 @@ def _exists(root: pathlib.Path, settings: Mapping[str, int | float | str]) -> bo
 
 def warning(*roots: str | os.PathLike) -> str:
   """Returns `WARNING` if one of these folders of images holds a phantom, else ''."""
-  holds_one = any(pathlib.Path(root, 'phantom.json').is_file() for root in roots)
+  holds_one = any(remote.is_file(os.path.join(root, 'phantom.json')) for root in roots)
   return WARNING if holds_one else ''
 
 

@@ -45,7 +45,7 @@ def generate(
   numbers = {'images': images, 'image_size': image_size, 'seed': seed}
   folder.check_least(numbers, LEAST)
   settings: dict[str, int | str] = {'kind': 'tissue', 'format': FORMAT, **numbers}
-  folder.make(pathlib.Path(root), settings, lambda path: _write(path, images, image_size, seed))
+  folder.make(root, settings, lambda path: _write(path, images, image_size, seed))
 
 
 def _write(root: pathlib.Path, images: int, size: int, seed: int) -> None:

@@ -28,7 +28,7 @@ from medjax.final_test import generated
 from medjax.report import beside, search_page
 from medjax.runs import checkpoints, finished, readings, selection, workdir
 from medjax.runs.layout import Layout
-from medjax.runtime import files, progress
+from medjax.runtime import files, progress, remote
 
 RESULT, PAGE, BEST = 'tune.json', 'index.html', 'best'
 PREPARED = 'prepared'
@@ -331,7 +331,7 @@ class _AtWork:
     results_file.save(self._folder / RESULT, result)
     page = search_page.render(
       result,
-      title=f'{self._config.model.name} on {pathlib.Path(self._config.data.root).resolve().name}',
+      title=f'{self._config.model.name} on {remote.name(self._config.data.root)}',
       warning=generated.of_run(self._config),
       best=f'{BEST}/report/index.html' if result.test else '',
     )
