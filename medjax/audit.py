@@ -18,7 +18,7 @@ import sys
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, progress
 
 flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for index.html and audit.json.')
@@ -44,7 +44,8 @@ def main() -> None:
 
   inspection = inspect.audit(config, split=_SPLIT.value, other=other, pixels=_PIXELS.value)
   directory = pathlib.Path(_OUTPUT.value)
-  audit_files.write(directory, inspect.set_name(config), inspection)
+  with progress.waiting('drawing the page'):
+    audit_files.write(directory, inspect.set_name(config), inspection)
   warnings = [f'- {warning}' for warning in inspection.audit.warnings]
   print('\n'.join(warnings) or 'nothing that it looks for')
   print(f'written: {directory / audit_files.PAGE} and {directory / audit_files.RESULT}')

@@ -9,7 +9,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, progress
 
 flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'The picture to write, such as preview.png.')
@@ -28,7 +28,8 @@ def main() -> None:
 
   from medjax.experiment import preview
 
-  sheet, images = preview.draw(config, images=_IMAGES.value, draws=_DRAWS.value)
+  with progress.waiting('drawing what augmentation does'):
+    sheet, images = preview.draw(config, images=_IMAGES.value, draws=_DRAWS.value)
   sheet.save(output)
   print(f'written: {output}, {images} training images, {_DRAWS.value} draws of each')
 

@@ -14,7 +14,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError, check_option
-from medjax.runtime import command_line
+from medjax.runtime import command_line, progress
 
 _READERS = flags.DEFINE_list(
   'readers', None, 'CSV of image, reader and the labels, or several, one a reader: ann.csv,bo.csv.'
@@ -52,13 +52,14 @@ def main() -> None:
       f'--classes={",".join(classes)}: give two or more different names, such as '
       '--classes=none,mild'
     )
-  standard = reference.make(
-    [pathlib.Path(path) for path in _READERS.value],
-    pathlib.Path(_DEFINITIVE.value) if _DEFINITIVE.value else None,
-    method=_CONSENSUS.value,
-    ties=_TIES.value,
-    classes=classes,
-  )
+  with progress.waiting('estimating what the readers agree on'):
+    standard = reference.make(
+      [pathlib.Path(path) for path in _READERS.value],
+      pathlib.Path(_DEFINITIVE.value) if _DEFINITIVE.value else None,
+      method=_CONSENSUS.value,
+      ties=_TIES.value,
+      classes=classes,
+    )
   output = pathlib.Path(_OUTPUT.value)
   reference.write(output, standard)
   print('\n'.join(in_words.describe(standard)))

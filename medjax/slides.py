@@ -16,14 +16,15 @@ Camelyon16, as downloaded, its outlines unpacked:
   python -m medjax.slides --source=camelyon16 --slides=CAMELYON16 --output=data/slides --mpp=1
 """
 
+import contextlib
+import itertools
 import os
 import pathlib
-import sys
 
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line, shards
+from medjax.runtime import command_line, progress, shards
 
 _EXAMPLE = 'try --slides=data/CAMELYON16 --source=camelyon16 --output=data/slides'
 _SLIDES = flags.DEFINE_string('slides', None, 'Folder of slides, searched with its folders.')
@@ -55,8 +56,6 @@ def main() -> None:
 
   shard = shards.asked(_SHARD.value)
 
-  import tqdm
-
   from medjax.whole_slides import patch_pieces, patch_sets, slide_tables
   from medjax.whole_slides.patches import Cutting
 
@@ -69,13 +68,14 @@ def main() -> None:
   )
   cutting = Cutting(_MPP.value, _PATCH_SIZE.value, _CENTRE.value, _TISSUE.value)
   slides = len(patch_pieces.of_piece(table['slide'], shard))
-  with tqdm.tqdm(total=slides, unit='slide', disable=not sys.stderr.isatty()) as bar:
+  bar = progress.Progress('slide', 0, slides, images=0)
+  done = itertools.count(1)
 
-    def progress(line: str) -> None:
-      tqdm.tqdm.write(line)
-      sys.stdout.flush()
-      bar.update()
+  def say(line: str) -> None:
+    progress.say(line)
+    bar.update(next(done))
 
+  with contextlib.closing(bar), progress.waiting('cutting slides'):
     made = patch_pieces.make(
       table,
       output,
@@ -83,7 +83,7 @@ def main() -> None:
       shard,
       stated_mpp=_SLIDE_MPP.value,
       workers=_WORKERS.value,
-      progress=progress,
+      progress=say,
     )
   if made is None:
     return

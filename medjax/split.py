@@ -8,7 +8,7 @@ import pathlib
 from absl import flags
 
 from medjax.errors import InputError
-from medjax.runtime import command_line
+from medjax.runtime import command_line, progress
 
 flags.adopt_module_key_flags(command_line)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for split.csv and split.json.')
@@ -24,8 +24,10 @@ def main() -> None:
   from medjax.data.split import split_files
   from medjax.evaluation import test_size_words
 
-  made, csv = study.make(config)
-  made.proof['notes'] += study.findings(config, made)
+  with progress.waiting(f'reading the table in {config.data.root} and drawing the split'):
+    made, csv = study.make(config)
+  with progress.waiting('looking for what would make the test flatter'):
+    made.proof['notes'] += study.findings(config, made)
   directory = pathlib.Path(_OUTPUT.value)
   split_files.write(directory, csv, made.proof)
   shown = test_size_words.of_split(made.proof)

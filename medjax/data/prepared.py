@@ -342,8 +342,9 @@ def _check_unchanged(prepared: Prepared, root: str | pathlib.Path) -> None:
     is_same = status_of(container) == (line.size, line.modified, line.changed)
     return not is_same and content.digest(path) != line.digest
 
-  with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    lines = list(prepared.index.itertuples(index=False))
+  lines = list(prepared.index.itertuples(index=False))
+  waiting = progress.waiting('looking whether the images are still what they were')
+  with concurrent.futures.ThreadPoolExecutor(8) as pool, waiting:
     changed = [line.image for line, is_so in zip(lines, pool.map(is_changed, lines)) if is_so]
   if changed:
     raise InputError(

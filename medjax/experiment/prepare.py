@@ -8,7 +8,7 @@ from medjax.data import datasets, prepared_pieces
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.prepared import Prepared
 from medjax.runs import weights_of_run
-from medjax.runtime import files
+from medjax.runtime import files, progress
 from medjax.runtime.shards import Shard
 from medjax.training import preprocessing
 
@@ -30,7 +30,8 @@ def prepare(config: Config, folder: pathlib.Path, shard: Shard | None = None) ->
     InputError: anything about the table, the weights that say how images are resized, or the
       folder; see medjax.data.prepared_pieces.make.
   """
-  images, image_format = images_of(config)
+  with progress.waiting(f'reading the table of images and their labels in {config.data.root}'):
+    images, image_format = images_of(config)
   made = prepared_pieces.make(
     folder, config.data.root, images, image_format, config.data.workers, shard
   )

@@ -20,7 +20,7 @@ from medjax.report.sections import split
 from medjax.runs import finished, seen_by_run
 from medjax.runs.finished import Run
 from medjax.runs.layout import Layout
-from medjax.runtime import files
+from medjax.runtime import files, progress
 
 MARGIN = 0.02  # AUROC that counts as no worse, by default
 
@@ -166,7 +166,9 @@ def compare_run(
   other = _other(against, sources, run.config.protocol)
   protocol = dataclasses.replace(run.config.protocol, replicates=replicates, seed=seed)
   check_level(other.test, protocol, protocols.IN_CONFIG)
-  return destination.write(_compare(side, other, protocol, margin))
+  with progress.waiting('computing intervals; fewer --replicates take less'):
+    compared = _compare(side, other, protocol, margin)
+  return destination.write(compared)
 
 
 def compare_files(
@@ -200,7 +202,9 @@ def compare_files(
   other = _other(against, sources._replace(labels=test.labels), protocol)
   check_level(other.test, protocol, names)
   side = _Side(str(sources.predictions), test, (not_recorded(sources.predictions),))
-  return destination.write(_compare(side, other, protocol, margin))
+  with progress.waiting('computing intervals; fewer --replicates take less'):
+    compared = _compare(side, other, protocol, margin)
+  return destination.write(compared)
 
 
 def in_words(compared: Compared) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from medjax.errors import InputError
-from medjax.runtime import plain_text, remote, storage
+from medjax.runtime import plain_text, progress, remote, storage
 
 _CONFIG = flags.DEFINE_string(
   'config',
@@ -69,7 +69,8 @@ def run(main: Callable[[], None]) -> None:
         if name in flags.FLAGS:
           remote.refuse(flags.FLAGS[name].value, f'--{name}')
       try:
-        main()
+        with progress.waiting(f'{_name()} is at work', is_last_resort=True):
+          main()
       finally:
         sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
     except remote.Unreachable as error:
@@ -98,6 +99,11 @@ def run(main: Callable[[], None]) -> None:
       _exit(line)
 
   app.run(guarded, argv=argv, flags_parser=_parse_flags)
+
+
+def _name() -> str:
+  spec = getattr(sys.modules.get('__main__'), '__spec__', None)
+  return spec.name.removesuffix('.__main__') if spec else 'the command'
 
 
 def _exit(line: str) -> NoReturn:

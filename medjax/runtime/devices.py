@@ -70,6 +70,8 @@ def initialise(coordinator: str = '', processes: int = 1, process: int = 0) -> N
     raise InputError(f'the devices cannot be started: {reason}') from None
   if jax.process_count() > 1:
     _exchange_once()
+  if not is_first():
+    progress.leave_to_others()
 
 
 def keep_compiled_programs() -> None:

@@ -3,15 +3,17 @@
 import concurrent.futures
 import contextlib
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar('Item')
 Made = TypeVar('Made')
 _THREADS, _TOGETHER = 8, 1000
+_SIZE = {'ncols': 80, 'nrows': 20}  # characters and lines, where nobody says how many there are
 _SILENT, _LONGEST = 4.0, 60.0  # seconds that nothing is said for, at first and at most
 
 
@@ -22,28 +24,43 @@ def say(text: str = '') -> None:
   else:
     print(text)
   sys.stdout.flush()
+  _said[0] = time.monotonic()
 
 
+_said = [0.0]  # when a line was last said, or a bar last moved
 _waits: list[object] = []  # Of those inside each other the innermost speaks.
+_quiet = [False]
+
+
+def leave_to_others() -> None:
+  """Has this process not say that it is at work: of several the first does."""
+  _quiet[0] = True
 
 
 @contextlib.contextmanager
-def waiting(what: str) -> Iterator[None]:
-  """Says what is being done where it takes long: after 4 seconds, and whenever that has doubled.
+def waiting(what: str, is_last_resort: bool = False) -> Iterator[None]:
+  """Says what is being done where nothing else is said: after 4 seconds, and whenever that has
+  doubled, up to a minute.
 
   Args:
     what: for the person who waits, such as 'compiling the training step'; of something elsewhere
       that is waited for, who it is and what to check.
+    is_last_resort: whether it is for what nobody has thought to name; see `leave_to_others`.
   """
   done, wait = threading.Event(), object()
 
   def watch() -> None:
     start, pause = time.monotonic(), _SILENT
-    while not done.wait(pause):
-      waited = time.monotonic() - start
-      if _waits and _waits[-1] is wait:
-        say(f'{_clock(waited)}  {what}')
-      pause = min(waited, _LONGEST)
+    left = pause
+    while not done.wait(left):
+      now = time.monotonic()
+      left = pause - (now - max(_said[0], start))  # A line or a bar has been seen meanwhile.
+      if left > 0:
+        continue
+      if _waits and _waits[-1] is wait and not (is_last_resort and _quiet[0]):
+        say(f'{_clock(now - start)}  {what}')
+        pause = min(max(pause, now - start), _LONGEST)
+      left = pause
 
   watcher = threading.Thread(target=watch, daemon=True)
   _waits.append(wait)
@@ -57,8 +74,9 @@ def waiting(what: str) -> Iterator[None]:
 
 
 class Progress:
-  """A bar with rate and time left on a terminal or in a notebook; in a log, a plain line twenty
-  times a run.
+  """A bar with rate and time left on a terminal or in a notebook; in a log, plain lines: twenty a
+  run, and where these are far apart one after 4 seconds, and whenever that has doubled, up to a
+  minute.
 
   Args:
     what: the unit of `total`, such as 'step'.
@@ -72,11 +90,14 @@ class Progress:
     self._what, self._start, self._total, self._images = what, start, total, images
     self._quiet, self._began, self._first, self._paused = quiet, 0.0, 0, 0.0
     self._every = max(1, total // 20)
+    self._line, self._pause = time.monotonic(), _SILENT
     self._bar = None
     if (sys.stderr.isatty() or 'ipykernel' in sys.modules) and not quiet:
       import tqdm
 
-      self._bar = tqdm.tqdm(initial=start, total=total, unit=what, dynamic_ncols=True)
+      # A terminal that does not say how large it is, as in a container, would have no bar.
+      size = {'dynamic_ncols': True} if _knows_its_size() else _SIZE
+      self._bar = tqdm.tqdm(initial=start, total=total, unit=what, **size)
 
   def update(self, done: int, note: str = '') -> None:
     """Shows that `done` of the total are done."""
@@ -90,12 +111,20 @@ class Progress:
     if self._bar is not None:
       self._bar.set_postfix_str(note, refresh=False)
       self._bar.update(done - self._bar.n)
-    elif (
-      not self._quiet and (done % self._every == 0 or done == self._total) and done > self._start
-    ):
+      _said[0] = now
+    elif not self._quiet and done > self._start and self._is_due(done, now):
       # Pauses come again, so they count here.
       left = f'  {_clock((self._total - done) * elapsed / units)} left' if units else ''
       say(f'{self._what} {done:,}/{self._total:,}  {note}{left}')
+      self._line = now
+
+  def _is_due(self, done: int, now: float) -> bool:
+    if done % self._every == 0 or done == self._total:
+      return True
+    if now - self._line < self._pause:
+      return False
+    self._pause = min(2 * self._pause, _LONGEST)
+    return True
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:
@@ -111,6 +140,20 @@ class Progress:
     """Leaves the terminal to what comes next."""
     if self._bar is not None:
       self._bar.close()
+
+
+def _knows_its_size() -> bool:
+  try:
+    return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+  except (OSError, ValueError):  # A notebook.
+    return True
+
+
+def counted(parts: Iterable[Item], bar: Progress) -> Iterator[Item]:
+  """Yields the parts, and moves a bar by one whenever the next is asked for."""
+  for done, part in enumerate(parts, start=1):
+    yield part
+    bar.update(done)
 
 
 def in_threads(what: str, function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from medjax.data.table import read_csv
-from medjax.runtime import files
+from medjax.runtime import files, progress
 from medjax.whole_slides import patch_sets, patches, pictures
 
 
@@ -55,7 +55,9 @@ def draw(
   places = places[places['slide'].isin(slides) & places['image'].isin(heat.values)]
   directory.mkdir(parents=True, exist_ok=True)
   count = 0
-  for slide, slide_places in places.groupby('slide'):
+  groups = places.groupby('slide')
+  bar = progress.Progress('slide drawn', 0, len(groups), images=0)
+  for slide, slide_places in progress.counted(groups, bar):
     with Image.open(patches.thumbnail_path(root, slide)) as file:
       picture = file.convert('RGB')
     width, *mpp = (float(sizes.at[slide, name]) for name in ('width', 'mpp_x', 'mpp_y'))
@@ -78,6 +80,7 @@ def draw(
           raise
         page.save(directory / files.short_name(file_name), compress_level=1)
       count += 1
+  bar.close()
   return count
 
 

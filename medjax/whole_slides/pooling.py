@@ -18,6 +18,7 @@ from medjax import losses
 from medjax.errors import InputError
 from medjax.evaluation.statistics import metrics
 from medjax.losses.binary import binary_cross_entropy
+from medjax.runtime import progress
 from medjax.whole_slides.attention_pooling import AttentionPooling
 from medjax.whole_slides.bags import Bags
 
@@ -89,7 +90,8 @@ def train(bags: Bags, validation: Bags, *, epochs: int, learning_rate: float, se
   rng = np.random.default_rng(seed)
   best, best_merit = None, (-math.inf, -math.inf)
   history: list[Epoch] = []
-  for number in range(1, epochs + 1):
+  bar = progress.Progress('epoch', 0, epochs, images=0)
+  for number in progress.counted(range(1, epochs + 1), bar):
     total = 0.0
     for row in rng.permutation(rows):
       bag, mask = _padded((bags.features[row] - mean) / std)
@@ -107,6 +109,7 @@ def train(bags: Bags, validation: Bags, *, epochs: int, learning_rate: float, se
     merit = (-1.0 if auroc is None else auroc, -validation_loss)
     if merit > best_merit:
       best, best_merit = (on_host, epoch), merit
+  bar.close()
   assert best is not None  # Every finite loss beats the first merit.
   return Pooling(*best, tuple(history), mean, std)
 

@@ -8,6 +8,7 @@ from medjax.evaluation import levels
 from medjax.evaluation.predictions import Predictions
 from medjax.runs.finished import Run
 from medjax.runs.layout import PARTS
+from medjax.runtime import progress
 from medjax.whole_slides import heat_maps, page, results, slide_reference
 from medjax.whole_slides.heat_maps import Heat
 from medjax.whole_slides.slide_reference import SlideReference
@@ -41,7 +42,8 @@ def answer(run: Run, patches: str, aggregate: str) -> Iterator[str]:
     values |= dict(zip(predicted.images, predicted.probabilities))
   assert reference is not None
   directory = run.layout.slides(aggregate)
-  result = results.evaluate(slides, config, aggregate, str(reference.root))
+  with progress.waiting('computing intervals'):
+    result = results.evaluate(slides, config, aggregate, str(reference.root))
   results.write(directory, result, slides, counts)
   yield from results.in_words(result)
   heat = Heat(values, 'probability of {}', (0.0, 1.0))

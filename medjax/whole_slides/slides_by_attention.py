@@ -1,5 +1,6 @@
 """From a run on patches to slides by learned attention: the steps, in their order."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -16,7 +17,7 @@ from medjax.runs import predict
 from medjax.runs.finished import Run
 from medjax.runs.layout import PARTS
 from medjax.runs.workdir import read_set_aside
-from medjax.runtime import devices, files
+from medjax.runtime import devices, files, progress
 from medjax.whole_slides import bags, heat_maps, page, pooling, results, slide_reference
 from medjax.whole_slides.bags import Bags
 from medjax.whole_slides.heat_maps import Heat
@@ -84,9 +85,10 @@ def answer(run: Run, patches: str, *, epochs: int, learning_rate: float) -> Iter
       counts[slide] = len(of_patches)
       attention |= dict(zip(by_slide[slide], of_patches[:, None]))
   directory = run.layout.slides('attention')
-  result = results.evaluate(
-    predicted, run.config, 'attention', str(reference.root), trained.best.epoch
-  )
+  with progress.waiting('computing intervals'):
+    result = results.evaluate(
+      predicted, run.config, 'attention', str(reference.root), trained.best.epoch
+    )
   results.write(directory, result, predicted, counts)
   lines = (json.dumps(dataclasses.asdict(epoch)) + '\n' for epoch in trained.history)
   files.write_whole(directory / 'metrics.jsonl', ''.join(lines))
@@ -148,4 +150,8 @@ def _features(run: Run, data: Study, rows: np.ndarray) -> np.ndarray:
     workers=run.config.data.workers,
   )
   variables = jax.device_put(run.network.best, devices.replicated(mesh))
-  return predict.outputs(step, variables, batches, len(rows), mesh)
+  size = run.config.batch_size
+  bar = progress.Progress('batch', 0, -(-len(rows) // size), images=size)
+  with contextlib.closing(bar):
+    seen = progress.counted(batches, bar)
+    return predict.outputs(step, variables, seen, len(rows), mesh)

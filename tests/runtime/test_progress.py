@@ -57,3 +57,38 @@ def test_a_wait_that_fails_is_over(monkeypatch, capsys):
     raise ValueError
   time.sleep(0.2)
   assert capsys.readouterr().out == ''
+
+
+def test_a_log_of_a_long_work_is_never_silent_for_long(clock, capsys):
+  bar = progress.Progress('step', 0, 100_000)
+  said = []
+  for step in range(1, 1001):
+    clock[0] += 1
+    bar.update(step)
+    said += [clock[0]] * len(capsys.readouterr().out.splitlines())
+  gaps = [later - earlier for earlier, later in zip([100.0, *said], [*said, clock[0]])]
+  assert gaps[:5] == [4, 8, 16, 32, 60] and max(gaps) == 60
+
+
+def test_who_sees_a_line_or_a_bar_move_is_told_nothing_more(monkeypatch, capsys):
+  monkeypatch.setattr(progress, '_SILENT', 0.3)
+  with progress.waiting('working'):
+    for _ in range(12):
+      time.sleep(0.05)
+      progress.say('a line')
+  assert set(capsys.readouterr().out.splitlines()) == {'a line'}
+  with progress.waiting('working'):
+    time.sleep(0.5)
+  assert capsys.readouterr().out == '0:00:01  working\n'
+
+
+def test_what_only_guards_leaves_it_to_the_first_of_several_processes(monkeypatch, capsys):
+  monkeypatch.setattr(progress, '_SILENT', 0.05)
+  monkeypatch.setattr(progress, '_quiet', [False])
+  progress.leave_to_others()
+  with progress.waiting('x is at work', is_last_resort=True):
+    time.sleep(0.2)
+    assert capsys.readouterr().out == ''
+    with progress.waiting('waiting for the first'):
+      time.sleep(0.2)
+  assert 'waiting for the first' in capsys.readouterr().out

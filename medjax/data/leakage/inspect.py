@@ -18,7 +18,7 @@ from medjax.data.phantom import folder
 from medjax.data.split import by_patient, folds, given, split_files
 from medjax.errors import InputError
 from medjax.runtime import remote, remote_path
-from medjax.runtime.progress import Progress
+from medjax.runtime.progress import Progress, waiting
 
 
 class Study(NamedTuple):
@@ -107,21 +107,23 @@ def audit(
   Raises:
     InputError: a source or a split that cannot be read, or a split without any image in use.
   """
-  study = _read(config)
-  parts = _split(study, split)
+  with waiting(f'reading the table of images and their labels in {config.data.root}'):
+    study = _read(config)
+    parts = _split(study, split)
   if not np.isin(parts.sides, SIDES).any():
     raise InputError(f'{parts.origin}: no image is in train, validation or test')
   second = None if other is None else _read(other)
   seen = _pixels(study, parts.sides, second, pixels)
-  tables = table_audit.tables(
-    study.table,
-    parts.sides,
-    config.data.labels,
-    study.truth,
-    study.known,
-    further=seen.metadata,
-    groups=parts.groups,
-  )
+  with waiting('comparing the sides of the split'):
+    tables = table_audit.tables(
+      study.table,
+      parts.sides,
+      config.data.labels,
+      study.truth,
+      study.known,
+      further=seen.metadata,
+      groups=parts.groups,
+    )
   copy_warnings = copies.sentences(seen.copies) if seen.copies else []
   result = Audit(
     facts={
@@ -248,7 +250,8 @@ def _pixels(study: Study, sides: np.ndarray, other: Study | None, opened: bool) 
   )
   unseen += _strays(study)
   truths = truth.to_numpy(np.float64)
-  pairs = duplicates.find(looks, copies.apart(images, truths))
+  with waiting('comparing the images with each other'):
+    pairs = duplicates.find(looks, copies.apart(images, truths))
   same = copies.findings(pairs, images, list(truth.columns), truths)
   shown = ~np.isin(np.arange(len(images)), list(looks.broken))
   for column in ('set', 'side'):
