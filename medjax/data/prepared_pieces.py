@@ -4,6 +4,7 @@ The pieces lie in `shards/` of the folder as 0-of-3 and so on, each a folder of 
 its own (medjax.data.prepared). While they are put together they take twice the room.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -58,15 +59,16 @@ def make(
   if shard:
     path, own = _pieces(folder) / shard.name, _own(images, shard)
     prepared.make(path, root, own, image_format, workers)
-  missing = [one for one in pieces if not _is_finished(folder, images, image_format, one)]
-  if missing and shard:
-    progress.say(
-      f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
-    )
-    return None
-  shards.check_finished(folder, missing)
-  with files.locked(folder / prepared.LOCK, f'{folder}: another process puts its pieces together'):
-    if _pieces(folder).is_dir():  # No other process was faster.
+  waiting = f'{folder}: another process puts its pieces together; waiting for it'
+  with files.waited_lock(folder / prepared.LOCK, functools.partial(progress.say, waiting)):
+    if _pieces(folder).is_dir():  # Else another process was faster.
+      missing = [one for one in pieces if not _is_finished(folder, images, image_format, one)]
+      if missing and shard:
+        progress.say(
+          f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
+        )
+        return None
+      shards.check_finished(folder, missing)
       _put_together(folder, contents, len(images), image_format, pieces)
   return prepared.load(folder, root, image_format)
 

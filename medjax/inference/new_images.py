@@ -174,9 +174,12 @@ def predict_to_csv(
 
   whole = WholeFile(output, settings, columns, images.count, batch_size, names)
   job = _Job(run, networks, images, whole, raw, draw, mesh)
-  if pieces and not _pieces_are_together(job, pieces, shard):
+  if not pieces:
+    rows = _predict_rest(job, output, settings, range(images.count))
+  elif _pieces_are_together(job, pieces, shard):
+    rows, _ = result_file.counts(output, settings)
+  else:
     return
-  rows = _predict_rest(job, output, settings, range(images.count))
   if not rows:
     reason = result_file.first_reason(output)
     result_file.remove(output)  # So that the next try may have the name.
@@ -200,13 +203,10 @@ def _pieces_are_together(job: _Job, pieces: Sequence[Shard], shard: Shard | None
   """
   output, whole = job.whole.output, job.whole
   if output.exists() and output.stat().st_size:
-    with result_file.opened(
-      output, whole.settings, whole.columns, whole.names(range(whole.images))
-    ) as results:
-      if results.done < whole.images:
-        raise InputError(
-          f'--output={output}: was begun without --shard; go on without it, or take another'
-        )
+    if sum(result_file.counts(output, whole.settings)) < whole.images:
+      raise InputError(
+        f'--output={output}: was begun without --shard; go on without it, or take another'
+      )
     shards.remove(result_pieces.folder(output))  # Whoever put them together was stopped.
     return True
   if shard:
@@ -214,14 +214,13 @@ def _pieces_are_together(job: _Job, pieces: Sequence[Shard], shard: Shard | None
     path.parent.mkdir(exist_ok=True)
     rows = _predict_rest(job, path, whole.settings_of(shard), span)
     progress.say(f'piece {shard} of {output}: {count(rows, "image")} of {len(span):,} predicted')
-  missing = result_pieces.unfinished(whole, pieces)
+  missing = result_pieces.put_together(whole, pieces)
   if missing and shard:
     progress.say(
       f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
     )
     return False
   shards.check_finished(output, missing)
-  result_pieces.put_together(whole, pieces)
   return True
 
 
@@ -313,7 +312,8 @@ def _listed(source: Any, root: str | os.PathLike | None) -> ImageList:
   if source.is_dir():
     if root is not None:
       raise InputError(f'--root={root}: is for a CSV; --images={source} is a folder')
-    return lists.of_folder(source)
+    with progress.waiting(f'listing the images in {source}'):
+      return lists.of_folder(source)
   if not source.exists():
     raise InputError(f'--images={source}: no such folder or CSV')
   return lists.of_csv(source, None if root is None else pathlib.Path(root))
@@ -322,7 +322,8 @@ def _listed(source: Any, root: str | os.PathLike | None) -> ImageList:
 def _check_unseen(run: Run, images: ImageList, allowed: bool) -> int:
   """Returns how many images the model has seen, at least; raises InputError unless allowed."""
   seen = seen_by_run.seen_by_any(member.layout for member in (run, *run.members))
-  count, first = seen_before.find_seen(lists.items(images), seen)
+  with progress.waiting('comparing the images with those that trained or chose the network'):
+    count, first = seen_before.find_seen(lists.items(images), seen)
   if not count:
     return 0
   # Of possible copies a sample is looked at.

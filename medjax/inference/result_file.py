@@ -75,6 +75,21 @@ def first_reason(path: pathlib.Path) -> str:
     return next((row['reason'] for row in csv.DictReader(file)), '')
 
 
+def counts(path: pathlib.Path, settings: dict[str, Any]) -> tuple[int, int]:
+  """Returns how many images stand in the rows, and in `out.broken.csv`; nothing is locked.
+
+  Raises:
+    InputError: the files were begun with other settings.
+  """
+  _check_same(path, settings, empty=False)
+  return _lines(path) - 1, _lines(broken_path(path)) - 1
+
+
+def _lines(path: pathlib.Path) -> int:
+  with path.open('rb') as file:
+    return sum(1 for _ in file)
+
+
 def remove(path: pathlib.Path) -> None:
   """Deletes the results and what stands next to them."""
   for part in (broken_path(path), settings_path(path), path):

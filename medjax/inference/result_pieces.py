@@ -6,6 +6,7 @@ would be in without pieces.
 """
 
 import contextlib
+import functools
 import json
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from medjax.errors import InputError
 from medjax.inference import result_file
-from medjax.runtime import files, shards
+from medjax.runtime import files, progress, shards
 from medjax.runtime.shards import Shard
 
 
@@ -66,15 +67,6 @@ def batch_size(output: pathlib.Path, pieces: Iterable[Shard]) -> int | None:
   return None
 
 
-def unfinished(whole: WholeFile, pieces: Iterable[Shard]) -> list[Shard]:
-  """Returns the pieces that are not there to the last row, or are being written.
-
-  Raises:
-    InputError: one was begun with other settings.
-  """
-  return [shard for shard in pieces if not _is_finished(whole, shard)]
-
-
 def _is_finished(whole: WholeFile, shard: Shard) -> bool:
   path, span = piece(whole.output, shard), whole.span(shard)
   if not path.is_file() or files.is_locked(result_file.lock_path(path)):
@@ -84,17 +76,24 @@ def _is_finished(whole: WholeFile, shard: Shard) -> bool:
     return results.done == len(span)
 
 
-def put_together(whole: WholeFile, pieces: Sequence[Shard]) -> None:
-  """Writes the whole file of its finished pieces, and deletes them.
+def put_together(whole: WholeFile, pieces: Sequence[Shard]) -> list[Shard]:
+  """Writes the whole file of its pieces and deletes them, if all are finished.
+
+  Returns:
+    The pieces that are not: not there to the last row, or being written.
 
   Raises:
-    InputError: another process writes it.
+    InputError: one was begun with other settings.
   """
   output = whole.output
-  refusal = f'{output}: another process puts its pieces together; wait for it'
-  with files.locked(result_file.lock_path(output), refusal):
+  waiting = f'{output}: another process puts its pieces together; waiting for it'
+  lock = result_file.lock_path(output)
+  with files.waited_lock(lock, functools.partial(progress.say, waiting)):
     if not folder(output).is_dir():
-      return  # Another process was faster.
+      return []  # It was faster.
+    missing = [shard for shard in pieces if not _is_finished(whole, shard)]
+    if missing:
+      return missing
     # Empty until all is there: whoever is stopped in between finds the pieces again.
     output.touch()
     content = json.dumps(whole.settings, indent=2) + '\n'
@@ -103,6 +102,7 @@ def put_together(whole: WholeFile, pieces: Sequence[Shard]) -> None:
     _join([result_file.broken_path(path) for path in paths], result_file.broken_path(output))
     _join(paths, output)
     shards.remove(folder(output))
+  return []
 
 
 def _join(parts: Iterable[pathlib.Path], path: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ What a piece has cut lies where one job would have left it. `shards/0-of-3.json`
 is finished, and holds the slides that it set aside, with the reason.
 """
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -73,20 +74,23 @@ def make(
       )
       set_aside = {slide: reason for slide, reason in outcomes.items() if isinstance(reason, str)}
       files.write_whole(_record(output, shard), json.dumps(set_aside, indent=2) + '\n')
-  outcomes, missing = {}, []
-  for one in pieces:
-    before = _outcomes(of_piece(jobs, one), output, cutting, stated_mpp, one)
-    if before is None:
-      missing.append(one)
-    else:
-      outcomes |= before
-  if missing and shard:
-    runtime_progress.say(
-      f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
-    )
-    return None
-  shards.check_finished(output, missing)
-  with files.locked(output / '.lock', f'{output}: another medjax.slides is at work there'):
+  waiting = f'{output}: another medjax.slides puts the pieces together; waiting for it'
+  with files.waited_lock(output / '.lock', functools.partial(runtime_progress.say, waiting)):
+    if not _pieces(output).is_dir():
+      return _made(output, table)  # Another process was faster.
+    outcomes, missing = {}, []
+    for one in pieces:
+      before = _outcomes(of_piece(jobs, one), output, cutting, stated_mpp, one)
+      if before is None:
+        missing.append(one)
+      else:
+        outcomes |= before
+    if missing and shard:
+      runtime_progress.say(
+        f'not yet finished: {shards.in_words(missing)}; the last to finish puts them together'
+      )
+      return None
+    shards.check_finished(output, missing)
     patch_sets.settle(output, cutting)
     made = patch_sets.gather(table, output, cutting, outcomes)
     shards.remove(_pieces(output))

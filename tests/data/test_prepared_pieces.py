@@ -1,5 +1,7 @@
 """Images prepared by three jobs are those of one, to the byte, whatever becomes of the jobs."""
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,3 +122,16 @@ def test_a_folder_of_something_else_is_refused(root, tmp_path):
   index.write_bytes(index.read_bytes()[:-10])
   with pytest.raises(InputError, match='was begun without --shard'):
     piece(begun, root, 0)
+
+
+def test_two_that_finish_together_both_have_the_whole(root, whole, tmp_path):
+  """As at the end of an array; whoever is slower waits for the other."""
+  folder = tmp_path / 'p'
+  for number in range(2):
+    prepared.make(
+      folder / f'shards/{number}-of-2', root, NAMES[100 * number : 100 * number + 100], FORMAT
+    )
+  with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    made = list(pool.map(lambda number: piece(folder, root, number, 2), range(2)))
+  assert all(one is None or len(one.index) == len(NAMES) for one in made) and any(made)
+  assert content(folder) == whole

@@ -1,5 +1,6 @@
 """Predictions by three jobs are those of one, to the byte, whatever becomes of the jobs."""
 
+import concurrent.futures
 import shutil
 
 import deciding_run
@@ -122,4 +123,20 @@ def test_what_was_begun_without_pieces_is_not_shared(run, films, whole, tmp_path
   with pytest.raises(InputError, match='was begun without --shard'):
     new_images.predict_to_csv(run, films, output, raw=True, shard=Shard(0, 3))
   new_images.predict_to_csv(run, films, output, raw=True)
+  assert content(output) == whole
+
+
+def test_two_that_finish_together_both_have_the_whole(run, films, whole, tmp_path, monkeypatch):
+  """As at the end of an array; whoever is slower waits for the other."""
+  output = tmp_path / 'out.csv'
+  for number in range(2):
+    with monkeypatch.context() as patch:
+      patch.setattr(result_pieces, 'put_together', lambda whole, pieces: pieces)
+      new_images.predict_to_csv(run, films, output, raw=True, shard=Shard(number, 2))
+  with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    both = [
+      pool.submit(new_images.predict_to_csv, run, films, output, raw=True, shard=Shard(number, 2))
+      for number in range(2)
+    ]
+  assert [one.exception() for one in both] == [None, None]
   assert content(output) == whole
