@@ -33,6 +33,8 @@ def renamed(
       raise InputError(line) from None
     if isinstance(error, OSError) and error.filename is not None:
       raise InputError(f'{error.filename}: {error.strerror}') from None
+    if isinstance(error, remote.Unreachable):
+      raise InputError(str(error).replace('the same command', 'the same call')) from None
     if not isinstance(error, InputError):
       raise
     message = str(error)

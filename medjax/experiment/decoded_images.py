@@ -73,7 +73,8 @@ def _decode(
   until: str,
 ) -> None:
   """Decodes images into a folder; leaves none where there is no room for it."""
-  if any(map(containers.is_inside, images[:1])):
+  first = images[:1]
+  if any(map(containers.is_inside, first)) and not any(map(containers.is_read_in_order, first)):
     return
   size = len(images) * math.prod(image_format.shape)
   try:

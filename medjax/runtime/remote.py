@@ -12,6 +12,7 @@ import io
 import os
 import pathlib
 import posixpath
+import re
 import threading
 import time
 import zlib
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 from medjax.errors import InputError, one_line
 from medjax.runtime import files, progress
 
-_SIGN = '://'
+_URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+://')
 _TRIES, _PAUSE = 4, 0.5  # seconds before the second try, twice as long before each other
 # What file systems call when a file was written, and what follows from its content.
 _MODIFIED = ('LastModified', 'last_modified', 'mtime', 'updated', 'modified', 'created')
@@ -67,7 +68,7 @@ class Listing:
 
 def is_remote(path: str | os.PathLike) -> bool:
   """Whether a path is of a bucket or a server."""
-  return _SIGN in os.fspath(path)
+  return _URL.match(os.fspath(path)) is not None
 
 
 def real(path: str | os.PathLike) -> str:
@@ -139,6 +140,22 @@ def held(path: str | os.PathLike) -> Iterator[None]:
     yield
   finally:
     _held.files = {}
+
+
+@contextlib.contextmanager
+def ranges(path: str | os.PathLike) -> Iterator[Any]:
+  """Gives a path as it is, or a file of a bucket of which only what is read is fetched.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    Unreachable: the bucket does not answer.
+  """
+  if not is_remote(path):
+    yield os.fspath(path)
+    return
+  fs, key = _system(os.fspath(path))
+  with _tried(os.fspath(path), lambda: fs.open(key, 'rb')) as file:
+    yield file
 
 
 def local_copy(path: str | os.PathLike) -> str:

@@ -106,6 +106,7 @@ def test_what_cannot_be_reached_is_tried_again_and_is_no_missing_file(bucket, mo
 
 
 def test_what_is_no_bucket(bucket):
+  assert not remote.is_remote('/data/https://x/1.png') and not remote.is_remote('C:/films')
   assert not path('memory://nothing/here').is_file() and not path('memory://nothing').is_dir()
   with pytest.raises(InputError, match='nosuch://x: Protocol not known: nosuch'):
     path('nosuch://x').is_file()

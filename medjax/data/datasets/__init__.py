@@ -26,6 +26,7 @@ from medjax.data.datasets import (
   dicom,
   eyepacs,
   ham10000,
+  huggingface,
   isic2019,
   isic2020,
   medmnist,
@@ -40,6 +41,7 @@ from medjax.data.datasets import (
   tfds,
   vindr_cxr,
   vocabulary,
+  webdataset,
 )
 from medjax.errors import InputError, check_option, one_line
 from medjax.runtime import garbage, import_by_name, remote, remote_path
@@ -116,6 +118,7 @@ SOURCES: dict[str, Callable[..., pd.DataFrame]] = {
   'dicom': dicom.read,
   'eyepacs': eyepacs.read,
   'ham10000': ham10000.read,
+  'huggingface': huggingface.read,
   'isic2019': isic2019.read,
   'isic2020': isic2020.read,
   'medmnist': medmnist.read,
@@ -131,6 +134,7 @@ SOURCES: dict[str, Callable[..., pd.DataFrame]] = {
   'several': read_several,
   'tfds': tfds.read,
   'vindr_cxr': vindr_cxr.read,
+  'webdataset': webdataset.read,
 }
 
 

@@ -89,13 +89,13 @@ def read(
   label_names = [class_column] if class_column else list(labels)
   in_table = [] if reading.readers_file else label_names
   frame = table.read_csv(path, [columns.get('image', 'image'), *columns.values(), *in_table])
-  _check_patients(frame, patient, grouped_by, path)
+  check_patients(frame, patient, grouped_by, path)
   columns['patient'] = patient
   present = {
     name: frame[columns.get(name, name)] for name in allowed if columns.get(name, name) in frame
   }
   used = {*allowed, *labels, *label_names, *columns.values()}
-  present |= {table.ABOUT + name: frame[name] for name in _about(about, frame, used, path)}
+  present |= {table.ABOUT + name: frame[name] for name in about_columns(about, frame, used, path)}
   result = pd.DataFrame(present | {'named_in': table.rows_of(path, frame)})
   if grouped_by != 'patient':
     result['grouped_by'] = grouped_by
@@ -130,7 +130,8 @@ def _readers(settings: Mapping[str, str]) -> Readers:
   return readers
 
 
-def _check_patients(frame: pd.DataFrame, column: str, grouped_by: str, path: pathlib.Path) -> None:
+def check_patients(frame: pd.DataFrame, column: str, grouped_by: str, path: pathlib.Path) -> None:
+  """Raises InputError for a frame without patients, unless the config says that it has none."""
   if grouped_by == 'image' or column in frame:
     return
   raise InputError(
@@ -141,7 +142,7 @@ def _check_patients(frame: pd.DataFrame, column: str, grouped_by: str, path: pat
   )
 
 
-def _about(
+def about_columns(
   wanted: str | Sequence[str], frame: pd.DataFrame, used: Set[str], path: pathlib.Path
 ) -> list[str]:
   """Returns the columns to carry for subgroups; those used otherwise are there by that name."""

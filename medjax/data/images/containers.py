@@ -3,6 +3,8 @@
   scans.h5#12, scans.h5#name/12      row 12 of the HDF5 data set `x`, or `name`: uint8[N, H, W(, 3)]
   derma.npz#train_images/12          row 12 of an array of an .npz file, likewise
   patches.array_record#12            record 12: an image file (PNG, JPEG, DICOM …), or numpy.save's
+  train-0001.tar#12                  the image of sample 12, as medjax.data.images.tar_shards says
+  train-0001.parquet#image/12        row 12 of the column `image`, a file or {'bytes': a file}
   patch_camelyon/2.0.0#train/12      example 12 of a split of a folder that TensorFlow Datasets
                                      prepared as array_record: its feature `image`; TensorFlow is
                                      not needed
@@ -32,6 +34,7 @@ from medjax.errors import InputError, nearest
 from medjax.runtime import remote
 
 _HDF5 = ('.h5', '.hdf5')
+_PARQUET = '.parquet'
 _NUMPY = b'\x93NUMPY'
 _OPEN = 512  # files; a process may commonly have 1,024
 _CHUNK_CACHE = 2**26  # bytes, of each HDF5 data set
@@ -42,6 +45,11 @@ _opening = threading.Lock()
 def is_inside(path: str | pathlib.Path) -> bool:
   """Whether a path is `container#key`, and not a file with such a name."""
   return '#' in str(path) and not remote.exists(path)
+
+
+def is_read_in_order(path: str | pathlib.Path) -> bool:
+  """Whether images beside each other in a container come much faster than others."""
+  return is_inside(path) and container_of(str(path)).endswith(_PARQUET)
 
 
 def container_of(path: str) -> str:
@@ -96,10 +104,14 @@ def _open(container: str, name: str, process: int) -> Any:
     return _npz(container, name, process)
   if '.array_record' in path.name:
     return _array_record(container, process)
+  if path.suffix == '.tar':
+    return _tar(container, process)
+  if path.suffix == _PARQUET:
+    return _parquet(container, name or 'image', process)
   unpack = '; unpack it with gunzip' if path.suffix == '.gz' else ''
   raise InputError(
-    f'{container}: no container of a kind that is read (.h5, .npz, .array_record, or a folder of '
-    f'TensorFlow Datasets){unpack}'
+    f'{container}: no container of a kind that is read (.h5, .npz, .array_record, .tar, .parquet, '
+    f'or a folder of TensorFlow Datasets){unpack}'
   )
 
 
@@ -156,6 +168,20 @@ def _array_record(container: str, process: int) -> Any:
   from array_record.python.array_record_data_source import ArrayRecordDataSource
 
   return ArrayRecordDataSource(container)
+
+
+@functools.lru_cache(_OPEN)
+def _tar(container: str, process: int) -> Any:
+  from medjax.data.images.tar_shards import TarShard
+
+  return TarShard(container)
+
+
+@functools.lru_cache(_OPEN)
+def _parquet(container: str, column: str, process: int) -> Any:
+  from medjax.data.images.parquet_images import ParquetImages
+
+  return ParquetImages(container, column)
 
 
 @functools.lru_cache(_OPEN)
