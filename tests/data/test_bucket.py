@@ -102,7 +102,7 @@ def test_a_server_that_does_not_answer_breaks_no_image(bucket, phantom_root, tmp
     patch.setattr(system, 'cat_file', failing)
     with pytest.raises(remote.Unreachable, match='the same command goes on'):
       decoding.find_broken([f'{URL}/{image}' for image in images])
-    with pytest.raises(Exception, match='cannot be reached'):
+    with pytest.raises(remote.Unreachable, match='cannot be reached'):
       prepared.make(tmp_path / 'p', URL, images, ImageFormat(size=16, channels=1))
   made = prepared.make(tmp_path / 'p', URL, images, ImageFormat(size=16, channels=1))
   assert not made.index['reason'].any()

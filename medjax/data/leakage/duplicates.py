@@ -136,9 +136,11 @@ def look(
   def one(position: int) -> None:
     path = paths[position]
     try:
-      if remote.is_file(path):
-        result.files[position] = storage.read_again(lambda: _digest_of_file(path))
-      picture, result.headers[position] = decoding.whole_with_header(path, intensities[position])
+      with remote.held(path):
+        if remote.is_file(path):
+          result.files[position] = storage.read_again(lambda: _digest_of_file(path))
+        shown = decoding.whole_with_header(path, intensities[position])
+      picture, result.headers[position] = shown
     except (InputError, OSError) as error:
       if storage.is_gone(error):
         raise

@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 from medjax.data.images import decoding
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
-from medjax.runtime import storage
+from medjax.runtime import remote, storage
 
 
 @pytest.fixture
@@ -312,10 +312,10 @@ def test_what_a_disk_fails_to_read_once_is_read_once_more(tmp_path, monkeypatch,
   Image.fromarray(gradient).save(path)
   whole = decoding.decode(path, ImageFormat(64, 1))
   monkeypatch.setattr(storage, '_PAUSE', 0)
-  monkeypatch.setattr(decoding, 'open', Stumbling(1, code), raising=False)
+  monkeypatch.setattr(remote, 'open', Stumbling(1, code), raising=False)
   np.testing.assert_array_equal(decoding.decode(path, ImageFormat(64, 1)), whole)
   # For good: a bad sector is the image's own fault, a file system that is away is not.
-  monkeypatch.setattr(decoding, 'open', Stumbling(100, code), raising=False)
+  monkeypatch.setattr(remote, 'open', Stumbling(100, code), raising=False)
   if code == errno.EIO:
     assert 'Input/output error' in decoding.check(path)[0]
   else:
