@@ -66,7 +66,8 @@ def run(main: Callable[[], None]) -> None:
           'like --config.steps=100'
         )
       for name in (*_WRITTEN, 'images', 'slides', 'root'):
-        if name in flags.FLAGS:
+        # Of some commands `images` is a number.
+        if name in flags.FLAGS and isinstance(flags.FLAGS[name].value, str):
           remote.refuse(flags.FLAGS[name].value, f'--{name}')
       try:
         with progress.waiting(f'{_name()} is at work', is_last_resort=True):

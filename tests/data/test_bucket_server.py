@@ -49,7 +49,7 @@ def test_images_of_a_bucket_are_prepared_by_workers_as_those_of_a_disk(
   prepare.prepare(config, tmp_path / 'disk')
   command(
     'prepare', f'--config={CONFIG}', '--config.data.root=s3://films/graded',
-    '--config.data.workers=2', f'--output={tmp_path / "bucket"}', env=server, check=True,
+    '--config.data.workers=1', f'--output={tmp_path / "bucket"}', env=server, check=True,
   )  # fmt: skip
   pixels = [(tmp_path / name / 'pixels.npy').read_bytes() for name in ('disk', 'bucket')]
   assert pixels[0] == pixels[1]
