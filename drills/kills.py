@@ -283,7 +283,7 @@ def _killed_at_write(
       problems.append(f'it ended with a traceback: {started.printed[-1500:]}')
     problems += _left(started)
   problems += [f'half written: {name}' for name in ends.half_written(out)]
-  return True if status else None, problems
+  return True if status or counted(folder) >= at else None, problems
 
 
 def _ended(

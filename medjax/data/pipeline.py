@@ -21,6 +21,7 @@ from absl import flags
 from medjax.data.images import decoding
 from medjax.data.images.mapped import MappedImages
 from medjax.data.images.preprocessing import ImageFormat
+from medjax.errors import InputError
 from medjax.runtime import processors
 
 Element = TypeVar('Element')
@@ -170,6 +171,9 @@ def read_ahead(
     stop: the number after the last.
     buffered: how many elements may wait to be taken.
     workers: processes that read; 0 reads in threads.
+
+  Raises:
+    InputError: one of the workers was killed.
   """
   # Decoding releases Python's lock; beyond some threads they only wait for each other.
   threads = 1 if workers else min(16, processors.available(), buffered)
@@ -200,6 +204,13 @@ def _iterate(
   iterator = iter(dataset)
   try:
     yield from iterator
+  except RuntimeError as error:
+    if not workers or 'Worker process was terminated unexpectedly' not in str(error):
+      raise
+    raise InputError(
+      'one of the input workers was ended from outside, as the system does where memory runs out; '
+      'the same command goes on; fewer config.data.workers take less memory'
+    ) from None
   finally:
     iterator.close()
 

@@ -2,6 +2,8 @@
 
 import itertools
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 
@@ -142,3 +144,15 @@ def test_what_workers_import_does_not_import_jax_itself():
     'assert not {"jax", "flax", "optax"} & set(sys.modules), "jax was imported"'
   )
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.mark.slow
+def test_a_worker_that_the_system_ends_is_one_line():
+  def load(number):
+    if number == 3 and os.getpid() != reader:
+      os.kill(os.getpid(), signal.SIGKILL)
+    return np.arange(number + 1)
+
+  reader = os.getpid()
+  with pytest.raises(InputError, match='input workers was ended from outside'):
+    list(pipeline.read_ahead(load, start=0, stop=8, buffered=2, workers=1))
