@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import pathlib
-import warnings
 
 # They grow by lines, and their readers leave out a last one that is not whole.
 _GROWN = ('metrics.jsonl', 'index.jsonl', 'out.csv', 'out.broken.csv')
@@ -76,9 +75,12 @@ def _arrays(checkpoint: pathlib.Path) -> str:
   import numpy as np
   from orbax.checkpoint import v1 as ocp
 
-  with warnings.catch_warnings(), ocp.training.Checkpointer(checkpoint.parent) as checkpointer:
-    warnings.simplefilter('ignore')  # It is read as it was sharded.
-    state = checkpointer.load_checkpointables(int(checkpoint.name))['state']
+  here, step = jax.sharding.SingleDeviceSharding(jax.devices()[0]), int(checkpoint.name)
+  with ocp.training.Checkpointer(checkpoint.parent) as checkpointer:
+    saved = checkpointer.checkpointables_metadata(step).metadata['state']
+    # Of however many processes and devices it is, it is read here.
+    wanted = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), saved)
+    state = checkpointer.load_checkpointables(step, {'state': wanted})['state']
   digest = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
     array = np.asarray(leaf)
