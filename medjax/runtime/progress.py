@@ -19,8 +19,9 @@ _SILENT, _LONGEST = 4.0, 60.0  # seconds that nothing is said for, at first and 
 
 def say(text: str = '') -> None:
   """Prints a line for the person at the terminal, or in the log."""
-  if tqdm := sys.modules.get('tqdm'):
-    tqdm.tqdm.write(text)  # above the bars that there are
+  # While another thread imports it, it is there without its bars.
+  if bars := getattr(sys.modules.get('tqdm'), 'tqdm', None):
+    bars.write(text)  # above the bars that there are
   else:
     print(text)
   sys.stdout.flush()

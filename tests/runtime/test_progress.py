@@ -1,6 +1,8 @@
 """The rate that a bar shows, and what is said while nothing else is."""
 
+import sys
 import time
+import types
 
 import pytest
 
@@ -92,3 +94,9 @@ def test_what_only_guards_leaves_it_to_the_first_of_several_processes(monkeypatc
     with progress.waiting('waiting for the first'):
       time.sleep(0.2)
   assert 'waiting for the first' in capsys.readouterr().out
+
+
+def test_what_is_said_while_another_thread_imports_the_bars_is_printed(monkeypatch, capsys):
+  monkeypatch.setitem(sys.modules, 'tqdm', types.ModuleType('tqdm'))
+  progress.say('compiling')
+  assert capsys.readouterr().out == 'compiling\n'
