@@ -132,7 +132,7 @@ def _audit(folder: pathlib.Path, images: int) -> tuple[str, list[str]]:
   samples, problems = _watched(line, folder, out, is_at_work=lambda: True, statuses=(0, 2))
   peak = max((sample.memory for sample in samples), default=0)
   if not problems:
-    shared = json.loads((out / 'audit.json').read_text())['copies']['two_patients']
+    shared = json.loads((out / 'audit.json').read_text())['copies']['kinds']['file']
     if shared != copies:
       problems.append(f'the audit finds {shared:,} of {copies:,} copies')
   name = f'{images:,} images audited, {copies:,} of them copies, all found'
