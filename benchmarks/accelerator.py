@@ -85,13 +85,14 @@ def of_medjax(name: str, options: argparse.Namespace) -> dict[str, Any]:
   from medjax.config import Config, Data, Model
   from medjax.data.images.preprocessing import ImageFormat
   from medjax.models.normalisation import Normalisation
+  from medjax.runtime import uncompiled
   from medjax.training import learner
 
   labels = tuple(f'label {number}' for number in range(LABELS))
   size, batch_size = options.image_size, options.batch_size
   config = Config(Data('', '', labels), Model(name), precision='bfloat16', steps=1_000)
   built = learner.build(config, ImageFormat(size, 3), Normalisation((0.5,), (0.25,)))
-  state = jax.jit(built.init_state)({})
+  state = jax.device_put(uncompiled.evaluate(built.init_state, {}))
   rng = np.random.default_rng(0)
   batch = jax.device_put(
     {
@@ -220,11 +221,12 @@ def own_speed(options: argparse.Namespace, root: pathlib.Path) -> dict[str, Any]
 
   from medjax import config as configs
   from medjax import losses
+  from medjax.runtime import uncompiled
   from medjax.training import learner, preprocessing
 
   config = configs.load(str(PROJECT / 'configs/phantom.py'), loop_settings(options, root))
   built = learner.build(config, *preprocessing.resolve(config, None))
-  state = jax.jit(built.init_state)({})
+  state = jax.device_put(uncompiled.evaluate(built.init_state, {}))
   step = jax.jit(built.train_step(losses.binary_cross_entropy, frozen=0), donate_argnums=0)
   labels, size = len(config.data.labels), config.batch_size
   batch = jax.device_put(

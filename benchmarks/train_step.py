@@ -37,6 +37,7 @@ def with_medjax(arguments: argparse.Namespace):
   from medjax.config import Config, Data, Model
   from medjax.data.images.preprocessing import ImageFormat
   from medjax.models.normalisation import Normalisation
+  from medjax.runtime import uncompiled
   from medjax.training import learner
 
   labels = tuple(f'label {number}' for number in range(14))
@@ -45,7 +46,7 @@ def with_medjax(arguments: argparse.Namespace):
   )
   size, batch_size = arguments.image_size, arguments.batch_size
   learn = learner.build(config, ImageFormat(size, 1), Normalisation((0.5,), (0.25,)))
-  state = jax.jit(learn.init_state)({})
+  state = jax.device_put(uncompiled.evaluate(learn.init_state, {}))
   step = jax.jit(learn.train_step(losses.binary_cross_entropy, frozen=0), donate_argnums=0)
   evaluate = jax.jit(learn.eval_step)
   rng = np.random.default_rng(0)

@@ -35,7 +35,7 @@ from medjax.runs.checkpoints import Checkpoints
 from medjax.runs.layout import Layout
 from medjax.runs.predict import Predicted
 from medjax.runs.trained_network import TrainedNetwork, stacked
-from medjax.runtime import devices, progress
+from medjax.runtime import devices, progress, uncompiled
 from medjax.training import objective
 from medjax.training.objective import Objective
 from medjax.training.steps import TrainState
@@ -281,13 +281,10 @@ def _first_state(beginning: Beginning, saved: Checkpoints, mesh: Mesh) -> loop.S
   """Returns the state before the first step, or that of the latest checkpoint."""
   built, step = beginning.learner, saved.latest_step()
   if not step:
-    init = jax.jit(
-      built.init_state,
-      out_shardings=devices.replicated(mesh),
-      compiler_options=devices.compiler_options(built.config.deterministic),
-    )
-    first = init(beginning.filled, np.uint32(built.config.seed))
-    return loop.Start(first, steps_per_call=built.config.steps_per_call)
+    seed = np.uint32(built.config.seed)
+    first = uncompiled.evaluate(built.init_state, beginning.filled, seed)
+    state = devices.put_replicated(first, mesh)
+    return loop.Start(state, steps_per_call=built.config.steps_per_call)
   state, carried = saved.restore(step, built, mesh)
   if devices.is_first():
     progress.say(f'going on from the checkpoint of step {step:,}')

@@ -142,6 +142,14 @@ def put_batches(batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh) -> dict
   }
 
 
+def put_replicated(tree: Result, mesh: Mesh) -> Result:
+  """Puts arrays, the same ones in every process, on all devices."""
+  sharding = replicated(mesh)
+  return jax.tree.map(
+    lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
+  )
+
+
 def is_first() -> bool:
   """Whether this is the process that writes files and speaks."""
   return jax.process_index() == 0
