@@ -185,7 +185,7 @@ def without_files(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', ['fold', 'seed'])
+@pytest.mark.parametrize('kind', ['fold', pytest.param('seed', marks=pytest.mark.deep)])
 def test_killed_and_resumed_they_end_with_the_same_results(tmp_path, kind, monkeypatch):
   root = tmp_path / 'data'
   setting = 'split.folds=2' if kind == 'fold' else 'seeds=2'

@@ -71,6 +71,7 @@ def test_equals_timm(tmp_path):
 
 # With the statistics of the auxiliary head, whose logits torchvision leaves out of evaluation.
 @pytest.mark.slow
+@pytest.mark.deep
 def test_with_the_auxiliary_head_equals_torchvision(tmp_path):
   oracle.torch_or_skip()
   import torchvision

@@ -97,7 +97,15 @@ def test_on_a_gpu_two_runs_and_one_that_was_killed_end_in_the_same_bits(phantom_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('how', ['threads', 'workers', 'unfreezing', 'placed'])
+@pytest.mark.parametrize(
+  'how',
+  [
+    'workers',
+    'placed',
+    pytest.param('threads', marks=pytest.mark.deep),
+    pytest.param('unfreezing', marks=pytest.mark.deep),
+  ],
+)
 def test_killed_three_times_it_ends_in_the_same_bits(
   request, phantom_root, other_root, finished, tmp_path, how
 ):

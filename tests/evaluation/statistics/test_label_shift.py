@@ -135,6 +135,7 @@ def test_a_shift_is_found_without_any_label():
 
 
 @pytest.mark.slow
+@pytest.mark.deep
 def test_the_interval_covers():
   held = []
   for seed in range(1000):

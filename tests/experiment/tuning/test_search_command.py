@@ -47,12 +47,19 @@ def ended(process):
   return output
 
 
+@pytest.fixture(scope='module')
+def searched(phantom_root, tmp_path_factory):
+  """A search that nothing stopped, and its file."""
+  folder = tmp_path_factory.mktemp('searched')
+  (folder / 'mine.py').write_text(SEARCH_FILE)
+  ended(start(folder / 'whole', phantom_root, folder / 'mine.py'))
+  return folder / 'whole', folder / 'mine.py'
+
+
 @pytest.mark.slow
-def test_killed_or_shared_by_two_processes_it_tests_the_winner_once(phantom_root, tmp_path):
-  file = tmp_path / 'mine.py'
-  file.write_text(SEARCH_FILE)
-  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-  ended(start(whole, phantom_root, file))
+@pytest.mark.deep
+def test_killed_twice_it_ends_in_the_same_bytes(searched, phantom_root, tmp_path):
+  (whole, file), killed = searched, tmp_path / 'killed'
   kills, rng = 0, random.Random()
   while kills < 2:
     process = start(killed, phantom_root, file)
@@ -67,7 +74,11 @@ def test_killed_or_shared_by_two_processes_it_tests_the_winner_once(phantom_root
   for name in ('tune.json', 'best/evaluation/test.json', 'best/predictions/test.csv'):
     assert (whole / name).read_bytes() == (killed / name).read_bytes(), f'after {kills} kills'
 
+
+@pytest.mark.slow
+def test_the_winner_alone_is_tested(searched):
   # No trial has predicted the test set, and all are of one split.
+  whole = searched[0]
   result = results_file.load(whole / 'tune.json', SearchResult, '')
   for trial in result.trials:
     layout = Layout(whole / 'trials' / f'{trial.number:04}')
@@ -80,9 +91,11 @@ def test_killed_or_shared_by_two_processes_it_tests_the_winner_once(phantom_root
   validation = best.raw_predictions('validation')
   assert np.isfinite(validation.probabilities).all() and result.test == best.result.mean.auroc
 
-  # Two at once share the trials, and one of them tests.
+
+@pytest.mark.slow
+def test_two_processes_share_the_trials_and_one_of_them_tests(searched, phantom_root, tmp_path):
   shared = tmp_path / 'shared'
-  processes = [start(shared, phantom_root, file) for _ in range(2)]
+  processes = [start(shared, phantom_root, searched[1]) for _ in range(2)]
   outputs = [ended(process) for process in processes]
   tried = [{line.split()[1] for line in text.splitlines() if line.startswith('trial ')}
            for text in outputs]  # fmt: skip
