@@ -1,16 +1,19 @@
 """Whether loss, augmentation and network do what they must; what does not is named by itself."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Sharding
 
 from medjax.config import Config
 from medjax.data import targets
 from medjax.errors import InputError, one_line
 from medjax.runs import averaging
-from medjax.runtime import import_by_name
+from medjax.runtime import devices, import_by_name
 from medjax.training.learner import Learner
 
 # Logits that any network gives in its first steps.
@@ -33,17 +36,28 @@ def check(config: Config, built: Learner, loss: Callable) -> None:
   _check_augmentation(config, built, images)
   per_label = jax.ShapeDtypeStruct((config.batch_size, outputs), jnp.float32)
   weight = jax.ShapeDtypeStruct((config.batch_size,), jnp.float32)
+  seed = jax.ShapeDtypeStruct((), jnp.uint32)
   batch = {'image': images, 'label': per_label, 'mask': per_label, 'weight': weight}
+  # On the devices where they will be, so that the program that trains finds its step traced.
+  mesh = devices.data_mesh()
+  batch = _placed(batch, devices.sharded(mesh))
   try:
     for step in {0, *config.model.unfreeze_at}:
-      state = built.state_after(step + 1)
-      jax.eval_shape(built.train_step(loss, built.frozen(step)), state, batch)
+      state = _placed(built.state_after(step + 1), devices.replicated(mesh))
+      train_step = built.train_step(loss, built.frozen(step))
+      jax.eval_shape(functools.partial(train_step, seed=seed), state, batch)
   except Exception as error:  # Whatever a network or optimizer of anybody's may raise.
     raise InputError(
       f"config.model.name='{config.model.name}' cannot be trained by "
       f"config.optimizer.name='{config.optimizer.name}': {one_line(error)}"
     ) from error
   _check_prediction(config, built, images)
+
+
+def _placed(shapes: Any, sharding: Sharding) -> Any:
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
+  )
 
 
 def _check_loss(config: Config, loss: Callable, outputs: int) -> None:

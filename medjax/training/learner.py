@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 import optax
 from flax import traverse_util
 
@@ -45,6 +46,10 @@ class Learner:
   augment: Callable[[jax.Array, jax.Array], jax.Array]
   shapes: dict[str, Any]
   stage_of: dict[str, int]
+  _init: Callable[[Any], dict[str, Any]]
+  _traced: dict[tuple[Callable, int], Callable] = dataclasses.field(
+    default_factory=dict, init=False, repr=False, compare=False
+  )
 
   def frozen(self, steps_done: int) -> int:
     """Returns how many stages do not train in the step after so many."""
@@ -59,8 +64,7 @@ class Learner:
 
     `seed`, u32[], is the config's; given to a jitted call it is no part of the compiled program.
     """
-    drawn_from = self.config.seed if seed is None else seed
-    variables = building.init_variables(self.network, self.image_format.shape, drawn_from)
+    variables = self._init(np.uint32(self.config.seed) if seed is None else seed)
     leaves = traverse_util.flatten_dict(variables, keep_empty_nodes=True)
     variables = traverse_util.unflatten_dict({**leaves, **traverse_util.flatten_dict(filled)})
     return steps.init_state(
@@ -81,7 +85,17 @@ class Learner:
     return steps.unfreeze(state, self._optimizer(), self._trained(frozen))
 
   def train_step(self, loss: Callable, frozen: int) -> Callable:
-    """Returns (state, batch) → (state, metrics); `seed=` takes the place of the config's."""
+    """Returns (state, batch) → (state, metrics); `seed=` takes the place of the config's.
+
+    Asked for again it is the same function, so that what has been traced is not traced again.
+    """
+    known = (loss, frozen)
+    if known not in self._traced:
+      # Inlined into the program that calls it, of which nothing shows that it was a call.
+      self._traced[known] = jax.jit(self._train_step(loss, frozen), inline=True)
+    return self._traced[known]
+
+  def _train_step(self, loss: Callable, frozen: int) -> Callable:
     network = self.network
     if frozen and hasattr(network, 'frozen_stages'):
       network = network.clone(frozen_stages=frozen)
@@ -153,9 +167,12 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
       'compute activations again; raise config.optimizer.accumulate instead, which saves memory too'
     )
   policy = import_by_name.find(config.augment, import_by_name.public(policies), 'config.augment')
-  init = functools.partial(building.init_variables, network, image_format.shape, config.seed)
+  # Never compiled: so that it is traced once.
+  init = jax.jit(
+    functools.partial(building.init_variables, network, image_format.shape), inline=True
+  )
   try:
-    shapes = jax.eval_shape(init)
+    shapes = jax.eval_shape(init, jax.ShapeDtypeStruct((), np.uint32))
   except Exception as error:  # Whatever anybody's network may raise.
     raise InputError(f"config.model.name='{config.model.name}': {one_line(error)}") from error
   stage_of: dict[str, int] = {}
@@ -163,7 +180,7 @@ def build(config: Config, image_format: ImageFormat, normalisation: Normalisatio
     stage_of = fine_tuning.stages_of(shapes['params'])
     _check_finetuning(config, network, stage_of, bool(shapes['batch_stats']))
   optimizers.optimizer(config.optimizer, config.steps, stage_of)  # Now, not after reading the data.
-  return Learner(config, image_format, normalisation, network, policy, shapes, stage_of)
+  return Learner(config, image_format, normalisation, network, policy, shapes, stage_of, init)
 
 
 def _check_finetuning(
