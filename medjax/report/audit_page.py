@@ -191,7 +191,7 @@ def _differences(compared: Sequence[Difference]) -> Markup:
       'p',
       f'The largest of {len(compared):,} comparisons first. Underlined: an effect of '
       f'{differences.DIFFERENT:g} or more that is not chance: p below {differences.LEVEL:g}, '
-      f'corrected for all comparisons, over {differences.DEALS} random deals of the patients.',
+      f'corrected for all comparisons, over at most {differences.DEALS} random deals of patients.',
       class_='quiet',
     ),
   )

@@ -1,5 +1,6 @@
 """What differs between the sides of a split: prevalences and metadata, beyond chance."""
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,10 @@ LEVEL = 0.05  # chance of any false difference among all
 # Standardised mean difference, or the share of images to exchange for two sides to be alike (total
 # variation). 0.1 is the usual limit of balance (Austin 2009, Statistics in Medicine 28:3083).
 DIFFERENT = 0.1
-DEALS = 199  # of patients to the sides at random
+DEALS = 199  # of patients to the sides at random, at most
+# Where chance has reached every difference so often, none can be beyond it after all deals
+# (Besag & Clifford 1991, Biometrika 78:301).
+ENOUGH = round(LEVEL * (1 + DEALS))
 _AT_ONCE = 50  # deals
 
 
@@ -169,19 +173,23 @@ def _chance(
   moments = np.stack([counts, sums, sums**2, sums * counts, counts**2])
   rng = np.random.default_rng(0)
   truly = units % 2 * 1.0
-  deviations = [_deviation(truly[None], moments)]
-  for number in [*[_AT_ONCE] * (DEALS // _AT_ONCE), DEALS % _AT_ONCE]:
-    dealt = np.tile(truly, (number, 1))
+  by_question = functools.partial(_largest, question)
+  as_is = by_question(_deviation(truly[None], moments))
+  done, reached = 0, np.zeros(as_is.shape[1], np.int64)
+  while done < DEALS and reached.min() < ENOUGH:
+    dealt = np.tile(truly, (min(_AT_ONCE, DEALS - done), 1))
     for row in dealt:
       rng.shuffle(row)
-    deviations.append(_deviation(dealt, moments))
-  deviation = np.concatenate(deviations)
-  by_question = np.stack(
-    [deviation[:, question == number].max(axis=1) for number in range(question.max() + 1)], axis=1
-  )
-  largest = by_question[1:].max(axis=1)
-  reached = (largest[:, None] >= by_question[0] * (1 - 1e-9)).sum(axis=0)
-  return (1 + reached) / (1 + DEALS)
+    largest = by_question(_deviation(dealt, moments)).max(axis=1)
+    reached += (largest[:, None] >= as_is * (1 - 1e-9)).sum(axis=0)
+    done += len(dealt)
+  return (1 + reached) / (1 + done)
+
+
+def _largest(question: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+  """Returns the largest deviation of each question's columns, f64[deals, questions]."""
+  numbers = range(question.max() + 1)
+  return np.stack([deviation[:, question == number].max(axis=1) for number in numbers], axis=1)
 
 
 def _deviation(dealt: np.ndarray, moments: np.ndarray) -> np.ndarray:
