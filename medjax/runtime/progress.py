@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar('Item')
 Made = TypeVar('Made')
 _THREADS, _TOGETHER = 8, 1000
 _SIZE = {'ncols': 80, 'nrows': 20}  # characters and lines, where nobody says how many there are
+_TICK = 1.0  # seconds between two looks at a clock
 _SILENT, _LONGEST = 4.0, 60.0  # seconds that nothing is said for, at first and at most
 
 
@@ -40,8 +41,8 @@ def leave_to_others() -> None:
 
 @contextlib.contextmanager
 def waiting(what: str, is_last_resort: bool = False) -> Iterator[None]:
-  """Says what is being done where nothing else is said: after 4 seconds, and whenever that has
-  doubled, up to a minute.
+  """Says what is being done where nothing else is said for 4 seconds: on a terminal by a clock that
+  runs until it is done, in a log by a line then, and whenever that has doubled, up to a minute.
 
   Args:
     what: for the person who waits, such as 'compiling the training step'; of something elsewhere
@@ -51,17 +52,27 @@ def waiting(what: str, is_last_resort: bool = False) -> Iterator[None]:
   done, wait = threading.Event(), object()
 
   def watch() -> None:
-    start, pause = time.monotonic(), _SILENT
-    left = pause
+    start, pause, left = time.monotonic(), _SILENT, _SILENT
+    clock: Any = None
     while not done.wait(left):
       now = time.monotonic()
-      left = pause - (now - max(_said[0], start))  # A line or a bar has been seen meanwhile.
-      if left > 0:
-        continue
-      if _waits and _waits[-1] is wait and not (is_last_resort and _quiet[0]):
-        say(f'{_clock(now - start)}  {what}')
-        pause = min(max(pause, now - start), _LONGEST)
-      left = pause
+      is_own = bool(_waits) and _waits[-1] is wait and not (is_last_resort and _quiet[0])
+      # A line or a bar has been seen meanwhile.
+      left = pause - (now - max(_said[0], start))
+      if clock is not None and (left > pause - _TICK or not is_own):
+        clock = clock.close()
+      if sys.stderr.isatty():
+        if clock is None and is_own and left <= 0:
+          clock = _clock_bar(what, now - start)
+        if clock is not None:
+          clock.refresh()
+        left = _TICK if clock is not None else max(left, _TICK)
+      elif left <= 0:
+        if is_own:
+          say(f'{_clock(now - start)}  {what}')
+        pause = left = min(max(pause, now - start), _LONGEST)
+    if clock is not None:
+      clock.close()
 
   watcher = threading.Thread(target=watch, daemon=True)
   _waits.append(wait)
@@ -72,6 +83,17 @@ def waiting(what: str, is_last_resort: bool = False) -> Iterator[None]:
     _waits.remove(wait)
     done.set()
     watcher.join()
+
+
+def _clock_bar(what: str, waited: float) -> Any:
+  """Returns a line at the foot of the terminal that says how long something has been waited for."""
+  import tqdm
+
+  escaped = what.replace('{', '{{').replace('}', '}}')
+  size: dict[str, Any] = {'dynamic_ncols': True} if _knows_its_size() else _SIZE
+  clock = tqdm.tqdm(bar_format=f'{{elapsed}}  {escaped}', leave=False, **size)
+  clock.start_t -= waited
+  return clock
 
 
 class Progress:

@@ -64,12 +64,36 @@ def test_a_bar_has_rate_and_time_left():
 
 def test_no_command_is_silent_whatever_it_does():
   command = script(['  time.sleep(1.5)'])
-  command[-1] = command[-1].replace('def main', 'progress._SILENT = 0.2\ndef main')
-  for status, said in (at_a_terminal(command), in_a_log(command)):
-    assert status == 0
-    # After 0.2, 0.4 and 0.8 seconds.
-    assert 2 <= len(said.splitlines()) <= 3
-    assert set(said.splitlines()) == {'0:00:01  the command is at work'}
+  faster = 'progress._SILENT, progress._TICK = 0.2, 0.1\ndef main'
+  command[-1] = command[-1].replace('def main', faster)
+  status, said = in_a_log(command)
+  assert status == 0
+  # After 0.2, 0.4 and 0.8 seconds.
+  assert 2 <= len(said.splitlines()) <= 3
+  assert set(said.splitlines()) == {'0:00:01  the command is at work'}
+  # A clock that runs, and is gone in the end.
+  status, seen = at_a_terminal(command)
+  assert status == 0 and seen.count('\r00:00  the command is at work') >= 2
+  assert '\r00:01  the command is at work' in seen
+  assert seen.rstrip('\n').split('\r')[-1].strip() == ''
+
+
+def test_a_bar_that_moves_takes_the_place_of_the_clock():
+  body = [
+    "  bar = progress.Progress('image', 0, 30)",
+    '  time.sleep(0.6)',
+    '  for done in range(1, 31):',
+    '    time.sleep(0.05)',
+    '    bar.update(done)',
+    '  bar.close()',
+  ]
+  command = script(body)
+  faster = 'progress._SILENT, progress._TICK = 0.2, 0.1\ndef main'
+  command[-1] = command[-1].replace('def main', faster)
+  status, seen = at_a_terminal(command)
+  assert status == 0 and seen.count('the command is at work') >= 2
+  assert BAR.findall(seen)[-1][:2] == ('30', '30')
+  assert 'at work' not in seen[seen.rindex('/30 [') - 200 :]
 
 
 def test_cutting_slides_shows_a_bar(tmp_path):
