@@ -50,15 +50,18 @@ def waiting(what: str, is_last_resort: bool = False) -> Iterator[None]:
     is_last_resort: whether it is for what nobody has thought to name; see `leave_to_others`.
   """
   done, wait = threading.Event(), object()
+  if not _waits:  # Else the silence has begun before.
+    _said[0] = time.monotonic()
 
   def watch() -> None:
-    start, pause, left = time.monotonic(), _SILENT, _SILENT
+    start, pause = time.monotonic(), _SILENT
+    left = max(_SILENT - (start - _said[0]), _SILENT / 8)
     clock: Any = None
     while not done.wait(left):
       now = time.monotonic()
       is_own = bool(_waits) and _waits[-1] is wait and not (is_last_resort and _quiet[0])
       # A line or a bar has been seen meanwhile.
-      left = pause - (now - max(_said[0], start))
+      left = pause - (now - _said[0])
       if clock is not None and (left > pause - _TICK or not is_own):
         clock = clock.close()
       if sys.stderr.isatty():
