@@ -52,15 +52,23 @@ def differences(whole: pathlib.Path, out: pathlib.Path) -> list[str]:
 def bits(out: pathlib.Path) -> dict[str, str]:
   """Returns file → SHA-256 of all that does not hang on a clock, a process or the folder's name.
 
-  A checkpoint counts as the arrays that it holds, metrics.jsonl without its speeds; TensorBoard's
-  files, of which each start writes one, do not count.
+  A checkpoint counts as the arrays that it holds, metrics.jsonl without its speeds. TensorBoard's
+  files, of which each start writes one, do not count, nor a search's journal, which has times: what
+  it says of the trials is in other files; nor hidden files that a kill ended before they had their
+  own names, which commands without a lock leave.
   """
+  from medjax.runtime import files
+
   found = {}
   for path in sorted(out.rglob('*')):
     parts = path.relative_to(out).parts
     if path.is_dir() and parts[-2:-1] == ('checkpoints',):
       found['/'.join(parts)] = _arrays(path)
-    if not path.is_file() or 'checkpoints' in parts[:-1] or 'tensorboard' in parts:
+    if (
+      not path.is_file() or 'checkpoints' in parts[:-1] or {'tensorboard', 'trials.log'} & {*parts}
+    ):
+      continue
+    if files.is_temporary(path.name):
       continue
     content = path.read_bytes().replace(str(out).encode(), b'OUT')
     if path.name == 'metrics.jsonl':

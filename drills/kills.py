@@ -148,7 +148,7 @@ def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
     Scene('prepare', prepare, 4),
     Scene('external', lambda out: _external(run_folder, others, out), 4),
     Scene('slides', lambda out: _slides(folder, out), 4),
-    Scene('folds', run('--config.split.folds=2'), 4),
+    Scene('folds', run('--config.split.folds=2', '--config.data.labels=Edema'), 4),
     Scene('seeds', run('--config.seeds=2'), 3),
     Scene('tune', lambda out: _tune(root, out), 3),
   ]
