@@ -116,9 +116,11 @@ def _picture(path: pathlib.Path | str) -> str:
 def _in_container(path: pathlib.Path) -> str:
   from medjax.data.images import containers
 
-  for opened in (containers._hdf5, containers._npz, containers._array_record):
-    opened.cache_clear()
-  return _picture(f'{path}#x/1' if path.suffix == '.npz' else f'{path}#1')
+  for opened in vars(containers).values():
+    if hasattr(opened, 'cache_clear'):
+      opened.cache_clear()
+  names = {'.npz': 'x/', '.parquet': 'image/'}
+  return _picture(f'{path}#{names.get(path.suffix, "")}1')
 
 
 def _header(path: pathlib.Path) -> str:

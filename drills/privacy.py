@@ -232,6 +232,7 @@ def _pictures(left: pathlib.Path) -> list[str]:
     where = str(path.relative_to(left / 'run') if 'run' in path.parts else path)
     data = path.read_bytes()
     shows = b'\x89PNG\r\n' in data or b'\xff\xd8\xff\xe0' in data or b'data:image' in data
+    where = re.sub(r'^evaluation/test\.\d+/', '', where)  # An earlier reading's own page.
     if shows and not where.startswith((*_PICTURES, 'tensorboard/')):
       lost.append(f'{where} shows pictures')
   return lost

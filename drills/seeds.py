@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import pathlib
+import tarfile
 
 import numpy as np
 from PIL import Image
@@ -182,25 +183,35 @@ def containers(folder: pathlib.Path) -> dict[str, dict[str, bytes]]:
     with h5py.File(folder / name, 'w') as file:
       file.create_dataset('x', data=images, **options)
     hdf5[name] = (folder / name).read_bytes()
-  path = folder / 'x.array_record'
-  # Its threads would be missing in a process that is forked afterwards.
-  process = multiprocessing.get_context('fork').Process(target=_write_records, args=(path,))
+  # The threads of their libraries would be missing in a process that is forked afterwards.
+  process = multiprocessing.get_context('fork').Process(target=_write_records, args=(folder,))
   process.start()
   process.join()
+  others = {'array_record': 'x.array_record', 'tar': 'x.tar', 'parquet': 'x.parquet'}
   return {
     'npz': {name: file.getvalue() for name, file in npz.items()},
     'HDF5': hdf5,
-    'array_record': {path.name: path.read_bytes()},
+    **{kind: {name: (folder / name).read_bytes()} for kind, name in others.items()},
   }
 
 
-def _write_records(path: pathlib.Path) -> None:
+def _write_records(folder: pathlib.Path) -> None:
+  import pyarrow.parquet
   from array_record.python.array_record_module import ArrayRecordWriter
 
-  writer = ArrayRecordWriter(str(path), 'group_size:1')
+  picture = _saved(_pixels(), 'PNG')
+  writer = ArrayRecordWriter(str(folder / 'x.array_record'), 'group_size:1')
   for _ in range(3):
-    writer.write(_saved(_pixels(), 'PNG'))
+    writer.write(picture)
   writer.close()
+  table = pyarrow.table({'image': [{'bytes': picture, 'path': 'a.png'}] * 3})
+  pyarrow.parquet.write_table(table, folder / 'x.parquet')
+  with tarfile.open(folder / 'x.tar', 'w') as file:
+    for number in range(3):
+      for ending, data in (('png', picture), ('cls', b'1')):
+        member = tarfile.TarInfo(f'{number:04}.{ending}')
+        member.size = len(data)
+        file.addfile(member, io.BytesIO(data))
 
 
 def safetensors() -> bytes:
