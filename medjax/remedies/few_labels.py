@@ -178,7 +178,7 @@ _MIRRORED = Experiment(
   measures=(Measure('auroc', 'AUROC of new patients', 'higher'),),
   measure=_measure_mirrored,
   full=Plan(_LEVELS, repetitions=4, sizes={'steps': 300, 'new_patients': 2_000}),
-  quick=Plan({'100': 100}, repetitions=2, sizes={'steps': 100, 'new_patients': 500}),
+  quick=Plan({'100': 100}, repetitions=3, sizes={'steps': 100, 'new_patients': 500}),
 )
 
 PROBLEM = Problem(

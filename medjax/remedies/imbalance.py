@@ -128,7 +128,7 @@ _EXPERIMENT = Experiment(
   ),
   quick=Plan(
     {'5 %': 0.05},
-    repetitions=2,
+    repetitions=3,
     sizes={
       'train': 600,
       'validation': 400,

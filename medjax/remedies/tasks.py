@@ -181,7 +181,7 @@ _UNKNOWN = Experiment(
   measures=(_AUROC, *_EXCESS),
   measure=_masked,
   full=Plan({'20 %': 0.2, '50 %': 0.5, '80 %': 0.8}, repetitions=4, sizes=_FULL),
-  quick=Plan({'50 %': 0.5}, repetitions=2, sizes=_QUICK),
+  quick=Plan({'50 %': 0.5}, repetitions=3, sizes=_QUICK),
 )
 _UNCERTAIN_LABELS = Experiment(
   name='uncertain',

@@ -83,6 +83,7 @@ def zipped(data):
     png(a=('a SECRET', True)),
     b'<img src="data:image/png;base64,' + base64.b64encode(png(a=('SECRET', True))) + b'">',
   ],
+  ids=range(10),  # What is packed holds the time, and all workers must give a test one name.
 )
 def test_words_are_found_in_what_is_packed(data):
   assert found_bytes.find(data, WORD)

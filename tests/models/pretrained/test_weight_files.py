@@ -56,7 +56,7 @@ POINTER = b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsiz
     (b'\xef\xbb\xbf<!-- proxy --><html>', 'a web page'),
     (b'{"error": "Repository not found"}', 'a text that begins \'{"error": "Repository not'),
     (b'Access to this file\nis denied', "a text that begins 'Access to this file is denied'"),
-    (gzip.compress(WHOLE), 'compressed (gzip); unpack it'),
+    (gzip.compress(WHOLE, mtime=0), 'compressed (gzip); unpack it'),
     (b'\x89HDF\r\n\x1a\n' + bytes(100), 'HDF5, as Keras writes'),
     (bytes(range(128, 256)), 'not safetensors'),
     (WHOLE[:8] + b'{' + b'x' * 400, 'header is damaged'),
