@@ -187,7 +187,8 @@ PROBLEM = Problem(
   wrong='From a few dozen labelled patients a network learns these patients by heart and little of '
   'the finding.',
   remedy='It starts from the weights of a network that learned another task from many, of which '
-  'much or little is trained further; augmentation shows each film as it might have been taken.',
+  'all, some or only the last layer is trained further; augmentation shows each film as it could '
+  'have looked with another position or exposure.',
   limits='What was learned must be of use: weights of another task may be worth nothing, and an '
   'augmentation that changes the label, such as mirroring where the side is the label, teaches '
   'what is wrong.',

@@ -147,9 +147,9 @@ PROBLEM = Problem(
   'nearly all of its loss.',
   remedy='A loss or a sampling that gives positives more weight, and a calibration on validation '
   'that takes the weight out of the probabilities again.',
-  limits='What counts is how many positives there are, and no weight adds one; weights and '
-  're-sampling are made to promise more findings than there are, which a calibration on validation '
-  'takes out again if it has at least five positives.',
+  limits='Weights cannot take the place of positive patients. With weights and re-sampling a '
+  'network promises more findings than there are, by design; a calibration on validation takes '
+  'that out again where validation has positives enough, and half a dozen are not.',
   config="loss=Loss('weighted_binary_cross_entropy' | 'focal' | 'logit_adjusted' | 'auc_margin'), "
   "sampling=Sampling('oversample' | 'undersample' | 'balanced'), "
   "evaluation=Evaluation(calibration='platt')",

@@ -215,7 +215,11 @@ PROBLEM = Problem(
       title='Two equal models of which one is called better',
       level_title='patients tested',
       conditions=('the figure higher by 0.01 is better', 'paired interval without 0'),
-      measures=(Measure('called', 'share of test sets in which it is', 'lower'),),
+      measures=(
+        Measure(
+          'called', 'share of test sets in which one of two equal models is called better', 'lower'
+        ),
+      ),
       measure=_equal,
       full=_FULL_PLAN,
       quick=_QUICK_PLAN,

@@ -62,9 +62,10 @@ PROBLEM = Problem(
   wrong='Films of one patient look alike and mostly share their findings, so a network that has '
   'seen some of them in training recognises the patient in the others.',
   remedy='Patients, not films, are drawn into training, validation and test.',
-  limits='It needs to be known who the patient is; who is tested trains no longer, so that of new '
-  'patients the network may do a little worse; with one film of each patient both splits are the '
-  'same; and neither says anything about another hospital.',
+  limits='It must be known who the patient is. Nobody who is tested can train, so that the network '
+  'sees fewer patients and may do a little worse on new ones: the price of an honest figure. With '
+  'one film of each patient both splits are the same, and neither says anything about another '
+  'hospital.',
   config="config.split (always by patient); data.settings.grouped_by says what the table's "
   'patient column holds',
   literature=(

@@ -27,10 +27,16 @@ _OWN_FILMS = 'Patients who were put aside stand for new ones. '
 _READING = (
   'Each mark is a mean over repetitions with data and training of their own, its line the 95 % '
   'interval (Student’s t over repetitions). Differences are paired by repetition. “Helps” and '
-  '“harms” are said where the interval of the difference leaves out 0, else “no difference seen”: '
-  'of twenty such intervals where nothing differs, one leaves out 0 by chance. Sizes and '
-  'repetitions were fixed before anything was measured, and everything that was measured is here.'
+  '“harms” are said where the interval of the difference leaves out 0, else “no difference seen”, '
+  'which with few repetitions may also mean too uncertain to tell. Where 0 is right, the difference '
+  'is of distances from 0, and so not that of the two marks above. Sizes and repetitions were fixed '
+  'before anything was measured, and everything that was measured is here. '
 )
+_DIRECTIONS = {
+  'higher': '{} (higher is better)',
+  'lower': '{} (lower is better)',
+  'zero': 'distance from 0 of the {}',
+}
 
 
 def render(result: Remedies) -> str:
@@ -52,7 +58,7 @@ def render(result: Remedies) -> str:
     None if is_own else banner(_WARNING),
     tag('p', 'medjax remedies', class_='eyebrow'),
     tag('h1', title),
-    tag('p', (_OWN_FILMS if is_own else _FILMS) + _READING, class_='reading'),
+    tag('p', (_OWN_FILMS if is_own else _FILMS) + _READING + _by_chance(result), class_='reading'),
     tag('nav', tag('ol', entries), aria_label='Problems'),
     tag('dl', facts, class_='list'),
   )
@@ -60,6 +66,19 @@ def render(result: Remedies) -> str:
   css = '\n'.join([style('report.css', 'sections.css'), own])
   main = tag('main', [_problem(problem) for problem in result.problems.values()])
   return page(title, css, head, main)
+
+
+def _by_chance(result: Remedies) -> str:
+  judged = sum(
+    effect.verdict in (HELPS, HARMS, UNSEEN)
+    for problem in result.problems.values()
+    for experiment in problem.experiments.values()
+    for effect in experiment.effects
+  )
+  return (
+    f'{judged} differences are judged: if no remedy did anything, about {judged / 20:.0f} would be '
+    'called “helps” or “harms” by chance, so trust what repeats over levels.'
+  )
 
 
 def _problem(problem: ProblemResult) -> Markup:
@@ -103,7 +122,7 @@ def _experiment(experiment: ExperimentResult) -> Markup:
 
 
 def _claims(experiment: ExperimentResult) -> Markup:
-  titles = [experiment.measures[name] for name in _judged(experiment)]
+  titles = [_directed(experiment, name) for name in _judged(experiment)]
   header = [f'Beside “{experiment.conditions[0]}”', *titles]
   return table(header, in_words(experiment), 'cards')
 
@@ -120,18 +139,25 @@ def in_words(experiment: ExperimentResult) -> list[list[str]]:
             effect
             for effect in experiment.effects
             if effect.condition == condition and effect.measure == name
-          ]
+          ],
+          experiment.level_title,
         )
       )
     rows.append(row)
   return rows
 
 
+def _directed(experiment: ExperimentResult, measure: str) -> str:
+  """Returns a measure's title, and what of it is better."""
+  title, better = experiment.measures[measure], experiment.better[measure]
+  return _DIRECTIONS.get(better, '{}').format(title)
+
+
 def _judged(experiment: ExperimentResult) -> list[str]:
   return [name for name, better in experiment.better.items() if better]
 
 
-def _verdicts(those: list[Effect]) -> str:
+def _verdicts(those: list[Effect], level_title: str) -> str:
   parts = []
   for verdict in (HELPS, HARMS, UNSEEN, UNKNOWN):
     same = [effect for effect in those if effect.verdict == verdict]
@@ -140,8 +166,8 @@ def _verdicts(those: list[Effect]) -> str:
     words = verdict if len(those) == 1 else f'{verdict} at {len(same)} of {len(those)} levels'
     if verdict in (HELPS, HARMS) or len(those) == 1:
       strongest = max(same, key=lambda effect: abs(effect.difference.value or 0.0))
-      at = '' if len(those) == 1 else f', most at {strongest.level}'
-      words += f'{at} ({_difference(strongest)})'
+      at = f', most at {strongest.level} ({level_title}): ' if len(those) > 1 else ': '
+      words += at + _difference(strongest)
     parts.append(words)
   return '; '.join(parts)
 
@@ -168,7 +194,7 @@ def _differences(experiment: ExperimentResult) -> Markup:
       [
         effect.level,
         effect.condition,
-        experiment.measures[effect.measure],
+        _directed(experiment, effect.measure),
         value,
         effect.verdict or 'not judged',
       ]

@@ -202,7 +202,8 @@ PROBLEM = Problem(
   remedy='One network with an output per finding, whose unknown labels are masked in loss and '
   'validation, and a stated policy for the uncertain ones.',
   limits='A mask assumes that who was not labelled is like who was; no policy for uncertain labels '
-  'is best in general, and what is most often uncertain biases the prevalence of what is left.',
+  'is best in general, and where mostly positives are called uncertain, too few positives are '
+  'left whatever the policy.',
   config="data.labels=('Edema', …), data.blank='ignore', data.uncertain='ignore' | 'zeros' | "
   "'ones' | '0.55..0.85', for all findings or each by its own",
   literature=(

@@ -67,5 +67,5 @@ def test_the_page_says_where_it_helps_and_where_nothing_was_seen():
   )  # fmt: skip
   ((condition, words),) = page.in_words(result)
   assert condition == 'with'
-  assert words.startswith('helps at 1 of 2 levels, most at low (+0.103, 95 % interval')
+  assert words.startswith('helps at 1 of 2 levels, most at low (level): +0.103, 95 % interval')
   assert words.endswith('; no difference seen at 1 of 2 levels')
