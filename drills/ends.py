@@ -6,6 +6,8 @@ import io
 import json
 import pathlib
 
+import numpy as np
+
 # They grow by lines, and their readers leave out a last one that is not whole.
 _GROWN = ('metrics.jsonl', 'index.jsonl', 'out.csv', 'out.broken.csv')
 
@@ -32,6 +34,13 @@ def _is_whole(path: pathlib.Path) -> bool:
       return content.endswith(b'IEND\xaeB`\x82')
     elif path.suffix == '.jpg':
       return content.endswith(b'\xff\xd9')
+    elif path.suffix == '.npy':
+      np.load(io.BytesIO(content), allow_pickle=False)
+    elif path.suffix == '.safetensors':
+      start = 8 + int.from_bytes(content[:8], 'little')
+      parts = json.loads(content[8:start])
+      ends = [part['data_offsets'][1] for name, part in parts.items() if name != '__metadata__']
+      return len(content) == start + max(ends)
   except FileNotFoundError:  # Just removed.
     return True
   except (ValueError, UnicodeDecodeError):

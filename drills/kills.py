@@ -97,9 +97,12 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
         left.remove(scene)
     if not left:
       break
+  short = [scene.name for scene in scenes(folder, quick) if kills[scene.name] < scene.kills]
   of_scenes = ', '.join(f'{name} {count}' for name, count in kills.items())
   of_instants = ', '.join(f'{name} {count}' for name, count in instants.most_common())
   line = f'SIGKILLs of {of_scenes}; of runs, these had last written: {of_instants}'
+  if short:
+    line += f'; in the time that there was, not as often as planned: {", ".join(short)}'
   return common.Figures(sum(kills.values()), tuple(lost), line)
 
 

@@ -346,7 +346,7 @@ def _foreign(attack: Callable) -> Iterator:
     ('spelled otherwise', lambda validation, test: test[0].update(patient='p000'),
      'look like one'),
     ('validation is the test', lambda validation, test: validation.__setitem__(
-      slice(None), test), 'too'),
+      slice(None), test), 'are test'),
     ('a probability above 1', lambda validation, test: test[0].update(prob_Mass='1.7'), 'row 2'),
     ('a truth of 2', lambda validation, test: test[0].update(true_Mass='2'), 'row 2'),
     ('an image counted twice', lambda validation, test: test[1].update(image=test[0]['image']),

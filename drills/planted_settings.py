@@ -69,6 +69,5 @@ def attacks(attack: Callable, run: pathlib.Path, root: pathlib.Path) -> Iterator
      'the table is not'),
     ('a patient renamed', patient_renamed, 'not in'),
     ('an image left out', row(lambda rows: rows[1:]), 'are not in the table'),
-    ('a view changed', row(edits.each('Frontal/Lateral', lambda text: 'Lateral')), 'not'),
   ):  # fmt: skip
     yield attack('other data in the same folder', name, says, other_data(change))

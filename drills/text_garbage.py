@@ -69,6 +69,8 @@ def predictions(path: pathlib.Path) -> str:
       if read.log_odds is None and not _same(read.probabilities[at, place], row[f'prob_{label}']):
         return f'row {at + 2}: {read.probabilities[at, place]} for {row[f"prob_{label}"]!r}'
       true = row[f'true_{label}']
+      if not read.known[at, place] and true in ('0', '1'):
+        return f'row {at + 2}: no truth for {true!r}'
       if read.known[at, place] and not _same(read.truth[at, place], true):
         return f'row {at + 2}: truth {read.truth[at, place]} for {true!r}'
       if read.known[at, place] and not true.strip():
@@ -89,6 +91,8 @@ def labels(path: pathlib.Path) -> str:
   for at, row in enumerate(rows):
     for label in seeds.LABELS:
       value = float(table[label].iloc[at])
+      if math.isnan(value) and row[label] in ('0', '1'):
+        return f'row {at + 2}, {label}: not known for {row[label]!r}'
       if not math.isnan(value) and (not _same(value, row[label]) or not row[label].strip()):
         return f'row {at + 2}, {label}: {value} for {row[label]!r}'
   return ''

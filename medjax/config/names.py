@@ -19,7 +19,7 @@ _HARMLESS = re.compile(
   r'[+-]+|[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?|="[^"]*"', re.ASCII | re.IGNORECASE
 )
 # What a formula needs to do more than arithmetic: a function, another sheet, another program.
-_REACHES_OUT = re.compile(r'[(|!]')
+_REACHES_OUT = re.compile(r'[\w.]\s*\(|[|!]')
 # Characters that turn the direction of reading (Unicode's UAX 9), so that a name shows as another.
 _TURNING = frozenset('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
 _BREAKING = ('Cc', 'Cs', 'Zl', 'Zp')  # Unicode's control characters, half characters and breaks
@@ -31,8 +31,11 @@ def is_formula(text: str) -> bool:
 
 
 def is_harmful_formula(text: str) -> bool:
-  """Whether a formula could fetch or run something: '-2+3+cmd|…' could, '-0.5 D' could not."""
-  signs_alone = text.startswith(('+', '-')) and not _REACHES_OUT.search(text)
+  """Whether a formula could fetch or run something: '-2+3+cmd|…' could, '-0.5 D' could not.
+
+  Names such as '+ve', '@site', and ids that are hashes begin with a sign, too.
+  """
+  signs_alone = text.startswith(('+', '-', '@')) and not _REACHES_OUT.search(text)
   return is_formula(text) and not signs_alone
 
 
@@ -43,7 +46,7 @@ def is_steering(character: str) -> bool:
 
 def check_name(name: str, what: str, where: object) -> None:
   """Raises InputError for a name that a spreadsheet would compute; see `check_cells`."""
-  if is_formula(name):
+  if is_harmful_formula(name):
     raise InputError(
       f'{where}: the {what} {name[:80]!a} begins like a formula, which a spreadsheet that opens a '
       'table of the results would compute; rename it, or leave it out'

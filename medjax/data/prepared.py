@@ -162,9 +162,9 @@ def check_contents(folder: pathlib.Path, images: Sequence[str], image_format: Im
     )
 
 
-def check_empty(folder: pathlib.Path) -> None:
-  """Raises InputError where a folder holds what is no prepared image."""
-  names = set(os.listdir(folder)) - {LOCK} if folder.is_dir() else set()
+def check_empty(folder: pathlib.Path, *others: str) -> None:
+  """Raises InputError where a folder holds what is no prepared image and none of `others`."""
+  names = set(os.listdir(folder)) - {LOCK, *others} if folder.is_dir() else set()
   if not all(map(files.is_temporary, names)):
     raise InputError(f'{folder}: holds other files; name a new or an empty folder')
 

@@ -54,8 +54,8 @@ def make(
     made = prepared.make(folder, root, images, image_format, workers)
     shards.remove(_pieces(folder))  # Whoever put them together was stopped.
     return made
-  if not _pieces(folder).is_dir():
-    prepared.check_empty(folder)
+  if not _pieces(folder).is_dir():  # Another piece may make it now.
+    prepared.check_empty(folder, _pieces(folder).name)
   if shard:
     path, own = _pieces(folder) / shard.name, _own(images, shard)
     prepared.make(path, root, own, image_format, workers)

@@ -260,8 +260,8 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       unknown = [name for name in written.unique() if identifiers.is_unknown(name)]
       written = written.mask(written.isin(unknown), '')
     table[column] = written
-  formulas.check(table.drop(columns=[*_OF_THE_TABLE], errors='ignore'), IDENTIFIERS, place)
   table['image'] = _normal(table['image'].tolist())
+  formulas.check(table.drop(columns=[*_OF_THE_TABLE], errors='ignore'), IDENTIFIERS, place)
   if 'view' in table:
     views = table['view'].fillna('').astype(str)
     table['view'] = views.map({view: view_called(view) for view in views.unique()})

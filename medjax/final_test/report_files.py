@@ -26,6 +26,9 @@ from medjax.runtime import files, remote
 def write(layout: Layout, result: Result) -> Result:
   """Writes report/index.html, then evaluation/test.json, which marks a run as complete.
 
+  Where there is such a result already, it is written before the page: whoever is stopped between
+  them leaves a run without a page, which may be evaluated again.
+
   Returns the result as it was written, which vouches for both.
 
   Args:
@@ -35,13 +38,19 @@ def write(layout: Layout, result: Result) -> Result:
   text = page(layout, result, read_examples(layout))
   for path in (layout.report, layout.result):
     path.parent.mkdir(exist_ok=True)
-  files.write_whole(layout.report, text)
+  is_again = layout.result.is_file()
+  if is_again:  # A page may be missing, but not be another than the result vouches for.
+    layout.report.unlink(missing_ok=True)
+  else:
+    files.write_whole(layout.report, text)
   proof = files.read_json(layout.split_proof)
   people = {name: part.get('characteristics', {}) for name, part in proof.get('splits', {}).items()}
   tables = {**beside.of_result(result), **beside.of_people(proof, people)}
   beside.write(layout.report, text, tables)
-  result = integrity.vouched(layout, result)
+  result = integrity.vouched(layout, result, text)
   results_file.save(layout.result, result)
+  if is_again:
+    files.write_whole(layout.report, text)
   return result
 
 

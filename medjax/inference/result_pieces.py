@@ -8,6 +8,7 @@ would be in without pieces.
 import contextlib
 import functools
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -114,3 +115,5 @@ def _join(parts: Iterable[pathlib.Path], path: pathlib.Path) -> None:
         if not number:
           whole.write(header)
         shutil.copyfileobj(file, whole)
+    whole.flush()
+    os.fsync(whole.fileno())  # The pieces are deleted next.

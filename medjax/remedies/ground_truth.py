@@ -111,8 +111,9 @@ PROBLEM = Problem(
   wrong='A reader who errs teaches a network wrong answers and then marks its right ones as wrong.',
   remedy='Several readers, weighed by how good they are, or a test that is more definitive than '
   'any reading.',
-  limits='A consensus removes little of an error that the readers make together; a definitive test '
-  'sees it. Where few patients had one, they belong in the test set, for there labels are believed.',
+  limits='A consensus removes little of an error that the readers make together; a definitive '
+  'test sees it. Where few patients had one, they belong in the test set, for there labels are '
+  'believed.',
   config="data.settings={'readers_file': 'reads.csv', 'consensus': 'dawid_skene', "
   "'definitive_file': 'ct.csv'}",
   literature=(

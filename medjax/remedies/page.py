@@ -27,10 +27,10 @@ _OWN_FILMS = 'Patients who were put aside stand for new ones. '
 _READING = (
   'Each mark is a mean over repetitions with data and training of their own, its line the 95 % '
   'interval (Student’s t over repetitions). Differences are paired by repetition. “Helps” and '
-  '“harms” are said where the interval of the difference leaves out 0, else “no difference seen”, '
-  'which with few repetitions may also mean too uncertain to tell. Where 0 is right, the difference '
-  'is of distances from 0, and so not that of the two marks above. Sizes and repetitions were fixed '
-  'before anything was measured, and everything that was measured is here. '
+  '“harms” are said where the interval of the difference leaves out 0, else “no difference '
+  'seen”, which with few repetitions may also mean too uncertain to tell. Where 0 is right, the '
+  'difference is of distances from 0, and so not that of the two marks above. Sizes and '
+  'repetitions were fixed before anything was measured, and everything that was measured is here. '
 )
 _DIRECTIONS = {
   'higher': '{} (higher is better)',

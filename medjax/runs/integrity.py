@@ -133,13 +133,16 @@ def at_end(layout: Layout) -> dict[str, str]:
   return at_start(layout) | _digests(layout, vouched)
 
 
-def vouched(layout: Layout, result: Result) -> Result:
+def vouched(layout: Layout, result: Result, page: str) -> Result:
   """Returns a result that vouches for itself and its page too, besides what it was made of.
 
   Its own digest is that of its JSON with sorted names and without `files`.
   """
   plain = json.loads(json.dumps(results_file.to_plain(result)))
-  own = {layout.result: _own_digest(plain), layout.report: files.sha256(layout.report)}
+  own = {
+    layout.result: _own_digest(plain),
+    layout.report: hashlib.sha256(page.encode()).hexdigest(),
+  }
   named = {path.relative_to(layout.workdir).as_posix(): digest for path, digest in own.items()}
   return dataclasses.replace(result, files={**result.files, **named})
 

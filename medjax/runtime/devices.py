@@ -145,9 +145,13 @@ def put_batches(batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh) -> dict
 def put_replicated(tree: Result, mesh: Mesh) -> Result:
   """Puts arrays, the same ones in every process, on all devices."""
   sharding = replicated(mesh)
-  return jax.tree.map(
-    lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
-  )
+
+  def put(leaf: jax.Array | np.ndarray) -> jax.Array:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # Of optimizers that draw.
+      return jax.device_put(leaf, sharding)
+    return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
+
+  return jax.tree.map(put, tree)
 
 
 def is_first() -> bool:

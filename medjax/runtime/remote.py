@@ -25,7 +25,10 @@ from medjax.runtime import files, progress
 _URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+://')
 _TRIES, _PAUSE = 4, 0.5  # seconds before the second try, twice as long before each other
 # What file systems call when a file was written, and what follows from its content.
-_MODIFIED = ('LastModified', 'last_modified', 'mtime', 'updated', 'modified', 'created')
+_MODIFIED = (
+  *('LastModified', 'last_modified', 'mtime', 'updated', 'modified', 'created'),
+  *('modificationTime', 'modify'),
+)
 _CONTENT = ('ETag', 'etag', 'md5Hash', 'blob_id', 'oid')
 
 
@@ -237,6 +240,9 @@ def _list(url: str) -> Listing:
   except FileNotFoundError:
     found = {}
   listed = {name.removeprefix(root).lstrip('/'): _info(details) for name, details in found.items()}
+  for name in listed:  # A key may be any text, and files are written by it.
+    if '..' in name.split('/') or '\\' in name or '\0' in name:
+      raise InputError(f'{url}: the name {name[:80]!a} leads out of its folder; rename it there')
   if len(listed) > 1:
     listed.pop('', None)  # What some buckets have for the folder itself.
   return Listing(listed)

@@ -4,6 +4,7 @@ Pieces are numbered from 0, as folds and seeds are. What a piece leaves lies in 
 under a name such as 0-of-3; whoever finds all of them there puts them together.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -18,7 +19,8 @@ HELP = (
   "'auto/3' also an Indexed Job. Without it, pieces that are there are put together."
 )
 _SLURM, _KUBERNETES = 'SLURM_ARRAY_TASK_ID', 'JOB_COMPLETION_INDEX'
-_NAME = re.compile(r'(\d+)-of-(\d+)(?:\..*)?')
+# Locks and what is being written are hidden: a piece is there as soon as it is begun.
+_NAME = re.compile(r'\.?(\d+)-of-(\d+)(?:\..*)?')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +122,14 @@ def find(folder: pathlib.Path, shard: Shard | None) -> list[Shard]:
   """Returns all pieces that `folder` is for; none where there is neither a piece nor a shard.
 
   Raises:
-    InputError: it holds pieces of another number than is asked for.
+    InputError: it holds pieces of another number than is asked for, or what is no piece.
   """
   names = os.listdir(folder) if folder.is_dir() else []
+  if foreign := sorted(name for name in names if not _NAME.fullmatch(name)):
+    raise InputError(
+      f'{folder}: holds other files than pieces ({foreign[0]}), and is deleted in the end; name '
+      'another output'
+    )
   there = sorted({int(match[2]) for name in names if (match := _NAME.fullmatch(name))})
   counts = {*there, *([shard.count] if shard else [])}
   if len(counts) > 1:
@@ -151,5 +158,14 @@ def check_finished(output: pathlib.Path, missing: Iterable[Shard]) -> None:
 
 
 def remove(folder: pathlib.Path) -> None:
-  """Deletes the pieces, once what they make together is written."""
-  shutil.rmtree(folder, ignore_errors=True)
+  """Deletes the pieces, once what they make together is written, and nothing else."""
+  leaving = folder.with_name(f'.{folder.name}.removed')
+  with contextlib.suppress(OSError):  # At once, so that no other job sees half of them.
+    folder.rename(leaving)
+  for name in os.listdir(leaving) if leaving.is_dir() else []:
+    if _NAME.fullmatch(name) and (leaving / name).is_dir():
+      shutil.rmtree(leaving / name, ignore_errors=True)
+    elif _NAME.fullmatch(name):
+      (leaving / name).unlink(missing_ok=True)
+  with contextlib.suppress(OSError):  # Somebody has put another file there.
+    leaving.rmdir()

@@ -4,6 +4,7 @@ A network's first state is hundreds of arrays of random numbers, zeros and ones.
 take far longer to compile than to fill: half a minute of the processor for DenseNet-121.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from jax.extend import core
 from jax.interpreters import partial_eval
 
 _FEWEST_VALUES = 1024
+_OF_JAX = re.compile(r'[/\\]jax[/\\]_src[/\\]random')
 # jax.random's functions by their names in a traced program: (key, bounds, shape) → draw.
 _DRAWS: dict[str, Callable[..., jax.Array]] = {
   '_normal': lambda key, shape: jax.random.normal(key, shape),
@@ -74,8 +76,12 @@ def _quickly(equation: Any, inputs: list[Any]) -> list[np.ndarray] | None:
 
 def _is_draw(equation: Any, inputs: list[Any]) -> bool:
   """Whether it draws numbers with which a longer draw from the same key begins, too."""
+  if equation.params.get('name') not in _DRAWS:
+    return False
+  # Anybody may call a function so.
+  source = equation.params['jaxpr'].jaxpr.debug_info.func_src_info or ''
   return (
-    equation.params.get('name') in _DRAWS
+    bool(_OF_JAX.search(source))
     and jax.config.values['jax_threefry_partitionable']
     and jax.random.key_impl(inputs[0]) == 'threefry2x32'
     and all(np.shape(bound) == () for bound in inputs)

@@ -60,9 +60,6 @@ def make(
     )
   patch_sets.check(cutting, stated_mpp)
   pyramid.library()
-  if not _pieces(output).is_dir() and (made := _made(output, table)) is not None:
-    patch_sets.settle(output, cutting)
-    return made
   jobs = patch_sets.jobs(table)
   if shard:
     _pieces(output).mkdir(parents=True, exist_ok=True)
@@ -113,13 +110,18 @@ def _outcomes(
   jobs: Sequence[Job], output: pathlib.Path, cutting: Cutting, stated_mpp: float, shard: Shard
 ) -> dict[str, Outcome] | None:
   """Returns the outcomes of a piece, None where it is not finished."""
-  record = _record(output, shard)
-  if not record.is_file() or files.is_locked(_lock(output, shard)):
+  if files.is_locked(_lock(output, shard)):
     return None
-  set_aside = files.read_json(record)
+  record, earlier = _record(output, shard), output / patch_sets.SET_ASIDE
+  set_aside: dict[str, str] = {}
+  if record.is_file():
+    set_aside = files.read_json(record)
+  elif earlier.is_file():  # The pieces were put together before.
+    rows = read_csv(earlier)
+    set_aside = dict(zip(rows['slide'], rows['reason']))
   outcomes: dict[str, Outcome] = {}
   for job in jobs:
-    outcome = set_aside.get(job.slide) or patches.done(job, output, cutting, stated_mpp)
+    outcome = patches.done(job, output, cutting, stated_mpp) or set_aside.get(job.slide)
     if outcome is None:
       return None
     outcomes[job.slide] = outcome

@@ -37,8 +37,15 @@ def test_numbers_signs_and_text_constants_are_no_formulas(text):
   assert not names.is_formula(text)
 
 
-def test_a_sign_before_text_does_no_harm_unless_it_reaches_out():
-  assert not names.is_harmful_formula('-0.5 D')
+@pytest.mark.parametrize(
+  'text', ['-0.5 D', '-Xk3s9A==', '+ve', '@eaDir/1.png', '+49 151 123', '++ (2+)', '+ (focal)']
+)
+def test_a_sign_before_text_does_no_harm_unless_it_reaches_out(text):
+  assert not names.is_harmful_formula(text)
+  names.check_name(text, 'patient', 'labels.csv')
+
+
+def test_what_reaches_out_does_harm_whatever_its_sign():
   assert all(map(names.is_harmful_formula, HARMFUL))
 
 
@@ -60,7 +67,7 @@ def test_labels_of_any_language_and_sign_are_taken(label):
 def test_images_and_people_called_like_formulas_are_refused_by_row(column):
   columns = {'image': ['a', 'b'], 'patient': ['1', '2'], 'reader': ['x', 'y'], 'Mass': [0.0, 1.0]}
   table.check(pd.DataFrame(columns), 'labels.csv')
-  columns[column] = [columns[column][0], '=1+1']
+  columns[column] = [columns[column][0], './=1+1' if column == 'image' else '=1+1']
   with pytest.raises(InputError, match=r'labels\.csv: row 3'):
     table.check(pd.DataFrame(columns), 'labels.csv')
 

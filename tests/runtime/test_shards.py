@@ -79,3 +79,17 @@ def test_pieces_of_two_numbers_do_not_mix(tmp_path):
     shards.find(tmp_path, Shard(0, 2))
   with pytest.raises(InputError, match='out: pieces 0 and 2 of 3 are not finished; --shard=0/3'):
     shards.check_finished(tmp_path / 'out', [Shard(0, 3), Shard(2, 3)])
+
+
+def test_a_folder_of_pieces_that_holds_other_files_is_refused_and_they_stay(tmp_path):
+  folder = tmp_path / 'shards'
+  folder.mkdir()
+  (folder / '0-of-2').mkdir()
+  (folder / '.1-of-2.lock').touch()
+  assert shards.find(folder, None) == [Shard(0, 2), Shard(1, 2)]
+  (folder / 'train-0000.tar').write_text('of somebody')
+  with pytest.raises(InputError, match='holds other files than pieces .train-0000.tar'):
+    shards.find(folder, Shard(0, 2))
+  (folder / 'train-0000.tar').unlink()
+  shards.remove(folder)
+  assert list(tmp_path.iterdir()) == []

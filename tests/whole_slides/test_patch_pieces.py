@@ -49,11 +49,16 @@ def test_three_pieces_are_one_call_to_the_byte(table, whole, tmp_path, capsys, m
   assert list(made.set_aside['slide']) == ['n3']
   assert content(tmp_path) == whole
   # What is done is not done again.
-  monkeypatch.setattr(patch_sets, 'cut_all', None)
+  records = [patches.record_path(tmp_path, slide) for slide in made.slides['slide']]
+  before = [record.stat().st_mtime_ns for record in records]
   assert patch_sets.in_words(piece(table, tmp_path, 1), tmp_path) == patch_sets.in_words(
     made, tmp_path
   )
+  assert [record.stat().st_mtime_ns for record in records] == before
   assert content(tmp_path) == whole
+  # What the table says now stands in the tables then.
+  other = table.assign(patient='P9')
+  assert set(piece(other, tmp_path, 0).slides['patient']) == {'P9'}
 
 
 def test_a_killed_piece_goes_on_and_a_missing_one_is_named(table, whole, tmp_path, monkeypatch):

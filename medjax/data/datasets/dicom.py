@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import table
-from medjax.data.images import dicom
+from medjax.data.images import dicom, dicom_words
 from medjax.errors import InputError, check_option, count
 from medjax.runtime import remote
 
@@ -221,7 +221,8 @@ def _joined(
         f"{path}: row {row + 2}, column '{names.name}': is that of row {first[name] + 2}; keep one "
         'row per study'
       )
-    here: list[int] = next((index[name] for index in indices if name in index), [])
+    called = (name, dicom_words.identifier(name))  # As headers give what is no UID.
+    here = next((index[word] for index in indices for word in called if word in index), [])
     if len(here) > 1 and column == 'image':
       same = ', '.join(files['image'].iloc[here])
       raise InputError(

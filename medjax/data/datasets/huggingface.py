@@ -85,5 +85,7 @@ def _words(schema: Any, column: str) -> list[str]:
 def _said(value: Any, words: Sequence[str]) -> Any:
   if isinstance(value, list):
     return [_said(one, words) for one in value]
+  if words and value == -1:  # Of a ClassLabel it says that there is none.
+    return None
   is_number = words and isinstance(value, int) and 0 <= value < len(words)
   return words[value] if is_number else value

@@ -1,5 +1,6 @@
 """Weights of the Hugging Face hub: asked for once, for seconds, or else taken from its cache."""
 
+import contextlib
 import hashlib
 import pathlib
 import re
@@ -72,10 +73,12 @@ def fetch(
   for path in (description, weights):
     if not _is_what_the_hub_has(path):
       for other in (path.resolve(), path):  # Or the next start would take it from the cache.
-        other.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # A cache that others share may be read-only.
+          other.unlink()
       raise InputError(
-        f'{where}: {path.name} came with other bytes than the hub has, by their hash, and was '
-        f'deleted; start again. If it comes so again: {_by_hand(repository, revision, setting)}'
+        f'{where}: {path.name} came with other bytes than the hub has, by their hash; it '
+        'was deleted where that is allowed; start again. If it comes so again: '
+        f'{_by_hand(repository, revision, setting)}'
       )
   return description, weights
 
@@ -90,7 +93,8 @@ def _is_what_the_hub_has(path: pathlib.Path) -> bool:
     return files.sha256(known) == known.name
   if re.fullmatch('[0-9a-f]{40}', known.name):
     content = known.read_bytes()
-    return hashlib.sha1(b'blob %d\0' % len(content) + content).hexdigest() == known.name
+    git = hashlib.sha1(b'blob %d\0' % len(content) + content)
+    return known.name in (git.hexdigest(), hashlib.sha1(content).hexdigest())  # A mirror's.
   return True
 
 
