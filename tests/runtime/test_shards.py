@@ -88,7 +88,7 @@ def test_a_folder_of_pieces_that_holds_other_files_is_refused_and_they_stay(tmp_
   (folder / '.1-of-2.lock').touch()
   assert shards.find(folder, None) == [Shard(0, 2), Shard(1, 2)]
   (folder / 'train-0000.tar').write_text('of somebody')
-  with pytest.raises(InputError, match='holds other files than pieces .train-0000.tar'):
+  with pytest.raises(InputError, match='holds other files than pieces'):
     shards.find(folder, Shard(0, 2))
   (folder / 'train-0000.tar').unlink()
   shards.remove(folder)
