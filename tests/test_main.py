@@ -130,8 +130,9 @@ def test_workers_change_nothing(command, finished, phantom_root, tmp_path):
     json.loads((folder / 'evaluation/test.json').read_text()) for folder in (workdir, finished[0])
   )
   for result in (ours, others):
-    for name in ('config.json', 'evaluation/readings.json'):  # They name the number of workers.
-      del result['files'][name]
+    for name in ('config.json', 'evaluation/readings.json', 'report/index.html'):
+      del result['files'][name]  # They name the number of workers.
+    del result['files']['evaluation/test.json']  # Which has their hashes.
   assert ours == others
 
 

@@ -229,10 +229,10 @@ def _predict_rest(job: _Job, path: pathlib.Path, settings: dict[str, Any], span:
   size, whole = job.whole.batch_size, job.whole
   with result_file.opened(path, settings, whole.columns, whole.names(span)) as results:
     rows, first = results.rows, results.done // size
-    if results.done == len(span):
-      return rows
     if results.done:
       progress.say(f'going on after {results.done:,} of {len(span):,} images')
+    if results.done == len(span):
+      return rows
     batches = reading.predict(
       job.networks, job.images, span=span[first * size :], batch_size=size, mesh=job.mesh
     )

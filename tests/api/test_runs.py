@@ -127,6 +127,8 @@ def test_a_run_of_an_earlier_medjax_predicts_and_says_how_to_test_it_again(
   result = copy / 'evaluation/test.json'
   content = json.loads(result.read_text())
   del content['schema']
+  for name in ('evaluation/test.json', 'report/index.html'):  # It vouched for neither.
+    del content['files'][name]
   result.write_text(json.dumps(content))
   earlier = medjax.open_run(copy)
   assert earlier.predictions().equals(run.predictions())
