@@ -253,13 +253,13 @@ def check(table: pd.DataFrame, where: str) -> pd.DataFrame:
       raise InputError(f"{where}: the study table has no column '{column}'")
   for column in (*REQUIRED, *(name for name in IDENTIFIERS if name in table)):
     # 'P1 ' and 'P1' are one patient, './a.png' and 'a.png' one image.
-    written = words.stripped(table[column])
+    identities = words.stripped(table[column])
     if column in REQUIRED:
-      identifiers.check_known(written.tolist(), column, place)
+      identifiers.check_known(identities.tolist(), column, place)
     else:
-      unknown = [name for name in written.unique() if identifiers.is_unknown(name)]
-      written = written.mask(written.isin(unknown), '')
-    table[column] = written
+      unknown = [name for name in identities.unique() if identifiers.is_unknown(name)]
+      identities = identities.mask(identities.isin(unknown), '')
+    table[column] = identities
   table['image'] = _normal(table['image'].tolist())
   formulas.check(table.drop(columns=[*_OF_THE_TABLE], errors='ignore'), IDENTIFIERS, place)
   if 'view' in table:

@@ -236,10 +236,12 @@ def _list(url: str) -> Listing:
   fs, root = _system(url)
   root = root.rstrip('/')
   try:
-    found = _tried(url, lambda: fs.find(root, detail=True))
+    entries = _tried(url, lambda: fs.find(root, detail=True))
   except FileNotFoundError:
-    found = {}
-  listed = {name.removeprefix(root).lstrip('/'): _info(details) for name, details in found.items()}
+    entries = {}
+  listed = {
+    name.removeprefix(root).lstrip('/'): _info(details) for name, details in entries.items()
+  }
   for name in listed:  # A key may be any text, and files are written by it.
     if '..' in name.split('/') or '\\' in name or '\0' in name:
       raise InputError(f'{url}: the name {name[:80]!a} leads out of its folder; rename it there')

@@ -65,10 +65,10 @@ def asked(text: str | None, environment: Mapping[str, str] = os.environ) -> Shar
   match = re.fullmatch(r'(\d+|auto)/(\d+)|auto', text)
   if match is None:
     raise InputError(f"{flag}: must be such as 0/3, the first of three, 'auto' or 'auto/3'")
-  number, of = match.groups()
+  number, pieces = match.groups()
   if text == 'auto':
-    number, of = 'auto', _size_of_array(flag, environment)
-  shard = Shard(_index(flag, environment) if number == 'auto' else int(number), int(of))
+    number, pieces = 'auto', _size_of_array(flag, environment)
+  shard = Shard(_index(flag, environment) if number == 'auto' else int(number), int(pieces))
   if shard.number >= shard.count:
     where = f' (the scheduler counts {shard.number})' if number == 'auto' else ''
     raise InputError(

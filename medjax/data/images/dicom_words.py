@@ -66,9 +66,9 @@ def scanner(maker: str, model: str, known: frozenset[str] = frozenset()) -> str:
     model: Manufacturer's Model Name.
     known: devices, as maker and model with a space between, that are named as they are.
   """
-  written = ' '.join(f'{maker} {model}'.split())
-  if written in known or not written:
-    return written
+  device = ' '.join(f'{maker} {model}'.split())
+  if device in known or not device:
+    return device
   folded = f'{maker.casefold().strip()} '
   name = next((name for start, name in _MAKERS.items() if folded.startswith(start)), 'scanner')
-  return f'{name} {digest(written)}'
+  return f'{name} {digest(device)}'
