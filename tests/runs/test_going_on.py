@@ -13,10 +13,11 @@ from medjax.data.leakage import seen_before
 from medjax.evaluation import results_file
 from medjax.evaluation.result import Result
 from medjax.experiment import loop, run
-from medjax.final_test import again, notes
+from medjax.final_test import again, notes, report_files
 from medjax.runs import finished as finished_runs
 from medjax.runs import integrity, readings, seen_by_run
 from medjax.runs.layout import Layout
+from medjax.runtime import files
 
 
 def tiny(root, *overrides):
@@ -227,3 +228,29 @@ def test_a_reading_that_fails_leaves_the_run_as_it_was(finished, tmp_path, monke
   assert {path: after.get(path) for path in before} == before
   assert not layout.earlier_result(1).exists() and not layout.earlier_files(1).exists()
   assert finished_runs.open_run(layout.workdir).result.replicates != 20
+
+
+def test_a_reading_repeated_and_cut_off_anywhere_leaves_a_run_that_opens(
+  finished, tmp_path, monkeypatch
+):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  monkeypatch.setattr(report_files, 'versions', lambda: {'numpy': 'another'})
+  write, save = files.write_whole, results_file.save
+
+  def cut_off(path, *rest):
+    raise KeyboardInterrupt
+
+  for name, stopped in (
+    ('before the result', {'save': cut_off}),
+    ('before the page', {'write_whole': lambda path, text: (
+      cut_off(path) if path == layout.report else write(path, text))}),
+  ):  # fmt: skip
+    with monkeypatch.context() as patched:
+      patched.setattr(results_file, 'save', stopped.get('save', save))
+      patched.setattr(files, 'write_whole', stopped.get('write_whole', write))
+      with pytest.raises(KeyboardInterrupt):
+        again.evaluate_run(layout.workdir)
+    assert not layout.report.exists(), name
+    assert finished_runs.open_run(layout.workdir).result.mean is not None
+  again.evaluate_run(layout.workdir)
+  assert finished_runs.open_run(layout.workdir).report.is_file()

@@ -119,3 +119,15 @@ def test_a_missing_package_is_named(monkeypatch):
   monkeypatch.setattr(fsspec.core, 'url_to_fs', absent)
   with pytest.raises(InputError, match=r"install gcsfs.*pip install 'medjax\[remote\]'"):
     path('gs://nothing/here').is_file()
+
+
+@pytest.mark.parametrize('name', ['a/../../../x.png', '..\\x.png'])
+def test_a_key_that_leads_out_of_its_folder_is_refused(monkeypatch, name):
+  class System:
+    def find(self, root, detail):
+      return {f'set/{name}': {'size': 1}}
+
+  monkeypatch.setattr(remote, '_listings', {})
+  monkeypatch.setattr(remote, '_system', lambda url: (System(), 'set'))
+  with pytest.raises(InputError, match='leads out of its folder'):
+    remote.files_below('s3://bucket/set')

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from medjax.models import building
-from medjax.runtime import uncompiled
+from medjax.runtime import devices, uncompiled
 
 
 def assert_as_compiled(function, *arguments):
@@ -59,3 +59,17 @@ def test_what_no_result_needs_is_not_evaluated():
   np.testing.assert_array_equal(results['given'], np.ones(4))
   np.testing.assert_array_equal(results['zeros'], np.zeros((2, 3)))
   assert results['one'] == 1 and results['one'].dtype == np.int32
+
+
+def test_a_function_of_anybody_s_that_is_called_as_jax_s_is_evaluated_as_it_is():
+  @jax.jit
+  def _normal(key):
+    return 0.02 * jax.random.normal(key, (500,))
+
+  assert_as_compiled(lambda seed: _normal(jax.random.key(seed)), np.uint32(3))
+
+
+def test_a_state_that_holds_a_key_is_put_on_the_devices():
+  state = {'key': jax.random.key(3), 'count': np.int32(2)}
+  placed = devices.put_replicated(state, devices.data_mesh())
+  assert jax.random.bits(placed['key']) == jax.random.bits(state['key']) and placed['count'] == 2

@@ -164,3 +164,16 @@ def test_every_damage_is_set_aside_with_its_row(tmp_path, damage, key):
     assert not set(table['patient'].iloc[list(broken)]) & set(kept['patient'])
     with pytest.raises(InputError, match='set_aside'):
       read(tmp_path)
+
+
+def test_studies_are_joined_by_what_stands_in_place_of_a_uid(tmp_path):
+  """De-identified files may hold a digest or a word there, which does not come out of them."""
+  for number in range(2):
+    write(
+      tmp_path / f'IM{number}.dcm', np.full((8, 8), number, np.uint8), PatientID=f'H{number}',
+      StudyInstanceUID=f'STUDY_{number:04}',
+    )  # fmt: skip
+  labelled(tmp_path, 'StudyInstanceUID', ['STUDY_0000', 'STUDY_0001'])
+  table = read(tmp_path)
+  assert table['x'].tolist() == [0, 1] and table['image'].tolist() == ['IM0.dcm', 'IM1.dcm']
+  assert not table.astype(str).apply(lambda column: column.str.contains('STUDY_')).any(axis=None)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from medjax.config import Data
 from medjax.data import datasets, missing_files, prepared
+from medjax.data.datasets import huggingface
 from medjax.data.images import containers, decoding, parquet_images
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.errors import InputError
@@ -155,3 +156,8 @@ def test_sets_of_a_bucket_are_read_too(root, tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.asarray(picture), pixels(4))
   finally:
     fsspec.filesystem('memory').rm('/hub', recursive=True)
+
+
+def test_a_class_label_of_minus_one_is_none():
+  assert huggingface._said([1, -1], ['no', 'mass']) == ['mass', None]
+  assert huggingface._said(-1, []) == -1  # Without names it is our code of an uncertain label.
