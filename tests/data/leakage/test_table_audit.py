@@ -324,3 +324,19 @@ def test_sides_with_unlike_numbers_of_images_differ_by_chance_no_more_often_than
   # are told of those that differ.
   assert by_chance <= 18
   assert truly > (100 if kind == 'one test patient has most' else 180)
+
+
+def test_deals_that_end_early_call_no_other_difference_real(monkeypatch):
+  """p values around 0.05: whether it is below must not hang on when the deals end."""
+  below = {}
+  for enough in (differences.ENOUGH, 10**9):
+    monkeypatch.setattr(differences, 'ENOUGH', enough)
+    below[enough] = []
+    for seed in range(60):
+      rng = np.random.default_rng(seed)
+      in_a = np.arange(80) < 40
+      values = rng.normal(0.45 * in_a, 1)[:, None]
+      (p,) = differences._chance(values, np.array([0]), np.arange(80), in_a)
+      below[enough].append(bool(p < differences.LEVEL))
+  early, all_deals = below.values()
+  assert early == all_deals and 10 < sum(early) < 50
