@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-import torch
 from jax import lax
 
 from medjax.models import on_cpu
@@ -74,6 +73,7 @@ POOLS = {
 
 @pytest.mark.parametrize('name', POOLS)
 def test_maxima_and_their_gradient_are_those_of_torch(name):
+  torch = pytest.importorskip('torch')
   side, window, stride, pad = POOLS[name]
   # Many are equal, as after a ReLU: the first of them gets the gradient.
   x = np.maximum(rng.integers(-3, 3, (2, side, side, 3)), 0).astype(np.float64)
