@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from medjax.errors import InputError, nearest
@@ -40,8 +40,6 @@ def make(
   root = pathlib.Path(root)
   if _exists(root, settings):
     return
-  import filelock  # Here, so that commands that generate nothing start sooner.
-
   root.parent.mkdir(parents=True, exist_ok=True)
   folders = (path.name for path in root.parent.iterdir() if path.is_dir())
   siblings = [name for name in folders if not name.startswith('.')]
@@ -50,12 +48,8 @@ def make(
     f'{nearest(root.name, siblings)}'
   )
   _remove_abandoned(root)
-  # A directory next to it is on the same file system, where a rename is atomic.
-  with (
-    tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch,
-    filelock.FileLock(pathlib.Path(scratch, _LOCK)),
-  ):
-    finished = pathlib.Path(scratch, 'phantom')
+  with _locked_scratch(root) as scratch:
+    finished = scratch / 'phantom'
     with progress.waiting(f'generating the data set {root}, which happens once'):
       write(finished)
     (finished / 'phantom.json').write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
@@ -67,6 +61,25 @@ def make(
         raise
 
 
+@contextlib.contextmanager
+def _locked_scratch(root: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Gives a locked folder next to `root`: on one file system a rename is atomic."""
+  import filelock  # Here, so that commands that generate nothing start sooner.
+
+  while True:
+    with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as name:
+      lock = filelock.FileLock(pathlib.Path(name, _LOCK))
+      try:
+        lock.acquire()
+      except FileNotFoundError:  # Taken for abandoned by another start before it was locked.
+        continue
+      try:
+        yield pathlib.Path(name)
+      finally:
+        lock.release()
+      return
+
+
 def _remove_abandoned(root: pathlib.Path) -> None:
   """Removes what a process that was killed has left half generated: its lock ended with it."""
   import filelock
@@ -74,7 +87,8 @@ def _remove_abandoned(root: pathlib.Path) -> None:
   for scratch in root.parent.glob(f'.{root.name}.*'):
     if not (scratch / _LOCK).is_file():
       continue
-    with contextlib.suppress(filelock.Timeout), filelock.FileLock(scratch / _LOCK, timeout=0):
+    gone = (filelock.Timeout, FileNotFoundError)  # At work, or done since.
+    with contextlib.suppress(*gone), filelock.FileLock(scratch / _LOCK, timeout=0):
       shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -3,7 +3,9 @@
 import concurrent.futures
 import json
 import pathlib
+import shutil
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -391,6 +393,23 @@ def test_two_that_race_both_succeed(tmp_path):
   assert [path.name for path in root.parent.iterdir()] == ['root']
   assert len(rows(root)[0]) == 30
   assert json.loads((root / 'phantom.json').read_text())['images'] == 30
+
+
+def test_one_that_is_taken_for_abandoned_before_it_holds_its_lock_begins_anew(
+  tmp_path, monkeypatch
+):
+  acquire, removed = filelock.FileLock.acquire, []
+
+  def removed_first(lock, *arguments, **options):
+    if not removed:
+      removed.append(pathlib.Path(lock.lock_file).parent)
+      shutil.rmtree(removed[0])
+      raise FileNotFoundError(lock.lock_file)
+    return acquire(lock, *arguments, **options)
+
+  monkeypatch.setattr(filelock.FileLock, 'acquire', removed_first)
+  chest.generate(tmp_path / 'root', images=4, image_size=16)
+  assert removed and [path.name for path in tmp_path.iterdir()] == ['root']
 
 
 def test_root_may_be_relative(tmp_path, monkeypatch):
