@@ -180,6 +180,13 @@ def attempt(name: str, reader: Reader, number: int, folder: pathlib.Path) -> str
   return f'{file}: {wrong}' if wrong else ''
 
 
+def _read_unchanged(reader: Reader, folder: pathlib.Path) -> None:
+  for name, data in reader.files.items():
+    (folder / name).write_bytes(data)
+    if wrong := reader.read(folder / name):
+      raise RuntimeError(f'{name} as it was made: {wrong}')
+
+
 def main(quick: bool, folder: pathlib.Path) -> common.Figures:
   """Runs the drill."""
   total = 3_000 if quick else 100_000
@@ -196,7 +203,11 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
       def try_one(number: int, name: str = name, reader: Reader = reader) -> str:
         return attempt(name, reader, number, work)
 
-      wrongs = watched_child.go_through(try_one, count, prepare=text_garbage.quiet)
+      def begin(reader: Reader = reader) -> None:
+        text_garbage.quiet()
+        _read_unchanged(reader, work)  # What it imports is no part of the first try.
+
+      wrongs = watched_child.go_through(try_one, count, prepare=begin)
       lost += [f'{name}, input {number}: {wrong}' for number, wrong in wrongs]
     drawn, wrong = text_garbage.drawn(300 if quick else 20_000, work)
     tried, lost = tried + drawn, lost + wrong

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import glob
 import hashlib
 import json
@@ -14,7 +15,13 @@ from typing import Any, BinaryIO
 
 from medjax.errors import InputError
 
+try:
+  import fcntl
+except ImportError:  # Windows has none: what is left there stays, as it does without file locks.
+  fcntl = None  # type: ignore[assignment]
+
 _TEMPORARY = '.tmp'  # what names of files end in while they are written
+_WRITTEN = re.compile(rf'\..+-\d+{re.escape(_TEMPORARY)}', re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -76,17 +83,47 @@ def write_whole(path: pathlib.Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
-  """Gives a file to write in parts; with its end it is `path`, after an error nothing is."""
-  # In containers every process is the first, so its number alone would not be its own.
-  own = f'{socket.gethostname()}-{os.getpid()}'
-  temporary = path.with_name(f'.{path.name}.{own}{_TEMPORARY}')
+  """Gives a file to write in parts; with its end it is `path`, after an error nothing is.
+
+  The first call of a process for a folder removes what killed processes left of such files there.
+  """
+  _remove_abandoned(path.parent)
+  temporary = path.with_name(f'.{path.name}{_own_ending()}')
   try:
     with open(temporary, 'wb') as file:
+      _lock(file)  # As long as it is open; no other process takes it for abandoned.
       yield file
     os.replace(temporary, path)
   except BaseException:
     temporary.unlink(missing_ok=True)  # On a full disk half a file takes what room there was.
     raise
+
+
+def _own_ending() -> str:
+  # In containers every process is the first, so its number alone would not be its own.
+  return f'.{socket.gethostname()}-{os.getpid()}{_TEMPORARY}'
+
+
+def _lock(file: BinaryIO) -> bool:
+  """Locks an open file until it is closed; returns whether it could."""
+  if fcntl is None:
+    return False
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:  # Another process holds it, or there are no locks on this disk.
+    return False
+  return True
+
+
+@functools.cache
+def _remove_abandoned(folder: pathlib.Path) -> None:
+  """Removes, once in a process, the temporary files of a folder that no process is writing."""
+  for path in folder.glob(f'.*{_TEMPORARY}'):
+    # An own one is of another thread, which some systems let lock what its process has locked.
+    if _WRITTEN.fullmatch(path.name) and not path.name.endswith(_own_ending()):
+      with contextlib.suppress(OSError), open(path, 'r+b') as file:
+        if _lock(file):
+          path.unlink()
 
 
 def is_temporary(name: str) -> bool:
