@@ -63,11 +63,8 @@ def bits(out: pathlib.Path) -> dict[str, str]:
 
   A checkpoint counts as the arrays that it holds, metrics.jsonl without its speeds. TensorBoard's
   files, of which each start writes one, do not count, nor a search's journal, which has times: what
-  it says of the trials is in other files; nor hidden files that a kill ended before they had their
-  own names, which commands without a lock leave.
+  it says of the trials is in other files.
   """
-  from medjax.runtime import files
-
   found = {}
   for path in sorted(out.rglob('*')):
     parts = path.relative_to(out).parts
@@ -76,8 +73,6 @@ def bits(out: pathlib.Path) -> dict[str, str]:
     if (
       not path.is_file() or 'checkpoints' in parts[:-1] or {'tensorboard', 'trials.log'} & {*parts}
     ):
-      continue
-    if files.is_temporary(path.name):
       continue
     content = path.read_bytes().replace(str(out).encode(), b'OUT')
     if path.name == 'metrics.jsonl':

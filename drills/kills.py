@@ -84,7 +84,8 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
           shutil.rmtree(here, ignore_errors=True)  # Of a drill before.
           wholes[scene.name] = _whole(scene, folder, here / 'whole')
         whole, length = wholes[scene.name]
-        done, found = _life(scene, folder, out, rng, length, count, instants)
+        done, found, seen = _life(scene, folder, out, rng, length, count, instants)
+        wholes[scene.name] = whole, min(length, seen)
         found += ends.differences(whole, out)
       except Exception as error:  # Whatever cannot be read in the end is lost.
         done, found = 0, [f'{type(error).__name__}: {error}']
@@ -122,11 +123,20 @@ def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
       'predict', f'--workdir={run_folder}', f'--images={others}', f'--output={out / "out.csv"}'
     )
 
+  def evaluate(out: pathlib.Path) -> list[str]:  # Another reading of the test set.
+    if not out.exists():
+      shutil.copytree(run_folder, out)
+    return common.command('evaluate', f'--workdir={out}', '--seed=3', '--replicates=40')
+
   run_folder = common.finished_run(folder)
   others = common.phantom(folder, seed=1)
   if quick:
     tiny = functools.partial(common.training, root=root)
-    return [Scene('run', tiny, 2), Scene('predict', predict, 2), Scene('prepare', prepare, 2)]
+    return [
+      Scene('run', tiny, 2, is_at_writes=may_fail()),
+      Scene('predict', predict, 1, is_at_writes=may_fail()),
+      Scene('prepare', prepare, 1),
+    ]
   of_runs = [
     Scene(
       f'run {workers} workers {placement} {per_call} steps per call',
@@ -149,6 +159,7 @@ def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
     Scene('one of two processes', lambda out: _two(run()(out)), 6, victim='process'),
     Scene('predict', predict, 4),
     Scene('prepare', prepare, 4),
+    Scene('evaluate', evaluate, 3),
     Scene('external', lambda out: _external(run_folder, others, out), 4),
     Scene('slides', lambda out: _slides(folder, out), 4),
     Scene('folds', run('--config.split.folds=2', '--config.data.labels=Edema'), 4),
@@ -157,7 +168,14 @@ def scenes(folder: pathlib.Path, quick: bool) -> list[Scene]:
   ]
   if not may_fail():
     return at_instants
-  named = ('run 0 workers host 1 steps per call', 'predict', 'prepare', 'external', 'slides')
+  named = (
+    'run 0 workers host 1 steps per call',
+    'predict',
+    'prepare',
+    'evaluate',
+    'external',
+    'slides',
+  )
   at_writes = [
     dataclasses.replace(
       scene, name=f'{scene.name.partition(" 0")[0]} at writes', is_at_writes=True, kills=kills
@@ -224,9 +242,13 @@ def _life(
   length: float,
   count: int,
   instants: collections.Counter,
-) -> tuple[int, list[str]]:
-  """Kills one life some times, then lets it end; returns how often, and what was lost."""
-  kills, lost = 0, []
+) -> tuple[int, list[str], float]:
+  """Kills one life some times, then lets it end.
+
+  Returns how often, what was lost, and how long the life is at most, where it ended unkilled: what
+  the first of all compiled, the others find.
+  """
+  kills, lost, begun, seen = 0, [], time.monotonic(), length
   for _ in range(count):
     if scene.is_at_writes:
       at = rng.randint(1, int(length))
@@ -241,9 +263,11 @@ def _life(
       kills += 1
       if scene.name.startswith('run'):
         instants[_stage(out)] += 1
-    elif is_killed is None:
-      break  # It has come to its end.
-  return kills, lost + _ended(scene, folder, out)
+    elif is_killed is None:  # It has come to its end.
+      if not kills and not scene.is_at_writes:
+        seen = time.monotonic() - begun
+      break
+  return kills, lost + _ended(scene, folder, out), seen
 
 
 def _killed(

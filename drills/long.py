@@ -43,7 +43,7 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
   """Works long; see the module."""
   lines, lost = [], []
   works = [
-    _train(folder, steps=300 if quick else 60_000, validations=10 if quick else 300),
+    _train(folder, steps=400 if quick else 60_000, validations=20 if quick else 300),
     _predict(folder, images=2_000 if quick else 300_000),
     _audit(folder, images=1_000 if quick else 100_000),
   ]
@@ -63,12 +63,20 @@ def _train(folder: pathlib.Path, steps: int, validations: int) -> tuple[str, lis
     f'--config.steps_per_call={min(every, 50)}', '--config.evaluation.saliency=none',
   )  # fmt: skip
 
-  def is_training() -> bool:
-    return (out / 'checkpoints').exists() and not (out / 'predictions').exists()
+  def is_training() -> bool:  # Before its second validation, programs are compiled.
+    return 2 * every <= _last_step(out / 'metrics.jsonl') < steps
 
   samples, problems = _watched(line, folder, out, is_at_work=is_training)
   name = f'{steps:,} steps with {validations} validations and saves'
   return _judged(name, samples, problems)
+
+
+def _last_step(metrics: pathlib.Path) -> int:
+  """Returns the step of the last row that is whole; 0 where there is none."""
+  with contextlib.suppress(OSError, IndexError, ValueError), metrics.open('rb') as file:
+    file.seek(max(metrics.stat().st_size - 10_000, 0))
+    return json.loads(file.read().rpartition(b'\n')[0].splitlines()[-1])['step']
+  return 0
 
 
 def _predict(folder: pathlib.Path, images: int) -> tuple[str, list[str]]:

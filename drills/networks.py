@@ -92,6 +92,8 @@ def main(quick: bool, folder: pathlib.Path) -> common.Figures:
   """Lets networks fail; see the module."""
   tally = common.Tally(folder)
   _hubs(tally, quick)
+  if not quick:
+    _hubs_of_runs(tally)
   if may_fail():
     _file_systems(tally, quick)
     _clocks(tally, quick)
@@ -117,45 +119,82 @@ def _hub(folder: pathlib.Path) -> Iterator[http.server.ThreadingHTTPServer]:
   server.server_close()
 
 
+def _ways(server: http.server.ThreadingHTTPServer, cuts: list[int]) -> list[tuple]:
+  """Returns (what, address, settings of the server, whether it must fail) of each failing hub."""
+  address = _address(server)
+  return [
+    ('nobody listens', 'http://127.0.0.1:9', {}, True),
+    ('no such name', 'http://hub.invalid', {}, True),
+    ('slow', address, {'pause': 0.02}, False),
+    ('a page in place of weights', address, {'instead': 'page'}, True),
+    ('other weights of the same size', address, {'instead': 'other'}, True),
+    *((f'hangs up after {cut:,} bytes', address, {'cut': cut}, True) for cut in cuts),
+  ]
+
+
+def _address(server: http.server.ThreadingHTTPServer) -> str:
+  return f'http://127.0.0.1:{server.server_port}'
+
+
+def _set(server: http.server.ThreadingHTTPServer, settings: dict) -> None:
+  server.cut, server.pause, server.instead = None, 0.0, ''
+  for name, value in settings.items():
+    setattr(server, name, value)
+
+
 def _hubs(tally: common.Tally, quick: bool) -> None:
   with _hub(tally.folder) as server:
     sha256 = hashlib.sha256(server.files['model.safetensors']).hexdigest()
-    size, address = len(server.files['model.safetensors']), f'http://127.0.0.1:{server.server_port}'
-    ways = [
-      ('nobody listens', 'http://127.0.0.1:9', {}, True),
-      ('no such name', 'http://hub.invalid', {}, True),
-      ('slow', address, {'pause': 0.02}, False),
-      ('a page in place of weights', address, {'instead': 'page'}, True),
-      ('other weights of the same size', address, {'instead': 'other'}, True),
-    ]
+    size = len(server.files['model.safetensors'])
     cuts = [5_000] if quick else [0, 1, 7, 8, 9, 60, 76, *range(100, size, size // 12), size - 1]
-    ways += [(f'hangs up after {cut:,} bytes', address, {'cut': cut}, True) for cut in cuts]
-    for what, asked, settings, must_fail in ways[3:] if quick else ways:
-      for name, value in settings.items():
-        setattr(server, name, value)
+    for what, asked, settings, must_fail in _ways(server, cuts)[3 if quick else 0 :]:
+      _set(server, settings)
       home = tally.folder / 'hub'
       shutil.rmtree(home, ignore_errors=True)
       done = _fetch(tally, asked, home)
       problems = []
       if must_fail:
-        problems = [told] if (told := _told_at_last(done)) else []
+        problems = [told] if (told := common.told_in_one_line(done)) else []
       elif done.stdout.split()[-1:] != [sha256]:
         problems = [f'not fetched: {done.stderr[-500:]!r}']
-      server.cut, server.pause, server.instead = None, 0.0, ''
-      again = _fetch(tally, address, home)
+      _set(server, {})
+      again = _fetch(tally, _address(server), home)
       if again.stdout.split()[-1:] != [sha256]:
         problems.append(f'the next start does not fetch it: {again.stderr[-500:]!r}')
       kind = 'hubs that hang up' if 'hangs up' in what else 'hubs that fail otherwise'
       tally.count(kind, problems, what, stopped=bool(done.returncode))
 
 
-def _told_at_last(done: subprocess.CompletedProcess) -> str:
-  """As common.told_in_one_line, but that the hub's client has said before how often it tried."""
-  errors = done.stderr.splitlines(keepends=True)
-  done.stderr = ''.join(
-    line for line in errors if not line.startswith(('Error while down', 'Trying to', 'Max retries'))
-  )
-  return common.told_in_one_line(done)
+def _hubs_of_runs(tally: common.Tally) -> None:
+  """Begins runs from weights of a hub that fails; they go on from those of one that does not."""
+  exported, home = tally.folder / 'exported', tally.folder / 'hub'
+  run = common.finished_run(tally.folder)
+  common.must(common.command('export', f'--workdir={run}', f'--output={exported}'), tally.folder)
+  others = common.phantom(tally.folder, seed=1)  # Its patients have not trained the weights.
+  arguments = ('--config.data.settings.seed=1', f'--config.model.pretrained={_NAME}')
+  whole, out = _new(tally.folder / 'hub_whole'), tally.folder / 'hub_run'
+  with _hub(tally.folder) as server:
+    server.files = {
+      name: (exported / name).read_bytes() for name in ('model.safetensors', 'config.json')
+    }
+
+    def start(workdir: pathlib.Path, address: str) -> subprocess.CompletedProcess:
+      variables = {'HF_ENDPOINT': address, 'HF_HOME': str(home), 'HF_HUB_OFFLINE': '0'}
+      return common.call(common.training(workdir, others, *arguments), tally.folder, **variables)
+
+    shutil.rmtree(home, ignore_errors=True)
+    if (done := start(whole, _address(server))).returncode:
+      raise RuntimeError(f'a run from weights of a hub that works: {done.stderr[-2000:]}')
+    for what, asked, settings, must_fail in _ways(server, [0, 5_000]):
+      _set(server, settings)
+      shutil.rmtree(home)
+      done = start(_new(out), asked)
+      told = common.told_in_one_line(done) if must_fail else done.stderr
+      _set(server, {})
+      again = start(out, _address(server))
+      problems = [told] if told else []
+      problems += [again.stderr[-500:]] if again.returncode else ends.differences(whole, out)
+      tally.count('hubs of runs', problems, what, stopped=bool(done.returncode))
 
 
 def _fetch(tally: common.Tally, address: str, home: pathlib.Path) -> subprocess.CompletedProcess:

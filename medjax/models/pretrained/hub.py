@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import logging
 import pathlib
 import re
 import shlex
 import threading
+from collections.abc import Iterator
 
 from medjax.errors import InputError
 from medjax.runtime import files, progress, storage
@@ -41,7 +43,7 @@ def fetch(
     f'waiting for that one (its lock is in {_cache()}/.locks)'
   )
   try:
-    with progress.waiting(what):
+    with _silent_retries(), progress.waiting(what):
       description, weights = (
         pathlib.Path(
           huggingface_hub.hf_hub_download(
@@ -81,6 +83,18 @@ def fetch(
         f'{_by_hand(repository, revision, setting)}'
       )
   return description, weights
+
+
+@contextlib.contextmanager
+def _silent_retries() -> Iterator[None]:
+  """Leaves out what the client says of each of its tries: the error says it once, in the end."""
+  client = logging.getLogger('huggingface_hub.file_download')
+  before = client.level
+  client.setLevel(logging.ERROR)
+  try:
+    yield
+  finally:
+    client.setLevel(before)
 
 
 def _is_what_the_hub_has(path: pathlib.Path) -> bool:

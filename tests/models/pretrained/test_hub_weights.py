@@ -109,10 +109,11 @@ def test_a_name_that_the_hub_does_not_know_is_one_line(hub):
   refused('timm/unknown.test', match='the hub has no such weights')
 
 
-def test_a_download_that_breaks_off_is_one_line(hub, monkeypatch):
+def test_a_download_that_breaks_off_is_one_line(hub, monkeypatch, caplog, capfd):
   monkeypatch.setattr('time.sleep', lambda seconds: None)  # Between the client's attempts.
   hub.breaks_off_after = 0
   assert 'hf download timm/tiny.test' in refused(match='the download broke off')
+  assert 'Error while downloading' not in capfd.readouterr().err + caplog.text  # Of each attempt.
 
 
 def git_hash(content):
