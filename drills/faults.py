@@ -1,6 +1,7 @@
 """A disk that fails for one program, at the operation that is asked for; see faults.c."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 import subprocess
@@ -66,5 +67,7 @@ def _built(folder: pathlib.Path) -> pathlib.Path:
   library = common.shared(folder) / 'faults.so'
   if not library.exists():
     source = pathlib.Path(__file__).with_suffix('.c')
-    subprocess.run(['cc', '-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], check=True)
+    made = library.with_name(f'faults_{os.getpid()}.so')  # Two drills may begin at once.
+    subprocess.run(['cc', '-shared', '-fPIC', '-O1', '-o', made, source, '-ldl'], check=True)
+    made.rename(library)
   return library

@@ -1,8 +1,10 @@
 """The drills in their quick forms lose nothing, and a drill that loses something says so."""
 
+import os
 import subprocess
 import sys
 
+import filelock
 import pytest
 from conftest import PROJECT
 
@@ -19,22 +21,21 @@ def drills(*arguments):
   )  # fmt: skip
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def folder(tmp_path_factory):
-  """One folder for all drills, which share a finished run."""
-  return tmp_path_factory.mktemp('drills')
+  """One folder for all drills and all workers, with the finished run that they share."""
+  path = tmp_path_factory.getbasetemp()
+  path = (path.parent if 'PYTEST_XDIST_WORKER' in os.environ else path) / 'all_drills'
+  path.mkdir(exist_ok=True)
+  with filelock.FileLock(path / 'lock'):
+    for seed in (0, 1):
+      common.phantom(path / 'any', seed=seed)
+    common.finished_run(path / 'any')
+  return path
 
 
-CHEAP = ('networks',)
-
-
-@pytest.mark.parametrize(
-  'name',
-  [
-    pytest.param(name, marks=pytest.mark.slow if name in CHEAP else pytest.mark.deep)
-    for name in run.NAMES
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', run.NAMES)
 def test_the_quick_form_loses_nothing(name, folder):
   done = drills(name, '--quick', f'--folder={folder}')
   assert done.returncode == 0, done.stdout + done.stderr[-3000:]
