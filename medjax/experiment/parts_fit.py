@@ -13,13 +13,14 @@ from medjax.config import Config
 from medjax.data import targets
 from medjax.errors import InputError, one_line
 from medjax.runs import averaging
-from medjax.runtime import devices, import_by_name
+from medjax.runtime import devices, garbage, import_by_name
 from medjax.training.learner import Learner
 
 # Logits that any network gives in its first steps.
 _LOGITS = (-4.0, -1.0, -0.1, 0.0, 0.1, 1.0, 4.0)
 
 
+@garbage.uncollected()
 def check(config: Config, built: Learner, loss: Callable) -> None:
   """Raises InputError naming the part that cannot be used, or gives no finite numbers.
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 def uncollected() -> Iterator[None]:
   """Switches the collector off inside `with`, or while a function runs that this decorates.
 
-  The cells of a large table are objects by the million, all of them kept, and the collector goes
-  through them again and again: half of the time that reading them takes.
+  The cells of a large table are objects by the million, and so is what jax notes of a network's
+  operations. All of them are kept, and the collector goes through them again and again: half of the
+  time that reading a table takes, a third of that of tracing a training step.
   """
   was_enabled = gc.isenabled()
   gc.disable()

@@ -21,7 +21,7 @@ from medjax.models.normalisation import Normalisation
 from medjax.models.pretrained import loading
 from medjax.models.pretrained.fit import Fitted
 from medjax.models.pretrained.weights import Weights
-from medjax.runtime import import_by_name
+from medjax.runtime import garbage, import_by_name
 from medjax.training import fine_tuning, optimizers, steps
 
 
@@ -148,6 +148,7 @@ class Learner:
     return functools.partial(fine_tuning.trained, stages=self.stage_of, frozen=frozen)
 
 
+@garbage.uncollected()
 def build(config: Config, image_format: ImageFormat, normalisation: Normalisation) -> Learner:
   """Returns what the config's names stand for.
 
