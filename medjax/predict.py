@@ -82,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  command_line.run(main)
+  command_line.run(main, read=('workdir',), files=('output',))

@@ -26,7 +26,7 @@ from medjax.data.leakage import table_audit
 from medjax.data.prepared import Prepared
 from medjax.data.split import by_patient, folds, given, source_weights, split_files
 from medjax.errors import InputError, check_option
-from medjax.runtime import remote_path, rounding
+from medjax.runtime import remote_path, remote_work, rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +242,7 @@ def with_decoded(config: Config, study: Study, image_format: ImageFormat) -> Stu
   data = config.data
   if not data.prepared:
     return study
-  decoded = prepared.load(pathlib.Path(data.prepared), data.root, image_format)
+  decoded = prepared.load(remote_work.local_copy(data.prepared), data.root, image_format)
   return dataclasses.replace(study, decoded=decoded)
 
 

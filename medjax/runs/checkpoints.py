@@ -16,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from medjax.errors import InputError, one_line
 from medjax.runs.layout import Layout
-from medjax.runtime import devices
+from medjax.runtime import devices, remote_work
 from medjax.training.learner import Learner
 from medjax.training.steps import TrainState
 
@@ -51,6 +51,8 @@ class Checkpoints:
     self._saving = self._checkpointer.save_checkpointables_async(
       step, {'state': state}, metrics=metrics, custom_metadata=run
     )
+    if self._saving is not None:
+      remote_work.push_after(self._saving.result)
 
   def wait(self) -> None:
     """Waits for the last save; raises what keeps it from being written."""

@@ -1,15 +1,17 @@
 """What every command shares: `--config=…`, its overrides, and one line for a user's mistake."""
 
+import contextlib
 import os
 import select
+import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
 from medjax.errors import InputError
-from medjax.runtime import plain_text, progress, remote, storage
+from medjax.runtime import plain_text, progress, remote, remote_work, shards, storage
 
 _CONFIG = flags.DEFINE_string(
   'config',
@@ -38,16 +40,19 @@ def load_config():
 
 _overrides: list[str] = []
 _roots: list[str] = []  # Of configs; generated data is written there.
-_WRITTEN = (
-  'output',
-  'heat_maps',
-  'workdir',
-  'predictions',
-)  # Flags that say where to, or beside what.
+# Flags that say where to, or beside what.
+_WRITTEN = ('output', 'heat_maps', 'workdir', 'predictions')
+_ON_A_DISK = ('predictions', 'images', 'slides', 'root')  # Of some commands `images` is a number.
 
 
-def run(main: Callable[[], None]) -> None:
-  """Parses the command line and runs `main`; an InputError becomes one line and exit status 1."""
+def run(main: Callable[[], None], *, read: Sequence[str] = (), files: Sequence[str] = ()) -> None:
+  """Parses the command line and runs `main`; an InputError becomes one line and exit status 1.
+
+  Args:
+    main: of the command.
+    read: flags among --workdir, --against and the like in whose folders nothing is written.
+    files: flags among --output and the like that name a file and not a folder.
+  """
   argv = []
   for argument in sys.argv:
     if argument.startswith('--config.'):
@@ -58,20 +63,21 @@ def run(main: Callable[[], None]) -> None:
   def guarded(arguments: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     storage.quiet_threads()
-    sys.stdout = plain_text.VisibleStream(sys.stdout)
+    sys.stdout = plain_text.VisibleStream(sys.stdout, remote_work.called)
     try:
       if arguments[1:]:
         raise InputError(
           f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides "
           'like --config.steps=100'
         )
-      for name in (*_WRITTEN, 'images', 'slides', 'root'):
-        # Of some commands `images` is a number.
-        if name in flags.FLAGS and isinstance(flags.FLAGS[name].value, str):
-          remote.refuse(flags.FLAGS[name].value, f'--{name}')
       try:
-        with progress.waiting(f'{_name()} is at work', is_last_resort=True):
+        with (
+          progress.waiting(f'{_name()} is at work', is_last_resort=True),
+          _buckets(read, files) as is_shared,
+        ):
           main()
+          if is_shared and _finds_more():
+            main()  # What others have done may be all that was missing.
       finally:
         sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
     except remote.Unreachable as error:
@@ -102,13 +108,87 @@ def run(main: Callable[[], None]) -> None:
   app.run(guarded, argv=argv, flags_parser=_parse_flags)
 
 
+@contextlib.contextmanager
+def _buckets(read: Sequence[str], files: Sequence[str]) -> Iterator[bool]:
+  """Has flags that name folders of buckets name folders of this disk.
+
+  Yields whether others do pieces of the same work there; see medjax.runtime.remote_work.
+  """
+  given = {
+    name: flag.value
+    for name in (*_WRITTEN, *_ON_A_DISK, 'against')
+    if (flag := flags.FLAGS.get(name)) and isinstance(flag.value, str)
+    and remote.is_remote(flag.value)
+  }  # fmt: skip
+  for name in _ON_A_DISK:
+    remote.refuse(given.get(name), f'--{name}')
+  written = {name: url for name, url in given.items() if name not in (*read, 'against')}
+  piece = _piece() if written else ''
+  with contextlib.ExitStack() as stack:
+    if written:
+      _check_one_process(*next(iter(written.items())))
+      stack.enter_context(_terminated_in_order())
+    for name, url in given.items():
+      path = (
+        remote_work.local_copy(url)
+        if name not in written
+        else stack.enter_context(remote_work.local(url, is_file=name in files, piece=piece))
+      )
+      flags.FLAGS[name].value = str(path)
+    yield bool(piece)
+
+
+def _piece() -> str:
+  """Returns which piece of work that several machines share is asked for, '' for all of it."""
+  given = {
+    name: flags.FLAGS[name].value for name in ('shard', 'fold', 'seed_index') if name in flags.FLAGS
+  }
+  if (shard := shards.asked(given.pop('shard', None))) is not None:
+    return shard.name
+  for name, text in given.items():
+    if (number := shards.index(f'--{name}', text)) is not None:
+      return f'{name}-{number}'
+  return ''
+
+
+def _finds_more() -> bool:
+  remote_work.push()
+  return remote_work.fetch()
+
+
+def _check_one_process(name: str, url: str) -> None:
+  if 'coordinator' in flags.FLAGS and flags.FLAGS['coordinator'].value:
+    raise InputError(
+      f'--{name}={url}: the processes of --coordinator share a work directory, and each would '
+      'have its own copy of one in a bucket; take a folder that all reach, and copy it to the '
+      'bucket when the run has ended'
+    )
+
+
+@contextlib.contextmanager
+def _terminated_in_order() -> Iterator[None]:
+  """Has SIGTERM end the command as an error does, so that what was done is pushed."""
+
+  def leave(number: int, frame: Any) -> None:
+    del frame
+    signal.signal(number, signal.SIG_DFL)  # A second one does not wait.
+    print('stopped by SIGTERM; the same command goes on', file=sys.stderr)
+    raise SystemExit(128 + number)
+
+  before = signal.signal(signal.SIGTERM, leave)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
 def _name() -> str:
   spec = getattr(sys.modules.get('__main__'), '__spec__', None)
   return spec.name.removesuffix('.__main__') if spec else 'the command'
 
 
 def _exit(line: str) -> NoReturn:
-  print(f'error: {plain_text.line(line)}', file=sys.stderr)
+  print(f'error: {plain_text.line(remote_work.called(line))}', file=sys.stderr)
   sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+from collections.abc import Callable
 from typing import TextIO
 
 _LONGEST = 2_000  # characters of a line for the person at the terminal
@@ -32,13 +33,18 @@ def line(text: str) -> str:
 
 
 class VisibleStream(io.TextIOBase):
-  """A stream that writes to another, `visible` but for its lines and tabulators."""
+  """A stream that writes to another, `visible` but for its lines and tabulators.
 
-  def __init__(self, stream: TextIO):
-    self._stream = stream
+  Args:
+    stream: the other.
+    called: text → the same, in which paths are called as the user does.
+  """
+
+  def __init__(self, stream: TextIO, called: Callable[[str], str] = str):
+    self._stream, self._called = stream, called
 
   def write(self, text: str) -> int:
-    self._stream.write(visible(text, but='\n\t'))
+    self._stream.write(visible(self._called(text), but='\n\t'))
     return len(text)
 
   def flush(self) -> None:

@@ -16,7 +16,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medjax.errors import InputError, one_line
@@ -156,8 +156,8 @@ def ranges(path: str | os.PathLike) -> Iterator[Any]:
   if not is_remote(path):
     yield os.fspath(path)
     return
-  fs, key = _system(os.fspath(path))
-  with _tried(os.fspath(path), lambda: fs.open(key, 'rb')) as file:
+  fs, key = system(os.fspath(path))
+  with tried(os.fspath(path), lambda: fs.open(key, 'rb')) as file:
     yield file
 
 
@@ -178,8 +178,7 @@ def local_copy(path: str | os.PathLike) -> str:
     raise FileNotFoundError(f'{url}: no such file')
   urls = [f'{url}/{name}' if name else url for name in inside]
   known = repr([(one, info(one)) for one in urls])
-  cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser()
-  folder = cache / 'medjax/remote' / hashlib.sha256(known.encode()).hexdigest()[:16]
+  folder = cache() / 'remote' / hashlib.sha256(known.encode()).hexdigest()[:16]
   copy, whole = folder / posixpath.basename(url), folder / 'whole'
   folder.mkdir(parents=True, exist_ok=True)
   with files.waited_lock(folder / '.lock', lambda: None), progress.waiting(f'fetching {url}'):
@@ -187,18 +186,24 @@ def local_copy(path: str | os.PathLike) -> str:
       for name, one in zip(inside, urls):
         target = copy / name if name else copy
         target.parent.mkdir(parents=True, exist_ok=True)
-        fs, key = _system(one)
-        _tried(one, lambda: fs.get_file(key, str(target)))  # noqa: B023  It is called here.
+        fs, key = system(one)
+        tried(one, lambda: fs.get_file(key, str(target)))  # noqa: B023  It is called here.
       whole.touch()
   return str(copy)
 
 
+def cache() -> pathlib.Path:
+  """Returns the folder of the user's disk where copies lie."""
+  return pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser() / 'medjax'
+
+
 def refuse(path: str | os.PathLike | None, name: str) -> None:
-  """Raises InputError where what is no data of config.data.root is in a bucket."""
+  """Raises InputError where what must lie on a disk is in a bucket."""
   if path and is_remote(path):
     raise InputError(
-      f'{name}={os.fspath(path)}: only config.data.root may lie there; take a folder of a disk and '
-      'copy it (`aws s3 sync`, `gcloud storage rsync`, `azcopy sync`), or mount the bucket'
+      f'{name}={os.fspath(path)}: only data.root, data.prepared, a work directory and an output '
+      'may lie there; copy it to a disk (`aws s3 sync`, `gcloud storage rsync`, `azcopy sync`), or '
+      'mount the bucket'
     )
 
 
@@ -226,28 +231,50 @@ def find(path: str | os.PathLike) -> tuple[Listing, str]:
         return listing, url[len(root) + 1 :]
     top = next((root for root in _roots if url.startswith(root + '/')), url)
     with progress.waiting(f'listing {top}'):
-      listing = _list(top)
+      listing = listed(top)
     if listing.files:
       _listings[top] = listing
   return listing, url[len(top) + 1 :]
 
 
-def _list(url: str) -> Listing:
-  fs, root = _system(url)
+def listed(url: str, starts: Sequence[str] = ()) -> Listing:
+  """Lists a folder as it is now; nothing is remembered.
+
+  Args:
+    url: of the folder, or of one file.
+    starts: what the names in the folder begin with that are wanted; all, without one.
+
+  Raises:
+    InputError: it may not be read, or a package is missing.
+    Unreachable: the bucket does not answer.
+  """
+  fs, root = system(url)
   root = root.rstrip('/')
+
+  def ask() -> dict[str, Any]:
+    fs.invalidate_cache()
+    if not starts:
+      return fs.find(root, detail=True)
+    entries: dict[str, Any] = {}
+    for entry in fs.ls(root, detail=True):
+      if posixpath.basename(entry['name'].rstrip('/')).startswith(tuple(starts)):
+        is_folder = entry['type'] == 'directory'
+        entries |= fs.find(entry['name'], detail=True) if is_folder else {entry['name']: entry}
+    return entries
+
   try:
-    entries = _tried(url, lambda: fs.find(root, detail=True))
+    entries = tried(url, ask)
   except FileNotFoundError:
     entries = {}
-  listed = {
+  in_folder = {
     name.removeprefix(root).lstrip('/'): _info(details) for name, details in entries.items()
   }
-  for name in listed:  # A key may be any text, and files are written by it.
+  for name in in_folder:  # A key may be any text, and files are written by it.
     if '..' in name.split('/') or '\\' in name or '\0' in name:
       raise InputError(f'{url}: the name {name[:80]!a} leads out of its folder; rename it there')
-  if len(listed) > 1:
-    listed.pop('', None)  # What some buckets have for the folder itself.
-  return Listing(listed)
+  if len(in_folder) > 1 or starts:
+    in_folder.pop('', None)  # What some buckets have for the folder itself.
+  return Listing(in_folder)
 
 
 def _info(details: Mapping[str, Any]) -> Info:
@@ -263,12 +290,16 @@ def _info(details: Mapping[str, Any]) -> Info:
 
 
 def _fetched(url: str) -> bytes:
-  fs, key = _system(url)
-  return _tried(url, lambda: fs.cat_file(key))
+  fs, key = system(url)
+  return tried(url, lambda: fs.cat_file(key))
 
 
-def _system(url: str) -> tuple[Any, str]:
-  """Returns the file system of a bucket, and what it calls the path."""
+def system(url: str) -> tuple[Any, str]:
+  """Returns the file system of a bucket, of fsspec, and what it calls the path.
+
+  Raises:
+    InputError: nobody knows such URLs, or a package is missing.
+  """
   try:
     import fsspec
 
@@ -279,15 +310,26 @@ def _system(url: str) -> tuple[Any, str]:
     raise InputError(f'{url}: {error}') from None
 
 
-def _tried(url: str, ask: Any) -> Any:
-  """Returns what `ask` does, asked again where it is worth it."""
+def tried(url: str, ask: Callable[[], Any], done: str = 'read') -> Any:
+  """Returns what `ask` does, asked again where it is worth it.
+
+  Args:
+    url: that is asked about.
+    ask: of fsspec.
+    done: what is done there, 'read' or 'written'.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    InputError: it may not be done.
+    Unreachable: the bucket does not answer, or with an error.
+  """
   for number in range(_TRIES):
     try:
       return ask()
     except FileNotFoundError:
       raise FileNotFoundError(2, 'no such file', url) from None
-    except PermissionError as error:
-      raise InputError(f'{url}: may not be read ({one_line(error)})') from None
+    except (PermissionError, NotImplementedError) as error:
+      raise InputError(f'{url}: may not be {done} ({one_line(error)})') from None
     except Exception as error:  # Of many libraries.
       if number == _TRIES - 1:
         raise Unreachable(

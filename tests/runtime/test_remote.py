@@ -128,6 +128,6 @@ def test_a_key_that_leads_out_of_its_folder_is_refused(monkeypatch, name):
       return {f'set/{name}': {'size': 1}}
 
   monkeypatch.setattr(remote, '_listings', {})
-  monkeypatch.setattr(remote, '_system', lambda url: (System(), 'set'))
+  monkeypatch.setattr(remote, 'system', lambda url: (System(), 'set'))
   with pytest.raises(InputError, match='leads out of its folder'):
     remote.files_below('s3://bucket/set')

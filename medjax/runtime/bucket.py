@@ -1,0 +1,302 @@
+"""The state of a folder in a bucket, which changes as a whole: a push cut off anywhere changes
+nothing, or all.
+
+Buckets put an object whole or not at all, and know no locks, renames or order of many. So a push
+first says in a journal what it will do (`.medjax/all.push.json`). New files then go to their
+places, where nobody counts them, and files that replace others beside the journal
+(`.medjax/all.next/`). With the journal put again, now as whole, all of them count; what is left, to
+move them to their places and delete what is gone, is done again by whoever finds it unfinished.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from medjax.errors import InputError
+from medjax.runtime import files, remote
+from medjax.runtime.remote import Info
+
+WHOLE = 'all'  # what is called of a folder as a whole, and not of one piece of its work
+_CONTROL = '.medjax'
+_THREADS = 8  # files at a time
+_IN_MEMORY = 16_000_000  # bytes of a file that is read before it is sent
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """What is worked on: a folder of a bucket, or a file in one and what is called after it.
+
+  Attributes:
+    url: of the folder.
+    file: the name of the file, '' for the folder as a whole.
+  """
+
+  url: str
+  file: str = ''
+
+  @property
+  def start(self) -> str:
+    """What the names of its files in the folder begin with."""
+    return f'{pathlib.PurePosixPath(self.file).stem}.' if self.file else ''
+
+  @property
+  def control(self) -> str:
+    """The folder, in it, of journals and leases."""
+    return f'.{self.file}{_CONTROL}' if self.file else _CONTROL
+
+  def __str__(self) -> str:
+    return f'{self.url}/{self.file}' if self.file else self.url
+
+
+class Journal(NamedTuple):
+  """What a push does.
+
+  Attributes:
+    number: nobody else has.
+    is_whole: whether everything was sent, so that it counts.
+    new: paths that were not there before.
+    replaced: paths that were.
+    removed: paths that are no more.
+  """
+
+  number: str
+  is_whole: bool
+  new: tuple[str, ...]
+  replaced: tuple[str, ...]
+  removed: tuple[str, ...]
+
+
+class Found(NamedTuple):
+  """Everything in the bucket at one look.
+
+  Attributes:
+    objects: path in the folder → what the list says, journals and the like too.
+    journals: of pushes that have not ended, by the name of the piece of work.
+  """
+
+  objects: dict[str, Info]
+  journals: dict[str, Journal]
+
+
+def place_of(url: str, is_file: bool) -> Place:
+  """Returns what a URL names; raises InputError for a file without a folder or bucket."""
+  url = url.rstrip('/')
+  start, _, rest = url.partition('://')
+  if not rest:
+    raise InputError(f'{url}: names no bucket')
+  if not is_file:
+    return Place(url)
+  folder, name = posixpath.split(rest)
+  if not folder:
+    raise InputError(f'{url}: names a bucket and no file in it')
+  return Place(f'{start}://{folder}', name)
+
+
+def look(place: Place) -> Found:
+  """Looks at what is in the bucket.
+
+  Raises:
+    InputError: it may not be read, or a package is missing.
+    remote.Unreachable: it does not answer.
+  """
+  starts = [place.start, place.control] if place.start else []
+  objects = remote.listed(place.url, starts).files
+  journals, ending = {}, '.push.json'
+  for path in objects:
+    if path.startswith(f'{place.control}/') and path.endswith(ending):
+      values = read_json(place, path)
+      if values:
+        lists = {name: tuple(values[name]) for name in ('new', 'replaced', 'removed')}
+        name = posixpath.basename(path).removesuffix(ending)
+        journals[name] = Journal(values['number'], values['is_whole'], **lists)
+  return Found(objects, journals)
+
+
+def state(place: Place, found: Found) -> dict[str, tuple[str, Info]]:
+  """Returns the files that count: path → the key of its content in the folder, and its info."""
+  counting = {path: (path, info) for path, info in found.objects.items() if not _is_control(path)}
+  for name, journal in found.journals.items():
+    if not journal.is_whole:
+      for path in journal.new:
+        counting.pop(path, None)
+      continue
+    for path in journal.removed:
+      counting.pop(path, None)
+    for path in journal.replaced:
+      key = _next(place, name, path)
+      if key in found.objects:  # Else it is in its place already.
+        counting[path] = key, found.objects[key]
+  return counting
+
+
+def _is_control(path: str) -> bool:
+  parts = path.split('/')
+  return any(part.startswith('.') and part.endswith(_CONTROL) for part in parts)
+
+
+def send(
+  place: Place,
+  name: str,
+  journal: Journal,
+  sources: Mapping[str, tuple[pathlib.Path, int]],
+  check: Callable[[], None],
+) -> None:
+  """Sends what a journal names; with the return all of it counts.
+
+  Args:
+    place: where to.
+    name: of the piece of work.
+    journal: of the push, not whole.
+    sources: path → the file, and how many bytes of it.
+    check: called before it counts; raises where it must not.
+  """
+  _write_journal(place, name, journal)
+  targets = {path: path for path in journal.new}
+  targets |= {path: _next(place, name, path) for path in journal.replaced}
+  _each(lambda path: put(place, targets[path], *sources[path]), targets)
+  check()
+  _write_journal(place, name, journal._replace(is_whole=True))
+
+
+def finish(place: Place, name: str, journal: Journal, found: Found) -> None:
+  """Brings the bucket to what a whole journal says, or undoes one that is not; see `forget`.
+
+  Args:
+    place: of the bucket.
+    name: of the piece of work.
+    journal: of it.
+    found: what is in the bucket.
+  """
+  if not journal.is_whole:
+    remove(place, [path for path in journal.new if path in found.objects])
+    return
+  staged = {path: _next(place, name, path) for path in journal.replaced}
+  staged = {path: key for path, key in staged.items() if key in found.objects}
+
+  def move(path: str) -> None:
+    fs, source = remote.system(f'{place.url}/{staged[path]}')
+    target = remote.system(f'{place.url}/{path}')[1]
+    _written(f'{place.url}/{path}', lambda: fs.cp_file(source, target))
+
+  _each(move, staged)
+  remove(place, [path for path in journal.removed if path in found.objects])
+
+
+def forget(place: Place, name: str, found: Found) -> None:
+  """Removes what was sent beside a finished journal, and then the journal."""
+  start = f'{place.control}/{name}.next/'
+  remove(place, [path for path in found.objects if path.startswith(start)])
+  remove(place, [f'{place.control}/{name}.push.json'])
+
+
+def put(place: Place, path: str, source: pathlib.Path, size: int) -> None:
+  """Writes a file of the disk, or its first bytes, to the bucket."""
+  url = f'{place.url}/{path}'
+  fs, key = remote.system(url)
+  if size <= _IN_MEMORY or os.path.getsize(source) != size:
+    with open(source, 'rb') as file:
+      content = file.read(size)
+    _written(url, lambda: fs.pipe_file(key, content))
+  else:
+    _written(url, lambda: fs.put_file(str(source), key))
+
+
+def fetch(place: Place, keys: Mapping[str, str], folder: pathlib.Path) -> None:
+  """Fetches files to their paths in a folder, each whole or not at all.
+
+  Args:
+    place: of the bucket.
+    keys: path → key of its content.
+    folder: of the disk.
+
+  Raises:
+    FileNotFoundError: one is gone since the bucket was looked at.
+  """
+
+  def get(path: str) -> None:
+    url, target = f'{place.url}/{keys[path]}', folder / path
+    fs, key = remote.system(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.writing_whole(target) as file:
+      remote.tried(url, lambda: fs.get_file(key, file.name))
+
+  _each(get, sorted(keys))
+
+
+def remove(place: Place, paths: Iterable[str]) -> None:
+  """Deletes files of the bucket; what is not there is none."""
+
+  def delete(path: str) -> None:
+    url = f'{place.url}/{path}'
+    fs, key = remote.system(url)
+    with contextlib.suppress(FileNotFoundError):
+      remote.tried(url, lambda: fs.rm_file(key), 'written')
+
+  _each(delete, paths)
+
+
+def read_json(place: Place, path: str) -> dict[str, Any]:
+  """Returns the JSON object of a file of ours; {} where there is none."""
+  url = f'{place.url}/{path}'
+  fs, key = remote.system(url)
+  try:
+    values = files.parsed(remote.tried(url, lambda: fs.cat_file(key)))
+  except (FileNotFoundError, ValueError):
+    return {}
+  return values if isinstance(values, dict) else {}
+
+
+def write_json(place: Place, path: str, values: Mapping[str, Any]) -> None:
+  """Writes a JSON object."""
+  url = f'{place.url}/{path}'
+  fs, key = remote.system(url)
+  content = json.dumps(values).encode()
+  _written(url, lambda: fs.pipe_file(key, content))
+
+
+def _write_journal(place: Place, name: str, journal: Journal) -> None:
+  write_json(place, f'{place.control}/{name}.push.json', journal._asdict())
+
+
+def _next(place: Place, name: str, path: str) -> str:
+  return f'{place.control}/{name}.next/{path}'
+
+
+def _written(url: str, write: Callable[[], Any]) -> None:
+  def attempt() -> None:
+    try:
+      write()
+    except FileNotFoundError:
+      fs, key = remote.system(url)
+      if fs.root_marker != '/':  # A bucket has no folders: it is the bucket that is missing.
+        raise
+      fs.makedirs(posixpath.dirname(key), exist_ok=True)
+      write()
+
+  try:
+    remote.tried(url, attempt, 'written')
+  except FileNotFoundError:
+    raise InputError(f'{url}: there is no such bucket; make it first') from None
+
+
+def _each(function: Callable[[str], None], paths: Iterable[str]) -> None:
+  """Calls a function for each path, several at a time; the first error ends it."""
+  paths = list(paths)
+  if len(paths) < 2:
+    for path in paths:
+      function(path)
+    return
+  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+    waiting: Sequence[concurrent.futures.Future] = [pool.submit(function, path) for path in paths]
+    try:
+      for future in concurrent.futures.as_completed(waiting):
+        future.result()
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise

@@ -1,0 +1,207 @@
+"""Paths of the user's that may lie in a bucket, as folders and files of this disk.
+
+`local` is for what a command writes to, `local_copy` for what it only reads; a path of a disk is
+returned as it is.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import posixpath
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from medjax.errors import InputError, count
+from medjax.runtime import bucket, files, leases, progress, remote, storage
+from medjax.runtime.bucket import WHOLE, Place
+from medjax.runtime.remote_folder import RemoteFolder
+
+_FAILURES = (InputError, remote.Unreachable, OSError)
+_open: list['_Work'] = []
+_urls: dict[str, str] = {}  # folder of this disk → what it is a copy of
+
+
+def called(path: str | os.PathLike) -> str:
+  """Returns a path, or a text with paths, in which folders that are copies are called by URL."""
+  text = os.fspath(path)
+  for folder, url in _urls.items():
+    text = text.replace(folder, url)
+  return text
+
+
+@contextlib.contextmanager
+def local(
+  path: str | os.PathLike, *, is_file: bool = False, piece: str = ''
+) -> Iterator[pathlib.Path]:
+  """Gives the folder or file of this disk to work in; of a bucket it is fetched, and pushed after.
+
+  Pushed is what has changed, also where an error or a signal ends the work, and meanwhile by
+  `push_after` and `push`.
+
+  Args:
+    path: of a disk or a bucket.
+    is_file: whether it names a file, which those that are called after it belong to.
+    piece: of work that several machines share, such as '0-of-3'; '' is all of it.
+
+  Raises:
+    InputError: another process works there, it may not be read or written, or what was done could
+      not be pushed.
+    remote.Unreachable: the bucket does not answer at the start.
+  """
+  if not remote.is_remote(path):
+    yield pathlib.Path(path)
+    return
+  folder = RemoteFolder(bucket.place_of(os.fspath(path), is_file), piece or WHOLE)
+  refusal = f'{folder.place}: another process of this machine is at work there; wait for it'
+  folder.folder.mkdir(parents=True, exist_ok=True)
+  with files.locked(folder.lock(piece or WHOLE), refusal), _Work(folder) as work:
+    _open.append(work)
+    try:
+      yield folder.path
+    finally:
+      _open.remove(work)
+
+
+def fetch() -> bool:
+  """Fetches what others have pushed to the folders that this process works in; whether any had."""
+  return any([work.folder.fetch() for work in _open])
+
+
+def push() -> None:
+  """Pushes what has changed in the folders that this process works in, and waits for it.
+
+  Raises:
+    InputError: it may not be written, or another process has taken it over.
+    remote.Unreachable: the bucket does not answer.
+  """
+  for work in _open:
+    work.push()
+
+
+def push_after(done: Callable[[], Any]) -> None:
+  """Pushes in the background, once `done` has returned; what fails is tried again later."""
+  for work in _open:
+    work.push_after(done)
+
+
+def local_copy(path: str | os.PathLike) -> pathlib.Path:
+  """Returns a folder or file to read; of a bucket, what one push has left there.
+
+  Raises:
+    InputError: there is nothing, or it may not be read.
+    remote.Unreachable: the bucket does not answer.
+  """
+  if not remote.is_remote(path):
+    return pathlib.Path(path)
+  url = os.fspath(path).rstrip('/')
+  for _ in range(_TRIES):
+    place = bucket.place_of(url, is_file=False)
+    found = bucket.look(place)
+    if not found.objects:
+      raise InputError(f'{url}: no such file or folder')
+    if '' in found.objects:  # A file.
+      one = pathlib.Path(remote.local_copy(url))
+      _urls[str(one)] = url
+      return one
+    counting = bucket.state(place, found)
+    number = hashlib.sha256(repr((url, sorted(counting.items()))).encode()).hexdigest()[:16]
+    home = remote.cache() / 'remote' / number
+    copy, whole = home / posixpath.basename(url), home / 'whole'
+    home.mkdir(parents=True, exist_ok=True)
+    with files.waited_lock(home / '.lock', lambda: None), progress.waiting(f'fetching {url}'):
+      if not whole.exists():
+        try:
+          bucket.fetch(place, {name: key for name, (key, _) in counting.items()}, copy)
+        except FileNotFoundError:
+          continue
+        if bucket.look(place) != found:  # Somebody has pushed meanwhile.
+          continue
+        whole.touch()
+    _urls[str(copy)] = url
+    return copy
+  raise InputError(f'{url}: is changed all the time; try again when nobody works there')
+
+
+_TRIES = 5
+
+
+class _Work:
+  """Work in a folder of a bucket: the threads that push and renew, from its start to its end."""
+
+  def __init__(self, folder: RemoteFolder):
+    self.folder = folder
+    self._place: Place = folder.place
+    self._asked: queue.Queue[Callable[[], Any] | None] = queue.Queue()
+    self._ended = threading.Event()
+    self._is_failing = False
+    self._threads = [
+      threading.Thread(target=run, daemon=True) for run in (self._push_asked, self._renew)
+    ]
+
+  def __enter__(self) -> '_Work':
+    with progress.waiting(f'fetching {self._place}'):
+      said = self.folder.open()
+    for line in (f'{self._place}: worked on in {self.folder.path}', *said):
+      progress.say(line)
+    _urls[str(self.folder.folder)] = self._place.url
+    for thread in self._threads:
+      thread.start()
+    return self
+
+  def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    self._asked.put(None)
+    self._threads[0].join()
+    failure = None
+    try:
+      self.push()
+    except _FAILURES as reason:
+      failure = reason
+    self._ended.set()
+    self._threads[1].join()
+    with contextlib.suppress(*_FAILURES):
+      self.folder.close()
+    if failure is None:
+      return
+    _urls.pop(str(self.folder.folder))  # It is named as it is on the disk.
+    line = (
+      f'{self._place}: what was done is not pushed ({_reason(failure)}); it is in '
+      f'{self.folder.path}, and the same command goes on from there'
+    )
+    if error is None:
+      raise InputError(line) from None
+    progress.say(line)
+
+  def push(self) -> None:
+    with progress.waiting(f'pushing to {self._place}'):
+      number, size = self.folder.push()
+    if number:
+      progress.say(f'{self._place}: {count(number, "file")} pushed ({storage.size(size)})')
+
+  def push_after(self, done: Callable[[], Any]) -> None:
+    self._asked.put(done)
+
+  def _push_asked(self) -> None:
+    while (done := self._asked.get()) is not None:
+      with contextlib.suppress(Exception):  # Whoever has started it hears of it.
+        done()
+      if not self._asked.empty():
+        continue  # With the next.
+      try:
+        self.folder.push()
+        self._is_failing = False
+      except _FAILURES as reason:
+        if not self._is_failing:
+          progress.say(f'{self._place}: not pushed now, and tried again ({_reason(reason)})')
+        self._is_failing = True
+
+  def _renew(self) -> None:
+    while not self._ended.wait(leases.RENEWED):
+      with contextlib.suppress(*_FAILURES):
+        self.folder.renew()
+
+
+def _reason(error: BaseException) -> str:
+  return ' '.join(str(error).split()).removesuffix('; the same command goes on')
