@@ -23,6 +23,7 @@ from medjax.final_test import again, report_files
 from medjax.final_test import compare as comparing
 from medjax.report import beside, comparison_page
 from medjax.runs import finished
+from medjax.runtime import remote_work
 
 _FIGURES = ('truth', 'known', 'probabilities')
 _OVERLAP_NOT_CHECKED = (
@@ -152,10 +153,11 @@ def compare(
   Raises:
     InputError: a run that is not finished; images, patients, labels or truth that are not the same.
   """
-  one, other = (
-    finished.open_run(pathlib.Path(run)) if isinstance(run, str | os.PathLike) else run
-    for run in (run_a, run_b)
-  )
+  with words.renamed():
+    one, other = (
+      finished.open_run(remote_work.local_copy(run)) if isinstance(run, str | os.PathLike) else run
+      for run in (run_a, run_b)
+    )
   for run in (one, other):
     if not isinstance(run, finished.Run):
       raise InputError(

@@ -17,6 +17,7 @@ from medjax.config import Config
 from medjax.errors import InputError
 from medjax.runs import finished, repeats
 from medjax.runs.layout import Layout
+from medjax.runtime import remote_work
 
 if TYPE_CHECKING:
   from medjax.api.repeated import Folds, Seeds
@@ -185,14 +186,14 @@ def train(config: Config, workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
 
   Args:
     config: from `load_config`, or made by hand.
-    workdir: folder for everything that the run leaves.
+    workdir: folder for everything that the run leaves, of a disk or a bucket, 's3://…'.
 
   Raises:
     InputError: anything about the config, the data or the work directory that needs the user.
     KeyboardInterrupt: after Ctrl-C or a notebook's interrupt, with everything saved.
     SystemExit: 143 after SIGTERM, with everything saved.
   """
-  folder = words.path(workdir, 'workdir')
+  given = words.text(workdir, 'workdir')
   check_start(config)
 
   from medjax.experiment import memory, repeated
@@ -202,7 +203,8 @@ def train(config: Config, workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
   devices.initialise()
   try:
     with (
-      words.renamed(_WORKDIR, folders=[folder, config.data.root]),
+      words.renamed(_WORKDIR, folders=[given, config.data.root]),
+      remote_work.local(given) as folder,
       memory.errors_in_words(config),
     ):
       repeated.start(config, folder)
@@ -231,10 +233,14 @@ def check_start(config: Config, called: str = 'train') -> None:
 def open_run(workdir: str | os.PathLike) -> 'Run | Folds | Seeds':
   """Opens a finished run, or the finished folds or seeds of a work directory.
 
+  One of a bucket, 's3://…', is fetched to a folder of this disk, and what is written to that stays
+  there.
+
   Raises:
     InputError: it is no work directory, one of another version of medjax, or not finished.
   """
-  folder = words.path(workdir, 'workdir')
+  with words.renamed():
+    folder = remote_work.local_copy(words.text(workdir, 'workdir'))
   there = repeats.find(folder)
   if there is None or Layout(folder).is_run():
     return open_one(folder)

@@ -13,6 +13,7 @@ from medjax.api.page import Page
 from medjax.api.runs import Run
 from medjax.config import Config
 from medjax.evaluation.search_result import SearchResult
+from medjax.runtime import remote_work
 
 _NAMES = {
   '--workdir=': 'workdir=',
@@ -70,13 +71,16 @@ def search_settings(
     SystemExit: 143 after SIGTERM, with everything saved.
   """
   runs.check_start(config, 'search_settings')
-  folder = words.path(workdir, 'workdir')
+  given = words.text(workdir, 'workdir')
 
   from medjax.experiment.tuning import search as searching
   from medjax.experiment.tuning import space
   from medjax.runtime import devices
 
-  with words.renamed(_NAMES, folders=[folder, config.data.root]):
+  with (
+    words.renamed(_NAMES, folders=[given, config.data.root]),
+    remote_work.local(given) as folder,
+  ):
     if callable(search):
       proposing = space.Search(search, _name(search), _source(search))
     else:

@@ -29,7 +29,8 @@ def renamed(
   except Exception as error:
     failure = storage.failure(error)
     if failure is not None:
-      line = storage.in_words(failure, folders).replace('the same command', 'the same call')
+      on_disk = [folder for folder in folders if not remote.is_remote(folder)]
+      line = storage.in_words(failure, on_disk).replace('the same command', 'the same call')
       raise InputError(line) from None
     if isinstance(error, OSError) and error.filename is not None:
       raise InputError(f'{error.filename}: {error.strerror}') from None
@@ -37,17 +38,27 @@ def renamed(
       raise InputError(str(error).replace('the same command', 'the same call')) from None
     if not isinstance(error, InputError):
       raise
-    message = str(error)
+    message = str(error).replace('the same command', 'the same call')
     for name, argument in (names or {}).items():
       message = message.replace(name, argument)
     raise InputError(message) from None
 
 
 def path(value: Any, what: str) -> pathlib.Path:
-  """Returns a path that the caller gave; raises InputError for what is none."""
+  """Returns a path of a disk that the caller gave; raises InputError for what is none."""
+  given = text(value, what)
+  remote.refuse(given, what)
+  return pathlib.Path(given)
+
+
+def text(value: Any, what: str) -> str:
+  """Returns a path of a disk or a bucket that the caller gave, see medjax.runtime.remote_work.
+
+  Raises:
+    InputError: it is none.
+  """
   if not isinstance(value, str | os.PathLike):
     raise InputError(f'{what}: {type(value).__name__} given; give a path')
   if not os.fspath(value):
     raise InputError(f'{what}: is empty; give a path')
-  remote.refuse(value, what)
-  return pathlib.Path(value)
+  return os.fspath(value)

@@ -27,7 +27,7 @@ from medjax.inference.external_set import ExternalSet
 from medjax.report import beside, external_page, sites_page
 from medjax.runs import decisions
 from medjax.runs.finished import Run
-from medjax.runtime import files, progress, remote
+from medjax.runtime import files, progress, remote, remote_work
 
 PAGE, RESULT, PREDICTIONS, SITES = 'index.html', 'external.json', 'predictions.csv', 'sites.json'
 
@@ -181,8 +181,8 @@ def by_site_of_test(run: Run, by: str) -> Sites:
     sites = by_site.by_column(frozen.calibrated(level, units), level.operating_points, by, protocol)
   return dataclasses.replace(
     sites,
-    run=str(run.workdir),
-    tested=f'the own test of {run.workdir}',
+    run=remote_work.called(run.workdir),
+    tested=f'the own test of {remote_work.called(run.workdir)}',
     warning=generated.of_run(run.config),
     notes=(
       'All sites have trained the run unless its split kept some apart: this is how one model does '
@@ -295,7 +295,7 @@ def _source(
   run: Run, config: Config, asked: Asked, other: ExternalSet, met: Met, unreadable: dict[str, str]
 ) -> Source:
   return Source(
-    run=str(run.workdir),
+    run=remote_work.called(run.workdir),
     step=run.frozen.step,
     frozen_sha256=hashlib.sha256(run.layout.frozen.read_bytes()).hexdigest(),
     source=config.data.source,

@@ -24,7 +24,7 @@ from medjax.runs import averaging, decisions, seen_by_run
 from medjax.runs.decisions import Decisions
 from medjax.runs.finished import Run
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import devices, progress, shards
+from medjax.runtime import devices, progress, remote_work, shards
 from medjax.runtime.shards import Shard
 
 # (items, uint8[B, H, W, C] of the run's own preprocessing, calibrated probabilities) → None
@@ -147,8 +147,8 @@ def predict_to_csv(
   batch_size = _batch_size(run, output, pieces, shard is not None, mesh)
   networks = [member.network for member in (run, *run.members)]
   settings = {
-    'workdir': str(run.workdir.resolve()),
-    'members': [str(member.workdir.resolve()) for member in run.members],
+    'workdir': remote_work.called(run.workdir.resolve()),
+    'members': [remote_work.called(member.workdir.resolve()) for member in run.members],
     'steps': [list(network.steps) for network in networks],
     'frozen_sha256': hashlib.sha256(run.layout.frozen.read_bytes()).hexdigest(),
     'averaged': averaging.in_words(run.config, len(networks[0].steps)),
@@ -158,7 +158,7 @@ def predict_to_csv(
     'images_sha256': images.sha256,
     'batch_size': batch_size,
     'raw': raw,
-    'heat_maps': str(heat_maps.resolve()) if heat_maps else None,
+    'heat_maps': remote_work.called(heat_maps.resolve()) if heat_maps else None,
     'heat_map_labels': list(heat_map_labels),
     'training_images': seen,
   }

@@ -1,7 +1,6 @@
 """A finished run as the pilot of the next test."""
 
 import os
-import pathlib
 
 from medjax.errors import InputError, check_option
 from medjax.evaluation import frozen, levels, pilot
@@ -9,6 +8,7 @@ from medjax.evaluation.pilot import Pilot
 from medjax.evaluation.predictions import Predictions
 from medjax.runs import finished
 from medjax.runs.finished import Run
+from medjax.runtime import remote_work
 
 
 def measure(
@@ -26,7 +26,7 @@ def measure(
   Raises:
     InputError: a run that is not finished, no such label, or as medjax.evaluation.pilot.measure.
   """
-  run = finished.open_run(pathlib.Path(workdir))
+  run = finished.open_run(remote_work.local_copy(workdir))
   labels = list(run.config.data.labels)
   if label is None:
     if len(labels) > 1:
@@ -36,7 +36,7 @@ def measure(
   test, threshold = _tested(run, run, label)
   other = None
   if against is not None:
-    other, _ = _tested(finished.open_run(pathlib.Path(against)), run, label)
+    other, _ = _tested(finished.open_run(remote_work.local_copy(against)), run, label)
   return pilot.measure(test, label, threshold, other)
 
 

@@ -114,12 +114,12 @@ def _buckets(read: Sequence[str], files: Sequence[str]) -> Iterator[bool]:
 
   Yields whether others do pieces of the same work there; see medjax.runtime.remote_work.
   """
+  values = {name: _value(name) for name in (*_WRITTEN, *_ON_A_DISK, 'against')}
   given = {
-    name: flag.value
-    for name in (*_WRITTEN, *_ON_A_DISK, 'against')
-    if (flag := flags.FLAGS.get(name)) and isinstance(flag.value, str)
-    and remote.is_remote(flag.value)
-  }  # fmt: skip
+    name: value
+    for name, value in values.items()
+    if isinstance(value, str) and remote.is_remote(value)
+  }
   for name in _ON_A_DISK:
     remote.refuse(given.get(name), f'--{name}')
   written = {name: url for name, url in given.items() if name not in (*read, 'against')}
@@ -140,15 +140,16 @@ def _buckets(read: Sequence[str], files: Sequence[str]) -> Iterator[bool]:
 
 def _piece() -> str:
   """Returns which piece of work that several machines share is asked for, '' for all of it."""
-  given = {
-    name: flags.FLAGS[name].value for name in ('shard', 'fold', 'seed_index') if name in flags.FLAGS
-  }
-  if (shard := shards.asked(given.pop('shard', None))) is not None:
+  if (shard := shards.asked(_value('shard'))) is not None:
     return shard.name
-  for name, text in given.items():
-    if (number := shards.index(f'--{name}', text)) is not None:
+  for name in ('fold', 'seed_index'):
+    if (number := shards.index(f'--{name}', _value(name))) is not None:
       return f'{name}-{number}'
   return ''
+
+
+def _value(name: str) -> Any:
+  return flags.FLAGS[name].value if name in flags.FLAGS else None
 
 
 def _finds_more() -> bool:
@@ -157,7 +158,7 @@ def _finds_more() -> bool:
 
 
 def _check_one_process(name: str, url: str) -> None:
-  if 'coordinator' in flags.FLAGS and flags.FLAGS['coordinator'].value:
+  if _value('coordinator'):
     raise InputError(
       f'--{name}={url}: the processes of --coordinator share a work directory, and each would '
       'have its own copy of one in a bucket; take a folder that all reach, and copy it to the '
@@ -207,7 +208,7 @@ def _of_disk(error: BaseException) -> str | None:
       f'standard output cannot be written to ({failure.strerror}); make room where it goes, or '
       'send it elsewhere; the same command goes on'
     )
-  given = [flags.FLAGS[name].value for name in _WRITTEN if name in flags.FLAGS]
+  given = [_value(name) for name in _WRITTEN]
   return storage.in_words(failure, [folder for folder in (*given, *_roots) if folder])
 
 

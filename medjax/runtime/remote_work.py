@@ -32,6 +32,11 @@ def called(path: str | os.PathLike) -> str:
   return text
 
 
+def _call(folder: pathlib.Path, url: str) -> None:
+  for path in (folder.resolve(), folder):
+    _urls[str(path)] = url
+
+
 @contextlib.contextmanager
 def local(
   path: str | os.PathLike, *, is_file: bool = False, piece: str = ''
@@ -104,7 +109,7 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
       raise InputError(f'{url}: no such file or folder')
     if '' in found.objects:  # A file.
       one = pathlib.Path(remote.local_copy(url))
-      _urls[str(one)] = url
+      _call(one, url)
       return one
     counting = bucket.state(place, found)
     number = hashlib.sha256(repr((url, sorted(counting.items()))).encode()).hexdigest()[:16]
@@ -120,7 +125,7 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
         if bucket.look(place) != found:  # Somebody has pushed meanwhile.
           continue
         whole.touch()
-    _urls[str(copy)] = url
+    _call(copy, url)
     return copy
   raise InputError(f'{url}: is changed all the time; try again when nobody works there')
 
@@ -146,7 +151,7 @@ class _Work:
       said = self.folder.open()
     for line in (f'{self._place}: worked on in {self.folder.path}', *said):
       progress.say(line)
-    _urls[str(self.folder.folder)] = self._place.url
+    _call(self.folder.folder, self._place.url)
     for thread in self._threads:
       thread.start()
     return self
@@ -165,7 +170,7 @@ class _Work:
       self.folder.close()
     if failure is None:
       return
-    _urls.pop(str(self.folder.folder))  # It is named as it is on the disk.
+    _urls.clear()  # It is named as it is on the disk.
     line = (
       f'{self._place}: what was done is not pushed ({_reason(failure)}); it is in '
       f'{self.folder.path}, and the same command goes on from there'

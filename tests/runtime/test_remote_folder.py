@@ -2,16 +2,12 @@
 
 import contextlib
 import os
-import pathlib
 import shutil
-import threading
-import time
 
 import fsspec
 import pytest
 
-from medjax.errors import InputError
-from medjax.runtime import bucket, leases, remote, remote_folder, remote_work, snapshots
+from medjax.runtime import bucket, leases, remote, remote_work
 from medjax.runtime.bucket import Place
 from medjax.runtime.remote_folder import RemoteFolder
 
