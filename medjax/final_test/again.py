@@ -29,7 +29,7 @@ from medjax.report import beside, run_page
 from medjax.runs import finished, integrity, readings
 from medjax.runs.finished import Run
 from medjax.runs.readings import Reading
-from medjax.runtime import files, progress
+from medjax.runtime import files, progress, remote_work
 
 _INTERVALS = 'computing intervals; fewer replicates take less'
 
@@ -137,6 +137,7 @@ def evaluate_run(
     if number is not None:
       readings.bring_back(run.layout, number)
     raise
+  remote_work.push()  # Of a run in a bucket: it is recorded there before anybody sees figures.
   return Evaluated(result, run.report)
 
 

@@ -21,7 +21,7 @@ from medjax.runs.layout import Layout
 from medjax.runs.model_file import Provenance
 from medjax.runs.predict import Predicted
 from medjax.runs.trained_network import TrainedNetwork
-from medjax.runtime import progress, remote_path
+from medjax.runtime import progress, remote_path, remote_work
 
 # What of the study table goes with the predictions, for levels and subgroups.
 _ABOUT = (
@@ -76,6 +76,7 @@ def test_and_report(
   }
   reading = readings.make(config, best_step)
   before = readings.add(layout, reading)
+  remote_work.push()  # Of a run in a bucket it is recorded there, too.
   protocol = config.protocol
   source = None
   if tested['validation'].weights is not None:

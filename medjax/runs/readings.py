@@ -18,7 +18,7 @@ from medjax import config as configs
 from medjax.config import Config
 from medjax.runs import integrity
 from medjax.runs.layout import Layout
-from medjax.runtime import files, remote_work
+from medjax.runtime import files
 
 # {'best_step': int or None, 'config': its config, as a dict}. Of one by medjax.evaluate also
 # 'again': the settings that it was given, in words. Of one whose record was taken away, 'lost':
@@ -75,10 +75,9 @@ def add(layout: Layout, reading: Reading) -> list[Reading]:
 
 
 def write(layout: Layout, readings: list[Reading]) -> None:
-  """Writes readings.json; of a run in a bucket it is there too with the return."""
+  """Writes readings.json."""
   layout.evaluation.mkdir(exist_ok=True)
   files.write_whole(layout.readings, json.dumps({'readings': readings}, indent=2) + '\n')
-  remote_work.push()
 
 
 def put_aside(layout: Layout) -> int:

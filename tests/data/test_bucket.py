@@ -132,11 +132,10 @@ def test_a_table_of_a_disk_may_name_images_of_a_bucket(bucket, tmp_path):
 
 
 def test_what_a_bucket_cannot_hold_is_one_line(command):
-  run = command('main', '--config=phantom', '--workdir=s3://bucket/runs')
+  run = command('predict', '--workdir=runs/x', '--images=s3://bucket/films', '--output=x.csv')
   assert run.returncode == 1 and run.stderr.startswith(
-    'error: --workdir=s3://bucket/runs: only config.data.root may lie there; take a folder'
+    'error: --images=s3://bucket/films: only data.root, data.prepared, a work directory and an '
+    'output may lie there; copy it to a disk'
   )
-  run = command('prepare', '--config=phantom', '--output=gs://bucket/x')
-  assert run.returncode == 1 and 'error: --output=gs://bucket/x: only' in run.stderr
   with pytest.raises(InputError, match='memory://x: generated pictures are written to a disk'):
     datasets.read(dataclasses.replace(config_of('memory://x').data, source='phantom'))

@@ -1,7 +1,6 @@
 """A data root on a server that speaks S3."""
 
-import logging
-
+import bucket_server
 import fsspec
 import pytest
 from conftest import PROJECT
@@ -16,26 +15,10 @@ CONFIG = str(PROJECT / 'tests/helpers/graded_config.py') + ':softmax'
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server():
   """The environment in which an S3 of this machine is found."""
-  moto = pytest.importorskip('moto.server')
-  pytest.importorskip('s3fs')
-  running = moto.ThreadedMotoServer('127.0.0.1', 0)
-  logging.getLogger('werkzeug').setLevel(logging.ERROR)  # A line for each request.
-  running.start()
-  _, port = running.get_host_and_port()
-  environment = {
-    'AWS_ENDPOINT_URL': f'http://127.0.0.1:{port}',
-    'AWS_ACCESS_KEY_ID': 'test',
-    'AWS_SECRET_ACCESS_KEY': 'test',
-    'AWS_DEFAULT_REGION': 'us-east-1',
-  }
-  monkeypatch.setattr(remote, '_listings', {})
-  for name, value in environment.items():
-    monkeypatch.setenv(name, value)
-  yield environment
-  fsspec.filesystem('s3').clear_instance_cache()
-  running.stop()
+  with bucket_server.running() as environment:
+    yield environment
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import shutil
+import threading
 
 import fsspec
 import pytest
 
-from medjax.runtime import bucket, leases, remote, remote_work
+from medjax.errors import InputError
+from medjax.runtime import bucket, leases, remote, remote_work, snapshots
 from medjax.runtime.bucket import Place
 from medjax.runtime.remote_folder import RemoteFolder
 
@@ -55,8 +57,8 @@ def fetched(machine, name):
   return content(folder.folder)
 
 
-def objects(place=Place(URL)):
-  return sorted(bucket.look(place).objects)
+def objects(url=URL):
+  return sorted(bucket.look(Place(url)).objects)
 
 
 def test_what_is_done_on_one_machine_is_there_on_the_next(machine):
@@ -168,3 +170,249 @@ def test_a_push_cut_off_anywhere_leaves_the_state_before_or_after(machine, monke
     assert content(folder) == later
   assert objects() == sorted(later) and fetched(machine, 'c') == later
   assert not list(folder.parent.glob('a.2*')), 'nothing was put aside'
+
+
+def test_what_was_done_on_two_machines_from_one_state_is_never_mixed(machine):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, one_txt='1')
+  dead = RemoteFolder(Place(URL))
+  dead.open()
+  write(dead.folder, one_txt='1 of a', two_txt='2 of a')  # And never pushed.
+  machine('b')
+  with remote_work.local(URL) as folder:
+    write(folder, one_txt='1 of b')
+  machine('a')
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'one.txt': '1 of b'}
+  (aside,) = folder.parent.glob('a.2*')
+  assert content(aside) == {'one.txt': '1 of a', 'two.txt': '2 of a'}
+
+
+def test_a_fetch_cut_off_is_done_again_before_anything_else(machine, monkeypatch):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, a_txt='a', b_txt='b', c_txt='c')
+  machine('b')
+  with remote_work.local(URL):
+    pass
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, a_txt='a2', b_txt='b2')
+  machine('b')
+  get = MEMORY.get_file
+  with monkeypatch.context() as patch:
+
+    def dies(self, path, *arguments, **options):
+      if path.endswith('b.txt'):
+        raise Cut
+      return get(self, path, *arguments, **options)
+
+    patch.setattr(MEMORY, 'get_file', dies)
+    with pytest.raises(Cut):
+      RemoteFolder(Place(URL)).open()
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'a.txt': 'a2', 'b.txt': 'b2'}
+  assert not list(folder.parent.glob('a.2*'))
+
+
+def test_one_that_is_at_work_is_not_disturbed(machine, monkeypatch):
+  machine('a')
+  monkeypatch.setattr(leases, 'RENEWED', 0.02)
+  monkeypatch.setattr(leases, 'LONGEST', 2)
+  with remote_work.local(URL) as folder:
+    refusal = 'another process of this machine is at work there'
+    with pytest.raises(InputError, match=refusal), remote_work.local(URL):
+      pass
+    machine('b')
+    refusal = r'runs/a: .*process \d+\) is at work there; wait for it'
+    with pytest.raises(InputError, match=refusal), remote_work.local(URL):
+      pass
+    write(folder, a_txt='a')
+    machine('a')
+  assert objects() == ['a.txt']
+  machine('b')
+  with remote_work.local(URL) as other:
+    assert content(other) == {'a.txt': 'a'}
+
+
+def test_one_that_was_taken_over_pushes_nothing_more(machine, capsys):
+  machine('a')
+  slow = RemoteFolder(Place(URL))
+  slow.open()  # And then asleep: it does not renew.
+  write(slow.folder, a_txt='of a')
+  machine('b')
+  with remote_work.local(URL) as other:
+    assert 'ended without leaving it; what it had not pushed is on its disk' in (
+      capsys.readouterr().out
+    )
+    write(other, b_txt='of b')
+  machine('a')
+  with pytest.raises(InputError, match='another process has taken it over'):
+    slow.push()
+  slow.renew()
+  slow.close()
+  assert objects() == ['b.txt']
+
+
+def test_machines_that_share_work_push_their_own_and_see_that_of_the_others(machine):
+  machine('a')
+  with remote_work.local(URL, piece='0-of-2') as a:
+    (a / 'shards').mkdir()
+    (a / 'shards/0-of-2.csv').write_text('0')
+    machine('b')
+    with remote_work.local(URL, piece='1-of-2') as b:
+      assert content(b) == {}
+      (b / 'shards').mkdir()
+      (b / 'shards/1-of-2.csv').write_text('1')
+      with pytest.raises(InputError, match='at work there'), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leases, '_is_renewed', lambda place, lease: True)
+        machine('c')
+        with remote_work.local(URL):  # All of it, while others do pieces.
+          pass
+      machine('b')
+    machine('a')
+    assert remote_work.fetch() and not remote_work.fetch()
+    assert content(a) == {'shards/0-of-2.csv': '0', 'shards/1-of-2.csv': '1'}
+    shutil.rmtree(a / 'shards')
+    (a / 'all.csv').write_text('01')
+  assert objects() == ['all.csv']
+  machine('b')
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'all.csv': '01'}
+
+
+def test_a_piece_that_was_killed_has_what_it_did_though_others_have_pushed(machine):
+  machine('a')
+  a = RemoteFolder(Place(URL), '0-of-2')
+  a.open()
+  write(a.folder, half_csv='0')
+  machine('b')
+  with remote_work.local(URL, piece='1-of-2') as b:
+    write(b, other_csv='1')
+  machine('a')
+  with remote_work.local(URL, piece='0-of-2') as folder:
+    assert content(folder) == {'half.csv': '0', 'other.csv': '1'}
+  assert objects() == ['half.csv', 'other.csv']
+
+
+def test_of_a_file_only_what_is_called_after_it_is_touched(machine):
+  machine('a')
+  system = fsspec.filesystem('memory')
+  for name in ('films/1.png', 'outer.csv', 'out.csv.shards/0-of-2.csv'):
+    system.pipe_file(f'/runs/{name}', b'there')
+  with remote_work.local('memory://runs/out.csv', is_file=True) as path:
+    assert path.name == 'out.csv' and path.parent.name == 'runs'
+    assert content(path.parent) == {'out.csv.shards/0-of-2.csv': 'there'}
+    shutil.rmtree(path.parent / 'out.csv.shards')
+    path.write_text('0')
+    (path.parent / 'out.broken.csv').write_text('')
+  assert objects('memory://runs') == ['films/1.png', 'out.broken.csv', 'out.csv', 'outer.csv']
+
+
+def test_what_cannot_be_pushed_is_said_with_where_it_is(machine, monkeypatch, capsys):
+  machine('a')
+  pipe, failures = MEMORY.pipe_file, []
+
+  def failing(self, path, *arguments, **options):
+    if failures and path.endswith('.txt'):
+      raise failures[0]
+    return pipe(self, path, *arguments, **options)
+
+  monkeypatch.setattr(MEMORY, 'pipe_file', failing)
+  with pytest.raises(InputError) as raised, remote_work.local(URL) as folder:
+    failures.append(ConnectionError('gone'))
+    write(folder, a_txt='a')
+    remote_work.push_after(list)
+    said = ''
+    while f'{URL}: not pushed now, and tried again' not in said:
+      said += capsys.readouterr().out
+  assert str(raised.value).startswith(
+    f'{URL}: what was done is not pushed (memory://runs/a/a.txt: '
+  )
+  assert f'it is in {folder}, and the same command goes on from there' in str(raised.value)
+  with pytest.raises(KeyError), remote_work.local(URL):
+    raise KeyError  # Said, and not in the way of the error.
+  assert f'it is in {folder}, and the same' in capsys.readouterr().out
+  failures[:] = [PermissionError('read only')]
+  refusal = r'a\.txt: may not be written .*read only'
+  with pytest.raises(InputError, match=refusal), remote_work.local(URL):
+    pass
+  failures.clear()
+  with remote_work.local(URL):
+    pass
+  assert objects() == ['a.txt']
+
+
+def test_pushed_meanwhile_is_what_was_there_when_it_was_asked_for(machine):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    (folder / 'log.txt').write_text('1')
+    saved = threading.Event()
+    remote_work.push_after(saved.wait)
+    (folder / 'state.txt').write_text('saved')
+    saved.set()
+    while 'state.txt' not in objects():
+      pass
+    with (folder / 'log.txt').open('a') as file:
+      file.write('2')
+    remote_work.push()
+    (copied,) = [remote_work.local_copy(URL)]
+    assert content(copied) == {'log.txt': '12', 'state.txt': 'saved'}
+    assert remote_work.called(f'{folder}/log.txt: bad') == f'{URL}/log.txt: bad'
+    assert remote_work.called(copied) == URL
+
+
+def test_an_instant_of_a_folder_that_others_write_to(tmp_path):
+  """A writer moves a pair of files on together; each look finds both at one number."""
+  folder, copies = tmp_path / 'run', tmp_path / 'copies'
+  folder.mkdir()
+  ended = threading.Event()
+
+  def work():
+    number = 0
+    while not ended.wait(0.003):
+      number += 1
+      new = folder / f'{number}.pair'
+      new.mkdir()
+      for name in 'ab':
+        (new / name).write_text(str(number))
+      os.rename(new, folder / f'{number}')
+      shutil.rmtree(folder / f'{number - 1}', ignore_errors=True)
+      with (folder / 'log').open('a') as file:
+        file.write('line\n')
+
+  thread = threading.Thread(target=work)
+  thread.start()
+  try:
+    for _ in range(20):
+      stamps, links = snapshots.take(folder, {}, copies)
+      assert stamps.keys() == links.keys()
+      for path, link in links.items():
+        if path[-1] in 'ab' and '.pair' not in path:
+          assert link.read_text() == path.split('/')[0]
+          other = path[:-1] + ('b' if path.endswith('a') else 'a')
+          # The removal of a folder is no instant; that of the last one has not begun.
+          last = max(int(name.split('/')[0]) for name in stamps if name[0].isdigit())
+          assert other in links or not path.startswith(str(last))
+  finally:
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+  ('url', 'message'),
+  [
+    ('nosuch://x/y', 'Protocol not known: nosuch'),
+    ('memory://', 'names no bucket'),
+  ],
+)
+def test_what_is_no_place_to_write_to(machine, url, message):
+  machine('a')
+  with pytest.raises(InputError, match=message), remote_work.local(url):
+    pass
+
+
+def test_a_file_needs_a_folder():
+  with pytest.raises(InputError, match=r's3://out\.csv: names a bucket and no file in it'):
+    bucket.place_of('s3://out.csv', is_file=True)
