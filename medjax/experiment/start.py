@@ -85,10 +85,18 @@ def fill(
     layout.model.name: model_file.to_json(beginning.started),
     layout.pretrained_on.name: None if seen is None else seen.to_csv(index=False),
   }
+  data, image_format = drafted.study, beginning.learner.image_format
+
+  def keep_images() -> None:
+    images, train = data.table['image'].tolist(), len(data.rows('train'))
+    if keeps_images and decoded is None:
+      decoded_images.keep(config, layout, images, train, image_format)
+
   if drafted.is_kept and (layout.saved_steps() or workdir.holds(layout, texts)):
     workdir.check_set_aside(config, layout)
+    if layout.saved_steps() and not layout.is_finished() and not layout.decoded.is_dir():
+      keep_images()  # A run that goes on on another machine left them on the first.
     return None
-  data = drafted.study
   training = objective.make(config, data)
   with progress.waiting('trying whether network, loss and augmentation fit together'):
     parts_fit.check(config, beginning.learner, training.loss)
@@ -101,10 +109,7 @@ def fill(
   finished.open_members(config, layout.workdir, data.proof['split_sha256'])
   looked = None
   if not drafted.is_kept or seen is not None:
-    image_format = beginning.learner.image_format
-    images, train = data.table['image'].tolist(), len(data.rows('train'))
-    if keeps_images and decoded is None:
-      decoded_images.keep(config, layout, images, train, image_format)
+    keep_images()
     reading = prepare.reading(config, decoded or layout.decoded)
     looked = workdir.look_at_images(reading, data, image_format)
     broken = looked.broken
