@@ -124,6 +124,9 @@ def test_a_missing_package_is_named(monkeypatch):
 @pytest.mark.parametrize('name', ['a/../../../x.png', '..\\x.png'])
 def test_a_key_that_leads_out_of_its_folder_is_refused(monkeypatch, name):
   class System:
+    def invalidate_cache(self):
+      pass
+
     def find(self, root, detail):
       return {f'set/{name}': {'size': 1}}
 
