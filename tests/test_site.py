@@ -24,5 +24,8 @@ def test_the_site_builds_without_warnings(tmp_path):
   assert 'weighted_binary_cross_entropy' in functions and 'split_patients' in functions
   pages = [path.read_text('utf-8') for path in tmp_path.rglob('*.html')]
   assert not any('{remedies.' in page for page in pages)
-  # Read without a network: nothing is fetched.
+  # Read without a network: nothing is fetched, and the search has what it needs on a page that was
+  # opened from a folder.
   assert not any('src="http' in page for page in pages)
+  assert 'src="../assets/iframe-worker.js"' in functions
+  assert 'window.IFrameWorker' in (tmp_path / 'assets/iframe-worker.js').read_text('utf-8')
