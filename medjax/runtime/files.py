@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ except ImportError:  # Windows has none: what is left there stays, as it does wi
   fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = '.tmp'  # what names of files end in while they are written
+_LOCK_TRIES, _LOCK_PAUSE = 20, 0.05  # seconds between two
 _WRITTEN = re.compile(rf'\..+-\d+{re.escape(_TEMPORARY)}', re.DOTALL)
 
 
@@ -90,8 +92,7 @@ def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
   _remove_abandoned(path.parent)
   temporary = path.with_name(f'.{path.name}{_own_ending()}')
   try:
-    with open(temporary, 'wb') as file:
-      _lock(file)  # As long as it is open; no other process takes it for abandoned.
+    with _locked_while_open(temporary) as file:
       yield file
     os.replace(temporary, path)
   except BaseException:
@@ -104,14 +105,35 @@ def _own_ending() -> str:
   return f'.{socket.gethostname()}-{os.getpid()}{_TEMPORARY}'
 
 
-def _lock(file: BinaryIO) -> bool:
-  """Locks an open file until it is closed; returns whether it could."""
-  if fcntl is None:
+@contextlib.contextmanager
+def _locked_while_open(path: pathlib.Path) -> Iterator[BinaryIO]:
+  """Gives a file to write that no other process takes for abandoned, as long as it is open."""
+  for left in reversed(range(_LOCK_TRIES)):
+    with open(path, 'wb') as file:
+      if (_lock(file) is not False and _is_at(file, path)) or not left:
+        yield file
+        return
+    # Another process has just taken it for abandoned, for it was not locked yet.
+    time.sleep(_LOCK_PAUSE)
+
+
+def _is_at(file: BinaryIO, path: pathlib.Path) -> bool:
+  try:
+    return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+  except FileNotFoundError:
     return False
+
+
+def _lock(file: BinaryIO) -> bool | None:
+  """Locks an open file until it is closed; False where another holds it, None without locks."""
+  if fcntl is None:
+    return None
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:  # Another process holds it, or there are no locks on this disk.
+  except BlockingIOError:
     return False
+  except OSError:  # This disk has no locks.
+    return None
   return True
 
 
