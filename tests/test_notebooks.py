@@ -8,7 +8,7 @@ from conftest import PROJECT
 NOTEBOOKS = sorted((PROJECT / 'examples').glob('*.ipynb'))
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_a_clean_kernel(path, tmp_path, monkeypatch):
   nbclient = pytest.importorskip('nbclient')

@@ -54,7 +54,7 @@ def test_names_in_the_manifests_fit_each_other(manifests):
   assert job['completions'] == job['parallelism'] and job['completionMode'] == 'Indexed'
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 def test_the_command_of_the_pods_trains(manifests, phantom_root, tmp_path):
   (container,) = manifests['Job']['spec']['template']['spec']['containers']
   replaced = {

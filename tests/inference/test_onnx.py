@@ -115,7 +115,7 @@ def test_the_operations_for_the_converter_compute_what_was_traced():
   np.testing.assert_allclose(ours, predict(images), atol=1e-6)
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 @pytest.mark.parametrize(
   'name',
@@ -134,7 +134,7 @@ def test_every_family_agrees(name, capsys):
   assert max(differences.values()) <= 1e-4 and np.ptp(values, axis=0).min() > 0.1
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 @pytest.mark.parametrize('method', vocabulary.CALIBRATIONS)
 @pytest.mark.parametrize('head', ['sigmoid', 'softmax', 'ordinal'])
@@ -159,7 +159,7 @@ def test_every_calibration_is_inside(method, head):
   np.testing.assert_allclose(onnx_program.session(content)(images), expected, atol=3e-5)
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 def test_a_bare_process_gives_the_run_s_probabilities(command, finished, phantom_root, tmp_path):
   workdir, export = finished[0], tmp_path / 'export'
@@ -196,7 +196,7 @@ def test_a_bare_process_gives_the_run_s_probabilities(command, finished, phantom
   assert [entry.version for entry in model.opset_import] == [18]
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 def test_bfloat16_is_computed_in_float32_and_the_card_says_so(command, phantom_root, tmp_path):
   run(command, tmp_path / 'run', phantom_root, '--config.precision=bfloat16')
@@ -205,7 +205,7 @@ def test_bfloat16_is_computed_in_float32_and_the_card_says_so(command, phantom_r
   assert 'It computes in float32 and the run did in bfloat16, which moves a' in made.in_words
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 def test_the_model_repository_is_one_by_triton_s_own_definition(command, finished, tmp_path):
   command(
@@ -240,7 +240,7 @@ def test_the_model_repository_is_one_by_triton_s_own_definition(command, finishe
   assert labels == list(open_run(finished[0]).config.data.labels)
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 def test_a_program_that_computes_anything_else_is_refused():
   learn = learner_of('test_onnx:Pools', 32)
@@ -253,7 +253,7 @@ def test_a_program_that_computes_anything_else_is_refused():
     onnx_program.largest_difference(nothing, predict, pictures(32, 2))
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_onnx
 def test_what_the_converter_cannot_do_is_one_line():
   def predict(images):

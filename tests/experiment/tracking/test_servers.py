@@ -76,7 +76,7 @@ def assert_names_nobody(run_of, *folders):
     assert not any(name in content for name in names if len(name) > 4), path
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_trackers
 def test_mlflow_shows_settings_metrics_and_the_report(
   command, server, phantom_root, tmp_path, monkeypatch
@@ -116,7 +116,7 @@ def test_mlflow_shows_settings_metrics_and_the_report(
   assert sorted(point.step for point in history) == [3, 6, 9]
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_trackers
 def test_a_server_that_is_not_there_is_one_warning(command, phantom_root, tmp_path, monkeypatch):
   monkeypatch.setenv('MLFLOW_TRACKING_URI', f'http://127.0.0.1:{free_port()}')
@@ -126,7 +126,7 @@ def test_a_server_that_is_not_there_is_one_warning(command, phantom_root, tmp_pa
   assert open_run(tmp_path / 'run').result.mean.auroc.value is not None
 
 
-@pytest.mark.deep
+@pytest.mark.slow
 @needs_trackers
 def test_without_servers_files_hold_it(command, phantom_root, tmp_path, monkeypatch):
   from mlflow.tracking import MlflowClient
