@@ -145,22 +145,31 @@ def send(
   name: str,
   journal: Journal,
   sources: Mapping[str, tuple[pathlib.Path, int]],
-  check: Callable[[], None],
+  check: Callable[[str], None],
 ) -> None:
-  """Sends what a journal names; with the return all of it counts.
+  """Sends what a journal names, so that `count` can have it count.
 
   Args:
     place: where to.
     name: of the piece of work.
     journal: of the push, not whole.
     sources: path → the file, and how many bytes of it.
-    check: called before it counts; raises where it must not.
+    check: called with each path before and after it is sent; raises where that must not go on.
   """
   _write_journal(place, name, journal)
   targets = {path: path for path in journal.new}
   targets |= {path: _next(place, name, path) for path in journal.replaced}
-  _each(lambda path: put(place, targets[path], *sources[path]), targets)
-  check()
+
+  def send_one(path: str) -> None:
+    check(path)
+    put(place, targets[path], *sources[path])
+    check(path)
+
+  _each(send_one, targets)
+
+
+def count(place: Place, name: str, journal: Journal) -> None:
+  """Has all that was sent count, at once."""
   _write_journal(place, name, journal._replace(is_whole=True))
 
 

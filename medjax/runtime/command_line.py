@@ -209,7 +209,9 @@ def _of_disk(error: BaseException) -> str | None:
       'send it elsewhere; the same command goes on'
     )
   given = [_value(name) for name in _WRITTEN]
-  return storage.in_words(failure, [folder for folder in (*given, *_roots) if folder])
+  folders = [folder for folder in (*given, *_roots) if folder]
+  on_disk = [remote.cache() if remote.is_remote(folder) else folder for folder in folders]
+  return storage.in_words(failure, on_disk)
 
 
 def _reader_is_gone() -> bool:

@@ -19,9 +19,6 @@ from medjax.runtime.bucket import Found, Place
 
 RENEWED, LONGEST = 45.0, 180.0  # seconds between two renewals, and until one counts as left behind
 _LOOK = 5.0  # seconds between two looks at that of another
-_OLD = (
-  3600.0  # seconds after which one counts as left behind at once; no two clocks differ by so much
-)
 _ENDING = '.lease.json'
 
 
@@ -84,8 +81,6 @@ def take(
 
 def _is_renewed(place: Place, lease: Lease) -> bool:
   """Whether the lease of another disk is renewed before it counts as left behind."""
-  if time.time() - lease.renewed > _OLD:
-    return False
   progress.say(
     f'{place}: {lease.who} is at work there, or was killed; in up to {LONGEST / 60:.0f} min that '
     'is known'

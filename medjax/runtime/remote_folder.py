@@ -99,7 +99,7 @@ class RemoteFolder:
     # Called as there, because pages and trackers call a run by its folder.
     self.folder = self._home / (posixpath.basename(place.url) or 'folder')
     self._lease: leases.Lease | None = None
-    self._is_lost = False
+    self._is_lost, self._held_at = False, 0.0
     self._one_at_a_time = threading.Lock()
 
   @property
@@ -187,17 +187,18 @@ class RemoteFolder:
     said: list[str] = []
     for number in range(_TRIES):
       try:
-        return said + self._fetch(known, said)
+        self._fetch(known, said)
+        break
       except FileNotFoundError:  # Another piece of the work has removed it meanwhile.
         if number == _TRIES - 1:
           raise
-    raise AssertionError
+    return said
 
-  def _fetch(self, known: _Known, said: list[str]) -> list[str]:
+  def _fetch(self, known: _Known, said: list[str]) -> None:
     counting = bucket.state(self.place, bucket.look(self.place))
     there = {path: info for path, (_, info) in counting.items()}
     if there == known.infos and not known.is_torn:
-      return []
+      return
     here, is_whole = self._stamps(), self._name == WHOLE
     changed = {path for path in {*here, *known.stamps} if here.get(path) != known.stamps.get(path)}
     if changed and is_whole and not known.is_torn:
@@ -226,9 +227,9 @@ class RemoteFolder:
       **{path: stamp for path, stamp in self._stamps().items() if path in wanted},
     }
     known.alike(stamps, there)
-    size = sum(there[path].size for path in wanted)
-    fetched = f'{self.place}: {count(len(wanted), "file")} fetched ({storage.size(size)})'
-    return [fetched] if wanted else []
+    if wanted:
+      size = sum(there[path].size for path in wanted)
+      said.append(f'{self.place}: {count(len(wanted), "file")} fetched ({storage.size(size)})')
 
   def _settle(self, known: _Known, name: str, journal: Journal, found: Found) -> None:
     """Ends a push that somebody has begun."""
@@ -254,14 +255,16 @@ class RemoteFolder:
     known.pending = journal.number, {path: stamps[path] for path in links}, removed
     known.write()
 
-    def check() -> None:
-      for path, link in links.items():
-        if link.stat().st_size < stamps[path].size:
-          raise snapshots.Restless(f'{self.folder / path} was written into while it was sent')
-      self._check_held()
+    def check(path: str) -> None:
+      if links[path].stat().st_size < stamps[path].size:
+        raise snapshots.Restless(f'{self.folder / path} was written into while it was sent')
+      if time.time() - self._held_at > leases.RENEWED:  # Another one may have taken it over.
+        self._check_held()
 
     sources = {path: (link, stamps[path].size) for path, link in links.items()}
     bucket.send(self.place, self._name, journal, sources, check)
+    self._check_held()
+    bucket.count(self.place, self._name, journal)
     whole = journal._replace(is_whole=True)
     bucket.finish(self.place, self._name, whole, bucket.look(self.place))
     found = bucket.look(self.place)
@@ -274,6 +277,7 @@ class RemoteFolder:
     if self._is_lost or not leases.is_held(self.place, self._lease):
       self._is_lost = True
       raise InputError(f'{self.place}: another process has taken it over')
+    self._held_at = time.time()
 
   def _stamps(self) -> dict[str, Stamp]:
     return snapshots.stamps(self.folder, self.place.start)

@@ -10,6 +10,7 @@ import os
 import pathlib
 import posixpath
 import queue
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -102,8 +103,8 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
   if not remote.is_remote(path):
     return pathlib.Path(path)
   url = os.fspath(path).rstrip('/')
+  place, before = bucket.place_of(url, is_file=False), None
   for _ in range(_TRIES):
-    place = bucket.place_of(url, is_file=False)
     found = bucket.look(place)
     if not found.objects:
       raise InputError(f'{url}: no such file or folder')
@@ -111,23 +112,62 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
       one = pathlib.Path(remote.local_copy(url))
       _call(one, url)
       return one
-    counting = bucket.state(place, found)
-    number = hashlib.sha256(repr((url, sorted(counting.items()))).encode()).hexdigest()[:16]
-    home = remote.cache() / 'remote' / number
-    copy, whole = home / posixpath.basename(url), home / 'whole'
-    home.mkdir(parents=True, exist_ok=True)
-    with files.waited_lock(home / '.lock', lambda: None), progress.waiting(f'fetching {url}'):
-      if not whole.exists():
-        try:
-          bucket.fetch(place, {name: key for name, (key, _) in counting.items()}, copy)
-        except FileNotFoundError:
-          continue
-        if bucket.look(place) != found:  # Somebody has pushed meanwhile.
-          continue
-        whole.touch()
-    _call(copy, url)
-    return copy
+    copy = _Copy(place, bucket.state(place, found))
+    with progress.waiting(f'fetching {url}'):
+      is_whole = copy.fetch(before)
+    if is_whole:
+      _call(copy.folder, url)
+      return copy.folder
+    before = copy
   raise InputError(f'{url}: is changed all the time; try again when nobody works there')
+
+
+class _Copy:
+  """A copy of what a folder of a bucket holds in one of its states.
+
+  Args:
+    place: the folder.
+    counting: of `bucket.state`.
+  """
+
+  def __init__(self, place: Place, counting: dict[str, tuple[str, remote.Info]]):
+    number = hashlib.sha256(repr((place.url, sorted(counting.items()))).encode()).hexdigest()[:16]
+    self._place, self._counting = place, counting
+    self._home = remote.cache() / 'remote' / number
+    self.folder = self._home / posixpath.basename(place.url)
+
+  def fetch(self, before: '_Copy | None') -> bool:
+    """Fetches what is missing; returns whether all was there at one instant.
+
+    Args:
+      before: a copy of an earlier state, not whole, from which files are taken that are alike.
+    """
+    self._home.mkdir(parents=True, exist_ok=True)
+    whole = self._home / 'whole'
+    with files.waited_lock(self._home / '.lock', lambda: None):
+      if whole.exists():
+        return True
+      if before is not None and before.folder != self.folder:
+        self._take_from(before)
+      wanted = {
+        path: key for path, (key, _) in self._counting.items() if not (self.folder / path).is_file()
+      }
+      try:
+        bucket.fetch(self._place, wanted, self.folder)
+      except FileNotFoundError:
+        return False
+      if bucket.state(self._place, bucket.look(self._place)) != self._counting:
+        return False
+      whole.touch()
+      return True
+
+  def _take_from(self, before: '_Copy') -> None:
+    for path, (_, info) in self._counting.items():
+      source, target = before.folder / path, self.folder / path
+      if path in before._counting and before._counting[path][1] == info and source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+    shutil.rmtree(before._home, ignore_errors=True)
 
 
 _TRIES = 5

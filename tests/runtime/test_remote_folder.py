@@ -363,6 +363,32 @@ def test_pushed_meanwhile_is_what_was_there_when_it_was_asked_for(machine):
     assert remote_work.called(copied) == URL
 
 
+def test_a_reader_finds_one_state_though_somebody_pushes_meanwhile(machine, monkeypatch, tmp_path):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, a_txt='a1', b_txt='b1', c_txt='c')
+    remote_work.push()
+    got, get = [], MEMORY.get_file
+
+    def while_pushed(self, path, *arguments, **options):
+      got.append(path)
+      if len(got) == 2:
+        machine('a')
+        write(folder, a_txt='a2', b_txt='b2', c_txt=None)
+        remote_work.push()
+        machine('reader')
+      return get(self, path, *arguments, **options)
+
+    monkeypatch.setattr(MEMORY, 'get_file', while_pushed)
+    machine('reader')
+    copy = remote_work.local_copy(URL)
+    assert content(copy) == {'a.txt': 'a2', 'b.txt': 'b2', 'c.txt': 'c'}
+    assert got.count('/runs/a/c.txt') == 1  # It is as it was.
+    assert remote_work.local_copy(URL) == copy and len(got) == 5
+    assert len(list((tmp_path / 'reader/medjax/remote').iterdir())) == 1
+    machine('a')
+
+
 def test_an_instant_of_a_folder_that_others_write_to(tmp_path):
   """A writer moves a pair of files on together; each look finds both at one number."""
   folder, copies = tmp_path / 'run', tmp_path / 'copies'
