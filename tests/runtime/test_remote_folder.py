@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import threading
+import time
 
 import fsspec
 import pytest
@@ -55,6 +56,13 @@ def fetched(machine, name):
   folder.open()
   folder.close()
   return content(folder.folder)
+
+
+def until(is_so):
+  end = time.monotonic() + 20
+  while not is_so():
+    assert time.monotonic() < end
+    time.sleep(0.005)
 
 
 def objects(url=URL):
@@ -282,6 +290,24 @@ def test_machines_that_share_work_push_their_own_and_see_that_of_the_others(mach
     assert content(folder) == {'all.csv': '01'}
 
 
+def test_what_another_piece_has_changed_is_seen_after_an_own_push(machine):
+  machine('a')
+  with remote_work.local(URL, piece='a') as a:
+    (a / 'both.txt').write_text('1')
+    remote_work.push()
+    machine('b')
+    with remote_work.local(URL, piece='b') as b:
+      machine('a')
+      (a / 'both.txt').write_text('2')
+      remote_work._open[0].push()
+      machine('b')
+      (b / 'b.txt').write_text('b')
+      remote_work._open[1].push()
+      assert content(b)['both.txt'] == '1' and remote_work._open[1].folder.fetch()
+      assert content(b) == {'b.txt': 'b', 'both.txt': '2'}
+    machine('a')
+
+
 def test_a_piece_that_was_killed_has_what_it_did_though_others_have_pushed(machine):
   machine('a')
   a = RemoteFolder(Place(URL), '0-of-2')
@@ -324,9 +350,8 @@ def test_what_cannot_be_pushed_is_said_with_where_it_is(machine, monkeypatch, ca
     failures.append(ConnectionError('gone'))
     write(folder, a_txt='a')
     remote_work.push_after(list)
-    said = ''
-    while f'{URL}: not pushed now, and tried again' not in said:
-      said += capsys.readouterr().out
+    said = []
+    until(lambda: said.append(capsys.readouterr().out) or 'not pushed now' in ''.join(said))
   assert str(raised.value).startswith(
     f'{URL}: what was done is not pushed (memory://runs/a/a.txt: '
   )
@@ -344,16 +369,21 @@ def test_what_cannot_be_pushed_is_said_with_where_it_is(machine, monkeypatch, ca
   assert objects() == ['a.txt']
 
 
-def test_pushed_meanwhile_is_what_was_there_when_it_was_asked_for(machine):
+def test_pushed_meanwhile_is_what_was_there_when_it_was_asked_for(machine, monkeypatch):
   machine('a')
+  pushed, count = [], bucket.count
+  monkeypatch.setattr(
+    bucket,
+    'count',
+    lambda place, name, journal: count(place, name, journal) or pushed.extend(journal.new),
+  )
   with remote_work.local(URL) as folder:
     (folder / 'log.txt').write_text('1')
     saved = threading.Event()
     remote_work.push_after(saved.wait)
     (folder / 'state.txt').write_text('saved')
     saved.set()
-    while 'state.txt' not in objects():
-      pass
+    until(lambda: any(path.endswith('state.txt') for path in pushed))
     with (folder / 'log.txt').open('a') as file:
       file.write('2')
     remote_work.push()
@@ -389,41 +419,64 @@ def test_a_reader_finds_one_state_though_somebody_pushes_meanwhile(machine, monk
     machine('a')
 
 
-def test_an_instant_of_a_folder_that_others_write_to(tmp_path):
-  """A writer moves a pair of files on together; each look finds both at one number."""
-  folder, copies = tmp_path / 'run', tmp_path / 'copies'
+def test_an_instant_of_a_folder_that_others_write_to(tmp_path, monkeypatch):
+  folder, link = tmp_path / 'run', snapshots._link
   folder.mkdir()
-  ended = threading.Event()
+  write(folder, a_txt='1', b_txt='1', log_txt='1')
+  calls = []
 
-  def work():
-    number = 0
-    while not ended.wait(0.003):
-      number += 1
-      new = folder / f'{number}.pair'
-      new.mkdir()
-      for name in 'ab':
-        (new / name).write_text(str(number))
-      os.rename(new, folder / f'{number}')
-      shutil.rmtree(folder / f'{number - 1}', ignore_errors=True)
-      with (folder / 'log').open('a') as file:
-        file.write('line\n')
+  def while_written(path, copy):
+    calls.append(path.name)
+    link(path, copy)
+    if calls == ['a.txt']:  # Both are replaced when one of them has been taken.
+      for name in ('a.txt', 'b.txt'):
+        (folder / f'.{name}.tmp').write_text('22')
+        os.replace(folder / f'.{name}.tmp', folder / name)
 
-  thread = threading.Thread(target=work)
-  thread.start()
-  try:
-    for _ in range(20):
-      stamps, links = snapshots.take(folder, {}, copies)
-      assert stamps.keys() == links.keys()
-      for path, link in links.items():
-        if path[-1] in 'ab' and '.pair' not in path:
-          assert link.read_text() == path.split('/')[0]
-          other = path[:-1] + ('b' if path.endswith('a') else 'a')
-          # The removal of a folder is no instant; that of the last one has not begun.
-          last = max(int(name.split('/')[0]) for name in stamps if name[0].isdigit())
-          assert other in links or not path.startswith(str(last))
-  finally:
-    ended.set()
-    thread.join()
+  monkeypatch.setattr(snapshots, '_link', while_written)
+  stamps, links = snapshots.take(folder, {}, tmp_path / 'copies')
+  assert {path: copy.read_text() for path, copy in links.items()} == content(folder)
+  assert content(folder) == {'a.txt': '22', 'b.txt': '22', 'log.txt': '1'}
+  # A file that grows holds nobody up, and counts as it was.
+  calls.clear()
+
+  def while_growing(path, copy):
+    link(path, copy)
+    with (folder / 'log.txt').open('a') as file:
+      file.write('more')
+
+  monkeypatch.setattr(snapshots, '_link', while_growing)
+  before = (folder / 'log.txt').stat().st_size
+  stamps, _ = snapshots.take(folder, {'a.txt': stamps['a.txt']}, tmp_path / 'copies')
+  assert stamps['log.txt'].size == before < (folder / 'log.txt').stat().st_size
+
+  def always(path, copy):
+    link(path, copy)
+    write(folder, **{f'n{len(calls)}_txt': 'x', 'a_txt': None})
+    calls.append('')
+
+  monkeypatch.setattr(snapshots, '_link', always)
+  monkeypatch.setattr(snapshots, '_PAUSE', 0)
+  with pytest.raises(InputError, match='is being written to all the time'):
+    snapshots.take(folder, {}, tmp_path / 'copies')
+
+
+def test_of_a_file_that_grows_meanwhile_the_beginning_is_sent(machine, monkeypatch):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    (folder / 'log.txt').write_text('1')
+    put = bucket.put
+
+    def while_growing(*arguments):
+      with (folder / 'log.txt').open('a') as file:
+        file.write('2')
+      put(*arguments)
+
+    with monkeypatch.context() as patch:
+      patch.setattr(bucket, 'put', while_growing)
+      remote_work.push()
+    assert content(remote_work.local_copy(URL)) == {'log.txt': '1'}
+  assert content(remote_work.local_copy(URL)) == {'log.txt': '12'}
 
 
 @pytest.mark.parametrize(
