@@ -27,5 +27,5 @@ def test_the_site_builds_without_warnings(tmp_path):
   # Read without a network: nothing is fetched, and the search has what it needs on a page that was
   # opened from a folder.
   assert not any('src="http' in page for page in pages)
-  assert 'src="../assets/iframe-worker.js"' in functions
-  assert 'window.IFrameWorker' in (tmp_path / 'assets/iframe-worker.js').read_text('utf-8')
+  assert 'src="../assets/search-iframe-worker.js"' in functions
+  assert 'window.Worker' in (tmp_path / 'assets/search-iframe-worker.js').read_text('utf-8')
