@@ -8,12 +8,12 @@ import re
 from collections.abc import Sequence
 
 from jax import export
-from safetensors.numpy import save
 
 from medjax.errors import InputError, check_option
 from medjax.evaluation import assessment, frozen
 from medjax.evaluation.assessment import Assessment
 from medjax.inference import export_program, model_card, onnx_of_run, triton_folder
+from medjax.inference.tensor_bytes import tensor_bytes
 from medjax.runs import averaging
 from medjax.runs.finished import Run
 from medjax.runs.trained_network import TrainedNetwork
@@ -85,7 +85,7 @@ def _of_jax(run: Run, network: TrainedNetwork, program: export.Exported) -> dict
   }
   return {
     'model.stablehlo': bytes(program.mlir_module_serialized),
-    'model.safetensors': save(tensors, metadata=metadata),
+    'model.safetensors': tensor_bytes(tensors, metadata),
     'config.json': json.dumps(export_program.description(network.learner), indent=2) + '\n',
   }
 
