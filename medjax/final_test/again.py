@@ -4,6 +4,7 @@ Calibration and thresholds of a run stay as it has frozen them. For other predic
 chosen on validation; without it only fixed thresholds ('threshold=0.5') exist.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -28,6 +29,7 @@ from medjax.final_test import generated, report_files
 from medjax.report import beside, run_page
 from medjax.runs import finished, integrity, readings
 from medjax.runs.finished import Run
+from medjax.runs.layout import Layout
 from medjax.runs.readings import Reading
 from medjax.runtime import files, progress, remote_work
 
@@ -88,24 +90,41 @@ def evaluate_run(
     prevalence, subgroups, replicates, seed: as in `Protocol`; None for the run's own.
     names: field → what the caller calls it in messages; by default as in `Protocol`.
 
+  Killed anywhere, the same call goes on.
+
   Raises:
-    InputError: a run that is not finished, readers that cannot be read, or settings that no
-      evaluation could use.
+    InputError: a run that is not finished or at which another process works, readers that cannot be
+      read, or settings that no evaluation could use.
   """
-  run = finished.open_run(workdir)
-  earlier = run.result
-  changes: dict[str, Any] = {
+  changes = {
     'prevalence': prevalence or None,
     'subgroups': None if subgroups is None else tuple(subgroups),
     'replicates': replicates,
     'seed': seed,
   }
+  layout = Layout(pathlib.Path(workdir))
+  refusal = f'{workdir}: another process is at work there; wait for it, or stop it'
+  with contextlib.ExitStack() as stack:
+    if layout.is_run():
+      stack.enter_context(files.locked(layout.lock, refusal))
+    cut_off = readings.bring_back_cut_off(layout)
+    return _evaluated_again(finished.open_run(workdir), cut_off, changes, readers, names)
+
+
+def _evaluated_again(
+  run: Run,
+  cut_off: Reading | None,
+  changes: Mapping[str, Any],
+  readers: Sequence[pathlib.Path],
+  names: Mapping[str, str] | None,
+) -> Evaluated:
+  earlier = run.result
   protocol = dataclasses.replace(
     run.config.protocol, **{name: value for name, value in changes.items() if value is not None}
   )
   protocols.check(protocol, run.config.data.labels, names)
   validation, test = (run.raw_predictions(part) for part in ('validation', 'test'))
-  if subgroups is not None:
+  if changes['subgroups'] is not None:
     check_columns(test, protocol, names)
   answers = reader_table.read_files(readers) if readers else None  # Before what takes long.
   with progress.waiting(_INTERVALS):
@@ -129,8 +148,10 @@ def evaluate_run(
   given += [f'readers={path.name} ({files.sha256(path)[:12]})' for path in readers]
   reading = readings.make(run.config, run.frozen.step, given)
   is_repeated = len(readings.before(run.layout, reading)) < len(readings.read(run.layout))
-  number = None if is_repeated else readings.put_aside(run.layout)
+  number = None if is_repeated and cut_off is None else readings.put_aside(run.layout)
   try:
+    if cut_off is not None:
+      readings.add(run.layout, cut_off)
     result = _as_reading(run, result, reading)
     result = report_files.write(run.layout, result)
   except BaseException:  # A full disk, or Ctrl-C: the run stays finished.

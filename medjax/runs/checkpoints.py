@@ -48,9 +48,10 @@ class Checkpoints:
     if any(known.step == step for known in self._checkpointer.checkpoints):
       return
     metrics = None if auroc_mean is None else {'auroc_mean': auroc_mean}
-    self._saving = self._checkpointer.save_checkpointables_async(
-      step, {'state': state}, metrics=metrics, custom_metadata=run
-    )
+    with _folders_at_once():
+      self._saving = self._checkpointer.save_checkpointables_async(
+        step, {'state': state}, metrics=metrics, custom_metadata=run
+      )
     if self._saving is not None:
       remote_work.push_after(self._saving.result)
 
@@ -81,6 +82,15 @@ class Checkpoints:
     saving, self._saving = self._saving, None
     if saving is not None:
       saving.result()  # Only this ends the thread, and closes the files, that orbax waits with.
+
+
+def _folders_at_once() -> ocp.Context:
+  """Has orbax make the folders of a checkpoint before it starts its threads.
+
+  Else those wait ten minutes for a folder that could not be made, and the process with them.
+  """
+  options = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+  return ocp.Context(async_options=options)
 
 
 @contextlib.contextmanager

@@ -118,6 +118,27 @@ def bring_back(layout: Layout, number: int) -> None:
   shutil.rmtree(folder)
 
 
+def bring_back_cut_off(layout: Layout) -> Reading | None:
+  """Undoes `put_aside` where a process was killed before the next reading had its result.
+
+  Of a run that was put aside to train further nothing is brought back: its config is another one.
+  For who holds the lock of the run.
+
+  Returns the reading that was cut off, to be recorded as one whose figures may have been seen;
+  None where there is none, or none had begun.
+  """
+  if layout.is_finished() or not layout.is_run():
+    return None
+  now, known = files.read_json(layout.config), read(layout)
+  for number, cut_off in ((len(known), None), (len(known) - 1, known[-1] if known else None)):
+    if number > 0 and layout.earlier_result(number).is_file():
+      if not changes(known[number - 1], now):
+        bring_back(layout, number)
+        return cut_off
+      return None
+  return None
+
+
 def _same(one: Reading, other: Reading) -> bool:
   return (
     not one.get('lost')

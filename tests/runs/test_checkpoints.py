@@ -44,6 +44,26 @@ def no_room():
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_folder_that_cannot_be_made_is_told_and_no_thread_waits_for_it(tmp_path, monkeypatch):
+  make, before = os.mkdir, {*threading.enumerate()}
+
+  def without_room(path, *rest, **settings):
+    if 'orbax-checkpoint-tmp' in os.fspath(path):
+      raise OSError(28, 'No space left on device', os.fspath(path))
+    make(path, *rest, **settings)
+
+  monkeypatch.setattr(os, 'mkdir', without_room)
+  with (
+    pytest.raises(OSError, match='No space left'),
+    checkpoints.open_checkpoints(Layout(tmp_path)) as saved,
+  ):
+    saved.save(STATE, 1, {'history': []}, None)
+    saved.wait()
+  # A pool's thread waits for work, and ends with the process; orbax's own wait for a signal.
+  waiting = {*threading.enumerate()} - before
+  assert [thread.name for thread in waiting if type(thread) is not threading.Thread] == []
+
+
 @pytest.mark.parametrize('then', ['save', 'wait', 'leave'])
 def test_a_save_that_fails_in_the_background_is_told_at_the_next_turn(tmp_path, then):
   layout = Layout(tmp_path)

@@ -1,7 +1,9 @@
 """A finished run is trained further or tested otherwise, and says that its test set was read."""
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -10,6 +12,7 @@ from conftest import TINY
 
 from medjax import config
 from medjax.data.leakage import seen_before
+from medjax.errors import InputError
 from medjax.evaluation import results_file
 from medjax.evaluation.result import Result
 from medjax.experiment import loop, run
@@ -254,3 +257,86 @@ def test_a_reading_repeated_and_cut_off_anywhere_leaves_a_run_that_opens(
     assert finished_runs.open_run(layout.workdir).result.mean is not None
   again.evaluate_run(layout.workdir)
   assert finished_runs.open_run(layout.workdir).report.is_file()
+
+
+class Killed(BaseException):
+  """Ends a call where a test has it end, and nothing is put in order after it."""
+
+
+def killed_before(monkeypatch, number):
+  """Has a reading end before the file of a number gets its name, as a SIGKILL does."""
+  count = 0
+
+  def counting(function):
+    def one(*arguments, **settings):
+      nonlocal count
+      count += 1
+      if count >= number:
+        raise Killed
+      return function(*arguments, **settings)
+
+    return one
+
+  for name in ('rename', 'replace'):
+    monkeypatch.setattr(os, name, counting(getattr(os, name)))
+  monkeypatch.setattr(readings, 'bring_back', lambda layout, number: None)
+
+
+def contents(layout):
+  return {
+    path.relative_to(layout.workdir).as_posix(): path.read_bytes()
+    for path in layout.workdir.rglob('*')
+    if path.is_file() and 'checkpoints' not in path.parts and path != layout.lock
+  }
+
+
+def test_a_reading_that_was_killed_goes_on_to_the_same_files(finished, tmp_path, monkeypatch):
+  whole = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  again.evaluate_run(whole.workdir, replicates=20)
+  wanted = contents(whole)
+  shutil.move(whole.workdir, tmp_path / 'whole')
+  is_unfinished = set()
+  for number in (1, 2, 3, 4, 9, 1000):
+    layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+      killed_before(patched, number)
+      again.evaluate_run(layout.workdir, replicates=20)
+    is_unfinished.add(not layout.is_finished())
+    again.evaluate_run(layout.workdir, replicates=20)
+    assert contents(layout) == wanted, number
+    shutil.rmtree(layout.workdir)
+  assert is_unfinished == {True, False}
+
+
+def test_the_figures_of_a_killed_reading_may_have_been_seen(finished, tmp_path, monkeypatch):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  first = layout.result.read_bytes()
+  with monkeypatch.context() as patched, pytest.raises(Killed):
+    patched.setattr(readings, 'bring_back', lambda layout, number: None)
+    patched.setattr(report_files, 'write', killed)
+    again.evaluate_run(layout.workdir, replicates=20)
+  assert not layout.is_finished()
+  with files.locked(layout.lock, ''), pytest.raises(InputError, match='another process is at work'):
+    again.evaluate_run(layout.workdir, replicates=30)
+  again.evaluate_run(layout.workdir, replicates=30)
+  assert layout.earlier_result(1).read_bytes() == first
+  check_earlier(layout, 1)
+  result = finished_runs.open_run(layout.workdir).result
+  assert result.replicates == 30 and result.facts['test set read'] == '3 times'
+  again.evaluate_run(layout.workdir)
+  check_earlier(layout, 3)
+  assert len(readings.read(layout)) == 4
+
+
+def killed(*arguments, **settings):
+  raise Killed
+
+
+def test_a_run_that_was_put_aside_to_train_further_is_not_brought_back(finished, tmp_path):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  readings.put_aside(layout)
+  settings = json.loads(layout.config.read_text())
+  layout.config.write_text(json.dumps({**settings, 'steps': 9}))
+  assert readings.bring_back_cut_off(layout) is None and not layout.is_finished()
+  with pytest.raises(InputError, match='not a finished run'):
+    again.evaluate_run(layout.workdir)
