@@ -107,6 +107,7 @@ def evaluate_run(
   with contextlib.ExitStack() as stack:
     if layout.is_run():
       stack.enter_context(files.locked(layout.lock, refusal))
+      files.remove_temporaries(layout.workdir)  # Else what is put aside has them too.
     cut_off = readings.bring_back_cut_off(layout)
     return _evaluated_again(finished.open_run(workdir), cut_off, changes, readers, names)
 
