@@ -137,6 +137,24 @@ def test_a_run_goes_on_from_what_was_pushed_to_the_same_bits(
   monkeypatch.undo()
 
 
+def test_from_python_too(finished, phantom_root, tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  url, system = 'memory://runs/python', fsspec.filesystem('memory')
+  for path in finished[0].rglob('*'):
+    if path.is_file():
+      system.pipe_file(f'/runs/python/{path.relative_to(finished[0])}', path.read_bytes())
+  tiny = [flag.removeprefix('--config.') for flag in TINY]
+  config = medjax.load_config('configs/phantom.py', *tiny, f'data.root={phantom_root}')
+  trained = medjax.train(config, url)
+  assert 'this run is complete' in capsys.readouterr().out
+  assert trained.result == medjax.open_run(url).result == medjax.open_run(finished[0]).result
+  same = medjax.compare(url, finished[0], replicates=20)
+  assert same.mean.auroc.difference.value == 0 and same.between[0] == url
+  with pytest.raises(medjax.InputError, match='memory://runs/other: no such file or folder'):
+    medjax.open_run('memory://runs/other')
+  system.rm('/runs', recursive=True)
+
+
 @pytest.mark.slow
 def test_what_is_wrong_with_a_bucket_is_one_line(command, server, monkeypatch):
   def error(name, *flags):

@@ -246,6 +246,10 @@ def remove(place: Place, paths: Iterable[str]) -> None:
     fs, key = remote.system(url)
     with contextlib.suppress(FileNotFoundError):
       remote.tried(url, lambda: fs.rm_file(key), 'written')
+    if _has_folders(fs):
+      with contextlib.suppress(OSError):  # They hold something else.
+        for parent in pathlib.PurePosixPath(path).parents[:-1]:
+          fs.rmdir(remote.system(f'{place.url}/{parent}')[1])
 
   _each(delete, paths)
 
@@ -277,13 +281,18 @@ def _next(place: Place, name: str, path: str) -> str:
   return f'{place.control}/{name}.next/{path}'
 
 
+def _has_folders(fs: Any) -> bool:
+  """Whether there are folders, as on a disk or a server of files, and not only names with '/'."""
+  return fs.root_marker == '/'
+
+
 def _written(url: str, write: Callable[[], Any]) -> None:
   def attempt() -> None:
     try:
       write()
     except FileNotFoundError:
       fs, key = remote.system(url)
-      if fs.root_marker != '/':  # A bucket has no folders: it is the bucket that is missing.
+      if not _has_folders(fs):  # Then it is the bucket that is missing.
         raise
       fs.makedirs(posixpath.dirname(key), exist_ok=True)
       write()

@@ -80,6 +80,7 @@ def test_what_is_done_on_one_machine_is_there_on_the_next(machine):
     (folder / 'decoded').mkdir()
     (folder / 'decoded/pixels.npy').touch()
   assert objects() == ['checkpoints/6/state', 'config.json']
+  assert not fsspec.filesystem('memory').exists('/runs/a/.medjax')
   machine('b')
   with remote_work.local(URL) as other:
     assert content(other) == {'checkpoints/6/state': 'six', 'config.json': '{}'}
