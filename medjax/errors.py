@@ -45,7 +45,7 @@ def check_option(what: str, value: object, options: Iterable[str]) -> None:
   """Raises InputError naming `what`, the value, what is allowed and the nearest spelling."""
   options = list(options)
   if value not in options:
-    allowed = ', '.join(map(str, options))
+    allowed = ', '.join(str(option) or "''" for option in options)
     raise InputError(f"{what} is '{value}'; allowed: {allowed}{nearest(value, options)}")
 
 

@@ -20,7 +20,7 @@ from medjax.data.leakage.other_set import Met
 from medjax.errors import InputError, check_option, count
 from medjax.runs import seen_by_run
 from medjax.runs.finished import Run
-from medjax.runtime import progress, remote_path
+from medjax.runtime import progress, remote_path, rounding
 
 PARTS = ('all', 'train', 'validation', 'test', 'unused')
 
@@ -95,7 +95,7 @@ def read(run: Run, config: Config, given: Sequence[str], part: str) -> ExternalS
   truth, known = label_map.apply(mapped, terms, *of_terms)
   table = table.reset_index(drop=True)
   notes += [*view_notes, *study_table.note_on_identifiers(table)]
-  notes += _assumed(table, terms, truth, known)
+  notes += _assumed(table, mapped, truth, known)
   notes += label_map.partly_known(mapped, terms, *of_terms)
   return ExternalSet(
     table,
@@ -119,17 +119,17 @@ def _of_part(config: Config, table: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def _assumed(
-  table: pd.DataFrame, terms: Sequence[str], truth: np.ndarray, known: np.ndarray
+  table: pd.DataFrame, mapped: Sequence[Entry], truth: np.ndarray, known: np.ndarray
 ) -> list[str]:
   """Returns a note on negatives that nobody has ruled out, if data.blank makes such."""
-  blank = table[list(terms)].isna().to_numpy().any(axis=1)
-  assumed = (blank[:, None] & known & (truth == 0)).sum()
-  negatives = (known & (truth == 0)).sum()
+  blank = [table[list(entry.terms)].isna().to_numpy().any(axis=1) for entry in mapped]
+  negative = known & (truth == 0)
+  assumed = (negative & np.stack(blank, axis=1)).sum()
   if not assumed:
     return []
   return [
-    f'Of the negatives of the external set, up to {assumed / negatives:.0%} are findings that were '
-    'not mentioned, not findings that were ruled out (data.blank).'
+    f'Of the negatives of the external set, {rounding.percent(assumed / negative.sum(), 0)} are '
+    'findings that were not mentioned, not findings that were ruled out (data.blank).'
   ]
 
 

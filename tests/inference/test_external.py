@@ -245,6 +245,24 @@ def test_what_nothing_can_be_told_of_is_refused_before_any_image_is_opened(
     external.validate(run, config, NO_PIXELS)
 
 
+def test_a_negative_is_assumed_where_its_own_label_is_blank_and_counts(run, other_root):
+  def note(blank):
+    notes = external_set.read(run, config_of(other_root, f'data.blank={blank}'), (), 'all').notes
+    return [note for note in notes if 'not mentioned' in note]
+
+  assert not note('ignore')
+  names = run.config.data.labels
+  tables = [pd.read_csv(other_root / name) for name in ('train.csv', 'valid.csv')]
+  table = pd.concat(tables)[list(names)]
+  # One label's blanks count as negatives; the others' stay unknown, so nobody assumed them.
+  policy = {name: 'zeros' if name == 'Edema' else 'ignore' for name in names}
+  assumed = table['Edema'].isna().sum()
+  share = assumed / (assumed + (table == 0).to_numpy().sum())
+  assert 0.01 < share < 0.99
+  (only,) = note(policy)
+  assert f'set, {share:.0%} are findings' in only
+
+
 def test_sites_of_the_own_test(run, tmp_path):
   sites = external.sites_of_test(run, 'sex', tmp_path / 'sites')
   assert results_file.load(tmp_path / 'sites' / external.SITES, Sites, 'again') == sites

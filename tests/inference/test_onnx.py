@@ -187,6 +187,8 @@ def test_a_bare_process_gives_the_run_s_probabilities(command, finished, phantom
     'Not a medical device', 'What weakens these figures',
   ):  # fmt: skip
     assert words in card
+  images = open_run(workdir).raw_predictions('validation').images
+  assert f' on {min(32, len(images))} images of validation' in card
   import onnx
 
   model = onnx.load(export / 'model.onnx')
