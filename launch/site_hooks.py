@@ -34,7 +34,8 @@ def _inside(match: re.Match[str], here: pathlib.Path) -> str:
     return match[0]
   if not path.exists():
     _LOG.warning('%s: there is no such file', target)  # A warning ends a strict build.
-  return f'{match["words"]} (`{path.relative_to(_PROJECT)}`)'
+  name = str(path.relative_to(_PROJECT))
+  return f'`{name}`' if match['words'] == name else f'{match["words"]} (`{name}`)'
 
 
 @functools.cache
