@@ -24,7 +24,14 @@ from medjax.data import table as study_table
 from medjax.data.images.preprocessing import ImageFormat
 from medjax.data.leakage import table_audit
 from medjax.data.prepared import Prepared
-from medjax.data.split import by_patient, folds, given, source_weights, split_files
+from medjax.data.split import (
+  by_patient,
+  characteristics,
+  folds,
+  given,
+  source_weights,
+  split_files,
+)
 from medjax.errors import InputError, check_option
 from medjax.runtime import remote_path, remote_work, rounding
 
@@ -110,7 +117,7 @@ def make(config: Config) -> tuple[Study, str]:
     table, split, truth, known, names, settings=settings, how=how, csv_text=text
   )
   every_image, notes = source.every_image, source.notes + split_notes
-  notes += study_table.note_on_identifiers(table)
+  notes += study_table.note_on_identifiers(table) + characteristics.note_on_sexes(table)
   notes += _assumed_negatives(table, split, names, truth, known)
   proof['source'] = {
     'images': len(every_image),

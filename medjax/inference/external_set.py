@@ -17,6 +17,7 @@ from medjax.data.datasets.label_map import Entry
 from medjax.data.images import decoding
 from medjax.data.leakage import other_set
 from medjax.data.leakage.other_set import Met
+from medjax.data.split import characteristics
 from medjax.errors import InputError, check_option, count
 from medjax.runs import seen_by_run
 from medjax.runs.finished import Run
@@ -95,6 +96,7 @@ def read(run: Run, config: Config, given: Sequence[str], part: str) -> ExternalS
   truth, known = label_map.apply(mapped, terms, *of_terms)
   table = table.reset_index(drop=True)
   notes += [*view_notes, *study_table.note_on_identifiers(table)]
+  notes += characteristics.note_on_sexes(table)
   notes += _assumed(table, mapped, truth, known)
   notes += label_map.partly_known(mapped, terms, *of_terms)
   return ExternalSet(

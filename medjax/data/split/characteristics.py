@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data import cells, identifiers, words
+from medjax.errors import count
 
 OF_IMAGES = ('view', 'laterality', 'site', 'scanner', 'dataset')
 # That `of_rows` looks at.
@@ -64,6 +65,28 @@ def of_images(patients: Sequence[str], about: pd.DataFrame | None) -> dict[str, 
   """Returns `of_rows` of N images, given their patients and what is told about them."""
   table = pd.DataFrame() if about is None else about.reset_index(drop=True)
   return of_rows(table.assign(patient=list(patients)))
+
+
+def note_on_sexes(table: pd.DataFrame) -> list[str]:
+  """Returns a sentence on the patients with images of both sexes, if any.
+
+  Either their id is that of two people, or a sex is mistyped.
+
+  Args:
+    table: a row per image with `patient`, maybe `sex`, in any spelling that `cells.sex` reads.
+  """
+  if 'sex' not in table:
+    return []
+  codes, texts = _texts(table['sex'])
+  sexes = np.array([cells.attempt(cells.sex, text, '') for text in texts], object)[codes]
+  of_patients = [set(table['patient'][sexes == sex]) for sex in ('F', 'M')]
+  both = sorted(set.intersection(*of_patients))
+  if not both:
+    return []
+  return [
+    f"{count(len(both), 'patient')} with images of both sexes, such as '{both[0]}': either an id "
+    'is that of several people, and splits and intervals take them for one, or a sex is wrong.'
+  ]
 
 
 def _texts(values: pd.Series) -> tuple[np.ndarray, list[str]]:

@@ -49,3 +49,13 @@ def test_nothing_is_said_of_columns_that_are_not_there():
   told = characteristics.of_rows(pd.DataFrame({'patient': ['a', 'b']}))
   assert 'age' not in told and told['counts'] == {}
   assert characteristics.of_rows(pd.DataFrame({'patient': []})) == {}
+
+
+def test_a_patient_of_both_sexes_is_named():
+  table = pd.DataFrame({'patient': ['a', 'a', 'b', 'b', 'c', 'c', 'd', 'd']})
+  assert characteristics.note_on_sexes(table) == []
+  known = table.assign(sex=['F', 'female', 'M', '', 'O', 'M', 'w', 'F'])
+  assert characteristics.note_on_sexes(known) == []
+  mixed = table.assign(sex=['M', '', 'F', 'male', 'F', 'F', 'F', 'F'])
+  [note] = characteristics.note_on_sexes(mixed)
+  assert note.startswith("1 patient with images of both sexes, such as 'b':")
