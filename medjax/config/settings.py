@@ -27,7 +27,8 @@ class Data:
       it.
     workers: input processes; 0 reads in threads of the main process, as an evaluation of fewer than
       10,000 images does anyway: workers take seconds to start.
-    prepared: a folder of medjax.prepare, which holds the images decoded; '' decodes the files.
+    prepared: a folder of medjax.prepare, of a disk or a bucket, which holds the images decoded; ''
+      decodes the files.
     cache: of the decoded images: 'auto' keeps them in the work directory until the run has ended,
       where training reads them at least twice and they take no more than a fifth of the disk's
       free space; 'none' decodes the files whenever they are read.
