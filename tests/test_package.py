@@ -1,5 +1,6 @@
 """The built package works without its checkout, and the container files say what is there."""
 
+import configparser
 import glob
 import json
 import os
@@ -41,6 +42,19 @@ def test_the_wheel_goes_through_a_study_in_an_empty_environment(version):
   )  # fmt: skip
   assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-3000:]
   assert f'the package works outside its checkout, on Python {version}.' in finished.stdout
+
+
+def test_extras_that_are_documented_are_those_that_there_are():
+  settings = configparser.ConfigParser()
+  settings.read(PROJECT / 'setup.cfg', 'utf-8')
+  extras = set(settings['options.extras_require'])
+  pages = [*(PROJECT / 'docs').rglob('*.md'), PROJECT / 'README.md']
+  texts = {path.name: path.read_text('utf-8') for path in pages}
+  named = re.findall(r'(?<!\w)(?:\.|medjax)\[([a-z0-9,]+)\]', '\n'.join(texts.values()))
+  assert len(named) > 5
+  assert {extra for names in named for extra in names.split(',')} <= extras
+  rows = re.findall(r'^\| (`[^|]+) \|', texts['install.md'], re.M)
+  assert set(re.findall(r'`(\w+)`', ' '.join(rows))) == extras
 
 
 def test_what_the_dockerfile_copies_and_runs_is_there():
