@@ -35,7 +35,9 @@ def _inside(match: re.Match[str], here: pathlib.Path) -> str:
   if not path.exists():
     _LOG.warning('%s: there is no such file', target)  # A warning ends a strict build.
   name = str(path.relative_to(_PROJECT))
-  return f'`{name}`' if match['words'] == name else f'{match["words"]} (`{name}`)'
+  # `[chexpert.py](../configs/chexpert.py)` needs its name once.
+  words = match['words']
+  return f'`{name}`' if f'/{name}'.endswith(f'/{words}') else f'{words} (`{name}`)'
 
 
 @functools.cache

@@ -24,6 +24,8 @@ def test_the_site_builds_without_warnings(tmp_path):
   assert 'weighted_binary_cross_entropy' in functions and 'split_patients' in functions
   pages = [path.read_text('utf-8') for path in tmp_path.rglob('*.html')]
   assert not any('{remedies.' in page for page in pages)
+  data = (tmp_path / 'data.html').read_text('utf-8')
+  assert '<td><code>configs/chexpert.py</code></td>' in data  # no link out of the site, named once
   # Read without a network: nothing is fetched, and the search has what it needs on a page that was
   # opened from a folder.
   assert not any('src="http' in page for page in pages)
