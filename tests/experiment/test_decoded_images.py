@@ -127,6 +127,25 @@ def test_a_run_ends_the_same_with_and_without_and_leaves_none(phantom_root, tmp_
   shutil.rmtree(tmp_path / 'none')
 
 
+@pytest.mark.slow
+def test_a_run_that_goes_on_without_them_decodes_them_again(
+  finished, phantom_root, tmp_path, monkeypatch
+):
+  """As on another machine, to which all else was fetched."""
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  layout.result.unlink()
+  decoded = []
+
+  def stopped(*arguments, **settings):
+    decoded.append(layout.decoded.is_dir())
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(loop, 'train', stopped)
+  with pytest.raises(KeyboardInterrupt):
+    run.run(config(phantom_root, 'steps=24'), layout.workdir)
+  assert decoded == [True]
+
+
 def _watched(train, decoded, workdir):
   def watched(*arguments, **settings):
     decoded.append((workdir / 'decoded').is_dir() == (arguments[1].workdir == workdir))
