@@ -36,7 +36,7 @@ _FORMULA = re.compile(r'="(.*)"')  # as spreadsheets keep text
 _THOUSANDS = re.compile(r'\d{1,3}(,\d{3})+')
 _WHOLE = re.compile(r'(\d+)\.0*')
 _DIGITS = frozenset('0123456789')
-_SEPARATORS = re.compile(r'[\s_-]+')
+_SEPARATORS = re.compile(r'[\s_/#+\u2212-]+')
 # Not within a word such as 00a1: identifiers of random letters and digits would look alike.
 _LEADING_ZEROS = re.compile(r'(?<![\d.])0+(?=\d+(?!\w))')
 
@@ -52,9 +52,9 @@ def key(name: str) -> str:
   """Returns what is left of a name without the ways to write it: equal for look-alikes.
 
   Case, compatible and composed characters and digits of other scripts (Unicode's NFKC and decimal
-  values), characters without a picture (category Cf), surrounding quotes, spaces, hyphens and
-  underscores between parts, a whole number's decimals and commas, and zeros before a number make no
-  difference.
+  values), characters without a picture (category Cf), surrounding quotes, spaces, hyphens,
+  underscores, slashes, plus, minus and number signs between parts, a whole number's decimals and
+  commas, and zeros before a number make no difference.
   """
   if not name.isascii():
     name = unicodedata.normalize('NFKC', name)

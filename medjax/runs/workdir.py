@@ -55,8 +55,8 @@ class Looked(NamedTuple):
 
 
 def check(config: Config, layout: Layout) -> None:
-  """Raises InputError if nothing can be written, what has trained there is another run, or it is
-  several runs that the config asks for.
+  """Raises InputError if nothing can be written, what has trained there is another run or is no
+  longer whole, or it is several runs that the config asks for.
   """
   check_one(config)
   folders = (layout.workdir, *layout.workdir.parents)
@@ -65,9 +65,21 @@ def check(config: Config, layout: Layout) -> None:
     raise InputError(
       f'--workdir={layout.workdir}: {existing} is not a folder that can be written to'
     )
-  if layout.is_run() and layout.saved_steps():
-    _check_same_config(config, layout)
-    integrity.check(layout)
+  if not layout.saved_steps() and not layout.is_finished():
+    return  # Nothing has trained: the settings may change.
+  if not layout.is_run():
+    raise InputError(
+      f'{layout.config}: no such file, though a run has trained there; restore it, or take another '
+      '--workdir'
+    )
+  _check_same_config(config, layout)
+  integrity.check(layout)
+  if not layout.saved_steps() and not _is_same(config, layout):
+    changed = integrity.changes(_saved_config(layout), configs.to_dict(config))
+    raise InputError(
+      f'{layout.checkpoints}: no checkpoint is left to go on from with other settings '
+      f'({"; ".join(changed)}); restore it, or take another --workdir'
+    )
 
 
 def draft(config: Config, layout: Layout) -> Draft:

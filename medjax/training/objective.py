@@ -41,7 +41,8 @@ def make(config: Config, study: Study, broken: Set[str] = frozenset()) -> Object
     broken: images that are set aside.
 
   Raises:
-    InputError: a split without images, or a loss or re-sampling that does not exist or fit.
+    InputError: a split without images, no label to train on, or a loss or re-sampling that does
+      not exist or fit.
   """
   rows = {part: study.rows(part, broken) for part in ('train', 'validation', 'test')}
   if config.batch_size > len(rows['train']):
@@ -49,6 +50,12 @@ def make(config: Config, study: Study, broken: Set[str] = frozenset()) -> Object
       f'config.batch_size={config.batch_size}: more than the {len(rows["train"]):,} training images'
     )
   values, mask = study.values[rows['train']], study.mask[rows['train']]
+  if not mask.any():
+    raise InputError(
+      'no training image has a known label, so there is nothing to learn; fill in the labels '
+      f'({", ".join(config.data.labels)}) in the table, or set config.data.blank or '
+      'config.data.uncertain to what empty or uncertain ones mean'
+    )
   stream = sampling.IndexStream(
     config.sampling.name,
     values,

@@ -18,7 +18,7 @@ from medjax.evaluation.result import Result
 from medjax.experiment import loop, run
 from medjax.final_test import again, notes, report_files
 from medjax.runs import finished as finished_runs
-from medjax.runs import integrity, readings, seen_by_run
+from medjax.runs import integrity, readings, seen_by_run, workdir
 from medjax.runs.layout import Layout
 from medjax.runtime import files
 
@@ -158,6 +158,26 @@ def test_a_folder_of_results_taken_away_is_missed(finished, phantom_root, tmp_pa
   for path in (layout.predictions('test'), layout.frozen, layout.report, layout.readings):
     path.unlink()
   assert readings.read(layout) == []
+
+
+@pytest.mark.parametrize(
+  ('gone', 'asked', 'words'),
+  [
+    ('config.json', 'seed=3', r'config\.json: no such file, though a run has trained there'),
+    ('checkpoints', 'seed=3', r'holds a run with another config: config\.seed: was 0, is now 3'),
+    ('checkpoints', 'steps=9', r'checkpoints: no checkpoint is left .*\(config\.steps: was 6, is'),
+  ],
+)
+def test_what_was_never_trained_is_not_called_complete(
+  finished, phantom_root, tmp_path, gone, asked, words
+):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  path = tmp_path / 'run' / gone
+  shutil.rmtree(path) if path.is_dir() else path.unlink()
+  with pytest.raises(InputError, match=words):
+    workdir.check(tiny(phantom_root, asked), layout)
+  if gone == 'checkpoints':  # Whoever made room is not asked for more than was taken away.
+    workdir.check(tiny(phantom_root), layout)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """What the loss is given of the labels that training shows."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from conftest import TINY
@@ -36,6 +38,16 @@ def test_weights_and_priors_are_those_of_what_training_shows(phantom_root, loss)
     else:
       given_share = bound.keywords['negative_weight']  # w_n = positives / total
     assert given_share[column] == pytest.approx(share, abs=1 / len(rows['train']))
+
+
+def test_labels_that_nobody_knows_are_not_trained_on(phantom_root):
+  asked = experiment(phantom_root, **{'data.settings': "{'images': 120, 'image_size': 32}"})
+  made, _ = study.make(asked)
+  train = (made.split == 'train')[:, None]
+  with pytest.raises(InputError, match=r'no training image has a known label.*config\.data\.blank'):
+    objective.make(asked, dataclasses.replace(made, mask=np.where(train, 0, made.mask)))
+  one_known = np.where(train & (np.arange(3) > 0), 0, made.mask)
+  assert objective.make(asked, dataclasses.replace(made, mask=one_known)).rows['train'].size
 
 
 LABELS = ('none', 'mild', 'severe')
