@@ -118,17 +118,23 @@ def training(workdir: pathlib.Path, root: pathlib.Path, *arguments: object) -> l
 def call(
   line: list[str], folder: pathlib.Path, *, timeout: float = 540, **variables: str
 ) -> subprocess.CompletedProcess:
-  """Runs a command line to its end in the project's folder; stdout and stderr are text."""
-  return subprocess.run(
-    line,
-    cwd=PROJECT,
-    env=environment(folder, **variables),
-    stdin=subprocess.DEVNULL,
-    capture_output=True,
-    text=True,
-    errors='replace',
-    timeout=timeout,
-  )
+  """Runs a command line to its end in the project's folder; stdout and stderr are text.
+
+  One that does not end in these seconds is killed, and says so, with the status of `timeout`.
+  """
+  try:
+    return subprocess.run(
+      line,
+      cwd=PROJECT,
+      env=environment(folder, **variables),
+      stdin=subprocess.DEVNULL,
+      capture_output=True,
+      text=True,
+      errors='replace',
+      timeout=timeout,
+    )
+  except subprocess.TimeoutExpired:
+    return subprocess.CompletedProcess(line, 124, '', f'no end after {timeout:g} s')
 
 
 def must(line: list[str], folder: pathlib.Path, **variables: str) -> subprocess.CompletedProcess:

@@ -254,12 +254,17 @@ _ON = 'exec "$@"'
 def _limited(drill: common.Tally, what: str, command: Command, script: str) -> None:
   out = _new(drill.folder / f'{command.name}_limited')
   done = common.call(['sh', '-c', script, 'sh', *command.line(out)], drill.folder)
-  is_ended = what == 'little memory' and (done.returncode < 0 or done.returncode > 100)
+  is_ended = what == 'little memory' and _is_ended_by_system(done)
   problems = [] if is_ended else _failed(command, done)  # The system's own end has no line.
   problems += [f'half written: {name}' for name in ends.half_written(out)]
   problems += _goes_on(drill, command, out)
   stopped = done.returncode not in command.statuses
   drill.count(what, problems, f'{command.name}: {script.splitlines()[0]}', stopped)
+
+
+def _is_ended_by_system(done: subprocess.CompletedProcess) -> bool:
+  is_killed_here = done.stderr.startswith('no end')
+  return not is_killed_here and (done.returncode < 0 or done.returncode > 100)
 
 
 def _slow_disk(drill: common.Tally, of_commands: dict[str, Command]) -> None:
@@ -291,7 +296,7 @@ def _huge_image(drill: common.Tally, folder: pathlib.Path) -> None:
     )
     limit = f'ulimit -v {megabytes * 1000}\n' if megabytes else ''
     done = common.call(['sh', '-c', f'{limit}{_ON}', 'sh', *line], folder)
-    is_ended = bool(megabytes) and (done.returncode < 0 or done.returncode > 100)
+    is_ended = bool(megabytes) and _is_ended_by_system(done)
     is_well = done.returncode == 0 and not done.stderr
     problems = [] if is_well or is_ended else [common.told_in_one_line(done)]
     again = common.call(line, folder)

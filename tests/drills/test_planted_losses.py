@@ -96,6 +96,11 @@ def test_a_starved_command_that_ends_in_a_traceback_or_loses_what_it_had_is_seen
   assert any('does not go on' in what for what in drill.lost)
 
 
+def test_a_command_that_does_not_end_is_lost_and_ends(tmp_path):
+  done = common.call([sys.executable, '-c', 'import time; time.sleep(60)'], tmp_path, timeout=0.5)
+  assert 'no end after 0.5 s' in common.told_in_one_line(done)
+
+
 def test_weights_that_are_taken_without_their_hash_are_seen(tmp_path, monkeypatch):
   trusting = (
     'import hashlib, os, sys, urllib.request\n'
