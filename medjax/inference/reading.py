@@ -145,6 +145,8 @@ def _read(item: Item, formats: Sequence[ImageFormat]) -> Read:
     raise
   except InputError as error:
     return Read(item, (), str(error))
+  except MemoryError:  # Smaller ones after it may have room.
+    return Read(item, (), f'{item.path}: not enough memory to read it; where there is more, it is')
   except Exception as error:  # Whatever it is, it must not end a job of days.
     if storage.is_gone(error):  # Then no image after it could be read.
       raise

@@ -29,7 +29,7 @@ from medjax.errors import InputError
 from medjax.evaluation import frozen
 from medjax.final_test import overlay as heat_overlay
 from medjax.final_test import saliency
-from medjax.inference import new_images, result_file
+from medjax.inference import new_images, reading, result_file
 from medjax.runs import finished as finished_runs
 from medjax.runs import seen_by_run
 from medjax.runs.layout import Layout
@@ -307,6 +307,16 @@ def test_images_that_trained_the_model_are_refused_unless_allowed(
   said = capsys.readouterr().out
   assert 'note: at least 3 of the 3 images trained or chose this model' in said
   assert json.loads((tmp_path / 'allowed.csv.json').read_text())['training_images'] == 3
+
+
+def test_an_image_without_the_memory_for_it_is_named_so(tmp_path, monkeypatch):
+  def decode(path, image_format):
+    raise MemoryError
+
+  monkeypatch.setattr(decoding, 'decode', decode)
+  path = str(tmp_path / 'huge.png')
+  read = reading._read(Item('huge.png', path, ''), [ImageFormat(16, 1)])
+  assert read.reason.startswith(f'{path}: not enough memory') and '.py' not in read.reason
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders():
