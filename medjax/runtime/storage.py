@@ -6,10 +6,11 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from medjax.errors import InputError
 
@@ -134,6 +135,23 @@ def quiet_threads() -> None:
   """Keeps threads from reporting a failing disk, which the first thread learns of anyway."""
   for name in _LOGGERS:
     logging.getLogger(name).addFilter(_is_no_failure)
+  if not isinstance(sys.unraisablehook, _WithoutClosedLoops):
+    sys.unraisablehook = _WithoutClosedLoops(sys.unraisablehook)
+
+
+class _WithoutClosedLoops:
+  """Reports what could be raised nowhere, but for writes that end after who waited for them.
+
+  A checkpoint of which one write has failed is given up, and the others' ends find nobody.
+  """
+
+  def __init__(self, report: Callable[[Any], object]):
+    self._report = report
+
+  def __call__(self, unraisable: Any) -> None:
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'):
+      self._report(unraisable)
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:

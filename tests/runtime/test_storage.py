@@ -207,6 +207,26 @@ def test_threads_that_log_a_full_disk_are_silent_and_others_are_not(caplog):
   assert [record.exc_info[0] for record in caplog.records] == [KeyError, KeyError]
 
 
+class Late:
+  """Raises where nobody can catch it."""
+
+  def __init__(self, error):
+    self.error = error
+
+  def __del__(self):
+    raise self.error
+
+
+def test_a_write_that_ends_after_its_checkpoint_was_given_up_is_silent(monkeypatch):
+  said = []
+  monkeypatch.setattr(sys, 'unraisablehook', lambda told: said.append(type(told.exc_value)))
+  for _ in range(2):
+    storage.quiet_threads()
+    for error in (RuntimeError('Event loop is closed'), RuntimeError('other'), KeyError('x')):
+      Late(error)
+  assert said == [RuntimeError, KeyError] * 2
+
+
 @needs_full
 def test_a_function_raises_one_line(tmp_path):
   with pytest.raises(InputError) as error, words.renamed(folders=[tmp_path]):
