@@ -124,7 +124,7 @@ def samples(**grown):
 @pytest.mark.parametrize('name', ['memory', 'files', 'threads', 'disk'])
 def test_what_grows_is_lost(name):
   assert long._judged('work', samples(), [])[1] == []
-  grown = {'memory': 10**7, 'disk': 10**6}.get(name, 1)
+  grown = {'memory': 10**7, 'disk': 10**6}.get(name, 2)
   assert f'{name} grew' in long._judged('work', samples(**{name: grown}), [])[1][0]
 
 
