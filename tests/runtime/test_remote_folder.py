@@ -4,69 +4,15 @@ import contextlib
 import os
 import shutil
 import threading
-import time
 
 import fsspec
 import pytest
+from memory_bucket import MEMORY, URL, content, fetched, objects, until, write
 
 from medjax.errors import InputError
-from medjax.runtime import bucket, leases, remote, remote_work, snapshots
+from medjax.runtime import bucket, remote_work
 from medjax.runtime.bucket import Place
 from medjax.runtime.remote_folder import RemoteFolder
-
-URL = 'memory://runs/a'
-MEMORY = type(fsspec.filesystem('memory'))
-
-
-@pytest.fixture
-def machine(tmp_path, monkeypatch):
-  """Makes this process one of several machines, each with a disk of its own, by its name."""
-  monkeypatch.setattr(remote, '_PAUSE', 0)
-  monkeypatch.setattr(leases, 'LONGEST', 0.05)
-  monkeypatch.setattr(leases, '_LOOK', 0.02)
-  monkeypatch.setattr(bucket, '_THREADS', 1)
-  yield lambda name: monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / name))
-  fsspec.filesystem('memory').store.clear()
-
-
-def write(folder, **texts):
-  """Leaves in a folder these files and no others; None is a file that is left as it is."""
-  for path in list(folder.rglob('*')):
-    if path.is_file() and path.name.replace('.', '_') not in texts:
-      path.unlink()
-  for name, text in texts.items():
-    if text is not None:
-      path = folder / name.replace('_', '.')
-      path.parent.mkdir(parents=True, exist_ok=True)
-      path.write_text(text)
-
-
-def content(folder):
-  return {
-    str(path.relative_to(folder)): path.read_text()
-    for path in sorted(folder.rglob('*'))
-    if path.is_file()
-  }
-
-
-def fetched(machine, name):
-  """Returns what a machine that was never there finds."""
-  machine(name)
-  folder = RemoteFolder(Place(URL))
-  folder.open()
-  folder.close()
-  return content(folder.folder)
-
-
-def until(is_so):
-  end = time.monotonic() + 20
-  while not is_so():
-    assert time.monotonic() < end
-    time.sleep(0.005)
-
-
-def objects(url=URL):
-  return sorted(bucket.look(Place(url)).objects)
 
 
 def test_what_is_done_on_one_machine_is_there_on_the_next(machine):
@@ -225,104 +171,6 @@ def test_a_fetch_cut_off_is_done_again_before_anything_else(machine, monkeypatch
   assert not list(folder.parent.glob('a.2*'))
 
 
-def test_one_that_is_at_work_is_not_disturbed(machine, monkeypatch):
-  machine('a')
-  monkeypatch.setattr(leases, 'RENEWED', 0.02)
-  monkeypatch.setattr(leases, 'LONGEST', 2)
-  with remote_work.local(URL) as folder:
-    refusal = 'another process of this machine is at work there'
-    with pytest.raises(InputError, match=refusal), remote_work.local(URL):
-      pass
-    machine('b')
-    refusal = r'runs/a: .*process \d+\) is at work there; wait for it'
-    with pytest.raises(InputError, match=refusal), remote_work.local(URL):
-      pass
-    write(folder, a_txt='a')
-    machine('a')
-  assert objects() == ['a.txt']
-  machine('b')
-  with remote_work.local(URL) as other:
-    assert content(other) == {'a.txt': 'a'}
-
-
-def test_one_that_was_taken_over_pushes_nothing_more(machine, capsys):
-  machine('a')
-  slow = RemoteFolder(Place(URL))
-  slow.open()  # And then asleep: it does not renew.
-  write(slow.folder, a_txt='of a')
-  machine('b')
-  with remote_work.local(URL) as other:
-    assert 'ended without leaving it; what it had not pushed is on its disk' in (
-      capsys.readouterr().out
-    )
-    write(other, b_txt='of b')
-  machine('a')
-  with pytest.raises(InputError, match='another process has taken it over'):
-    slow.push()
-  slow.renew()
-  slow.close()
-  assert objects() == ['b.txt']
-
-
-def test_machines_that_share_work_push_their_own_and_see_that_of_the_others(machine):
-  machine('a')
-  with remote_work.local(URL, piece='0-of-2') as a:
-    (a / 'shards').mkdir()
-    (a / 'shards/0-of-2.csv').write_text('0')
-    machine('b')
-    with remote_work.local(URL, piece='1-of-2') as b:
-      assert content(b) == {}
-      (b / 'shards').mkdir()
-      (b / 'shards/1-of-2.csv').write_text('1')
-      with pytest.raises(InputError, match='at work there'), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases, '_is_renewed', lambda place, lease: True)
-        machine('c')
-        with remote_work.local(URL):  # All of it, while others do pieces.
-          pass
-      machine('b')
-    machine('a')
-    assert remote_work.fetch() and not remote_work.fetch()
-    assert content(a) == {'shards/0-of-2.csv': '0', 'shards/1-of-2.csv': '1'}
-    shutil.rmtree(a / 'shards')
-    (a / 'all.csv').write_text('01')
-  assert objects() == ['all.csv']
-  machine('b')
-  with remote_work.local(URL) as folder:
-    assert content(folder) == {'all.csv': '01'}
-
-
-def test_what_another_piece_has_changed_is_seen_after_an_own_push(machine):
-  machine('a')
-  with remote_work.local(URL, piece='a') as a:
-    (a / 'both.txt').write_text('1')
-    remote_work.push()
-    machine('b')
-    with remote_work.local(URL, piece='b') as b:
-      machine('a')
-      (a / 'both.txt').write_text('2')
-      remote_work._open[0].push()
-      machine('b')
-      (b / 'b.txt').write_text('b')
-      remote_work._open[1].push()
-      assert content(b)['both.txt'] == '1' and remote_work._open[1].folder.fetch()
-      assert content(b) == {'b.txt': 'b', 'both.txt': '2'}
-    machine('a')
-
-
-def test_a_piece_that_was_killed_has_what_it_did_though_others_have_pushed(machine):
-  machine('a')
-  a = RemoteFolder(Place(URL), '0-of-2')
-  a.open()
-  write(a.folder, half_csv='0')
-  machine('b')
-  with remote_work.local(URL, piece='1-of-2') as b:
-    write(b, other_csv='1')
-  machine('a')
-  with remote_work.local(URL, piece='0-of-2') as folder:
-    assert content(folder) == {'half.csv': '0', 'other.csv': '1'}
-  assert objects() == ['half.csv', 'other.csv']
-
-
 def test_of_a_file_only_what_is_called_after_it_is_touched(machine):
   machine('a')
   system = fsspec.filesystem('memory')
@@ -418,48 +266,6 @@ def test_a_reader_finds_one_state_though_somebody_pushes_meanwhile(machine, monk
     assert remote_work.local_copy(URL) == copy and len(got) == 5
     assert len(list((tmp_path / 'reader/medjax/remote').iterdir())) == 1
     machine('a')
-
-
-def test_an_instant_of_a_folder_that_others_write_to(tmp_path, monkeypatch):
-  folder, link = tmp_path / 'run', snapshots._link
-  folder.mkdir()
-  write(folder, a_txt='1', b_txt='1', log_txt='1')
-  calls = []
-
-  def while_written(path, copy):
-    calls.append(path.name)
-    link(path, copy)
-    if calls == ['a.txt']:  # Both are replaced when one of them has been taken.
-      for name in ('a.txt', 'b.txt'):
-        (folder / f'.{name}.tmp').write_text('22')
-        os.replace(folder / f'.{name}.tmp', folder / name)
-
-  monkeypatch.setattr(snapshots, '_link', while_written)
-  stamps, links = snapshots.take(folder, {}, tmp_path / 'copies')
-  assert {path: copy.read_text() for path, copy in links.items()} == content(folder)
-  assert content(folder) == {'a.txt': '22', 'b.txt': '22', 'log.txt': '1'}
-  # A file that grows holds nobody up, and counts as it was.
-  calls.clear()
-
-  def while_growing(path, copy):
-    link(path, copy)
-    with (folder / 'log.txt').open('a') as file:
-      file.write('more')
-
-  monkeypatch.setattr(snapshots, '_link', while_growing)
-  before = (folder / 'log.txt').stat().st_size
-  stamps, _ = snapshots.take(folder, {'a.txt': stamps['a.txt']}, tmp_path / 'copies')
-  assert stamps['log.txt'].size == before < (folder / 'log.txt').stat().st_size
-
-  def always(path, copy):
-    link(path, copy)
-    write(folder, **{f'n{len(calls)}_txt': 'x', 'a_txt': None})
-    calls.append('')
-
-  monkeypatch.setattr(snapshots, '_link', always)
-  monkeypatch.setattr(snapshots, '_PAUSE', 0)
-  with pytest.raises(InputError, match='is being written to all the time'):
-    snapshots.take(folder, {}, tmp_path / 'copies')
 
 
 def test_of_a_file_that_grows_meanwhile_the_beginning_is_sent(machine, monkeypatch):
