@@ -191,3 +191,21 @@ def graded_root(tmp_path_factory):
     lines.append(f'{number}.png,{number // 3},{("none", "mild", "severe")[grade]}')
   (root / 'labels.csv').write_text('\n'.join(lines))
   return root
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+  """Makes this process one of several machines, each with a disk of its own, by its name.
+
+  They share a bucket in memory, see memory_bucket.
+  """
+  import fsspec
+
+  from medjax.runtime import bucket, leases, remote
+
+  monkeypatch.setattr(remote, '_PAUSE', 0)
+  monkeypatch.setattr(leases, 'LONGEST', 0.05)
+  monkeypatch.setattr(leases, '_LOOK', 0.02)
+  monkeypatch.setattr(bucket, '_THREADS', 1)
+  yield lambda name: monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / name))
+  fsspec.filesystem('memory').store.clear()

@@ -47,12 +47,12 @@ def server():
 
 
 @pytest.fixture
-def machine(server, tmp_path, compilation_cache):
+def disk(server, tmp_path, compilation_cache):
   """Runs a command on a machine with an empty disk, killed after so many pushes; 0 is never."""
   cache = pathlib.Path(os.environ['XDG_CACHE_HOME'])
 
-  def run(disk, name, *arguments, pushes=0):
-    own = tmp_path / disk
+  def run(called, name, *arguments, pushes=0):
+    own = tmp_path / called
     (own / 'medjax').mkdir(parents=True, exist_ok=True)
     if not (own / 'medjax/jax').exists():  # What is compiled is no part of the run.
       (own / 'medjax/jax').symlink_to(cache / 'medjax/jax')
@@ -76,16 +76,16 @@ def files_of(url):
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_what_was_pushed_to_the_same_bits(
-  machine, finished, phantom_root, tmp_path
+  disk, finished, phantom_root, tmp_path
 ):
   url = 's3://runs/phantom'
   flags = (PHANTOM, f'--workdir={url}', *TINY, f'--config.data.root={phantom_root}')
   # The first push is that of the checkpoint of step 3.
-  first = machine('a', 'main', *flags, pushes=1)
+  first = disk('a', 'main', *flags, pushes=1)
   assert first.returncode == -signal.SIGKILL and f'{url}: worked on in {tmp_path}' in first.stdout
   left = files_of(url)
   assert 'checkpoints/3/_CHECKPOINT_METADATA' in left and 'evaluation/test.json' not in left
-  second = machine('b', 'main', *flags)
+  second = disk('b', 'main', *flags)
   assert second.returncode == 0, second.stderr
   assert 'takes over from' in second.stdout and 'going on from the checkpoint of step 3' in (
     second.stdout
@@ -102,11 +102,11 @@ def test_a_run_goes_on_from_what_was_pushed_to_the_same_bits(
   metrics = [json.loads(line) for line in there['metrics.jsonl'].decode().splitlines()]
   assert [row['step'] for row in metrics] == sorted(row['step'] for row in metrics)
   # The first machine has what it did not push, and sees that another one has ended the run.
-  third = machine('a', 'main', *flags)
+  third = disk('a', 'main', *flags)
   assert third.returncode == 0 and 'this run is complete' in third.stdout, third.stderr
 
   # A reading of the test set is in the bucket before anybody sees its figures.
-  again = machine('c', 'evaluate', f'--workdir={url}', '--replicates=20', pushes=1)
+  again = disk('c', 'evaluate', f'--workdir={url}', '--replicates=20', pushes=1)
   assert again.returncode == -signal.SIGKILL and 'AUROC' not in again.stdout
   assert len(json.loads(files_of(url)['evaluation/readings.json'])['readings']) == 2
   assert 'The test set was read once before' in files_of(url)['evaluation/test.json'].decode()
@@ -114,7 +114,7 @@ def test_a_run_goes_on_from_what_was_pushed_to_the_same_bits(
   # Whoever only reads needs no right to write, and leaves the run as it is.
   before = files_of(url)
   pieces = [
-    machine(
+    disk(
       f'e{number}', 'predict', f'--workdir={url}', f'--images={phantom_root}',
       '--allow_training_images', '--output=s3://runs/out/films.csv', f'--shard={number}/2',
     )
