@@ -164,9 +164,11 @@ def several_best_variables(layout: Layout, count: int) -> list[tuple[dict[str, A
     return [(_variables(directory / str(step)), step) for step in steps]
   except Exception as error:  # Whatever orbax may raise where files are damaged or missing.
     best = 'its best checkpoint' if count == 1 else f'its {count} best checkpoints'
+    # What orbax says of damaged files is long, and about itself.
+    reason = one_line(error) if isinstance(error, OSError) else f'{type(error).__name__}, damaged?'
     raise InputError(
-      f'{directory}: {best} cannot be read ({one_line(error)}); if the run is still '
-      'training, try again'
+      f'{directory}: {best} cannot be read ({reason}); restore the folder as its run left it, or, '
+      'if the run is still training, try again'
     ) from error
 
 

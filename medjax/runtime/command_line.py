@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from medjax.errors import InputError
-from medjax.runtime import plain_text, progress, remote, remote_work, shards, storage
+from medjax.runtime import interrupts, plain_text, progress, remote, remote_work, shards, storage
 
 _CONFIG = flags.DEFINE_string(
   'config',
@@ -63,7 +63,9 @@ def run(main: Callable[[], None], *, read: Sequence[str] = (), files: Sequence[s
   def guarded(arguments: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     storage.quiet_threads()
+    _open_closed_streams()
     sys.stdout = plain_text.VisibleStream(sys.stdout, remote_work.called)
+    is_interrupted = interrupts.notice()
     try:
       if arguments[1:]:
         raise InputError(
@@ -78,6 +80,10 @@ def run(main: Callable[[], None], *, read: Sequence[str] = (), files: Sequence[s
           main()
           if is_shared and _finds_more():
             main()  # What others have done may be all that was missing.
+      except Exception:
+        if is_interrupted():
+          raise KeyboardInterrupt from None  # A compiler reports it as an error of its own.
+        raise
       finally:
         sys.stdout.flush()  # Here, where it can be answered that nobody reads it.
     except remote.Unreachable as error:
@@ -181,6 +187,13 @@ def _terminated_in_order() -> Iterator[None]:
     yield
   finally:
     signal.signal(signal.SIGTERM, before)
+
+
+def _open_closed_streams() -> None:
+  """Has what is said go nowhere, and into no file, where the shell has closed a stream: `>&-`."""
+  for name in ('stdout', 'stderr'):
+    if getattr(sys, name) is None:
+      setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115  Until the process ends.
 
 
 def _name() -> str:

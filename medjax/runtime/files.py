@@ -209,7 +209,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
   """
   try:
     values = parsed(path.read_text(encoding='utf-8'))
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     raise InputError(
       f'{path}: no such file; {path.parent} is not the work directory of a run'
     ) from None

@@ -109,6 +109,12 @@ def test_what_is_not_a_whole_finished_run_is_refused_in_one_line(finished, tmp_p
   assert '\n' not in str(raised.value)
 
 
+def test_a_file_is_no_run(tmp_path):
+  (tmp_path / 'notes.txt').touch()
+  with pytest.raises(InputError, match=r'notes\.txt is not the work directory of a run$'):
+    open_run(tmp_path / 'notes.txt')
+
+
 def test_a_run_says_where_its_parts_are_and_what_it_found(finished):
   run = open_run(str(finished[0]))
   assert run.workdir == finished[0] and run.report == finished[0] / 'report/index.html'

@@ -145,6 +145,16 @@ def test_a_page_may_be_taken_away(copy):
   finished_runs.open_run(copy.workdir)
 
 
+def test_arrays_that_cannot_be_read_are_one_short_line(copy):
+  run = finished_runs.open_run(copy.workdir)
+  for path in copy.checkpoints.rglob('*'):
+    if path.is_file() and path.name != '_CHECKPOINT_METADATA':
+      path.write_bytes(b'damaged')
+  with pytest.raises(InputError, match=r'checkpoints: its best.*restore the folder') as raised:
+    _ = run.network
+  assert len(str(raised.value)) < len(str(copy.checkpoints)) + 160
+
+
 def test_weights_are_those_that_the_thresholds_were_chosen_for(copy):
   run = finished_runs.open_run(copy.workdir)
   assert run.network.sha256 == run.frozen.weights_sha256

@@ -14,6 +14,7 @@ import os
 import pathlib
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
@@ -178,9 +179,9 @@ def _listed(listed: Iterable[Item], has_patients: bool) -> ImageList:
     offsets.append(end)
     end += file.write(json.dumps(item).encode() + b'\n')
     digest.update(os.fsencode(f'{item.image}\0{item.patient}\n'))
-  return ImageList(
-    len(offsets), digest.hexdigest(), has_patients, {}, file, offsets, threading.Lock()
-  )
+  lock = threading.Lock()
+  weakref.finalize(lock, file.close)  # All copies of a list share both.
+  return ImageList(len(offsets), digest.hexdigest(), has_patients, {}, file, offsets, lock)
 
 
 def _walk(top: str, skipped: collections.Counter) -> Iterator[str]:

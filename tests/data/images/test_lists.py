@@ -1,6 +1,8 @@
 """Which files of a folder are images, in which order, and what a CSV names."""
 
+import gc
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -133,3 +135,17 @@ def test_what_would_end_or_stop_the_walk_is_skipped(tmp_path):
   listed = lists.of_folder(tmp_path)
   assert [item.image for item in lists.items(listed)] == ['a.png', 'loop.png']
   assert listed.skipped == {'neither file nor folder': 1, 'without an ending': 1}
+
+
+def test_a_list_that_is_done_with_closes_its_file(tmp_path):
+  (tmp_path / 'one.png').touch()
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    for listed in (lists.of_paths([tmp_path / 'one.png']), lists.of_folder(tmp_path)):
+      assert next(lists.items(listed)).image.endswith('one.png')
+      file = listed.file
+      del listed
+    gc.collect()
+    assert file.closed
+    del file
+  assert not [warning for warning in caught if warning.category is ResourceWarning]
