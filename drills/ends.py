@@ -8,8 +8,8 @@ import pathlib
 
 import numpy as np
 
-# They grow by lines, and their readers leave out a last one that is not whole.
-_GROWN = ('metrics.jsonl', 'index.jsonl', 'out.csv', 'out.broken.csv')
+# They grow by lines or images, and their readers leave out a last one that is not whole.
+_GROWN = ('metrics.jsonl', 'index.jsonl', 'pixels.npy', 'out.csv', 'out.broken.csv')
 
 
 def half_written(out: pathlib.Path) -> list[str]:
