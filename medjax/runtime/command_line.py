@@ -67,6 +67,7 @@ def run(main: Callable[[], None], *, read: Sequence[str] = (), files: Sequence[s
     sys.stdout = plain_text.VisibleStream(sys.stdout, remote_work.called)
     is_interrupted = interrupts.notice()
     try:
+      _check_folder()
       if arguments[1:]:
         raise InputError(
           f"'{arguments[1]}' is no flag; flags look like --config=configs/phantom.py, overrides "
@@ -189,6 +190,16 @@ def _terminated_in_order() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
+def _check_folder() -> None:
+  try:
+    os.getcwd()
+  except FileNotFoundError:
+    raise InputError(
+      'the folder that the command was started in is gone; cd to one that exists, or to the same '
+      'path if it was made again'
+    ) from None
+
+
 def _open_closed_streams() -> None:
   """Has what is said go nowhere, and into no file, where the shell has closed a stream: `>&-`."""
   for name in ('stdout', 'stderr'):
@@ -240,6 +251,8 @@ def _reader_is_gone() -> bool:
 def _parse_flags(argv: list[str]) -> list[str]:
   try:
     return flags.FLAGS(argv)
+  except SystemExit:
+    sys.exit()  # Of --help, which absl ends with status 1.
   except flags.Error as error:
     print(f'error: {" ".join(str(error).split())}; --help lists the flags', file=sys.stderr)
     sys.exit(1)

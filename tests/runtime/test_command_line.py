@@ -1,5 +1,6 @@
-"""Ctrl-C while code of others drops it or calls it another error; streams that are closed."""
+"""Ctrl-C while code of others drops it or calls it another error; streams and folders that are gone."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -65,3 +66,20 @@ def test_a_closed_stream_is_nobody_who_reads(closed, said):
   line = f'{sys.executable} -m medjax.models {closed}'
   ended = subprocess.run(line, shell=True, cwd=PROJECT, capture_output=True, text=True, timeout=60)
   assert ended.returncode == 0 and ended.stdout.startswith(said) and not ended.stderr
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+  line = f'mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m medjax.split'
+  environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+  ended = subprocess.run(
+    line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+  )
+  assert ended.returncode == 1
+  assert ended.stderr.splitlines()[-1].startswith('error: the folder that the command was started')
+  assert 'Traceback' not in ended.stderr
+
+
+def test_help_is_no_failure():
+  asked = [sys.executable, '-m', 'medjax', 'models', '--help']
+  ended = subprocess.run(asked, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+  assert ended.returncode == 0 and ended.stdout.strip().startswith('Prints every network')
