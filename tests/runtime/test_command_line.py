@@ -1,4 +1,4 @@
-"""Ctrl-C while code of others drops it or calls it another error; streams and folders that are gone."""
+"""Ctrl-C that code of others drops or calls another error; streams and folders that are gone."""
 
 import os
 import signal
