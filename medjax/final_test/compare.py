@@ -72,7 +72,7 @@ def _side_of(run: Run) -> _Side:
   result, proof = run.result, files.read_json(run.layout.split_proof)
   facts = {**result.facts, 'notes': result.study_notes}
   sentences = weaknesses.of_run(result, proof, facts)
-  return _Side(remote_work.called(run.workdir), run.raw_predictions('test'), sentences, run)
+  return _Side(remote_work.with_urls(run.workdir), run.raw_predictions('test'), sentences, run)
 
 
 def _compare(one: _Side, other: _Side, protocol: Protocol, margin: float) -> Compared:
@@ -158,7 +158,7 @@ def compare_run(
     _name(against),
     run.layout.reports,
     run.layout.evaluation,
-    compares=(remote_work.called(against.resolve()),),
+    compares=(remote_work.with_urls(against.resolve()),),
   )
   destination.check()
   side = _side_of(run)
@@ -196,7 +196,7 @@ def compare_files(
   test = sources.read(sources.predictions, sources.truth, protocol)
   truth = str(sources.truth or sources.predictions)
   check(test, None, protocol, names, predictions=str(sources.predictions), truth=truth)
-  compares = tuple(remote_work.called(path.resolve()) for path in (sources.predictions, against))
+  compares = tuple(remote_work.with_urls(path.resolve()) for path in (sources.predictions, against))
   destination = _Destination(_name(against), output, output, compares)
   destination.check()
   other = _other(against, sources._replace(labels=test.labels), protocol)

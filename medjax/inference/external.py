@@ -181,8 +181,8 @@ def by_site_of_test(run: Run, by: str) -> Sites:
     sites = by_site.by_column(frozen.calibrated(level, units), level.operating_points, by, protocol)
   return dataclasses.replace(
     sites,
-    run=remote_work.called(run.workdir),
-    tested=f'the own test of {remote_work.called(run.workdir)}',
+    run=remote_work.with_urls(run.workdir),
+    tested=f'the own test of {remote_work.with_urls(run.workdir)}',
     warning=generated.of_run(run.config),
     notes=(
       'All sites have trained the run unless its split kept some apart: this is how one model does '
@@ -295,7 +295,7 @@ def _source(
   run: Run, config: Config, asked: Asked, other: ExternalSet, met: Met, unreadable: dict[str, str]
 ) -> Source:
   return Source(
-    run=remote_work.called(run.workdir),
+    run=remote_work.with_urls(run.workdir),
     step=run.frozen.step,
     frozen_sha256=hashlib.sha256(run.layout.frozen.read_bytes()).hexdigest(),
     source=config.data.source,

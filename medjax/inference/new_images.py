@@ -147,8 +147,8 @@ def predict_to_csv(
   batch_size = _batch_size(run, output, pieces, shard is not None, mesh)
   networks = [member.network for member in (run, *run.members)]
   settings = {
-    'workdir': remote_work.called(run.workdir.resolve()),
-    'members': [remote_work.called(member.workdir.resolve()) for member in run.members],
+    'workdir': remote_work.with_urls(run.workdir.resolve()),
+    'members': [remote_work.with_urls(member.workdir.resolve()) for member in run.members],
     'steps': [list(network.steps) for network in networks],
     'frozen_sha256': hashlib.sha256(run.layout.frozen.read_bytes()).hexdigest(),
     'averaged': averaging.in_words(run.config, len(networks[0].steps)),
@@ -158,7 +158,7 @@ def predict_to_csv(
     'images_sha256': images.sha256,
     'batch_size': batch_size,
     'raw': raw,
-    'heat_maps': remote_work.called(heat_maps.resolve()) if heat_maps else None,
+    'heat_maps': remote_work.with_urls(heat_maps.resolve()) if heat_maps else None,
     'heat_map_labels': list(heat_map_labels),
     'training_images': seen,
   }

@@ -72,7 +72,7 @@ class Journal(NamedTuple):
   removed: tuple[str, ...]
 
 
-class Found(NamedTuple):
+class Listing(NamedTuple):
   """Everything in the bucket at one look.
 
   Attributes:
@@ -98,7 +98,7 @@ def place_of(url: str, is_file: bool) -> Place:
   return Place(f'{start}://{folder}', name)
 
 
-def look(place: Place) -> Found:
+def look(place: Place) -> Listing:
   """Looks at what is in the bucket.
 
   Raises:
@@ -115,13 +115,13 @@ def look(place: Place) -> Found:
         lists = {name: tuple(values[name]) for name in ('new', 'replaced', 'removed')}
         name = posixpath.basename(path).removesuffix(ending)
         journals[name] = Journal(values['number'], values['is_whole'], **lists)
-  return Found(objects, journals)
+  return Listing(objects, journals)
 
 
-def state(place: Place, found: Found) -> dict[str, tuple[str, Info]]:
+def state(place: Place, listing: Listing) -> dict[str, tuple[str, Info]]:
   """Returns the files that count: path → the key of its content in the folder, and its info."""
-  counting = {path: (path, info) for path, info in found.objects.items() if not _is_control(path)}
-  for name, journal in found.journals.items():
+  counting = {path: (path, info) for path, info in listing.objects.items() if not _is_control(path)}
+  for name, journal in listing.journals.items():
     if not journal.is_whole:
       for path in journal.new:
         counting.pop(path, None)
@@ -130,8 +130,8 @@ def state(place: Place, found: Found) -> dict[str, tuple[str, Info]]:
       counting.pop(path, None)
     for path in journal.replaced:
       key = _next(place, name, path)
-      if key in found.objects:  # Else it is in its place already.
-        counting[path] = key, found.objects[key]
+      if key in listing.objects:  # Else it is in its place already.
+        counting[path] = key, listing.objects[key]
   return counting
 
 
@@ -165,7 +165,7 @@ def send(
     put(place, targets[path], *sources[path])
     check(path)
 
-  _each(send_one, targets)
+  _for_all(send_one, targets)
 
 
 def count(place: Place, name: str, journal: Journal) -> None:
@@ -173,34 +173,34 @@ def count(place: Place, name: str, journal: Journal) -> None:
   _write_journal(place, name, journal._replace(is_whole=True))
 
 
-def finish(place: Place, name: str, journal: Journal, found: Found) -> None:
+def finish(place: Place, name: str, journal: Journal, listing: Listing) -> None:
   """Brings the bucket to what a whole journal says, or undoes one that is not; see `forget`.
 
   Args:
     place: of the bucket.
     name: of the piece of work.
     journal: of it.
-    found: what is in the bucket.
+    listing: what is in the bucket.
   """
   if not journal.is_whole:
-    remove(place, [path for path in journal.new if path in found.objects])
+    remove(place, [path for path in journal.new if path in listing.objects])
     return
   staged = {path: _next(place, name, path) for path in journal.replaced}
-  staged = {path: key for path, key in staged.items() if key in found.objects}
+  staged = {path: key for path, key in staged.items() if key in listing.objects}
 
   def move(path: str) -> None:
     fs, source = remote.system(f'{place.url}/{staged[path]}')
     target = remote.system(f'{place.url}/{path}')[1]
     _written(f'{place.url}/{path}', lambda: fs.cp_file(source, target))
 
-  _each(move, staged)
-  remove(place, [path for path in journal.removed if path in found.objects])
+  _for_all(move, staged)
+  remove(place, [path for path in journal.removed if path in listing.objects])
 
 
-def forget(place: Place, name: str, found: Found) -> None:
+def forget(place: Place, name: str, listing: Listing) -> None:
   """Removes what was sent beside a finished journal, and then the journal."""
   start = f'{place.control}/{name}.next/'
-  remove(place, [path for path in found.objects if path.startswith(start)])
+  remove(place, [path for path in listing.objects if path.startswith(start)])
   remove(place, [f'{place.control}/{name}.push.json'])
 
 
@@ -235,7 +235,7 @@ def fetch(place: Place, keys: Mapping[str, str], folder: pathlib.Path) -> None:
     with files.writing_whole(target) as file:
       remote.tried(url, lambda: fs.get_file(key, file.name))
 
-  _each(get, sorted(keys))
+  _for_all(get, sorted(keys))
 
 
 def remove(place: Place, paths: Iterable[str]) -> None:
@@ -251,7 +251,7 @@ def remove(place: Place, paths: Iterable[str]) -> None:
         for parent in pathlib.PurePosixPath(path).parents[:-1]:
           fs.rmdir(remote.system(f'{place.url}/{parent}')[1])
 
-  _each(delete, paths)
+  _for_all(delete, paths)
 
 
 def read_json(place: Place, path: str) -> dict[str, Any]:
@@ -303,7 +303,7 @@ def _written(url: str, write: Callable[[], Any]) -> None:
     raise InputError(f'{url}: there is no such bucket; make it first') from None
 
 
-def _each(function: Callable[[str], None], paths: Iterable[str]) -> None:
+def _for_all(function: Callable[[str], None], paths: Iterable[str]) -> None:
   """Calls a function for each path, several at a time; the first error ends it."""
   paths = list(paths)
   if len(paths) < 2:

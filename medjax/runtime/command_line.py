@@ -64,7 +64,7 @@ def run(main: Callable[[], None], *, read: Sequence[str] = (), files: Sequence[s
     logging.set_verbosity(logging.ERROR)
     storage.quiet_threads()
     _open_closed_streams()
-    sys.stdout = plain_text.VisibleStream(sys.stdout, remote_work.called)
+    sys.stdout = plain_text.VisibleStream(sys.stdout, remote_work.with_urls)
     is_interrupted = interrupts.notice()
     try:
       _check_folder()
@@ -213,7 +213,7 @@ def _name() -> str:
 
 
 def _exit(line: str) -> NoReturn:
-  print(f'error: {plain_text.line(remote_work.called(line))}', file=sys.stderr)
+  print(f'error: {plain_text.line(remote_work.with_urls(line))}', file=sys.stderr)
   sys.exit(1)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from medjax.errors import InputError
 from medjax.runtime import bucket, progress
-from medjax.runtime.bucket import Found, Place
+from medjax.runtime.bucket import Listing, Place
 
 RENEWED, LONGEST = 45.0, 180.0  # seconds between two renewals, and until one counts as left behind
 _LOOK = 5.0  # seconds between two looks at that of another
@@ -48,13 +48,13 @@ class Lease(NamedTuple):
 
 
 def take(
-  place: Place, found: Found, name: str, copy: str, is_at_work: Callable[[str], bool]
+  place: Place, listing: Listing, name: str, copy: str, is_at_work: Callable[[str], bool]
 ) -> tuple[Lease, list[Lease]]:
   """Takes the lease of a piece of work.
 
   Args:
     place: of the bucket.
-    found: what is in it.
+    listing: what is in it.
     name: of the piece, or WHOLE.
     copy: the number of the folder of this disk.
     is_at_work: name → whether another process of this disk's folder is at work on it.
@@ -66,7 +66,7 @@ def take(
     InputError: another process is at work there, on the same piece or on all.
   """
   left = []
-  for other in _found(place, found):
+  for other in _leases(place, listing):
     if bucket.WHOLE not in (name, other.name) and name != other.name:
       continue
     is_here = other.copy == copy
@@ -116,9 +116,9 @@ def give_back(place: Place, lease: Lease) -> None:
     bucket.remove(place, [_path(place, lease.name)])
 
 
-def _found(place: Place, found: Found) -> list[Lease]:
+def _leases(place: Place, listing: Listing) -> list[Lease]:
   leases = []
-  for path in found.objects:
+  for path in listing.objects:
     if posixpath.dirname(path) == place.control and path.endswith(_ENDING):
       values = bucket.read_json(place, path)
       if values.keys() == set(Lease._fields):

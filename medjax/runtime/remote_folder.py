@@ -22,7 +22,7 @@ from typing import Any
 
 from medjax.errors import InputError, count
 from medjax.runtime import bucket, files, leases, progress, remote, snapshots, storage
-from medjax.runtime.bucket import WHOLE, Found, Journal, Place
+from medjax.runtime.bucket import WHOLE, Journal, Listing, Place
 from medjax.runtime.remote import Info
 from medjax.runtime.snapshots import Stamp
 
@@ -122,9 +122,9 @@ class RemoteFolder:
     with self._alone():
       known = _Known(self._home / 'known.json')
       known.write()
-      found = bucket.look(self.place)
+      listing = bucket.look(self.place)
       self._lease, left = leases.take(
-        self.place, found, self._name, known.copy, self._is_at_work_here
+        self.place, listing, self._name, known.copy, self._is_at_work_here
       )
       said = [
         f'{self.place}: takes over from {lease.who}, which ended without leaving it; what it had '
@@ -180,10 +180,10 @@ class RemoteFolder:
       yield
 
   def _settle_and_fetch(self, known: _Known) -> list[str]:
-    found = bucket.look(self.place)
-    for name, journal in found.journals.items():
+    listing = bucket.look(self.place)
+    for name, journal in listing.journals.items():
       if self._name in (name, WHOLE):
-        self._settle(known, name, journal, found)
+        self._settle(known, name, journal, listing)
     said: list[str] = []
     for number in range(_TRIES):
       try:
@@ -231,13 +231,13 @@ class RemoteFolder:
       size = sum(there[path].size for path in wanted)
       said.append(f'{self.place}: {count(len(wanted), "file")} fetched ({storage.size(size)})')
 
-  def _settle(self, known: _Known, name: str, journal: Journal, found: Found) -> None:
+  def _settle(self, known: _Known, name: str, journal: Journal, listing: Listing) -> None:
     """Ends a push that somebody has begun."""
-    bucket.finish(self.place, name, journal, found)
-    found = bucket.look(self.place)
+    bucket.finish(self.place, name, journal, listing)
+    listing = bucket.look(self.place)
     if journal.is_whole and journal.number == known.pending[0]:
-      known.pushed(found.objects)
-    bucket.forget(self.place, name, found)
+      known.pushed(listing.objects)
+    bucket.forget(self.place, name, listing)
 
   def _push(self, known: _Known, copies: pathlib.Path) -> tuple[int, int]:
     stamps, links = snapshots.take(self.folder, known.stamps, copies, self.place.start)
@@ -245,12 +245,12 @@ class RemoteFolder:
     if not links and not removed:
       return 0, 0
     self._check_held()
-    found = bucket.look(self.place)
-    if own := found.journals.get(self._name):  # Of a push that was cut off.
-      self._settle(known, self._name, own, found)
+    listing = bucket.look(self.place)
+    if own := listing.journals.get(self._name):  # Of a push that was cut off.
+      self._settle(known, self._name, own, listing)
       return self._push(known, copies)
-    replaced = tuple(path for path in links if path in found.objects)
-    new = tuple(path for path in links if path not in found.objects)
+    replaced = tuple(path for path in links if path in listing.objects)
+    new = tuple(path for path in links if path not in listing.objects)
     journal = Journal(uuid.uuid4().hex, False, new, replaced, tuple(removed))
     known.pending = journal.number, {path: stamps[path] for path in links}, removed
     known.write()
@@ -267,9 +267,9 @@ class RemoteFolder:
     bucket.count(self.place, self._name, journal)
     whole = journal._replace(is_whole=True)
     bucket.finish(self.place, self._name, whole, bucket.look(self.place))
-    found = bucket.look(self.place)
-    known.pushed(found.objects)
-    bucket.forget(self.place, self._name, found)
+    listing = bucket.look(self.place)
+    known.pushed(listing.objects)
+    bucket.forget(self.place, self._name, listing)
     return len(links), sum(size for _, size in sources.values())
 
   def _check_held(self) -> None:

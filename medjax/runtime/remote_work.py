@@ -25,7 +25,7 @@ _open: list['_Work'] = []
 _urls: dict[str, str] = {}  # folder of this disk → what it is a copy of
 
 
-def called(path: str | os.PathLike) -> str:
+def with_urls(path: str | os.PathLike) -> str:
   """Returns a path, or a text with paths, in which folders that are copies are called by URL."""
   text = os.fspath(path)
   for folder, url in _urls.items():
@@ -33,7 +33,7 @@ def called(path: str | os.PathLike) -> str:
   return text
 
 
-def _call(folder: pathlib.Path, url: str) -> None:
+def _note_url(folder: pathlib.Path, url: str) -> None:
   for path in (folder.resolve(), folder):
     _urls[str(path)] = url
 
@@ -105,18 +105,18 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
   url = os.fspath(path).rstrip('/')
   place, before = bucket.place_of(url, is_file=False), None
   for _ in range(_TRIES):
-    found = bucket.look(place)
-    if not found.objects:
+    listing = bucket.look(place)
+    if not listing.objects:
       raise InputError(f'{url}: no such file or folder')
-    if '' in found.objects:  # A file.
+    if '' in listing.objects:  # A file.
       one = pathlib.Path(remote.local_copy(url))
-      _call(one, url)
+      _note_url(one, url)
       return one
-    copy = _Copy(place, bucket.state(place, found))
+    copy = _Copy(place, bucket.state(place, listing))
     with progress.waiting(f'fetching {url}'):
       is_whole = copy.fetch(before)
     if is_whole:
-      _call(copy.folder, url)
+      _note_url(copy.folder, url)
       return copy.folder
     before = copy
   raise InputError(f'{url}: is changed all the time; try again when nobody works there')
@@ -191,7 +191,7 @@ class _Work:
       said = self.folder.open()
     for line in (f'{self._place}: worked on in {self.folder.path}', *said):
       progress.say(line)
-    _call(self.folder.folder, self._place.url)
+    _note_url(self.folder.folder, self._place.url)
     for thread in self._threads:
       thread.start()
     return self

@@ -41,8 +41,10 @@ def stamps(folder: pathlib.Path, start: str = '') -> dict[str, Stamp]:
     folder: that may not exist.
     start: what the names in the folder begin with that count.
   """
-  found = {path: stamp for path, stamp in _walk(folder, '') if path.startswith(start) or not start}
-  return dict(sorted(found.items()))
+  counting = {
+    path: stamp for path, stamp in _walk(folder, '') if path.startswith(start) or not start
+  }
+  return dict(sorted(counting.items()))
 
 
 def _walk(folder: pathlib.Path, inside: str) -> Iterator[tuple[str, Stamp]]:

@@ -238,8 +238,8 @@ def test_pushed_meanwhile_is_what_was_there_when_it_was_asked_for(machine, monke
     remote_work.push()
     (copied,) = [remote_work.local_copy(URL)]
     assert content(copied) == {'log.txt': '12', 'state.txt': 'saved'}
-    assert remote_work.called(f'{folder}/log.txt: bad') == f'{URL}/log.txt: bad'
-    assert remote_work.called(copied) == URL
+    assert remote_work.with_urls(f'{folder}/log.txt: bad') == f'{URL}/log.txt: bad'
+    assert remote_work.with_urls(copied) == URL
 
 
 def test_a_reader_finds_one_state_though_somebody_pushes_meanwhile(machine, monkeypatch, tmp_path):
