@@ -159,6 +159,7 @@ def _evaluated_again(
     if number is not None:
       readings.bring_back(run.layout, number)
     raise
+  readings.forget_cut_off(run.layout)
   remote_work.push()  # Of a run in a bucket: it is recorded there before anybody sees figures.
   return Evaluated(result, run.report)
 

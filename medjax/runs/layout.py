@@ -106,6 +106,11 @@ class Layout:
     """How often the test set was read, and under which settings; see medjax.runs.readings."""
     return self.evaluation / 'readings.json'
 
+  @property
+  def cut_off_reading(self) -> pathlib.Path:
+    """A reading that was cut off, until the next one has recorded it."""
+    return self.evaluation / 'cut_off.json'
+
   def earlier_result(self, number: int) -> pathlib.Path:
     """The test result of an earlier reading, the first being 1."""
     return self.evaluation / f'test.{number}.json'

@@ -125,18 +125,26 @@ def bring_back_cut_off(layout: Layout) -> Reading | None:
   For who holds the lock of the run.
 
   Returns the reading that was cut off, to be recorded as one whose figures may have been seen;
-  None where there is none, or none had begun.
+  None where there is none, or none had begun. Until it is recorded it stays in a file, which
+  `forget_cut_off` removes.
   """
   if layout.is_finished() or not layout.is_run():
-    return None
+    return files.read_json(layout.cut_off_reading) if layout.cut_off_reading.is_file() else None
   now, known = files.read_json(layout.config), read(layout)
   for number, cut_off in ((len(known), None), (len(known) - 1, known[-1] if known else None)):
     if number > 0 and layout.earlier_result(number).is_file():
       if not changes(known[number - 1], now):
+        if cut_off is not None:
+          files.write_whole(layout.cut_off_reading, json.dumps(cut_off))
         bring_back(layout, number)
         return cut_off
       return None
   return None
+
+
+def forget_cut_off(layout: Layout) -> None:
+  """Removes the file of a reading that was cut off, once it is recorded."""
+  layout.cut_off_reading.unlink(missing_ok=True)
 
 
 def _same(one: Reading, other: Reading) -> bool:

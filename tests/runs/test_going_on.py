@@ -339,7 +339,10 @@ def test_the_figures_of_a_killed_reading_may_have_been_seen(finished, tmp_path, 
   assert not layout.is_finished()
   with files.locked(layout.lock, ''), pytest.raises(InputError, match='another process is at work'):
     again.evaluate_run(layout.workdir, replicates=30)
+  with pytest.raises(InputError, match='replicates'):
+    again.evaluate_run(layout.workdir, replicates=-1)
   again.evaluate_run(layout.workdir, replicates=30)
+  assert not layout.cut_off_reading.exists()
   assert layout.earlier_result(1).read_bytes() == first
   check_earlier(layout, 1)
   result = finished_runs.open_run(layout.workdir).result
