@@ -79,7 +79,7 @@ def test_a_job_that_meets_its_time_limit_goes_on_to_the_same_bits(
   log, workdir, other = (tmp_path / name for name in ('log', 'run', 'other'))
   arguments = [
     '--config=phantom', *TINY, f'--config.data.root={phantom_root}',
-    '--config.steps=20000', '--config.evaluate_every=10000', '--config.evaluation.saliency=none',
+    '--config.steps=60000', '--config.evaluate_every=30000', '--config.evaluation.saliency=none',
   ]  # fmt: skip
   # Slurm may send the signal up to a minute early.
   options = ['--time=00:03:00', '--signal=B:USR1@60']
