@@ -36,7 +36,8 @@ _FORMULA = re.compile(r'="(.*)"')  # as spreadsheets keep text
 _THOUSANDS = re.compile(r'\d{1,3}(,\d{3})+')
 _WHOLE = re.compile(r'(\d+)\.0*')
 _DIGITS = frozenset('0123456789')
-_SEPARATORS = re.compile(r'[\s_/#+\u2212-]+')
+_AROUND = '\'"` \t\r\n+#-\u2212'
+_SEPARATORS = re.compile(r'[\s_/\\:|()#+\u2212-]+')
 # Not within a word such as 00a1: identifiers of random letters and digits would look alike.
 _LEADING_ZEROS = re.compile(r'(?<![\d.])0+(?=\d+(?!\w))')
 
@@ -52,23 +53,37 @@ def key(name: str) -> str:
   """Returns what is left of a name without the ways to write it: equal for look-alikes.
 
   Case, compatible and composed characters and digits of other scripts (Unicode's NFKC and decimal
-  values), characters without a picture (category Cf), surrounding quotes, spaces, hyphens,
-  underscores, slashes, plus, minus and number signs between parts, a whole number's decimals and
-  commas, and zeros before a number make no difference.
+  values), characters without a picture (category Cf), surrounding quotes and signs, spaces,
+  hyphens, underscores, slashes, colons, bars, brackets, plus, minus and number signs between parts,
+  a whole number's decimals and commas, and zeros before a number make no difference.
   """
+  return _parts(_bare(name))
+
+
+def _bare(name: str) -> str:
+  """Returns a name in lower case and plain characters, without quotes and signs around it."""
   if not name.isascii():
     name = unicodedata.normalize('NFKC', name)
     name = unicodedata.normalize('NFKC', ''.join(map(_plain, name)).casefold())
   if in_formula := _FORMULA.fullmatch(name.strip()):
     name = in_formula[1]
-  name = name.strip('\'"` \t\r\n').lower()
-  if name.isdigit():
-    return name.lstrip('0') or '0'
-  if _THOUSANDS.fullmatch(name.split('.')[0]):
-    name = name.replace(',', '')
-  if whole := _WHOLE.fullmatch(name):
+  return name.strip(_AROUND).lower()
+
+
+def _parts(bare: str) -> str:
+  """Returns the parts of a bare name with a space between them, without zeros before a number."""
+  if bare.isdigit():
+    return bare.lstrip('0') or '0'
+  if _THOUSANDS.fullmatch(bare.split('.')[0]):
+    bare = bare.replace(',', '')
+  if whole := _WHOLE.fullmatch(bare):
     return whole[1].lstrip('0') or '0'
-  return _LEADING_ZEROS.sub('', _SEPARATORS.sub(' ', name).strip())
+  return _LEADING_ZEROS.sub('', _SEPARATORS.sub(' ', bare).strip())
+
+
+def _whole(name: str) -> str:
+  """Returns the key of a name without its separators: P-007 may be P7, and 123-04-67 1230467."""
+  return _parts(_SEPARATORS.sub('', _bare(name)))
 
 
 def _plain(character: str) -> str:
@@ -88,20 +103,15 @@ def finder(known: Mapping[str, Value]) -> Callable[[str], Value | None]:
   for name, value in known.items():
     by_key.setdefault(key(name), value)
     if ' ' in key(name):
-      by_whole.setdefault(_whole(key(name)), value)
+      by_whole.setdefault(_whole(name), value)
 
   def find(name: str) -> Value | None:
     own = key(name)
     if own in by_key:
       return by_key[own]
-    return by_key.get(_whole(own)) if ' ' in own else by_whole.get(own)
+    return by_key.get(_whole(name)) if ' ' in own else by_whole.get(own)
 
   return find
-
-
-def _whole(separated: str) -> str:
-  """Returns the key of a name without its separators: P-007 may be P7, and 123-45-67 1234567."""
-  return key(separated.replace(' ', ''))
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
@@ -113,11 +123,23 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
   for name in distinct:
     groups.setdefault(key(name), []).append(name)
   # 1-23 and 12-3 are two, and one of them 123 if that is there.
+  joined_to = {text: text for text in groups}
   for separated in [text for text in groups if ' ' in text]:
-    together = _whole(separated)
-    if together in groups:
-      groups[together] = sorted(groups[together] + groups.pop(separated), key=distinct.index)
-  return [group for group in groups.values() if len(group) > 1]
+    for together in {_whole(name) for name in groups[separated]} & joined_to.keys():
+      one, other = _end(joined_to, separated), _end(joined_to, together)
+      joined_to[one] = other
+  together_with: dict[str, list[str]] = {}
+  for text, group in groups.items():
+    together_with.setdefault(_end(joined_to, text), []).extend(group)
+  order = {name: number for number, name in enumerate(distinct)}
+  alike = [sorted(group, key=order.__getitem__) for group in together_with.values()]
+  return sorted((group for group in alike if len(group) > 1), key=lambda group: order[group[0]])
+
+
+def _end(joined_to: Mapping[str, str], text: str) -> str:
+  while joined_to[text] != text:
+    text = joined_to[text]
+  return text
 
 
 def _are_plain(names: list[str]) -> bool:

@@ -38,6 +38,15 @@ SPELLINGS = [
   ('12/345', '12345'),
   ('-7', '\u22127'),
   ('123-45-67', '1234567'),
+  ('123-04-67', '1230467'),
+  ('12/045', '12045'),
+  ('1-07', '107'),
+  ('P-007', 'P7'),
+  ('+7.0', '7'),
+  ('#1,234', '1234'),
+  ('12:345', '12-345'),
+  ('12\\345', '12/345'),
+  ('(7)', '7'),
   ('="007"', '7'),
   ('site01_pat007', 'site1-pat7'),
   ('Jos\u00e9', 'Jose\u0301'),
@@ -53,6 +62,8 @@ OTHERS = [
   ('07', '70'),
   ('P7', 'Q7'),
   ('1-23', '12-3'),
+  ('12-045', '1245'),
+  ('1-07', '17'),
   ('1.5', '1.05'),
   ('1.2.840.10', '1.2.840.1'),
   ('a00b1', 'a0b1'),
@@ -80,6 +91,12 @@ def test_others_do_not(one, other):
 def test_parts_of_numbers_are_two_people_without_a_name_that_is_both():
   assert identifiers.look_alikes(['1-23', '12-3', '1-2-3']) == []
   assert identifiers.look_alikes(['1-23', '123']) == [['1-23', '123']]
+
+
+def test_what_two_spellings_of_one_may_be_is_all_one():
+  names = ['1-7', '17', '1-07', '107', '1-8']
+  assert identifiers.look_alikes(names) == [names[:4]]
+  assert identifiers.look_alikes(['1-23', '12-3', '123']) == [['1-23', '12-3', '123']]
 
 
 @pytest.mark.parametrize(
