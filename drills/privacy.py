@@ -116,6 +116,7 @@ def _films(root: pathlib.Path, count: int) -> int:
     for keyword, vr in names:
       setattr(data, keyword, _canary(vr, number))
     data.PatientID = f'{MARK}{number // 2:06}'
+    data.PatientSex = 'FM'[number % 2]  # So that a note gives an example of a patient.
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     block = data.private_block(0x0011, f'{MARK} private', create=True)
     block.add_new(1, 'LO', _canary('LO', number))

@@ -71,11 +71,13 @@ def page(
   settings = files.read_json(layout.config)
   config = configs.from_dict(settings)
   result = dataclasses.replace(result, notes=tuple(map(in_words, result.notes)))
+  proof = files.read_json(layout.split_proof)
+  proof['notes'] = list(map(in_words, proof.get('notes', ())))
   return run_page.render(
     title=f'{config.model.name} on {remote.name(config.data.root)}',
     result=result,
     history=metrics_file.read(layout),
-    split_proof=files.read_json(layout.split_proof),
+    split_proof=proof,
     config=settings,
     facts={
       **result.facts,

@@ -8,10 +8,9 @@ import pandas as pd
 
 from medjax.evaluation.result import Result
 from medjax.final_test import report_files
+from medjax.report import weaknesses
 from medjax.runs.layout import Layout
 
-# Notes give an example of the images or patients that they count.
-_EXAMPLE = re.compile(r""",? such as (patient )?('[^']*'|\S+?)(?=[,;:)\s]|\.\s|\.?$)""")
 _FEWEST = 5  # letters or digits of a name that is told from a word or a number
 
 
@@ -24,9 +23,7 @@ def page(layout: Layout, result: Result) -> tuple[str, str]:
     layout: of the run's work directory.
     result: of its test.
   """
-  text = report_files.page(
-    layout, result, pictures=(), in_words=lambda note: _EXAMPLE.sub('', note)
-  )
+  text = report_files.page(layout, result, pictures=(), in_words=weaknesses.without_example)
   table = pd.read_csv(layout.split, usecols=['image', 'patient'], dtype=str, keep_default_na=False)
   return text, next(iter(_named(text, {*table['image'], *table['patient']})), '')
 

@@ -177,7 +177,7 @@ def _caveats(result: Result, proof: Mapping[str, Any]) -> str:
   facts = {**result.facts, 'notes': result.study_notes}
   notes = weaknesses.of_run(result, proof, facts)
   return '## What weakens these figures\n\n' + markdown.items(
-    *(notes or ['Nothing that medjax looks for.'])
+    *(map(weaknesses.without_example, notes) if notes else ['Nothing that medjax looks for.'])
   )
 
 

@@ -50,6 +50,9 @@ LADDER: tuple[tuple[str, ...], ...] = (
   ),
 )  # fmt: skip
 _WHOSE = re.compile(r'^Of (?:\S|\xa0)+: ')  # of `of_both`
+_EXAMPLE = re.compile(
+  r""",? such as (patient )?('[^']*'( and '[^']*')?|\S+?)(?=[,;:)\s]|\.\s|\.?$)"""
+)
 _MIDDLE = len(LADDER)
 LEAST: tuple[tuple[str, ...], ...] = (
   (
@@ -75,6 +78,11 @@ def gravity(sentence: str) -> int:
 def ranked(sentences: Iterable[str]) -> list[str]:
   """Returns sentences, each once, the gravest first; of equally grave ones the earlier first."""
   return sorted(dict.fromkeys(map(str, sentences)), key=gravity)
+
+
+def without_example(note: str) -> str:
+  """Returns a note without the example of the images or patients that it counts."""
+  return _EXAMPLE.sub('', note)
 
 
 def of_run(result: Result, proof: Mapping, facts: Mapping) -> list[str]:

@@ -3,9 +3,15 @@
 import csv
 import dataclasses
 import html
+import json
 import shutil
 
+import pandas as pd
+
+from medjax.data import table as study_table
+from medjax.data.split import characteristics
 from medjax.final_test import report_files, shared_report
+from medjax.inference import model_card
 from medjax.runs.finished import open_run
 
 
@@ -30,13 +36,31 @@ def test_notes_lose_their_examples(finished):
     f'3 of the 9 patients, such as {patient}, have names of others.',
     f'4 patients are there twice, such as patient {patient}.',
   )
+  words = ('2 images differ: delete them.', '3 of the 9 patients, have names of others.',
+           '4 patients are there twice.')  # fmt: skip
   result = dataclasses.replace(run.result, study_notes=notes)
   page, named = shared_report.page(run.layout, result)
   text = html.unescape(page)
   assert named == '' and image not in text and patient not in text
-  for words in ('2 images differ: delete them.', '3 of the 9 patients, have names of others.',
-                '4 patients are there twice.'):  # fmt: skip
-    assert words in text
+  assert all(sentence in text for sentence in words)
+
+
+def test_notes_of_the_split_lose_theirs_in_the_page_and_in_the_model_card(finished, tmp_path):
+  run = open_run(shutil.copytree(finished[0], tmp_path / 'run'))
+  proof = json.loads(run.layout.split_proof.read_text())
+  table = pd.DataFrame({'patient': ['P7', 'P7', 'q'], 'sex': ['F', 'M', 'F']})
+  joined = table.assign(patient_as_written=['P-07', 'P7', 'q'])
+  proof['notes'] = [
+    *characteristics.note_on_sexes(table), *study_table.note_on_identifiers(joined)
+  ]  # fmt: skip
+  run.layout.split_proof.write_text(json.dumps(proof))
+  for text in (shared_report.page(run.layout, run.result)[0], model_card.render(run, run.result)):
+    text = html.unescape(text)
+    assert '1 patient with images of both sexes. Either two people' in text
+    assert (
+      "1 patient written in several ways, was each taken for one (data.ids='normalise')" in text
+    )
+    assert 'P7' not in text and 'P-07' not in text
 
 
 def test_a_name_that_is_left_is_found(finished):

@@ -84,8 +84,8 @@ def note_on_sexes(table: pd.DataFrame) -> list[str]:
   if not both:
     return []
   return [
-    f"{count(len(both), 'patient')} with images of both sexes, such as '{both[0]}': either an id "
-    'is that of several people, and splits and intervals take them for one, or a sex is wrong.'
+    f"{count(len(both), 'patient')} with images of both sexes, such as '{both[0]}'. Either two "
+    'people share an id (splits and intervals then count them as one), or a sex is mistyped.'
   ]
 
 

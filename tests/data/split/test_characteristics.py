@@ -58,4 +58,4 @@ def test_a_patient_of_both_sexes_is_named():
   assert characteristics.note_on_sexes(known) == []
   mixed = table.assign(sex=['M', '', 'F', 'male', 'F', 'F', 'F', 'F'])
   [note] = characteristics.note_on_sexes(mixed)
-  assert note.startswith("1 patient with images of both sexes, such as 'b':")
+  assert note.startswith("1 patient with images of both sexes, such as 'b'. ")
