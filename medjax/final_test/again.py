@@ -108,13 +108,12 @@ def evaluate_run(
     if layout.is_run():
       stack.enter_context(files.locked(layout.lock, refusal))
       files.remove_temporaries(layout.workdir)  # Else what is put aside has them too.
-    cut_off = readings.bring_back_cut_off(layout)
-    return _evaluated_again(finished.open_run(workdir), cut_off, changes, readers, names)
+    readings.bring_back_cut_off(layout)
+    return _evaluated_again(finished.open_run(workdir), changes, readers, names)
 
 
 def _evaluated_again(
   run: Run,
-  cut_off: Reading | None,
   changes: Mapping[str, Any],
   readers: Sequence[pathlib.Path],
   names: Mapping[str, str] | None,
@@ -149,17 +148,15 @@ def _evaluated_again(
   given += [f'readers={path.name} ({files.sha256(path)[:12]})' for path in readers]
   reading = readings.make(run.config, run.frozen.step, given)
   is_repeated = len(readings.before(run.layout, reading)) < len(readings.read(run.layout))
-  number = None if is_repeated and cut_off is None else readings.put_aside(run.layout)
+  is_all_counted = is_repeated and not readings.cut_off(run.layout)
+  number = None if is_all_counted else readings.put_aside(run.layout)
   try:
-    if cut_off is not None:
-      readings.add(run.layout, cut_off)
     result = _as_reading(run, result, reading)
     result = report_files.write(run.layout, result)
   except BaseException:  # A full disk, or Ctrl-C: the run stays finished.
     if number is not None:
       readings.bring_back(run.layout, number)
     raise
-  readings.forget_cut_off(run.layout)
   remote_work.push()  # Of a run in a bucket: it is recorded there before anybody sees figures.
   return Evaluated(result, run.report)
 

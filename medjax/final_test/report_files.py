@@ -18,7 +18,7 @@ from medjax.final_test import generated
 from medjax.report import beside, run_page
 from medjax.report.markup import Markup
 from medjax.report.sections import localisation, readers, subgroups
-from medjax.runs import integrity, metrics_file
+from medjax.runs import integrity, metrics_file, readings
 from medjax.runs.layout import Layout
 from medjax.runtime import files, remote
 
@@ -49,6 +49,7 @@ def write(layout: Layout, result: Result) -> Result:
   beside.write(layout.report, text, tables)
   result = integrity.vouched(layout, result, text)
   results_file.save(layout.result, result)
+  readings.forget_cut_off(layout)
   if is_again:
     files.write_whole(layout.report, text)
   return result

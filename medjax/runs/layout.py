@@ -107,8 +107,8 @@ class Layout:
     return self.evaluation / 'readings.json'
 
   @property
-  def cut_off_reading(self) -> pathlib.Path:
-    """A reading that was cut off, until the next one has recorded it."""
+  def cut_off_readings(self) -> pathlib.Path:
+    """Readings that were cut off, until the result of another one counts them."""
     return self.evaluation / 'cut_off.json'
 
   def earlier_result(self, number: int) -> pathlib.Path:

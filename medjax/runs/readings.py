@@ -68,8 +68,10 @@ def before(layout: Layout, reading: Reading) -> list[Reading]:
 
 
 def add(layout: Layout, reading: Reading) -> list[Reading]:
-  """Records the reading that is about to be made; returns those before it."""
+  """Records the reading that is about to be made; returns those before it, cut off ones too."""
   earlier = before(layout, reading)
+  killed = [one for one in cut_off(layout) if not _same(one, reading)]
+  earlier += [one for one in killed if one not in earlier]
   write(layout, [*earlier, reading])
   return earlier
 
@@ -118,33 +120,37 @@ def bring_back(layout: Layout, number: int) -> None:
   shutil.rmtree(folder)
 
 
-def bring_back_cut_off(layout: Layout) -> Reading | None:
+def bring_back_cut_off(layout: Layout) -> None:
   """Undoes `put_aside` where a process was killed before the next reading had its result.
 
-  Of a run that was put aside to train further nothing is brought back: its config is another one.
-  For who holds the lock of the run.
-
-  Returns the reading that was cut off, to be recorded as one whose figures may have been seen;
-  None where there is none, or none had begun. Until it is recorded it stays in a file, which
-  `forget_cut_off` removes.
+  What was recorded since are readings whose figures may have been seen; see `cut_off`. Of a run
+  that was put aside to train further nothing is brought back: its config is another one. For who
+  holds the lock of the run.
   """
   if layout.is_finished() or not layout.is_run():
-    return files.read_json(layout.cut_off_reading) if layout.cut_off_reading.is_file() else None
-  now, known = files.read_json(layout.config), read(layout)
-  for number, cut_off in ((len(known), None), (len(known) - 1, known[-1] if known else None)):
-    if number > 0 and layout.earlier_result(number).is_file():
-      if not changes(known[number - 1], now):
-        if cut_off is not None:
-          files.write_whole(layout.cut_off_reading, json.dumps(cut_off))
+    return
+  known = read(layout)
+  for number in range(len(known), 0, -1):
+    if layout.earlier_result(number).is_file():
+      if not changes(known[number - 1], files.read_json(layout.config)):
+        kept = cut_off(layout)
+        kept += [one for one in known[number:] if one not in kept]
+        if kept:
+          files.write_whole(layout.cut_off_readings, json.dumps({'readings': kept}))
         bring_back(layout, number)
-        return cut_off
-      return None
-  return None
+      return
+
+
+def cut_off(layout: Layout) -> list[Reading]:
+  """Returns the readings that were cut off and that no reading after them has recorded yet."""
+  if not layout.cut_off_readings.is_file():
+    return []
+  return list(files.read_json(layout.cut_off_readings)['readings'])
 
 
 def forget_cut_off(layout: Layout) -> None:
-  """Removes the file of a reading that was cut off, once it is recorded."""
-  layout.cut_off_reading.unlink(missing_ok=True)
+  """Removes the file of readings that were cut off, for who has a result that counts them."""
+  layout.cut_off_readings.unlink(missing_ok=True)
 
 
 def _same(one: Reading, other: Reading) -> bool:

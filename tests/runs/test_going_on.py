@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import shutil
 
 import pandas as pd
@@ -342,7 +343,7 @@ def test_the_figures_of_a_killed_reading_may_have_been_seen(finished, tmp_path, 
   with pytest.raises(InputError, match='replicates'):
     again.evaluate_run(layout.workdir, replicates=-1)
   again.evaluate_run(layout.workdir, replicates=30)
-  assert not layout.cut_off_reading.exists()
+  assert not layout.cut_off_readings.exists()
   assert layout.earlier_result(1).read_bytes() == first
   check_earlier(layout, 1)
   result = finished_runs.open_run(layout.workdir).result
@@ -354,6 +355,45 @@ def test_the_figures_of_a_killed_reading_may_have_been_seen(finished, tmp_path, 
 
 def killed(*arguments, **settings):
   raise Killed
+
+
+def killed_while_testing(monkeypatch, layout, **settings):
+  with monkeypatch.context() as patched, pytest.raises(Killed):
+    patched.setattr(readings, 'bring_back', lambda layout, number: None)
+    patched.setattr(report_files, 'write', killed)
+    again.evaluate_run(layout.workdir, **settings)
+
+
+def test_readings_killed_one_after_the_other_are_all_counted(finished, tmp_path, monkeypatch):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  killed_while_testing(monkeypatch, layout, replicates=20)
+  with monkeypatch.context() as patched, pytest.raises(Killed):  # While it is put in order.
+    replace = pathlib.Path.replace
+    patched.setattr(
+      pathlib.Path, 'replace',
+      lambda path, target: killed() if path.name == 'test.1.json' else replace(path, target),
+    )  # fmt: skip
+    again.evaluate_run(layout.workdir, replicates=30)
+  for replicates in (30, 40):
+    readings.bring_back_cut_off(layout)
+    assert layout.is_finished()
+    killed_while_testing(monkeypatch, layout, replicates=replicates)
+  again.evaluate_run(layout.workdir, replicates=60)
+  counted = [reading.get('again') for reading in readings.read(layout)]
+  assert counted == [None, *([f'replicates={number}'] for number in (20, 30, 40, 60))]
+  assert not layout.cut_off_readings.exists()
+
+
+def test_a_run_that_trains_further_counts_a_reading_that_was_cut_off(
+  finished, tmp_path, monkeypatch
+):
+  layout = Layout(shutil.copytree(finished[0], tmp_path / 'run'))
+  killed_while_testing(monkeypatch, layout, replicates=20)
+  readings.bring_back_cut_off(layout)
+  settings = json.loads(layout.config.read_text())
+  workdir.reopen(config.from_dict({**settings, 'steps': settings['steps'] + 1}), layout)
+  reading = readings.make(config.from_dict(json.loads(layout.config.read_text())), 1)
+  assert [one.get('again') for one in readings.add(layout, reading)] == [None, ['replicates=20']]
 
 
 def test_a_run_that_was_put_aside_to_train_further_is_not_brought_back(finished, tmp_path):
