@@ -10,9 +10,10 @@ import os
 import pathlib
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
+
+import psutil
 
 from medjax.errors import InputError
 
@@ -22,8 +23,7 @@ except ImportError:  # Windows has none: what is left there stays, as it does wi
   fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = '.tmp'  # what names of files end in while they are written
-_LOCK_TRIES, _LOCK_PAUSE = 20, 0.05  # seconds between two
-_WRITTEN = re.compile(rf'\..+-\d+{re.escape(_TEMPORARY)}', re.DOTALL)
+_PROCESS = re.compile(rf'-(\d+){re.escape(_TEMPORARY)}$')
 
 
 @contextlib.contextmanager
@@ -90,9 +90,10 @@ def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
   The first call of a process for a folder removes what killed processes left of such files there.
   """
   _remove_abandoned(path.parent)
-  temporary = path.with_name(f'.{path.name}{_own_ending()}')
+  temporary = path.with_name(f'.{path.name}{_ending(os.getpid())}')
   try:
-    with _locked_while_open(temporary) as file:
+    with open(temporary, 'wb') as file:
+      _lock(file)
       yield file
     os.replace(temporary, path)
   except BaseException:
@@ -100,49 +101,34 @@ def writing_whole(path: pathlib.Path) -> Iterator[BinaryIO]:
     raise
 
 
-def _own_ending() -> str:
+def _ending(process: int) -> str:
   # In containers every process is the first, so its number alone would not be its own.
-  return f'.{socket.gethostname()}-{os.getpid()}{_TEMPORARY}'
+  return f'.{socket.gethostname()}-{process}{_TEMPORARY}'
 
 
-@contextlib.contextmanager
-def _locked_while_open(path: pathlib.Path) -> Iterator[BinaryIO]:
-  """Gives a file to write that no other process takes for abandoned, as long as it is open."""
-  for left in reversed(range(_LOCK_TRIES)):
-    with open(path, 'wb') as file:
-      if (_lock(file) is not False and _is_at(file, path)) or not left:
-        yield file
-        return
-    # Another process has just taken it for abandoned, for it was not locked yet.
-    time.sleep(_LOCK_PAUSE)
-
-
-def _is_at(file: BinaryIO, path: pathlib.Path) -> bool:
-  try:
-    return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-  except FileNotFoundError:
-    return False
-
-
-def _lock(file: BinaryIO) -> bool | None:
-  """Locks an open file until it is closed; False where another holds it, None without locks."""
+def _lock(file: BinaryIO) -> bool:
+  """Locks an open file until it is closed; returns whether it could."""
   if fcntl is None:
-    return None
+    return False
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
+  except OSError:  # Another process holds it, or there are no locks on this disk.
     return False
-  except OSError:  # This disk has no locks.
-    return None
   return True
 
 
 @functools.cache
 def _remove_abandoned(folder: pathlib.Path) -> None:
-  """Removes, once in a process, the temporary files of a folder that no process is writing."""
+  """Removes, once in a process, the temporary files of a folder whose process is no more.
+
+  Those of other machines stay. Containers may share a name and not see each other's processes,
+  but they see each other's locks.
+  """
   for path in folder.glob(f'.*{_TEMPORARY}'):
-    # An own one is of another thread, which some systems let lock what its process has locked.
-    if _WRITTEN.fullmatch(path.name) and not path.name.endswith(_own_ending()):
+    number = _PROCESS.search(path.name)
+    if number is None or not path.name.endswith(_ending(int(number[1]))):
+      continue
+    if not psutil.pid_exists(int(number[1])):
       with contextlib.suppress(OSError), open(path, 'r+b') as file:
         if _lock(file):
           path.unlink()

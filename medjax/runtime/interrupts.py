@@ -5,6 +5,7 @@ callback of the garbage collector, the exception is printed and dropped, and in 
 compilation another exception takes its place.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -14,6 +15,13 @@ from types import FrameType
 from typing import Any
 
 _AGAIN = 0.1  # seconds, until the code that dropped it has been left
+
+
+def _press() -> None:
+  if os.name == 'nt':  # os.kill ends a process there.
+    _thread.interrupt_main()
+  else:
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def notice() -> Callable[[], bool]:
@@ -32,7 +40,7 @@ def notice() -> Callable[[], bool]:
     if not issubclass(dropped.exc_type, KeyboardInterrupt):
       before(dropped)
       return
-    timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(_AGAIN, _press)
     timer.daemon = True
     timer.start()
 

@@ -75,25 +75,7 @@ def test_a_disk_without_locks_is_written_all_the_same(writer, tmp_path, monkeypa
   assert (tmp_path / 'page.html').read_text() == 'whole' and len(left(tmp_path)) == 1
 
 
-def test_a_file_removed_before_it_was_locked_is_opened_again(tmp_path, monkeypatch):
-  lock, removed = files.fcntl.flock, []
-
-  def late(file, operation):
-    if not removed:
-      removed.append(file.name)
-      (tmp_path / file.name).unlink()
-    lock(file, operation)
-
-  monkeypatch.setattr(files.fcntl, 'flock', late)
-  files.write_whole(tmp_path / 'page.html', 'whole')
-  assert removed and (tmp_path / 'page.html').read_text() == 'whole' and left(tmp_path) == []
-
-
-def test_a_lock_that_another_holds_for_good_keeps_nobody_from_writing(tmp_path, monkeypatch):
-  def held(*_):
-    raise BlockingIOError
-
-  monkeypatch.setattr(files.fcntl, 'flock', held)
-  monkeypatch.setattr(files, '_LOCK_PAUSE', 0)
-  files.write_whole(tmp_path / 'page.html', 'whole')
-  assert (tmp_path / 'page.html').read_text() == 'whole'
+def test_the_half_of_another_machine_stays(tmp_path):
+  (tmp_path / '.page.html.another-machine-1.tmp').touch()
+  write(tmp_path / 'other.json')
+  assert left(tmp_path) == ['.page.html.another-machine-1.tmp']
