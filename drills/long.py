@@ -68,7 +68,8 @@ def _train(folder: pathlib.Path, steps: int, validations: int) -> tuple[str, lis
 
   samples, problems = _watched(line, folder, out, is_at_work=is_training)
   name = f'{steps:,} steps with {validations} validations and saves'
-  return _judged(name, samples, problems)
+  # A save opens a dozen files and as many threads for a moment; a leak is one for each save.
+  return _judged(name, samples, problems, files=16, threads=12)
 
 
 def _last_step(metrics: pathlib.Path) -> int:
@@ -209,15 +210,16 @@ def _bytes(out: pathlib.Path) -> int:
   return total
 
 
-def _judged(name: str, samples: list[Sample], problems: list[str]) -> tuple[str, list[str]]:
+def _judged(
+  name: str, samples: list[Sample], problems: list[str], files: int = 8, threads: int = 4
+) -> tuple[str, list[str]]:
   """Returns a line about samples, and what of them has grown, between the thirds of the time."""
   count = len(samples) // 3
   if problems or not count:
     return name, [f'{name}: {what}' for what in problems or ['it ended before it was seen']]
   thirds = samples[count : 2 * count], samples[2 * count :]
   said = []
-  # A save opens a dozen files and as many threads for a moment; a leak is one for each save.
-  limits = {'memory': _GROWTH, 'files': 16, 'threads': 12, 'disk': 2e6}
+  limits = {'memory': _GROWTH, 'files': files, 'threads': threads, 'disk': 2e6}
   for field, limit in limits.items():
     middle, last = (np.median([getattr(sample, field) for sample in third]) for third in thirds)
     if last - middle > limit:

@@ -237,6 +237,8 @@ def _file_systems(tally: common.Tally, quick: bool) -> None:
       problems = []
       if done.returncode or done.stderr:
         problems = [told] if (told := common.told_in_one_line(done)) else []
+      else:
+        problems = [f'success is said: {one}' for one in ends.differences(whole, out)]
       problems += [f'half written: {path}' for path in ends.half_written(out)]
       problems += _goes_on(tally, line(out), whole, out)
       where = f'{name}, {errno.errorcode.get(faults.errno, "")} at {faults.at}'
@@ -273,13 +275,13 @@ def _clocks(tally: common.Tally, quick: bool) -> None:
       with watched.Started(line(_new(out)), tally.folder) as started:
         while not any(out.iterdir()) and started.wait(0.02) is None:
           pass
-        started.wait(0.5)
+        is_killed = started.wait(0.5) is None
         started.kill()
         left = started.left_behind()
       problems = [f'left behind: {left}'] if left else []
       variables = Faults(out, clock=ahead).variables(tally.folder)
       problems += _goes_on(tally, line(out), whole, out, **variables)
-      tally.count('clocks set', problems, f'{name}, {ahead / 3600:,.0f} h', stopped=False)
+      tally.count('clocks set', problems, f'{name}, {ahead / 3600:,.0f} h', stopped=is_killed)
   if not quick:
     _times_of_files(tally, year)
 

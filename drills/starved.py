@@ -103,10 +103,12 @@ def _goes_on(drill: common.Tally, command: Command, out: pathlib.Path) -> list[s
   return ends.differences(_whole(drill, command), out)
 
 
-def _failed(command: Command, done: subprocess.CompletedProcess) -> list[str]:
-  """Returns what is wrong with how a starved command ended; to end well is no failure."""
+def _failed(
+  drill: common.Tally, command: Command, done: subprocess.CompletedProcess, out: pathlib.Path
+) -> list[str]:
+  """Returns what is wrong with how a starved command ended: to end well it must have done all."""
   if done.returncode in command.statuses and not done.stderr:
-    return []
+    return [f'success is said: {one}' for one in ends.differences(_whole(drill, command), out)]
   told = common.told_in_one_line(done)
   return [told] if told else []
 
@@ -124,7 +126,7 @@ def _writes_that_fail(drill: common.Tally, command: Command, quick: bool) -> Non
     code = _NO_WRITE[number % len(_NO_WRITE)] if not quick else errno.ENOSPC
     variables = Faults(out, at=at, errno=code).variables(drill.folder)
     done = common.call(command.line(_new(out)), drill.folder, **variables)
-    problems = _failed(command, done)
+    problems = _failed(drill, command, done, out)
     problems += [f'half written: {name}' for name in ends.half_written(out)]
     problems += _goes_on(drill, command, out)
     where = f'{command.name}, write {at} of {writes} ({errno.errorcode[code]})'
@@ -153,12 +155,15 @@ def _starved_and_fed(
   What the folder holds in the end is compared with what the command writes elsewhere.
   """
   whole = _whole(drill, command)
-  out, kept = _new(drill.folder / f'{command.name}_starved'), drill.folder / 'kept'
-  shutil.rmtree(kept, ignore_errors=True)
+  out = _new(drill.folder / f'{command.name}_starved')
+  before, kept = drill.folder / 'kept_before', drill.folder / 'kept'
+  for copy in (before, kept):
+    shutil.rmtree(copy, ignore_errors=True)
   first = drill.folder / 'first'
   script = (
     f"out='{out}'\n{script}\n"
-    f'"$@" >{first}.out 2>{first}.err; echo $? >{first}.status\n{fed}\n"$@"; status=$?\n'
+    f'"$@" >{first}.out 2>{first}.err; echo $? >{first}.status\n'
+    f'cp -a "$out" {before}\n{fed}\n"$@"; status=$?\n'
     f"cp -a '{out}' '{kept}'; exit $status\ntrue"
   )
   line = watched.mounted(script, command.line(out))
@@ -169,7 +174,7 @@ def _starved_and_fed(
     return
   status, printed, errors = (path.read_text() for path in texts)
   starved = subprocess.CompletedProcess(line, int(status), printed, errors)
-  problems = _failed(command, starved)
+  problems = _failed(drill, command, starved, before)
   if done.returncode not in command.statuses:
     problems.append(f'with enough it does not go on: {done.stderr[-500:]!r}')
   else:
@@ -255,7 +260,9 @@ def _limited(drill: common.Tally, what: str, command: Command, script: str) -> N
   out = _new(drill.folder / f'{command.name}_limited')
   done = common.call(['sh', '-c', script, 'sh', *command.line(out)], drill.folder)
   is_ended = what == 'little memory' and _is_ended_by_system(done)
-  problems = [] if is_ended else _failed(command, done)  # The system's own end has no line.
+  problems = (
+    [] if is_ended else _failed(drill, command, done, out)
+  )  # The system's own end has no line.
   problems += [f'half written: {name}' for name in ends.half_written(out)]
   problems += _goes_on(drill, command, out)
   stopped = done.returncode not in command.statuses

@@ -12,10 +12,11 @@ class FrameWorker extends EventTarget {
     inside.document.open();
     inside.document.write('<!doctype html><body>');
     inside.document.close();
-    const load = (source) => new Promise((loaded) => {
+    const load = (source) => new Promise((loaded, failed) => {
       const script = inside.document.createElement('script');
       script.src = source;
       script.onload = loaded;
+      script.onerror = () => failed(new Error(`${source} cannot be loaded`));
       inside.document.body.append(script);
     });
     inside.postMessage = (data) => this.dispatchEvent(new MessageEvent('message', {data}));

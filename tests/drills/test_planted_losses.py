@@ -96,6 +96,22 @@ def test_a_starved_command_that_ends_in_a_traceback_or_loses_what_it_had_is_seen
   assert any('does not go on' in what for what in drill.lost)
 
 
+# Says nothing of a file for which it has too little.
+SWALLOWING = """
+import pathlib, resource, sys
+if resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64:
+  (pathlib.Path(sys.argv[1]) / 'out.json').write_text('1')
+"""
+
+
+def test_success_that_is_said_of_half_the_work_is_seen(tmp_path):
+  drill = common.Tally(tmp_path)
+  command = starved.Command('swallows', python(SWALLOWING))
+  starved._limited(drill, 'few open files', command, 'ulimit -n 64\nexec "$@"')
+  (lost,) = drill.lost
+  assert 'success is said: in the end it lacks out.json' in lost
+
+
 def test_a_command_that_does_not_end_is_lost_and_ends(tmp_path):
   done = common.call([sys.executable, '-c', 'import time; time.sleep(60)'], tmp_path, timeout=0.5)
   assert 'no end after 0.5 s' in common.told_in_one_line(done)

@@ -88,13 +88,16 @@ def fetch(
 @contextlib.contextmanager
 def _silent_retries() -> Iterator[None]:
   """Leaves out what the client says of each of its tries: the error says it once, in the end."""
+
+  def is_an_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
   client = logging.getLogger('huggingface_hub.file_download')
-  before = client.level
-  client.setLevel(logging.ERROR)
+  client.addFilter(is_an_error)
   try:
     yield
   finally:
-    client.setLevel(before)
+    client.removeFilter(is_an_error)
 
 
 def _is_what_the_hub_has(path: pathlib.Path) -> bool:
