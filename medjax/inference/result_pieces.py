@@ -52,7 +52,7 @@ class WholeFile(NamedTuple):
 
 def folder(output: pathlib.Path) -> pathlib.Path:
   """out.csv → out.csv.shards, where its pieces lie."""
-  return output.with_name(output.name + '.shards')
+  return output.with_name(output.name + shards.BESIDE)
 
 
 def piece(output: pathlib.Path, shard: Shard) -> pathlib.Path:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medjax.errors import InputError
-from medjax.runtime import files, remote
+from medjax.runtime import files, remote, shards, snapshots
 from medjax.runtime.remote import Info
 
 WHOLE = 'all'  # what is called of a folder as a whole, and not of one piece of its work
@@ -40,10 +40,16 @@ class Place:
   url: str
   file: str = ''
 
-  @property
-  def start(self) -> str:
-    """What the names of its files in the folder begin with."""
-    return f'{pathlib.PurePosixPath(self.file).stem}.' if self.file else ''
+  def has(self, path: str) -> bool:
+    """Whether a path in the folder, which ends in '/' for a folder, belongs to it.
+
+    To films.csv belong films.broken.csv and films.csv.shards/, and no other folders.
+    """
+    if not self.file or path == self.file:
+      return True
+    if '/' in path:
+      return path.startswith((f'{self.control}/', f'{self.file}{shards.BESIDE}/'))
+    return path.startswith(f'{pathlib.PurePosixPath(self.file).stem}.')
 
   @property
   def control(self) -> str:
@@ -105,8 +111,7 @@ def look(place: Place) -> Listing:
     InputError: it may not be read, or a package is missing.
     remote.Unreachable: it does not answer.
   """
-  starts = [place.start, place.control] if place.start else []
-  objects = remote.listed(place.url, starts).files
+  objects = remote.listed(place.url, place.has if place.file else None).files
   journals, ending = {}, '.push.json'
   for path in objects:
     if path.startswith(f'{place.control}/') and path.endswith(ending):
@@ -120,7 +125,8 @@ def look(place: Place) -> Listing:
 
 def state(place: Place, listing: Listing) -> dict[str, tuple[str, Info]]:
   """Returns the files that count: path → the key of its content in the folder, and its info."""
-  counting = {path: (path, info) for path, info in listing.objects.items() if not _is_control(path)}
+  sent = snapshots.counted(path for path in listing.objects if not _is_control(path))
+  counting = {path: (path, info) for path, info in listing.objects.items() if path in sent}
   for name, journal in listing.journals.items():
     if not journal.is_whole:
       for path in journal.new:

@@ -16,7 +16,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from medjax.errors import InputError, one_line
@@ -237,12 +237,13 @@ def find(path: str | os.PathLike) -> tuple[Listing, str]:
   return listing, url[len(top) + 1 :]
 
 
-def listed(url: str, starts: Sequence[str] = ()) -> Listing:
+def listed(url: str, belongs: Callable[[str], bool] | None = None) -> Listing:
   """Lists a folder as it is now; nothing is remembered.
 
   Args:
     url: of the folder, or of one file.
-    starts: what the names in the folder begin with that are wanted; all, without one.
+    belongs: which names in the folder are wanted, those of folders with '/' at the end; None is
+      all.
 
   Raises:
     InputError: it may not be read, or a package is missing.
@@ -253,12 +254,12 @@ def listed(url: str, starts: Sequence[str] = ()) -> Listing:
 
   def ask() -> dict[str, Any]:
     fs.invalidate_cache()
-    if not starts:
+    if belongs is None:
       return fs.find(root, detail=True)
     entries: dict[str, Any] = {}
     for entry in fs.ls(root, detail=True):
-      if posixpath.basename(entry['name'].rstrip('/')).startswith(tuple(starts)):
-        is_folder = entry['type'] == 'directory'
+      is_folder = entry['type'] == 'directory'
+      if belongs(posixpath.basename(entry['name'].rstrip('/')) + '/' * is_folder):
         entries |= fs.find(entry['name'], detail=True) if is_folder else {entry['name']: entry}
     return entries
 
@@ -272,7 +273,7 @@ def listed(url: str, starts: Sequence[str] = ()) -> Listing:
   for name in in_folder:  # A key may be any text, and files are written by it.
     if '..' in name.split('/') or '\\' in name or '\0' in name:
       raise InputError(f'{url}: the name {name[:80]!a} leads out of its folder; rename it there')
-  if len(in_folder) > 1 or starts:
+  if len(in_folder) > 1 or belongs is not None:
     in_folder.pop('', None)  # What some buckets have for the folder itself.
   return Listing(in_folder)
 

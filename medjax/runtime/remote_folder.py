@@ -94,7 +94,7 @@ class RemoteFolder:
 
   def __init__(self, place: Place, name: str = WHOLE):
     self.place, self._name = place, name
-    number = hashlib.sha256(f'{place.url}\n{place.start}'.encode()).hexdigest()[:16]
+    number = hashlib.sha256(f'{place.url}\n{place.file}'.encode()).hexdigest()[:16]
     self._home = remote.cache() / 'folders' / number
     # Called as there, because pages and trackers call a run by its folder.
     self.folder = self._home / (posixpath.basename(place.url) or 'folder')
@@ -240,7 +240,7 @@ class RemoteFolder:
     bucket.forget(self.place, name, listing)
 
   def _push(self, known: _Known, copies: pathlib.Path) -> tuple[int, int]:
-    stamps, links = snapshots.take(self.folder, known.stamps, copies, self.place.start)
+    stamps, links = snapshots.take(self.folder, known.stamps, copies, self.place.has)
     removed = [path for path in known.infos if path not in stamps]
     if not links and not removed:
       return 0, 0
@@ -280,7 +280,7 @@ class RemoteFolder:
     self._held_at = time.time()
 
   def _stamps(self) -> dict[str, Stamp]:
-    return snapshots.stamps(self.folder, self.place.start)
+    return snapshots.stamps(self.folder, self.place.has)
 
 
 def _remove_empty(folder: pathlib.Path, inside: pathlib.PurePosixPath) -> None:

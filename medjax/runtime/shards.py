@@ -19,6 +19,7 @@ HELP = (
   "'auto/3' also an Indexed Job. Without it, pieces that are there are put together."
 )
 _SLURM, _KUBERNETES = 'SLURM_ARRAY_TASK_ID', 'JOB_COMPLETION_INDEX'
+BESIDE = '.shards'  # what a folder of pieces beside a file is called, after its name
 # Locks and what is being written are hidden: a piece is there as soon as it is begun.
 _NAME = re.compile(r'\.?(\d+)-of-(\d+)(?:\..*)?')
 

@@ -2,9 +2,10 @@
 
 import os
 import pathlib
+import posixpath
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from medjax.errors import InputError
@@ -34,17 +35,32 @@ class Restless(InputError):
   """What is in a folder changes faster than it can be looked at."""
 
 
-def stamps(folder: pathlib.Path, start: str = '') -> dict[str, Stamp]:
+def counted(paths: Iterable[str]) -> set[str]:
+  """Returns those of all files of a folder that `stamps` would return.
+
+  A folder that came to a bucket by other means has locks and what is half written too.
+  """
+  paths = set(paths)
+  decoded = {folder for folder, name in map(posixpath.split, paths) if _is_decoded(folder, [name])}
+
+  def counts(path: str) -> bool:
+    parts = path.split('/')
+    above = ('/'.join(parts[:length]) for length in range(1, len(parts)))
+    return not any(map(_is_passing, parts)) and decoded.isdisjoint(above)
+
+  return {path for path in paths if counts(path)}
+
+
+def stamps(
+  folder: pathlib.Path, belongs: Callable[[str], bool] = lambda path: True
+) -> dict[str, Stamp]:
   """Returns the files below a folder by their path in it, without locks and what is half written.
 
   Args:
     folder: that may not exist.
-    start: what the names in the folder begin with that count.
+    belongs: which paths are looked at.
   """
-  counting = {
-    path: stamp for path, stamp in _walk(folder, '') if path.startswith(start) or not start
-  }
-  return dict(sorted(counting.items()))
+  return dict(sorted((path, stamp) for path, stamp in _walk(folder, '') if belongs(path)))
 
 
 def _walk(folder: pathlib.Path, inside: str) -> Iterator[tuple[str, Stamp]]:
@@ -52,7 +68,7 @@ def _walk(folder: pathlib.Path, inside: str) -> Iterator[tuple[str, Stamp]]:
     entries = list(os.scandir(folder / inside))
   except FileNotFoundError:
     return
-  if inside.rpartition('/')[2] in _DECODED and any(entry.name == _PIXELS for entry in entries):
+  if _is_decoded(inside, [entry.name for entry in entries]):
     return
   for entry in entries:
     path = f'{inside}/{entry.name}' if inside else entry.name
@@ -68,12 +84,19 @@ def _walk(folder: pathlib.Path, inside: str) -> Iterator[tuple[str, Stamp]]:
       yield path, Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
+def _is_decoded(folder: str, names: list[str]) -> bool:
+  return posixpath.basename(folder) in _DECODED and _PIXELS in names
+
+
 def _is_passing(name: str) -> bool:
   return name.endswith('.lock') or files.is_temporary(name) or _UNFINISHED in name
 
 
 def take(
-  folder: pathlib.Path, known: Mapping[str, Stamp], copies: pathlib.Path, start: str = ''
+  folder: pathlib.Path,
+  known: Mapping[str, Stamp],
+  copies: pathlib.Path,
+  belongs: Callable[[str], bool] = lambda path: True,
 ) -> tuple[dict[str, Stamp], dict[str, pathlib.Path]]:
   """Takes what a folder holds at one instant.
 
@@ -84,7 +107,7 @@ def take(
     folder: to look at.
     known: files of which nothing is needed while they are as they were.
     copies: a folder of the same disk, emptied first, for links to all other files.
-    start: as of `stamps`.
+    belongs: as of `stamps`.
 
   Returns:
     All files by path, and the links to those that are not known. Of a file that others append to
@@ -96,7 +119,7 @@ def take(
   for _ in range(_TRIES):
     shutil.rmtree(copies, ignore_errors=True)
     copies.mkdir(parents=True)
-    seen = stamps(folder, start)
+    seen = stamps(folder, belongs)
     links = {
       path: copies / str(number)
       for number, (path, stamp) in enumerate(seen.items())
@@ -107,7 +130,7 @@ def take(
         _link(folder / path, link)
     except FileNotFoundError:
       continue
-    if _agree(seen, stamps(folder, start)):
+    if _agree(seen, stamps(folder, belongs)):
       return seen, links
     time.sleep(_PAUSE)
   raise Restless(f'{folder} is being written to all the time')

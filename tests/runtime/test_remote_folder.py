@@ -185,6 +185,39 @@ def test_of_a_file_only_what_is_called_after_it_is_touched(machine):
   assert objects('memory://runs') == ['films/1.png', 'out.broken.csv', 'out.csv', 'outer.csv']
 
 
+@pytest.mark.parametrize('name', ['films', 'films.csv'])
+def test_of_an_output_its_file_is_pushed_and_no_folder_of_others_is_fetched(machine, name):
+  machine('a')
+  system = fsspec.filesystem('memory')
+  for path in ('films.old/1.png', 'films.broken.csv', 'filmstrip', f'{name}.shards/0-of-2.csv'):
+    system.pipe_file(f'/runs/{path}', b'there')
+  with remote_work.local(f'memory://runs/{name}', is_file=True) as path:
+    assert sorted(content(path.parent)) == ['films.broken.csv', f'{name}.shards/0-of-2.csv']
+    path.write_text('0')
+  assert name in objects('memory://runs') and 'films.old/1.png' in objects('memory://runs')
+  machine('b')
+  with remote_work.local(f'memory://runs/{name}', is_file=True) as path:
+    assert path.read_text() == '0'
+
+
+def test_a_folder_that_came_by_other_means_is_not_taken_for_changed(machine, monkeypatch):
+  machine('a')
+  there = ('.lock', '.a.txt.host-1.tmp', 'decoded/pixels.npy', 'decoded/index.jsonl')
+  left = 'checkpoints/6.orbax-checkpoint-tmp/state'
+  for path in ('a.txt', 'prepared/a.txt', *there, left):
+    fsspec.filesystem('memory').pipe_file(f'/runs/a/{path}', b'1')
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'a.txt': '1', 'prepared/a.txt': '1'}
+  with monkeypatch.context() as patch, pytest.raises(InputError), remote_work.local(URL) as folder:
+    (folder / 'a.txt').write_text('not pushed')
+    patch.setattr(bucket, 'send', lambda *arguments: (_ for _ in ()).throw(InputError('cut')))
+  with remote_work.local(URL) as folder:
+    assert (folder / 'a.txt').read_text() == 'not pushed'
+    assert not list(folder.parent.glob('a.2*'))
+    assert content(remote_work.local_copy(URL)) == {'a.txt': '1', 'prepared/a.txt': '1'}
+  assert {*there, left} <= set(objects()), 'they are not of this command'
+
+
 def test_what_cannot_be_pushed_is_said_with_where_it_is(machine, monkeypatch, capsys):
   machine('a')
   pipe, failures = MEMORY.pipe_file, []
