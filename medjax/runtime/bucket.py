@@ -4,8 +4,9 @@ nothing, or all.
 Buckets put an object whole or not at all, and know no locks, renames or order of many. So a push
 first says in a journal what it will do (`.medjax/all.push.json`). New files then go to their
 places, where nobody counts them, and files that replace others beside the journal
-(`.medjax/all.next/`). With the journal put again, now as whole, all of them count; what is left, to
-move them to their places and delete what is gone, is done again by whoever finds it unfinished.
+(`.medjax/all.next/`, in a folder of the push's number). With the journal put again, now as whole,
+all of them count; what is left, to move them to their places and delete what is gone, is done again
+by whoever finds it unfinished.
 """
 
 import concurrent.futures
@@ -23,7 +24,7 @@ from medjax.runtime import files, remote, shards, snapshots
 from medjax.runtime.remote import Info
 
 WHOLE = 'all'  # what is called of a folder as a whole, and not of one piece of its work
-_CONTROL = '.medjax'
+_CONTROL, _PUSH = '.medjax', '.push.json'
 _THREADS = 8  # files at a time
 _IN_MEMORY = 16_000_000  # bytes of a file that is read before it is sent
 
@@ -67,7 +68,7 @@ class Journal(NamedTuple):
     number: nobody else has.
     is_whole: whether everything was sent, so that it counts.
     new: paths that were not there before.
-    replaced: paths that were.
+    replaced: paths that were, or that others may write too.
     removed: paths that are no more.
   """
 
@@ -112,13 +113,13 @@ def look(place: Place) -> Listing:
     remote.Unreachable: it does not answer.
   """
   objects = remote.listed(place.url, place.has if place.file else None).files
-  journals, ending = {}, '.push.json'
+  journals = {}
   for path in objects:
-    if path.startswith(f'{place.control}/') and path.endswith(ending):
+    if path.startswith(f'{place.control}/') and path.endswith(_PUSH):
       values = read_json(place, path)
       if values:
         lists = {name: tuple(values[name]) for name in ('new', 'replaced', 'removed')}
-        name = posixpath.basename(path).removesuffix(ending)
+        name = posixpath.basename(path).removesuffix(_PUSH)
         journals[name] = Journal(values['number'], values['is_whole'], **lists)
   return Listing(objects, journals)
 
@@ -135,7 +136,7 @@ def state(place: Place, listing: Listing) -> dict[str, tuple[str, Info]]:
     for path in journal.removed:
       counting.pop(path, None)
     for path in journal.replaced:
-      key = _next(place, name, path)
+      key = _next(place, name, journal, path)
       if key in listing.objects:  # Else it is in its place already.
         counting[path] = key, listing.objects[key]
   return counting
@@ -153,7 +154,7 @@ def send(
   sources: Mapping[str, tuple[pathlib.Path, int]],
   check: Callable[[str], None],
 ) -> None:
-  """Sends what a journal names, so that `count` can have it count.
+  """Sends what a journal names, so that `commit` can have it count.
 
   Args:
     place: where to.
@@ -164,7 +165,7 @@ def send(
   """
   _write_journal(place, name, journal)
   targets = {path: path for path in journal.new}
-  targets |= {path: _next(place, name, path) for path in journal.replaced}
+  targets |= {path: _next(place, name, journal, path) for path in journal.replaced}
 
   def send_one(path: str) -> None:
     check(path)
@@ -174,12 +175,18 @@ def send(
   _for_all(send_one, targets)
 
 
-def count(place: Place, name: str, journal: Journal) -> None:
+def commit(place: Place, name: str, journal: Journal) -> None:
   """Has all that was sent count, at once."""
   _write_journal(place, name, journal._replace(is_whole=True))
 
 
-def finish(place: Place, name: str, journal: Journal, listing: Listing) -> None:
+def finish(
+  place: Place,
+  name: str,
+  journal: Journal,
+  listing: Listing,
+  check: Callable[[str], None],
+) -> None:
   """Brings the bucket to what a whole journal says, or undoes one that is not; see `forget`.
 
   Args:
@@ -187,27 +194,34 @@ def finish(place: Place, name: str, journal: Journal, listing: Listing) -> None:
     name: of the piece of work.
     journal: of it.
     listing: what is in the bucket.
+    check: as of `send`.
   """
   if not journal.is_whole:
-    remove(place, [path for path in journal.new if path in listing.objects])
+    remove(place, [path for path in journal.new if path in listing.objects], check)
     return
-  staged = {path: _next(place, name, path) for path in journal.replaced}
+  staged = {path: _next(place, name, journal, path) for path in journal.replaced}
   staged = {path: key for path, key in staged.items() if key in listing.objects}
 
   def move(path: str) -> None:
+    check(path)
     fs, source = remote.system(f'{place.url}/{staged[path]}')
     target = remote.system(f'{place.url}/{path}')[1]
-    _written(f'{place.url}/{path}', lambda: fs.cp_file(source, target))
+    _write(f'{place.url}/{path}', lambda: fs.cp_file(source, target))
 
   _for_all(move, staged)
-  remove(place, [path for path in journal.removed if path in listing.objects])
+  remove(place, [path for path in journal.removed if path in listing.objects], check)
+
+
+def is_pending(place: Place, name: str, journal: Journal) -> bool:
+  """Whether the journal is still there."""
+  return read_json(place, _journal_path(place, name)).get('number') == journal.number
 
 
 def forget(place: Place, name: str, listing: Listing) -> None:
   """Removes what was sent beside a finished journal, and then the journal."""
   start = f'{place.control}/{name}.next/'
   remove(place, [path for path in listing.objects if path.startswith(start)])
-  remove(place, [f'{place.control}/{name}.push.json'])
+  remove(place, [_journal_path(place, name)])
 
 
 def put(place: Place, path: str, source: pathlib.Path, size: int) -> None:
@@ -217,9 +231,9 @@ def put(place: Place, path: str, source: pathlib.Path, size: int) -> None:
   if size <= _IN_MEMORY or os.path.getsize(source) != size:
     with open(source, 'rb') as file:
       content = file.read(size)
-    _written(url, lambda: fs.pipe_file(key, content))
+    _write(url, lambda: fs.pipe_file(key, content))
   else:
-    _written(url, lambda: fs.put_file(str(source), key))
+    _write(url, lambda: fs.put_file(str(source), key))
 
 
 def fetch(place: Place, keys: Mapping[str, str], folder: pathlib.Path) -> None:
@@ -244,15 +258,18 @@ def fetch(place: Place, keys: Mapping[str, str], folder: pathlib.Path) -> None:
   _for_all(get, sorted(keys))
 
 
-def remove(place: Place, paths: Iterable[str]) -> None:
-  """Deletes files of the bucket; what is not there is none."""
+def remove(
+  place: Place, paths: Iterable[str], check: Callable[[str], None] = lambda path: None
+) -> None:
+  """Deletes files of the bucket, each after its check; what is not there is none."""
 
   def delete(path: str) -> None:
+    check(path)
     url = f'{place.url}/{path}'
     fs, key = remote.system(url)
     with contextlib.suppress(FileNotFoundError):
       remote.tried(url, lambda: fs.rm_file(key), 'written')
-    if _has_folders(fs):
+    if _keeps_full_folders(fs):
       with contextlib.suppress(OSError):  # They hold something else.
         for parent in pathlib.PurePosixPath(path).parents[:-1]:
           fs.rmdir(remote.system(f'{place.url}/{parent}')[1])
@@ -276,15 +293,19 @@ def write_json(place: Place, path: str, values: Mapping[str, Any]) -> None:
   url = f'{place.url}/{path}'
   fs, key = remote.system(url)
   content = json.dumps(values).encode()
-  _written(url, lambda: fs.pipe_file(key, content))
+  _write(url, lambda: fs.pipe_file(key, content))
+
+
+def _journal_path(place: Place, name: str) -> str:
+  return f'{place.control}/{name}{_PUSH}'
 
 
 def _write_journal(place: Place, name: str, journal: Journal) -> None:
-  write_json(place, f'{place.control}/{name}.push.json', journal._asdict())
+  write_json(place, _journal_path(place, name), journal._asdict())
 
 
-def _next(place: Place, name: str, path: str) -> str:
-  return f'{place.control}/{name}.next/{path}'
+def _next(place: Place, name: str, journal: Journal, path: str) -> str:
+  return f'{place.control}/{name}.next/{journal.number}/{path}'
 
 
 def _has_folders(fs: Any) -> bool:
@@ -292,7 +313,14 @@ def _has_folders(fs: Any) -> bool:
   return fs.root_marker == '/'
 
 
-def _written(url: str, write: Callable[[], Any]) -> None:
+def _keeps_full_folders(fs: Any) -> bool:
+  """Whether `rmdir` surely leaves a folder with something in it; that of HDFS deletes all."""
+  from fsspec.implementations import local, memory
+
+  return isinstance(fs, local.LocalFileSystem | memory.MemoryFileSystem)
+
+
+def _write(url: str, write: Callable[[], Any]) -> None:
   def attempt() -> None:
     try:
       write()

@@ -64,7 +64,7 @@ class _Known:
     }
     files.write_whole(self._path, json.dumps(values))
 
-  def alike(self, stamps: Mapping[str, Stamp], infos: Mapping[str, Info]) -> None:
+  def note_alike(self, stamps: Mapping[str, Stamp], infos: Mapping[str, Info]) -> None:
     """Notes that these files are alike, and no others; nothing is pending any more."""
     both = [path for path in stamps if path in infos]
     self.stamps = {path: stamps[path] for path in both}
@@ -72,12 +72,16 @@ class _Known:
     self.pending, self.is_torn = _NOTHING, False
     self.write()
 
-  def pushed(self, infos: Mapping[str, Info]) -> None:
+  def note_pushed(self, infos: Mapping[str, Info]) -> None:
     """Notes that what was pending has been pushed, and is as `infos` say."""
     _, sent, removed = self.pending
     stamps = {path: stamp for path, stamp in self.stamps.items() if path not in removed}
     fresh = {path: infos[path] for path in sent if path in infos}
-    self.alike({**stamps, **sent}, {**self.infos, **fresh})
+    self.note_alike({**stamps, **sent}, {**self.infos, **fresh})
+
+
+class _Settled(Exception):
+  """Another process has ended the push that was to be ended."""
 
 
 class RemoteFolder:
@@ -132,14 +136,15 @@ class RemoteFolder:
         for lease in left
         if lease.copy != known.copy
       ]
-      return said + self._settle_and_fetch(known)
+      # No other one is at work on the whole, so what it has left is nobody's.
+      return said + self._settle_and_fetch(known, (self._name, WHOLE))
 
   def fetch(self) -> bool:
     """Fetches what others have pushed meanwhile; returns whether there was anything."""
     with self._alone():
       known = _Known(self._home / 'known.json')
       before = known.infos
-      self._settle_and_fetch(known)
+      self._settle_and_fetch(known, (self._name,))
       return known.infos != before
 
   def push(self) -> tuple[int, int]:
@@ -179,10 +184,10 @@ class RemoteFolder:
     with self._one_at_a_time, held:
       yield
 
-  def _settle_and_fetch(self, known: _Known) -> list[str]:
+  def _settle_and_fetch(self, known: _Known, own: tuple[str, ...]) -> list[str]:
     listing = bucket.look(self.place)
     for name, journal in listing.journals.items():
-      if self._name in (name, WHOLE):
+      if name in own or self._name == WHOLE:
         self._settle(known, name, journal, listing)
     said: list[str] = []
     for number in range(_TRIES):
@@ -209,7 +214,7 @@ class RemoteFolder:
       said.append(
         f'{self.place}: was changed elsewhere; what was not pushed from here is left in {aside}'
       )
-      known.alike({}, {})
+      known.note_alike({}, {})
       here, changed = {}, set()
     known.is_torn = is_whole
     known.write()
@@ -226,17 +231,30 @@ class RemoteFolder:
       **known.stamps,
       **{path: stamp for path, stamp in self._stamps().items() if path in wanted},
     }
-    known.alike(stamps, there)
+    known.note_alike(stamps, there)
     if wanted:
       size = sum(there[path].size for path in wanted)
       said.append(f'{self.place}: {count(len(wanted), "file")} fetched ({storage.size(size)})')
 
   def _settle(self, known: _Known, name: str, journal: Journal, listing: Listing) -> None:
     """Ends a push that somebody has begun."""
-    bucket.finish(self.place, name, journal, listing)
+    self._check_held()
+
+    def check(path: str) -> None:
+      del path
+      self._check_held(leases.RENEWED)
+      # Another piece may have ended it meanwhile, and pushed since.
+      if name != self._name and not bucket.is_pending(self.place, name, journal):
+        raise _Settled
+
+    try:
+      bucket.finish(self.place, name, journal, listing, check)
+    except _Settled:
+      return
     listing = bucket.look(self.place)
     if journal.is_whole and journal.number == known.pending[0]:
-      known.pushed(listing.objects)
+      known.note_pushed(listing.objects)
+    self._check_held()
     bucket.forget(self.place, name, listing)
 
   def _push(self, known: _Known, copies: pathlib.Path) -> tuple[int, int]:
@@ -249,31 +267,39 @@ class RemoteFolder:
     if own := listing.journals.get(self._name):  # Of a push that was cut off.
       self._settle(known, self._name, own, listing)
       return self._push(known, copies)
-    replaced = tuple(path for path in links if path in listing.objects)
-    new = tuple(path for path in links if path not in listing.objects)
-    journal = Journal(uuid.uuid4().hex, False, new, replaced, tuple(removed))
+    # What a piece sends others may push too, so nothing of it is in its place before it counts.
+    new = {path for path in links if path not in listing.objects and self._name == WHOLE}
+    replaced = tuple(path for path in links if path not in new)
+    journal = Journal(uuid.uuid4().hex, False, tuple(new), replaced, tuple(removed))
     known.pending = journal.number, {path: stamps[path] for path in links}, removed
     known.write()
 
     def check(path: str) -> None:
       if links[path].stat().st_size < stamps[path].size:
         raise snapshots.Restless(f'{self.folder / path} was written into while it was sent')
-      if time.time() - self._held_at > leases.RENEWED:  # Another one may have taken it over.
-        self._check_held()
+      self._check_held(leases.RENEWED)
 
     sources = {path: (link, stamps[path].size) for path, link in links.items()}
     bucket.send(self.place, self._name, journal, sources, check)
     self._check_held()
-    bucket.count(self.place, self._name, journal)
+    bucket.commit(self.place, self._name, journal)
     whole = journal._replace(is_whole=True)
-    bucket.finish(self.place, self._name, whole, bucket.look(self.place))
     listing = bucket.look(self.place)
-    known.pushed(listing.objects)
+    self._check_held()
+    bucket.finish(
+      self.place, self._name, whole, listing, lambda path: self._check_held(leases.RENEWED)
+    )
+    listing = bucket.look(self.place)
+    known.note_pushed(listing.objects)
+    self._check_held()
     bucket.forget(self.place, self._name, listing)
     return len(links), sum(size for _, size in sources.values())
 
-  def _check_held(self) -> None:
+  def _check_held(self, since: float = 0) -> None:
+    """Raises InputError where another one has taken it over; not looked at so soon again."""
     assert self._lease is not None
+    if not self._is_lost and time.time() - self._held_at < since:
+      return
     if self._is_lost or not leases.is_held(self.place, self._lease):
       self._is_lost = True
       raise InputError(f'{self.place}: another process has taken it over')

@@ -12,6 +12,30 @@ URL = 'memory://runs/a'
 MEMORY = type(fsspec.filesystem('memory'))
 
 
+class Cut(BaseException):
+  """The machine dies."""
+
+
+def dying(monkeypatch, after):
+  """Has the machine die before the call that changes the bucket after so many others."""
+  calls = []
+
+  def counted(name):
+    method = getattr(MEMORY, name)
+
+    def call(self, *arguments, **options):
+      calls.append(name)
+      if len(calls) > after:
+        raise Cut
+      return method(self, *arguments, **options)
+
+    monkeypatch.setattr(MEMORY, name, call)
+
+  for name in ('pipe_file', 'cp_file', 'rm_file'):
+    counted(name)
+  return calls
+
+
 def write(folder, **texts):
   """Leaves in a folder these files and no others; None is a file that is left as it is."""
   for path in list(folder.rglob('*')):

@@ -2,11 +2,12 @@
 
 import shutil
 
+import fsspec
 import pytest
-from memory_bucket import URL, content, objects, write
+from memory_bucket import URL, Cut, content, dying, objects, write
 
 from medjax.errors import InputError
-from medjax.runtime import leases, remote_work
+from medjax.runtime import bucket, leases, remote, remote_work
 from medjax.runtime.bucket import Place
 from medjax.runtime.remote_folder import RemoteFolder
 
@@ -107,3 +108,94 @@ def test_a_piece_that_was_killed_has_what_it_did_though_others_have_pushed(machi
   with remote_work.local(URL, piece='0-of-2') as folder:
     assert content(folder) == {'half.csv': '0', 'other.csv': '1'}
   assert objects() == ['half.csv', 'other.csv']
+
+
+def test_what_was_left_of_a_push_of_all_takes_nothing_from_pieces(machine, monkeypatch):
+  machine('a')
+  a = RemoteFolder(Place(URL))
+  a.open()
+  write(a.folder, one_csv='of all', two_csv='of all')
+  with monkeypatch.context() as patch, pytest.raises(Cut):
+    dying(patch, 3)  # When both are in their places, and do not count.
+    a.push()
+  machine('b')
+  with remote_work.local(URL, piece='fold-0') as folder:
+    assert content(folder) == {}
+    write(folder, one_csv='of a piece')
+  machine('c')
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'one.csv': 'of a piece'}
+
+
+def test_a_piece_that_dies_while_it_sends_takes_nothing_from_others(machine, monkeypatch):
+  machine('a')
+  a = RemoteFolder(Place(URL), 'fold-0')
+  a.open()
+  write(a.folder, both_csv='of a', own_csv='of a')
+  with monkeypatch.context() as patch, pytest.raises(Cut):
+    dying(patch, 3)
+    a.push()
+  machine('b')
+  with remote_work.local(URL, piece='fold-1') as folder:
+    write(folder, both_csv='of b')
+  machine('c')
+  with remote_work.local(URL) as folder:
+    assert content(folder) == {'both.csv': 'of b'}
+  assert objects() == ['both.csv']
+
+
+@pytest.mark.parametrize('step', ['send', 'commit', 'finish'])
+def test_one_that_is_taken_over_during_its_push_changes_nothing_more(machine, monkeypatch, step):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, one_txt='1', old_txt='old')
+  slow = RemoteFolder(Place(URL))
+  slow.open()
+  write(slow.folder, one_txt='of a', two_txt='of a')
+  function = getattr(bucket, step)
+
+  def while_taken_over(*arguments, **options):
+    function(*arguments, **options)
+    monkeypatch.setattr(bucket, step, function)
+    machine('b')
+    with remote_work.local(URL) as folder:
+      write(folder, one_txt='of b', old_txt='of b', three_txt='of b')
+    machine('a')
+
+  monkeypatch.setattr(bucket, step, while_taken_over)
+  with pytest.raises(InputError, match='another process has taken it over'):
+    slow.push()
+  assert content(remote_work.local_copy(URL)) == {
+    'old.txt': 'of b', 'one.txt': 'of b', 'three.txt': 'of b',
+  }  # fmt: skip
+  assert objects() == ['old.txt', 'one.txt', 'three.txt']
+
+
+class Cluster:
+  """A file system whose `rmdir` deletes what is in a folder, as that of HDFS does."""
+
+  def __init__(self, system):
+    self._system = system
+
+  def __getattr__(self, name):
+    return getattr(self._system, name)
+
+  def rmdir(self, path):
+    self._system.rm(path, recursive=True)
+
+
+def test_folders_are_only_removed_where_those_that_hold_something_stay(machine, monkeypatch):
+  machine('a')
+  with remote_work.local(URL) as folder:
+    write(folder, a_txt='a', b_txt='b')
+  system = remote.system
+
+  def of_cluster(url):
+    fs, key = system(url)
+    return Cluster(fs), key
+
+  monkeypatch.setattr(remote, 'system', of_cluster)
+  with remote_work.local('memory://runs') as folder:
+    assert content(folder) == {'a/a.txt': 'a', 'a/b.txt': 'b'}
+    (folder / 'a/b.txt').unlink()
+  assert fsspec.filesystem('memory').cat_file('/runs/a/a.txt') == b'a'
