@@ -87,8 +87,10 @@ def _is_renewed(place: Place, lease: Lease) -> bool:
   )
   end = time.monotonic() + LONGEST
   with progress.waiting(f'waiting whether {lease.who} still works on {place}'):
-    while time.monotonic() < end:
+    is_over = False
+    while not is_over:
       time.sleep(_LOOK)
+      is_over = time.monotonic() >= end  # And then it is looked at once more.
       now = bucket.read_json(place, _path(place, lease.name))
       if not now:  # It has ended.
         return False

@@ -163,11 +163,14 @@ class RemoteFolder:
       finally:
         shutil.rmtree(copies, ignore_errors=True)
 
-  def renew(self) -> None:
-    """Says that this process is still at work; where it is not any more, nothing is pushed."""
-    assert self._lease is not None
-    if not self._is_lost and not leases.renew(self.place, self._lease):
-      self._is_lost = True
+  def renew(self) -> bool:
+    """Says that this process is at work; returns whether it still may be, else it pushes nothing.
+
+    Before `open` has taken the lease there is nothing to say.
+    """
+    if self._lease is not None and not self._is_lost:
+      self._is_lost = not leases.renew(self.place, self._lease)
+    return not self._is_lost
 
   def close(self) -> None:
     """Lets others in."""

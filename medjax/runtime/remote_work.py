@@ -11,6 +11,8 @@ import pathlib
 import posixpath
 import queue
 import shutil
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -187,27 +189,41 @@ class _Work:
     ]
 
   def __enter__(self) -> '_Work':
-    with progress.waiting(f'fetching {self._place}'):
-      said = self.folder.open()
+    pushing, renewing = self._threads
+    renewing.start()  # A large folder is fetched for longer than a lease counts.
+    try:
+      with progress.waiting(f'fetching {self._place}'):
+        said = self.folder.open()
+    except BaseException:
+      self._close()
+      raise
     for line in (f'{self._place}: worked on in {self.folder.path}', *said):
       progress.say(line)
     _note_url(self.folder.folder, self._place.url)
-    for thread in self._threads:
-      thread.start()
+    pushing.start()
     return self
 
   def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-    self._asked.put(None)
-    self._threads[0].join()
+    pushing, _ = self._threads
     failure = None
-    try:
-      self.push()
-    except _FAILURES as reason:
-      failure = reason
+    with _sigterm_waits(f'{self._place}: SIGTERM; what was done is pushed first'):
+      try:
+        self._asked.put(None)
+        pushing.join()
+        self.push()
+      except _FAILURES as reason:
+        failure = reason
+      finally:
+        self._close()
+      self._say(failure, error)
+
+  def _close(self) -> None:
     self._ended.set()
-    self._threads[1].join()
+    self._threads[1].join()  # It would leave the lease again.
     with contextlib.suppress(*_FAILURES):
       self.folder.close()
+
+  def _say(self, failure: BaseException | None, error: BaseException | None) -> None:
     if failure is None:
       return
     _urls.clear()  # It is named as it is on the disk.
@@ -245,7 +261,45 @@ class _Work:
   def _renew(self) -> None:
     while not self._ended.wait(leases.RENEWED):
       with contextlib.suppress(*_FAILURES):
-        self.folder.renew()
+        if not self.folder.renew():
+          progress.say(
+            f'{self._place}: another process has taken it over; nothing more is pushed from here'
+          )
+          _end_in_order()
+          return
+
+
+def _end_in_order() -> None:
+  """Has the command end as by SIGTERM, where it has said what that does."""
+  if callable(signal.getsignal(signal.SIGTERM)):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _sigterm_waits(line: str) -> Iterator[None]:
+  """Has the first SIGTERM wait for the end of the block, and a second one do what the first did.
+
+  Where it would end the process at once it has come before, or the caller wants it so.
+  """
+  before = signal.getsignal(signal.SIGTERM)
+  if not callable(before) or threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  noted: list[int] = []
+
+  def note(number: int, frame: Any) -> None:
+    del frame
+    noted.append(number)
+    signal.signal(number, before)
+    print(line, file=sys.stderr, flush=True)
+
+  signal.signal(signal.SIGTERM, note)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  if noted:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _reason(error: BaseException) -> str:
