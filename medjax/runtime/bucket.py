@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import posixpath
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,8 +25,10 @@ from medjax.runtime import files, remote, shards, snapshots
 from medjax.runtime.remote import Info
 
 WHOLE = 'all'  # what is called of a folder as a whole, and not of one piece of its work
-_CONTROL, _PUSH = '.medjax', '.push.json'
+PUSH, LEASE = '.push.json', '.lease.json'  # what journals and leases end in, after the piece
+_CONTROL = '.medjax'
 _THREADS = 8  # files at a time
+_READS, _PAUSE = 5, 0.2  # seconds between two, of a file that is written meanwhile
 _IN_MEMORY = 16_000_000  # bytes of a file that is read before it is sent
 
 
@@ -105,6 +108,20 @@ def place_of(url: str, is_file: bool) -> Place:
   return Place(f'{start}://{folder}', name)
 
 
+def refuse_system(place: Place) -> None:
+  """Raises InputError where files cannot be copied on the server, which a push needs."""
+  from fsspec import AbstractFileSystem
+  from fsspec.asyn import AsyncFileSystem
+
+  fs, _ = remote.system(place.url)
+  is_missing = getattr(fs.cp_file, '__func__', None) is AbstractFileSystem.cp_file
+  if is_missing or getattr(type(fs), '_cp_file', None) is AsyncFileSystem._cp_file:
+    raise InputError(
+      f'{place}: {place.url.partition("://")[0]}:// copies no files on the server, so nothing is '
+      'written there; s3, gs, az, hf, file and memory are supported'
+    )
+
+
 def look(place: Place) -> Listing:
   """Looks at what is in the bucket.
 
@@ -115,11 +132,11 @@ def look(place: Place) -> Listing:
   objects = remote.listed(place.url, place.has if place.file else None).files
   journals = {}
   for path in objects:
-    if path.startswith(f'{place.control}/') and path.endswith(_PUSH):
+    if path.startswith(f'{place.control}/') and path.endswith(PUSH):
       values = read_json(place, path)
       if values:
         lists = {name: tuple(values[name]) for name in ('new', 'replaced', 'removed')}
-        name = posixpath.basename(path).removesuffix(_PUSH)
+        name = posixpath.basename(path).removesuffix(PUSH)
         journals[name] = Journal(values['number'], values['is_whole'], **lists)
   return Listing(objects, journals)
 
@@ -278,26 +295,41 @@ def remove(
 
 
 def read_json(place: Place, path: str) -> dict[str, Any]:
-  """Returns the JSON object of a file of ours; {} where there is none."""
+  """Returns the JSON object of a file of ours; {} where there is none.
+
+  Raises:
+    InputError: it holds something else, also after a second.
+  """
   url = f'{place.url}/{path}'
   fs, key = remote.system(url)
-  try:
-    values = files.parsed(remote.tried(url, lambda: fs.cat_file(key)))
-  except (FileNotFoundError, ValueError):
-    return {}
-  return values if isinstance(values, dict) else {}
+  for number in range(_READS):
+    if number:  # Not everywhere a file is written at once.
+      time.sleep(_PAUSE)
+    with contextlib.suppress(ValueError):
+      try:
+        values = files.parsed(remote.tried(url, lambda: fs.cat_file(key)))
+      except FileNotFoundError:
+        return {}
+      if isinstance(values, dict):
+        return values
+  raise InputError(f'{url}: damaged; if no command works there, remove it and start again')
 
 
 def write_json(place: Place, path: str, values: Mapping[str, Any]) -> None:
-  """Writes a JSON object."""
+  """Writes a JSON object, whole or not at all."""
+  from fsspec.implementations import local
+
   url = f'{place.url}/{path}'
   fs, key = remote.system(url)
   content = json.dumps(values).encode()
-  _write(url, lambda: fs.pipe_file(key, content))
+  if isinstance(fs, local.LocalFileSystem):
+    _write(url, lambda: files.write_whole(pathlib.Path(key), content))
+  else:
+    _write(url, lambda: fs.pipe_file(key, content))
 
 
 def _journal_path(place: Place, name: str) -> str:
-  return f'{place.control}/{name}{_PUSH}'
+  return f'{place.control}/{name}{PUSH}'
 
 
 def _write_journal(place: Place, name: str, journal: Journal) -> None:

@@ -19,7 +19,6 @@ from medjax.runtime.bucket import Listing, Place
 
 RENEWED, LONGEST = 45.0, 180.0  # seconds between two renewals, and until one counts as left behind
 _LOOK = 5.0  # seconds between two looks at that of another
-_ENDING = '.lease.json'
 
 
 class Lease(NamedTuple):
@@ -67,10 +66,10 @@ def take(
   """
   left = []
   for other in _leases(place, listing):
-    if bucket.WHOLE not in (name, other.name) and name != other.name:
+    if not exclude(name, other.name):
       continue
     is_here = other.copy == copy
-    if is_at_work(other.name) if is_here else _is_renewed(place, other):
+    if is_at_work(other.name) if is_here else is_renewed(place, other):
       raise InputError(f'{place}: {other.who} is at work there; wait for it, or stop it')
     left.append(other)
   lease = Lease(name, uuid.uuid4().hex, socket.gethostname(), os.getpid(), copy, time.time())
@@ -79,7 +78,12 @@ def take(
   return lease, left
 
 
-def _is_renewed(place: Place, lease: Lease) -> bool:
+def exclude(name: str, other: str) -> bool:
+  """Whether only one process at a time may work on these pieces of one work."""
+  return bucket.WHOLE in (name, other) or name == other
+
+
+def is_renewed(place: Place, lease: Lease) -> bool:
   """Whether the lease of another disk is renewed before it counts as left behind."""
   progress.say(
     f'{place}: {lease.who} is at work there, or was killed; in up to {LONGEST / 60:.0f} min that '
@@ -121,15 +125,20 @@ def give_back(place: Place, lease: Lease) -> None:
 def _leases(place: Place, listing: Listing) -> list[Lease]:
   leases = []
   for path in listing.objects:
-    if posixpath.dirname(path) == place.control and path.endswith(_ENDING):
-      values = bucket.read_json(place, path)
-      if values.keys() == set(Lease._fields):
-        leases.append(Lease(**values))
+    if posixpath.dirname(path) == place.control and path.endswith(bucket.LEASE):
+      lease = read(place, posixpath.basename(path).removesuffix(bucket.LEASE))
+      leases += [lease] if lease else []
   return leases
 
 
+def read(place: Place, name: str) -> Lease | None:
+  """Returns the lease of a piece of work, None without one."""
+  values = bucket.read_json(place, _path(place, name))
+  return Lease(**values) if values.keys() == set(Lease._fields) else None
+
+
 def _path(place: Place, name: str) -> str:
-  return f'{place.control}/{name}{_ENDING}'
+  return f'{place.control}/{name}{bucket.LEASE}'
 
 
 def _write(place: Place, lease: Lease) -> None:

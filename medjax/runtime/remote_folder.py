@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medjax.errors import InputError, count
-from medjax.runtime import bucket, files, leases, progress, remote, snapshots, storage
+from medjax.runtime import bucket, files, leases, nesting, progress, remote, snapshots, storage
 from medjax.runtime.bucket import WHOLE, Journal, Listing, Place
 from medjax.runtime.remote import Info
 from medjax.runtime.snapshots import Stamp
@@ -126,7 +126,9 @@ class RemoteFolder:
     with self._alone():
       known = _Known(self._home / 'known.json')
       known.write()
+      bucket.refuse_system(self.place)
       listing = bucket.look(self.place)
+      nesting.refuse(self.place, listing, self._name)
       self._lease, left = leases.take(
         self.place, listing, self._name, known.copy, self._is_at_work_here
       )

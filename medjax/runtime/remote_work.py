@@ -14,11 +14,12 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from medjax.errors import InputError, count
-from medjax.runtime import bucket, files, leases, progress, remote, storage
+from medjax.runtime import bucket, files, leases, nesting, progress, remote, storage
 from medjax.runtime.bucket import WHOLE, Place
 from medjax.runtime.remote_folder import RemoteFolder
 
@@ -114,13 +115,18 @@ def local_copy(path: str | os.PathLike) -> pathlib.Path:
       one = pathlib.Path(remote.local_copy(url))
       _note_url(one, url)
       return one
+    if other := nesting.pending(place, listing):
+      time.sleep(_PAUSE)
+      continue
     copy = _Copy(place, bucket.state(place, listing))
     with progress.waiting(f'fetching {url}'):
       is_whole = copy.fetch(before)
-    if is_whole:
+    if is_whole and not nesting.pending(place, listing):
       _note_url(copy.folder, url)
       return copy.folder
     before = copy
+  if other:
+    raise InputError(f'{url}: {nesting.sentence(other)}')
   raise InputError(f'{url}: is changed all the time; try again when nobody works there')
 
 
@@ -172,7 +178,7 @@ class _Copy:
     shutil.rmtree(before._home, ignore_errors=True)
 
 
-_TRIES = 5
+_TRIES, _PAUSE = 5, 2.0  # seconds between two, while a folder above or inside is pushed
 
 
 class _Work:

@@ -90,7 +90,7 @@ def test_a_lease_is_given_back_where_the_folder_cannot_be_fetched(machine, monke
 def test_one_that_was_taken_over_ends_at_once(machine, monkeypatch, capsys):
   machine('a')
   monkeypatch.setattr(leases, 'RENEWED', 0.05)
-  monkeypatch.setattr(leases, '_is_renewed', lambda place, lease: False)  # It was asleep.
+  monkeypatch.setattr(leases, 'is_renewed', lambda place, lease: False)  # It was asleep.
   with (
     pytest.raises(SystemExit),
     command_line._terminated_in_order(),

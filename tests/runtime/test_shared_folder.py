@@ -62,7 +62,7 @@ def test_machines_that_share_work_push_their_own_and_see_that_of_the_others(mach
       (b / 'shards').mkdir()
       (b / 'shards/1-of-2.csv').write_text('1')
       with pytest.raises(InputError, match='at work there'), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases, '_is_renewed', lambda place, lease: True)
+        patch.setattr(leases, 'is_renewed', lambda place, lease: True)
         machine('c')
         with remote_work.local(URL):  # All of it, while others do pieces.
           pass
