@@ -95,10 +95,9 @@ def test_a_run_goes_on_from_what_was_pushed_to_the_same_bits(
   assert not [path for path in there if path.startswith('.medjax')]
   for name in ('predictions/test.csv', 'predictions/validation.csv', 'split.csv', 'images.csv'):
     assert there[name] == (finished[0] / name).read_bytes()
-  for name in ('frozen.json', 'evaluation/test.json'):
+  for name, entry in (('frozen.json', 'weights_sha256'), ('evaluation/test.json', 'labels')):
     ours, theirs = json.loads(there[name]), json.loads((finished[0] / name).read_text())
-    assert ours.get('weights_sha256') == theirs.get('weights_sha256')
-    assert ours.get('labels') == theirs.get('labels')
+    assert ours[entry] == theirs[entry]
   metrics = [json.loads(line) for line in there['metrics.jsonl'].decode().splitlines()]
   assert [row['step'] for row in metrics] == sorted(row['step'] for row in metrics)
   # The first machine has what it did not push, and sees that another one has ended the run.

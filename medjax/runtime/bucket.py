@@ -287,7 +287,7 @@ def remove(
     with contextlib.suppress(FileNotFoundError):
       remote.tried(url, lambda: fs.rm_file(key), 'written')
     if _keeps_full_folders(fs):
-      with contextlib.suppress(OSError):  # They hold something else.
+      with contextlib.suppress(OSError, ValueError):  # They hold something else, or are gone.
         for parent in pathlib.PurePosixPath(path).parents[:-1]:
           fs.rmdir(remote.system(f'{place.url}/{parent}')[1])
 

@@ -71,8 +71,13 @@ BEFORE = {'config_json': 'old', 'test_json': 'result', 'split_csv': 'split'}
 AFTER = {'config_json': 'more steps', 'test_1_json': 'result', 'split_csv': None, 'state': 'new'}
 
 
-@pytest.mark.parametrize('after', range(1, 11))
-def test_a_push_cut_off_anywhere_leaves_the_state_before_or_after(machine, monkeypatch, after):
+@pytest.mark.parametrize(
+  ('after', 'threads'), [*((after, 1) for after in range(1, 11)), (2, 4), (3, 4), (7, 4), (8, 4)]
+)
+def test_a_push_cut_off_anywhere_leaves_the_state_before_or_after(
+  machine, monkeypatch, after, threads
+):
+  monkeypatch.setattr(bucket, '_THREADS', threads)
   machine('a')
   with remote_work.local(URL) as folder:
     write(folder, **BEFORE)
