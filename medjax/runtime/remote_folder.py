@@ -209,26 +209,19 @@ class RemoteFolder:
     there = {path: info for path, (_, info) in counting.items()}
     if there == known.infos and not known.is_torn:
       return
-    here, is_whole = self._stamps(), self._name == WHOLE
+    here = self._stamps()
     changed = {path for path in {*here, *known.stamps} if here.get(path) != known.stamps.get(path)}
-    if changed and is_whole and not known.is_torn:
-      # Two that have gone on from one state are never mixed.
-      aside = self.folder.with_name(f'{self.folder.name}.{time.strftime("%Y%m%d-%H%M%S")}')
-      self.folder.rename(aside)
-      self.folder.mkdir()
-      said.append(
-        f'{self.place}: was changed elsewhere; what was not pushed from here is left in {aside}'
-      )
-      known.note_alike({}, {})
-      here, changed = {}, set()
-    known.is_torn = is_whole
-    known.write()
-    wanted = {path for path, info in there.items() if known.infos.get(path) != info}
-    # What a piece of the work has changed is its own, and not pushed yet.
-    wanted |= changed & there.keys() if is_whole else set()
+    if self._name == WHOLE:
+      if changed and not known.is_torn:
+        self._put_aside(known, said)
+        here, changed = {}, set()
+      known.is_torn = True
+      known.write()
+      again, gone = changed & there.keys(), here.keys() - there.keys()
+    else:  # What a piece of the work has changed is its own, and not pushed yet.
+      again, gone = set(), (here.keys() & known.infos.keys()) - there.keys() - changed
+    wanted = {path for path, info in there.items() if known.infos.get(path) != info} | again
     bucket.fetch(self.place, {path: counting[path][0] for path in wanted}, self.folder)
-    gone = here.keys() - there.keys()
-    gone = gone if is_whole else {path for path in gone if path in known.infos} - changed
     for path in gone:
       (self.folder / path).unlink(missing_ok=True)
       _remove_empty(self.folder, pathlib.PurePosixPath(path).parent)
@@ -240,6 +233,16 @@ class RemoteFolder:
     if wanted:
       size = sum(there[path].size for path in wanted)
       said.append(f'{self.place}: {count(len(wanted), "file")} fetched ({storage.size(size)})')
+
+  def _put_aside(self, known: _Known, said: list[str]) -> None:
+    """Leaves the folder elsewhere: two that have gone on from one state are never mixed."""
+    aside = self.folder.with_name(f'{self.folder.name}.{time.strftime("%Y%m%d-%H%M%S")}')
+    self.folder.rename(aside)
+    self.folder.mkdir()
+    said.append(
+      f'{self.place}: was changed elsewhere; what was not pushed from here is left in {aside}'
+    )
+    known.note_alike({}, {})
 
   def _settle(self, known: _Known, name: str, journal: Journal, listing: Listing) -> None:
     """Ends a push that somebody has begun."""
