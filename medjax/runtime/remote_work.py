@@ -277,8 +277,12 @@ class _Work:
 
 def _end_in_order() -> None:
   """Has the command end as by SIGTERM, where it has said what that does."""
-  if callable(signal.getsignal(signal.SIGTERM)):
-    os.kill(os.getpid(), signal.SIGTERM)
+  if not callable(signal.getsignal(signal.SIGTERM)):
+    return
+  if os.name == 'nt':  # Where os.kill asks no handler.
+    signal.raise_signal(signal.SIGTERM)
+  else:
+    os.kill(os.getpid(), signal.SIGTERM)  # It wakes a process that sleeps, too.
 
 
 @contextlib.contextmanager
@@ -305,7 +309,7 @@ def _sigterm_waits(line: str) -> Iterator[None]:
   finally:
     signal.signal(signal.SIGTERM, before)
   if noted:
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _reason(error: BaseException) -> str:
