@@ -18,8 +18,18 @@ BLOCK = re.compile(r'(?P<skipped><!-- not run: .+? -->\n)?```(?P<kind>\w*)\n(?P<
 NEEDS = {'dicom': 'pydicom', 'slides': 'openslide'}
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+LONG = ('first_run', 'another_hospital', 'own_network')  # minutes each
+
+
+@pytest.mark.parametrize(
+  'page',
+  [
+    pytest.param(
+      page, id=page.stem, marks=pytest.mark.deep if page.stem in LONG else pytest.mark.slow
+    )
+    for page in PAGES
+  ],
+)
 def test_a_tutorial_runs_as_it_stands(page, tmp_path):
   if page.stem in NEEDS:
     pytest.importorskip(NEEDS[page.stem])
