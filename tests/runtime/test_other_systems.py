@@ -18,7 +18,7 @@ POISONED = """
 import importlib, os, select, sys
 for name in ('filelock', 'grain', 'jax', 'orbax.checkpoint', 'tensorboardX', 'pandas', 'tqdm',
              'flax', 'optax', 'scipy.stats', 'safetensors', 'huggingface_hub', 'absl.app',
-             'PIL.Image'):
+             'PIL.Image', 'psutil'):
   importlib.import_module(name)
 for name in ('fcntl', 'resource'):
   sys.modules[name] = None
