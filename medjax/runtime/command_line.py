@@ -129,16 +129,16 @@ def _buckets(read: Sequence[str], files: Sequence[str]) -> Iterator[bool]:
   }
   for name in _ON_A_DISK:
     remote.refuse(given.get(name), f'--{name}')
-  written = {name: url for name, url in given.items() if name not in (*read, 'against')}
-  piece = _piece() if written else ''
+  outputs = {name: url for name, url in given.items() if name not in (*read, 'against')}
+  piece = _piece() if outputs else ''
   with contextlib.ExitStack() as stack:
-    if written:
-      _check_one_process(*next(iter(written.items())))
+    if outputs:
+      _check_one_process(*next(iter(outputs.items())))
       stack.enter_context(_terminated_in_order())
     for name, url in given.items():
       path = (
         remote_work.local_copy(url)
-        if name not in written
+        if name not in outputs
         else stack.enter_context(remote_work.local(url, is_file=name in files, piece=piece))
       )
       flags.FLAGS[name].value = str(path)

@@ -64,12 +64,12 @@ def _around(place: Place, listing: Listing) -> Iterator[tuple[Place, list[str]]]
     above = posixpath.dirname(above)
   if place.file:
     return
-  found: dict[str, list[str]] = {}
+  controls: dict[str, list[str]] = {}
   for path in listing.objects:
     folder, name = posixpath.split(path)
     if posixpath.basename(folder) == place.control != folder:
-      found.setdefault(posixpath.dirname(folder), []).append(name)
-  for folder, names in found.items():
+      controls.setdefault(posixpath.dirname(folder), []).append(name)
+  for folder, names in controls.items():
     yield Place(f'{place.url}/{folder}'), names
 
 
